@@ -1,0 +1,62 @@
+# `make help` lists what there is. Two commands do all the set-up: `make run` and `make test`.
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test lint format lock bench clean
+
+help: ## List the commands
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+
+install: .venv/installed ## Make the virtual environment and install the pinned packages
+
+run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT), with the offline model if there is no key
+	@echo "==> Starting gunicorn; Ctrl-C stops it"
+	@exec $(BIN)/gunicorn wsgi:app
+
+test: .venv/installed-dev ## Run the tests
+	@$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/installed-dev ## Check style and types
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/installed-dev ## Put the code into its one format
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: .venv/installed-dev ## Pin anew what requirements*.in name
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+
+bench: .venv/installed-dev ## Measure speed beside nginx and the plain tutorial design (ARGS="--help")
+	@$(BIN)/python -m bench $(ARGS)
+
+clean: ## Remove the virtual environment and all caches; .env and data stay
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+		echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python if it is not $(PYTHON)." >&2; exit 1; }
+	@echo "==> Making the virtual environment in .venv"
+	@$(PYTHON) -m venv .venv || { \
+		echo "The venv module is missing; on Debian: apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
+
+.venv/installed: requirements.txt | .venv/bin/python
+	@echo "==> Installing the packages of requirements.txt (half a minute the first time)"
+	@$(PIP) -r requirements.txt
+	@touch $@
+
+.venv/installed-dev: requirements-dev.txt .venv/installed
+	@echo "==> Installing the packages of requirements-dev.txt"
+	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+.env:
+	@echo "==> Writing .env from .env.example, with a SECRET_KEY of its own"
+	@umask 077 && secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') && \
+		sed "s|^SECRET_KEY=.*|SECRET_KEY=$$secret|" .env.example > $@.new && mv $@.new $@
