@@ -1,0 +1,91 @@
+"""The offline model: a small WSGI app that speaks OpenAI's wire format, for working without a key.
+
+It asks no AI, makes no network call, and says so: every answer has `"model": "offline"`. It is reached
+through the official client: in this process (`httpx2.WSGITransport(app=create_offline_model())`), or as a
+server of its own.
+"""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING
+
+import orjson
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
+
+from app.offline_model import chat, embeddings
+from app.offline_model.errors import InvalidRequestError
+from app.offline_model.fields import JsonObject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
+
+__all__ = ["create_offline_model"]
+
+# OpenAI's own ceiling for a request with images.
+MAX_BODY_BYTES = 50 * 1024 * 1024
+
+MODELS = {
+    "object": "list",
+    "data": [{"id": "offline", "object": "model", "created": 0, "owned_by": "offline"}],
+}
+
+
+def create_offline_model(*, token_delay_s: float = 0.03) -> WSGIApplication:
+    """Build the WSGI app: chat completions, embeddings and models, with or without a `/v1` before them.
+
+    Args:
+        token_delay_s: wait before each streamed token after the first; the default reads like a fast typist.
+    """
+
+    def offline_model(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        try:
+            response = _answer(Request(environ), token_delay_s)
+        except InvalidRequestError as error:
+            response = _json(error.body(), error.status)
+        response.headers["x-request-id"] = f"req_offline_{uuid.uuid4().hex}"
+        return response(environ, start_response)
+
+    return offline_model
+
+
+def _answer(request: Request, token_delay_s: float) -> Response:
+    match request.method, request.path.removeprefix("/v1"):
+        case "GET", "/models":
+            return _json(MODELS)
+        case "POST", "/embeddings":
+            return _json(embeddings.create(_body(request)))
+        case "POST", "/chat/completions":
+            completion = chat.complete(_body(request))
+            if not completion.request.stream:
+                return _json(completion.whole())
+            return Response(
+                completion.events(token_delay_s),
+                content_type="text/event-stream; charset=utf-8",
+                headers={"Cache-Control": "no-cache"},
+            )
+    raise InvalidRequestError(
+        f"Unknown request URL: {request.method} {request.path}", status=404, code="unknown_url"
+    )
+
+
+def _body(request: Request) -> JsonObject:
+    request.max_content_length = MAX_BODY_BYTES
+    try:
+        body = orjson.loads(request.get_data())
+    except HTTPException as error:
+        raise InvalidRequestError(
+            "The body could not be read, or is too large.", status=error.code or 400
+        ) from error
+    except orjson.JSONDecodeError as error:
+        raise InvalidRequestError("We could not parse the JSON body of your request.") from error
+    if not isinstance(body, dict):
+        raise InvalidRequestError("The body must be a JSON object.")
+    return body
+
+
+def _json(body: JsonObject, status: int = 200) -> Response:
+    return Response(orjson.dumps(body), status=status, content_type="application/json")

@@ -1,0 +1,81 @@
+"""Reading one field of a JSON body, or refusing it by name.
+
+Each function takes the path to say in the refusal (`param`) where it differs from the field's own name.
+A field that is null counts as not given, as it does at OpenAI.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.offline_model.errors import InvalidRequestError
+
+JsonObject = dict[str, Any]
+
+
+def wrong_type(param: str, wanted: str) -> InvalidRequestError:
+    return InvalidRequestError(f"Invalid type for '{param}': expected {wanted}.", param=param, code="invalid_type")
+
+
+def invalid_value(param: str, wanted: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Invalid value for '{param}': expected {wanted}.", param=param, code="invalid_value"
+    )
+
+
+def missing(param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
+    )
+
+
+def string(body: JsonObject, name: str, param: str | None = None) -> str:
+    """A string that must be there; it may be empty."""
+    value = body.get(name)
+    if value is None:
+        raise missing(param or name)
+    if not isinstance(value, str):
+        raise wrong_type(param or name, "a string")
+    return value
+
+
+def json_object(body: JsonObject, name: str, param: str | None = None) -> JsonObject:
+    """An object that must be there."""
+    value = body.get(name)
+    if value is None:
+        raise missing(param or name)
+    if not isinstance(value, dict):
+        raise wrong_type(param or name, "an object")
+    return value
+
+
+def flag(body: JsonObject, name: str, param: str | None = None) -> bool:
+    """A boolean, false where it is not given."""
+    value = body.get(name)
+    if value is None:
+        return False
+    if not isinstance(value, bool):
+        raise wrong_type(param or name, "a boolean")
+    return value
+
+
+def integer(body: JsonObject, name: str, *, low: int, high: int) -> int | None:
+    value = body.get(name)
+    if value is None:
+        return None
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise wrong_type(name, "an integer")
+    if not low <= value <= high:
+        raise invalid_value(name, f"an integer from {low} to {high}")
+    return value
+
+
+def check_number(body: JsonObject, name: str, *, low: float, high: float) -> None:
+    """Refuse a setting that OpenAI would refuse, though nothing here depends on it."""
+    value = body.get(name)
+    if value is None:
+        return
+    if not isinstance(value, int | float) or isinstance(value, bool):
+        raise wrong_type(name, "a number")
+    if not low <= value <= high:
+        raise invalid_value(name, f"a number from {low} to {high}")

@@ -1,0 +1,87 @@
+"""Where a `$ref` points, and whether following a schema's references comes to an end.
+
+The validator follows them without looking, until Python's stack is full. That is worse than an ordinary
+RecursionError: where the stack ends inside its compiled part, it panics past `except Exception`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import unquote
+
+Schema = dict[str, Any] | bool
+
+# Both far beyond what OpenAI takes (10 levels), both far from the end of the stack.
+MAX_NESTING = 50
+MAX_CHAIN = 12
+
+
+class UnsatisfiableError(Exception):
+    """No value was found: there is none, or it is beyond what is tried here."""
+
+
+def resolve(root: Schema, ref: str) -> Schema:
+    """Find what a `$ref` points to: a JSON pointer into the schema itself, such as `#/$defs/node`."""
+    part: Any = root
+    for step in ref.removeprefix("#").split("/")[1:]:
+        key = unquote(step).replace("~1", "/").replace("~0", "~")
+        try:
+            part = part[int(key)] if isinstance(part, list) else part[key]
+        except (LookupError, TypeError, ValueError) as error:
+            raise UnsatisfiableError("it has a $ref that leads nowhere") from error
+    if not isinstance(part, dict | bool):
+        raise UnsatisfiableError("it has a $ref that leads to no schema")
+    return part
+
+
+def check_ends(root: Schema) -> None:
+    """Refuse a schema that is nested too deeply, or that applies to a value again and again without end.
+
+    Raises:
+        UnsatisfiableError: that, or it refers to something by other means than a JSON pointer into itself.
+    """
+    chains: dict[int, int | None] = {}
+
+    def chain_from(part: Any) -> int:
+        """How many schemas apply to one value, each by way of the one before."""
+        if not isinstance(part, dict):
+            return 0
+        if id(part) not in chains:
+            chains[id(part)] = None
+            chains[id(part)] = 1 + max(map(chain_from, _on_the_same_value(part, root)), default=0)
+        length = chains[id(part)]
+        if length is None or length > MAX_CHAIN:
+            raise UnsatisfiableError("it refers to itself without end, or nearly so")
+        return length
+
+    def walk(part: Any, nesting: int) -> None:
+        if nesting > MAX_NESTING:
+            raise UnsatisfiableError("it is nested too deeply")
+        if isinstance(part, dict):
+            _check_references(part, is_root=part is root)
+            chain_from(part)
+        if isinstance(part, dict | list):
+            for inner in part.values() if isinstance(part, dict) else part:
+                walk(inner, nesting + 1)
+
+    walk(root, 0)
+
+
+def _check_references(part: dict[str, Any], *, is_root: bool) -> None:
+    ref = part.get("$ref")
+    elsewhere = isinstance(ref, str) and ref != "#" and not ref.startswith("#/")
+    renamed = isinstance(part.get("$id"), str) and not is_root
+    if elsewhere or renamed or isinstance(part.get("$dynamicRef"), str):
+        raise UnsatisfiableError("it has a reference that is no JSON pointer into it")
+
+
+def _on_the_same_value(part: dict[str, Any], root: Schema) -> Iterator[Any]:
+    if isinstance(part.get("$ref"), str):
+        yield resolve(root, part["$ref"])
+    for key in ("allOf", "anyOf", "oneOf"):
+        if isinstance(part.get(key), list):
+            yield from part[key]
+    yield from (part.get(key) for key in ("not", "if", "then", "else"))
+    if isinstance(part.get("dependentSchemas"), dict):
+        yield from part["dependentSchemas"].values()

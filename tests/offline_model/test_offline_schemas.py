@@ -1,0 +1,285 @@
+import json
+import time
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from app.offline_model.schema_instances import UnsatisfiableError, instance_of
+from app.schema_refs import check_ends
+
+TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
+
+OBJECT = {"type": "object", "additionalProperties": False}
+NODE = {
+    **OBJECT,
+    "properties": {
+        "value": {"type": "integer"},
+        "next": {"anyOf": [{"$ref": "#/$defs/node"}, {"type": "null"}]},
+    },
+    "required": ["value", "next"],
+}
+TREE = {
+    **OBJECT,
+    "properties": {"name": {"type": "string"}, "children": {"type": "array", "items": {"$ref": "#"}}},
+    "required": ["name", "children"],
+}
+
+SATISFIABLE = {
+    "anything": True,
+    "empty": {},
+    "types": {"type": ["null", "object", "array", "string", "integer", "number", "boolean"]},
+    "object": {
+        **OBJECT,
+        "properties": {"a": {"type": "string"}, "b": {"type": "boolean"}},
+        "required": ["a", "b"],
+    },
+    "object without properties": {"type": "object"},
+    "object by its keywords": {"properties": {"a": {"type": "null"}}, "required": ["a"]},
+    "required but not described": {"type": "object", "required": ["a"]},
+    "optional that cannot be": {"type": "object", "properties": {"a": False, "b": {"type": "integer"}}},
+    "map": {"type": "object", "additionalProperties": {"type": "integer"}},
+    "map of several": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 12},
+    "few properties": {"properties": {"a": {}, "b": {}, "c": {}}, "required": ["c"], "maxProperties": 2},
+    "property names": {"type": "object", "dependentRequired": {"a": ["b"]}, "properties": {"a": {}, "b": {}}},
+    "array": {"type": "array", "items": {"type": "string"}},
+    "array of many": {"type": "array", "items": {"const": 1}, "minItems": 20, "maxItems": 21},
+    "array of none": {"type": "array", "items": {"type": "string"}, "maxItems": 0},
+    "array of the impossible": {"type": "array", "items": False},
+    "unique strings": {"type": "array", "items": {"type": "string"}, "minItems": 30, "uniqueItems": True},
+    "unique enum": {"type": "array", "items": {"enum": ["a", "b", "c"]}, "minItems": 3, "uniqueItems": True},
+    "unique numbers": {
+        "type": "array",
+        "items": {"type": "number", "exclusiveMinimum": 0, "maximum": 1},
+        "minItems": 5,
+        "uniqueItems": True,
+    },
+    "unique objects": {
+        "type": "array",
+        "items": {"type": "object", "properties": {"id": {"type": "integer"}}, "required": ["id"]},
+        "minItems": 4,
+        "uniqueItems": True,
+    },
+    "tuple": {
+        "type": "array",
+        "prefixItems": [{"type": "string"}, {"type": "integer"}],
+        "items": False,
+        "minItems": 2,
+    },
+    "tuple and more": {
+        "type": "array",
+        "prefixItems": [{"type": "string"}],
+        "items": {"type": "null"},
+        "minItems": 4,
+    },
+    "enum": {"enum": ["red", 4, None]},
+    "const": {"const": {"deep": [1, {"a": None}]}},
+    "typed enum": {"type": "string", "enum": [1, "two"]},
+    "any of": {"anyOf": [False, {"type": "string", "minLength": 5, "maxLength": 2}, {"type": "integer"}]},
+    "one of": {"oneOf": [{"type": "number"}, {"type": "integer"}]},
+    "one of kinds": {
+        "oneOf": [
+            {"properties": {"kind": {"const": "a"}, "x": {"type": "integer"}}, "required": ["kind", "x"]},
+            {"properties": {"kind": {"const": "b"}, "y": {"type": "string"}}, "required": ["kind", "y"]},
+        ]
+    },
+    "all of": {
+        "allOf": [
+            {"type": "object", "properties": {"a": {"type": "integer", "minimum": 5}}, "required": ["a"]},
+            {"properties": {"a": {"maximum": 6}, "b": {"type": "string"}}, "required": ["b"]},
+            {"anyOf": [{"required": ["c"]}, {"required": ["d"]}]},
+            {"anyOf": [{"required": ["e"]}, {"required": ["f"]}]},
+        ]
+    },
+    "any of beside properties": {
+        "type": "object",
+        "properties": {"a": {"type": "string"}},
+        "anyOf": [{"required": ["a"]}],
+    },
+    "if then": {
+        "type": "object",
+        "properties": {"a": {"enum": [1, 2]}},
+        "required": ["a"],
+        "if": {"properties": {"a": {"const": 1}}},
+        "then": False,
+    },
+    "not": {"type": "integer", "not": {"enum": [30, 1, 2]}},
+    "reference": {"$ref": "#/$defs/a~1b", "$defs": {"a/b": {"type": "integer", "minimum": 40}}},
+    "reference with more": {"$ref": "#/$defs/n", "minimum": 7, "$defs": {"n": {"type": "integer"}}},
+    "linked list": {"$ref": "#/$defs/node", "$defs": {"node": NODE}},
+    "tree": TREE,
+    "nullable recursion": {
+        "type": ["object", "null"],
+        "properties": {"child": {"$ref": "#"}},
+        "required": ["child"],
+    },
+    "expression": {
+        "$ref": "#/$defs/e",
+        "$defs": {
+            "e": {
+                "anyOf": [
+                    {"properties": {"left": {"$ref": "#/$defs/e"}}, "required": ["left"], "type": "object"},
+                    {"type": "number"},
+                ]
+            }
+        },
+    },
+    "date": {"type": "string", "format": "date"},
+    "several dates": {
+        "type": "array",
+        "items": {"type": "string", "format": "date"},
+        "minItems": 40,
+        "uniqueItems": True,
+    },
+    "date-time": {"type": "string", "format": "date-time"},
+    "time": {"type": "string", "format": "time"},
+    "duration": {"type": "string", "format": "duration"},
+    "email": {"type": "string", "format": "email"},
+    "hostname": {"type": "string", "format": "hostname"},
+    "ipv4": {"type": "string", "format": "ipv4"},
+    "ipv6": {"type": "string", "format": "ipv6"},
+    "uuid": {"type": "string", "format": "uuid"},
+    "uri": {"type": "string", "format": "uri"},
+    "unknown format": {"type": "string", "format": "haiku"},
+    "long string": {"type": "string", "minLength": 500},
+    "short string": {"type": "string", "maxLength": 3},
+    "exact string": {"type": "string", "minLength": 17, "maxLength": 17},
+    "pattern of words": {"type": "string", "pattern": r"^[A-Z][a-z]+(?: [A-Z][a-z]+)?$"},
+    "pattern of digits": {"type": "string", "pattern": r"^\+?\d{2,4}[-. ]\d+$"},
+    "pattern of choices": {"type": "string", "pattern": r"^(?:v\d+|latest|(a|b)\1)$"},
+    "pattern that excludes": {"type": "string", "pattern": r"^[^a-z\s]\W\D\S.$"},
+    "pattern and lengths": {"type": "string", "pattern": r"^#[0-9a-f]*$", "minLength": 25, "maxLength": 26},
+    "pattern beyond ascii": {"type": "string", "pattern": "^[а-я]{3}ß$"},
+    "pattern with a look-ahead": {"type": "string", "pattern": r"^(?=.*\d)\w{4,}$"},
+    "pattern somewhere": {"type": "string", "pattern": "@"},
+    "unique by pattern": {
+        "type": "array",
+        "items": {"type": "string", "pattern": "^[A-Z]{3}$"},
+        "minItems": 6,
+        "uniqueItems": True,
+    },
+    "integer range": {"type": "integer", "minimum": 100, "maximum": 105},
+    "negative": {"type": "integer", "maximum": -3},
+    "exclusive": {"type": "integer", "exclusiveMinimum": 4, "exclusiveMaximum": 6},
+    "narrow number": {"type": "number", "exclusiveMinimum": 0.25, "exclusiveMaximum": 0.5},
+    "multiple": {"type": "integer", "multipleOf": 7, "minimum": 50},
+    "decimal multiple": {"type": "number", "multipleOf": 0.25, "minimum": 1.1, "maximum": 1.3},
+    "whole multiple of a decimal": {"type": "integer", "multipleOf": 1.5, "minimum": 4},
+    "large": {"type": "number", "minimum": 1e20},
+}
+
+
+@pytest.mark.parametrize("schema", SATISFIABLE.values(), ids=SATISFIABLE)
+@pytest.mark.parametrize("text", [TEXT, ""], ids=["text", "no text"])
+def test_instance_is_valid(schema, text):
+    value = instance_of(schema, text)
+    checker = Draft202012Validator.FORMAT_CHECKER
+    Draft202012Validator(schema, format_checker=checker).validate(json.loads(json.dumps(value)))
+    assert value == instance_of(schema, text)
+
+
+BILLION = {
+    f"a{n}": {"type": "array", "prefixItems": [{"$ref": f"#/$defs/a{n + 1}"}] * 10, "minItems": 10}
+    for n in range(9)
+}
+
+UNSATISFIABLE = {
+    "never": False,
+    "no schema": {"type": "potato"},
+    "contradiction": {"type": "integer", "minimum": 5, "maximum": 4},
+    "other types": {"allOf": [{"type": "string"}, {"type": "integer"}]},
+    "endless recursion": {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+    "reference to itself": {"$ref": "#"},
+    "all of itself": {"allOf": [{"$ref": "#"}]},
+    "not itself": {"not": {"$ref": "#"}},
+    "if not itself": {"if": {"$ref": "#/not"}, "not": {"$ref": "#/if"}},
+    "itself by an anchor": {"$anchor": "top", "not": {"$ref": "#top"}},
+    "itself by a dynamic reference": {"not": {"$dynamicRef": "#"}},
+    "itself by another name": {"not": {"$id": "http://localhost/", "not": {"$ref": "#"}}},
+    "a long way round": {
+        "$defs": {str(n): {"not": {"$ref": f"#/$defs/{n + 1}"}} for n in range(400)} | {"400": True},
+        "not": {"$ref": "#/$defs/0"},
+    },
+    "nested too deeply": json.loads('{"not":' * 300 + "true" + "}" * 300),
+    "dead ends by the million": {
+        "$defs": {**{f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 10} for n in range(5)}, "a5": False},
+        "$ref": "#/$defs/a0",
+    },
+    "reference to nowhere": {"$ref": "#/$defs/none"},
+    "reference to another host": {"$ref": "http://127.0.0.1:9/schema.json"},
+    "reference to no schema": {"$ref": "#/const", "const": 5},
+    "required but forbidden": {"type": "object", "required": ["a"], "additionalProperties": False},
+    "more than there are": {"type": "array", "items": {"enum": [1, 2]}, "minItems": 3, "uniqueItems": True},
+    "a pattern of another dialect": {"type": "string", "pattern": r"^\p{L}+$"},
+    "an enum beside a pattern of another dialect": {"type": "string", "enum": ["a"], "pattern": r"\p{L}"},
+    "an endless pattern": {"type": "string", "pattern": "^(a{1000}){1000}$"},
+    "a huge string": {"type": "string", "minLength": 10**12},
+    "a huge array": {"type": "array", "minItems": 10**12},
+    "a huge object": {"type": "object", "minProperties": 10**12},
+    "a billion parts": {"$ref": "#/$defs/a0", "$defs": {**BILLION, "a9": {"type": "integer"}}},
+}
+
+
+@pytest.mark.parametrize("schema", UNSATISFIABLE.values(), ids=UNSATISFIABLE)
+def test_schema_that_cannot_be_filled_is_refused_soon(schema):
+    started = time.perf_counter()
+    with pytest.raises(UnsatisfiableError):
+        instance_of(schema, TEXT)
+    assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("name", ["reference to itself", "all of itself", "not itself", "if not itself"])
+def test_endless_reference_is_seen_before_the_validator_follows_it(name):
+    with pytest.raises(UnsatisfiableError, match="without end"):
+        check_ends(UNSATISFIABLE[name])
+
+
+def test_values_are_taken_from_the_users_text():
+    schema = {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string"},
+            "email": {"type": "string"},
+            "age": {"type": "integer", "maximum": 120},
+            "day": {"type": "string", "format": "date"},
+            "kind": {"enum": ["market", "fair"]},
+            "guests": {"type": "array", "items": {"type": "string"}},
+            "summary": {"type": "string"},
+        },
+    }
+    assert instance_of(schema, TEXT) == {
+        "name": "Alice",
+        "email": "alice@example.org",
+        "age": 30,
+        "day": "2026-05-04",
+        "kind": "fair",
+        "guests": ["Bob", "New York"],
+        "summary": TEXT,
+    }
+
+
+def test_strings_for_a_page_without_text_are_named_after_their_fields():
+    schema = {
+        "type": "object",
+        "properties": {"city": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
+    }
+    assert instance_of(schema, "") == {"city": "city", "tags": ["tags", "1 tags"]}
+
+
+def test_structured_reply_is_the_instance_alone(ask):
+    response_format = {"type": "json_schema", "json_schema": {"name": "tree", "strict": True, "schema": TREE}}
+    completion = ask("A tree called Yggdrasil", response_format=response_format)
+    assert json.loads(completion.choices[0].message.content) == {"name": "Yggdrasil", "children": []}
+    assert completion.model == "offline"
+
+
+def test_parse_of_the_official_client_works(offline):
+    from pydantic import BaseModel
+
+    class Event(BaseModel):
+        name: str
+        day: str
+        guests: list[str]
+
+    messages = [{"role": "user", "content": TEXT}]
+    parsed = offline.chat.completions.parse(model="m", messages=messages, response_format=Event)
+    assert parsed.choices[0].message.parsed.name == "Alice"
