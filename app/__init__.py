@@ -1,0 +1,56 @@
+"""Gatehouse: a site's own way to OpenAI, whose key no browser sees. `create_app()` is the whole wiring."""
+
+from __future__ import annotations
+
+import httpx2
+from flask import Blueprint, Flask
+from werkzeug.middleware.proxy_fix import ProxyFix
+
+from app import extensions
+from app.blueprints import chat, embeddings, health, structured, vision
+from app.cli import init_cli
+from app.config import Config
+from app.errors import init_errors
+from app.logging_config import configure_logging, log_call
+from app.model_notices import warn_of_models
+from app.openai_service import OpenAIService, build_client
+from app.origins import init_origins
+from app.request_context import init_request_context
+
+
+def create_app(config: Config | None = None, *, http_client: httpx2.Client | None = None) -> Flask:
+    """Build the application.
+
+    Args:
+        config: None reads the environment, and .env below it.
+        http_client: stands in for the way to the upstream.
+    Raises:
+        ConfigError: the settings do not allow a start.
+    """
+    config = config or Config.from_env()
+    configure_logging(config.log_level)
+    warn_of_models(config)
+
+    app = Flask(__name__, static_folder=None)
+    app.config.update(SECRET_KEY=config.secret_key or None, MAX_CONTENT_LENGTH=config.max_body_bytes)
+
+    if config.trusted_proxies:
+        # Each proxy adds one entry, so the visitor's own address is that many from the end; what a visitor
+        # writes into the header stands before it.
+        hops = config.trusted_proxies
+        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+
+    service = OpenAIService(config, build_client(config, http_client), listeners=[log_call])
+    extensions.install(app, config, service)
+
+    init_request_context(app)
+    init_origins(app, config)
+    init_errors(app)
+
+    api = Blueprint("api", __name__, url_prefix="/api")
+    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp):
+        api.register_blueprint(blueprint)
+    app.register_blueprint(api)
+    app.register_blueprint(health.bp)
+    init_cli(app)
+    return app

@@ -1,0 +1,42 @@
+"""/api/chat: a conversation answered in one piece, or as it is written."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.errors import errors_as, message_error
+from app.extensions import openai_service, system_prompts
+from app.schemas.chat import ChatRequest
+from app.schemas.openai_chat import OpenAIChatRequest
+from app.schemas.request_body import json_body
+from app.wire.answers import json_answer
+from app.wire.plain_text import PlainText
+from app.wire.streams import stream_answer
+from app.wire.token_sse import TokenSse
+
+bp = Blueprint("chat", __name__, url_prefix="/chat")
+
+
+@bp.post("")
+def create() -> Response:
+    """Answer a conversation in one piece."""
+    body = json_body(ChatRequest)
+    result = openai_service().chat(body.to_call(system_prompts(), request_id=g.request_id))
+    return json_answer(body.response(result), result.record)
+
+
+@bp.post("/stream")
+def stream() -> Response:
+    """Answer a conversation as it is written, as token events."""
+    body = json_body(ChatRequest)
+    answer = openai_service().stream_chat(body.to_call(system_prompts(), request_id=g.request_id))
+    return stream_answer(answer, TokenSse(g.request_id))
+
+
+@bp.post("/openai")
+@errors_as(message_error)
+def stream_text() -> Response:
+    """Answer a conversation as bare text, for the many pages that read nothing else."""
+    body = json_body(OpenAIChatRequest)
+    answer = openai_service().stream_chat(body.to_call(system_prompts(), request_id=g.request_id))
+    return stream_answer(answer, PlainText())

@@ -1,0 +1,30 @@
+"""/api/embeddings: texts turned into vectors, and compared by them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.extensions import openai_service
+from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
+from app.schemas.request_body import json_body
+from app.wire.answers import json_answer
+
+bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
+
+
+@bp.post("")
+def create() -> Response:
+    """Turn texts into vectors."""
+    body = json_body(EmbeddingsRequest)
+    result = openai_service().embed(
+        body.texts(), request_id=g.request_id, model=body.model, dimensions=body.dimensions
+    )
+    return json_answer(embeddings_response(result), result.record)
+
+
+@bp.post("/similarity")
+def similarity() -> Response:
+    """Compare two texts, or put documents in order by nearness to a query."""
+    body = json_body(SimilarityRequest)
+    result = openai_service().embed(body.texts(), request_id=g.request_id, model=body.model)
+    return json_answer(body.response(result), result.record)

@@ -1,0 +1,202 @@
+"""Config: every setting, read from the environment once, checked as a whole."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+
+
+class ConfigError(Exception):
+    """The settings do not allow a start. `faults` has one sentence for each fault."""
+
+    def __init__(self, faults: list[str]) -> None:
+        super().__init__("\n".join(["The settings do not allow a start:", *(f"  - {fault}" for fault in faults)]))
+        self.faults = faults
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One field for each environment variable of the same name in capitals; .env.example explains them."""
+
+    app_env: str = "development"
+    host: str = "127.0.0.1"
+    port: int = 8000
+    secret_key: str = field(default="", repr=False)
+    trusted_proxies: int = 0
+    log_level: str = "INFO"
+
+    openai_api_key: str = field(default="", repr=False)
+    openai_base_url: str = ""
+    openai_org_id: str = ""
+    azure_openai_endpoint: str = ""
+    azure_openai_api_version: str = "2024-10-21"
+
+    chat_model: str = "gpt-6.1-terra"
+    chat_fallback_models: tuple[str, ...] = ("gpt-6-luna",)
+    vision_model: str = "gpt-6.1-terra"
+    embedding_model: str = "text-embedding-3-small"
+    allowed_models: tuple[str, ...] = ()
+    max_tokens: int = 8192
+    max_tokens_param: str = "max_completion_tokens"
+    system_prompt: str = ""
+    allow_client_system_prompt: bool = True
+
+    request_timeout_s: float = 60.0
+    connect_timeout_s: float = 5.0
+    heartbeat_s: float = 15.0
+    max_body_bytes: int = 20 * 1024 * 1024
+
+    allowed_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
+
+    def __post_init__(self) -> None:
+        faults = [*self._faults(), *(self._production_faults() if self.is_production else [])]
+        if faults:
+            raise ConfigError(faults)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Read the settings from the environment; an empty value counts as unset.
+
+        Raises:
+            ConfigError: a value is not of its kind, or the settings do not go together; all faults at once.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        faults = []
+        for name, reader in _READERS.items():
+            text = environ.get(name.upper(), "").strip()
+            if not text:
+                continue
+            try:
+                values[name] = reader(text)
+            except ValueError as error:
+                faults.append(f"{name.upper()} {error}")
+        if faults:
+            raise ConfigError(faults)
+        return cls(**values)  # type: ignore[arg-type]
+
+    @property
+    def is_production(self) -> bool:
+        return self.app_env == "production"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the offline model answers, since no upstream is configured."""
+        return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
+
+    def models_offered(self, operation: str) -> tuple[str, ...]:
+        """The models that callers may name for an operation, the default first."""
+        own = {
+            "vision": (self.vision_model,),
+            "embeddings": (self.embedding_model,),
+        }.get(operation, (self.chat_model, *self.chat_fallback_models))
+        return (*own, *self.allowed_models)
+
+    def _faults(self) -> list[str]:
+        faults = []
+        if self.app_env not in ("development", "production"):
+            faults.append("APP_ENV must be development or production.")
+        if self.max_tokens_param not in ("max_completion_tokens", "max_tokens"):
+            faults.append("MAX_TOKENS_PARAM must be max_completion_tokens or max_tokens.")
+        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
+            faults.append("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+        if self.azure_openai_endpoint and self.openai_base_url:
+            faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
+        if self.azure_openai_endpoint and not self.openai_api_key:
+            faults.append("AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource.")
+        for name in ("openai_base_url", "azure_openai_endpoint"):
+            if getattr(self, name) and not _is_http_url(getattr(self, name)):
+                faults.append(f"{name.upper()} must be an http:// or https:// URL.")
+        for name in ("request_timeout_s", "connect_timeout_s", "heartbeat_s", "max_tokens", "max_body_bytes"):
+            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
+                faults.append(f"{name.upper()} must be more than 0.")
+        if not 0 <= self.trusted_proxies <= 10:
+            faults.append("TRUSTED_PROXIES must be from 0 to 10.")
+        faults += [f"ALLOWED_ORIGINS: {fault}" for origin in self.allowed_origins if (fault := _fault_of(origin))]
+        models = (self.chat_model, *self.chat_fallback_models, self.vision_model, self.embedding_model)
+        for model in (*models, *self.allowed_models):
+            if not _MODEL.fullmatch(model):
+                faults.append(f"{model!r} cannot be the name of a model.")
+        if not self.openai_api_key.isascii() or any(char <= " " for char in self.openai_api_key):
+            faults.append("OPENAI_API_KEY has a character that no key has.")
+        return faults
+
+    def _production_faults(self) -> list[str]:
+        faults = []
+        if not self.openai_api_key:
+            faults.append("OPENAI_API_KEY is missing; the offline model is for development only.")
+        if len(self.secret_key) < 32:
+            faults.append("SECRET_KEY is missing or shorter than 32 characters.")
+        if not self.allowed_origins:
+            faults.append("ALLOWED_ORIGINS is missing; name the origin of your site.")
+        return faults
+
+
+def _fault_of(origin: str) -> str | None:
+    if origin == "*":
+        return "* is never allowed; name each origin."
+    if not _ORIGIN.fullmatch(origin):
+        return f"{origin!r} is not an origin such as https://www.example.com (no path, no wildcard)."
+    return None
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number.") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number.") from None
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+    except KeyError:
+        raise ValueError("must be true or false.") from None
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    # As browsers write them: lower case, no slash at the end, no port where it is the scheme's own.
+    return tuple(_without_own_port(origin.lower().rstrip("/")) for origin in _list(text))
+
+
+def _without_own_port(origin: str) -> str:
+    scheme, _, _ = origin.partition(":")
+    return origin.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
+
+
+_BY_TYPE = {"str": _text, "int": _integer, "float": _number, "bool": _boolean, "tuple[str, ...]": _list}
+_READERS = {name: _BY_TYPE[str(declared.type)] for name, declared in Config.__dataclass_fields__.items()} | {
+    "allowed_origins": _origins,
+    "log_level": str.upper,
+}

@@ -1,0 +1,76 @@
+"""Logs: one line an event, `name key=value …`, metadata only."""
+
+from __future__ import annotations
+
+import logging
+import logging.config
+import time
+
+from app.openai_service import CallRecord
+
+_STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+
+call_log = logging.getLogger("app.call")
+
+
+class LineFormatter(logging.Formatter):
+    """`2026-11-20T16:00:00.123Z INFO call request_id=… model=…`; values are quoted where they need it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _line(record.getMessage())]
+        parts += [
+            f"{name}={_value(value)}"
+            for name, value in record.__dict__.items()
+            if name not in _STANDARD and value is not None
+        ]
+        if record.exc_info and record.exc_info[0] is not None:
+            # The kind only: an exception's text can hold a prompt or a key.
+            parts.append(f"exception={record.exc_info[0].__name__}")
+        return " ".join(parts)
+
+
+def configure_logging(level: str) -> None:
+    """Send our events to standard error. The SDK and its HTTP client stay silent: they log addresses."""
+    handler = logging.StreamHandler()
+    handler.setFormatter(LineFormatter())
+    ours = logging.getLogger("app")
+    ours.handlers[:] = [handler]
+    ours.setLevel(level)
+    ours.propagate = False
+    for name in ("openai", "httpx2", "httpcore2"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+def log_call(record: CallRecord) -> None:
+    """The listener that writes one line for each call."""
+    usage = record.usage or {}
+    call_log.info(
+        "call",
+        extra={
+            "request_id": record.request_id,
+            "operation": record.operation,
+            "model": record.model,
+            "outcome": record.outcome,
+            "attempts": record.attempts,
+            "finish_reason": record.finish_reason,
+            "prompt_tokens": usage.get("prompt_tokens"),
+            "completion_tokens": usage.get("completion_tokens"),
+            "upstream_status": record.upstream_status,
+            "upstream_code": record.upstream_code,
+            "upstream_request_id": record.upstream_request_id,
+            "first_token_ms": record.first_token_ms and round(record.first_token_ms, 1),
+            "upstream_ms": round(record.upstream_ms, 1),
+            "total_ms": round(record.total_ms, 1),
+        },
+    )
+
+
+def _value(value: object) -> str:
+    text = _line(str(value))
+    return f'"{text}"' if " " in text or '"' in text or not text else text
+
+
+def _line(text: str) -> str:
+    """One line of printable characters, so that no value can pass for another line."""
+    return "".join(char if char.isprintable() else "?" for char in text[:500]).replace('"', "'")

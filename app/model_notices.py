@@ -1,0 +1,46 @@
+"""A warning at start for a configured model that OpenAI has announced to shut down."""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import re
+from pathlib import Path
+
+from app.config import Config
+
+log = logging.getLogger(__name__)
+
+_NOTICE = re.compile(r'- ((?:"[^"]+",?\s*)+):\s+Announced shutdown date:\s+(\d{4}-\d{2}-\d{2})')
+
+
+def announced_shutdowns() -> dict[str, str]:
+    """Model names and the ISO dates of their end, as the installed `openai` package lists them.
+
+    The list stands in the text below a type of the package and nowhere in its objects, so the source is read.
+    """
+    spec = importlib.util.find_spec("openai")
+    if spec is None or not spec.submodule_search_locations:
+        return {}
+    source = Path(spec.submodule_search_locations[0], "types", "shared", "chat_model.py")
+    try:
+        text = source.read_text(encoding="utf-8")
+    except OSError:
+        return {}
+    return {model: date for models, date in _NOTICE.findall(text) for model in re.findall(r'"([^"]+)"', models)}
+
+
+def warn_of_models(config: Config) -> None:
+    """Log one warning for each configured model whose end is known."""
+    if config.is_offline or config.azure_openai_endpoint:  # Azure's names are those of deployments
+        return
+    configured = (
+        config.chat_model,
+        *config.chat_fallback_models,
+        config.vision_model,
+        *config.allowed_models,
+    )
+    shutdowns = announced_shutdowns()
+    for model in dict.fromkeys(configured):
+        if model in shutdowns:
+            log.warning("model.shutdown_announced", extra={"model": model, "date": shutdowns[model]})

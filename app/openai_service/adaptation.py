@@ -1,0 +1,59 @@
+"""What a model turned out not to take, and what is sent instead.
+
+Newer models refuse `max_tokens`, some refuse any `temperature`; servers that speak an older form of the API
+refuse `max_completion_tokens`. No list of models stays true for long, so the upstream's own refusal is believed,
+once, and remembered for that model as long as the process lives.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.openai_service.errors import UpstreamRejected
+
+_REFUSALS = {"unsupported_parameter", "unsupported_value"}
+_RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
+# Only what changes how an answer is made; without its tools or its format it would be another request.
+_DROPPABLE = {"temperature", "stream_options"}
+_MAX_MODELS = 1_000
+
+
+class Adaptation:
+    """Remembers, per model, which parameters to rename or leave out."""
+
+    def __init__(self) -> None:
+        self._by_model: dict[str, dict[str, str]] = {}
+
+    def apply(self, model: str, body: dict[str, Any]) -> dict[str, str]:
+        """Change a request's body, in place, to what its model takes.
+
+        Returns:
+            what was changed, and how: {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
+        """
+        adjusted = {}
+        for name, change in self._by_model.get(model, {}).items():
+            if name in body:
+                value = body.pop(name)
+                if change != "dropped":
+                    body[change] = value
+                adjusted[name] = change
+        return adjusted
+
+    def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any]) -> bool:
+        """Take note of a refusal.
+
+        Returns:
+            True if the request may now be sent again, changed; False if this teaches nothing new.
+        """
+        name = error.param
+        if error.upstream_code not in _REFUSALS or name is None or name not in body:
+            return False
+        known = self._by_model.get(model, {})
+        change = _RENAMED.get(name) or ("dropped" if name in _DROPPABLE else None)
+        # Refusing both names of one parameter would otherwise go round in circles.
+        if change is None or name in known or change in known:
+            return False
+        if model not in self._by_model and len(self._by_model) >= _MAX_MODELS:
+            self._by_model.clear()
+        self._by_model[model] = {**known, name: change}
+        return True

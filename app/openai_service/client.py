@@ -1,0 +1,83 @@
+"""build_client(): the official OpenAI client, for OpenAI, a compatible server, Azure, or the offline model."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+import httpx2
+import openai
+
+from app.config import Config
+from app.openai_service.http_client import UpstreamClient
+
+_OPENAI_URL = "https://api.openai.com/v1"
+_OFFLINE_URL = "http://offline.invalid/v1"
+
+
+class _SameUrls(openai.OpenAI):
+    """Prepares each path's URL once: parsing it anew would cost a quarter of a whole call."""
+
+    def _prepare_url(self, url: str) -> httpx2.URL:
+        prepared = self.__dict__.setdefault("_prepared_urls", {})
+        if url not in prepared:
+            prepared[url] = super()._prepare_url(url)
+        result: httpx2.URL = prepared[url]
+        return result
+
+
+class _SameUrlsAzure(_SameUrls, openai.AzureOpenAI):
+    pass
+
+
+def build_client(config: Config, http_client: httpx2.Client | None = None) -> openai.OpenAI:
+    """Make the one client of this process.
+
+    Retrying is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
+
+    Args:
+        http_client: stands in for our own, as the offline model and tests do.
+    Raises:
+        ValueError: the environment names a proxy of a kind that is not supported.
+    """
+    if config.azure_openai_endpoint:
+        return _SameUrlsAzure(
+            azure_endpoint=config.azure_openai_endpoint,
+            api_version=config.azure_openai_api_version,
+            api_key=config.openai_api_key,
+            max_retries=0,
+            timeout=None,
+            http_client=http_client or _own_client(config.azure_openai_endpoint, config),
+        )
+    base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
+    return _SameUrls(
+        base_url=base_url,
+        # A compatible server may want no key, but the SDK wants one.
+        api_key=config.openai_api_key or "none",
+        organization=config.openai_org_id or None,
+        max_retries=0,
+        timeout=None,
+        http_client=http_client or _own_client(base_url, config),
+    )
+
+
+def upstream_path(config: Config, operation_path: str, model: str) -> str:
+    """The path of an operation: Azure has it below the model's deployment.
+
+    The SDK would add the deployment itself if it were given the body as an object.
+    """
+    if config.azure_openai_endpoint:
+        return f"/deployments/{quote(model, safe='')}{operation_path}"
+    return operation_path
+
+
+def _own_client(url: str, config: Config) -> httpx2.Client:
+    if config.is_offline:
+        return _offline_client()
+    return UpstreamClient(url, connect_timeout_s=config.connect_timeout_s)
+
+
+def _offline_client() -> httpx2.Client:
+    # Imported here: with a key, none of it is needed.
+    from app.offline_model import create_offline_model
+
+    return httpx2.Client(transport=httpx2.WSGITransport(app=create_offline_model()), trust_env=False)

@@ -1,0 +1,46 @@
+"""From OpenAI's chat completion object to a ChatResult."""
+
+from __future__ import annotations
+
+import httpx2
+import orjson
+
+from app.openai_service.chunks import finish_reason
+from app.openai_service.errors import UpstreamFailed, from_error_object
+from app.openai_service.results import CallRecord, ChatResult
+
+
+def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
+    """Read a whole answer.
+
+    Raises:
+        UpstreamFailed: a 200 that holds no completion.
+        UpstreamError: a 200 that holds an error object.
+    """
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        raise UpstreamFailed from None
+    if isinstance(body, dict) and body.get("error"):
+        raise from_error_object(body["error"])
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        tool_calls = message.get("tool_calls") or []
+        usage = body.get("usage")
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise UpstreamFailed from None
+    if not isinstance(choice.get("finish_reason"), str) or not isinstance(tool_calls, list):
+        raise UpstreamFailed
+    record.model = body["model"] if isinstance(body.get("model"), str) else record.model
+    return ChatResult(
+        text=text if isinstance(text, str) else "",
+        finish_reason="tool_calls" if tool_calls else finish_reason(choice["finish_reason"]),
+        usage=usage if isinstance(usage, dict) else None,
+        model=record.model,
+        id=body["id"] if isinstance(body.get("id"), str) else "",
+        tool_calls=tool_calls,
+        refusal=refusal if isinstance(refusal, str) else None,
+        record=record,
+    )

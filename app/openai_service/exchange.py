@@ -1,0 +1,65 @@
+"""What one upstream call may take in time, handed from the service to the HTTP client below the SDK.
+
+The SDK stands between the two and has no place for what is said here, so it travels in a context
+variable: threads and greenlets each have their own.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextvars import ContextVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+import openai
+
+if TYPE_CHECKING:
+    from app.openai_service.connection import Connection
+
+T = TypeVar("T")
+
+current_exchange: ContextVar[Exchange | None] = ContextVar("current_exchange", default=None)
+
+
+class StillWaiting(openai.OpenAIError):
+    """No answer began within one tick; the request is on its way. Run the same call again to wait on.
+
+    An OpenAIError because the SDK lets those of its `http_client` through as they are.
+    """
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One upstream call: its time limits, and the connection on which an answer is awaited.
+
+    Attributes:
+        deadline: when it must have ended, in seconds of time.monotonic().
+        tick_s: how long to wait at a stretch before coming back; None waits up to the deadline.
+    """
+
+    deadline: float
+    tick_s: float | None = None
+    connection: Connection | None = None
+
+    def remaining_s(self) -> float:
+        return self.deadline - time.monotonic()
+
+    def wait_s(self) -> float:
+        """Seconds to wait now: one tick, or what is left when that is less."""
+        remaining_s = self.remaining_s()
+        return remaining_s if self.tick_s is None else min(self.tick_s, remaining_s)
+
+    def run(self, call: Callable[[], T]) -> T:
+        """Make a call through the SDK as this exchange."""
+        token = current_exchange.set(self)
+        try:
+            return call()
+        finally:
+            current_exchange.reset(token)
+
+    def abandon(self) -> None:
+        """Close the connection on which an answer is still awaited, if there is one."""
+        if self.connection is not None:
+            self.connection.close()
+            self.connection = None

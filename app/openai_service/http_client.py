@@ -1,0 +1,184 @@
+"""The HTTP client that the OpenAI SDK stands on: an `httpx2.Client` reduced to what one API needs.
+
+A general client spends most of a small call's time on what is not used here: redirects, cookies, auth
+flows, mounts, header merging and an HTTP parser in Python. docs/performance.md has the figures. TLS
+verification, proxies and timeouts are kept. It also does what the general one cannot: an exchange's deadline
+covers the whole call however slowly bytes drip in, and waiting can be interrupted and taken up again, which
+is what heartbeats to a waiting browser need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httptools
+import httpx2
+
+from app.openai_service.connection import Connection, ConnectionEnded
+from app.openai_service.connection_pool import ConnectionPool
+from app.openai_service.exchange import Exchange, StillWaiting, current_exchange
+
+_MAX_URLS = 256
+
+
+class UpstreamClient(httpx2.Client):
+    """An `httpx2.Client` for one origin; every request runs as the `current_exchange`."""
+
+    def __init__(self, base_url: str, *, connect_timeout_s: float) -> None:
+        super().__init__(trust_env=False)
+        self._pool = ConnectionPool(httpx2.URL(base_url), connect_timeout_s=connect_timeout_s)
+        self._urls: dict[str, httpx2.URL] = {}
+
+    def build_request(  # type: ignore[override]
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: list[tuple[str, str]],
+        content: bytes | None = None,
+        params: Any = None,
+        **_: Any,
+    ) -> httpx2.Request:
+        """Make a request without merging anything: the SDK gives a whole URL and all headers."""
+        parsed = self._urls.get(url)
+        if parsed is None:
+            if len(self._urls) >= _MAX_URLS:
+                self._urls.clear()
+            parsed = self._urls[url] = httpx2.URL(url)
+        # A compressed answer would cost more to unpack than its bytes cost to move.
+        headers.append(("Accept-Encoding", "identity"))
+        return httpx2.Request(method, parsed, params=params, headers=headers, content=content)
+
+    def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
+        """Send a request, or go on waiting for one that was sent, and return its answer.
+
+        Raises:
+            StillWaiting: a tick of the exchange passed, and no answer has begun.
+            httpx2.TimeoutException: the connect timeout or the exchange's deadline passed.
+            httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no whole answer.
+        """
+        exchange = current_exchange.get()
+        assert exchange is not None, "every call runs as an Exchange"
+        connection, exchange.connection = exchange.connection, None
+        if connection is None:
+            connection = self._start(request, exchange)
+        else:
+            _await_head(connection, exchange)
+        body = _Body(connection, exchange, self._pool)
+        response = httpx2.Response(connection.status, headers=connection.headers, stream=body, request=request)
+        if not stream:
+            try:
+                response.read()
+            except BaseException:
+                response.close()
+                raise
+        return response
+
+    def _start(self, request: httpx2.Request, exchange: Exchange) -> Connection:
+        """Send on a kept connection; on another one where the upstream turns out to have closed it."""
+        message = _serialize(request)
+        while True:
+            connection = self._pool.take_idle()
+            is_reused = connection is not None
+            if connection is None:
+                connection = self._pool.connect(exchange.remaining_s())
+            try:
+                _send(connection, message, exchange)
+                _await_head(connection, exchange)
+            except (httpx2.NetworkError, httpx2.RemoteProtocolError):
+                if is_reused and not connection.has_answered:
+                    continue
+                raise
+            return connection
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
+class _Body(httpx2.SyncByteStream):
+    """An answer's body as it comes. b"" means that a tick of the exchange has passed without any."""
+
+    def __init__(self, connection: Connection, exchange: Exchange, pool: ConnectionPool) -> None:
+        self._connection: Connection | None = connection
+        self._exchange = exchange
+        self._pool = pool
+
+    def __iter__(self) -> Iterator[bytes]:
+        connection = self._connection
+        assert connection is not None, "the body was closed"
+        while True:
+            data = connection.take_body()
+            if data:
+                yield data
+            if connection.complete:
+                break
+            try:
+                _receive(connection, self._exchange)
+            except StillWaiting:
+                yield b""
+        self.close()
+
+    def close(self) -> None:
+        """Keep the connection when the body was read to its end, otherwise close it."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if connection.complete:
+            self._pool.put(connection)
+        else:
+            connection.close()
+
+
+def _serialize(request: httpx2.Request) -> bytes:
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
+    lines += [b"%b: %b" % header for header in request.headers.raw]
+    lines += [b"", request.content]
+    return b"\r\n".join(lines)
+
+
+def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
+    try:
+        connection.send(message, max(exchange.remaining_s(), 0.001))
+    except TimeoutError as error:
+        connection.close()
+        raise httpx2.WriteTimeout("sending took too long") from error
+    except OSError as error:
+        connection.close()
+        raise httpx2.WriteError("the connection broke while sending") from error
+    except BaseException:
+        connection.close()
+        raise
+
+
+def _await_head(connection: Connection, exchange: Exchange) -> None:
+    while not connection.head_complete:
+        try:
+            _receive(connection, exchange)
+        except StillWaiting:
+            exchange.connection = connection
+            raise
+
+
+def _receive(connection: Connection, exchange: Exchange) -> None:
+    """Read what has come, or wait for one tick; the connection is closed on any other failure."""
+    try:
+        wait_s = exchange.wait_s()
+        if wait_s <= 0:
+            raise httpx2.ReadTimeout("the deadline passed")
+        connection.receive(wait_s)
+    except TimeoutError as error:
+        if exchange.remaining_s() > 0:
+            raise StillWaiting from None
+        connection.close()
+        raise httpx2.ReadTimeout("the deadline passed") from error
+    except (ConnectionEnded, httptools.HttpParserError) as error:
+        connection.close()
+        raise httpx2.RemoteProtocolError("the answer ended early or was not HTTP") from error
+    except OSError as error:
+        connection.close()
+        raise httpx2.ReadError("the connection broke while reading") from error
+    except BaseException:
+        connection.close()
+        raise

@@ -1,0 +1,83 @@
+"""One CallRecord for each call, told to the listeners exactly once, however the call ends."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from types import TracebackType
+
+from app.openai_service.errors import (
+    UpstreamError,
+    UpstreamRejected,
+    UpstreamTimeout,
+    UpstreamTruncated,
+    UpstreamUnavailable,
+)
+from app.openai_service.events import Usage
+from app.openai_service.results import CallRecord
+
+Listener = Callable[[CallRecord], None]
+
+log = logging.getLogger(__name__)
+
+_OUTCOMES: list[tuple[type[BaseException], str]] = [
+    (UpstreamTruncated, "upstream_truncated"),
+    (UpstreamTimeout, "upstream_timeout"),
+    (UpstreamUnavailable, "upstream_error"),
+    (UpstreamRejected, "rejected"),
+    (GeneratorExit, "client_gone"),
+]
+
+
+class Recording:
+    """A context manager around one call. Leaving it by an exception decides the outcome by its kind."""
+
+    def __init__(self, record: CallRecord, listeners: Sequence[Listener]) -> None:
+        self.record = record
+        self._listeners = listeners
+        self._started = time.perf_counter()
+        self._is_finished = False
+
+    def elapsed_ms(self) -> float:
+        return (time.perf_counter() - self._started) * 1000
+
+    def answered(self, *, finish_reason: str | None, usage: Usage | None) -> None:
+        """Note that the answer is whole; what happens afterwards changes nothing."""
+        self.record.outcome = "complete"
+        self.record.finish_reason = finish_reason
+        self.record.usage = usage
+
+    def failed(self, error: BaseException) -> None:
+        """Note why there is no whole answer."""
+        record = self.record
+        if record.outcome == "complete" and isinstance(error, GeneratorExit):
+            return
+        record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "internal_error")
+        if isinstance(error, UpstreamError):
+            record.upstream_status = error.status
+            record.upstream_code = error.upstream_code
+            record.upstream_request_id = error.upstream_request_id or record.upstream_request_id
+
+    def finish(self) -> None:
+        """Tell the listeners, the first time only."""
+        if self._is_finished:
+            return
+        self._is_finished = True
+        self.record.total_ms = self.elapsed_ms()
+        for listener in self._listeners:
+            try:
+                listener(self.record)
+            except Exception:
+                # One that fails must not take the answer, or the other listeners, with it.
+                log.exception("call.listener_failed", extra={"request_id": self.record.request_id})
+
+    def __enter__(self) -> Recording:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is not None:
+            self.failed(error)
+        self.finish()

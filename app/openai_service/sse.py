@@ -1,0 +1,55 @@
+"""From the bytes of an event stream to the data of its events, however the bytes were cut."""
+
+from __future__ import annotations
+
+_MAX_EVENT_BYTES = 8 * 1024 * 1024
+
+
+class EventTooLarge(ValueError):
+    """An event grew past what any chunk of an answer can be."""
+
+
+class EventSplitter:
+    """Collects bytes and gives out the `data` of each event that is whole.
+
+    Splits on bytes, since text splitters take U+2028 and U+0085 for line ends, which JSON may contain.
+    Comments and fields other than `data` are passed over, as every event of this API names its kind in its data.
+    """
+
+    def __init__(self) -> None:
+        self._rest = b""
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take more bytes.
+
+        Returns:
+            the data of the events that are now whole, without those that have none.
+        Raises:
+            EventTooLarge: an event has not ended within 8 MiB.
+        """
+        buffer = self._rest + data if self._rest else data
+        if b"\r" in buffer:
+            # JSON escapes its control characters, so every CR here is part of a line end. One at the very
+            # end may be the first half of a CRLF.
+            held = b"\r" if buffer.endswith(b"\r") else b""
+            buffer = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+        else:
+            held = b""
+        *events, rest = buffer.split(b"\n\n")
+        self._rest = rest + held
+        if len(self._rest) > _MAX_EVENT_BYTES:
+            raise EventTooLarge
+        return [found for event in events if (found := _data_of(event))]
+
+    def end(self) -> list[bytes]:
+        """The data of a last event whose blank line never came; servers that forget it are common."""
+        rest, self._rest = self._rest.replace(b"\r", b"\n"), b""
+        data = _data_of(rest)
+        return [data] if data else []
+
+
+def _data_of(event: bytes) -> bytes:
+    if event.startswith(b"data: ") and b"\n" not in event:
+        return event[6:]
+    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    return b"\n".join(lines)

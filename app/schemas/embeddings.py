@@ -1,0 +1,81 @@
+"""POST /api/embeddings and /api/embeddings/similarity."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+import orjson
+from pydantic import Field
+
+from app.openai_service import EmbeddingResult, cosine_similarities
+from app.schemas.fields import ModelName, NonEmptyText
+from app.schemas.parsing import InvalidRequest, RequestModel
+
+MAX_INPUTS = 2_048  # OpenAI's own limit for one request
+
+Inputs = Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
+
+
+class EmbeddingsRequest(RequestModel):
+    input: Inputs | NonEmptyText
+    model: ModelName | None = None
+    dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
+
+    def texts(self) -> list[str]:
+        return [self.input] if isinstance(self.input, str) else self.input
+
+
+def embeddings_response(result: EmbeddingResult) -> bytes:
+    """{"embeddings": [[float]], "model", "usage"} as JSON; the numbers keep the digits they came with."""
+    return b'{"embeddings":[%b],"model":%b,"usage":%b}' % (
+        b",".join(result.vectors),
+        orjson.dumps(result.model),
+        orjson.dumps(result.usage),
+    )
+
+
+class SimilarityRequest(RequestModel):
+    """Two texts `a` and `b`, or a `query` and the `documents` to be put in order by nearness to it."""
+
+    a: NonEmptyText | None = None
+    b: NonEmptyText | None = None
+    query: NonEmptyText | None = None
+    documents: (
+        Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS - 1, fail_fast=True)] | None
+    ) = None
+    top_k: Annotated[int, Field(ge=1)] | None = None
+    model: ModelName | None = None
+
+    def texts(self) -> list[str]:
+        """The texts to embed: the one to compare with first.
+
+        Raises:
+            InvalidRequest: neither pair is given, or parts of both.
+        """
+        pair, search = (self.a, self.b), (self.query, self.documents)
+        if any(part is not None for part in pair) and any(part is not None for part in (*search, self.top_k)):
+            raise InvalidRequest("Give either a and b, or query and documents.")
+        if self.query is not None or self.documents is not None or self.top_k is not None:
+            if self.query is None:
+                raise InvalidRequest("Missing query.")
+            if self.documents is None:
+                raise InvalidRequest("Missing documents.")
+            return [self.query, *self.documents]
+        if self.a is None:
+            raise InvalidRequest("Missing a (with b, or query with documents).")
+        if self.b is None:
+            raise InvalidRequest("Missing b.")
+        return [self.a, self.b]
+
+    def response(self, result: EmbeddingResult) -> dict[str, Any]:
+        """{"similarity"}, or {"results": [{"index", "similarity", "document"}]} with the best first."""
+        similarities = cosine_similarities(result.vectors[0], result.vectors[1:])
+        if self.documents is None:
+            return {"similarity": similarities[0]}
+        best_first = sorted(range(len(similarities)), key=lambda index: -similarities[index])
+        return {
+            "results": [
+                {"index": index, "similarity": similarities[index], "document": self.documents[index]}
+                for index in best_first[: self.top_k]
+            ]
+        }

@@ -1,0 +1,92 @@
+"""Images as callers give them: an address to pass on, or bytes told by their content."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import ipaddress
+from urllib.parse import urlsplit
+
+MAX_IMAGES = 10
+_MAX_URL_CHARS = 2_048
+
+# What each kind of file begins with. https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
+_SIGNATURES = {
+    "image/png": (b"\x89PNG\r\n\x1a\n",),
+    "image/jpeg": (b"\xff\xd8\xff",),
+    "image/gif": (b"GIF87a", b"GIF89a"),
+}
+
+
+class InvalidImageInput(ValueError):
+    """An image that no model could use, or an address that must not be passed on; the message says which."""
+
+
+def image_from_bytes(data: bytes, where: str) -> str:
+    """An uploaded file as a data URL, the form in which OpenAI takes it.
+
+    Raises:
+        InvalidImageInput: it is no PNG, JPEG, WebP or GIF, whatever its name or declared type says.
+    """
+    kind = _sniff(data)
+    if kind is None:
+        raise InvalidImageInput(f"{where}: must be a PNG, JPEG, WebP or GIF.")
+    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+
+
+def image_from_url(url: str, where: str) -> str:
+    """An https URL, which is passed on and never fetched here, or a data URL, made anew from its content.
+
+    Raises:
+        InvalidImageInput: it is neither, or leads to where no public image is.
+    """
+    if url[:5].lower() == "data:":
+        return image_from_bytes(_data_of(url, where), where)
+    if len(url) > _MAX_URL_CHARS:
+        raise InvalidImageInput(f"{where}: must be at most {_MAX_URL_CHARS} characters long.")
+    if not _is_public_https(url):
+        raise InvalidImageInput(f"{where}: must be a public https:// URL or a data: URL.")
+    return url
+
+
+def _data_of(url: str, where: str) -> bytes:
+    head, comma, body = url.partition(",")
+    if not comma or not head.lower().endswith(";base64"):
+        raise InvalidImageInput(f"{where}: must be a data: URL in base64.")
+    try:
+        return base64.b64decode(body, validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidImageInput(f"{where}: is not valid base64.") from None
+
+
+def _sniff(data: bytes) -> str | None:
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return "image/webp"
+    return next((kind for kind, starts in _SIGNATURES.items() if data.startswith(starts)), None)
+
+
+def _is_public_https(url: str) -> bool:
+    if not url.isascii() or any(char <= " " or char in '<>"\\^`{|}\x7f' for char in url):
+        return False
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return False
+    host = (parts.hostname or "").rstrip(".")
+    if parts.scheme != "https" or not host or "@" in parts.netloc or port not in (None, 443):
+        return False
+    # Names of one label and of these ends are found on private networks only.
+    if "." not in host or host.endswith((".localhost", ".local", ".internal", ".home.arpa")):
+        return False
+    return not _is_address(host)
+
+
+def _is_address(host: str) -> bool:
+    """Whether a host is an address, in any of the notations that resolvers take: 127.1, 0x7f.1, 2130706433."""
+    try:
+        ipaddress.ip_address(host.strip("[]"))
+    except ValueError:
+        last_label = host.rsplit(".", 1)[-1]
+        return last_label.isdigit() or last_label.startswith("0x")
+    return True

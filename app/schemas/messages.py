@@ -1,0 +1,103 @@
+"""A conversation's messages as callers send them. Checked, they are in OpenAI's own form already."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from app.schemas.fields import Name, NonEmptyText, Text
+from app.schemas.parsing import InvalidRequest, few_members
+
+MAX_MESSAGES = 2_000
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_CallId = Annotated[str, Field(min_length=1, max_length=200)]
+
+# Typed dicts rather than models: a long history is checked without one line of Python being run for it, and
+# needs no turning back into dicts before it is sent on.
+
+
+class FunctionCall(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: Name
+    arguments: Text
+
+
+class ToolCall(TypedDict):
+    """A call that the model asked for, as it came in `toolCalls`."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    id: _CallId
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class UserMessage(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["user"]
+    content: NonEmptyText
+
+
+class SystemMessage(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["system"]
+    content: NonEmptyText
+
+
+class AssistantMessage(TypedDict):
+    """What the model said, or the tools that it called, or both. OpenAI's spelling is taken as well."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["assistant"]
+    content: NotRequired[Text | None]
+    tool_calls: NotRequired[
+        Annotated[
+            list[ToolCall],
+            Field(validation_alias=AliasChoices("toolCalls", "tool_calls"), min_length=1, max_length=128),
+            BeforeValidator(few_members),
+        ]
+    ]
+
+
+class ToolMessage(TypedDict):
+    """What a tool returned for one call."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["tool"]
+    content: Text
+    tool_call_id: Annotated[_CallId, Field(validation_alias=AliasChoices("toolCallId", "tool_call_id"))]
+
+
+Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
+
+Messages = Annotated[
+    list[Message],
+    Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True),
+    BeforeValidator(few_members),
+]
+
+
+def check_turns(messages: Sequence[dict[str, Any]]) -> None:
+    """Check what spans more than one field: the upstream would refuse it too, but only after being asked.
+
+    Raises:
+        InvalidRequest: an assistant's turn is empty, or a tool's result answers no call before it.
+    """
+    calls: set[str] = set()
+    for index, message in enumerate(messages):
+        if message["role"] == "assistant":
+            if "tool_calls" in message:
+                calls.update(call["id"] for call in message["tool_calls"])
+            elif not message.get("content"):
+                raise InvalidRequest(f"messages.{index}.content: must not be empty.")
+        elif message["role"] == "tool" and message["tool_call_id"] not in calls:
+            raise InvalidRequest(f"messages.{index}.toolCallId: answers no tool call before it.")

@@ -1,0 +1,33 @@
+"""From Flask's request to a checked model."""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+from flask import request
+from werkzeug.exceptions import HTTPException
+
+from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, parse_json
+
+M = TypeVar("M", bound=RequestModel)
+
+
+def json_body(model: type[M]) -> M:
+    """Read and check the body.
+
+    Raises:
+        UnsupportedMediaType: it is not declared as application/json. A page of any site could send another
+            type without a preflight.
+        InvalidRequest: it cannot be read, or is off.
+        RequestEntityTooLarge: it is larger than MAX_BODY_BYTES.
+    """
+    if request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    try:
+        data = request.get_data(cache=False)
+    except HTTPException:
+        raise
+    except Exception:
+        # The server's own: broken chunks, or a connection that ended within the body.
+        raise InvalidRequest("The body could not be read to its end.") from None
+    return parse_json(data, model)

@@ -1,0 +1,50 @@
+"""Tools that a caller offers to the model, in OpenAI's form; the caller runs them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, NotRequired
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from app.schemas.fields import JsonObject, Name
+from app.schemas.parsing import few_members
+
+MAX_TOOLS = 128
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class Function(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: Name
+    description: NotRequired[Annotated[str, Field(max_length=10_000)]]
+    parameters: NotRequired[JsonObject]
+    strict: NotRequired[bool]
+
+
+class Tool(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: Name
+
+
+class NamedTool(TypedDict):
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+Tools = Annotated[
+    list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True), BeforeValidator(few_members)
+]
+ToolChoice = Literal["auto", "none", "required"] | NamedTool

@@ -1,0 +1,34 @@
+"""Answers in one piece, and the headers that tell how a call went."""
+
+from __future__ import annotations
+
+import re
+import time
+from typing import Any
+
+import orjson
+from flask import Response, g
+
+from app.openai_service import CallRecord
+
+_HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
+
+
+def json_answer(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
+    """An answer of a model; bytes are JSON already."""
+    content = body if isinstance(body, bytes) else orjson.dumps(body)
+    response = Response(content, mimetype="application/json")
+    response.headers.extend(call_headers(record))
+    return response
+
+
+def call_headers(record: CallRecord) -> list[tuple[str, str]]:
+    """X-Model, X-Attempts, X-Overhead-Ms, and X-Params-Adjusted where something was."""
+    overhead_ms = (time.perf_counter() - g.started) * 1000 - record.upstream_ms
+    headers = [("X-Attempts", str(record.attempts)), ("X-Overhead-Ms", f"{max(overhead_ms, 0.0):.2f}")]
+    # The name comes from the upstream, and a header must not.
+    if _HEADER_SAFE.fullmatch(record.model):
+        headers.append(("X-Model", record.model))
+    if record.adjusted:
+        headers.append(("X-Params-Adjusted", ", ".join(f"{name}={how}" for name, how in record.adjusted.items())))
+    return headers

@@ -1,0 +1,43 @@
+"""The format of /api/chat/stream: `data: {"token": …}` events, then one with `"done": true`."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import orjson
+
+from app.errors import api_error, describe
+from app.openai_service import Batch, Done, Event, Failed, Refusal, Token
+
+
+class TokenSse:
+    """Each event is `data: `, JSON on one line, and a blank line: readers in the wild know no other field."""
+
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+
+    def __init__(self, request_id: str) -> None:
+        self._request_id = request_id
+
+    def encode(self, batch: Batch) -> bytes:
+        return b"".join(
+            [b"data: %b\n\n" % orjson.dumps(data) for event in batch if (data := self._data(event)) is not None]
+        )
+
+    def _data(self, event: Event) -> dict[str, Any] | None:
+        if isinstance(event, Token | Refusal):
+            return {"token": event.text}
+        if isinstance(event, Done):
+            data: dict[str, Any] = {
+                "done": True,
+                "finishReason": event.finish_reason,
+                "usage": event.usage,
+                "model": event.model,
+                "id": event.id,
+            }
+            if event.tool_calls:
+                data["toolCalls"] = event.tool_calls
+            return data
+        if isinstance(event, Failed):
+            return api_error(describe(event.error), self._request_id)
+        return None  # reasoning, and tool calls in pieces: `done` has them whole
