@@ -1,0 +1,143 @@
+"""What is asked, in each server's own words, and what makes an answer a good one."""
+
+import re
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+
+import orjson
+
+from bench import answers
+
+ORIGIN = "http://localhost:3000"
+OPENAI = "openai"
+GATEHOUSE = "gatehouse"
+
+# What the fake upstream does is in the model's name, see answers.Script.
+AT_ONCE = "bench"
+BRIEF_DELAY = "bench-d3"
+SLOW = "bench-d100"
+STREAM = "bench-s150x20"
+SHORT_STREAM = "bench-s40x20"
+LONG_STREAM = "bench-s400x50"
+MODELS = (AT_ONCE, BRIEF_DELAY, SLOW, STREAM, SHORT_STREAM, LONG_STREAM)
+
+# When the fake upstream sent a chunk, in ns of the clock that all processes share.
+STAMP = re.compile(rb"t=(\d{%d});" % answers.STAMP_DIGITS)
+
+_TEXT = "Where do the keys stay, who may pass the gate at night, and who writes down the names of those who did? "
+_PATHS = {
+    (OPENAI, "chat"): "/v1/chat/completions",
+    (OPENAI, "stream"): "/v1/chat/completions",
+    (OPENAI, "embeddings"): "/v1/embeddings",
+    (GATEHOUSE, "chat"): "/api/chat",
+    (GATEHOUSE, "stream"): "/api/chat/stream",
+    (GATEHOUSE, "embeddings"): "/api/embeddings",
+}
+
+
+@dataclass(frozen=True)
+class Call:
+    """One kind of request.
+
+    operation is chat, stream or embeddings; size counts its messages or texts; model tells the fake upstream
+    how to answer (see answers.Script).
+    """
+
+    operation: str
+    size: int = 4
+    model: str = AT_ONCE
+
+
+@dataclass(frozen=True)
+class Job:
+    """One piece of work for the load client; it goes to its process as JSON.
+
+    Each of the connections sends its next request when it has its answer. pids are the processes whose CPU is
+    counted meanwhile; open_s is for streams: over how long their starts are spread.
+    """
+
+    target: str
+    port: int
+    dialect: str
+    call: Call
+    connections: int = 1
+    seconds: float = 1.0
+    min_requests: int = 0
+    open_s: float = 0.3
+    hold_s: float = 0.0
+    pids: list[int] = field(default_factory=list)
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def to_json(self) -> bytes:
+        """For the load client's standard input."""
+        return orjson.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, data: bytes) -> "Job":
+        """The other end of to_json."""
+        fields = orjson.loads(data)
+        return cls(**{**fields, "call": Call(**fields["call"])})
+
+
+def request_bytes(job: Job) -> bytes:
+    """The whole HTTP request, headers and body."""
+    path, body = path_and_body(job.dialect, job.call)
+    headers = {
+        "Host": f"127.0.0.1:{job.port}",
+        "Content-Type": "application/json",
+        "Content-Length": str(len(body)),
+        "Accept": "*/*",
+        **job.headers,
+    }
+    lines = [f"POST {path} HTTP/1.1", *(f"{name}: {value}" for name, value in headers.items())]
+    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+
+
+def path_and_body(dialect: str, call: Call) -> tuple[str, bytes]:
+    """Where to POST what."""
+    body: dict[str, object] = {"model": call.model}
+    if call.operation == "embeddings":
+        body["input"] = [f"{i}: {_TEXT}" for i in range(call.size)]
+    else:
+        roles = ("user", "assistant")
+        body["messages"] = [{"role": roles[i % 2], "content": f"{i}: {_TEXT}"} for i in range(call.size - 1)]
+        body["messages"] += [{"role": "user", "content": "And now?"}]  # type: ignore[operator]
+    if dialect == OPENAI and call.operation == "stream":
+        body |= {"stream": True, "stream_options": {"include_usage": True}}
+    return _PATHS[dialect, call.operation], orjson.dumps(body)
+
+
+def ends_stream(dialect: str, tail: bytes) -> bool:
+    """Whether this is how a complete stream ends."""
+    return tail.rstrip().endswith(b"data: [DONE]") if dialect == OPENAI else b'"done"' in tail
+
+
+def checker(job: Job) -> Callable[[int, bytes], str | None]:
+    """A function from status and body to what is wrong with them, or None.
+
+    The first vectors are decoded and compared, of the next ones only the bytes are counted: checking must not
+    cost more than serving.
+    """
+    good_size = 0
+
+    def check(status: int, body: bytes) -> str | None:
+        nonlocal good_size
+        if status != 200:
+            return f"answered {status}: {body[:300].decode(errors='replace')}"
+        if job.call.operation == "chat":
+            return None if answers.REPLY[:40].encode() in body else f"lost the reply: {body[:300]!r}"
+        if not good_size and not _has_all_vectors(job, body):
+            return f"did not answer with the {job.call.size} vectors asked for: {body[:300]!r}"
+        good_size = good_size or len(body)
+        return None if abs(len(body) - good_size) <= 200 else f"answered with {len(body)} bytes, then {good_size}"
+
+    return check
+
+
+def _has_all_vectors(job: Job, body: bytes) -> bool:
+    answer = orjson.loads(body)
+    vectors = [item["embedding"] for item in answer["data"]] if "data" in answer else answer["embeddings"]
+    return len(vectors) == job.call.size and all(
+        len(got) == answers.DIMENSIONS and abs(got[-1] - answers.vector(i % 16)[-1]) < 1e-8
+        for i, got in enumerate(vectors)
+    )
