@@ -4,28 +4,48 @@ It is loaded in the process that watches over the workers, before gevent has cha
 them, and so imports nothing of the application: a TLS context made of classes from before would break.
 """
 
+import importlib.util
 import os
+import sys
+from pathlib import Path
 
-from dotenv import load_dotenv
+from dotenv import dotenv_values
 
-load_dotenv()
-
-
-def _setting(name: str, default: str) -> str:
-    return os.environ.get(name, "").strip() or default
+# gunicorn's own status for an application that cannot be loaded.
+_NO_USE_IN_TRYING_AGAIN = 4
 
 
-host, port = _setting("HOST", "127.0.0.1"), _setting("PORT", "8000")
-bind = _setting("BIND", f"[{host}]:{port}" if ":" in host else f"{host}:{port}")
-workers = int(_setting("WEB_CONCURRENCY", str(max(2, len(os.sched_getaffinity(0))))))
+def _load_config():
+    """The application's settings, from the one file of it that needs nothing else.
+
+    .env is read and not put into the environment: the workers of a reload shall see what it says by then.
+    """
+    name = "gatehouse_config"
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "app" / "config.py")
+    module = sys.modules[name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    environ = {**dotenv_values(Path(__file__).parent / ".env"), **os.environ}
+    try:
+        return module.Config.from_env({name: value or "" for name, value in environ.items()})
+    except module.ConfigError as error:
+        print(error, file=sys.stderr)
+        sys.exit(_NO_USE_IN_TRYING_AGAIN)
+
+
+_config = _load_config()
+
+_host = f"[{_config.host}]" if ":" in _config.host else _config.host
+bind = _config.bind or f"{_host}:{_config.port}"
+workers = _config.web_concurrency or max(2, len(os.sched_getaffinity(0)))
 
 # gevent holds a thousand slow streams where threads hold a hundred; docs/performance.md has the figures.
-worker_class = _setting("WORKER_CLASS", "gevent")
-worker_connections = int(_setting("WORKER_CONNECTIONS", "2000"))
-threads = int(_setting("THREADS", "64")) if worker_class == "gthread" else 1
-if worker_class == "gthread":
+if _config.worker_class == "gevent":
+    worker_class = "server.gevent_worker.StreamWorker"
+    worker_connections = _config.worker_connections
+else:
+    worker_class = "gthread"
     # A full worker must leave new requests to its siblings instead of queueing them behind its streams.
-    worker_connections = threads
+    threads = worker_connections = _config.threads
 
 timeout = 30  # seconds without a sign of life from a worker; streams may last longer
 graceful_timeout = 75  # REQUEST_TIMEOUT_S and a little, so that a reload cuts no answer off
@@ -42,14 +62,36 @@ control_socket_disable = True
 loglevel = "warning"
 
 
-def post_worker_init(worker):  # noqa: ANN001, ANN201
-    """Say once, when everything is up, what to open and what to try."""
+def post_worker_init(worker):
+    """Make a worker ready for work; the last of the first ones says what to open and what to try."""
     import gc
 
     # What is loaded by now stays; a full collection would walk all of it, in the middle of somebody's stream.
     gc.collect()
     gc.freeze()
+    _keep_freed_memory()
     if worker.age == worker.cfg.workers:
-        url = f"http://{bind}"
-        chat = f"""curl {url}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""
-        print(f"Gatehouse is ready: open {url}/healthz, or try\n  {chat}", flush=True)
+        _say_ready()
+
+
+def _keep_freed_memory():
+    """Let a worker keep up to 64 MB that it has freed.
+
+    glibc gives the memory of each body of megabytes back to the kernel, which then has to clear as many pages
+    for the next one: half the time of a large batch of embeddings.
+    """
+    import ctypes
+
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is not None:
+        mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD, which the next line would otherwise leave at 128 kB
+        mallopt(-1, 64 * 1024 * 1024)  # M_TRIM_THRESHOLD
+
+
+def _say_ready():
+    path = bind.removeprefix("unix:")
+    where = f"--unix-socket {path} http://localhost" if path != bind else f"http://{bind}"
+    chat = f"""curl {where}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""
+    offline = " with the offline model, as there is no OPENAI_API_KEY" if _config.is_offline else ""
+    ready = "is ready" if path != bind else f"is ready: open http://{bind}/"
+    print(f"Gatehouse {ready}{offline}. To try it:\n  {chat}", flush=True)

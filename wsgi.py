@@ -14,5 +14,5 @@ load_dotenv()
 try:
     app = create_app()
 except ConfigError as error:
-    print(error, file=sys.stderr)
+    sys.stderr.write(f"{error}\n")
     sys.exit(_DO_NOT_RESPAWN)

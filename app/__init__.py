@@ -31,7 +31,8 @@ def create_app(config: Config | None = None, *, http_client: httpx2.Client | Non
     configure_logging(config.log_level)
     warn_of_models(config)
 
-    app = Flask(__name__, static_folder=None)
+    app = Flask(__name__)
+    app.url_map.merge_slashes = False  # an address is right or 404; a redirect would lose a POST's body
     app.config.update(SECRET_KEY=config.secret_key or None, MAX_CONTENT_LENGTH=config.max_body_bytes)
 
     if config.trusted_proxies:

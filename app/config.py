@@ -1,8 +1,10 @@
-"""Config: every setting, read from the environment once, checked as a whole."""
+"""Config: every setting, read from the environment once, checked as a whole.
+
+gunicorn.conf.py loads this file by itself, so it imports nothing but the standard library.
+"""
 
 from __future__ import annotations
 
-import math
 import os
 import re
 from collections.abc import Mapping
@@ -10,6 +12,25 @@ from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
+_CHOICES = {
+    "app_env": ("development", "production"),
+    "worker_class": ("gevent", "gthread"),
+    "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
+    "max_tokens_param": ("max_completion_tokens", "max_tokens"),
+}
+_RANGES: dict[str, tuple[float, float]] = {
+    "port": (0, 65_535),
+    "web_concurrency": (0, 1_000),
+    "worker_connections": (1, 1_000_000),
+    "threads": (1, 10_000),
+    "trusted_proxies": (0, 10),
+    "max_tokens": (1, 10_000_000),
+    "request_timeout_s": (0.001, 86_400),
+    "connect_timeout_s": (0.001, 86_400),
+    "heartbeat_s": (0.001, 86_400),
+    "max_body_bytes": (1, 10_000_000_000),
+}
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
 
@@ -28,6 +49,11 @@ class Config:
     app_env: str = "development"
     host: str = "127.0.0.1"
     port: int = 8000
+    bind: str = ""
+    web_concurrency: int = 0
+    worker_class: str = "gevent"
+    worker_connections: int = 2000
+    threads: int = 64
     secret_key: str = field(default="", repr=False)
     trusted_proxies: int = 0
     log_level: str = "INFO"
@@ -79,9 +105,13 @@ class Config:
                 values[name] = reader(text)
             except ValueError as error:
                 faults.append(f"{name.upper()} {error}")
+        try:
+            config = cls(**values)  # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ConfigError(faults + error.faults) from None
         if faults:
             raise ConfigError(faults)
-        return cls(**values)  # type: ignore[arg-type]
+        return config
 
     @property
     def is_production(self) -> bool:
@@ -102,32 +132,28 @@ class Config:
 
     def _faults(self) -> list[str]:
         faults = []
-        if self.app_env not in ("development", "production"):
-            faults.append("APP_ENV must be development or production.")
-        if self.max_tokens_param not in ("max_completion_tokens", "max_tokens"):
-            faults.append("MAX_TOKENS_PARAM must be max_completion_tokens or max_tokens.")
-        if self.log_level not in ("DEBUG", "INFO", "WARNING", "ERROR"):
-            faults.append("LOG_LEVEL must be DEBUG, INFO, WARNING or ERROR.")
+        for name, choices in _CHOICES.items():
+            if getattr(self, name) not in choices:
+                faults.append(f"{name.upper()} must be one of {', '.join(choices)}.")
+        for name, (least, most) in _RANGES.items():
+            if not least <= getattr(self, name) <= most:
+                faults.append(f"{name.upper()} must be from {least:g} to {most:g}.")
+        for name in ("openai_base_url", "azure_openai_endpoint"):
+            if getattr(self, name) and not _is_http_url(getattr(self, name)):
+                faults.append(f"{name.upper()} must be an http:// or https:// URL.")
         if self.azure_openai_endpoint and self.openai_base_url:
             faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
         if self.azure_openai_endpoint and not self.openai_api_key:
             faults.append("AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource.")
-        for name in ("openai_base_url", "azure_openai_endpoint"):
-            if getattr(self, name) and not _is_http_url(getattr(self, name)):
-                faults.append(f"{name.upper()} must be an http:// or https:// URL.")
-        for name in ("request_timeout_s", "connect_timeout_s", "heartbeat_s", "max_tokens", "max_body_bytes"):
-            if not (math.isfinite(getattr(self, name)) and getattr(self, name) > 0):
-                faults.append(f"{name.upper()} must be more than 0.")
-        if not 0 <= self.trusted_proxies <= 10:
-            faults.append("TRUSTED_PROXIES must be from 0 to 10.")
-        faults += [f"ALLOWED_ORIGINS: {fault}" for origin in self.allowed_origins if (fault := _fault_of(origin))]
+        if not self.openai_api_key.isascii() or any(char <= " " for char in self.openai_api_key):
+            faults.append("OPENAI_API_KEY has a character that no key has.")
         models = (self.chat_model, *self.chat_fallback_models, self.vision_model, self.embedding_model)
         for model in (*models, *self.allowed_models):
             if not _MODEL.fullmatch(model):
                 faults.append(f"{model!r} cannot be the name of a model.")
-        if not self.openai_api_key.isascii() or any(char <= " " for char in self.openai_api_key):
-            faults.append("OPENAI_API_KEY has a character that no key has.")
-        return faults
+        return faults + [
+            f"ALLOWED_ORIGINS: {fault}" for origin in self.allowed_origins if (fault := _fault_of(origin))
+        ]
 
     def _production_faults(self) -> list[str]:
         faults = []
@@ -143,7 +169,7 @@ class Config:
 def _fault_of(origin: str) -> str | None:
     if origin == "*":
         return "* is never allowed; name each origin."
-    if not _ORIGIN.fullmatch(origin):
+    if not _ORIGIN.fullmatch(origin) or not _is_http_url(origin):
         return f"{origin!r} is not an origin such as https://www.example.com (no path, no wildcard)."
     return None
 
@@ -151,7 +177,11 @@ def _fault_of(origin: str) -> str | None:
 def _is_http_url(url: str) -> bool:
     try:
         parts = urlsplit(url)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        return (
+            parts.scheme in ("http", "https")
+            and _HOST.fullmatch(parts.hostname or "") is not None
+            and parts.port != 0
+        )
     except ValueError:
         return False
 

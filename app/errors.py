@@ -134,10 +134,10 @@ def init_errors(app: Flask) -> None:
 
 
 def _answer(error: Exception) -> Response:
+    # Before its first token, a stream that ended early is a failure like any other.
+    error = upstream.UpstreamFailed() if isinstance(error, upstream.UpstreamTruncated) else error
     problem = describe(error)
-    if problem is _INTERNAL or problem.status == _INTERNAL.status:
-        _log_bug(error)
-    else:
+    if not note_bug(error):
         log.info(
             "request.refused",
             extra={"status": problem.status, "code": problem.code, "route": request.endpoint},
@@ -155,8 +155,12 @@ def _answer(error: Exception) -> Response:
     return response
 
 
-def _log_bug(error: Exception) -> None:
+def note_bug(error: Exception) -> bool:
+    """Log an error that has no row in the table; False for one that has."""
+    if describe(error).status != _INTERNAL.status:
+        return False
     # Where it happened, and not what it says: an exception's text can hold a prompt or a key.
     frames = traceback.extract_tb(error.__traceback__)
     trace = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-12:]))
     log.error("request.bug", extra={"error": type(error).__name__, "trace": trace})
+    return True

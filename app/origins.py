@@ -46,7 +46,7 @@ def init_origins(app: Flask, config: Config) -> None:
 
     def vary_by_origin(response: Response) -> Response:
         # On answers without CORS headers too: a cache must not hand one origin's answer to another.
-        response.vary.add("Origin")
+        response.headers.add("Vary", "Origin")
         return response
 
     app.before_request(refuse_foreign_origins)

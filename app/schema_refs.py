@@ -17,6 +17,10 @@ MAX_NESTING = 50
 MAX_CHAIN = 12
 
 
+_VALUES = {"enum", "const", "default", "examples"}
+_BY_NAME = {"properties", "patternProperties", "$defs", "definitions", "dependentSchemas"}
+
+
 class UnsatisfiableError(Exception):
     """No value was found: there is none, or it is beyond what is tried here."""
 
@@ -55,17 +59,33 @@ def check_ends(root: Schema) -> None:
             raise UnsatisfiableError("it refers to itself without end, or nearly so")
         return length
 
-    def walk(part: Any, nesting: int) -> None:
+    for part in parts_of(root):
+        _check_references(part, is_root=part is root)
+        chain_from(part)
+
+
+def parts_of(root: Any) -> Iterator[dict[str, Any]]:
+    """A schema and every schema in it, without what only looks like one: values, and the names of properties.
+
+    Raises:
+        UnsatisfiableError: it is nested too deeply.
+    """
+    # (what may hold schemas, whether its members' names are keywords, how deep it is nested)
+    waiting: list[tuple[Any, bool, int]] = [(root, True, 0)]
+    while waiting:
+        part, has_keywords, nesting = waiting.pop()
         if nesting > MAX_NESTING:
             raise UnsatisfiableError("it is nested too deeply")
-        if isinstance(part, dict):
-            _check_references(part, is_root=part is root)
-            chain_from(part)
-        if isinstance(part, dict | list):
-            for inner in part.values() if isinstance(part, dict) else part:
-                walk(inner, nesting + 1)
-
-    walk(root, 0)
+        if isinstance(part, list):
+            waiting += [(item, True, nesting + 1) for item in part]
+        elif isinstance(part, dict):
+            if has_keywords:
+                yield part
+            waiting += [
+                (inner, not (has_keywords and name in _BY_NAME), nesting + 1)
+                for name, inner in part.items()
+                if not (has_keywords and name in _VALUES)
+            ]
 
 
 def _check_references(part: dict[str, Any], *, is_root: bool) -> None:

@@ -1,19 +1,23 @@
-"""ChatStream: a streamed answer as the service hands it out."""
+"""ChatStream: a streamed answer as the service hands it out, closed whatever happens."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator, Iterator
+from contextlib import suppress
 
 import httpx2
 
 from app.openai_service.chunks import ChunkReader
-from app.openai_service.errors import UpstreamError
-from app.openai_service.events import Batch, Done, Failed
+from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
+from app.openai_service.events import Batch, Failed
 from app.openai_service.exchange import Exchange
 from app.openai_service.policy import Waiting
 from app.openai_service.recording import Recording
 from app.openai_service.results import CallRecord
-from app.openai_service.streaming import read_events
+
+# How long the end of the body may lag behind `[DONE]` for its connection to be kept.
+_LINGER_S = 0.25
 
 
 class ChatStream:
@@ -54,10 +58,10 @@ def _batches(
                     break
                 has_begun = True
                 yield []
-            for batch in _recorded(response, exchange, recording):
+            for batch in _read(response, exchange, recording):
                 has_begun = True
                 yield batch
-        except UpstreamError as error:
+        except Exception as error:
             if not has_begun:
                 raise
             recording.failed(error)
@@ -66,15 +70,47 @@ def _batches(
             sending.close()
 
 
-def _recorded(response: httpx2.Response, exchange: Exchange, recording: Recording) -> Iterator[Batch]:
-    record = recording.record
+def _read(response: httpx2.Response, exchange: Exchange, recording: Recording) -> Generator[Batch, None, None]:
     reader = ChunkReader()
-    before_ms = recording.elapsed_ms()
-    for batch in read_events(response, reader, exchange):
-        if record.first_token_ms is None and batch:
-            record.first_token_ms = recording.elapsed_ms()
-            record.upstream_ms += record.first_token_ms - before_ms
-            record.model = reader.model or record.model
-        if batch and isinstance(batch[-1], Done):
-            recording.answered(finish_reason=batch[-1].finish_reason, usage=batch[-1].usage)
+    # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
+    body = iter(response.stream)  # type: ignore[arg-type]
+    waits_since_ms: float | None = recording.elapsed_ms()
+    try:
+        for data in body:
+            batch: Batch = []
+            try:
+                reader.feed(data, batch)
+            except Exception:
+                if batch:
+                    yield batch  # what came before the fault is not lost
+                raise
+            if batch:
+                if waits_since_ms is not None:
+                    recording.answering(reader.model, waits_since_ms)
+                    waits_since_ms = None
+                if reader.is_done:
+                    break
+                yield batch
+            elif not data:
+                yield batch
+        else:
+            batch = []
+            try:
+                reader.end(batch)
+            except UpstreamError:
+                if batch:
+                    yield batch
+                raise
+        done = batch[-1]
+        recording.answered(finish_reason=done.finish_reason, usage=done.usage)  # type: ignore[union-attr]
         yield batch
+        exchange.deadline = min(exchange.deadline, time.monotonic() + _LINGER_S)
+        with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not
+            while next(body, b""):
+                pass
+    except httpx2.TimeoutException:
+        raise UpstreamTimeout from None
+    except httpx2.TransportError:
+        raise UpstreamFailed from None
+    finally:
+        response.close()

@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.errors import UpstreamFailed, from_error_object
+from app.openai_service.errors import UpstreamFailed, UpstreamTruncated, from_error_object
 from app.openai_service.events import (
     Batch,
     Done,
@@ -17,6 +17,7 @@ from app.openai_service.events import (
     ToolCallObject,
     Usage,
 )
+from app.openai_service.sse import EventSplitter
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -32,48 +33,72 @@ def finish_reason(upstream: object) -> str:
     return _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
 
 
+_END = b"[DONE]"
+_CONTENT = b'"delta":{"content":"'
+
+
 class ChunkReader:
-    """Reads one answer's chunks in their order and remembers what its end will have to tell."""
+    """Reads one answer's bytes in their order, and remembers what its end will have to tell."""
 
     def __init__(self) -> None:
         self.model = ""
-        self.id = ""
-        self.usage: Usage | None = None
         self.is_done = False
         """Whether the upstream said that nothing more will come."""
+        self._splitter = EventSplitter()
+        self._id = ""
+        self._usage: Usage | None = None
         self._finish_reason: str | None = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
-    def read(self, data: bytes) -> Batch:
-        """Turn one chunk into its events; most have one, some none.
+    def feed(self, data: bytes, batch: Batch) -> None:
+        """Add to `batch` the events that are whole with these bytes; Done is the last one.
 
         Raises:
-            UpstreamError: the chunk is an error object.
-            UpstreamFailed: it is no chunk at all.
+            UpstreamTruncated: the stream ended without saying that it was finished.
+            UpstreamFailed: what came is no stream of chunks.
+            UpstreamError: it holds an error object.
         """
-        if data == b"[DONE]":
-            self.is_done = True
-            return []
+        for event in self._splitter.feed(data):
+            if self.model and (text := _plain_token(event)):
+                batch.append(Token(text))
+            elif event == _END:
+                self.is_done = True
+                batch.append(self._done())
+                return
+            else:
+                self._read(event, batch)
+
+    def end(self, batch: Batch) -> None:
+        """Add what the end of the bytes brings; for a stream that ended without `[DONE]`. Raises as feed() does."""
+        for event in self._splitter.end():
+            if event != _END:
+                self._read(event, batch)
+        batch.append(self._done())
+
+    def _done(self) -> Done:
+        if self._finish_reason is None:
+            raise UpstreamTruncated
+        tool_calls = [call for _, call in sorted(self._tool_calls.items())]
+        return Done(self._finish_reason, self._usage, self.model, self._id, tool_calls)
+
+    def _read(self, event: bytes, batch: Batch) -> None:
         try:
-            chunk = orjson.loads(data)
+            chunk = orjson.loads(event)
         except orjson.JSONDecodeError:
             raise UpstreamFailed from None
         if not isinstance(chunk, dict):
             raise UpstreamFailed
         if chunk.get("error"):
             raise from_error_object(chunk["error"])
-        if not self.id:
-            self.id = _text(chunk.get("id"))
-        if not self.model:
-            self.model = _text(chunk.get("model"))
+        self._id = self._id or _text(chunk.get("id"))
+        self.model = self.model or _text(chunk.get("model"))
         usage = chunk.get("usage")
         if isinstance(usage, dict):
-            self.usage = usage
+            self._usage = usage
         choices = chunk.get("choices")
         # Empty in the chunk that carries the usage, and in Azure's first one.
-        if not isinstance(choices, list) or not choices or not isinstance(choices[0], dict):
-            return []
-        return self._read_choice(choices[0])
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            batch += self._read_choice(choices[0])
 
     def _read_choice(self, choice: dict[str, Any]) -> Batch:
         if choice.get("finish_reason"):
@@ -115,12 +140,30 @@ class ChunkReader:
             events.append(event)
         return events
 
-    def done(self) -> Done | None:
-        """The answer's end, None if the upstream never said that it was finished."""
-        if self._finish_reason is None:
-            return None
-        tool_calls = [call for _, call in sorted(self._tool_calls.items())]
-        return Done(self._finish_reason, self.usage, self.model, self.id, tool_calls)
+
+def _plain_token(event: bytes) -> str | None:
+    """The text of a chunk that holds a piece of text and nothing else, as nearly all do; None for any other.
+
+    Cut out rather than parsed: on a stream of single tokens the parsing is most of the work.
+    """
+    start = event.find(_CONTENT)
+    if start < 0:
+        return None
+    start += len(_CONTENT)
+    end = event.find(b'"}', start)
+    text = event[start:end]
+    if (
+        end < 0
+        or b"\\" in text
+        or b'"' in text
+        or event.find(b'"finish_reason":null', end) < 0
+        or event.find(b'"usage":{') >= 0
+    ):
+        return None
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 def _text(value: object) -> str:

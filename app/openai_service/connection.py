@@ -42,6 +42,7 @@ class Connection:
         self.keep_alive = False
         self.has_answered = False
         self._is_framed = False
+        self._missing_bytes: int | None = None
         self._body: list[bytes] = []
 
     def _set_timeout(self, timeout_s: float) -> None:
@@ -85,7 +86,18 @@ class Connection:
         if len(data) == self._read_size:
             self._read_size = _LARGE_READ
         self.has_answered = True
-        self._parser.feed_data(data)
+        if self._missing_bytes is None:
+            self._parse(data)
+        else:  # the rest of a body whose length is known needs no parser, which would copy it
+            self._add_body(data)
+
+    def _parse(self, data: bytes) -> None:
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserError:
+            if not self.complete:
+                raise
+            self.keep_alive = False  # what came behind a whole answer is nobody's
 
     def take_body(self) -> bytes:
         """The body's bytes that have come since the last call, b"" if none."""
@@ -106,6 +118,11 @@ class Connection:
 
     # What httptools calls while it reads.
 
+    def on_message_begin(self) -> None:
+        if self.complete:
+            self.keep_alive = False
+            raise ConnectionEnded("more came than was asked for")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         self.headers.append((name, value))
 
@@ -113,17 +130,30 @@ class Connection:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
-        self._is_framed = any(
-            name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.headers
-        )
+        for name, value in self.headers:
+            lower = name.lower()
+            if lower == b"content-length":
+                self._missing_bytes = int(value)
+            self._is_framed |= lower in (b"content-length", b"transfer-encoding")
+        self.keep_alive = self._parser.should_keep_alive()
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
+        if self._missing_bytes is None:
+            self._body.append(data)
+        else:
+            self._add_body(data)
+
+    def _add_body(self, data: bytes) -> None:
         self._body.append(data)
+        self._missing_bytes = (self._missing_bytes or 0) - len(data)
+        if self._missing_bytes < 0:
+            self._body[-1] = data[: self._missing_bytes]
+            self.keep_alive = False
+        self.complete = self._missing_bytes <= 0
 
     def on_message_complete(self) -> None:
         if self.status < 200:  # 100 Continue, 103 Early Hints: the answer itself is yet to come
             self.headers.clear()
             return
-        self.keep_alive = self._parser.should_keep_alive()
         self.complete = True

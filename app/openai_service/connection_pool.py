@@ -43,7 +43,8 @@ class ConnectionPool:
                 connection = self._idle.pop()
             except IndexError:  # another thread took the last
                 return None
-            if time.monotonic() - connection.idle_since < _KEEP_IDLE_S and connection.is_usable():
+            idle_s = time.monotonic() - connection.idle_since
+            if idle_s < _KEEP_IDLE_S and connection.is_usable():
                 return connection
             connection.close()
         return None
@@ -72,6 +73,9 @@ class ConnectionPool:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._proxy is not None:
                     self._proxy.open_tunnel(sock, self._host, self._port, timeout_s)
+                # gevent connects with sockets of its own; the server may have a better class in its place.
+                sock = socket.socket(fileno=sock.detach())
+                sock.settimeout(timeout_s)
                 if self._tls is not None:
                     sock = self._tls.wrap_socket(sock, server_hostname=self._host)
             except BaseException:
@@ -79,7 +83,7 @@ class ConnectionPool:
                 raise
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("connecting took too long") from error
-        except OSError as error:
+        except (OSError, UnicodeError) as error:  # a name that cannot be looked up is no OSError
             raise httpx2.ConnectError("connecting failed") from error
         return Connection(sock)
 

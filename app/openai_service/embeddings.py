@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import math
+import operator
+import time
 from array import array
 from typing import Any
 
@@ -14,6 +16,10 @@ from app.openai_service.events import Usage
 
 VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""
+
+
+# By these any other value is told from numbers: lists, objects, strings, null, true, false, NaN and Infinity.
+_NOT_IN_NUMBERS = (b"[", b"{", b'"', b"a", b"n", b"u")
 
 
 def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage | None, str | None]:
@@ -27,7 +33,7 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
         UpstreamFailed: vectors are missing, doubled, or hold something other than numbers.
         UpstreamError: the answer holds an error object.
     """
-    body, arrays = _cut(content)
+    body, arrays = _cut(content) or (_parse(content), [])
     if not isinstance(body, dict):
         raise UpstreamFailed
     if body.get("error"):
@@ -36,11 +42,12 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
     if not isinstance(items, list) or len(items) != count:
         raise UpstreamFailed
     vectors: list[VectorJson | None] = [None] * count
+    unused: dict[object, memoryview] = dict(enumerate(arrays))
     for place, item in enumerate(items):
         index = item.get("index", place) if isinstance(item, dict) else None
         if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
             raise UpstreamFailed
-        vectors[index] = _vector(item.get("embedding"), arrays)
+        vectors[index] = _vector(item.get("embedding"), unused)
     usage, model = body.get("usage"), body.get("model")
     return (
         [vector for vector in vectors if vector is not None],
@@ -49,16 +56,21 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
     )
 
 
-def _cut(content: bytes) -> tuple[Any, list[memoryview]]:
-    """Parse an answer with each inner array replaced by its number in the list of those arrays."""
+def _cut(content: bytes) -> tuple[Any, list[memoryview]] | None:
+    """Parse an answer with each inner array replaced by its number in the list of those arrays.
+
+    Returns:
+        None for an answer that has anything but numbers in them: it has to be parsed as a whole.
+    """
     view = memoryview(content)
     arrays: list[memoryview] = []
-    frame: list[VectorJson] = []
     position = content.find(b"[") + 1  # behind the opening of `data`
-    frame.append(view[:position])
+    frame: list[VectorJson] = [view[:position]]
     while (start := content.find(b"[", position)) >= 0 and (end := content.find(b"]", start)) >= 0:
-        if content.find(b"n", start, end) >= 0 or content.find(b"N", start, end) >= 0:
-            raise UpstreamFailed  # null or NaN
+        if not content[position:start].rstrip().endswith(b'"embedding":') or any(
+            content.find(sign, start + 1, end) >= 0 for sign in _NOT_IN_NUMBERS
+        ):
+            return None
         frame += [view[position:start], b"%d" % len(arrays)]
         position = end + 1
         arrays.append(view[start:position])
@@ -66,33 +78,57 @@ def _cut(content: bytes) -> tuple[Any, list[memoryview]]:
     try:
         return orjson.loads(b"".join(frame)), arrays
     except orjson.JSONDecodeError:
+        return None
+
+
+def _parse(content: bytes) -> Any:
+    try:
+        return orjson.loads(content)
+    except orjson.JSONDecodeError:
         raise UpstreamFailed from None
 
 
-def _vector(value: object, arrays: list[memoryview]) -> VectorJson:
-    if isinstance(value, int) and 0 <= value < len(arrays):
-        return arrays[value]
+def _vector(value: object, unused: dict[object, memoryview]) -> VectorJson:
+    if type(value) is int and value in unused:
+        return unused.pop(value)
     if isinstance(value, str):  # base64 of little-endian floats, from a server that takes no other form
         try:
             numbers = array("f", base64.b64decode(value, validate=True))
         except ValueError:
             raise UpstreamFailed from None
-        if not all(map(math.isfinite, numbers)):
-            raise UpstreamFailed
-        return orjson.dumps(numbers.tolist())
-    raise UpstreamFailed
+        value = numbers.tolist()
+    if not isinstance(value, list) or not all(type(number) in (int, float) for number in value):
+        raise UpstreamFailed
+    if not value or not all(map(math.isfinite, value)):
+        raise UpstreamFailed
+    return orjson.dumps(value)
 
 
 def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[float]:
-    """The cosine of the angle between one vector and each of the others, from -1 to 1."""
-    reference: list[float] = orjson.loads(query)
+    """The cosine of the angle between one vector and each of the others, from -1 to 1.
+
+    Raises:
+        UpstreamFailed: they are no vectors of finite numbers, all of one length.
+    """
+    reference = _numbers(query)
     length = math.hypot(*reference)
     similarities = []
     for other in others:
-        vector: list[float] = orjson.loads(other)
+        vector = _numbers(other)
         if len(vector) != len(reference):
             raise UpstreamFailed
-        product = sum(map(float.__mul__, map(float, reference), map(float, vector)))
         lengths = length * math.hypot(*vector)
-        similarities.append(max(-1.0, min(1.0, product / lengths)) if lengths else 0.0)
+        cosine = sum(map(operator.mul, reference, vector)) / lengths if lengths else 0.0
+        similarities.append(max(-1.0, min(1.0, cosine)))
+        time.sleep(0)  # a thousand vectors take a while, in which the streams of this process shall go on
     return similarities
+
+
+def _numbers(vector: VectorJson) -> list[float]:
+    try:
+        numbers: list[float] = orjson.loads(vector)
+    except orjson.JSONDecodeError:
+        raise UpstreamFailed from None
+    if not all(map(math.isfinite, numbers)):
+        raise UpstreamFailed
+    return numbers

@@ -45,11 +45,6 @@ class Exchange:
     def remaining_s(self) -> float:
         return self.deadline - time.monotonic()
 
-    def wait_s(self) -> float:
-        """Seconds to wait now: one tick, or what is left when that is less."""
-        remaining_s = self.remaining_s()
-        return remaining_s if self.tick_s is None else min(self.tick_s, remaining_s)
-
     def run(self, call: Callable[[], T]) -> T:
         """Make a call through the SDK as this exchange."""
         token = current_exchange.set(self)

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import orjson
 
-from app.openai_service.errors import ContentFiltered, Refused, SchemaNotUsable, Truncated
+from app.openai_service.bounded_schema import BoundedSchema
+from app.openai_service.errors import ContentFiltered, Refused, Truncated
 from app.openai_service.events import Usage
 from app.openai_service.results import ChatResult
-from app.schema_refs import UnsatisfiableError, check_ends
-
-if TYPE_CHECKING:
-    from jsonschema.protocols import Validator
-
-_MAX_FAULT_CHARS = 500
 
 
 class UnfitAnswer(Exception):
@@ -30,9 +25,9 @@ class InstanceChecker:
     """Reads answers to one `response_format`, a JSON schema or JSON mode."""
 
     def __init__(self, response_format: dict[str, Any] | None) -> None:
-        """Raises SchemaNotUsable if the schema is no valid JSON schema."""
+        """Raises SchemaNotUsable if the schema is no valid JSON schema, or one that cannot be checked safely."""
         asked = (response_format or {}).get("json_schema")
-        self._validator = None if asked is None else _validator(asked["schema"])
+        self._schema = None if asked is None else BoundedSchema(asked["schema"])
 
     def read(self, result: ChatResult) -> Any:
         """The value that the model answered with.
@@ -40,6 +35,7 @@ class InstanceChecker:
         Raises:
             Refused, Truncated, ContentFiltered: there is none, and asking again would not change that.
             UnfitAnswer: it is no JSON, or not what the schema asks for.
+            SchemaNotUsable: finding that out takes too long.
         """
         if result.refusal:
             raise Refused
@@ -51,41 +47,12 @@ class InstanceChecker:
             data = orjson.loads(result.text)
         except orjson.JSONDecodeError:
             raise UnfitAnswer("it is not valid JSON") from None
-        if self._validator is None:
-            if not isinstance(data, dict):
-                raise UnfitAnswer("it is not a JSON object")
-            return data
-        fault = next(self._validator.iter_errors(data), None)
+        if self._schema is None and not isinstance(data, dict):
+            raise UnfitAnswer("it is not a JSON object")
+        fault = None if self._schema is None else self._schema.fault_of(data)
         if fault is not None:
-            raise UnfitAnswer(f"at {fault.json_path}: {fault.message[:_MAX_FAULT_CHARS]}")
+            raise UnfitAnswer(fault)
         return data
-
-
-def _validator(schema: dict[str, Any]) -> Validator:
-    # Imported here: it takes a tenth of the whole start, and most sites' first request is a chat.
-    import jsonschema
-    import referencing
-
-    kind = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-        jsonschema.Draft202012Validator,
-        # Patterns come from callers, and some take Python's `re` for ever. The upstream enforces them.
-        validators={"pattern": _passes, "patternProperties": _passes},
-    )
-    try:
-        # First, since the validator itself does not survive a schema that goes on without end.
-        check_ends(schema)
-        jsonschema.Draft202012Validator.check_schema(schema)
-        # The empty registry keeps a `$ref` from being fetched from where a caller points it.
-        validator: Validator = kind(schema, registry=referencing.Registry())
-    except UnsatisfiableError as error:
-        raise SchemaNotUsable(f"schema: {error}.") from None
-    except jsonschema.SchemaError as error:
-        raise SchemaNotUsable(f"schema: is no valid JSON schema at {error.json_path[:200]}.") from None
-    return validator
-
-
-def _passes(*_: Any) -> None:
-    return None
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:

@@ -9,6 +9,7 @@ is what heartbeats to a waiting browser need.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -164,7 +165,9 @@ def _await_head(connection: Connection, exchange: Exchange) -> None:
 def _receive(connection: Connection, exchange: Exchange) -> None:
     """Read what has come, or wait for one tick; the connection is closed on any other failure."""
     try:
-        wait_s = exchange.wait_s()
+        wait_s = exchange.deadline - time.monotonic()
+        if exchange.tick_s is not None and exchange.tick_s < wait_s:
+            wait_s = exchange.tick_s
         if wait_s <= 0:
             raise httpx2.ReadTimeout("the deadline passed")
         connection.receive(wait_s)
@@ -173,7 +176,7 @@ def _receive(connection: Connection, exchange: Exchange) -> None:
             raise StillWaiting from None
         connection.close()
         raise httpx2.ReadTimeout("the deadline passed") from error
-    except (ConnectionEnded, httptools.HttpParserError) as error:
+    except (ConnectionEnded, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         connection.close()
         raise httpx2.RemoteProtocolError("the answer ended early or was not HTTP") from error
     except OSError as error:

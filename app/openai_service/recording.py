@@ -42,6 +42,13 @@ class Recording:
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1000
 
+    def answering(self, model: str, waited_since_ms: float) -> None:
+        """Note the first token of a stream, which was waited for from `waited_since_ms` on."""
+        record = self.record
+        record.first_token_ms = self.elapsed_ms()
+        record.upstream_ms += record.first_token_ms - waited_since_ms
+        record.model = model or record.model
+
     def answered(self, *, finish_reason: str | None, usage: Usage | None) -> None:
         """Note that the answer is whole; what happens afterwards changes nothing."""
         self.record.outcome = "complete"

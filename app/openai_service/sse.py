@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
+from app.openai_service.errors import UpstreamFailed
+
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
-
-
-class EventTooLarge(ValueError):
-    """An event grew past what any chunk of an answer can be."""
 
 
 class EventSplitter:
@@ -25,8 +23,11 @@ class EventSplitter:
         Returns:
             the data of the events that are now whole, without those that have none.
         Raises:
-            EventTooLarge: an event has not ended within 8 MiB.
+            UpstreamFailed: an event has not ended within 8 MiB.
         """
+        is_one_line = not self._rest and data.find(b"\n") == len(data) - 2
+        if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
+            return [data[6:-2]]  # one whole event and nothing else, as a model at work writes
         buffer = self._rest + data if self._rest else data
         if b"\r" in buffer:
             # JSON escapes its control characters, so every CR here is part of a line end. One at the very
@@ -38,7 +39,7 @@ class EventSplitter:
         *events, rest = buffer.split(b"\n\n")
         self._rest = rest + held
         if len(self._rest) > _MAX_EVENT_BYTES:
-            raise EventTooLarge
+            raise UpstreamFailed
         return [found for event in events if (found := _data_of(event))]
 
     def end(self) -> list[bytes]:

@@ -5,19 +5,24 @@ from __future__ import annotations
 from typing import Annotated, Any
 
 import orjson
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from app.openai_service import EmbeddingResult, cosine_similarities
 from app.schemas.fields import ModelName, NonEmptyText
-from app.schemas.parsing import InvalidRequest, RequestModel
+from app.schemas.parsing import AS_OTHER, AS_TEXT, InvalidRequest, RequestModel, form_of
 
 MAX_INPUTS = 2_048  # OpenAI's own limit for one request
 
 Inputs = Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 
 
+OneOrMore = Annotated[
+    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Inputs, Tag(AS_OTHER)], Discriminator(form_of)
+]
+
+
 class EmbeddingsRequest(RequestModel):
-    input: Inputs | NonEmptyText
+    input: OneOrMore
     model: ModelName | None = None
     dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
 

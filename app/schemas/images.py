@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import binascii
 import ipaddress
+import re
 from urllib.parse import urlsplit
 
 MAX_IMAGES = 10
 _MAX_URL_CHARS = 2_048
+_HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 # What each kind of file begins with. https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
 _SIGNATURES = {
@@ -75,6 +77,8 @@ def _is_public_https(url: str) -> bool:
         return False
     host = (parts.hostname or "").rstrip(".")
     if parts.scheme != "https" or not host or "@" in parts.netloc or port not in (None, 443):
+        return False
+    if not _HOST.fullmatch(host):
         return False
     # Names of one label and of these ends are found on private networks only.
     if "." not in host or host.endswith((".localhost", ".local", ".internal", ".home.arpa")):

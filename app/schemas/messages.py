@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.schemas.fields import Name, NonEmptyText, Text
-from app.schemas.parsing import InvalidRequest, few_members
+from app.schemas.parsing import InvalidRequest
 
 MAX_MESSAGES = 2_000
 
@@ -61,8 +61,12 @@ class AssistantMessage(TypedDict):
     tool_calls: NotRequired[
         Annotated[
             list[ToolCall],
-            Field(validation_alias=AliasChoices("toolCalls", "tool_calls"), min_length=1, max_length=128),
-            BeforeValidator(few_members),
+            Field(
+                validation_alias=AliasChoices("toolCalls", "tool_calls"),
+                min_length=1,
+                max_length=128,
+                fail_fast=True,
+            ),
         ]
     ]
 
@@ -79,11 +83,7 @@ class ToolMessage(TypedDict):
 
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
 
-Messages = Annotated[
-    list[Message],
-    Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True),
-    BeforeValidator(few_members),
-]
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 
 def check_turns(messages: Sequence[dict[str, Any]]) -> None:

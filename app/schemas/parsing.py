@@ -11,6 +11,9 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.nesting import is_deeper
+
+AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
 
 NOT_BLANK_PATTERN = r"\S"
@@ -23,8 +26,14 @@ _PATTERN_SENTENCES = {
 MAX_DEPTH = 64
 """How deeply a free-form object, such as a JSON schema, may be nested."""
 
-# A body's objects have some ten members; one with thousands is an attack on the list of its errors.
+# A body's objects have some ten members; one with thousands is an attack on the list of its errors, for which
+# a body of less than this has no room.
 MAX_MEMBERS = 64
+_MANY_BYTES = 32_768
+_FREE_FORM = ("schema", "parameters")
+
+_Path = tuple[Any, int | str] | None
+"""Where a value is: the path of what holds it, and its name or place there."""
 
 
 class InvalidRequest(ValueError):
@@ -60,9 +69,11 @@ def parse_json(data: bytes, model: type[M]) -> M:
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is legal JSON, but no text, and stores and logs behind us may stop at it.
     if b"\\u0000" in data:
-        for path, value in _strings(body):
-            if "\0" in value:
-                raise InvalidRequest(f"{path}: must not contain the character NUL.")
+        for path, value in _leaves(body):
+            if isinstance(value, str) and "\0" in value:
+                raise InvalidRequest(f"{_written(path)}: must not contain the character NUL.")
+    if len(data) > _MANY_BYTES:
+        _check_members(body)
     return validate(body, model)
 
 
@@ -72,34 +83,35 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     Raises:
         InvalidRequest: as parse_json() does.
     """
-    if len(body) > MAX_MEMBERS:
-        raise InvalidRequest(f"The body must have at most {MAX_MEMBERS} fields.")
     try:
         return model.model_validate(body)
     except ValidationError as errors:
         raise InvalidRequest(_sentence(errors)) from None
 
 
-def few_members(items: Any) -> Any:
-    """For a list of objects, before it is checked: refuse an object with thousands of members."""
-    if isinstance(items, list) and any(isinstance(item, dict) and len(item) > MAX_MEMBERS for item in items):
-        raise ValueError(f"must hold objects of at most {MAX_MEMBERS} fields each")
-    return items
+def form_of(value: Any) -> str:
+    """For a field that takes a text or something else: which was meant, so that only its errors are told."""
+    return AS_OTHER if isinstance(value, list | dict) else AS_TEXT
+
+
+def _check_members(body: dict[str, Any]) -> None:
+    """Refuse objects with so many members that listing what is wrong with each would take long."""
+    level: list[tuple[_Path, Any]] = [(None, body)]
+    while level:
+        path, value = level.pop()
+        if isinstance(value, dict):
+            if len(value) > MAX_MEMBERS:
+                raise InvalidRequest(f"{_written(path)}: must have at most {MAX_MEMBERS} fields.")
+            level += [((path, name), member) for name, member in value.items() if name not in _FREE_FORM]
+        elif isinstance(value, list):
+            level += [((path, index), member) for index, member in enumerate(value)]
 
 
 def not_too_deep(value: Any) -> Any:
     """For a free-form object: refuse one that is nested more than MAX_DEPTH deep."""
-    level = [value]
-    for _ in range(MAX_DEPTH + 1):
-        level = [
-            member
-            for item in level
-            if isinstance(item, dict | list)
-            for member in (item.values() if isinstance(item, dict) else item)
-        ]
-        if not level:
-            return value
-    raise ValueError(f"must be nested at most {MAX_DEPTH} deep")
+    if is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"must be nested at most {MAX_DEPTH} deep")
+    return value
 
 
 def _sentence(errors: ValidationError) -> str:
@@ -113,6 +125,10 @@ def _sentence(errors: ValidationError) -> str:
         return f"Unknown field {path}."
     if kind == "missing":
         return f"Missing {path}."
+    if kind == "union_tag_not_found":
+        return f"Missing {path}.role."
+    if kind == "union_tag_invalid":
+        return f"{path}.role: must be one of {', '.join(sorted(_ROLES))}."
     message = message.removeprefix("Value error, ").removeprefix("Input ")
     message = message[:1].lower() + message[1:]
     if not path:
@@ -121,17 +137,20 @@ def _sentence(errors: ValidationError) -> str:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """Where an error is, as the caller wrote it: without the role, which the checker puts behind an index."""
+    """Where an error is, as the caller wrote it: without what the checker puts in between.
+
+    That is a message's role behind its index, and the form in which a field was given.
+    """
     parts = [
         str(part)
         for before, part in zip((None, *location), location, strict=False)
-        if not (isinstance(before, int) and part in _ROLES)
+        if not (isinstance(before, int) and part in _ROLES) and part not in (AS_TEXT, AS_OTHER)
     ]
     return _printable(".".join(parts))
 
 
 def _printable(text: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in text)[:200]
+    return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 
 def _why_not_json(data: bytes) -> str:
@@ -142,9 +161,9 @@ def _why_not_json(data: bytes) -> str:
         return "The body is not valid JSON in UTF-8, or is nested too deeply."
     for path, value in _leaves(body):
         if isinstance(value, float) and not math.isfinite(value):
-            return f"{path}: must be a finite number."
+            return f"{_written(path)}: must be a finite number."
         if isinstance(value, str) and not _is_unicode(value):
-            return f"{path}: must not contain half of a surrogate pair."
+            return f"{_written(path)}: must not contain half of a surrogate pair."
     return "The body is not valid JSON in UTF-8, or is nested too deeply."
 
 
@@ -156,21 +175,24 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _strings(body: Any) -> Iterator[tuple[str, str]]:
-    return ((path, value) for path, value in _leaves(body) if isinstance(value, str))
-
-
-def _leaves(body: Any) -> Iterator[tuple[str, Any]]:
-    """Each value that is no list or object, and each name, with its path; without recursion."""
-    waiting: list[tuple[str, Any]] = [("", body)]
+def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
+    """Each name, and each value that is no list or object, with where it is; without recursion."""
+    waiting: list[tuple[_Path, Any]] = [(None, body)]
     while waiting:
         path, value = waiting.pop()
-        dot = f"{path}." if path else ""
         if isinstance(value, dict):
             for name, member in value.items():
-                yield f"{dot}a name", name
-                waiting.append((f"{dot}{_printable(name) if _is_unicode(name) else '?'}", member))
+                yield (path, "a name"), name
+                waiting.append(((path, name), member))
         elif isinstance(value, list):
-            waiting += [(f"{dot}{index}", member) for index, member in enumerate(value)]
+            waiting += [((path, index), member) for index, member in enumerate(value)]
         else:
-            yield path or "The body", value
+            yield path, value
+
+
+def _written(path: _Path) -> str:
+    parts: list[str] = []
+    while path is not None:
+        path, part = path
+        parts.append(str(part))
+    return _printable(".".join(reversed(parts))) or "The body"

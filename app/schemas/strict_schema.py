@@ -72,7 +72,7 @@ def _check_node(
             raise SchemaFault(f'{path}: "{keyword[:64]}" is not supported{_for(types)}.')
     if not types and not node.keys() & {"enum", "const", "anyOf", "$ref"}:
         raise SchemaFault(f'{path}: needs a "type".')
-    if "format" in node and node["format"] not in _FORMATS:
+    if "format" in node and node["format"] not in sorted(_FORMATS):
         raise SchemaFault(f'{path}: "format" must be one of {", ".join(sorted(_FORMATS))}.')
     _check_values(path, node, totals)
     inner = _check_reference(path, node, root)
@@ -115,8 +115,9 @@ def _check_object(path: str, node: dict[str, Any], level: int, totals: _Totals) 
         raise SchemaFault(f'{path}: needs "additionalProperties": false.')
     if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
         raise SchemaFault(f'{path}: "required" must be a list of names.')
+    named = set(required)
     for name in properties:
-        if name not in required:
+        if name not in named:
             raise SchemaFault(
                 f'{path}.properties.{name[:64]}: must be in "required"; '
                 "where it is optional, let its type be null as well."

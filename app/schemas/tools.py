@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.schemas.fields import JsonObject, Name
-from app.schemas.parsing import few_members
+from app.schemas.parsing import AS_OTHER, AS_TEXT, form_of
 
 MAX_TOOLS = 128
 
@@ -44,7 +44,8 @@ class NamedTool(TypedDict):
     function: NamedFunction
 
 
-Tools = Annotated[
-    list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True), BeforeValidator(few_members)
+Tools = Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
+    Discriminator(form_of),
 ]
-ToolChoice = Literal["auto", "none", "required"] | NamedTool

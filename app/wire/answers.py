@@ -17,7 +17,7 @@ _HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
 def json_answer(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
     """An answer of a model; bytes are JSON already."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    response = Response(content, mimetype="application/json")
+    response = Response(content, content_type="application/json")
     response.headers.extend(call_headers(record))
     return response
 

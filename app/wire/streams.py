@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from flask import Response
 
-from app.openai_service import Batch, ChatStream
+from app.errors import note_bug
+from app.openai_service import Batch, ChatStream, Failed
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
 
@@ -20,22 +21,37 @@ def stream_answer(stream: ChatStream, encoder: Encoder) -> Response:
     batches = iter(stream)
     try:
         first = next(batches)
+        while not first and not encoder.heartbeat:  # with nothing to write yet, the status can wait as well
+            first = next(batches)
     except BaseException:
         stream.close()
         raise
-    response = Response(_body(first, batches, encoder), content_type=encoder.content_type)
-    # Not in the generator's `finally`, which does not run for a body that is never begun.
-    response.call_on_close(stream.close)
+    # Passed through as it is: each layer around a stream would be gone through for each of its tokens.
+    response = Response(_Body(first, stream, encoder), content_type=encoder.content_type, direct_passthrough=True)
     response.headers.extend([("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if first:  # by then a model has answered
         response.headers.extend(call_headers(stream.record))
     return response
 
 
-def _body(first: Batch, rest: Iterator[Batch], encoder: Encoder) -> Iterator[bytes]:
-    # No `request` or `g` in here: it runs when they are gone.
-    yield encoder.encode(first) or encoder.heartbeat
-    for batch in rest:
-        data = encoder.encode(batch) if batch else encoder.heartbeat
-        if data:
-            yield data
+class _Body:
+    """What the server iterates and then closes, also when it never began."""
+
+    def __init__(self, first: Batch, stream: ChatStream, encoder: Encoder) -> None:
+        self._first = first
+        self._stream = stream
+        self._encoder = encoder
+
+    def __iter__(self) -> Iterator[bytes]:
+        # No `request` or `g` in here: it runs when they are gone.
+        encode, heartbeat = self._encoder.encode, self._encoder.heartbeat
+        yield encode(self._first) or heartbeat
+        for batch in self._stream:
+            if batch and isinstance(batch[-1], Failed):
+                note_bug(batch[-1].error)
+            data = encode(batch) if batch else heartbeat
+            if data:
+                yield data
+
+    def close(self) -> None:
+        self._stream.close()

@@ -1,0 +1,20 @@
+"""How deeply JSON is nested."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Whether lists and objects lie more than `depth` inside one another; found without recursion."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            member
+            for item in level
+            if isinstance(item, dict | list)
+            for member in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True

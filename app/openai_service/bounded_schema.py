@@ -1,0 +1,111 @@
+"""Checking a value against a JSON schema that a stranger wrote, in bounded time.
+
+The `jsonschema` package trusts its schemas: it fetches what they refer to, runs their regular expressions, and
+follows references that double at each step. None of that may happen to a server.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import orjson
+
+from app.nesting import is_deeper
+from app.openai_service.errors import SchemaNotUsable
+from app.schema_refs import UnsatisfiableError, check_ends, parts_of
+
+_MAX_PARTS = 2_000
+_MAX_PATTERN_CHARS = 1_000
+_MAX_STEPS = 40_000  # some tenths of a second; four for each token of a long answer
+_MAX_DEPTH = 100
+_COST = {"$ref": 5}
+_MAX_FAULT_CHARS = 500
+
+
+class BoundedSchema:
+    """A JSON schema (draft 2020-12) that is ready to be checked against."""
+
+    def __init__(self, schema: dict[str, Any]) -> None:
+        """Raises SchemaNotUsable if it is not valid, or could not be checked in bounded time."""
+        # Imported here: it takes a tenth of the whole start, and most sites' first request is a chat.
+        import jsonschema
+        import referencing
+
+        draft = jsonschema.Draft202012Validator
+        try:
+            check_ends(schema)  # first, since the validator does not survive a schema without end
+            _check_parts(schema)
+            draft.check_schema(schema, format_checker=jsonschema.FormatChecker(()))
+        except UnsatisfiableError as error:
+            raise SchemaNotUsable(f"schema: {error}.") from None
+        except jsonschema.SchemaError as error:
+            raise SchemaNotUsable(f"schema: is no valid JSON schema at {error.json_path[:200]}.") from None
+        self._steps_left = 0
+        checks = {**draft.VALIDATORS, "pattern": _passes, "uniqueItems": _unique_items}
+        kind = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
+            draft,
+            validators={keyword: self._counted(check, _COST.get(keyword, 1)) for keyword, check in checks.items()},
+        )
+        # The empty registry keeps a `$ref` from being fetched from where it points.
+        self._validator = kind(schema, registry=referencing.Registry())
+
+    def fault_of(self, value: Any) -> str | None:
+        """What is wrong with a value, in words that may hold parts of it; None if nothing is.
+
+        Raises:
+            SchemaNotUsable: finding out takes too long.
+        """
+        if is_deeper(value, _MAX_DEPTH):
+            return f"it is nested more than {_MAX_DEPTH} deep"
+        self._steps_left = _MAX_STEPS
+        try:
+            error = next(self._validator.iter_errors(value), None)
+        except (RecursionError, ArithmeticError):
+            return "it has values that cannot be checked"
+        return None if error is None else f"at {error.json_path}: {error.message[:_MAX_FAULT_CHARS]}"
+
+    def _counted(self, check: Callable[..., Any], cost: int) -> Callable[..., Any]:
+        """A keyword's check that takes its steps from those that are left."""
+
+        def counted(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
+            self._steps_left -= cost
+            if self._steps_left < 0:
+                raise SchemaNotUsable("schema: checking an answer against it takes too long.")
+            return check(validator, wanted, value, schema)
+
+        return counted
+
+
+def _check_parts(schema: dict[str, Any]) -> None:
+    """Refuse too large a schema, what is no regular expression, and those as names, which would have to be run.
+
+    Those of `pattern` are left to the upstream, as some take Python's `re` for ever.
+    """
+    for number, part in enumerate(parts_of(schema)):
+        if number >= _MAX_PARTS:
+            raise SchemaNotUsable(f"schema: has more than {_MAX_PARTS} parts.")
+        if "patternProperties" in part:
+            raise SchemaNotUsable('schema: "patternProperties" is not supported.')
+        if isinstance(pattern := part.get("pattern"), str):
+            try:
+                re.compile(pattern[: _MAX_PATTERN_CHARS + 1])
+            except (re.error, OverflowError, RecursionError):
+                raise SchemaNotUsable('schema: a "pattern" is no regular expression.') from None
+            if len(pattern) > _MAX_PATTERN_CHARS:
+                raise SchemaNotUsable(f'schema: a "pattern" is longer than {_MAX_PATTERN_CHARS} characters.')
+
+
+def _passes(*_: Any) -> Iterator[Any]:
+    return iter(())
+
+
+def _unique_items(validator: Any, is_wanted: Any, value: Any, _: Any) -> Iterator[Any]:
+    """The package compares each with each."""
+    from jsonschema import ValidationError
+
+    if is_wanted and validator.is_type(value, "array"):
+        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in value}
+        if len(texts) < len(value):
+            yield ValidationError("has items that are not unique")

@@ -1,0 +1,63 @@
+"""gevent's socket with the cost of one small message lowered: streams are made of little else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import gevent.socket
+from gevent import getcurrent
+
+
+class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
+    """Waits before it reads, and writes before it waits.
+
+    gevent reads first and, told that there is nothing, waits and reads again; on a stream there is hardly ever
+    anything yet. Around each wait it builds a Timeout, and before each write it asks the kernel for the size of
+    a buffer. Here a wait is a watcher and a timer, and a write is a write. docs/performance.md has the figures.
+    """
+
+    _timer: tuple[Any, float] = (None, -1.0)
+
+    def recv(self, size: int, *flags: int) -> bytes:
+        if self.timeout == 0.0:
+            received: bytes = self._sock.recv(size, *flags)
+            return received
+        while True:
+            self._wait_until_readable()
+            try:
+                received = self._sock.recv(size, *flags)
+            except BlockingIOError:
+                continue
+            return received
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        try:
+            sent = self._sock.send(data, *flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            super().sendall(memoryview(data)[sent:], *flags)
+
+    def _wait_until_readable(self) -> None:
+        watcher, hub = self._read_event, self.hub
+        if watcher.callback is not None:
+            raise gevent.exceptions.ConcurrentObjectUseError("another greenlet waits on this socket")
+        resume = getcurrent().switch
+        watcher.start(resume, True)
+        timer = None if self.timeout is None else self._timer_of(self.timeout)
+        try:
+            if timer is not None:
+                timer.start(resume, False)
+            if not hub.switch():
+                raise TimeoutError("timed out")
+        finally:
+            watcher.stop()
+            if timer is not None:
+                timer.stop()
+
+    def _timer_of(self, timeout_s: float) -> Any:
+        timer, for_s = self._timer
+        if for_s != timeout_s:
+            timer = self.hub.loop.timer(timeout_s)
+            self._timer = timer, timeout_s
+        return timer

@@ -1,0 +1,256 @@
+from __future__ import annotations
+
+import pytest
+
+from tests.conftest import ORIGIN
+from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.openai_answers import error, stream_of
+
+CHAT = {"message": "Hi"}
+HERE = "http://localhost"  # where the test client's requests go to
+SECOND = "https://app.example.com:8443"
+V6 = "http://[::1]:3000"
+EXPOSED = {"Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
+EXPOSED |= {"X-Request-ID", "X-Model", "X-Attempts", "X-Overhead-Ms"}
+
+# All of them nearly one of the two that are allowed, or the site's own.
+FOREIGN = [
+    "https://evil.example",
+    "https://www.example.com.evil.example",
+    "https://evil-www.example.com",
+    "https://wwwXexample.com",
+    "https://a.www.example.com",
+    "https://example.com",
+    "http://www.example.com",
+    "https://www.example.com:444",
+    "https://www.example.com:443",
+    "https://www.example.com/",
+    "https://www.example.com.",
+    "HTTPS://WWW.EXAMPLE.COM",
+    "https://WWW.example.com",
+    "https://www.example.com\t",
+    "https://www.example.com https://evil.example",
+    "https://www.example.com,https://evil.example",
+    "https://user@www.example.com",
+    "https://app.example.com",
+    "https://app.example.com:8444",
+    "http://[::1]:3001",
+    "http://[::1]",
+    "http://[0:0:0:0:0:0:0:1]:3000",
+    "http://::1:3000",
+    "http://:",
+    "https://localhost",
+    "http://localhost:5000",
+    "http://localhost.evil.example",
+    "null",
+    "",
+    "*",
+    "file://",
+    "chrome-extension://abcdef",
+    "www.example.com",
+    ".*",
+]
+
+
+@pytest.fixture
+def client(make_app):
+    return make_app(allowed_origins=(ORIGIN, SECOND, V6)).test_client()
+
+
+def cors(answer):
+    return {name: value for name, value in answer.headers if name.startswith("Access-Control-")}
+
+
+def preflight(client, origin, route="/api/chat", method="POST", headers="content-type"):
+    return client.options(
+        route,
+        headers={
+            "Origin": origin,
+            "Access-Control-Request-Method": method,
+            "Access-Control-Request-Headers": headers,
+        },
+    )
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, SECOND, V6])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_page_of_an_allowed_origin_may_ask_and_read(client, upstream, origin, route):
+    answer = client.post(route, json=SMALLEST[route], headers={"Origin": origin})
+
+    assert answer.status_code != 403
+    assert answer.headers["Access-Control-Allow-Origin"] == origin
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+    assert set(answer.headers["Access-Control-Expose-Headers"].split(", ")) >= EXPOSED
+    assert "Origin" in answer.vary
+    assert upstream.sent
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/chat/openai", "/api/embeddings"])
+def test_a_page_of_another_origin_is_refused_before_any_work(client, upstream, origin, route):
+    answer = client.post(route, json=SMALLEST[route], headers={"Origin": origin})
+
+    assert answer.status_code == 403
+    assert answer.json.get("code", "origin_not_allowed") == "origin_not_allowed"
+    assert cors(answer) == {}
+    assert "Origin" in answer.vary
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_preflight_of_another_origin_allows_nothing(client, origin):
+    answer = preflight(client, origin)
+
+    assert cors(answer) == {}
+    assert "Origin" in answer.vary
+
+
+@pytest.mark.parametrize("origin", FOREIGN)
+def test_a_page_of_another_origin_cannot_read_what_it_may_ask(client, origin):
+    answer = client.get("/healthz", headers={"Origin": origin})
+
+    assert answer.status_code == 200
+    assert cors(answer) == {}
+    assert "Origin" in answer.vary
+
+
+@pytest.mark.parametrize("origin", [ORIGIN, SECOND, V6])
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_preflight_of_an_allowed_origin_is_answered(client, upstream, origin, route):
+    answer = preflight(client, origin, route, headers="content-type, authorization, x-request-id")
+
+    assert answer.status_code in (200, 204)
+    allowed = cors(answer)
+    assert allowed["Access-Control-Allow-Origin"] == origin
+    assert "POST" in allowed["Access-Control-Allow-Methods"]
+    headers = {name.strip().lower() for name in allowed["Access-Control-Allow-Headers"].split(",")}
+    assert headers >= {"content-type", "authorization", "x-request-id"}
+    assert int(allowed["Access-Control-Max-Age"]) > 0
+    assert "Access-Control-Allow-Credentials" not in allowed
+    assert "Access-Control-Allow-Private-Network" not in allowed
+    assert "Origin" in answer.vary
+    assert answer.data == b""
+    assert upstream.sent == []
+
+
+def test_a_preflight_does_not_allow_whatever_header_it_asks_for(client):
+    answer = preflight(client, ORIGIN, headers="x-evil")
+
+    assert "x-evil" not in str(answer.headers).lower()
+
+
+def test_credentials_are_allowed_where_they_are_configured_and_only_for_those_origins(make_app):
+    client = make_app(cors_credentials=True).test_client()
+
+    for answer in (preflight(client, ORIGIN), client.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN})):
+        assert answer.headers["Access-Control-Allow-Credentials"] == "true"
+        assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert cors(client.post("/api/chat", json=CHAT, headers={"Origin": "https://evil.example"})) == {}
+    assert cors(preflight(client, "https://evil.example")) == {}
+
+
+def test_the_sites_own_pages_need_no_permission(client, make_app):
+    assert client.post("/api/chat", json=CHAT, headers={"Origin": HERE}).status_code == 200
+    alone = make_app(allowed_origins=()).test_client()
+    assert alone.post("/api/chat", json=CHAT, headers={"Origin": HERE}).status_code == 200
+    assert alone.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN}).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("base_url", "origin", "status"),
+    [
+        ("http://127.0.0.1:8000", "http://127.0.0.1:8000", 200),
+        ("http://127.0.0.1:8000", "http://localhost:8000", 403),
+        ("http://127.0.0.1:8000", "https://127.0.0.1:8000", 403),
+        ("https://chat.example.org", "https://chat.example.org", 200),
+        ("https://chat.example.org:443", "https://chat.example.org", 200),
+        ("http://chat.example.org:80", "http://chat.example.org", 200),
+        ("http://[::1]:8000", "http://[::1]:8000", 200),
+    ],
+)
+def test_the_sites_own_origin_is_the_one_that_the_request_came_to(client, base_url, origin, status):
+    assert client.post("/api/chat", json=CHAT, base_url=base_url, headers={"Origin": origin}).status_code == status
+
+
+@pytest.mark.parametrize(("proxies", "status"), [(1, 200), (0, 403)])
+def test_behind_a_trusted_proxy_the_sites_own_scheme_is_the_visitors(make_app, proxies, status):
+    client = make_app(trusted_proxies=proxies).test_client()
+    headers = {"Origin": "https://chat.example.org", "Host": "chat.example.org", "X-Forwarded-Proto": "https"}
+
+    assert client.post("/api/chat", json=CHAT, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("proxies", [0, 1, 2])
+def test_a_forwarded_host_never_makes_an_origin_the_sites_own(make_app, upstream, proxies):
+    client = make_app(trusted_proxies=proxies).test_client()
+    headers = {
+        "Origin": "http://evil.example",
+        "X-Forwarded-Host": "evil.example",
+        "Forwarded": "host=evil.example",
+        "X-Forwarded-Proto": "http",
+    }
+
+    assert client.post("/api/chat", json=CHAT, headers=headers).status_code == 403
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize("method", ["POST", "PUT", "PATCH", "DELETE"])
+@pytest.mark.parametrize("path", ["/api/chat", "/api/nothing", "/healthz"])
+def test_every_unsafe_method_of_another_origin_is_refused_wherever_it_goes(client, method, path):
+    assert client.open(path, method=method, headers={"Origin": "https://evil.example"}).status_code == 403
+
+
+def test_a_program_without_an_origin_may_ask(client):
+    answer = client.post("/api/chat", json=CHAT)
+
+    assert answer.status_code == 200
+    assert "Access-Control-Allow-Origin" not in answer.headers
+    assert "Origin" in answer.vary
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "data", "status"),
+    [
+        ("POST", "/api/chat", b"{}", 400),
+        ("POST", "/api/chat", b'{"message": "Hi", "model": "other"}', 403),
+        ("GET", "/api/chat", None, 405),
+        ("POST", "/api/nothing", b"{}", 404),
+        ("GET", "/api/nothing", None, 404),
+        ("POST", "/api/chat", b"x" * 999, 413),
+    ],
+)
+def test_errors_can_be_read_by_an_allowed_origin(make_app, method, path, data, status):
+    client = make_app(max_body_bytes=500).test_client()
+
+    answer = client.open(
+        path, method=method, data=data, content_type="application/json", headers={"Origin": ORIGIN}
+    )
+
+    assert answer.status_code == status
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "X-Request-ID" in answer.headers["Access-Control-Expose-Headers"]
+    assert "Origin" in answer.vary
+
+
+def test_an_error_of_the_upstream_and_a_bug_can_be_read_by_an_allowed_origin(client, upstream, monkeypatch):
+    upstream.answers(error(), status=429)
+    answer = client.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (503, ORIGIN)
+    assert "Retry-After" in answer.headers["Access-Control-Expose-Headers"]
+
+    monkeypatch.setattr("app.openai_service.OpenAIService.chat", None)
+    answer = client.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (500, ORIGIN)
+
+
+def test_a_stream_can_be_read_by_an_allowed_origin(client, upstream):
+    upstream.streams(*stream_of("Hi"))
+
+    answer = client.post("/api/chat/stream", json=CHAT, headers={"Origin": ORIGIN})
+
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Origin" in answer.vary
+
+
+def test_vary_names_the_origin_once(client):
+    assert client.get("/healthz", headers={"Origin": ORIGIN}).headers.getlist("Vary") == ["Origin"]

@@ -1,0 +1,282 @@
+from __future__ import annotations
+
+import base64
+import io
+
+import pytest
+from PIL import Image
+
+from tests.fakes.bodies import IMAGE_URL
+from tests.fakes.openai_answers import USAGE, stream_of
+from tests.fakes.reading import events_of
+
+KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
+ANSWER = {
+    "reply": "Hello there",
+    "finishReason": "stop",
+    "usage": USAGE,
+    "model": "gpt-6.1-terra-2026-10-01",
+    "id": "chatcmpl-1",
+}
+
+
+def picture(kind="PNG", size=(4, 3)):
+    buffer = io.BytesIO()
+    Image.new("RGB", size, "red").save(buffer, kind)
+    return buffer.getvalue()
+
+
+def data_url(content, declared="image/png"):
+    return f"data:{declared};base64,{base64.b64encode(content).decode()}"
+
+
+def asked(upstream):
+    """The content of the one message that was sent: the text, and the images."""
+    [message] = upstream.sent[-1].body["messages"]
+    text, *images = message["content"]
+    assert all(image["type"] == "image_url" for image in images)
+    return text["text"], [(image["image_url"]["url"], image["image_url"]["detail"]) for image in images]
+
+
+def opened(url):
+    """The declared type of a data URL, and its content as an image."""
+    head, _, body = url.partition(";base64,")
+    return head.removeprefix("data:"), Image.open(io.BytesIO(base64.b64decode(body, validate=True)))
+
+
+def form(*contents, name="a.png", declared="image/png", **fields):
+    return {"prompt": "What?", "image": [(io.BytesIO(content), name, declared) for content in contents], **fields}
+
+
+def test_an_image_by_url_is_passed_on_and_answered_like_a_chat(client, upstream):
+    answer = client.post("/api/vision", json={"prompt": "What?", "imageUrl": IMAGE_URL})
+
+    assert (answer.status_code, answer.json) == (200, ANSWER)
+    assert asked(upstream) == ("What?", [(IMAGE_URL, "auto")])
+    assert upstream.sent[0].body["model"] == "gpt-6.1-terra"
+    assert upstream.sent[0].path == "/v1/chat/completions"
+    assert answer.headers["X-Model"] == "gpt-6.1-terra-2026-10-01"
+
+
+def test_several_images_keep_their_order_and_their_detail(client, upstream):
+    urls = [f"https://example.com/{number}.png" for number in range(10)]
+
+    client.post("/api/vision", json={"prompt": "Which?", "images": urls, "detail": "low"})
+
+    assert asked(upstream) == ("Which?", [(url, "low") for url in urls])
+
+
+def test_settings_of_the_call_are_sent_on(make_app, upstream):
+    client = make_app(vision_model="eye", allowed_models=("other",), system_prompt="Be brief.").test_client()
+    body = {"prompt": "What?", "imageUrl": IMAGE_URL, "maxTokens": 7}
+
+    client.post("/api/vision", json=body)
+    client.post("/api/vision", json={**body, "model": "other"})
+    client.post("/api/vision", data=form(picture(), maxTokens="7", model="other", detail="high"))
+
+    assert [sent.body["model"] for sent in upstream.sent] == ["eye", "other", "other"]
+    assert [sent.body["max_completion_tokens"] for sent in upstream.sent] == [7, 7, 7]
+    assert [sent.body["messages"][0]["content"] for sent in upstream.sent] == ["Be brief."] * 3
+    assert upstream.sent[2].body["messages"][1]["content"][1]["image_url"]["detail"] == "high"
+
+
+def test_a_chat_model_is_not_offered_for_images_unless_it_is_named(make_app, upstream):
+    client = make_app(vision_model="eye").test_client()
+
+    answer = client.post("/api/vision", json={"prompt": "x", "imageUrl": IMAGE_URL, "model": "gpt-6-luna"})
+
+    assert (answer.status_code, upstream.sent) == (403, [])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", "image/svg+xml", ""])
+def test_an_image_is_told_by_its_content_not_by_its_declared_type(client, upstream, kind, declared):
+    content = picture(kind)
+
+    for answer in (
+        client.post("/api/vision", json={"prompt": "What?", "imageUrl": data_url(content, declared)}),
+        client.post("/api/vision", data=form(content, name="a.txt", declared=declared or None)),
+    ):
+        assert (answer.status_code, answer.json) == (200, ANSWER)
+        text, [(url, detail)] = asked(upstream)
+        assert (text, detail) == ("What?", "auto")
+        assert opened(url)[0] == KINDS[kind]
+        assert opened(url)[1].size == (4, 3)
+
+
+def test_several_files_keep_their_order(client, upstream):
+    sizes = [(1, 1), (2, 1), (3, 1)]
+
+    answer = client.post("/api/vision", data=form(*[picture(size=size) for size in sizes]))
+
+    assert answer.status_code == 200
+    assert [opened(url)[1].size for url, _ in asked(upstream)[1]] == sizes
+
+
+def test_a_question_about_an_image_can_be_streamed(client, upstream):
+    for answer in (
+        lambda: client.post("/api/vision/stream", json={"prompt": "What?", "imageUrl": IMAGE_URL}),
+        lambda: client.post("/api/vision/stream", data=form(picture())),
+    ):
+        upstream.streams(*stream_of("A ", "cat"))
+
+        *tokens, done = events_of(answer().data)
+
+        assert tokens == [{"token": "A "}, {"token": "cat"}]
+        assert (done["done"], done["usage"]) == (True, USAGE)
+        assert upstream.sent[-1].body["stream"] is True
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://example.com/a.png",
+        "https://example.com",
+        "https://example.com:443/a",
+        "https://example.com./a.png",
+        "https://a.b-c.example.co.uk/x?y=%20z#f",
+        "https://xn--mnchen-3ya.de/a.png",
+        "https://EXAMPLE.com/A.PNG",
+        "HTTPS://example.com/a",
+        "https://127.0.0.1.example.com/",
+        "https://example.com/?u=http://127.0.0.1/",
+        "https://example.com/@127.0.0.1/",
+        "https://example.com/" + "x" * 2_000,
+    ],
+)
+def test_a_public_https_url_is_passed_on_as_it_is(client, upstream, url):
+    assert client.post("/api/vision", json={"prompt": "x", "imageUrl": url}).status_code == 200
+    assert asked(upstream)[1][0][0] == url
+
+
+REFUSED = [
+    "http://example.com/a.png",
+    "HTTP://example.com/a.png",
+    "ftp://example.com/a.png",
+    "file:///etc/passwd",
+    "gopher://example.com/",
+    "javascript:alert(1)",
+    "blob:https://example.com/x",
+    "//example.com/a.png",
+    "example.com/a.png",
+    "/a.png",
+    "https:",
+    "https://",
+    "https:///a.png",
+    "https:/example.com",
+    "https:example.com",
+    "https://:443/",
+    "https://?x",
+    "https://user@example.com/",
+    "https://user:secret@example.com/",
+    "https://@example.com/",
+    "https://example.com@127.0.0.1/",
+    "https://127.0.0.1/",
+    "https://127.1/",
+    "https://127.0.0.1./",
+    "https://2130706433/",
+    "https://0x7f000001/",
+    "https://0x7f.0.0.1/",
+    "https://127.0.0.0x1/",
+    "https://0X7F.1/",
+    "https://0177.0.0.1/",
+    "https://0177.0.0.01/",
+    "https://1.2.3.4/",
+    "https://8.8.8.8/",
+    "https://169.254.169.254/latest/meta-data/",
+    "https://[::1]/",
+    "https://[::ffff:127.0.0.1]/",
+    "https://[::ffff:7f00:1]/",
+    "https://[2606:4700:4700::1111]/",
+    "https://[fe80::1%25eth0]/",
+    "https://[::1",
+    "https://::1/",
+    "https://%31%32%37.%30.%30.%31/",
+    "https://127%2e0%2e0%2e1/",
+    "https://127.0.0.1%00.example.com/",
+    "https://example.com%2f@127.0.0.1/",
+    "https://exa%6dple.com/",
+    "https://localhost/",
+    "https://LOCALHOST/",
+    "https://localhost./",
+    "https://a.localhost/",
+    "https://printer.local/",
+    "https://printer.LOCAL./",
+    "https://metadata.google.internal/",
+    "https://router.home.arpa/",
+    "https://intranet/",
+    "https://example.com:8443/",
+    "https://example.com:80/",
+    "https://example.com:0/",
+    "https://example.com:99999/",
+    "https://example.com:x/",
+    "https://example.com:-1/",
+    "https://.example.com/",
+    "https://example..com/",
+    "https://./",
+    "https://münchen.de/",
+    "https://１２７.0.0.1/",
+    "https://example。com/",
+    "https://example.com/ü",
+    "https://example.com/a b",
+    "https://example.com/a\tb",
+    "https://example.com/\r\nHost: x",
+    "https://exam\nple.com/",
+    " https://example.com/",
+    "https://example.com/ ",
+    "https://example.com\\@127.0.0.1/",
+    "https://example.com/<x>",
+    'https://example.com/"',
+    "https://exam,ple.com/",
+    "https://exam;ple.com/",
+    "https://$(id).example.com/",
+    "https://example.com/\x7f",
+    "https://example.com/" + "x" * 2_048,
+    "data:image/png,abc",
+    "data:image/png;base64",
+    "data:image/png;base64,",
+    "data:image/png;base64,####",
+    "data:image/png;base64,iVBORw0KGgo",
+    "data:image/png;base64,aGVsbG8=",
+    "data:text/html;base64,PGh0bWw+",
+    "data:,",
+    "data:;base64,R0lGOD",
+    "DATA:image/png;base64,aGVsbG8=",
+]
+
+
+@pytest.mark.parametrize("url", REFUSED, ids=lambda url: repr(url[:40]))
+@pytest.mark.parametrize("many", [False, True])
+def test_any_other_address_of_an_image_is_refused_and_named(client, upstream, url, many):
+    where = {"images": [IMAGE_URL, url]} if many else {"imageUrl": url}
+
+    answer = client.post("/api/vision", json={"prompt": "x", **where})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_image")
+    assert answer.json["error"].startswith("images.1: " if many else "imageUrl: ")
+    assert len(url) < 10 or url not in answer.json["error"]
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize(
+    "head", ["data:image/png;base64,", "DATA:IMAGE/PNG;BASE64,", "data:;base64,", "data:x;y=z;base64,"]
+)
+def test_a_data_url_is_made_anew_from_its_content(client, upstream, head):
+    content = picture("GIF")
+
+    client.post("/api/vision", json={"prompt": "x", "imageUrl": head + base64.b64encode(content).decode()})
+
+    assert asked(upstream)[1][0][0].startswith("data:image/gif;base64,")
+
+
+def test_no_image_appears_in_the_log(make_app, capfd):
+    content = base64.b64encode(picture()).decode()
+    client = make_app(log_level="DEBUG").test_client()
+
+    client.post("/api/vision", json={"prompt": "PROMPT-CANARY", "imageUrl": f"data:image/png;base64,{content}"})
+    client.post("/api/vision", json={"prompt": "PROMPT-CANARY", "imageUrl": "http://URL-CANARY.example/"})
+
+    written = capfd.readouterr()
+    assert "vision" in written.err
+    assert "CANARY" not in written.err + written.out
+    assert content[:40] not in written.err + written.out

@@ -1,0 +1,112 @@
+"""`gunicorn wsgi:app` as an operator starts it: what it says, that it serves, and when it refuses to start."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from tests.fakes.reading import events_of
+from tests.fakes.servers import (
+    FakeUpstream,
+    Gunicorn,
+    exchange,
+    free_port,
+    gunicorn,
+    next_event,
+    wait_until,
+)
+
+
+@pytest.fixture(scope="module", params=["gevent", "gthread"])
+def offline(request: pytest.FixtureRequest) -> Iterator[tuple[Gunicorn, int]]:
+    """A server without any setting but where it listens (and, the second time, what its workers are)."""
+    port = free_port()
+    settings = {} if request.param == "gevent" else {"WORKER_CLASS": request.param}
+    with gunicorn(wait_for=port, PORT=str(port), **settings) as server:
+        wait_until(lambda: "ready" in server.log(), "the line that says it is ready")
+        yield server, port
+
+
+def test_last_words_of_a_start_say_what_to_open_and_what_to_try(offline: tuple[Gunicorn, int]) -> None:
+    server, port = offline
+    *_, ready, command = [line for line in server.log().splitlines() if " call " not in line]
+    assert ready == (
+        f"Gatehouse is ready: open http://127.0.0.1:{port}/ with the offline model, as there is no OPENAI_API_KEY. "
+        "To try it:"
+    )
+    assert command.startswith(f"  curl http://127.0.0.1:{port}/api/chat ")
+
+
+def test_start_logs_no_warning_about_late_patching(offline: tuple[Gunicorn, int]) -> None:
+    # gevent gives it when TLS was imported before it could change it; calls to the upstream then fail.
+    server, _ = offline
+    assert "MonkeyPatchWarning" not in server.log()
+    assert "Traceback" not in server.log()
+
+
+def test_offline_model_answers_a_chat(offline: tuple[Gunicorn, int]) -> None:
+    _, port = offline
+    with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
+        body = json.loads(response.read())
+    assert response.status == 200
+    assert body["reply"]
+
+
+def test_offline_model_streams_a_chat(offline: tuple[Gunicorn, int]) -> None:
+    _, port = offline
+    with exchange(port, "POST", "/api/chat/stream", {"message": "Hello"}) as response:
+        events = events_of(response.read())
+    assert response.status == 200
+    assert len(events) > 1
+    assert events[-1]["done"] is True
+
+
+def test_production_without_settings_ends_at_once_and_names_each_fault() -> None:
+    with gunicorn(wait_for=None, APP_ENV="production", PORT=str(free_port())) as server:
+        assert server.process.wait(timeout=10) == 4
+        log = server.log()
+    for name in ("OPENAI_API_KEY", "SECRET_KEY", "ALLOWED_ORIGINS"):
+        assert f"  - {name} is missing" in log
+    assert log.count("The settings do not allow a start") == 1
+    assert "Traceback" not in log
+
+
+def test_stop_is_clean_and_quiet() -> None:
+    port = free_port()
+    with gunicorn(wait_for=port, PORT=str(port)) as server:
+        with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
+            response.read()
+        server.signal(signal.SIGTERM)
+        assert server.process.wait(timeout=10) == 0
+        assert "Traceback" not in server.log()
+
+
+def test_reload_replaces_the_workers_and_cuts_no_stream() -> None:
+    port = free_port()
+    with (
+        FakeUpstream() as upstream,
+        gunicorn(wait_for=port, PORT=str(port), WEB_CONCURRENCY="1", OPENAI_BASE_URL=upstream.url) as server,
+    ):
+        stream = upstream.streams("one", "two")
+        stream.release(2)
+        with exchange(port, "POST", "/api/chat/stream", {"message": "Hello"}) as response:
+            assert next_event(response) == {"token": "one"}
+            old = server.workers()
+            server.signal(signal.SIGHUP)
+            wait_until(lambda: server.workers() - old, "there is a new worker")
+            wait_until(lambda: _answers(port), "one of the two answers")
+            stream.release_all()
+            assert next_event(response) == {"token": "two"}
+            assert next_event(response)["done"] is True
+        wait_until(lambda: not server.workers() & old, "the old worker has ended")
+
+
+def _answers(port: int) -> bool:
+    try:
+        with exchange(port, "GET", "/healthz") as response:
+            return response.status == 200
+    except ConnectionError:
+        return False

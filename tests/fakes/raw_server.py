@@ -1,0 +1,178 @@
+"""RawServer: an upstream on a loopback socket that does, byte by byte, what a test tells it to."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import ssl
+import struct
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from typing import Any
+
+READ = "read one request"
+CLOSE = "close the connection"
+RESET = "break the connection off"
+Step = bytes | float | str
+"""Bytes are sent, a number is waited for in seconds, and the three words above do what they say."""
+
+
+def answer(body: Any, *headers: str, status: str = "200 OK", version: str = "1.1") -> bytes:
+    """A whole answer with a Content-Length."""
+    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    lines = [
+        f"HTTP/{version} {status}",
+        "Content-Type: application/json",
+        f"Content-Length: {len(content)}",
+        *headers,
+    ]
+    return "\r\n".join([*lines, "", ""]).encode() + content
+
+
+def chunked(*pieces: bytes) -> list[bytes]:
+    """A whole answer in chunks: its head, then each piece, then the end."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    return [head, *[b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces], b"0\r\n\r\n"]
+
+
+class RawServer:
+    """Plays one script a connection, in the order of their coming; then holds it until the other side closes.
+
+    Connections without a script are closed at once.
+    """
+
+    def __init__(self, *scripts: list[Step], tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> None:
+        self.requests: list[bytes] = []
+        self.connections = 0
+        self.left = 0
+        """How many connections the other side has closed."""
+        self._scripts = list(scripts)
+        self._tls = tls
+        self._stopped = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._open: set[socket.socket] = set()
+        self._listener = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        self.port: int = self._listener.getsockname()[1]
+        self.url = f"{'https' if tls else 'http'}://{f'[{host}]' if ':' in host else host}:{self.port}/v1"
+
+    def __enter__(self) -> RawServer:
+        self._run(self._accept)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stopped.set()
+        for connection in list(self._open):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+        for thread in self._threads:
+            thread.join(5)
+        self._listener.close()
+
+    def _run(self, work: Any, *args: Any) -> None:
+        thread = threading.Thread(target=work, args=args, daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _accept(self) -> None:
+        while not self._stopped.is_set():
+            if not select.select([self._listener], [], [], 0.01)[0]:
+                continue
+            connection, _ = self._listener.accept()
+            self.connections += 1
+            script = self._scripts.pop(0) if self._scripts else [CLOSE]
+            self._open.add(connection)
+            self._run(self._serve, connection, script)
+
+    def _serve(self, connection: socket.socket, script: list[Step]) -> None:
+        accepted = connection
+        try:
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            connection.settimeout(5)
+            if self._tls is not None:
+                connection = self._tls.wrap_socket(connection, server_side=True)
+                self._open.add(connection)
+            for step in script:
+                if step == CLOSE:
+                    return
+                if step == RESET:
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+                    return
+                self._play(connection, step)
+            self._hold(connection)
+        except OSError:
+            self.left += 1
+        finally:
+            self._open -= {accepted, connection}
+            connection.close()
+
+    def _play(self, connection: socket.socket, step: Step) -> None:
+        if step == READ:
+            self.requests.append(read_request(connection))
+        elif isinstance(step, bytes):
+            connection.sendall(step)
+        else:
+            self._stopped.wait(float(step))
+
+    def _hold(self, connection: socket.socket) -> None:
+        while not self._stopped.is_set():
+            if select.select([connection], [], [], 0.01)[0] and not connection.recv(65_536):
+                raise ConnectionResetError
+
+
+def read_request(connection: socket.socket) -> bytes:
+    """One request with a Content-Length, or without a body."""
+    request = b""
+    while True:
+        head, end, body = request.partition(b"\r\n\r\n")
+        length = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        if end and len(body) >= (int(length[0]) if length else 0):
+            return request
+        data = connection.recv(65_536)
+        if not data:
+            raise ConnectionResetError
+        request += data
+
+
+@contextmanager
+def connect_proxy(
+    target_port: int, status: bytes = b"200 Connection established"
+) -> Iterator[tuple[int, list[bytes]]]:
+    """An HTTP proxy for one tunnel; it leads to a local port whatever host it is asked for.
+
+    Yields:
+        its port, and the list of the requests that it has had.
+    """
+    heads: list[bytes] = []
+    stopped = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.settimeout(5)
+
+    def serve() -> None:
+        with suppress(OSError):
+            client, _ = listener.accept()
+            with client:
+                heads.append(read_request(client))
+                client.sendall(b"HTTP/1.1 " + status + b"\r\nVia: test\r\n\r\n")
+                if not status.startswith(b"200"):
+                    return
+                with socket.create_connection(("127.0.0.1", target_port)) as server:
+                    ends = {client: server, server: client}
+                    while not stopped.is_set():
+                        for ready in select.select(list(ends), [], [], 0.01)[0]:
+                            data = ready.recv(65_536)
+                            if not data:
+                                return
+                            ends[ready].sendall(data)
+
+    thread = threading.Thread(target=serve, daemon=True)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], heads
+    finally:
+        stopped.set()
+        with suppress(OSError):
+            listener.shutdown(socket.SHUT_RDWR)
+        listener.close()
+        thread.join(6)

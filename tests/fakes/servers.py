@@ -1,0 +1,322 @@
+"""Real servers for tests where sockets matter: gunicorn with the application, and an upstream to stand behind it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import queue
+import re
+import select
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.client import HTTPConnection, HTTPResponse
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+from flask import Flask, jsonify, request
+
+from app import create_app
+from tests.fakes.openai_answers import completion, sse, stream_of
+
+ROOT = Path(__file__).parents[2]
+_POLL_S = 0.02
+_PATIENCE_S = 20.0
+
+
+def free_port() -> int:
+    """A port that nobody listens on at this moment."""
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        return int(sock.getsockname()[1])
+
+
+def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> None:
+    """Ask again and again, for what another process does."""
+    deadline = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        time.sleep(_POLL_S)
+
+
+def is_listening(address: Path | tuple[str, int]) -> bool:
+    """Whether a server takes connections there, be it a Unix socket or a host and port."""
+    family = socket.AF_UNIX if isinstance(address, Path) else socket.AF_INET
+    with socket.socket(family) as sock:
+        return sock.connect_ex(str(address) if isinstance(address, Path) else address) == 0
+
+
+@contextlib.contextmanager
+def exchange(
+    port: int,
+    method: str,
+    path: str,
+    body: Any = None,
+    *,
+    headers: dict[str, str] | None = None,
+    from_address: str = "127.0.0.1",
+) -> Iterator[HTTPResponse]:
+    """One request over a connection of its own, and its answer, whose body may still be on its way.
+
+    Args:
+        body: bytes as they are, anything else as JSON.
+        from_address: any of 127.0.0.0/8, for a server that tells its callers apart.
+    """
+    connection = HTTPConnection("127.0.0.1", port, timeout=_PATIENCE_S, source_address=(from_address, 0))
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+        headers = {"Content-Type": "application/json", **(headers or {})}
+    with contextlib.closing(connection):
+        connection.request(method, path, body, headers or {})
+        with connection.getresponse() as response:
+            yield response
+
+
+def next_event(response: HTTPResponse) -> dict[str, Any]:
+    """Read the next event of an event stream, and not one byte further; heartbeats are passed over."""
+    while True:
+        line = response.readline()
+        assert line, "the stream has ended"
+        if line.startswith(b"data: "):
+            assert response.readline() == b"\n"
+            data: dict[str, Any] = json.loads(line[6:])
+            return data
+
+
+@dataclass
+class Gunicorn:
+    """A gunicorn that was started by a test."""
+
+    process: subprocess.Popen[bytes]
+    log_file: Path
+
+    def log(self) -> str:
+        """Everything that the master and its workers have written so far."""
+        return self.log_file.read_text(encoding="utf-8")
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def workers(self) -> set[int]:
+        """The process ids of its workers."""
+        pid = self.process.pid
+        children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
+        return {int(child) for child in children.split()}
+
+
+def environment(**settings: str) -> dict[str, str]:
+    """This environment with these settings and no others, whatever a developer's .env says."""
+    names = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
+    # gunicorn itself reads WEB_CONCURRENCY and stumbles over an empty one.
+    return {**os.environ, **dict.fromkeys([*names, "BIND"], ""), "WEB_CONCURRENCY": "2", **settings}
+
+
+@contextlib.contextmanager
+def gunicorn(app: str = "wsgi:app", *, wait_for: Path | int | None, **settings: str) -> Iterator[Gunicorn]:
+    """Start gunicorn with the repository's own gunicorn.conf.py, and stop it in the end.
+
+    Args:
+        wait_for: the Unix socket, or the port, on which the settings make it listen; None does not wait.
+        settings: the environment's variables; all other settings are unset.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        log_file = Path(folder, "log")
+        with log_file.open("wb") as log:
+            process = subprocess.Popen(
+                [Path(sys.executable).with_name("gunicorn"), app],  # `-m gunicorn` would find more modules
+                cwd=ROOT,
+                env=environment(**settings),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        server = Gunicorn(process, log_file)
+        try:
+            if wait_for is not None:
+                wait_until(lambda: _is_alive(server, wait_for), "gunicorn answers /healthz")
+            yield server
+        finally:
+            # At once; SIGTERM would wait for streams that a failed test has left open.
+            stop(process, signal.SIGQUIT)
+
+
+def stop(process: subprocess.Popen[bytes], how: signal.Signals = signal.SIGTERM) -> None:
+    """End a process that a test has started, and wait for its end."""
+    if process.poll() is None:
+        process.send_signal(how)
+    try:
+        process.wait(timeout=_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        raise
+
+
+def _is_alive(server: Gunicorn, where: Path | int) -> bool:
+    assert server.process.poll() is None, f"gunicorn has ended:\n{server.log()}"
+    address = where if isinstance(where, Path) else ("127.0.0.1", where)
+    family = socket.AF_UNIX if isinstance(where, Path) else socket.AF_INET
+    with socket.socket(family) as sock:
+        sock.settimeout(_PATIENCE_S)
+        try:
+            sock.connect(str(where) if isinstance(where, Path) else address)
+            sock.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            return sock.recv(64).startswith(b"HTTP/1.1 200")
+        except OSError:
+            return False
+
+
+def app_with_probe() -> Flask:
+    """The real application and one route more, GET /probe: how the request looks to the application."""
+    app = create_app()
+
+    @app.get("/probe")
+    def probe() -> Any:
+        return jsonify(address=request.remote_addr, scheme=request.scheme, host=request.host)
+
+    return app
+
+
+@dataclass
+class Received:
+    """One request as it arrived at the upstream."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+
+
+@dataclass
+class GatedStream:
+    """A streamed answer of which each payload waits until the test lets it go."""
+
+    payloads: list[Any]
+    left: threading.Event = field(default_factory=threading.Event)
+    _gate: queue.SimpleQueue[None] = field(default_factory=queue.SimpleQueue)
+
+    def release(self, count: int = 1) -> None:
+        """Let the next payloads go."""
+        for _ in range(count):
+            self._gate.put(None)
+
+    def release_all(self) -> None:
+        self.release(len(self.payloads))
+
+    def write_to(self, sock: socket.socket, write: Callable[[bytes], None]) -> None:
+        """Write each payload when it is let go; `left` is set once the reader is seen to be gone."""
+        try:
+            for payload in self.payloads:
+                while not self._may_go():
+                    if _is_gone(sock):
+                        self.left.set()
+                        return
+                write(sse(payload))
+        except ConnectionError:
+            self.left.set()
+
+    def _may_go(self) -> bool:
+        try:
+            self._gate.get(timeout=_POLL_S)
+        except queue.Empty:
+            return False
+        return True
+
+
+class FakeUpstream:
+    """An OpenAI over real HTTP: answers with what was queued, in order; by itself with a whole answer."""
+
+    def __init__(self) -> None:
+        self.received: list[Received] = []
+        self._streams: deque[GatedStream] = deque()
+        self._server = _Server(("127.0.0.1", 0), _Handler)
+        self._server.fake = self
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(_POLL_S,), daemon=True)
+
+    @property
+    def url(self) -> str:
+        """What OPENAI_BASE_URL is to be."""
+        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
+
+    def streams(self, *tokens: str) -> GatedStream:
+        """Queue a streamed answer. Its first payload has no text, then each token is one; see `stream_of`."""
+        stream = GatedStream(stream_of(*tokens))
+        self._streams.append(stream)
+        return stream
+
+    def take_stream(self) -> GatedStream:
+        if self._streams:
+            return self._streams.popleft()
+        stream = GatedStream(stream_of("Hello", " there"))
+        stream.release_all()
+        return stream
+
+    def __enter__(self) -> FakeUpstream:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Server(ThreadingHTTPServer):
+    fake: FakeUpstream
+    daemon_threads = True
+    block_on_close = False
+
+    def handle_error(self, *_: Any) -> None:
+        """Stay silent: a server that ends leaves its kept connections without a word."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.fake.received.append(Received(self.path, dict(self.headers.items()), body))
+        if body.get("stream"):
+            self._stream(self.server.fake.take_stream())
+            return
+        content = json.dumps(completion()).encode()
+        self._begin("application/json", "Content-Length", str(len(content)))
+        self.wfile.write(content)
+
+    def _stream(self, stream: GatedStream) -> None:
+        self._begin("text/event-stream", "Transfer-Encoding", "chunked")
+        stream.write_to(self.connection, self._write_chunk)
+        if stream.left.is_set():
+            self.close_connection = True
+        else:
+            self._write_chunk(b"")
+
+    def _begin(self, content_type: str, framing: str, value: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", content_type)
+        self.send_header(framing, value)
+        self.end_headers()
+
+    def _write_chunk(self, data: bytes) -> None:
+        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def log_message(self, *args: Any) -> None:
+        """Stay silent: tests look at `received`."""
+
+
+def _is_gone(sock: socket.socket) -> bool:
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    try:
+        return bool(poll.poll(0)) and sock.recv(1, socket.MSG_PEEK) == b""
+    except ConnectionError:
+        return True

@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import re
+from dataclasses import MISSING, fields
+from pathlib import Path
+
+import pytest
+
+from app.config import Config, ConfigError
+
+ROOT = Path(__file__).parent.parent
+SECRET = "sk-canary-0123456789"
+PRODUCTION = {
+    "APP_ENV": "production",
+    "OPENAI_API_KEY": SECRET,
+    "SECRET_KEY": "s" * 32,
+    "ALLOWED_ORIGINS": "https://www.example.com",
+}
+
+
+def faults_of(environ):
+    with pytest.raises(ConfigError) as caught:
+        Config.from_env(environ)
+    return caught.value.faults
+
+
+def test_an_empty_environment_gives_the_defaults():
+    assert Config.from_env({}) == Config()
+    assert Config.from_env({field.name.upper(): "  " for field in fields(Config)}) == Config()
+
+
+def test_the_processs_own_environment_is_read(monkeypatch):
+    monkeypatch.setenv("CHAT_MODEL", "from-the-environment")
+
+    assert Config.from_env().chat_model == "from-the-environment"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("CHAT_MODEL", " my-model ", "my-model"),
+        ("CHAT_FALLBACK_MODELS", "a, b,,c ,", ("a", "b", "c")),
+        ("ALLOWED_MODELS", "ft:gpt-4o:acme::x", ("ft:gpt-4o:acme::x",)),
+        ("ALLOWED_MODELS", " , ", ()),
+        ("MAX_TOKENS", "5", 5),
+        ("PORT", "80", 80),
+        ("REQUEST_TIMEOUT_S", "0.5", 0.5),
+        ("REQUEST_TIMEOUT_S", "5", 5.0),
+        *[("CORS_CREDENTIALS", text, True) for text in ("true", "TRUE", "1", "yes")],
+        *[("ALLOW_CLIENT_SYSTEM_PROMPT", text, False) for text in ("false", "False", "0", "no")],
+        ("LOG_LEVEL", "debug", "DEBUG"),
+        ("SYSTEM_PROMPT", "Be brief, and kind.", "Be brief, and kind."),
+        ("TRUSTED_PROXIES", "2", 2),
+    ],
+)
+def test_a_value_is_read_as_its_kind(name, text, value):
+    assert getattr(Config.from_env({name: text}), name.lower()) == value
+
+
+@pytest.mark.parametrize(
+    ("text", "origins"),
+    [
+        ("https://www.example.com", ("https://www.example.com",)),
+        (" https://a.example , http://b.example:8080 ", ("https://a.example", "http://b.example:8080")),
+        ("https://www.example.com/", ("https://www.example.com",)),
+        ("HTTPS://WWW.Example.COM", ("https://www.example.com",)),
+        ("https://www.example.com:443", ("https://www.example.com",)),
+        ("http://www.example.com:80/", ("http://www.example.com",)),
+        ("https://www.example.com:80", ("https://www.example.com:80",)),
+        ("https://www.example.com:1443", ("https://www.example.com:1443",)),
+        ("http://[::1]:3000", ("http://[::1]:3000",)),
+        ("http://localhost:5173,http://127.0.0.1:5173", ("http://localhost:5173", "http://127.0.0.1:5173")),
+    ],
+)
+def test_origins_are_written_as_browsers_write_them(text, origins):
+    assert Config.from_env({"ALLOWED_ORIGINS": text}).allowed_origins == origins
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        "*",
+        "https://*",
+        "https://*.example.com",
+        "null",
+        "www.example.com",
+        "https://",
+        "ftp://www.example.com",
+        "https://www.example.com/path",
+        "https://www.example.com?x",
+        "https://user@www.example.com",
+        "https://www.example.com:port",
+        "https://www.example.com:123456",
+        "https://www.example.com https://b.example",
+        "https://münchen.de",
+        "https://www.example.com\n",
+        ".*",
+        "https://www.example.(com|org)",
+    ],
+)
+def test_what_is_no_origin_is_refused_and_named(origin):
+    with pytest.raises(ConfigError) as caught:
+        Config(allowed_origins=("https://ok.example", origin))
+
+    [fault] = caught.value.faults
+    assert fault.startswith("ALLOWED_ORIGINS: ")
+
+
+@pytest.mark.parametrize("port", ["0", "65536", "99999"])
+def test_an_origin_whose_port_cannot_be_is_refused(port):
+    assert faults_of({"ALLOWED_ORIGINS": f"https://www.example.com:{port}"})
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("MAX_TOKENS", "many"),
+        ("MAX_TOKENS", "0"),
+        ("MAX_TOKENS", "-1"),
+        ("MAX_TOKENS", "1.5"),
+        ("MAX_TOKENS", "9" * 5_000),
+        ("MAX_TOKENS", "9" * 400),
+        ("PORT", "http"),
+        ("PORT", "-1"),
+        ("PORT", "65536"),
+        ("REQUEST_TIMEOUT_S", "nan"),
+        ("REQUEST_TIMEOUT_S", "inf"),
+        ("REQUEST_TIMEOUT_S", "0"),
+        ("REQUEST_TIMEOUT_S", "-5"),
+        ("REQUEST_TIMEOUT_S", "1 minute"),
+        ("CONNECT_TIMEOUT_S", "0"),
+        ("HEARTBEAT_S", "0"),
+        ("MAX_BODY_BYTES", "20MB"),
+        ("MAX_BODY_BYTES", "0"),
+        ("CORS_CREDENTIALS", "maybe"),
+        ("TRUSTED_PROXIES", "-1"),
+        ("TRUSTED_PROXIES", "11"),
+        ("APP_ENV", "prod"),
+        ("LOG_LEVEL", "loud"),
+        ("MAX_TOKENS_PARAM", "max_output_tokens"),
+        ("OPENAI_BASE_URL", "localhost:11434"),
+        ("OPENAI_BASE_URL", "ftp://example.com"),
+        ("OPENAI_BASE_URL", "http://"),
+        ("OPENAI_BASE_URL", "http://[::1"),
+        ("OPENAI_BASE_URL", "http://example.com:x/"),
+        ("OPENAI_BASE_URL", "http://exam ple.com/"),
+        ("OPENAI_BASE_URL", "http://a..b/v1"),
+        ("AZURE_OPENAI_ENDPOINT", "example.openai.azure.com"),
+    ],
+)
+def test_a_value_that_cannot_be_is_refused_and_named(name, text):
+    # The key that Azure would want as well.
+    [fault] = faults_of({name: text} | ({"OPENAI_API_KEY": "k"} if name.startswith("AZURE") else {}))
+
+    assert fault.startswith(name)
+
+
+@pytest.mark.parametrize("key", ["sk-a b", "sk-\u00e9", "sk-\u2026", "sk\n-a", "sk\x00"])
+def test_a_key_that_cannot_be_one_is_refused_without_being_repeated(key):
+    with pytest.raises(ConfigError) as caught:
+        Config(openai_api_key=key)
+
+    assert "OPENAI_API_KEY" in str(caught.value)
+    assert key not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
+@pytest.mark.parametrize("model", ["", "a b", "é", "-x", "x" * 201, "a\nb"])
+def test_a_model_that_cannot_be_one_is_refused(name, model):
+    with pytest.raises(ConfigError):
+        Config(**{name: model})
+
+
+def test_every_fault_is_named_at_once():
+    faults = faults_of({"APP_ENV": "prod", "LOG_LEVEL": "loud", "MAX_TOKENS": "0", "ALLOWED_ORIGINS": "*,null"})
+
+    assert len(faults) == 5
+
+
+def test_every_fault_is_named_at_once_whether_of_kind_or_of_sense():
+    text = " ".join(faults_of({"APP_ENV": "production", "MAX_TOKENS": "many", "LOG_LEVEL": "loud"}))
+
+    for name in ("MAX_TOKENS", "LOG_LEVEL", "OPENAI_API_KEY", "SECRET_KEY", "ALLOWED_ORIGINS"):
+        assert name in text
+
+
+def test_the_message_of_all_faults_has_a_line_for_each():
+    error = ConfigError(["First.", "Second."])
+
+    assert str(error).splitlines()[1:] == ["  - First.", "  - Second."]
+
+
+def test_azure_and_a_base_url_exclude_each_other_and_azure_needs_a_key():
+    url = "https://x.openai.azure.com"
+
+    assert len(faults_of({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": url})) == 2
+    assert Config.from_env({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_API_KEY": "k"}).azure_openai_endpoint == url
+
+
+def test_production_starts_with_what_it_needs():
+    assert Config.from_env(PRODUCTION).is_production
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"OPENAI_API_KEY": ""}, "OPENAI_API_KEY"),
+        ({"SECRET_KEY": ""}, "SECRET_KEY"),
+        ({"SECRET_KEY": "s" * 31}, "SECRET_KEY"),
+        ({"ALLOWED_ORIGINS": ""}, "ALLOWED_ORIGINS"),
+        ({"ALLOWED_ORIGINS": " , "}, "ALLOWED_ORIGINS"),
+        ({"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS"),
+    ],
+)
+def test_production_refuses_to_start_without_it_and_names_it(change, name):
+    [fault] = faults_of(PRODUCTION | change)
+
+    assert fault.startswith(name)
+
+
+def test_production_names_everything_that_it_lacks():
+    assert len(faults_of({"APP_ENV": "production"})) == 3
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_offline"),
+    [
+        ({}, True),
+        ({"openai_api_key": "k"}, False),
+        ({"openai_base_url": "http://localhost:1/v1"}, False),
+    ],
+)
+def test_the_offline_model_answers_where_no_upstream_is_configured(settings, is_offline):
+    assert Config(**settings).is_offline is is_offline
+
+
+def test_secrets_appear_in_no_repr():
+    config = Config(openai_api_key=SECRET, secret_key="canary" * 8)
+
+    assert "canary" not in repr(config)
+    assert "canary" not in str(config)
+
+
+def test_a_config_cannot_be_changed():
+    with pytest.raises(AttributeError):
+        Config().chat_model = "other"
+
+
+def test_each_operation_offers_its_own_model_the_fallbacks_and_those_allowed():
+    config = Config(chat_model="c", chat_fallback_models=("f",), vision_model="v", allowed_models=("a",))
+
+    assert config.models_offered("chat") == config.models_offered("structured") == ("c", "f", "a")
+    assert config.models_offered("vision") == ("v", "a")
+    assert config.models_offered("embeddings") == ("text-embedding-3-small", "a")
+
+
+def example():
+    """The variables of .env.example with their values, and whether a comment explains each."""
+    found, before = {}, ""
+    for line in (ROOT / ".env.example").read_text().splitlines():
+        if match := re.fullmatch(r"([A-Z][A-Z0-9_]*)=(.*)", line):
+            assert match[1] not in found, f"{match[1]} stands there twice"
+            found[match[1]] = (match[2], before)
+        before = line
+    return found
+
+
+def test_the_example_has_every_setting_and_no_other():
+    assert set(example()) == {field.name.upper() for field in fields(Config)}
+
+
+def test_the_example_explains_every_setting():
+    unexplained = [
+        name
+        for name, (_, before) in example().items()
+        if not before.startswith("# ") or before.startswith("# ---")
+    ]
+
+    # One comment stands over both parts of the address.
+    assert unexplained == ["PORT"]
+
+
+def test_the_example_has_the_defaults():
+    values = {name: value for name, (value, _) in example().items()}
+
+    assert Config.from_env(values) == Config()
+    for field in fields(Config):
+        assert field.default is not MISSING
+        if field.default not in ("", ()):
+            assert values[field.name.upper()], f"{field.name} has a default that the example does not show"
