@@ -47,7 +47,7 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
         timer = None if self.timeout is None else self._timer_of(self.timeout)
         try:
             if timer is not None:
-                timer.start(resume, False)
+                timer.again(resume, False)
             if not hub.switch():
                 raise TimeoutError("timed out")
         finally:
@@ -56,8 +56,9 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
                 timer.stop()
 
     def _timer_of(self, timeout_s: float) -> Any:
+        """One timer for all waits. It repeats, since only such a one can be set going again from its full time."""
         timer, for_s = self._timer
         if for_s != timeout_s:
-            timer = self.hub.loop.timer(timeout_s)
+            timer = self.hub.loop.timer(timeout_s, timeout_s)
             self._timer = timer, timeout_s
         return timer

@@ -1,0 +1,118 @@
+"""The gevent sockets of `server/`, each test in a process of its own: gevent changes the one that it is in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+PRELUDE = """
+from gevent import monkey; monkey.patch_all()
+import gevent, socket as plain
+from gevent.socket import socketpair
+from server.stream_socket import StreamSocket
+
+def pair():
+    near, far = socketpair()
+    return StreamSocket(fileno=near.detach()), far
+"""
+
+SCRIPTS = {
+    "what arrives later is waited for": """
+near, far = pair()
+gevent.spawn_later(0.01, far.sendall, b"late")
+assert near.recv(100) == b"late"
+""",
+    "what has arrived is read at once": """
+near, far = pair()
+far.sendall(b"here")
+assert near.recv(100) == b"here"
+""",
+    "the end is told": """
+near, far = pair()
+far.close()
+assert near.recv(100) == b""
+""",
+    "a wait that is too long ends and can be taken up again": """
+near, far = pair()
+near.settimeout(0.01)
+for _ in range(2):
+    try:
+        near.recv(1)
+        raise SystemExit("it did not end")
+    except TimeoutError:
+        pass
+far.sendall(b"now")
+assert near.recv(100) == b"now"
+""",
+    "each wait has its whole time": """
+near, far = pair()
+near.settimeout(0.2)
+for _ in range(10):
+    gevent.spawn_later(0.05, far.sendall, b"x")
+    assert near.recv(1) == b"x"
+""",
+    "without blocking it says so": """
+near, far = pair()
+near.settimeout(0.0)
+try:
+    near.recv(1)
+    raise SystemExit("it waited")
+except BlockingIOError:
+    pass
+""",
+    "more than fits is sent whole": """
+near, far = pair()
+data = bytes(range(256)) * 40_000
+sender = gevent.spawn(near.sendall, data)
+got = bytearray()
+while len(got) < len(data):
+    got += far.recv(65536)
+sender.get(timeout=5)
+assert bytes(got) == data
+""",
+    "a waiting greenlet can be killed, and the socket read by another": """
+near, far = pair()
+waiting = gevent.spawn(near.recv, 1)
+gevent.sleep(0)
+waiting.kill(timeout=5)
+far.sendall(b"x")
+assert near.recv(1) == b"x"
+""",
+    "two greenlets cannot wait on one socket": """
+near, far = pair()
+waiting = gevent.spawn(near.recv, 1)
+gevent.sleep(0)
+try:
+    near.recv(1)
+    raise SystemExit("both waited")
+except gevent.exceptions.ConcurrentObjectUseError:
+    pass
+waiting.kill()
+""",
+    "closing it ends another greenlet's wait": """
+near, far = pair()
+def read():
+    try:
+        return near.recv(1)
+    except OSError:
+        return "closed"
+waiting = gevent.spawn(read)
+gevent.sleep(0)
+near.close()
+assert waiting.get(timeout=2) == "closed", waiting
+""",
+}
+
+
+@pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
+def test_a_stream_socket_behaves_like_a_socket(script):
+    done = subprocess.run(
+        [sys.executable, "-c", PRELUDE + script], cwd=ROOT, capture_output=True, text=True, timeout=20, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
