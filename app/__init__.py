@@ -8,6 +8,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import extensions
 from app.blueprints import chat, embeddings, health, structured, vision
+from app.blueprints.pages import pages
 from app.cli import init_cli
 from app.config import Config
 from app.errors import init_errors
@@ -31,9 +32,13 @@ def create_app(config: Config | None = None, *, http_client: httpx2.Client | Non
     configure_logging(config.log_level)
     warn_of_models(config)
 
-    app = Flask(__name__)
+    app = Flask(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # an address is right or 404; a redirect would lose a POST's body
-    app.config.update(SECRET_KEY=config.secret_key or None, MAX_CONTENT_LENGTH=config.max_body_bytes)
+    app.config.update(
+        SECRET_KEY=config.secret_key or None,
+        MAX_CONTENT_LENGTH=config.max_body_bytes,
+        MAX_FORM_MEMORY_SIZE=config.max_body_bytes,
+    )
 
     if config.trusted_proxies:
         # Each proxy adds one entry, so the visitor's own address is that many from the end; what a visitor
@@ -53,5 +58,7 @@ def create_app(config: Config | None = None, *, http_client: httpx2.Client | Non
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)
+    if not config.is_production:
+        app.register_blueprint(pages(config))
     init_cli(app)
     return app

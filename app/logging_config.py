@@ -45,7 +45,7 @@ class _StandardError(logging.Handler):
 def configure_logging(level: str) -> None:
     """Send our events to standard error. The SDK and its HTTP client stay silent: they log addresses."""
     # What no line says need not be found out for each.
-    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())
     ours = logging.getLogger("app")

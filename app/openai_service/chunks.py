@@ -79,7 +79,9 @@ class ChunkReader:
         if self._finish_reason is None:
             raise UpstreamTruncated
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
-        return Done(self._finish_reason, self._usage, self.model, self._id, tool_calls)
+        # Some servers, and a forced choice of a tool, end with "stop" although tools are called.
+        finish_reason = "tool_calls" if tool_calls else self._finish_reason
+        return Done(finish_reason, self._usage, self.model, self._id, tool_calls)
 
     def _read(self, event: bytes, batch: Batch) -> None:
         try:

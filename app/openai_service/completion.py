@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import httpx2
 import orjson
 
 from app.openai_service.chunks import finish_reason
 from app.openai_service.errors import UpstreamFailed, from_error_object
+from app.openai_service.events import ToolCallObject
 from app.openai_service.results import CallRecord, ChatResult
 
 
@@ -27,11 +30,11 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        tool_calls = message.get("tool_calls") or []
+        tool_calls = [_tool_call(call) for call in message.get("tool_calls") or []]
         usage = body.get("usage")
     except (TypeError, KeyError, IndexError, AttributeError):
         raise UpstreamFailed from None
-    if not isinstance(choice.get("finish_reason"), str) or not isinstance(tool_calls, list):
+    if not isinstance(choice.get("finish_reason"), str):
         raise UpstreamFailed
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
@@ -44,3 +47,13 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         refusal=refusal if isinstance(refusal, str) else None,
         record=record,
     )
+
+
+def _tool_call(call: dict[str, Any]) -> ToolCallObject:
+    """A call without what servers add to it, so that it can be sent back as it came."""
+    function = call["function"]
+    return {
+        "id": call["id"],
+        "type": "function",
+        "function": {"name": function["name"], "arguments": function["arguments"]},
+    }

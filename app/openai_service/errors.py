@@ -35,7 +35,7 @@ class UpstreamError(Exception):
     Attributes:
         status: the upstream's HTTP status, None when no answer came.
         param: the upstream's name of the parameter at fault, if it named one.
-        upstream_code: the upstream's own code of the error.
+        upstream_code: the upstream's own code of the error, or the kind of failure where none came.
         retry_after_s: how long the upstream asked to be left alone.
         upstream_request_id: for a support case with the upstream.
     """
@@ -127,7 +127,7 @@ def translate(error: openai.APIError) -> UpstreamError:
     if isinstance(error, openai.APITimeoutError):
         return UpstreamTimeout()
     if not isinstance(error, openai.APIStatusError):
-        return UpstreamFailed()
+        return UpstreamFailed(upstream_code=_root_cause(error))
     headers = error.response.headers
     return from_error_object(
         error.body,
@@ -136,6 +136,13 @@ def translate(error: openai.APIError) -> UpstreamError:
         retry_after_ms=headers.get("retry-after-ms"),
         upstream_request_id=headers.get("x-request-id"),
     )
+
+
+def _root_cause(error: BaseException) -> str:
+    """The kind of what went wrong below, such as SSLCertVerificationError, for who reads the log."""
+    while error.__cause__ is not None:
+        error = error.__cause__
+    return type(error).__name__
 
 
 def from_error_object(

@@ -37,6 +37,7 @@ class Recording:
         self.record = record
         self._listeners = listeners
         self._started = time.perf_counter()
+        self._is_decided = False
         self._is_finished = False
 
     def elapsed_ms(self) -> float:
@@ -51,15 +52,17 @@ class Recording:
 
     def answered(self, *, finish_reason: str | None, usage: Usage | None) -> None:
         """Note that the answer is whole; what happens afterwards changes nothing."""
+        self._is_decided = True
         self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
         self.record.usage = usage
 
     def failed(self, error: BaseException) -> None:
-        """Note why there is no whole answer."""
-        record = self.record
-        if record.outcome == "complete" and isinstance(error, GeneratorExit):
+        """Note why there is no whole answer; the first reason counts."""
+        if self._is_decided:
             return
+        self._is_decided = True
+        record = self.record
         record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "internal_error")
         if isinstance(error, UpstreamError):
             record.upstream_status = error.status

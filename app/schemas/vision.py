@@ -10,7 +10,7 @@ from pydantic import Field
 from app.openai_service import ChatCall
 from app.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
 from app.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
-from app.schemas.parsing import InvalidRequest, RequestModel, validate
+from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, validate
 from app.schemas.prompting import SystemPrompts
 from app.schemas.request_body import json_body
 
@@ -37,6 +37,8 @@ def vision_call(prompts: SystemPrompts, *, request_id: str) -> ChatCall:
     Raises:
         InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is off.
     """
+    if request.mimetype not in ("application/json", "multipart/form-data"):
+        raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
         fields, urls = _from_form()
     else:

@@ -362,7 +362,7 @@ def test_a_listener_that_fails_takes_nothing_with_it(capfd, make_app, monkeypatc
     assert_safe(answer, written)
 
 
-@pytest.mark.parametrize("path", ["/", "/api", "/api/", "/api/chat/", "/api/nothing", "/API/chat", "/v2", "/.env"])
+@pytest.mark.parametrize("path", ["/api", "/api/", "/api/chat/", "/api/nothing", "/API/chat", "/v2", "/.env"])
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_address_with_nothing_at_it_is_not_found(client, path, method):
     answer = client.open(path, method=method)

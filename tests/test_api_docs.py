@@ -1,0 +1,233 @@
+"""docs/api.md is run: its curl lines against a real server, its reader in node, its tables beside the code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from app import create_app, errors
+from app.config import Config
+from app.schemas.chat import ChatRequest
+from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
+from app.schemas.openai_chat import ChatSettings, OpenAIChatRequest
+from app.schemas.parsing import RequestModel
+from app.schemas.structured import StructuredRequest
+from app.schemas.vision import VisionRequest
+from tests.fakes.reading import events_of
+from tests.fakes.servers import ROOT, free_port, gunicorn
+
+PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+PRINTED_ADDRESS = "http://127.0.0.1:8000"
+BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+# Each command, the kind of the block behind it, and that block: its answer.
+COMMANDS = [
+    (text.strip(), *following)
+    for (kind, text), following in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True)
+    if kind in {"sh", "bash"} and text.startswith("curl")
+]
+MODELS: dict[str, type[RequestModel]] = {
+    "POST /api/chat": ChatRequest,
+    "POST /api/chat/openai": OpenAIChatRequest,
+    "POST /api/vision": VisionRequest,
+    "POST /api/embeddings": EmbeddingsRequest,
+    "POST /api/embeddings/similarity": SimilarityRequest,
+    "POST /api/structured": StructuredRequest,
+}
+
+needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a command did. curl itself told the status, as the settings of `folder` make it do."""
+
+    exit_status: int
+    status: str
+    output: bytes
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    port = free_port()
+    with gunicorn(wait_for=port, PORT=str(port)):
+        yield f"http://127.0.0.1:{port}"
+
+
+@pytest.fixture(scope="module")
+def results(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+    """Every command of the page, run by the shell as it is printed, all at once."""
+    if shutil.which("curl") is None:
+        pytest.skip("curl is not installed")
+    folder = tmp_path_factory.mktemp("reader")
+    Image.new("RGB", (640, 480), "red").save(folder / "photo.jpg")
+    (folder / ".curlrc").write_text('silent\nshow-error\nwrite-out = "%{stderr}%{http_code}"\n')
+
+    def run(command: str) -> Ran:
+        ran = subprocess.run(
+            ["sh", "-c", command.replace(PRINTED_ADDRESS, address)],
+            cwd=folder,
+            env={**os.environ, "CURL_HOME": str(folder), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            timeout=30,
+            check=False,
+        )
+        return Ran(ran.returncode, ran.stderr.decode(), ran.stdout)
+
+    commands = [command for command, *_ in COMMANDS]
+    with ThreadPoolExecutor(len(commands)) as pool:
+        return dict(zip(commands, pool.map(run, commands), strict=True))
+
+
+def fits(shown: Any, real: Any) -> bool:
+    """Whether an answer has all the members that the page shows, and they are of the same types."""
+    if isinstance(shown, dict):
+        return isinstance(real, dict) and all(name in real and fits(shown[name], real[name]) for name in shown)
+    if isinstance(shown, list):
+        return isinstance(real, list) and len(real) == len(shown) and all(map(fits, shown, real))
+    return type(real) is type(shown)
+
+
+def split_head(answer: str) -> tuple[str, set[str], Any]:
+    """The status, the names of the headers, and the JSON of an answer as `curl -i` prints it."""
+    head, _, body = answer.replace("\r\n", "\n").partition("\n\n")
+    first, *lines = head.splitlines()
+    return first.split()[1], {line.partition(":")[0] for line in lines}, json.loads(body)
+
+
+@pytest.mark.parametrize(("command", "kind", "shown"), COMMANDS, ids=[command[:90] for command, *_ in COMMANDS])
+def test_a_command_gives_the_answer_that_is_printed_below_it(
+    results: dict[str, Ran], command: str, kind: str, shown: str
+) -> None:
+    ran = results[command]
+    assert ran.exit_status == 0, ran
+
+    if kind == "http":
+        status, headers, body = split_head(shown)
+        real_status, real_headers, real_body = split_head(ran.output.decode())
+        assert ran.status == status == real_status
+        assert headers <= real_headers
+        assert fits(body, real_body), ran
+        return
+
+    assert ran.status == "200", ran
+    if kind == "json":
+        assert fits(json.loads(shown), json.loads(ran.output)), ran
+    elif "data: " in shown:
+        *tokens, done = events_of(f"{shown}\n".replace("…\n\n", "").encode())
+        *real_tokens, real_done = events_of(ran.output)
+        assert real_tokens[: len(tokens)] == tokens
+        assert real_done.keys() == done.keys()
+        assert fits(done, real_done)
+    else:
+        assert kind == "text"
+        assert ran.output.decode().startswith(shown.partition("…")[0])
+
+
+def test_every_route_has_a_command_and_every_command_a_route() -> None:
+    called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/]+)", command)}
+
+    rules = {rule.rule for rule in create_app(Config()).url_map.iter_rules()}
+
+    assert called == {rule for rule in rules if rule.startswith("/api")} | {"/healthz", "/readyz"}
+    assert called <= rules
+
+
+def section(title: str) -> str:
+    _, found, rest = PAGE.partition(f"\n## {title}\n")
+    assert found, title
+    return re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+@pytest.mark.parametrize("title", MODELS)
+def test_the_table_of_a_route_has_each_of_its_fields_and_no_other(title: str) -> None:
+    table = re.split(r"\n\n", section(title).partition("| field | type |")[2])[0]
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+
+    names = set(re.findall(r"`([\w.]+)`", " ".join(cells)))
+
+    fields = {str(field.alias) for field in MODELS[title].model_fields.values()}
+    if title == "POST /api/chat/openai":
+        fields |= {f"chatSettings.{field.alias}" for field in ChatSettings.model_fields.values()}
+    assert names == fields
+
+
+def test_the_table_of_errors_has_each_code_with_its_status_and_no_other() -> None:
+    shown = set(re.findall(r"^\| (\d{3}) \| `(\w+)` \|", PAGE, re.MULTILINE))
+
+    problems = [*errors._TABLE.values(), *errors._HTTP_TABLE.values(), errors._INTERNAL]
+
+    assert shown == {(str(problem.status), problem.code) for problem in problems}
+
+
+def test_links_within_the_page_lead_somewhere() -> None:
+    titles = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
+
+    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+
+
+READER = next((text for kind, text in BLOCKS if kind == "js"), "")
+# Answers as no test server gives them: cut into single bytes, with comments, and with every kind of end.
+CASES = """
+const bytes = new TextEncoder();
+const answerOf = (text, status = 200) => async () => new Response(new ReadableStream({
+  start(controller) {
+    for (const byte of bytes.encode(text)) controller.enqueue(Uint8Array.of(byte));
+    controller.close();
+  },
+}), { status });
+const read = async () => {
+  const tokens = [];
+  try {
+    return { tokens, end: await streamChat({ message: "Hello" }, (token) => tokens.push(token)) };
+  } catch (error) {
+    return { tokens, thrown: error.message };
+  }
+};
+const results = { real: await read() };
+const begun = ': heartbeat\\n\\ndata: {"token":"Ж\\\\n\\\\n“"}\\n\\n: heartbeat\\n\\n';
+const cases = {
+  whole: answerOf(begun + 'data: {"done":true,"id":"1"}\\n\\n'),
+  failed: answerOf(begun + 'data: {"error":"No.","code":"upstream_failed","requestId":"1"}\\n\\n'),
+  cut: answerOf(begun + 'data: {"done":tr'),
+  refused: answerOf('{"error":"Busy.","code":"upstream_rate_limited","requestId":"1"}', 503),
+};
+for (const [name, fake] of Object.entries(cases)) {
+  globalThis.fetch = fake;
+  results[name] = await read();
+}
+console.log(JSON.stringify(results));
+"""
+
+
+@needs_node
+def test_the_reader_reads_a_stream_however_it_is_cut_and_however_it_ends(address: str, tmp_path: Path) -> None:
+    script = tmp_path / "reader.mjs"
+    script.write_text(READER.replace(PRINTED_ADDRESS, address) + CASES, encoding="utf-8")
+
+    ran = subprocess.run(["node", script], capture_output=True, timeout=30, check=False)
+
+    assert ran.returncode == 0, ran.stderr.decode()
+    results = json.loads(ran.stdout)
+    real = results.pop("real")
+    assert "".join(real["tokens"]).startswith("[offline model]")
+    assert real["end"]["finishReason"] == "stop"
+    begun = ["Ж\n\n“"]
+    assert results == {
+        "whole": {"tokens": begun, "end": {"done": True, "id": "1"}},
+        "failed": {"tokens": begun, "thrown": "No."},
+        "cut": {"tokens": begun, "thrown": "The answer was cut off."},
+        "refused": {"tokens": [], "thrown": "Busy."},
+    }
