@@ -11,9 +11,6 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-# gunicorn's own status for an application that cannot be loaded.
-_NO_USE_IN_TRYING_AGAIN = 4
-
 
 def _load_config():
     """The application's settings, from the one file of it that needs nothing else.
@@ -29,14 +26,15 @@ def _load_config():
         return module.Config.from_env({name: value or "" for name, value in environ.items()})
     except module.ConfigError as error:
         print(error, file=sys.stderr)
-        sys.exit(_NO_USE_IN_TRYING_AGAIN)
+        sys.exit(error.exit_status)
 
 
 _config = _load_config()
 
 _host = f"[{_config.host}]" if ":" in _config.host else _config.host
 bind = _config.bind or f"{_host}:{_config.port}"
-workers = _config.web_concurrency or max(2, len(os.sched_getaffinity(0)))
+_cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+workers = _config.web_concurrency or max(2, _cores)
 
 # gevent holds a thousand slow streams where threads hold a hundred; docs/performance.md has the figures.
 if _config.worker_class == "gevent":
@@ -48,13 +46,14 @@ else:
     threads = worker_connections = _config.threads
 
 timeout = 30  # seconds without a sign of life from a worker; streams may last longer
-graceful_timeout = 75  # REQUEST_TIMEOUT_S and a little, so that a reload cuts no answer off
+graceful_timeout = int(_config.request_timeout_s) + 15  # so that a reload cuts no answer off
 keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 
 # Who may say through X-Forwarded-Proto that a request came by https; TRUSTED_PROXIES says whose address counts.
 forwarded_allow_ips = "127.0.0.1,::1"
 forwarder_headers = ""
+http_parser = "python"
 limit_request_line = 4094
 limit_request_fields = 64
 control_socket_disable = True

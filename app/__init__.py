@@ -10,7 +10,7 @@ from app import extensions
 from app.blueprints import chat, embeddings, health, structured, vision
 from app.blueprints.pages import pages
 from app.cli import init_cli
-from app.config import Config
+from app.config import Config, ConfigError
 from app.errors import init_errors
 from app.logging_config import configure_logging, log_call
 from app.model_notices import warn_of_models
@@ -46,7 +46,11 @@ def create_app(config: Config | None = None, *, http_client: httpx2.Client | Non
         hops = config.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
 
-    service = OpenAIService(config, build_client(config, http_client), listeners=[log_call])
+    try:
+        client = build_client(config, http_client)
+    except ValueError as error:
+        raise ConfigError([f"{error}."]) from None
+    service = OpenAIService(config, client, listeners=[log_call])
     extensions.install(app, config, service)
 
     init_request_context(app)

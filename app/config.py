@@ -37,6 +37,9 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 class ConfigError(Exception):
     """The settings do not allow a start. `faults` has one sentence for each fault."""
 
+    exit_status = 4
+    """What a gunicorn worker ends with to say that starting another one would be of no use."""
+
     def __init__(self, faults: list[str]) -> None:
         super().__init__("\n".join(["The settings do not allow a start:", *(f"  - {fault}" for fault in faults)]))
         self.faults = faults

@@ -137,10 +137,15 @@ def _answer(error: Exception) -> Response:
     # Before its first token, a stream that ended early is a failure like any other.
     error = upstream.UpstreamFailed() if isinstance(error, upstream.UpstreamTruncated) else error
     problem = describe(error)
-    if not note_bug(error):
+    if not note_bug(error, g.request_id):
         log.info(
             "request.refused",
-            extra={"status": problem.status, "code": problem.code, "route": request.endpoint},
+            extra={
+                "request_id": g.request_id,
+                "status": problem.status,
+                "code": problem.code,
+                "route": request.endpoint,
+            },
         )
     view = current_app.view_functions.get(request.endpoint or "")
     body: ErrorBody = getattr(view, "error_body", api_error)
@@ -155,12 +160,12 @@ def _answer(error: Exception) -> Response:
     return response
 
 
-def note_bug(error: Exception) -> bool:
+def note_bug(error: Exception, request_id: str) -> bool:
     """Log an error that has no row in the table; False for one that has."""
     if describe(error).status != _INTERNAL.status:
         return False
     # Where it happened, and not what it says: an exception's text can hold a prompt or a key.
     frames = traceback.extract_tb(error.__traceback__)
     trace = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-12:]))
-    log.error("request.bug", extra={"error": type(error).__name__, "trace": trace})
+    log.error("request.bug", extra={"request_id": request_id, "error": type(error).__name__, "trace": trace})
     return True

@@ -25,6 +25,10 @@ def install(app: Flask, config: Config, service: OpenAIService) -> None:
     app.extensions[_KEY] = _Built(config, service, prompts)
 
 
+def config() -> Config:
+    return _built().config
+
+
 def openai_service() -> OpenAIService:
     return _built().service
 

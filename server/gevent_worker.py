@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import socket
+import ssl
 from typing import Any
 
 import gevent.socket
@@ -10,7 +12,10 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from server.stream_socket import StreamSocket
 
+# Enough for an idle worker to wake up, and nothing to notice.
 _MOST_TURNS_LEFT = 16
+# How long one read or write of a visitor's connection may take.
+_CLIENT_TIMEOUT_S = 30.0
 
 
 class StreamWorker(GeventWorker):  # type: ignore[misc]
@@ -25,11 +30,25 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         self.sockets: list[Any] = [_FairListener(listener, self) for listener in self.sockets]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        if not isinstance(client, ssl.SSLSocket):
+            client = _VisitorSocket(fileno=client.detach())
+        client.settimeout(_CLIENT_TIMEOUT_S)
         self.open_connections += 1
         try:
-            super().handle(listener, StreamSocket(fileno=client.detach()), addr)
+            # Past GeventWorker's own, which would let a visitor who neither reads nor writes stay for ever.
+            super(GeventWorker, self).handle(listener, client, addr)
         finally:
             self.open_connections -= 1
+
+
+class _VisitorSocket(StreamSocket):
+    """A visitor's connection. One that takes nothing for too long counts as broken, which gunicorn understands."""
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        try:
+            super().sendall(data, *flags)
+        except TimeoutError:
+            raise ConnectionResetError(errno.ECONNRESET, "the visitor reads nothing") from None
 
 
 class _FairListener(gevent.socket.socket):  # type: ignore[misc]

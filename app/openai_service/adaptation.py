@@ -39,20 +39,24 @@ class Adaptation:
                 adjusted[name] = change
         return adjusted
 
-    def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any]) -> bool:
+    def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[str]) -> bool:
         """Take note of a refusal.
 
+        Args:
+            tried: the names that this one call has already sent in vain; what is learnt is added.
         Returns:
             True if the request may now be sent again, changed; False if this teaches nothing new.
         """
         name = error.param
         if error.upstream_code not in _REFUSALS or name is None or name not in body:
             return False
-        known = self._by_model.get(model, {})
         change = _RENAMED.get(name) or ("dropped" if name in _DROPPABLE else None)
         # Refusing both names of one parameter would otherwise go round in circles.
-        if change is None or name in known or change in known:
+        if change is None or name in tried or change in tried:
             return False
+        tried.add(name)
+        # Of the two names of one parameter, the one that is refused last is not the one to send.
+        known = {old: new for old, new in self._by_model.get(model, {}).items() if old != change}
         if model not in self._by_model and len(self._by_model) >= _MAX_MODELS:
             self._by_model.clear()
         self._by_model[model] = {**known, name: change}

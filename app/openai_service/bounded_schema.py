@@ -12,14 +12,12 @@ from typing import Any
 
 import orjson
 
-from app.nesting import is_deeper
-from app.openai_service.errors import SchemaNotUsable
+from app.openai_service.errors import SchemaNotUsable, UnsupportedSchema
 from app.schema_refs import UnsatisfiableError, check_ends, parts_of
 
 _MAX_PARTS = 2_000
 _MAX_PATTERN_CHARS = 1_000
 _MAX_STEPS = 40_000  # some tenths of a second; four for each token of a long answer
-_MAX_DEPTH = 100
 _COST = {"$ref": 5}
 _MAX_FAULT_CHARS = 500
 
@@ -54,11 +52,11 @@ class BoundedSchema:
     def fault_of(self, value: Any) -> str | None:
         """What is wrong with a value, in words that may hold parts of it; None if nothing is.
 
+        Args:
+            value: of bounded depth.
         Raises:
-            SchemaNotUsable: finding out takes too long.
+            UnsupportedSchema: finding out takes too long.
         """
-        if is_deeper(value, _MAX_DEPTH):
-            return f"it is nested more than {_MAX_DEPTH} deep"
         self._steps_left = _MAX_STEPS
         try:
             error = next(self._validator.iter_errors(value), None)
@@ -72,7 +70,7 @@ class BoundedSchema:
         def counted(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
             self._steps_left -= cost
             if self._steps_left < 0:
-                raise SchemaNotUsable("schema: checking an answer against it takes too long.")
+                raise UnsupportedSchema
             return check(validator, wanted, value, schema)
 
         return counted

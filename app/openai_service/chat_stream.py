@@ -21,10 +21,9 @@ _LINGER_S = 0.25
 
 
 class ChatStream:
-    """Batches of events as they arrive, an empty batch at each tick of waiting. Always close() it.
+    """Batches of events as they arrive; an empty one at each tick of waiting, and where nothing was to be told.
 
-    The last event is Done or Failed. An error before the first batch is raised instead, so that it can still
-    become a status.
+    The last event is Done or Failed. Always close() it.
     """
 
     def __init__(self, sending: Waiting[httpx2.Response], exchange: Exchange, recording: Recording) -> None:
@@ -47,7 +46,6 @@ class ChatStream:
 def _batches(
     sending: Waiting[httpx2.Response], exchange: Exchange, recording: Recording
 ) -> Generator[Batch, None, None]:
-    has_begun = False
     with recording:
         try:
             while True:
@@ -56,14 +54,9 @@ def _batches(
                 except StopIteration as sent:
                     response: httpx2.Response = sent.value
                     break
-                has_begun = True
                 yield []
-            for batch in _read(response, exchange, recording):
-                has_begun = True
-                yield batch
+            yield from _read(response, exchange, recording)
         except Exception as error:
-            if not has_begun:
-                raise
             recording.failed(error)
             yield [Failed(error)]
         finally:
@@ -90,9 +83,7 @@ def _read(response: httpx2.Response, exchange: Exchange, recording: Recording) -
                     waits_since_ms = None
                 if reader.is_done:
                     break
-                yield batch
-            elif not data:
-                yield batch
+            yield batch
         else:
             batch = []
             try:

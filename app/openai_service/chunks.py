@@ -28,9 +28,13 @@ _FINISH_REASONS = {
 }
 
 
-def finish_reason(upstream: object) -> str:
-    """One of the four reasons that callers know; compatible servers have more, all of them kinds of "stop"."""
-    return _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
+def finish_reason(upstream: object, has_tool_calls: bool) -> str:
+    """One of the four reasons that callers know; compatible servers have more, all of them kinds of "stop".
+
+    Some servers, and a forced choice of a tool, end with "stop" although tools are called.
+    """
+    reason = _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
+    return "tool_calls" if reason == "stop" and has_tool_calls else reason
 
 
 _END = b"[DONE]"
@@ -47,7 +51,7 @@ class ChunkReader:
         self._splitter = EventSplitter()
         self._id = ""
         self._usage: Usage | None = None
-        self._finish_reason: str | None = None
+        self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
     def feed(self, data: bytes, batch: Batch) -> None:
@@ -79,9 +83,9 @@ class ChunkReader:
         if self._finish_reason is None:
             raise UpstreamTruncated
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
-        # Some servers, and a forced choice of a tool, end with "stop" although tools are called.
-        finish_reason = "tool_calls" if tool_calls else self._finish_reason
-        return Done(finish_reason, self._usage, self.model, self._id, tool_calls)
+        return Done(
+            finish_reason(self._finish_reason, bool(tool_calls)), self._usage, self.model, self._id, tool_calls
+        )
 
     def _read(self, event: bytes, batch: Batch) -> None:
         try:
@@ -104,7 +108,7 @@ class ChunkReader:
 
     def _read_choice(self, choice: dict[str, Any]) -> Batch:
         if choice.get("finish_reason"):
-            self._finish_reason = finish_reason(choice["finish_reason"])
+            self._finish_reason = choice["finish_reason"]
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []

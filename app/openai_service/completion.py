@@ -39,7 +39,7 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text if isinstance(text, str) else "",
-        finish_reason="tool_calls" if tool_calls else finish_reason(choice["finish_reason"]),
+        finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
         usage=usage if isinstance(usage, dict) else None,
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",

@@ -7,6 +7,7 @@ import socket
 import ssl
 import time
 from collections import deque
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -34,7 +35,7 @@ class ConnectionPool:
         self._connect_timeout_s = connect_timeout_s
         self._proxy = _proxy_for(url.scheme, self._host)
         self._tls = _tls_context() if self._is_tls else None
-        self._idle: deque[Connection] = deque(maxlen=_MAX_IDLE)
+        self._idle: deque[Connection] = deque()
 
     def take_idle(self) -> Connection | None:
         """An open connection that has been used before, if there is one."""
@@ -55,27 +56,30 @@ class ConnectionPool:
             connection.close()
             return
         connection.rest()
-        while len(self._idle) >= _MAX_IDLE:
-            self._idle.popleft().close()
         self._idle.append(connection)
+        with suppress(IndexError):  # another thread may have taken what is looked at here
+            while len(self._idle) > _MAX_IDLE or time.monotonic() - self._idle[0].idle_since > _KEEP_IDLE_S:
+                self._idle.popleft().close()
 
     def connect(self, timeout_s: float) -> Connection:
-        """Open a new connection within `timeout_s` and the connect timeout.
+        """Open a new connection within about `timeout_s` and the connect timeout, whichever is less.
+
+        Looking the name up, and trying a second address, may take longer.
 
         Raises:
             httpx2.ConnectTimeout, httpx2.ConnectError: not in time, or not at all.
         """
-        timeout_s = min(timeout_s, self._connect_timeout_s)
+        until = time.monotonic() + min(timeout_s, self._connect_timeout_s)
         address = (self._host, self._port) if self._proxy is None else self._proxy.address
         try:
-            sock = socket.create_connection(address, max(timeout_s, 0.001))
+            sock = socket.create_connection(address, _left(until))
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._proxy is not None:
-                    self._proxy.open_tunnel(sock, self._host, self._port, timeout_s)
+                    self._proxy.open_tunnel(sock, self._host, self._port, until)
                 # gevent connects with sockets of its own; the server may have a better class in its place.
                 sock = socket.socket(fileno=sock.detach())
-                sock.settimeout(timeout_s)
+                sock.settimeout(_left(until))
                 if self._tls is not None:
                     sock = self._tls.wrap_socket(sock, server_hostname=self._host)
             except BaseException:
@@ -98,29 +102,37 @@ class _Proxy:
     def __init__(self, url: str) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         if parts.scheme != "http" or not parts.hostname:
-            raise ValueError("the proxy in the environment must be an http:// URL")
+            raise ValueError("The proxy of HTTP_PROXY, HTTPS_PROXY or ALL_PROXY must be an http:// URL")
         self.address = (parts.hostname, parts.port or 80)
         self._authorization = b""
         if parts.username:
             credentials = f"{unquote(parts.username)}:{unquote(parts.password or '')}".encode()
             self._authorization = b"Proxy-Authorization: Basic " + base64.b64encode(credentials) + b"\r\n"
 
-    def open_tunnel(self, sock: socket.socket, host: str, port: int, timeout_s: float) -> None:
+    def open_tunnel(self, sock: socket.socket, host: str, port: int, until: float) -> None:
         target = (f"[{host}]:{port}" if ":" in host else f"{host}:{port}").encode()
         request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target, target, self._authorization)
         sock.sendall(request)
         answer = b""
-        until = time.monotonic() + timeout_s
         # Byte by byte at the end of the head: what follows it belongs to the tunnel.
         while not answer.endswith(b"\r\n\r\n"):
-            if time.monotonic() > until or len(answer) > 16_384:
-                raise TimeoutError
+            if len(answer) > 16_384:
+                raise ConnectionEnded
+            sock.settimeout(_left(until))
             byte = sock.recv(1)
             if not byte:
                 raise ConnectionEnded
             answer += byte
         if answer.split(b" ", 2)[1:2] != [b"200"]:
             raise ConnectionRefusedError("the proxy refused the tunnel")
+
+
+def _left(until: float) -> float:
+    """Seconds until a moment. Raises TimeoutError when it has passed."""
+    left_s = until - time.monotonic()
+    if left_s <= 0:
+        raise TimeoutError
+    return left_s
 
 
 def _proxy_for(scheme: str, host: str) -> _Proxy | None:

@@ -25,12 +25,13 @@ _NOT_IN_NUMBERS = (b"[", b"{", b'"', b"a", b"n", b"u")
 def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage | None, str | None]:
     """Cut the vectors out of an answer and put them into the order of their inputs.
 
-    The arrays of numbers are left as the text they are, and only the frame around them is parsed.
+    The arrays of numbers are left as the text they are, and only the frame around them is parsed. So a number
+    that is no JSON is passed on; any other kind of value in its place is found.
 
     Returns:
         `count` vectors, the usage and the model.
     Raises:
-        UpstreamFailed: vectors are missing, doubled, or hold something other than numbers.
+        UpstreamFailed: vectors are missing, doubled, or hold values of another kind.
         UpstreamError: the answer holds an error object.
     """
     body, arrays = _cut(content) or (_parse(content), [])

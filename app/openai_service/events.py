@@ -57,4 +57,4 @@ class Failed(NamedTuple):
 Event = Token | Reasoning | Refusal | ToolCallDelta | Done | Failed
 
 Batch = list[Event]
-"""The events that arrived together. An empty one means that a heartbeat's time has passed without any."""
+"""The events that arrived together; none where only time has passed, or what came has no meaning to us."""

@@ -6,10 +6,13 @@ from typing import Any
 
 import orjson
 
+from app.nesting import is_deeper
 from app.openai_service.bounded_schema import BoundedSchema
 from app.openai_service.errors import ContentFiltered, Refused, Truncated
 from app.openai_service.events import Usage
 from app.openai_service.results import ChatResult
+
+_MAX_DEPTH = 100
 
 
 class UnfitAnswer(Exception):
@@ -35,7 +38,7 @@ class InstanceChecker:
         Raises:
             Refused, Truncated, ContentFiltered: there is none, and asking again would not change that.
             UnfitAnswer: it is no JSON, or not what the schema asks for.
-            SchemaNotUsable: finding that out takes too long.
+            UnsupportedSchema: finding that out takes too long.
         """
         if result.refusal:
             raise Refused
@@ -47,6 +50,8 @@ class InstanceChecker:
             data = orjson.loads(result.text)
         except orjson.JSONDecodeError:
             raise UnfitAnswer("it is not valid JSON") from None
+        if is_deeper(data, _MAX_DEPTH):
+            raise UnfitAnswer(f"it is nested more than {_MAX_DEPTH} deep")
         if self._schema is None and not isinstance(data, dict):
             raise UnfitAnswer("it is not a JSON object")
         fault = None if self._schema is None else self._schema.fault_of(data)

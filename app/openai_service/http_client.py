@@ -21,6 +21,8 @@ from app.openai_service.connection_pool import ConnectionPool
 from app.openai_service.exchange import Exchange, StillWaiting, current_exchange
 
 _MAX_URLS = 256
+# How soon the end of a kept connection that the upstream had closed shows, the way there and back included.
+_ENDS_AT_ONCE_S = 0.5
 
 
 class UpstreamClient(httpx2.Client):
@@ -77,21 +79,18 @@ class UpstreamClient(httpx2.Client):
         return response
 
     def _start(self, request: httpx2.Request, exchange: Exchange) -> Connection:
-        """Send on a kept connection; on another one where the upstream turns out to have closed it."""
+        """Send on a kept connection; on a new one where the upstream turns out to have just closed that."""
         message = _serialize(request)
-        while True:
-            connection = self._pool.take_idle()
-            is_reused = connection is not None
-            if connection is None:
-                connection = self._pool.connect(exchange.remaining_s())
+        kept = self._pool.take_idle()
+        if kept is not None:
+            sent = time.monotonic()
             try:
-                _send(connection, message, exchange)
-                _await_head(connection, exchange)
+                return _exchange_on(kept, message, exchange)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                if is_reused and not connection.has_answered:
-                    continue
-                raise
-            return connection
+                # One that ends later, or in the midst of an answer, may have been at work, which costs money.
+                if kept.has_answered or time.monotonic() - sent > _ENDS_AT_ONCE_S:
+                    raise
+        return _exchange_on(self._pool.connect(exchange.remaining_s()), message, exchange)
 
     def close(self) -> None:
         self._pool.close()
@@ -137,6 +136,12 @@ def _serialize(request: httpx2.Request) -> bytes:
     lines += [b"%b: %b" % header for header in request.headers.raw]
     lines += [b"", request.content]
     return b"\r\n".join(lines)
+
+
+def _exchange_on(connection: Connection, message: bytes, exchange: Exchange) -> Connection:
+    _send(connection, message, exchange)
+    _await_head(connection, exchange)
+    return connection
 
 
 def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:

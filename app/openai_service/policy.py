@@ -14,7 +14,7 @@ import orjson
 from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.client import upstream_path
-from app.openai_service.errors import UpstreamFailed, UpstreamRejected, translate
+from app.openai_service.errors import UpstreamFailed, UpstreamRejected, UpstreamTimeout, translate
 from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.results import CallRecord
 
@@ -41,12 +41,13 @@ class Policy:
             UpstreamError: it was refused, or nothing came of it.
         """
         model = body["model"]
+        tried: set[str] = set()
         while True:
             record.adjusted |= self._adaptation.apply(model, body)
             try:
                 return (yield from self._attempt(path, body, exchange, record))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body):
+                if not self._adaptation.learn(model, error, body, tried):
                     raise
 
     def _attempt(
@@ -81,6 +82,8 @@ class Policy:
                 return response
         except openai.APIError as error:
             raise translate(error) from None
+        except httpx2.TimeoutException:
+            raise UpstreamTimeout from None
         except (httpx2.HTTPError, openai.OpenAIError):
             # Reading the body of an error can fail as well; the SDK lets that through.
             raise UpstreamFailed from None

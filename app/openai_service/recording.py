@@ -63,7 +63,8 @@ class Recording:
             return
         self._is_decided = True
         record = self.record
-        record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), "internal_error")
+        other = "internal_error" if isinstance(error, Exception) else "interrupted"
+        record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), other)
         if isinstance(error, UpstreamError):
             record.upstream_status = error.status
             record.upstream_code = error.upstream_code

@@ -36,7 +36,8 @@ class CallRecord:
 
     Attributes:
         model: the model asked for, then the one that served.
-        outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout or client_gone.
+        outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, client_gone,
+            interrupted (the server stopped), or internal_error (a bug).
         attempts: upstream requests made.
         adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
         upstream_ms: time spent waiting for the upstream until its answer, or its first token.

@@ -26,6 +26,8 @@ from app.openai_service.results import (
     StructuredResult,
 )
 
+# How often a stream looks up from waiting: as late as this, at most, a heartbeat is.
+_TICK_S = 1.0
 _CHAT_PATH = "/chat/completions"
 _EMBEDDINGS_PATH = "/embeddings"
 
@@ -68,7 +70,7 @@ class OpenAIService:
         recording = self._recording(call.operation, call.model, call.request_id)
         body = self._chat_body(call, recording.record)
         body |= {"stream": True, "stream_options": {"include_usage": True}}
-        exchange = self._exchange(tick_s=self._config.heartbeat_s)
+        exchange = self._exchange(tick_s=min(self._config.heartbeat_s, _TICK_S))
         return ChatStream(self._policy.send(_CHAT_PATH, body, exchange, recording.record), exchange, recording)
 
     def extract(self, call: ChatCall) -> StructuredResult:

@@ -30,6 +30,7 @@ MAX_DEPTH = 64
 # a body of less than this has no room.
 MAX_MEMBERS = 64
 _MANY_BYTES = 32_768
+_MAX_VALUES = 200_000
 _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
@@ -96,15 +97,35 @@ def form_of(value: Any) -> str:
 
 def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing what is wrong with each would take long."""
-    level: list[tuple[_Path, Any]] = [(None, body)]
-    while level:
-        path, value = level.pop()
-        if isinstance(value, dict):
-            if len(value) > MAX_MEMBERS:
-                raise InvalidRequest(f"{_written(path)}: must have at most {MAX_MEMBERS} fields.")
-            level += [((path, name), member) for name, member in value.items() if name not in _FREE_FORM]
-        elif isinstance(value, list):
-            level += [((path, index), member) for index, member in enumerate(value)]
+    for path, value in _containers(body):
+        if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
+            raise InvalidRequest(f"{_written(path)}: must have at most {MAX_MEMBERS} fields.")
+
+
+def _is_free_form(path: _Path) -> bool:
+    while path is not None:
+        path, part = path
+        if part in _FREE_FORM:
+            return True
+    return False
+
+
+def _containers(body: Any) -> Iterator[tuple[_Path, Any]]:
+    """Each list and object, with where it is; without recursion.
+
+    Raises:
+        InvalidRequest: there are more values in them than any honest body has.
+    """
+    left = _MAX_VALUES
+    waiting: list[tuple[_Path, Any]] = [(None, body)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        left -= len(value)
+        if left < 0:
+            raise InvalidRequest("The body holds too many values.")
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        waiting += [((path, name), member) for name, member in members if isinstance(member, dict | list)]
 
 
 def not_too_deep(value: Any) -> Any:
@@ -176,18 +197,17 @@ def _is_unicode(text: str) -> bool:
 
 
 def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Each name, and each value that is no list or object, with where it is; without recursion."""
-    waiting: list[tuple[_Path, Any]] = [(None, body)]
-    while waiting:
-        path, value = waiting.pop()
-        if isinstance(value, dict):
-            for name, member in value.items():
+    """Each name, and each value that is no list or object, with where it is. Raises as _containers() does."""
+    if not isinstance(body, dict | list):
+        yield None, body
+        return
+    for path, container in _containers(body):
+        members = container.items() if isinstance(container, dict) else enumerate(container)
+        for name, member in members:
+            if isinstance(name, str):
                 yield (path, "a name"), name
-                waiting.append(((path, name), member))
-        elif isinstance(value, list):
-            waiting += [((path, index), member) for index, member in enumerate(value)]
-        else:
-            yield path, value
+            if not isinstance(member, dict | list):
+                yield (path, name), member
 
 
 def _written(path: _Path) -> str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from flask import request
+from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException
 
 from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, parse_json
@@ -23,11 +26,27 @@ def json_body(model: type[M]) -> M:
     """
     if request.mimetype != "application/json":
         raise UnsupportedMediaType
-    try:
+    with _reading():
         data = request.get_data(cache=False)
+    return parse_json(data, model)
+
+
+def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    """Read a form: its fields, and its files.
+
+    Raises:
+        InvalidRequest, RequestEntityTooLarge: as json_body() does.
+    """
+    with _reading():
+        return request.form, request.files
+
+
+@contextmanager
+def _reading() -> Iterator[None]:
+    try:
+        yield
     except HTTPException:
         raise
     except Exception:
         # The server's own: broken chunks, or a connection that ended within the body.
         raise InvalidRequest("The body could not be read to its end.") from None
-    return parse_json(data, model)

@@ -12,7 +12,7 @@ from app.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
 from app.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
 from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, validate
 from app.schemas.prompting import SystemPrompts
-from app.schemas.request_body import json_body
+from app.schemas.request_body import form_body, json_body
 
 _WHOLE_NUMBERS = {"maxTokens"}
 
@@ -69,7 +69,8 @@ def _from_json() -> tuple[VisionFields, list[str]]:
 
 def _from_form() -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
-    for name, values in request.form.lists():
+    form, uploads = form_body()
+    for name, values in form.lists():
         if len(values) > 1:
             raise InvalidRequest(f"{name[:64]!a}: must be given once.")
         if "\0" in values[0]:
@@ -77,11 +78,11 @@ def _from_form() -> tuple[VisionFields, list[str]]:
         # A form knows texts only.
         is_number = name in _WHOLE_NUMBERS and values[0].isascii() and values[0].isdigit() and len(values[0]) < 10
         fields[name] = int(values[0]) if is_number else values[0]
-    unknown = [name for name in request.files if name != "image"]
+    unknown = [name for name in uploads if name != "image"]
     if unknown:
         raise InvalidRequest(f"Unknown field {unknown[0][:64]!a}.")
     body = validate(fields, VisionFields)
-    files = request.files.getlist("image")
+    files = uploads.getlist("image")
     if not files:
         raise InvalidRequest("Missing image.")
     if len(files) > MAX_IMAGES:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from typing import ClassVar, Protocol
 
 from app.openai_service import Batch
@@ -27,5 +28,11 @@ class Encoder(Protocol):
         ...
 
 
-class BrokenStream(Exception):
-    """Ends an answer without its proper end, so that the reader sees that it is not whole."""
+class BrokenStream(ConnectionResetError):
+    """Ends an answer without its proper end, so that the reader sees that it is not whole.
+
+    To the server it looks like a visitor's connection that broke, which it passes over without a word.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(errno.ECONNRESET, "the answer cannot be finished")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -110,3 +111,25 @@ def _answers(port: int) -> bool:
             return response.status == 200
     except ConnectionError:
         return False
+
+
+def test_what_gunicorn_refuses_itself_is_one_line_of_its_log(offline: tuple[Gunicorn, int]) -> None:
+    server, port = offline
+    before = len(server.log())
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Length: -1\r\n\r\n")
+        assert b" 400 " in connection.recv(1000)
+    wait_until(lambda: len(server.log()) > before, "a line about the request")
+    assert "Logging error" not in server.log()
+    assert "Traceback" not in server.log()
+
+
+def test_a_broken_form_is_the_callers_fault(offline: tuple[Gunicorn, int]) -> None:
+    _, port = offline
+    head = (
+        b"POST /api/vision HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+        b"Transfer-Encoding: chunked\r\n\r\n"
+    )
+    with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
+        connection.sendall(head + b"ZZ\r\nno chunk\r\n")
+        assert b" 400 " in connection.recv(1000).split(b"\r\n")[0]

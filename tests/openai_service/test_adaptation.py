@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import pytest
 
+from app.openai_service.adaptation import Adaptation
+from app.openai_service.errors import UpstreamRejected
 from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.reading import events_of
 
@@ -136,3 +138,12 @@ def test_a_repair_is_sent_as_the_model_takes_it(client, upstream):
 
     assert (answer.status_code, answer.headers["X-Attempts"]) == (200, "3")
     assert limits(upstream) == [["max_completion_tokens"], ["max_tokens"], ["max_tokens"]]
+
+
+def test_two_calls_that_learn_the_same_at_once_are_both_sent_again():
+    adaptation = Adaptation()
+    refusal = UpstreamRejected(param="temperature", upstream_code="unsupported_value")
+    bodies = [{"temperature": 1.0}, {"temperature": 1.0}]  # both sent before either was refused
+
+    assert [adaptation.learn("m", refusal, body, set()) for body in bodies] == [True, True]
+    assert [adaptation.apply("m", body) for body in bodies] == [{"temperature": "dropped"}] * 2

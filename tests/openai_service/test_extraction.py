@@ -418,3 +418,9 @@ def test_many_conditions_upon_many_items_end_in_time(extract):
     schema = {"items": {"allOf": [{"type": "object"}] * 1_000}}
 
     assert extract(schema, [{}] * 2_000, strict=False).status_code in (200, 400, 422)
+
+
+def test_an_object_too_deep_to_be_written_is_refused(extract):
+    deep = '{"a":' * 300 + "1" + "}" * 300
+
+    assert outcome(extract(None, deep, deep)) == (422, "refused")

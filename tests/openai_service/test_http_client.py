@@ -63,7 +63,11 @@ def stream(service):
 
 
 def events(service):
-    return [event for batch in stream(service) for event in batch]
+    """What a stream held; a failure before anything else is raised, as it becomes a status."""
+    found = [event for batch in stream(service) for event in batch]
+    if isinstance(found[0], Failed):
+        raise found[0].error
+    return found
 
 
 def text_of(service):
@@ -313,14 +317,14 @@ def test_a_refusal_is_read_to_its_end_and_its_connection_kept(service_for):
         with pytest.raises(UpstreamRateLimited) as caught:
             chat(service)
         with pytest.raises(UpstreamRateLimited):
-            stream(service)
+            events(service)
 
         assert (caught.value.retry_after_s, caught.value.upstream_request_id) == (3.0, "req_1")
         assert chat(service) == "Hello"
         assert server.connections == 1
 
 
-@pytest.mark.parametrize("way", [chat, stream])
+@pytest.mark.parametrize("way", [chat, events])
 @pytest.mark.parametrize(
     "silence", [[], [READ], [READ, 0.1, b"HTTP/1.1 100 Continue\r\n\r\n"], [READ, *[b"H", b"T", b"T"]]], ids=str
 )
@@ -397,9 +401,11 @@ def test_ticks_pass_within_the_body(service_for):
 
 def test_a_refusal_after_ticks_is_the_streams_end(service_for):
     with RawServer([READ, 0.05, answer(error(), status="500 Oops")]) as server:
-        [failed] = events(service_for(server.url, heartbeat_s=0.02))
+        *ticks, last = stream(service_for(server.url, heartbeat_s=0.02))
 
-    assert type(failed.error) is UpstreamFailed
+    assert ticks
+    assert not any(ticks)
+    assert [type(failed.error) for failed in last] == [UpstreamFailed]
 
 
 def test_whoever_leaves_while_waiting_for_the_head_closes_the_connection(service_for):
@@ -575,3 +581,28 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(service_for, monkeypatc
 
     with pytest.raises(ValueError, match="proxy"):
         service_for("http://api.upstream.example/v1")
+
+
+def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(service_for, monkeypatch):
+    monkeypatch.setattr("app.openai_service.http_client._ENDS_AT_ONCE_S", 0.01)
+    with RawServer([READ, HELLO, READ, 0.05, CLOSE], [READ, HELLO]) as server:
+        service = service_for(server.url)
+        chat(service)
+
+        with pytest.raises(UpstreamFailed):
+            chat(service)
+        assert len(server.requests) == 2
+
+
+def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
+    with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
+        service = service_for(server.url)
+        pool = service._policy._client._client._pool
+        first = pool.connect(1.0)
+        first.keep_alive = True
+        pool.put(first)
+        pool._idle[0].idle_since -= 1_000
+
+        chat(service)
+
+        assert first not in pool._idle
