@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Generator
-from typing import Any, TypeVar
+from collections.abc import Generator
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 import openai
@@ -24,10 +24,16 @@ Waiting = Generator[None, None, T]
 """Work that yields at each tick of waiting, and returns what it waited for."""
 
 
+class UpstreamCaller(Protocol):
+    """The one thing that is asked of the client: see client.py."""
+
+    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
+
+
 class Policy:
     """Sends requests for the service, and fills in what the record tells of the attempts."""
 
-    def __init__(self, config: Config, client: openai.OpenAI) -> None:
+    def __init__(self, config: Config, client: UpstreamCaller) -> None:
         self._config = config
         self._client = client
         self._adaptation = Adaptation()
@@ -58,15 +64,7 @@ class Policy:
         path = upstream_path(self._config, path, body["model"])
 
         # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
-        post: Callable[[], httpx2.Response] = functools.partial(
-            self._client.post,
-            path,
-            cast_to=httpx2.Response,
-            content=content,
-            stream=is_stream,
-            stream_cls=openai.Stream[Any],
-        )
-
+        post = functools.partial(self._client.post_bytes, path, content, stream=is_stream)
         record.attempts += 1
         try:
             while True:

@@ -6,8 +6,6 @@ import time
 from collections.abc import Sequence
 from typing import Any
 
-import openai
-
 from app.config import Config
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
@@ -16,7 +14,7 @@ from app.openai_service.errors import ModelNotOffered, NotFilled
 from app.openai_service.events import Usage
 from app.openai_service.exchange import Exchange
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, add_usage
-from app.openai_service.policy import Policy, result_of
+from app.openai_service.policy import Policy, UpstreamCaller, result_of
 from app.openai_service.recording import Listener, Recording
 from app.openai_service.results import (
     CallRecord,
@@ -38,7 +36,7 @@ class OpenAIService:
     Each call leaves one CallRecord with each of the listeners.
     """
 
-    def __init__(self, config: Config, client: openai.OpenAI, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(self, config: Config, client: UpstreamCaller, listeners: Sequence[Listener] = ()) -> None:
         self._config = config
         self._policy = Policy(config, client)
         self._listeners = tuple(listeners)
