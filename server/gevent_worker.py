@@ -77,9 +77,9 @@ class _VisitorSocket(StreamSocket):
         sent: int = super().send(data, *args)
         return sent
 
-    def sendfile(self, *args: Any) -> Any:
+    def sendfile(self, *args: Any, **kwargs: Any) -> Any:
         self._send_head()
-        return super().sendfile(*args)
+        return super().sendfile(*args, **kwargs)
 
     def shutdown(self, how: int) -> None:
         self._send_head()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import signal
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -133,3 +135,21 @@ def test_a_broken_form_is_the_callers_fault(offline: tuple[Gunicorn, int]) -> No
     with socket.create_connection(("127.0.0.1", port), timeout=5) as connection:
         connection.sendall(head + b"ZZ\r\nno chunk\r\n")
         assert b" 400 " in connection.recv(1000).split(b"\r\n")[0]
+
+
+def test_files_and_answers_without_a_body_come_whole_over_one_connection(offline: tuple[Gunicorn, int]) -> None:
+    _, port = offline
+    css = Path(__file__).parents[2].joinpath("app", "static", "try.css").read_bytes()
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+    for method, path, expected in [
+        ("GET", "/static/try.css", css),
+        ("HEAD", "/static/try.css", b""),
+        ("OPTIONS", "/api/chat", b""),
+        ("GET", "/favicon.ico", b""),
+        ("GET", "/healthz", b'{"status":"alive"}'),
+    ]:
+        connection.request(method, path)
+        response = connection.getresponse()
+        assert response.status in (200, 204)
+        assert response.read() == expected
+    connection.close()
