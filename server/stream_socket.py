@@ -19,32 +19,16 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
     _timer: tuple[Any, float] = (None, -1.0)
 
     def recv(self, size: int, *flags: int) -> bytes:
-        if self.timeout == 0.0:
+        timeout_s = self.timeout
+        if timeout_s == 0.0:
             received: bytes = self._sock.recv(size, *flags)
             return received
-        while True:
-            self._wait_until_readable()
-            try:
-                received = self._sock.recv(size, *flags)
-            except BlockingIOError:
-                continue
-            return received
-
-    def sendall(self, data: Any, *flags: int) -> None:
-        try:
-            sent = self._sock.send(data, *flags)
-        except BlockingIOError:
-            sent = 0
-        if sent < len(data):
-            super().sendall(memoryview(data)[sent:], *flags)
-
-    def _wait_until_readable(self) -> None:
         watcher, hub = self._read_event, self.hub
         if watcher.callback is not None:
             raise gevent.exceptions.ConcurrentObjectUseError("another greenlet waits on this socket")
         resume = getcurrent().switch
+        timer = None if timeout_s is None else self._timer_of(timeout_s)
         watcher.start(resume, True)
-        timer = None if self.timeout is None else self._timer_of(self.timeout)
         try:
             if timer is not None:
                 timer.again(resume, False)
@@ -54,6 +38,19 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
             watcher.stop()
             if timer is not None:
                 timer.stop()
+        try:
+            received = self._sock.recv(size, *flags)
+        except BlockingIOError:  # something else has read it meanwhile
+            return self.recv(size, *flags)
+        return received
+
+    def sendall(self, data: Any, *flags: int) -> None:
+        try:
+            sent = self._sock.send(data, *flags)
+        except BlockingIOError:
+            sent = 0
+        if sent < len(data):
+            super().sendall(memoryview(data)[sent:], *flags)
 
     def _timer_of(self, timeout_s: float) -> Any:
         """One timer for all waits. It repeats, since only such a one can be set going again from its full time."""

@@ -46,10 +46,8 @@ class Connection:
         self._body: list[bytes] = []
 
     def _set_timeout(self, timeout_s: float) -> None:
-        # Each change costs a system call under threads, so an equal one is left out.
-        if timeout_s != self._timeout_s:
-            self._sock.settimeout(timeout_s)
-            self._timeout_s = timeout_s
+        self._sock.settimeout(timeout_s)
+        self._timeout_s = timeout_s
 
     def is_usable(self) -> bool:
         """Whether an idle connection can carry another exchange: still open, and nothing unasked-for on it."""
@@ -76,7 +74,8 @@ class Connection:
             ConnectionEnded: the upstream closed before its answer was whole.
             httptools.HttpParserError: what came is not HTTP.
         """
-        self._set_timeout(timeout_s)
+        if timeout_s != self._timeout_s:  # each change costs a system call under threads
+            self._set_timeout(timeout_s)
         data = self._sock.recv(self._read_size)
         if not data:
             if self.head_complete and not self._is_framed:
@@ -86,12 +85,9 @@ class Connection:
         if len(data) == self._read_size:
             self._read_size = _LARGE_READ
         self.has_answered = True
-        if self._missing_bytes is None:
-            self._parse(data)
-        else:  # the rest of a body whose length is known needs no parser, which would copy it
+        if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
             self._add_body(data)
-
-    def _parse(self, data: bytes) -> None:
+            return
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserError:

@@ -20,6 +20,8 @@ class TokenSse:
         self._request_id = request_id
 
     def encode(self, batch: Batch) -> bytes:
+        if len(batch) == 1 and type(event := batch[0]) is Token:  # as a model at work writes
+            return b'data: {"token":%b}\n\n' % orjson.dumps(event.text)
         return b"".join(
             [b"data: %b\n\n" % orjson.dumps(data) for event in batch if (data := self._data(event)) is not None]
         )
