@@ -150,7 +150,7 @@ def _sentence(errors: ValidationError) -> str:
         return f"Missing {path}.role."
     if kind == "union_tag_invalid":
         return f"{path}.role: must be one of {', '.join(sorted(_ROLES))}."
-    message = message.removeprefix("Value error, ").removeprefix("Input ")
+    message = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "")
     message = message[:1].lower() + message[1:]
     if not path:
         return f"{message[:1].upper()}{message[1:].rstrip('.')}."
