@@ -106,6 +106,28 @@ gevent.sleep(0)
 near.close()
 assert waiting.get(timeout=2) == "closed", waiting
 """,
+    "a busy worker leaves turns to the others before it accepts again": """
+from types import SimpleNamespace
+from server.gevent_worker import _FairListener
+
+def turns_left(listener):
+    turns = 0
+    while True:
+        try:
+            plain.close(listener._accept()[0])
+            return turns
+        except BlockingIOError:
+            turns += 1
+
+for open_connections, expected in [(0, 1), (5, 6), (1000, 16)]:
+    listener = gevent.socket.socket()
+    listener.bind(("127.0.0.1", 0))
+    listener.listen()
+    address = listener.getsockname()
+    fair = _FairListener(listener, SimpleNamespace(open_connections=open_connections))
+    visitors = [gevent.socket.create_connection(address) for _ in range(2)]
+    assert [turns_left(fair), turns_left(fair)] == [0, expected]
+""",
 }
 
 
