@@ -1,0 +1,18 @@
+"""State that all worker processes share: in a file of this machine, or in Redis for several machines.
+
+It may be lost without harm and is never waited for: while its store is away, each process goes on by itself.
+
+    StoredState                      stored.py: what the rest of the application sees
+      Leases                         leases.py: how many this process holds
+      Updates                        updates.py: from compare-and-set to any change
+        GuardedStore                 guarded.py: leaves a store that failed alone for a second
+          SqliteStore, RedisStore    sqlite_store.py on sqlite_file.py, redis_store.py
+      MemoryState                    memory.py: the stand-in while the store is away
+"""
+
+from app.shared_state.interface import Lease, SharedState
+from app.shared_state.memory import MemoryState
+from app.shared_state.opening import open_state
+from app.shared_state.store import StateUnavailable
+
+__all__ = ["Lease", "MemoryState", "SharedState", "StateUnavailable", "open_state"]

@@ -1,0 +1,82 @@
+"""GuardedStore: leaves a store that failed alone for a second, and says when it goes and comes back."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from typing import TypeVar
+
+from app.shared_state import clock
+from app.shared_state.store import Contended, StateUnavailable, Store
+
+T = TypeVar("T")
+
+ASK_AGAIN_S = 1.0
+
+log = logging.getLogger("app.shared_state")
+
+
+class GuardedStore:
+    """A store that is asked by one caller a second while it is away; all others are told so at once."""
+
+    def __init__(self, store: Store) -> None:
+        self.kind = store.kind
+        self._store = store
+        self._lock = threading.Lock()
+        self._is_away = False
+        self._away_since = 0.0
+        self._ask_again_at = 0.0
+
+    def read(self, key: str) -> bytes | None:
+        return self._ask(lambda: self._store.read(key))
+
+    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        return self._ask(lambda: self._store.swap(key, old, new, ttl_s))
+
+    def take(self, name: str, process: str, held: int, limit: int) -> bool:
+        return self._ask(lambda: self._store.take(name, process, held, limit))
+
+    def note(self, process: str, held: Mapping[str, int]) -> None:
+        self._ask(lambda: self._store.note(process, held))
+
+    def close(self) -> None:
+        self._store.close()
+
+    def _ask(self, step: Callable[[], T]) -> T:
+        is_trial = self._is_away
+        if is_trial:
+            self._claim_trial()
+        try:
+            answer = step()
+        except Contended:
+            raise
+        except StateUnavailable as error:
+            self._note_failure(str(error))
+            raise
+        if is_trial:
+            self._note_return()
+        return answer
+
+    def _claim_trial(self) -> None:
+        with self._lock:
+            if clock.ticks() < self._ask_again_at:
+                raise StateUnavailable("away")
+            self._ask_again_at = clock.ticks() + ASK_AGAIN_S
+
+    def _note_failure(self, reason: str) -> None:
+        with self._lock:
+            self._ask_again_at = clock.ticks() + ASK_AGAIN_S
+            if self._is_away:
+                return
+            self._is_away = True
+            self._away_since = clock.ticks()
+        log.warning("state.gone", extra={"store": self.kind, "reason": reason})
+
+    def _note_return(self) -> None:
+        with self._lock:
+            if not self._is_away:
+                return
+            self._is_away = False
+            away_s = round(clock.ticks() - self._away_since, 3)
+        log.warning("state.back", extra={"store": self.kind, "away_s": away_s})

@@ -1,0 +1,111 @@
+"""SqliteStore: shared state in a file, for all processes of this machine."""
+
+# ruff: noqa: S608  # what is put together here are our own words; values are bound
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from app.shared_state import clock
+from app.shared_state.sqlite_file import SqliteFile
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
+
+_TIDY_S = 1.0
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS entries (
+    key TEXT PRIMARY KEY, value BLOB NOT NULL, ttl_s REAL NOT NULL, expires_at REAL NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS entries_by_expiry ON entries (expires_at);
+CREATE TABLE IF NOT EXISTS leases (
+    name TEXT, process TEXT, held INTEGER NOT NULL, expires_at REAL NOT NULL, PRIMARY KEY (name, process)
+) WITHOUT ROWID;
+CREATE INDEX IF NOT EXISTS leases_by_expiry ON leases (expires_at);
+"""
+
+# A clock that was set back leaves expiries further ahead than any that could have been asked for.
+_IS_LIVE = f"expires_at > :now AND expires_at <= :now + ttl_s + {CLOCK_SLACK_S}"
+_IS_LIVE_LEASE = f"expires_at > :now AND expires_at <= :now + {LEASE_S + CLOCK_SLACK_S}"
+
+_READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
+_INSERT = f"""
+INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
+WHERE NOT ({_IS_LIVE})
+"""
+_REPLACE = f"""
+UPDATE entries SET value = :new, ttl_s = :ttl_s, expires_at = :now + :ttl_s
+WHERE key = :key AND value = :old AND {_IS_LIVE}
+"""
+_REMOVE = f"DELETE FROM entries WHERE key = :key AND value = :old AND {_IS_LIVE}"
+
+_TAKE = f"""
+INSERT INTO leases (name, process, held, expires_at) SELECT :name, :process, :held + 1, :now + {LEASE_S}
+WHERE :held + (
+    SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name AND process <> :process AND {_IS_LIVE_LEASE}
+) < :limit
+ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
+"""
+_NOTE = f"""
+INSERT INTO leases (name, process, held, expires_at)
+SELECT key, :process, value, :now + {LEASE_S} FROM json_each(:held) WHERE value > 0
+ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
+"""
+_FORGET = """
+DELETE FROM leases WHERE process = :process AND name IN (SELECT key FROM json_each(:held) WHERE value = 0)
+"""
+
+_TIDY = """
+DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :now LIMIT 100)
+"""
+_TIDY_LEASES = f"""
+DELETE FROM leases WHERE (name, process) IN (
+    SELECT name, process FROM leases
+    WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 100
+)
+"""
+
+
+class SqliteStore:
+    """A Store in `directory/state.sqlite3`, readable by this user only."""
+
+    kind = "sqlite"
+
+    def __init__(self, directory: Path) -> None:
+        self._file = SqliteFile(directory / "state.sqlite3", _SCHEMA)
+        self._tidy_at = 0.0
+
+    def read(self, key: str) -> bytes | None:
+        rows = self._file.query(_READ, {"key": key, "now": clock.now()})
+        return rows[0][0] if rows else None
+
+    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        self._tidy()
+        sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
+        values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
+        return self._file.change(sql, values) == 1
+
+    def take(self, name: str, process: str, held: int, limit: int) -> bool:
+        values = {"name": name, "process": process, "held": held, "limit": limit, "now": clock.now()}
+        return self._file.change(_TAKE, values) == 1
+
+    def note(self, process: str, held: Mapping[str, int]) -> None:
+        self._tidy()
+        values = {"process": process, "held": json.dumps(held), "now": clock.now()}
+        if any(held.values()):
+            self._file.change(_NOTE, values)
+        if not all(held.values()):
+            self._file.change(_FORGET, values)
+
+    def close(self) -> None:
+        self._file.close()
+
+    def _tidy(self) -> None:
+        """Remove some of what has expired, once a second."""
+        if clock.ticks() < self._tidy_at:
+            return
+        self._tidy_at = clock.ticks() + _TIDY_S
+        self._file.change(_TIDY, {"now": clock.now()})
+        self._file.change(_TIDY_LEASES, {"now": clock.now()})

@@ -1,0 +1,48 @@
+"""StoredState: shared state over a store, with this process's own memory standing in while the store is away."""
+
+from __future__ import annotations
+
+from app.shared_state.guarded import GuardedStore
+from app.shared_state.interface import Change, Lease
+from app.shared_state.leases import Leases
+from app.shared_state.memory import MemoryState
+from app.shared_state.per_process import PerProcess
+from app.shared_state.store import StateUnavailable, Store
+from app.shared_state.updates import Updates
+
+
+class StoredState:
+    """SharedState over a store."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._own = PerProcess(lambda: _OfOneProcess(GuardedStore(store)))
+
+    def read(self, key: str) -> bytes | None:
+        own = self._own.get()
+        try:
+            return own.store.read(key)
+        except StateUnavailable:
+            return own.stand_in.read(key)
+
+    def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
+        own = self._own.get()
+        try:
+            return own.updates.update(key, change, ttl_s)
+        except StateUnavailable:
+            return own.stand_in.update(key, change, ttl_s=ttl_s)
+
+    def take_lease(self, name: str, limit: int) -> Lease | None:
+        return self._own.get().leases.take(name, limit)
+
+    def close(self) -> None:
+        self._store.close()
+
+
+class _OfOneProcess:
+    def __init__(self, store: GuardedStore) -> None:
+        self.store = store
+        self.updates = Updates(store)
+        self.leases = Leases(store)
+        # What it holds from one outage counts in the next, for as long as it would have in the store.
+        self.stand_in = MemoryState()

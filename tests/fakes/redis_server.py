@@ -1,0 +1,55 @@
+"""A real redis-server of a test's own."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+import redis
+
+from tests.fakes.servers import free_port, is_listening, wait_until
+
+
+class RedisServer:
+    """Keeps nothing on disk, and can be frozen: its kernel still takes connections, but nobody answers."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+        self._process = process
+        self.port = port
+        self.url = f"redis://127.0.0.1:{port}/0"
+        self.client = redis.Redis(port=port)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
+
+
+@contextmanager
+def redis_server(directory: Path) -> Iterator[RedisServer]:
+    """Start a server, or skip the test where none is installed; CI has to have one."""
+    program = shutil.which("redis-server")
+    if program is None:
+        if "CI" in os.environ:
+            pytest.fail("redis-server is not installed")
+        pytest.skip("redis-server is not installed")
+    port = free_port()
+    command = [program, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(directory)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    server = RedisServer(process, port)
+    try:
+        wait_until(lambda: is_listening(("127.0.0.1", port)), "redis-server listens")
+        yield server
+    finally:
+        server.client.close()
+        process.kill()
+        process.wait()
