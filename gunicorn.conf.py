@@ -61,16 +61,34 @@ control_socket_disable = True
 loglevel = "warning"
 
 
+def when_ready(server):
+    """Let the workers know, when they are told to stop, whether others take their place."""
+    from server.stop_notice import announce_stop
+
+    announce_stop(server)
+
+
 def post_worker_init(worker):
     """Make a worker ready for work; the last of the first ones says what to open and what to try."""
     import gc
 
+    _parts_of(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
     # What is loaded by now stays; a full collection would walk all of it, in the middle of somebody's stream.
     gc.collect()
     gc.freeze()
     _keep_freed_memory()
     if worker.age == worker.cfg.workers:
         _say_ready()
+
+
+def worker_exit(_server, worker):
+    """Close what the application has open, in a worker that got so far as to have one."""
+    if getattr(worker, "wsgi", None) is not None:
+        _parts_of(worker).close()
+
+
+def _parts_of(worker):
+    return worker.wsgi.extensions["gatehouse"]
 
 
 def _keep_freed_memory():

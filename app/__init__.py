@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import httpx2
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
@@ -11,20 +13,30 @@ from app.blueprints import chat, embeddings, health, structured, vision
 from app.blueprints.pages import pages
 from app.cli import init_cli
 from app.config import Config, ConfigError
+from app.draining import refuse_while_draining
 from app.errors import init_errors
 from app.logging_config import configure_logging, log_call
 from app.model_notices import warn_of_models
 from app.openai_service import OpenAIService, build_client
 from app.origins import init_origins
 from app.request_context import init_request_context
+from app.shared_state import SharedState, open_state
+
+_ROOT = Path(__file__).parent.parent
 
 
-def create_app(config: Config | None = None, *, http_client: httpx2.Client | None = None) -> Flask:
+def create_app(
+    config: Config | None = None,
+    *,
+    http_client: httpx2.Client | None = None,
+    shared_state: SharedState | None = None,
+) -> Flask:
     """Build the application.
 
     Args:
         config: None reads the environment, and .env below it.
         http_client: stands in for the way to the upstream.
+        shared_state: stands in for what all workers share.
     Raises:
         ConfigError: the settings do not allow a start.
     """
@@ -50,14 +62,16 @@ def create_app(config: Config | None = None, *, http_client: httpx2.Client | Non
         client = build_client(config, http_client)
     except ValueError as error:
         raise ConfigError([f"{error}."]) from None
-    service = OpenAIService(config, client, listeners=[log_call])
-    extensions.install(app, config, service)
+    state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
+    service = OpenAIService(config, client, state, listeners=[log_call])
+    extensions.install(app, config, service, state)
 
     init_request_context(app)
     init_origins(app, config)
     init_errors(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")
+    api.before_request(refuse_while_draining)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)

@@ -13,11 +13,13 @@ from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
+_REDIS_URL = re.compile(r"(rediss?|unix)://.")
 _CHOICES = {
     "app_env": ("development", "production"),
     "worker_class": ("gevent", "gthread"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "max_tokens_param": ("max_completion_tokens", "max_tokens"),
+    "disconnect_policy": ("cancel", "drain"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
@@ -28,7 +30,13 @@ _RANGES: dict[str, tuple[float, float]] = {
     "max_tokens": (1, 10_000_000),
     "request_timeout_s": (0.001, 86_400),
     "connect_timeout_s": (0.001, 86_400),
+    "first_token_timeout_s": (0.001, 86_400),
+    "idle_timeout_s": (0.001, 86_400),
     "heartbeat_s": (0.001, 86_400),
+    "retry_max_attempts": (1, 20),
+    "breaker_failures": (1, 1_000_000),
+    "breaker_cooldown_s": (0.001, 86_400),
+    "max_concurrent_streams": (1, 1_000_000),
     "max_body_bytes": (1, 10_000_000_000),
 }
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -79,8 +87,18 @@ class Config:
 
     request_timeout_s: float = 60.0
     connect_timeout_s: float = 5.0
+    first_token_timeout_s: float = 45.0
+    idle_timeout_s: float = 30.0
     heartbeat_s: float = 15.0
     max_body_bytes: int = 20 * 1024 * 1024
+
+    retry_max_attempts: int = 3
+    breaker_failures: int = 5
+    breaker_cooldown_s: float = 30.0
+    disconnect_policy: str = "cancel"
+    max_concurrent_streams: int = 1000
+    state_dir: str = "instance"
+    redis_url: str = field(default="", repr=False)
 
     allowed_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
@@ -133,6 +151,15 @@ class Config:
         }.get(operation, (self.chat_model, *self.chat_fallback_models))
         return (*own, *self.allowed_models)
 
+    def fallbacks(self, operation: str, model: str) -> tuple[str, ...]:
+        """The models that stand in for one, in their order.
+
+        Only chat models have any: another one may not see images, and its vectors are of another space.
+        """
+        if operation in ("vision", "embeddings"):
+            return ()
+        return tuple(other for other in self.chat_fallback_models if other != model)
+
     def _faults(self) -> list[str]:
         faults = []
         for name, choices in _CHOICES.items():
@@ -144,6 +171,8 @@ class Config:
         for name in ("openai_base_url", "azure_openai_endpoint"):
             if getattr(self, name) and not _is_http_url(getattr(self, name)):
                 faults.append(f"{name.upper()} must be an http:// or https:// URL.")
+        if self.redis_url and not _REDIS_URL.match(self.redis_url):
+            faults.append("REDIS_URL must begin with redis://, rediss:// or unix://.")
         if self.azure_openai_endpoint and self.openai_base_url:
             faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
         if self.azure_openai_endpoint and not self.openai_api_key:

@@ -13,11 +13,13 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from app.lifecycle import Draining
 from app.openai_service import errors as upstream
 from app.origins import OriginNotAllowed
 from app.schemas.images import InvalidImageInput
 from app.schemas.parsing import InvalidRequest, UnsupportedMediaType
 from app.schemas.strict_schema import SchemaFault
+from app.stream_slots import TooManyStreams
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Problem:
     status: int
     code: str
     sentence: str
-    retry_after_s: int | None = None
+    retry_after_s: float | None = None
 
 
 _UPSTREAM_FAILED = Problem(502, "upstream_failed", "The model could not be reached or did not answer properly.")
@@ -64,6 +66,12 @@ _TABLE: dict[type[Exception], Problem] = {
         503, "upstream_rate_limited", "The model is busy; try again shortly.", retry_after_s=5
     ),
     upstream.UpstreamTimeout: Problem(504, "upstream_timeout", "The model did not answer in time."),
+    upstream.CircuitOpen: Problem(
+        503, "circuit_open", "The model has failed too often; it is left alone for a moment.", retry_after_s=1
+    ),
+    TooManyStreams: Problem(503, "concurrency_limit", "Too many answers are being written now.", retry_after_s=1),
+    Draining: Problem(503, "draining", "The server is being restarted; try again shortly.", retry_after_s=5),
+    upstream.CallerGone: Problem(499, "client_gone", "The caller has left."),
 }
 
 _HTTP_TABLE: dict[int, Problem] = {
@@ -95,8 +103,8 @@ def describe(error: Exception) -> Problem:
     elif type(error) is upstream.UpstreamRejected and error.param:
         name = error.param.split(".")[0].split("[")[0]
         sentence = f"{_OUR_NAMES.get(name, name)}: the model does not accept this value."
-    if isinstance(error, upstream.UpstreamError) and retry_after_s is not None and error.retry_after_s is not None:
-        retry_after_s = max(1, math.ceil(error.retry_after_s))
+    if isinstance(error, upstream.UpstreamUnavailable) and error.retry_after_s is not None:
+        retry_after_s = error.retry_after_s
     return Problem(problem.status, problem.code, sentence, retry_after_s)
 
 
@@ -153,7 +161,11 @@ def _answer(error: Exception) -> Response:
         orjson.dumps(body(problem, g.request_id)), status=problem.status, mimetype="application/json"
     )
     if problem.retry_after_s is not None:
-        response.headers["Retry-After"] = str(problem.retry_after_s)
+        response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
+        # What OpenAI's SDKs look at first, since most waits are shorter than a second.
+        response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
+    if isinstance(error, Draining):
+        response.headers["Connection"] = "close"
     if isinstance(error, HTTPException):
         allow = [value for name, value in error.get_headers() if name == "Allow"]
         response.headers.extend([("Allow", value) for value in allow])

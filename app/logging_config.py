@@ -67,6 +67,7 @@ def log_call(record: CallRecord) -> None:
         "model": record.model,
         "outcome": record.outcome,
         "attempts": record.attempts,
+        "models": ",".join(record.models) if len(record.models) > 1 else None,
         "finish_reason": record.finish_reason,
         "prompt_tokens": usage.get("prompt_tokens"),
         "completion_tokens": usage.get("completion_tokens"),
@@ -75,6 +76,7 @@ def log_call(record: CallRecord) -> None:
         "upstream_request_id": record.upstream_request_id,
         "first_token_ms": record.first_token_ms and round(record.first_token_ms, 1),
         "upstream_ms": round(record.upstream_ms, 1),
+        "waited_ms": round(record.waited_ms, 1) if record.waited_ms else None,
         "total_ms": round(record.total_ms, 1),
     }
     # Without a look at the stack for where this is called from, which is always here.

@@ -17,6 +17,7 @@ _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"]
 _EXPOSED_HEADERS = [
     "Retry-After",
+    "Retry-After-Ms",
     "RateLimit-Limit",
     "RateLimit-Remaining",
     "RateLimit-Reset",

@@ -10,6 +10,7 @@ from flask.testing import FlaskClient
 from app import create_app
 from app.config import Config
 from app.openai_service import CallRecord
+from app.shared_state import MemoryState
 from tests.fakes.fake_openai import FakeOpenAI
 
 KEY = "sk-canary-0123456789"
@@ -22,14 +23,25 @@ def upstream() -> FakeOpenAI:
 
 
 @pytest.fixture
-def make_app(upstream: FakeOpenAI) -> Callable[..., Flask]:
+def make_app(upstream: FakeOpenAI, request: pytest.FixtureRequest) -> Callable[..., Flask]:
     """Builds the real application over the fake upstream, with other settings where they are given."""
+    own: dict[str, Any] = {"openai_api_key": KEY, "allowed_origins": (ORIGIN,)}
+    if request.node.get_closest_marker("one_attempt"):
+        own |= {"retry_max_attempts": 1, "chat_fallback_models": ()}
 
     def make(**settings: Any) -> Flask:
-        config = Config(**{"openai_api_key": KEY, "allowed_origins": (ORIGIN,), **settings})
-        return create_app(config, http_client=upstream.http_client)
+        config = Config(**{**own, **settings})
+        return create_app(config, http_client=upstream.http_client, shared_state=MemoryState())
 
     return make
+
+
+@pytest.fixture(autouse=True)
+def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    """The waits between attempts, in seconds, none of which takes any time."""
+    kept: list[float] = []
+    monkeypatch.setattr("app.openai_service.waiting.sleep", kept.append)
+    return kept
 
 
 @pytest.fixture

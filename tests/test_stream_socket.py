@@ -106,27 +106,42 @@ gevent.sleep(0)
 near.close()
 assert waiting.get(timeout=2) == "closed", waiting
 """,
-    "a busy worker leaves turns to the others before it accepts again": """
-from types import SimpleNamespace
-from server.gevent_worker import _FairListener
+    "a visitor gets an answer that is larger than a socket holds": """
+from server.gevent_worker import _VisitorSocket
 
-def turns_left(listener):
+near, far = socketpair()
+visitor = _VisitorSocket(fileno=near.detach())
+visitor.settimeout(5)
+head, body = b"HTTP/1.1 200 OK\\r\\n\\r\\n", b"x" * 5_000_000
+def answer():
+    visitor.sendall(head)
+    visitor.sendall(body)
+    visitor.close()
+gevent.spawn(answer)
+received = b"".join(iter(lambda: far.recv(100_000), b""))
+assert received == head + body
+""",
+    "a busy worker leaves turns to the others before it accepts again": """
+from gevent.pool import Pool
+from server.gevent_worker import _FairServer
+
+def turns_left(server):
     turns = 0
-    while True:
-        try:
-            plain.close(listener._accept()[0])
-            return turns
-        except BlockingIOError:
-            turns += 1
+    while not (accepted := server.do_read()):
+        turns += 1
+    accepted[0].close()
+    return turns
 
 for open_connections, expected in [(0, 1), (5, 6), (1000, 16)]:
+    connections = Pool()
+    for _ in range(open_connections):
+        connections.spawn(gevent.sleep, 60)
     listener = gevent.socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    address = listener.getsockname()
-    fair = _FairListener(listener, SimpleNamespace(open_connections=open_connections))
-    visitors = [gevent.socket.create_connection(address) for _ in range(2)]
-    assert [turns_left(fair), turns_left(fair)] == [0, expected]
+    server = _FairServer(listener, lambda *_: None, connections)
+    visitors = [gevent.socket.create_connection(server.address) for _ in range(2)]
+    assert [turns_left(server), turns_left(server)] == [0, expected]
 """,
 }
 

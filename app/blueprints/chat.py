@@ -9,6 +9,7 @@ from app.extensions import openai_service, system_prompts
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
+from app.visitor import current_visitor
 from app.wire.answers import json_answer
 from app.wire.plain_text import PlainText
 from app.wire.streams import stream_answer
@@ -21,7 +22,9 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
     body = json_body(ChatRequest)
-    result = openai_service().chat(body.to_call(system_prompts(), request_id=g.request_id))
+    result = openai_service().chat(
+        body.to_call(system_prompts(), request_id=g.request_id), watch=current_visitor().watch
+    )
     return json_answer(body.response(result), result.record)
 
 

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g
 from app.extensions import openai_service
 from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
 from app.schemas.request_body import json_body
+from app.visitor import current_visitor
 from app.wire.answers import json_answer
 
 bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
@@ -17,7 +18,11 @@ def create() -> Response:
     """Turn texts into vectors."""
     body = json_body(EmbeddingsRequest)
     result = openai_service().embed(
-        body.texts(), request_id=g.request_id, model=body.model, dimensions=body.dimensions
+        body.texts(),
+        request_id=g.request_id,
+        model=body.model,
+        dimensions=body.dimensions,
+        watch=current_visitor().watch,
     )
     return json_answer(embeddings_response(result), result.record)
 
@@ -26,5 +31,7 @@ def create() -> Response:
 def similarity() -> Response:
     """Compare two texts, or put documents in order by nearness to a query."""
     body = json_body(SimilarityRequest)
-    result = openai_service().embed(body.texts(), request_id=g.request_id, model=body.model)
+    result = openai_service().embed(
+        body.texts(), request_id=g.request_id, model=body.model, watch=current_visitor().watch
+    )
     return json_answer(body.response(result), result.record)

@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g
 from app.extensions import openai_service, system_prompts
 from app.schemas.request_body import json_body
 from app.schemas.structured import StructuredRequest, structured_response
+from app.visitor import current_visitor
 from app.wire.answers import json_answer
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
@@ -16,5 +17,7 @@ bp = Blueprint("structured", __name__, url_prefix="/structured")
 def create() -> Response:
     """Have the model fill a JSON schema."""
     body = json_body(StructuredRequest)
-    result = openai_service().extract(body.to_call(system_prompts(), request_id=g.request_id))
+    result = openai_service().extract(
+        body.to_call(system_prompts(), request_id=g.request_id), watch=current_visitor().watch
+    )
     return json_answer(structured_response(result), result.record)

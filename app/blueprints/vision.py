@@ -7,6 +7,7 @@ from flask import Blueprint, Response, g
 from app.extensions import openai_service, system_prompts
 from app.schemas.chat import chat_response
 from app.schemas.vision import vision_call
+from app.visitor import current_visitor
 from app.wire.answers import json_answer
 from app.wire.streams import stream_answer
 from app.wire.token_sse import TokenSse
@@ -17,7 +18,9 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @bp.post("")
 def create() -> Response:
     """Answer a question about images in one piece."""
-    result = openai_service().chat(vision_call(system_prompts(), request_id=g.request_id))
+    result = openai_service().chat(
+        vision_call(system_prompts(), request_id=g.request_id), watch=current_visitor().watch
+    )
     return json_answer(chat_response(result), result.record)
 
 

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Generator, Iterator
-from contextlib import suppress
+import inspect
+from collections.abc import Iterator
 
-import httpx2
-
-from app.openai_service.chunks import ChunkReader
-from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
-from app.openai_service.events import Batch, Failed
+from app.openai_service.background import BackgroundReads
+from app.openai_service.errors import CallerGone
+from app.openai_service.events import Batch, Done, Failed
 from app.openai_service.exchange import Exchange
-from app.openai_service.policy import Waiting
+from app.openai_service.reading import Batches, StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import CallRecord
-
-# How long the end of the body may lag behind `[DONE]` for its connection to be kept.
-_LINGER_S = 0.25
+from app.openai_service.waiting import Waiting
 
 
 class ChatStream:
@@ -26,9 +21,17 @@ class ChatStream:
     The last event is Done or Failed. Always close() it.
     """
 
-    def __init__(self, sending: Waiting[httpx2.Response], exchange: Exchange, recording: Recording) -> None:
+    def __init__(
+        self,
+        asking: Waiting[StreamedAnswer],
+        exchange: Exchange,
+        recording: Recording,
+        background: BackgroundReads | None,
+    ) -> None:
+        self._exchange = exchange
         self._recording = recording
-        self._batches = _batches(sending, exchange, recording)
+        self._background = background
+        self._batches = _batches(asking, recording)
 
     @property
     def record(self) -> CallRecord:
@@ -37,71 +40,56 @@ class ChatStream:
     def __iter__(self) -> Iterator[Batch]:
         return self._batches
 
+    def fail(self, error: Exception) -> None:
+        """End the call for a reason that is not its own."""
+        self._recording.failed(error)
+        self.close()
+
     def close(self) -> None:
-        """End the call, also at the upstream, wherever it is."""
+        """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
+        is_running = inspect.getgeneratorstate(self._batches) == inspect.GEN_SUSPENDED
+        if is_running and not self._recording.is_decided and self._background is not None:
+            self._recording.failed(CallerGone())
+            self._exchange.end_within(self._background.LONGEST_S)
+            if self._background.take(self._batches, self._finish):
+                return
+        self._finish()
+
+    def _finish(self) -> None:
         self._batches.close()
         self._recording.finish()  # for a stream that was never begun
 
 
-def _batches(
-    sending: Waiting[httpx2.Response], exchange: Exchange, recording: Recording
-) -> Generator[Batch, None, None]:
+def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
+    rest: Batches | None = None
     with recording:
         try:
             while True:
                 try:
-                    next(sending)
-                except StopIteration as sent:
-                    response: httpx2.Response = sent.value
+                    next(asking)
+                except StopIteration as asked:
+                    answer: StreamedAnswer = asked.value
                     break
                 yield []
-            yield from _read(response, exchange, recording)
+            rest = answer.rest
+            recording.answering(answer.model)
+            _note_end(answer.first, recording)
+            yield answer.first
+            for batch in rest:
+                if batch:
+                    _note_end(batch, recording)
+                yield batch
         except Exception as error:
             recording.failed(error)
             yield [Failed(error)]
         finally:
-            sending.close()
+            asking.close()
+            if rest is not None:
+                rest.close()
 
 
-def _read(response: httpx2.Response, exchange: Exchange, recording: Recording) -> Generator[Batch, None, None]:
-    reader = ChunkReader()
-    # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
-    body = iter(response.stream)  # type: ignore[arg-type]
-    waits_since_ms: float | None = recording.elapsed_ms()
-    try:
-        for data in body:
-            batch: Batch = []
-            try:
-                reader.feed(data, batch)
-            except Exception:
-                if batch:
-                    yield batch  # what came before the fault is not lost
-                raise
-            if batch:
-                if waits_since_ms is not None:
-                    recording.answering(reader.model, waits_since_ms)
-                    waits_since_ms = None
-                if reader.is_done:
-                    break
-            yield batch
-        else:
-            batch = []
-            try:
-                reader.end(batch)
-            except UpstreamError:
-                if batch:
-                    yield batch
-                raise
-        done = batch[-1]
-        recording.answered(finish_reason=done.finish_reason, usage=done.usage)  # type: ignore[union-attr]
-        yield batch
-        exchange.deadline = min(exchange.deadline, time.monotonic() + _LINGER_S)
-        with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not
-            while next(body, b""):
-                pass
-    except httpx2.TimeoutException:
-        raise UpstreamTimeout from None
-    except httpx2.TransportError:
-        raise UpstreamFailed from None
-    finally:
-        response.close()
+def _note_end(batch: Batch, recording: Recording) -> None:
+    """Before the end is told: whoever hears of it may leave."""
+    end = batch[-1]
+    if type(end) is Done:
+        recording.answered(finish_reason=end.finish_reason, usage=end.usage)

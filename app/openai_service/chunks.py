@@ -46,6 +46,8 @@ class ChunkReader:
 
     def __init__(self) -> None:
         self.model = ""
+        self.chunks = 0
+        """How many were parsed; those that hold a piece of text and nothing else are not counted."""
         self.is_done = False
         """Whether the upstream said that nothing more will come."""
         self._splitter = EventSplitter()
@@ -94,6 +96,7 @@ class ChunkReader:
             raise UpstreamFailed from None
         if not isinstance(chunk, dict):
             raise UpstreamFailed
+        self.chunks += 1
         if chunk.get("error"):
             raise from_error_object(chunk["error"])
         self._id = self._id or _text(chunk.get("id"))
@@ -113,11 +116,13 @@ class ChunkReader:
         if not isinstance(delta, dict):
             return []
         events: Batch = []
-        if text := _text(delta.get("content")):
+        if text := delta.get("content"):
+            if not isinstance(text, str):
+                raise UpstreamFailed
             events.append(Token(text))
         if text := _text(delta.get("refusal")):
             events.append(Refusal(text))
-        if text := _text(delta.get("reasoning_content")):
+        if text := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
             events.append(Reasoning(text))
         if delta.get("tool_calls"):
             events += self._read_tool_calls(delta["tool_calls"])

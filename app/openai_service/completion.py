@@ -34,11 +34,11 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         usage = body.get("usage")
     except (TypeError, KeyError, IndexError, AttributeError):
         raise UpstreamFailed from None
-    if not isinstance(choice.get("finish_reason"), str):
+    if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
         raise UpstreamFailed
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
-        text=text if isinstance(text, str) else "",
+        text=text or "",
         finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
         usage=usage if isinstance(usage, dict) else None,
         model=record.model,

@@ -2,6 +2,8 @@
 
 ModelNotOffered              nothing was sent
 SchemaNotUsable              nothing was sent
+CallerGone                   the visitor has left; there is nobody to tell
+Interrupted                  this server ended the call
 UpstreamError
 ├── UpstreamRejected         the caller's request cannot be served as it is; trying again cannot help
 │   ├── ContextLengthExceeded
@@ -16,12 +18,15 @@ UpstreamError
 │   ├── UpstreamFailed
 │   │   └── UpstreamTruncated    a stream ended without saying that it was finished
 │   ├── UpstreamRateLimited
-│   └── UpstreamTimeout
+│   ├── UpstreamTimeout
+│   └── CircuitOpen          it failed so often that it is not asked; nothing was sent
 """
 
 from __future__ import annotations
 
 import re
+import time
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import openai
@@ -37,6 +42,7 @@ class UpstreamError(Exception):
         param: the upstream's name of the parameter at fault, if it named one.
         upstream_code: the upstream's own code of the error, or the kind of failure where none came.
         retry_after_s: how long the upstream asked to be left alone.
+        should_retry: the upstream's own word on whether trying again can help, None where it gave none.
         upstream_request_id: for a support case with the upstream.
     """
 
@@ -47,6 +53,7 @@ class UpstreamError(Exception):
         param: str | None = None,
         upstream_code: str | None = None,
         retry_after_s: float | None = None,
+        should_retry: bool | None = None,
         upstream_request_id: str | None = None,
     ) -> None:
         # No text of the upstream's: it can hold the prompt, the end of a key, or a host.
@@ -55,6 +62,7 @@ class UpstreamError(Exception):
         self.param = param
         self.upstream_code = upstream_code
         self.retry_after_s = retry_after_s
+        self.should_retry = should_retry
         self.upstream_request_id = upstream_request_id
 
 
@@ -64,6 +72,14 @@ class ModelNotOffered(Exception):
 
 class SchemaNotUsable(ValueError):
     """The JSON schema itself is off. The message is one safe sentence."""
+
+
+class CallerGone(Exception):
+    """The visitor has left, and with it the reason for the call."""
+
+
+class Interrupted(Exception):
+    """This server ended the call for a reason of its own."""
 
 
 class UpstreamRejected(UpstreamError):
@@ -122,6 +138,10 @@ class UpstreamTimeout(UpstreamUnavailable):
     pass
 
 
+class CircuitOpen(UpstreamUnavailable):
+    pass
+
+
 def translate(error: openai.APIError) -> UpstreamError:
     """Turn an error of the SDK into ours: by status first, by the upstream's code second."""
     if isinstance(error, openai.APITimeoutError):
@@ -129,13 +149,12 @@ def translate(error: openai.APIError) -> UpstreamError:
     if not isinstance(error, openai.APIStatusError):
         return UpstreamFailed(upstream_code=_root_cause(error))
     headers = error.response.headers
-    return from_error_object(
-        error.body,
-        status=error.status_code,
-        retry_after=headers.get("retry-after"),
-        retry_after_ms=headers.get("retry-after-ms"),
-        upstream_request_id=headers.get("x-request-id"),
-    )
+    translated = from_error_object(error.body, status=error.status_code)
+    if translated.upstream_code != "insufficient_quota":  # no wait mends that
+        translated.retry_after_s = _retry_after_s(headers.get("retry-after"), headers.get("retry-after-ms"))
+    translated.should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    translated.upstream_request_id = headers.get("x-request-id")
+    return translated
 
 
 def _root_cause(error: BaseException) -> str:
@@ -145,14 +164,7 @@ def _root_cause(error: BaseException) -> str:
     return type(error).__name__
 
 
-def from_error_object(
-    body: object,
-    *,
-    status: int | None = None,
-    retry_after: str | None = None,
-    retry_after_ms: str | None = None,
-    upstream_request_id: str | None = None,
-) -> UpstreamError:
+def from_error_object(body: object, *, status: int | None = None) -> UpstreamError:
     """Turn OpenAI's error object, from an answer or from inside a stream, into ours."""
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
     code = _text(fields.get("code")) or _text(fields.get("type"))
@@ -162,8 +174,6 @@ def from_error_object(
         status=status,
         param=param if param and _SAFE_PARAM.fullmatch(param) else None,
         upstream_code=code if code and _SAFE_PARAM.fullmatch(code) else None,
-        retry_after_s=_seconds(retry_after, retry_after_ms),
-        upstream_request_id=upstream_request_id,
     )
 
 
@@ -204,13 +214,24 @@ def _text(value: object) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def _seconds(retry_after: str | None, retry_after_ms: str | None) -> float | None:
-    """Retry-After in seconds; `retry-after-ms` is the more exact one. Dates are left to the retry policy."""
-    for text, scale in ((retry_after_ms, 0.001), (retry_after, 1.0)):
+def _retry_after_s(retry_after: str | None, retry_after_ms: str | None) -> float | None:
+    """Retry-After in seconds, be it a number or a date; `retry-after-ms` is the more exact one.
+
+    Source: https://www.rfc-editor.org/rfc/rfc9110#field.retry-after
+    """
+    for text, seconds_of in ((retry_after_ms, _milliseconds), (retry_after, float), (retry_after, _until)):
         try:
-            seconds = float(text) * scale if text else -1.0
-        except ValueError:
+            seconds = seconds_of(text or "")
+        except (ValueError, OverflowError):
             continue
         if 0 <= seconds <= 86_400:
             return seconds
     return None
+
+
+def _milliseconds(text: str) -> float:
+    return float(text) / 1000
+
+
+def _until(http_date: str) -> float:
+    return max(parsedate_to_datetime(http_date).timestamp() - time.time(), 0.0)

@@ -31,19 +31,41 @@ class StillWaiting(openai.OpenAIError):
 
 @dataclass(slots=True)
 class Exchange:
-    """One upstream call: its time limits, and the connection on which an answer is awaited.
+    """One call of a visitor's: its time limits, and the connection on which an answer is awaited.
 
     Attributes:
-        deadline: when it must have ended, in seconds of time.monotonic().
-        tick_s: how long to wait at a stretch before coming back; None waits up to the deadline.
+        deadline: when it must have ended, all attempts and waits included, in seconds of time.monotonic().
+        tick_s: how long to wait at a stretch before coming back.
+        until: when what is awaited now must have come; never later than the deadline.
+        is_unwanted: whether the visitor has left, so that nothing more should be begun for it.
     """
 
     deadline: float
-    tick_s: float | None = None
+    tick_s: float
+    until: float = 0.0
+    is_unwanted: bool = False
     connection: Connection | None = None
 
+    def __post_init__(self) -> None:
+        self.until = self.deadline
+
+    def allow(self, seconds: float) -> None:
+        """Limit what is awaited next."""
+        self.until = min(self.deadline, time.monotonic() + seconds)
+
     def remaining_s(self) -> float:
+        """Until the deadline."""
         return self.deadline - time.monotonic()
+
+    def left_s(self) -> float:
+        """Until what is awaited now must have come."""
+        return self.until - time.monotonic()
+
+    def end_within(self, seconds: float) -> None:
+        """Bring it to its end, since the visitor has left."""
+        self.is_unwanted = True
+        self.deadline = min(self.deadline, time.monotonic() + seconds)
+        self.until = min(self.until, self.deadline)
 
     def run(self, call: Callable[[], T]) -> T:
         """Make a call through the SDK as this exchange."""

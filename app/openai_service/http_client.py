@@ -10,7 +10,7 @@ is what heartbeats to a waiting browser need.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httptools
@@ -57,8 +57,8 @@ class UpstreamClient(httpx2.Client):
         """Send a request, or go on waiting for one that was sent, and return its answer.
 
         Raises:
-            StillWaiting: a tick of the exchange passed, and no answer has begun.
-            httpx2.TimeoutException: the connect timeout or the exchange's deadline passed.
+            StillWaiting: a tick of the exchange passed, and no answer has begun, or it is not whole if it has to be.
+            httpx2.TimeoutException: the connect timeout or the time that the exchange allows passed.
             httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no whole answer.
         """
         exchange = current_exchange.get()
@@ -67,15 +67,13 @@ class UpstreamClient(httpx2.Client):
         if connection is None:
             connection = self._start(request, exchange)
         else:
-            _await_head(connection, exchange)
+            _await(connection, exchange, lambda: connection.head_complete)
+        if not stream:
+            _await(connection, exchange, lambda: connection.complete)
         body = _Body(connection, exchange, self._pool)
         response = httpx2.Response(connection.status, headers=connection.headers, stream=body, request=request)
         if not stream:
-            try:
-                response.read()
-            except BaseException:
-                response.close()
-                raise
+            response.read()
         return response
 
     def _start(self, request: httpx2.Request, exchange: Exchange) -> Connection:
@@ -90,7 +88,7 @@ class UpstreamClient(httpx2.Client):
                 # One that ends later, or in the midst of an answer, may have been at work, which costs money.
                 if kept.has_answered or time.monotonic() - sent > _ENDS_AT_ONCE_S:
                     raise
-        return _exchange_on(self._pool.connect(exchange.remaining_s()), message, exchange)
+        return _exchange_on(self._pool.connect(exchange.left_s()), message, exchange)
 
     def close(self) -> None:
         self._pool.close()
@@ -140,13 +138,13 @@ def _serialize(request: httpx2.Request) -> bytes:
 
 def _exchange_on(connection: Connection, message: bytes, exchange: Exchange) -> Connection:
     _send(connection, message, exchange)
-    _await_head(connection, exchange)
+    _await(connection, exchange, lambda: connection.head_complete)
     return connection
 
 
 def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
     try:
-        connection.send(message, max(exchange.remaining_s(), 0.001))
+        connection.send(message, max(exchange.left_s(), 0.001))
     except TimeoutError as error:
         connection.close()
         raise httpx2.WriteTimeout("sending took too long") from error
@@ -158,8 +156,9 @@ def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
         raise
 
 
-def _await_head(connection: Connection, exchange: Exchange) -> None:
-    while not connection.head_complete:
+def _await(connection: Connection, exchange: Exchange, is_there: Callable[[], bool]) -> None:
+    """Read on until it is there; where a tick passes before, the exchange keeps the connection."""
+    while not is_there():
         try:
             _receive(connection, exchange)
         except StillWaiting:
@@ -170,17 +169,15 @@ def _await_head(connection: Connection, exchange: Exchange) -> None:
 def _receive(connection: Connection, exchange: Exchange) -> None:
     """Read what has come, or wait for one tick; the connection is closed on any other failure."""
     try:
-        wait_s = exchange.deadline - time.monotonic()
-        if exchange.tick_s is not None and exchange.tick_s < wait_s:
-            wait_s = exchange.tick_s
+        wait_s = min(exchange.left_s(), exchange.tick_s)
         if wait_s <= 0:
-            raise httpx2.ReadTimeout("the deadline passed")
+            raise httpx2.ReadTimeout("the time allowed has passed")
         connection.receive(wait_s)
     except TimeoutError as error:
-        if exchange.remaining_s() > 0:
+        if exchange.left_s() > 0:
             raise StillWaiting from None
         connection.close()
-        raise httpx2.ReadTimeout("the deadline passed") from error
+        raise httpx2.ReadTimeout("the time allowed has passed") from error
     except (ConnectionEnded, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         connection.close()
         raise httpx2.RemoteProtocolError("the answer ended early or was not HTTP") from error

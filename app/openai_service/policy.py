@@ -1,99 +1,115 @@
-"""How a call is made of attempts: for now one, and another where a model refuses a parameter."""
+"""How a call is made of attempts: fallback over models, around retry, around the breaker, around one attempt."""
 
 from __future__ import annotations
 
-import functools
-import time
-from collections.abc import Generator
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable, Sequence
+from itertools import count
+from typing import TypeVar
 
-import httpx2
-import openai
-import orjson
-
-from app.config import Config
-from app.openai_service.adaptation import Adaptation
-from app.openai_service.client import upstream_path
-from app.openai_service.errors import UpstreamFailed, UpstreamRejected, UpstreamTimeout, translate
-from app.openai_service.exchange import Exchange, StillWaiting
+from app.openai_service.breaker import CircuitBreaker
+from app.openai_service.errors import (
+    CircuitOpen,
+    UpstreamError,
+    UpstreamRateLimited,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+)
+from app.openai_service.exchange import Exchange
 from app.openai_service.results import CallRecord
+from app.openai_service.retry import RetryBudget, Waits, is_outage, is_transient
+from app.openai_service.waiting import Waiting, pause
 
 T = TypeVar("T")
 
-Waiting = Generator[None, None, T]
-"""Work that yields at each tick of waiting, and returns what it waited for."""
+Attempt = Callable[[str], Waiting[T]]
+"""Asks one model once, and reads its answer, or the first of its stream."""
 
-
-class UpstreamCaller(Protocol):
-    """The one thing that is asked of the client: see client.py."""
-
-    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
+# Longer than this is not waited for one model while another one may answer at once.
+_LONGEST_WAIT_BEFORE_FALLBACK_S = 5.0
+# How long after its deadline a call that did not report back counts as dead, and its probe as lost.
+_PROBE_GRACE_S = 5.0
 
 
 class Policy:
-    """Sends requests for the service, and fills in what the record tells of the attempts."""
+    """Asks until a model answers, within the exchange's deadline."""
 
-    def __init__(self, config: Config, client: UpstreamCaller) -> None:
-        self._config = config
-        self._client = client
-        self._adaptation = Adaptation()
+    def __init__(self, breaker: CircuitBreaker, *, max_attempts: int) -> None:
+        self._breaker = breaker
+        self._budget = RetryBudget()
+        self._max_attempts = max_attempts
 
-    def send(
-        self, path: str, body: dict[str, Any], exchange: Exchange, record: CallRecord
-    ) -> Waiting[httpx2.Response]:
-        """Send a request until the upstream accepts it; a body that asks for a stream is answered unread.
+    def run(
+        self, attempt: Attempt[T], models: Sequence[str], exchange: Exchange, record: CallRecord
+    ) -> Waiting[T]:
+        """Ask the models in their order.
 
         Raises:
-            UpstreamError: it was refused, or nothing came of it.
+            UpstreamRejected: one of them refused the request itself.
+            CircuitOpen: none was asked, as all of them failed too often of late.
+            UpstreamUnavailable: those that were asked failed; the last one's error.
         """
-        model = body["model"]
-        tried: set[str] = set()
-        while True:
-            record.adjusted |= self._adaptation.apply(model, body)
+        failures: list[UpstreamUnavailable] = []
+        for position, model in enumerate(models):
+            has_fallback = position + 1 < len(models)
             try:
-                return (yield from self._attempt(path, body, exchange, record))
-            except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried):
+                return (yield from self._ask(attempt, model, exchange, record, has_fallback=has_fallback))
+            except UpstreamUnavailable as failure:
+                failures.append(failure)
+                if exchange.is_unwanted or not is_outage(failure):
+                    break
+        raise _most_telling(failures)
+
+    def _ask(
+        self, attempt: Attempt[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
+    ) -> Waiting[T]:
+        """Ask one model, again where that may help."""
+        waits = Waits()
+        failure: UpstreamError | None = None
+        for number in count(1):
+            if exchange.remaining_s() <= 0:
+                raise UpstreamTimeout
+            try:
+                permit = self._breaker.admit(model, lease_s=exchange.remaining_s() + _PROBE_GRACE_S)
+            except CircuitOpen:
+                if failure is None:
                     raise
-
-    def _attempt(
-        self, path: str, body: dict[str, Any], exchange: Exchange, record: CallRecord
-    ) -> Waiting[httpx2.Response]:
-        content = orjson.dumps(body)
-        is_stream = bool(body.get("stream"))
-        path = upstream_path(self._config, path, body["model"])
-
-        # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
-        post = functools.partial(self._client.post_bytes, path, content, stream=is_stream)
-        record.attempts += 1
-        try:
-            while True:
-                started = time.perf_counter()
-                try:
-                    response = exchange.run(post)
-                except StillWaiting:
-                    yield
-                    continue
-                finally:
-                    record.upstream_ms += (time.perf_counter() - started) * 1000
-                record.upstream_request_id = response.headers.get("x-request-id")
-                return response
-        except openai.APIError as error:
-            raise translate(error) from None
-        except httpx2.TimeoutException:
-            raise UpstreamTimeout from None
-        except (httpx2.HTTPError, openai.OpenAIError):
-            # Reading the body of an error can fail as well; the SDK lets that through.
-            raise UpstreamFailed from None
-        finally:
-            exchange.abandon()
+                raise failure from None
+            if failure is None:
+                self._budget.count_call()
+                record.model = model
+                record.models.append(model)
+            try:
+                answer = yield from attempt(model)
+            except UpstreamError as error:
+                failure = error
+                if _is_the_models_own(error) and not exchange.is_unwanted:
+                    permit.failed()
+            else:
+                permit.succeeded()
+                return answer
+            finally:
+                permit.release()  # where nothing else was said of it
+            if number >= self._max_attempts or not is_transient(failure):
+                raise failure
+            wait_s = waits.next_s(failure)
+            is_too_long = has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S
+            if is_too_long or wait_s >= exchange.remaining_s():
+                raise failure
+            if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+                raise failure
+            record.waited_ms += wait_s * 1000
+            yield from pause(wait_s, tick_s=exchange.tick_s)
+            if exchange.is_unwanted:  # it was wanted before the pause
+                raise failure
+        raise AssertionError("the last attempt returns or raises")
 
 
-def result_of(waiting: Waiting[T]) -> T:
-    """Wait without ticks."""
-    try:
-        while True:
-            next(waiting)
-    except StopIteration as end:
-        result: T = end.value
-        return result
+def _is_the_models_own(error: UpstreamError) -> bool:
+    """Whether the breaker counts it: no answer, or none in time. A limit is no failure, as the model does answer."""
+    return is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.status not in (408, 409)
+
+
+def _most_telling(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
+    """The last real failure; where no model was asked, the circuit that will close first."""
+    asked = [failure for failure in failures if not isinstance(failure, CircuitOpen)]
+    return asked[-1] if asked else min(failures, key=lambda failure: failure.retry_after_s or 0.0)

@@ -8,6 +8,9 @@ from collections.abc import Callable, Sequence
 from types import TracebackType
 
 from app.openai_service.errors import (
+    CallerGone,
+    CircuitOpen,
+    Interrupted,
     UpstreamError,
     UpstreamRejected,
     UpstreamTimeout,
@@ -24,8 +27,11 @@ log = logging.getLogger(__name__)
 _OUTCOMES: list[tuple[type[BaseException], str]] = [
     (UpstreamTruncated, "upstream_truncated"),
     (UpstreamTimeout, "upstream_timeout"),
+    (CircuitOpen, "circuit_open"),
     (UpstreamUnavailable, "upstream_error"),
     (UpstreamRejected, "rejected"),
+    (CallerGone, "client_gone"),
+    (Interrupted, "interrupted"),
     (GeneratorExit, "client_gone"),
 ]
 
@@ -43,17 +49,20 @@ class Recording:
     def elapsed_ms(self) -> float:
         return (time.perf_counter() - self._started) * 1000
 
-    def answering(self, model: str, waited_since_ms: float) -> None:
-        """Note the first token of a stream, which was waited for from `waited_since_ms` on."""
-        record = self.record
-        record.first_token_ms = self.elapsed_ms()
-        record.upstream_ms += record.first_token_ms - waited_since_ms
-        record.model = model or record.model
+    def answering(self, model: str) -> None:
+        """Note the first token of a stream."""
+        self.record.first_token_ms = self.elapsed_ms()
+        self.record.model = model or self.record.model
+
+    @property
+    def is_decided(self) -> bool:
+        return self._is_decided
 
     def answered(self, *, finish_reason: str | None, usage: Usage | None) -> None:
-        """Note that the answer is whole; what happens afterwards changes nothing."""
-        self._is_decided = True
-        self.record.outcome = "complete"
+        """Note that the answer is whole, if only to learn its usage where its visitor has left before."""
+        if not self._is_decided:
+            self._is_decided = True
+            self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
         self.record.usage = usage
 

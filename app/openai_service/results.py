@@ -36,11 +36,13 @@ class CallRecord:
 
     Attributes:
         model: the model asked for, then the one that served.
-        outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, client_gone,
-            interrupted (the server stopped), or internal_error (a bug).
+        outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, circuit_open,
+            client_gone, interrupted (the server stopped), or internal_error (a bug).
         attempts: upstream requests made.
+        models: those that were asked, in their order.
         adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
         upstream_ms: time spent waiting for the upstream until its answer, or its first token.
+        waited_ms: time spent between attempts.
     """
 
     request_id: str
@@ -48,6 +50,7 @@ class CallRecord:
     model: str
     outcome: str = "client_gone"
     attempts: int = 0
+    models: list[str] = field(default_factory=list)
     adjusted: dict[str, str] = field(default_factory=dict)
     usage: Usage | None = None
     finish_reason: str | None = None
@@ -55,6 +58,7 @@ class CallRecord:
     upstream_code: str | None = None
     upstream_request_id: str | None = None
     upstream_ms: float = 0.0
+    waited_ms: float = 0.0
     first_token_ms: float | None = None
     total_ms: float = 0.0
 

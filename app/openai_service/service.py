@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from typing import Any, TypeVar
+
+import httpx2
 
 from app.config import Config
+from app.openai_service.asking import Asker, Question, UpstreamCaller
+from app.openai_service.background import BackgroundReads
+from app.openai_service.breaker import Store
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
 from app.openai_service.embeddings import read_embeddings
-from app.openai_service.errors import ModelNotOffered, NotFilled
+from app.openai_service.errors import CallerGone, ModelNotOffered, NotFilled
 from app.openai_service.events import Usage
 from app.openai_service.exchange import Exchange
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, add_usage
-from app.openai_service.policy import Policy, UpstreamCaller, result_of
 from app.openai_service.recording import Listener, Recording
 from app.openai_service.results import (
     CallRecord,
@@ -23,25 +28,41 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
+from app.openai_service.waiting import Watch
 
-# How often a stream looks up from waiting: as late as this, at most, a heartbeat is.
+T = TypeVar("T")
+
+# How often a call looks up from waiting: as late as this, at most, a heartbeat is, or a visitor's leaving seen.
 _TICK_S = 1.0
 _CHAT_PATH = "/chat/completions"
 _EMBEDDINGS_PATH = "/embeddings"
 
 
+def _watch_nothing() -> None:
+    pass
+
+
 class OpenAIService:
     """Every way in which this program calls the upstream.
 
-    Each call leaves one CallRecord with each of the listeners.
+    Each call leaves one CallRecord with each of the listeners. `watch` is called at each tick of a call's
+    waiting, and what it raises ends the call: CallerGone where the visitor has left.
     """
 
-    def __init__(self, config: Config, client: UpstreamCaller, listeners: Sequence[Listener] = ()) -> None:
+    def __init__(
+        self, config: Config, client: UpstreamCaller, store: Store, listeners: Sequence[Listener] = ()
+    ) -> None:
         self._config = config
-        self._policy = Policy(config, client)
+        self._asker = Asker(config, client, store)
+        self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
         self._listeners = tuple(listeners)
 
-    def chat(self, call: ChatCall) -> ChatResult:
+    def close(self) -> None:
+        """End what goes on in the background."""
+        if self._background is not None:
+            self._background.close()
+
+    def chat(self, call: ChatCall, *, watch: Watch = _watch_nothing) -> ChatResult:
         """Answer a conversation in one piece.
 
         Raises:
@@ -52,10 +73,8 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/api-reference/chat/create
         """
         with self._recording(call.operation, call.model, call.request_id) as recording:
-            record = recording.record
-            body = self._chat_body(call, record)
-            response = result_of(self._policy.send(_CHAT_PATH, body, self._exchange(), record))
-            result = read_completion(response, record)
+            question = self._chat_question(call, recording.record)
+            result = self._answer_to(question, read_completion, recording, watch)
             recording.answered(finish_reason=result.finish_reason, usage=result.usage)
             return result
 
@@ -66,12 +85,11 @@ class OpenAIService:
             ModelNotOffered: the call names a model that this site does not offer.
         """
         recording = self._recording(call.operation, call.model, call.request_id)
-        body = self._chat_body(call, recording.record)
-        body |= {"stream": True, "stream_options": {"include_usage": True}}
-        exchange = self._exchange(tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return ChatStream(self._policy.send(_CHAT_PATH, body, exchange, recording.record), exchange, recording)
+        question = self._chat_question(call, recording.record)
+        question.body |= {"stream": True, "stream_options": {"include_usage": True}}
+        return ChatStream(self._asker.stream(question), question.exchange, recording, self._background)
 
-    def extract(self, call: ChatCall) -> StructuredResult:
+    def extract(self, call: ChatCall, *, watch: Watch = _watch_nothing) -> StructuredResult:
         """Have the model fill a JSON schema, the one in the call's `response_format`, or any JSON object.
 
         An answer that does not fit is shown to the model once, with what is wrong with it.
@@ -86,19 +104,18 @@ class OpenAIService:
         checker = InstanceChecker(call.response_format)
         with self._recording(call.operation, call.model, call.request_id) as recording:
             record = recording.record
-            body = self._chat_body(call, record)
-            exchange = self._exchange()
+            question = self._chat_question(call, recording.record)
             usage: Usage | None = None
             for is_last in (False, True):
-                response = result_of(self._policy.send(_CHAT_PATH, body, exchange, record))
-                result = read_completion(response, record)
+                result = self._answer_to(question, read_completion, recording, watch)
                 record.usage = usage = add_usage(usage, result.usage)
                 try:
                     data = checker.read(result)
                 except UnfitAnswer as unfit:
-                    if is_last:
+                    if is_last or question.exchange.is_unwanted:
                         raise NotFilled from None
-                    body["messages"] = [*body["messages"], *unfit.repair_messages(result.text)]
+                    repair = unfit.repair_messages(result.text)
+                    question.body["messages"] = [*question.body["messages"], *repair]
                     continue
                 recording.answered(finish_reason=result.finish_reason, usage=usage)
                 return StructuredResult(data, result.finish_reason, usage, result.model, result.id, record)
@@ -111,6 +128,7 @@ class OpenAIService:
         request_id: str,
         model: str | None = None,
         dimensions: int | None = None,
+        watch: Watch = _watch_nothing,
     ) -> EmbeddingResult:
         """Turn texts into vectors of length 1, in the order given.
 
@@ -123,16 +141,20 @@ class OpenAIService:
 
         Source: https://platform.openai.com/docs/api-reference/embeddings
         """
-        with self._recording("embeddings", model, request_id) as recording:
-            record = recording.record
-            body: dict[str, Any] = {"model": record.model, "input": list(texts), "encoding_format": "float"}
-            if dimensions is not None:
-                body["dimensions"] = dimensions
-            response = result_of(self._policy.send(_EMBEDDINGS_PATH, body, self._exchange(), record))
+
+        def read(response: httpx2.Response, record: CallRecord) -> EmbeddingResult:
             vectors, usage, served = read_embeddings(response.content, len(texts))
             record.model = served or record.model
-            recording.answered(finish_reason=None, usage=usage)
             return EmbeddingResult(vectors, usage, record.model, record)
+
+        with self._recording("embeddings", model, request_id) as recording:
+            body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
+            if dimensions is not None:
+                body["dimensions"] = dimensions
+            question = self._question(_EMBEDDINGS_PATH, body, recording.record)
+            result = self._answer_to(question, read, recording, watch)
+            recording.answered(finish_reason=None, usage=result.usage)
+            return result
 
     def _recording(self, operation: str, model: str | None, request_id: str) -> Recording:
         offered = self._config.models_offered(operation)
@@ -140,14 +162,19 @@ class OpenAIService:
             raise ModelNotOffered(model)
         return Recording(CallRecord(request_id, operation, model or offered[0]), self._listeners)
 
-    def _exchange(self, tick_s: float | None = None) -> Exchange:
-        return Exchange(deadline=time.monotonic() + self._config.request_timeout_s, tick_s=tick_s)
+    def _question(
+        self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
+    ) -> Question:
+        models = (record.model, *self._config.fallbacks(record.operation, record.model))
+        deadline = time.monotonic() + self._config.request_timeout_s
+        exchange = Exchange(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
+        return Question(path, body, models, exchange, record, adjusted or {})
 
-    def _chat_body(self, call: ChatCall, record: CallRecord) -> dict[str, Any]:
-        max_tokens = self._config.max_tokens
+    def _chat_question(self, call: ChatCall, record: CallRecord) -> Question:
+        max_tokens, adjusted = self._config.max_tokens, {}
         if call.max_tokens is not None:
             if call.max_tokens > max_tokens:
-                record.adjusted["maxTokens"] = str(max_tokens)
+                adjusted["maxTokens"] = str(max_tokens)
             max_tokens = min(call.max_tokens, max_tokens)
         optional = {
             "temperature": call.temperature,
@@ -155,8 +182,38 @@ class OpenAIService:
             "tool_choice": call.tool_choice,
             "response_format": call.response_format,
         }
-        return {
-            "model": record.model,
-            "messages": call.messages,
-            self._config.max_tokens_param: max_tokens,
-        } | {name: value for name, value in optional.items() if value is not None}
+        body = {"messages": call.messages, self._config.max_tokens_param: max_tokens}
+        body |= {name: value for name, value in optional.items() if value is not None}
+        return self._question(_CHAT_PATH, body, record, adjusted)
+
+    def _answer_to(
+        self,
+        question: Question,
+        read: Callable[[httpx2.Response, CallRecord], T],
+        recording: Recording,
+        watch: Watch,
+    ) -> T:
+        """Wait for a whole answer, and look after the visitor meanwhile."""
+        background, is_left = self._background, False
+        try:
+            with closing(self._asker.ask(question, read)) as asking:
+                while True:
+                    try:
+                        next(asking)
+                    except StopIteration as end:
+                        answer: T = end.value
+                        return answer
+                    try:
+                        if not is_left:
+                            watch()
+                        elif background is None or background.is_closed:
+                            raise CallerGone
+                    except CallerGone as gone:
+                        if background is None or is_left or not background.enter():
+                            raise
+                        is_left = True
+                        recording.failed(gone)
+                        question.exchange.end_within(background.LONGEST_S)
+        finally:
+            if background is not None and is_left:
+                background.leave()

@@ -5,26 +5,39 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from flask import Response, g
+from flask import Response
 
 from app.errors import note_bug
-from app.extensions import config
-from app.openai_service import ChatStream, Failed
+from app.extensions import config, stream_slots
+from app.openai_service import CallerGone, ChatStream, Failed, Interrupted
+from app.shared_state import Lease
+from app.visitor import Visitor, current_visitor
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
+
+# How often a stream looks after its visitor, and renews its slot.
+_LOOK_S = 1.0
 
 
 def stream_answer(stream: ChatStream, encoder: Encoder) -> Response:
     """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
 
     Raises:
-        UpstreamError: the call failed before that, so that its status can still be told.
+        TooManyStreams: as many run as may.
+        UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
     """
-    body = _Body(stream, encoder, heartbeat_s=config().heartbeat_s, request_id=g.request_id)
     try:
-        body.begin()
+        slot = stream_slots().take()
     except BaseException:
         stream.close()
+        raise
+    body = _Body(stream, encoder, slot, current_visitor(), heartbeat_s=config().heartbeat_s)
+    try:
+        body.begin()
+    except BaseException as error:
+        if isinstance(error, Interrupted):
+            stream.fail(error)
+        body.close()
         raise
     # Passed through as it is: each layer around a stream would be gone through for each of its tokens.
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
@@ -37,11 +50,16 @@ def stream_answer(stream: ChatStream, encoder: Encoder) -> Response:
 class _Body:
     """What the server iterates and then closes, also when it never began."""
 
-    def __init__(self, stream: ChatStream, encoder: Encoder, *, heartbeat_s: float, request_id: str) -> None:
+    def __init__(
+        self, stream: ChatStream, encoder: Encoder, slot: Lease, visitor: Visitor, *, heartbeat_s: float
+    ) -> None:
         self._stream = stream
+        self._request_id = stream.record.request_id
         self._encoder = encoder
+        self._slot = slot
+        self._visitor = visitor
         self._heartbeat_s = heartbeat_s
-        self._request_id = request_id
+        self._look_every_s = min(_LOOK_S, heartbeat_s)
         self._start = b""
         self.has_answer = True
         """Whether a model has answered by the time the headers are sent."""
@@ -53,34 +71,55 @@ class _Body:
             UpstreamError: the call failed before there were any.
         """
         begun = time.monotonic()
+        look_at = begun + self._look_every_s
         for batch in self._stream:
             if batch and isinstance(batch[-1], Failed):
                 raise batch[-1].error
             self._start = self._encoder.encode(batch) if batch else b""
             if self._start:
                 return
-            if self._encoder.heartbeat and time.monotonic() - begun >= self._heartbeat_s:
+            now = time.monotonic()
+            if self._encoder.heartbeat and now - begun >= self._heartbeat_s:
                 self._start, self.has_answer = self._encoder.heartbeat, False
                 return
+            if now >= look_at:
+                look_at = now + self._look_every_s
+                self._look_after()
 
     def __iter__(self) -> Iterator[bytes]:
         # No `request` or `g` in here: it runs when they are gone.
         encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         yield self._start
         written = time.monotonic()
+        look_at = written + self._look_every_s
         for batch in self._stream:
+            data = b""
             if batch:
                 if isinstance(batch[-1], Failed):
                     note_bug(batch[-1].error, self._request_id)
                 data = encode(batch)
-                if data:
-                    yield data
-                    written = time.monotonic()
-                    continue
+            now = time.monotonic()
             # By the clock: what comes may be nothing that is told, such as reasoning, and for minutes.
-            if heartbeat and time.monotonic() - written >= heartbeat_s:
-                yield heartbeat
-                written = time.monotonic()
+            if not data and now - written >= heartbeat_s:
+                data = heartbeat
+            if data:
+                yield data
+                written = now
+            if now >= look_at:
+                look_at = now + self._look_every_s
+                try:
+                    self._look_after()
+                except CallerGone:
+                    return
+                except Interrupted as error:
+                    self._stream.fail(error)
+                    yield encode([Failed(error)])
+                    return
+
+    def _look_after(self) -> None:
+        self._slot.keep()
+        self._visitor.watch()
 
     def close(self) -> None:
         self._stream.close()
+        self._slot.release()

@@ -41,6 +41,7 @@ def test_a_refusal_before_the_first_token_keeps_its_status(client, upstream):
     assert (answer.status_code, answer.json["code"]) == (400, "context_length_exceeded")
 
 
+@pytest.mark.one_attempt
 def test_an_error_inside_the_stream_before_the_first_token_keeps_a_status(client, upstream):
     upstream.streams(chunk({"role": "assistant"}), error(code="rate_limit_exceeded"))
 
@@ -146,6 +147,7 @@ def test_bare_text_is_streamed_for_pages_that_read_nothing_else(client, upstream
     assert upstream.sent[0].body["model"] == "gpt-6-luna"
 
 
+@pytest.mark.one_attempt
 def test_errors_of_the_bare_text_route_are_a_message(client, upstream):
     upstream.answers(error(), status=429, headers={"Retry-After": "7"})
 

@@ -14,6 +14,8 @@ from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.openai_answers import chunk, error, stream_of
 from tests.fakes.reading import events_of
 
+pytestmark = pytest.mark.one_attempt
+
 CHAT = {"messages": [{"role": "user", "content": "a PROMPT-CANARY of a visitor"}]}
 # What an upstream may say that nobody else may read: the key's end, the prompt, a host, our organization.
 LEAKS = f"key {KEY} and PROMPT-CANARY at host-canary.example for org-CANARY"
@@ -64,12 +66,13 @@ REFUSALS = [
     (429, {}, {"Retry-After": "0.2"}, (*BUSY[:2], "1")),
     (429, {}, {"Retry-After": "0"}, (*BUSY[:2], "1")),
     (429, {}, {"retry-after-ms": "1500", "Retry-After": "9"}, (*BUSY[:2], "2")),
+    (429, {}, {"Retry-After": "Fri, 20 Nov 2020 16:00:00 GMT"}, (*BUSY[:2], "1")),
     *[
         (429, {}, {"Retry-After": text}, BUSY)
-        for text in ("-1", "nan", "inf", "soon", "1e99", "", "Fri, 20 Nov 2026 16:00:00 GMT")
+        for text in ("-1", "nan", "inf", "soon", "1e99", "", "Fri, 20 Nov 9999 16:00:00 GMT")
     ],
     *[(status, {}, {}, FAILED) for status in (500, 502, 503, 504, 520, 529)],
-    (503, {}, {"Retry-After": "7"}, FAILED),
+    (503, {}, {"Retry-After": "7"}, (*FAILED[:2], "7")),
     *[(status, {}, {"Location": "https://host-canary.example/"}, FAILED) for status in (301, 302, 307, 308)],
 ]
 REFUSAL_IDS = [f"{status} {fields} {headers}" for status, fields, headers, _ in REFUSALS]

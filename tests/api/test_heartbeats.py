@@ -6,6 +6,8 @@ import pytest
 
 from tests.fakes.openai_answers import chunk, error, sse, stream_of
 
+pytestmark = pytest.mark.one_attempt
+
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 SETTINGS = {"chatSettings": {}, **CHAT}
 

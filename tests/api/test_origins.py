@@ -232,6 +232,7 @@ def test_errors_can_be_read_by_an_allowed_origin(make_app, method, path, data, s
     assert "Origin" in answer.vary
 
 
+@pytest.mark.one_attempt
 def test_an_error_of_the_upstream_and_a_bug_can_be_read_by_an_allowed_origin(client, upstream, monkeypatch):
     upstream.answers(error(), status=429)
     answer = client.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN})

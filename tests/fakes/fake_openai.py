@@ -23,10 +23,11 @@ class Sent:
 
 
 class FakeOpenAI:
-    """Answers with what was queued, in order; with a plain completion when nothing is."""
+    """Answers with what was queued, in order; with a plain completion, or what else is said, when nothing is."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
+        self.otherwise = lambda: httpx2.Response(200, json=completion())
         self.open_streams = 0
         self._answers: deque[Callable[[], httpx2.Response]] = deque()
 
@@ -46,11 +47,10 @@ class FakeOpenAI:
 
     def streams_bytes(self, pieces: Iterable[bytes]) -> None:
         """Queue a body that arrives in exactly these pieces."""
-        self._answers.append(
-            lambda: httpx2.Response(
-                200, headers={"Content-Type": "text/event-stream"}, stream=_Pieces(self, pieces)
-            )
-        )
+        self._answers.append(lambda: self.event_stream(pieces))
+
+    def event_stream(self, pieces: Iterable[bytes]) -> httpx2.Response:
+        return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=_Pieces(self, pieces))
 
     def raises(self, error: Exception) -> None:
         """Queue a failure of the connection."""
@@ -64,7 +64,7 @@ class FakeOpenAI:
         self.sent.append(Sent(request.url.path, request.headers, json.loads(request.content)))
         if self._answers:
             return self._answers.popleft()()
-        return httpx2.Response(200, json=completion())
+        return self.otherwise()
 
 
 class _Pieces(httpx2.SyncByteStream):

@@ -7,6 +7,8 @@ from app.openai_service.errors import UpstreamRejected
 from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.reading import events_of
 
+pytestmark = pytest.mark.one_attempt
+
 HI = {"message": "Hi"}
 
 
@@ -61,7 +63,8 @@ def test_several_refusals_are_met_one_after_the_other(client, upstream):
     assert limits(upstream) == [["max_completion_tokens"], ["max_tokens"], ["max_tokens"]]
 
 
-def test_what_one_model_does_not_take_another_still_gets(client, upstream):
+def test_what_one_model_does_not_take_another_still_gets(make_app, upstream):
+    client = make_app(allowed_models=("gpt-6-luna",)).test_client()
     refuse(upstream, "temperature", "unsupported_value")
     client.post("/api/chat", json=HI | {"temperature": 0.5})
 

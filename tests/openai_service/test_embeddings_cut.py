@@ -8,6 +8,8 @@ import pytest
 
 from tests.fakes.openai_answers import embeddings, error
 
+pytestmark = pytest.mark.one_attempt
+
 TWO = {"input": ["a", "b"]}
 
 

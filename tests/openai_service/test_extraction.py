@@ -8,6 +8,8 @@ import pytest
 
 from tests.fakes.openai_answers import USAGE, completion
 
+pytestmark = pytest.mark.one_attempt
+
 PERSON = {
     "type": "object",
     "properties": {"name": {"type": "string"}, "age": {"type": "integer"}},

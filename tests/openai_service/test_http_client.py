@@ -24,6 +24,7 @@ from app.openai_service import (
     UpstreamTruncated,
     build_client,
 )
+from app.shared_state import MemoryState
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
 
@@ -41,10 +42,11 @@ def service_for(monkeypatch):
     with ExitStack() as stack:
 
         def make(url, **settings):
+            once = {"retry_max_attempts": 1, "chat_fallback_models": ()}
             config = Config(
-                **{"openai_api_key": "sk-test", "openai_base_url": url, "request_timeout_s": 2, **settings}
+                **{"openai_api_key": "sk-test", "openai_base_url": url, "request_timeout_s": 2, **once, **settings}
             )
-            return OpenAIService(config, stack.enter_context(build_client(config)))
+            return OpenAIService(config, stack.enter_context(build_client(config)), MemoryState())
 
         yield make
 
@@ -597,7 +599,7 @@ def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(serv
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
     with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
         service = service_for(server.url)
-        pool = service._policy._client._client._pool
+        pool = service._asker._client._client._pool
         first = pool.connect(1.0)
         first.keep_alive = True
         pool.put(first)

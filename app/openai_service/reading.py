@@ -1,0 +1,93 @@
+"""Reading a streamed answer: its first batch of events, which decides whether it is one, and then the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import suppress
+from dataclasses import dataclass
+
+import httpx2
+
+from app.openai_service.chunks import ChunkReader
+from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
+from app.openai_service.events import Batch
+from app.openai_service.exchange import Exchange
+from app.openai_service.waiting import Waiting
+
+# How long the end of the body may lag behind `[DONE]` for its connection to be kept.
+_LINGER_S = 0.25
+
+Batches = Generator[Batch, None, None]
+"""Events as they arrive, empty batches for ticks; the last event is Done."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamedAnswer:
+    """An answer that has begun. `rest` must be closed."""
+
+    model: str
+    first: Batch
+    rest: Batches
+
+
+def begin(response: httpx2.Response, exchange: Exchange, *, idle_timeout_s: float) -> Waiting[StreamedAnswer]:
+    """Wait for the first event of a stream.
+
+    Raises:
+        UpstreamError: it holds an error instead, or nothing, or ended, or the time allowed has passed.
+    """
+    reader = ChunkReader()
+    batches = _read(response, reader, exchange, idle_timeout_s)
+    try:
+        for batch in batches:
+            if batch:
+                return StreamedAnswer(reader.model, batch, batches)
+            yield
+        raise AssertionError("the last batch has an event, or there is an error")
+    except BaseException:
+        batches.close()
+        raise
+
+
+def _read(response: httpx2.Response, reader: ChunkReader, exchange: Exchange, idle_timeout_s: float) -> Batches:
+    # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
+    body = iter(response.stream)  # type: ignore[arg-type]
+    has_begun = False
+    chunks_read = 0
+    try:
+        for data in body:
+            batch: Batch = []
+            try:
+                reader.feed(data, batch)
+            except Exception:
+                if batch:
+                    yield batch  # what came before the fault is not lost
+                raise
+            has_begun = has_begun or bool(batch)
+            yield batch
+            if reader.is_done:
+                break
+            # By chunks: a comment is no sign that the model is at work. And not before what came has been told,
+            # since the time that a slow visitor takes is not the upstream's.
+            if has_begun and (batch or reader.chunks != chunks_read):
+                chunks_read = reader.chunks
+                exchange.allow(idle_timeout_s)
+        else:
+            batch = []
+            try:
+                reader.end(batch)
+            except Exception:
+                if batch:
+                    yield batch
+                raise
+            yield batch
+        exchange.allow(_LINGER_S)
+        with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not
+            while next(body, b""):
+                pass
+    except httpx2.TimeoutException:
+        raise UpstreamTimeout from None
+    except httpx2.TransportError:
+        raise UpstreamFailed from None
+    finally:
+        response.close()
