@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format lock bench clean
+.PHONY: help install run test lint format lock bench chaos clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -34,6 +34,9 @@ lock: .venv/installed-dev ## Pin anew what requirements*.in name
 
 bench: .venv/installed-dev ## Measure speed beside nginx and the plain tutorial design (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
+
+chaos: .venv/installed-dev ## Two minutes against an upstream that fails in every way (ARGS="--help")
+	@$(BIN)/python -m chaos $(ARGS)
 
 clean: ## Remove the virtual environment and all caches; .env and data stay
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache

@@ -38,6 +38,8 @@ class Visitor:
 
 
 def _is_closed(connection: socket.socket) -> bool:
+    if getattr(connection, "reads_no_more", False):  # it was this server that closed its half: see server/
+        return False
     timeout_s = connection.gettimeout()
     try:
         connection.settimeout(0.0)

@@ -137,6 +137,7 @@ def _read_no_more(connection: Any) -> None:
     without its own farewell for an attack: such a connection is left to its keepalive.
     """
     if not isinstance(connection, ssl.SSLSocket):
+        connection.reads_no_more = True
         with suppress(OSError):
             connection._sock.shutdown(socket.SHUT_RD)
 
@@ -180,6 +181,8 @@ class _VisitorSocket(StreamSocket):
     """
 
     _head = b""
+    reads_no_more = False
+    """Whether the worker has closed its half, which from then on looks as if the visitor had left."""
 
     def sendall(self, data: Any, *flags: int) -> None:
         if not self._head and data.startswith(b"HTTP/1.") and data.endswith(b"\r\n\r\n"):

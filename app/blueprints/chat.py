@@ -32,8 +32,7 @@ def create() -> Response:
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
     body = json_body(ChatRequest)
-    answer = openai_service().stream_chat(body.to_call(system_prompts(), request_id=g.request_id))
-    return stream_answer(answer, TokenSse(g.request_id))
+    return stream_answer(body.to_call(system_prompts(), request_id=g.request_id), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
@@ -41,5 +40,4 @@ def stream() -> Response:
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""
     body = json_body(OpenAIChatRequest)
-    answer = openai_service().stream_chat(body.to_call(system_prompts(), request_id=g.request_id))
-    return stream_answer(answer, PlainText())
+    return stream_answer(body.to_call(system_prompts(), request_id=g.request_id), PlainText())

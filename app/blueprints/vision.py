@@ -27,5 +27,4 @@ def create() -> Response:
 @bp.post("/stream")
 def stream() -> Response:
     """Answer a question about images as it is written, as token events."""
-    answer = openai_service().stream_chat(vision_call(system_prompts(), request_id=g.request_id))
-    return stream_answer(answer, TokenSse(g.request_id))
+    return stream_answer(vision_call(system_prompts(), request_id=g.request_id), TokenSse(g.request_id))

@@ -37,12 +37,14 @@ class Exchange:
         deadline: when it must have ended, all attempts and waits included, in seconds of time.monotonic().
         tick_s: how long to wait at a stretch before coming back.
         until: when what is awaited now must have come; never later than the deadline.
+        tick_at: when to come back next, whatever is arriving.
         is_unwanted: whether the visitor has left, so that nothing more should be begun for it.
     """
 
     deadline: float
     tick_s: float
     until: float = 0.0
+    tick_at: float = 0.0
     is_unwanted: bool = False
     connection: Connection | None = None
 
@@ -69,6 +71,7 @@ class Exchange:
 
     def run(self, call: Callable[[], T]) -> T:
         """Make a call through the SDK as this exchange."""
+        self.tick_at = time.monotonic() + self.tick_s
         token = current_exchange.set(self)
         try:
             return call()

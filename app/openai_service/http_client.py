@@ -160,6 +160,8 @@ def _await(connection: Connection, exchange: Exchange, is_there: Callable[[], bo
     """Read on until it is there; where a tick passes before, the exchange keeps the connection."""
     while not is_there():
         try:
+            if time.monotonic() >= exchange.tick_at:  # also while bytes drip in
+                raise StillWaiting
             _receive(connection, exchange)
         except StillWaiting:
             exchange.connection = connection

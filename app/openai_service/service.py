@@ -114,6 +114,8 @@ class OpenAIService:
                 except UnfitAnswer as unfit:
                     if is_last or question.exchange.is_unwanted:
                         raise NotFilled from None
+                    # The one that answered: another one may have asked to be left alone.
+                    question.models = question.models[question.models.index(record.models[-1]) :]
                     repair = unfit.repair_messages(result.text)
                     question.body["messages"] = [*question.body["messages"], *repair]
                     continue

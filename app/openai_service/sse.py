@@ -15,7 +15,8 @@ class EventSplitter:
     """
 
     def __init__(self) -> None:
-        self._rest = b""
+        self._rest: list[bytes] = []
+        self._rest_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
         """Take more bytes.
@@ -28,7 +29,10 @@ class EventSplitter:
         is_one_line = not self._rest and data.find(b"\n") == len(data) - 2
         if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
             return [data[6:-2]]  # one whole event and nothing else, as a model at work writes
-        buffer = self._rest + data if self._rest else data
+        if self._rest and b"\n" not in data and b"\r" not in data:
+            self._keep(data)  # joined when it can end an event, lest a large one be copied for each of its pieces
+            return []
+        buffer = b"".join([*self._take_rest(), data])
         if b"\r" in buffer:
             # JSON escapes its control characters, so every CR here is part of a line end. One at the very
             # end may be the first half of a CRLF.
@@ -37,16 +41,24 @@ class EventSplitter:
         else:
             held = b""
         *events, rest = buffer.split(b"\n\n")
-        self._rest = rest + held
-        if len(self._rest) > _MAX_EVENT_BYTES:
-            raise UpstreamFailed
+        if rest or held:
+            self._keep(rest + held)
         return [found for event in events if (found := _data_of(event))]
 
     def end(self) -> list[bytes]:
         """The data of a last event whose blank line never came; servers that forget it are common."""
-        rest, self._rest = self._rest.replace(b"\r", b"\n"), b""
-        data = _data_of(rest)
+        data = _data_of(b"".join(self._take_rest()).replace(b"\r", b"\n"))
         return [data] if data else []
+
+    def _keep(self, data: bytes) -> None:
+        self._rest.append(data)
+        self._rest_bytes += len(data)
+        if self._rest_bytes > _MAX_EVENT_BYTES:
+            raise UpstreamFailed
+
+    def _take_rest(self) -> list[bytes]:
+        rest, self._rest, self._rest_bytes = self._rest, [], 0
+        return rest
 
 
 def _data_of(event: bytes) -> bytes:

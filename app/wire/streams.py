@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from flask import Response
 
 from app.errors import note_bug
-from app.extensions import config, stream_slots
-from app.openai_service import CallerGone, ChatStream, Failed, Interrupted
+from app.extensions import config, openai_service, stream_slots
+from app.openai_service import CallerGone, ChatCall, ChatStream, Failed, Interrupted
 from app.shared_state import Lease
 from app.visitor import Visitor, current_visitor
 from app.wire.answers import call_headers
@@ -19,18 +19,16 @@ from app.wire.encoder import Encoder
 _LOOK_S = 1.0
 
 
-def stream_answer(stream: ChatStream, encoder: Encoder) -> Response:
+def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
     """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
 
     Raises:
         TooManyStreams: as many run as may.
+        ModelNotOffered: nothing was asked.
         UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
     """
-    try:
-        slot = stream_slots().take()
-    except BaseException:
-        stream.close()
-        raise
+    stream = openai_service().stream_chat(call)
+    slot = stream_slots().take()  # or nothing was begun, and nothing is recorded
     body = _Body(stream, encoder, slot, current_visitor(), heartbeat_s=config().heartbeat_s)
     try:
         body.begin()

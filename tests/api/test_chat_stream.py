@@ -155,3 +155,19 @@ def test_errors_of_the_bare_text_route_are_a_message(client, upstream):
 
     assert (answer.status_code, answer.headers["Retry-After"]) == (503, "7")
     assert list(answer.json) == ["message"]
+
+
+def test_one_stream_too_many_is_refused_at_once_and_leaves_no_record(make_app, upstream, records):
+    client = make_app(max_concurrent_streams=1).test_client()
+    for _ in range(2):
+        upstream.streams(*stream_of("a"))
+    first = client.post("/api/chat/stream", json=CHAT, buffered=False)
+
+    refused = client.post("/api/chat/stream", json=CHAT)
+
+    assert (refused.status_code, refused.json["code"]) == (503, "concurrency_limit")
+    assert (refused.headers["Retry-After"], refused.headers["Retry-After-Ms"]) == ("1", "1000")
+    assert (len(upstream.sent), records) == (1, [])
+    assert first.data
+    first.close()
+    assert client.post("/api/chat/stream", json=CHAT).status_code == 200

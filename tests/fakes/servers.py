@@ -26,7 +26,7 @@ from typing import Any
 from flask import Flask, jsonify, request
 
 from app import create_app
-from tests.fakes.openai_answers import completion, sse, stream_of
+from tests.fakes.openai_answers import completion, error, sse, stream_of
 
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
@@ -236,6 +236,11 @@ class FakeUpstream:
 
     def __init__(self) -> None:
         self.received: list[Received] = []
+        self.status = 200
+        """Of all answers; any other one comes with an error object."""
+        self.may_answer = threading.Event()
+        """What is not streamed waits for it."""
+        self.may_answer.set()
         self._streams: deque[GatedStream] = deque()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.fake = self
@@ -273,6 +278,7 @@ class _Server(ThreadingHTTPServer):
     fake: FakeUpstream
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128
 
     def handle_error(self, *_: Any) -> None:
         """Stay silent: a server that ends leaves its kept connections without a word."""
@@ -284,12 +290,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.fake.received.append(Received(self.path, dict(self.headers.items()), body))
-        if body.get("stream"):
-            self._stream(self.server.fake.take_stream())
+        fake = self.server.fake
+        fake.received.append(Received(self.path, dict(self.headers.items()), body))
+        if body.get("stream") and fake.status == 200:
+            self._stream(fake.take_stream())
             return
-        content = json.dumps(completion()).encode()
-        self._begin("application/json", "Content-Length", str(len(content)))
+        fake.may_answer.wait(_PATIENCE_S)
+        content = json.dumps(completion() if fake.status == 200 else error()).encode()
+        self._begin("application/json", "Content-Length", str(len(content)), status=fake.status)
         self.wfile.write(content)
 
     def _stream(self, stream: GatedStream) -> None:
@@ -300,8 +308,8 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._write_chunk(b"")
 
-    def _begin(self, content_type: str, framing: str, value: str) -> None:
-        self.send_response(200)
+    def _begin(self, content_type: str, framing: str, value: str, *, status: int = 200) -> None:
+        self.send_response(status)
         self.send_header("Content-Type", content_type)
         self.send_header(framing, value)
         self.end_headers()

@@ -38,7 +38,7 @@ HELLO = answer(completion("Hello"))
 STREAM = chunked(sse(*stream_of("Hello")))
 HEAD = chunked()[0]
 # What every limit below is short of, and no call that keeps to it comes near.
-SOON_S = 1.0
+SOON_S = 1.5
 
 
 def in_chunk(data):
@@ -57,7 +57,7 @@ TOOL = in_chunk(sse(chunk({"tool_calls": [{"index": 0, "id": "c1", "function": {
 REST = chunked(sse(*stream_of()[1:]))[1:]
 
 
-def slowly(piece, *, times=40, pause_s=0.02):
+def slowly(piece, *, times=200, pause_s=0.02):
     return [step for _ in range(times) for step in (pause_s, piece)]
 
 
@@ -197,7 +197,7 @@ class TestFirstToken:
     @pytest.mark.parametrize("steps", NO_TOKENS.values(), ids=NO_TOKENS)
     def test_after_it_the_same_model_is_asked_again(self, service_for, records, steps):
         with RawServer([READ, *steps], [READ, *STREAM]) as server:
-            service = service_for(server.url, first_token_timeout_s=0.1, retry_max_attempts=2)
+            service = service_for(server.url, first_token_timeout_s=0.2, retry_max_attempts=2)
 
             assert text_of(service) == "Hello"
             wait_until(lambda: server.left >= 1, "the first connection is closed", SOON_S)
@@ -207,9 +207,9 @@ class TestFirstToken:
 
     def test_after_it_the_next_model_is_asked(self, service_for, records):
         with RawServer([READ, HEAD], [READ, *STREAM]) as server:
-            service = service_for(server.url, first_token_timeout_s=0.1, chat_fallback_models=("b",))
+            service = service_for(server.url, first_token_timeout_s=0.2, chat_fallback_models=("b",))
 
-            with taking(0.09):
+            with taking(0.19):
                 assert text_of(service) == "Hello"
 
             assert b'{"model":"b"' in server.requests[1]
@@ -217,8 +217,8 @@ class TestFirstToken:
 
     @pytest.mark.parametrize("first", [TOKEN, TOKEN_AS_OPENAI_WRITES, REASONING, TOOL])
     def test_once_anything_of_the_answer_has_come_it_holds_no_more(self, service_for, first):
-        with RawServer([READ, HEAD, 0.05, first, 0.15, *REST]) as server:
-            service = service_for(server.url, first_token_timeout_s=0.12)
+        with RawServer([READ, HEAD, 0.05, first, 0.3, *REST]) as server:
+            service = service_for(server.url, first_token_timeout_s=0.25)
 
             assert isinstance(events(service)[-1], Done)
 
@@ -279,10 +279,10 @@ class TestIdle:
 
     @pytest.mark.parametrize("piece", CHUNKS.values(), ids=CHUNKS)
     def test_every_chunk_gives_it_anew(self, service_for, piece):
-        with RawServer([READ, HEAD, TOKEN, *slowly(piece, times=8, pause_s=0.04), *REST]) as server:
-            service = service_for(server.url, idle_timeout_s=0.15)
+        with RawServer([READ, HEAD, TOKEN, *slowly(piece, times=12, pause_s=0.04), *REST]) as server:
+            service = service_for(server.url, idle_timeout_s=0.3)
 
-            with taking(0.3):
+            with taking(0.45):
                 assert isinstance(events(service)[-1], Done)
 
     def test_an_end_that_never_comes_is_not_waited_for_longer(self, service_for):
@@ -320,7 +320,7 @@ class TestTheWholeRequest:
                 breaker_failures=99,
             )
 
-            with taking(0.1, 0.6), pytest.raises(UpstreamUnavailable):
+            with taking(0.1), pytest.raises(UpstreamUnavailable):
                 ask(service)
 
             begun = len(server.requests)
@@ -330,9 +330,9 @@ class TestTheWholeRequest:
     @BOTH_WAYS
     def test_what_is_left_of_it_is_all_that_a_further_attempt_has(self, service_for, records, ask):
         with RawServer([*failing(after_s=0.1), READ]) as server:
-            service = service_for(server.url, request_timeout_s=0.25, chat_fallback_models=("b",))
+            service = service_for(server.url, request_timeout_s=0.4, chat_fallback_models=("b",))
 
-            with taking(0.24, 0.6), pytest.raises(UpstreamTimeout):
+            with taking(0.39), pytest.raises(UpstreamTimeout):
                 ask(service)
 
             wait_until(lambda: server.left == 1, "the connection is closed", SOON_S)
@@ -367,10 +367,10 @@ class TestTheWholeRequest:
 
     @pytest.mark.parametrize("piece", CHUNKS.values(), ids=CHUNKS)
     def test_a_stream_that_goes_on_and_on_ends_with_it(self, service_for, records, piece):
-        with RawServer([READ, HEAD, TOKEN, *slowly(piece, times=100)]) as server:
-            service = service_for(server.url, request_timeout_s=0.2)
+        with RawServer([READ, HEAD, TOKEN, *slowly(piece)]) as server:
+            service = service_for(server.url, request_timeout_s=0.4)
 
-            with taking(0.19, 0.6):
+            with taking(0.39):
                 first, *_, failed = events(service)
 
             assert (first, type(failed.error)) == (Token("x"), UpstreamTimeout)
@@ -379,9 +379,9 @@ class TestTheWholeRequest:
 
     def test_it_ends_a_stream_of_which_there_is_always_more_to_read(self, service_for):
         with RawServer([READ, HEAD, *[TOKEN * 1_000] * 2_000]) as server:
-            service = service_for(server.url, request_timeout_s=0.15)
+            service = service_for(server.url, request_timeout_s=0.4)
 
-            with taking(0.14):
+            with taking(0.39):
                 assert type(events(service)[-1].error) is UpstreamTimeout
 
     def test_the_shortest_limit_counts(self, service_for):
@@ -406,14 +406,14 @@ class TestTheWholeRequest:
         schema = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "object"}}}
         call = ChatCall("structured", CALL.messages, "r1", response_format=schema)
         with RawServer([READ, 0.1, answer(completion("no JSON")), READ]) as server:
-            service = service_for(server.url, request_timeout_s=0.2)
+            service = service_for(server.url, request_timeout_s=0.4)
 
-            with taking(0.19, 0.6), pytest.raises(UpstreamTimeout):
+            with taking(0.39), pytest.raises(UpstreamTimeout):
                 service.extract(call)
             assert len(server.requests) == 2
 
     def test_calls_in_parallel_have_one_each(self, service_for):
-        with RawServer([READ], [READ], [READ, 0.2, HELLO]) as server:
+        with RawServer([READ], [READ], [READ, 0.6, HELLO]) as server:
             service, patient = (service_for(server.url, request_timeout_s=limit_s) for limit_s in (0.1, 2))
             seen = []
 
@@ -431,7 +431,7 @@ class TestTheWholeRequest:
             for thread in hasty:
                 thread.join()
 
-        assert [0.09 <= at - begun < 0.2 for at in seen] == [True, True]
+        assert [0.09 <= at - begun < 0.6 for at in seen] == [True, True]
 
 
 class TestNothingIsBegunAfterIt:

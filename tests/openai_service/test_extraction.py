@@ -131,6 +131,18 @@ def test_a_failed_repair_is_a_failure_of_the_upstream(extract, upstream):
     assert outcome(extract(PERSON)) == (502, "upstream_failed")
 
 
+def test_the_model_that_answered_mends_its_answer(make_app, upstream):
+    upstream.answers({"error": {"message": "busy"}}, status=429, headers={"Retry-After": "30"})
+    for answer in ({"name": "Ada"}, ADA):
+        upstream.answers(completion(json.dumps(answer)))
+    client = make_app(chat_fallback_models=("b", "c")).test_client()
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": PERSON})
+
+    assert answer.json["data"] == ADA
+    assert [sent.body["model"] for sent in upstream.sent] == ["gpt-6.1-terra", "b", "b"]
+
+
 def test_usages_are_summed_member_by_member(extract):
     details = {"prompt_tokens_details": {"cached_tokens": 4}}
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+import time
 
 import pytest
 
@@ -102,3 +103,12 @@ def test_an_event_that_does_not_end_is_refused():
 
 def test_many_events_in_one_piece_are_all_found():
     assert read([b"data: x\n\n" * 10_000]) == [b"x"] * 10_000
+
+
+def test_a_large_event_is_not_copied_for_each_of_its_pieces():
+    pieces = [b"data: ", *[b"x" * 1_000] * 7_000, b"\n\n"]
+    begun = time.process_time()
+
+    assert len(read(pieces)[0]) == 7_000_000
+
+    assert time.process_time() - begun < 0.5

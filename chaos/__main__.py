@@ -1,0 +1,84 @@
+"""`python -m chaos`: runs, reports, and says by its exit status whether all was well."""
+
+import argparse
+import asyncio
+import random
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import ExitStack
+from pathlib import Path
+
+from bench.procs import BenchError
+from chaos import checks, log
+from chaos.report import header, report
+from chaos.run import run, say
+from chaos.settings import Settings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and report; 1 when a check failed or nothing could be run."""
+    args = _arguments(argv)
+    settings = _settings(args)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is stopped
+    say(header(settings))
+    try:
+        with ExitStack() as stack:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
+            book, text = asyncio.run(run(settings, folder, stack))
+    except BenchError as error:
+        say(f"chaos: {error}")
+        return 1
+    except KeyboardInterrupt:
+        say("chaos: interrupted")
+        return 130
+    if args.log:
+        args.log.write_text(text)
+    lines = log.read(text)
+    found = checks.all_of(book, lines, settings)
+    print(header(settings), report(book, lines, found, args.faults), sep="\n\n")
+    return 0 if all(check.is_ok for check in found) else 1
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        prog="python -m chaos",
+        description="Visitors who do as they please, before an upstream that fails in every way it can.",
+        epilog="Exit status 1 if anything hung, leaked, or was miscounted. Starting, settling and stopping "
+        "take some fifteen seconds besides.",
+    )
+    parser.add_argument("--seconds", type=_positive, default=120.0, metavar="S", help="of load (default 120)")
+    parser.add_argument("--at-once", type=int, default=40, metavar="N", help="how many visitors (default 40)")
+    parser.add_argument("--seed", type=int, metavar="N", help="of all dice; drawn, and printed, by default")
+    parser.add_argument("--policy", choices=("cancel", "drain"), default="cancel", help="DISCONNECT_POLICY")
+    parser.add_argument("--worker-class", choices=("gevent", "gthread"), default="gevent", help="WORKER_CLASS")
+    parser.add_argument("--no-reload", action="store_true", help="leave out the SIGHUP halfway")
+    parser.add_argument("--log", type=Path, metavar="FILE", help="keep the application's log")
+    parser.add_argument(
+        "--faults", type=int, default=6, metavar="N", help="how many to tell of each check (default 6)"
+    )
+    return parser.parse_args(argv)
+
+
+def _settings(args: argparse.Namespace) -> Settings:
+    seed = random.SystemRandom().randrange(1, 100_000) if args.seed is None else args.seed
+    return Settings(
+        seconds=args.seconds,
+        at_once=max(1, args.at_once),
+        seed=seed,
+        policy=args.policy,
+        worker_class=args.worker_class,
+        reload=not args.no_reload,
+    )
+
+
+def _positive(text: str) -> float:
+    seconds = float(text)
+    if not seconds > 0:
+        raise argparse.ArgumentTypeError("must be more than 0")
+    return seconds
+
+
+if __name__ == "__main__":
+    sys.exit(main())

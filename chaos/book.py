@@ -1,0 +1,142 @@
+"""What happened, as seen from both ends of the application: it is only written down here, and judged later."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Any
+
+# How an exchange with a visitor ended.
+WHOLE = "whole"  # the answer came to its end
+BROKEN = "broken"  # the connection ended before the answer did
+LEFT = "left"  # the visitor went away
+HUNG = "hung"  # the visitor lost patience
+UNUSED = "unused"  # a kept connection turned out to be closed, or none was to be had: nothing was asked
+
+
+@dataclass
+class Ask:
+    """One request of a visitor, and what came of it. Times are those of time.monotonic().
+
+    Attributes:
+        expects: the one status and code that are right, for a request that never gets past the door.
+        texts: how many texts are to be embedded.
+        slow_s: for how long the visitor was too slow to be served faster.
+        is_kept: it was sent on a connection that had carried another one.
+    """
+
+    id: str
+    route: str
+    expects: tuple[int, str] | None = None
+    what: str = ""
+    texts: int = 0
+    is_kept: bool = False
+    is_sent: bool = False
+    sent_at: float = 0.0
+    ended_at: float = 0.0
+    slow_s: float = 0.0
+    end: str = ""
+    status: int = 0
+    headers: dict[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def took_s(self) -> float:
+        return self.ended_at - self.sent_at
+
+    @property
+    def is_stream(self) -> bool:
+        return self.route.endswith("/stream")
+
+    @property
+    def is_text(self) -> bool:
+        return self.route.endswith("/openai")
+
+    def __str__(self) -> str:
+        return f"{self.id} {self.route}{f' ({self.what})' if self.what else ''}"
+
+
+@dataclass
+class Attempt:
+    """One request as it reached the upstream, and what the upstream did.
+
+    Attributes:
+        operation: chat, stream, structured or embeddings.
+        number: the how-manieth with this request's id, from 1.
+        is_kept: it came on a connection that had carried another one.
+        codes: what the application may tell its visitor if this attempt is all it has.
+        is_verdict: the upstream has judged the request (or the key): asking again is no use.
+        not_before: when the upstream asked to be asked again, at the earliest.
+        may_retry: what the upstream said of that itself, by x-should-retry.
+        streamed: the text that has gone out in pieces.
+        whole: the text that a good answer has, once all of it and the reason of its end have gone out.
+        vectors: the same for embeddings.
+        cut_at: when the application closed the connection on the upstream in the midst of its answer.
+        was_silent: whether nothing was being written just then.
+        may_be_resent: it ended so fast and so silently, on a kept connection, that it may be sent anew uncounted.
+    """
+
+    id: str
+    number: int
+    operation: str
+    model: str
+    mode: str
+    began_at: float
+    is_kept: bool
+    codes: frozenset[str] = frozenset()
+    status: int = 0
+    is_verdict: bool = False
+    is_adaptation: bool = False
+    not_before: float | None = None
+    may_retry: bool | None = None
+    streamed: str = ""
+    whole: str | None = None
+    vectors: list[Any] | None = None
+    answered_at: float | None = None
+    ended_at: float | None = None
+    cut_at: float | None = None
+    was_silent: bool = False
+    may_be_resent: bool = False
+
+    @property
+    def is_good(self) -> bool:
+        return self.whole is not None or self.vectors is not None
+
+
+@dataclass
+class Vitals:
+    """What one worker holds at a moment, upstream connections apart."""
+
+    pid: int
+    files: int
+    threads: int
+    upstream: int
+    pss_kib: int
+
+
+@dataclass
+class Book:
+    """The account of a run."""
+
+    asks: list[Ask] = field(default_factory=list)
+    attempts: list[Attempt] = field(default_factory=list)
+    by_id: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
+    refused_at: list[float] = field(default_factory=list)
+    """When connections were refused: no request is known of these."""
+    uninvited: list[str] = field(default_factory=list)
+    """What came to the upstream that no visitor had asked for."""
+    drains: list[tuple[float, float]] = field(default_factory=list)
+    """From when to when workers were being replaced or stopped."""
+    vitals_before: list[Vitals] = field(default_factory=list)
+    vitals_after: list[Vitals] = field(default_factory=list)
+    settled_s: float | None = None
+    """How long after the last answer the workers held no more than at the start; None: they never did."""
+    open_after: int = 0
+    """Exchanges that the upstream still had open then."""
+    leases_after: dict[str, int] = field(default_factory=dict)
+    exit_status: int | None = None
+    exit_s: float = 0.0
+    slowest_turn_s: float = 0.0
+    """The longest that the tool itself kept everybody waiting."""
+
+    def add(self, attempt: Attempt) -> None:
+        self.attempts.append(attempt)
+        self.by_id[attempt.id].append(attempt)

@@ -1,0 +1,27 @@
+"""What must be true of a run, one file for each thing that could be wrong."""
+
+from collections.abc import Callable
+
+from chaos.book import Book
+from chaos.checks import answers, attempts, calls, hanging, leaks, leaving, secrets, streams
+from chaos.checks.check import Check
+from chaos.log import Log
+from chaos.settings import Settings
+
+__all__ = ["Check", "all_of"]
+
+_CHECKS: list[Callable[[Book, Log, Settings], list[Check]]] = [
+    hanging.checks,
+    answers.checks,
+    streams.checks,
+    calls.checks,
+    attempts.checks,
+    leaving.checks,
+    leaks.checks,
+    secrets.checks,
+]
+
+
+def all_of(book: Book, log: Log, settings: Settings) -> list[Check]:
+    """Judge a run."""
+    return [check for checks in _CHECKS for check in checks(book, log, settings)]

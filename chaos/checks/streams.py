@@ -1,0 +1,84 @@
+"""Every stream ends in one way or another, and holds all that the upstream had written by then."""
+
+from chaos.book import BROKEN, LEFT, WHOLE, Ask, Attempt, Book
+from chaos.checks.check import Check, story
+from chaos.checks.reading import events_of
+from chaos.log import Log
+from chaos.settings import Settings
+
+
+def checks(book: Book, _log: Log, _settings: Settings) -> list[Check]:
+    ends = Check("every stream ends in one done or one error")
+    texts = Check("streams hold what the upstream wrote, to the letter")
+    done = failed = 0
+    for ask in book.asks:
+        if ask.status != 200 or ask.end not in (WHOLE, BROKEN, LEFT):
+            continue
+        if ask.is_text:
+            text, outcome = ask.body.decode(errors="replace"), ask.end
+        elif ask.is_stream:
+            try:
+                text, outcome = _read(ask)
+            except (ValueError, KeyError, TypeError) as fault:
+                if ask.end != LEFT:
+                    ends.faults.append(f"{ask} {ask.end}: {fault}: {story(book, ask.id)}")
+                continue
+        else:
+            continue
+        done += outcome == WHOLE
+        failed += outcome == BROKEN
+        fault = _text_fault(book, ask, text, outcome)
+        if fault:
+            texts.faults.append(f"{ask} {fault}: {story(book, ask.id)}")
+    ends.figure = f"{done:,} done, {failed:,} failed halfway"
+    texts.figure = f"{done + failed:,} streams"
+    return [ends, texts]
+
+
+def _read(ask: Ask) -> tuple[str, str]:
+    """The text of a stream, and how it ended: WHOLE, BROKEN, or LEFT."""
+    if ask.end == LEFT:
+        kept = ask.body.rpartition(b"\n\n")[0]
+        ask = Ask(ask.id, ask.route, body=kept + b"\n\n" if kept else b"")
+        events = events_of(ask)
+        return "".join(event.get("token", "") for event in events), LEFT
+    events = events_of(ask)
+    if ask.end == BROKEN:
+        raise ValueError("the connection broke")
+    *tokens, last = events or [None]
+    if any(set(event) != {"token"} for event in tokens):
+        raise ValueError(f"{[event for event in tokens if set(event) != {'token'}][:2]} before the last event")
+    text = "".join(event["token"] for event in tokens)
+    if last is not None and last.get("done") is True:
+        return text, WHOLE
+    if last is not None and set(last) == {"error", "code", "requestId"}:
+        return text, BROKEN
+    raise ValueError(f"its last event is {last}")
+
+
+def _text_fault(book: Book, ask: Ask, text: str, outcome: str) -> str | None:
+    attempts = book.by_id.get(ask.id, [])
+    if not text:
+        return "is done, without a text" if outcome == WHOLE else None
+    attempt = next((each for each in attempts if text.startswith(_mark(each))), None)
+    if attempt is None:
+        is_begun = outcome != WHOLE and any(_mark(each).startswith(text) for each in attempts)
+        return None if is_begun else f"holds a text of nobody's: {text[:40]!r}"
+    if outcome == WHOLE:
+        if attempt.whole is None:
+            return "is done, though the upstream never said so"
+        return None if text == attempt.whole else f"has {len(text)} of {len(attempt.whole)} letters, or others"
+    if outcome == LEFT:
+        sent = attempt.streamed or attempt.whole or ""
+        return None if sent.startswith(text) else "holds what the upstream did not write"
+    if attempt is not attempts[-1]:
+        return "was followed by another attempt"
+    # Where a timeout cut the upstream off while it wrote, the last of that need not have been read.
+    was_writing = attempt.is_good or (attempt.cut_at is not None and not attempt.was_silent)
+    if text != attempt.streamed and not (was_writing and attempt.streamed.startswith(text)):
+        return f"failed with {len(text)} of the {len(attempt.streamed)} letters that had come"
+    return None
+
+
+def _mark(attempt: Attempt) -> str:
+    return f"<{attempt.id}/{attempt.number}>"

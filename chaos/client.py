@@ -1,0 +1,158 @@
+"""A visitor's connection: raw sockets, so that a visitor can leave, dawdle and break off whenever it likes."""
+
+import asyncio
+import socket
+import struct
+import time
+from dataclasses import dataclass
+
+import httptools
+
+from chaos.book import BROKEN, HUNG, LEFT, UNUSED, WHOLE, Ask
+
+_RESET = struct.pack("ii", 1, 0)
+
+
+@dataclass(frozen=True)
+class Manners:
+    """How a visitor treats one answer.
+
+    Attributes:
+        leaves_after_s: when it goes away, whatever has come.
+        leaves_after_bytes: with how much of the answer it is content.
+        leaves_rudely: whether its connection is broken off instead of closed.
+        sends: which share of the request it sends before it goes.
+        dawdles_s: for how long it reads next to nothing.
+    """
+
+    leaves_after_s: float | None = None
+    leaves_after_bytes: int | None = None
+    leaves_rudely: bool = False
+    sends: float = 1.0
+    dawdles_s: float = 0.0
+
+
+class Visitor:
+    """One browser: a connection that is kept from request to request as long as the server keeps it."""
+
+    def __init__(self, port: int, *, patience_s: float) -> None:
+        self._port = port
+        self._patience_s = patience_s
+        self._sock: socket.socket | None = None
+        self._has_been_used = False
+
+    def close(self, *, rudely: bool = False) -> None:
+        """Hang up."""
+        if self._sock is not None:
+            if rudely:
+                self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+            self._sock.close()
+            self._sock = None
+
+    async def ask(self, ask: Ask, message: bytes, manners: Manners) -> None:
+        """Send a request and take its answer; what came of it is noted in the ask."""
+        answer = _Answer(ask)
+        ask.sent_at = time.monotonic()
+        try:
+            async with asyncio.timeout(self._patience_s):
+                ask.end = await self._exchange(ask, answer, message, manners)
+        except TimeoutError:
+            ask.end = HUNG
+        except OSError:
+            ask.end = BROKEN if answer.has_begun or not ask.is_kept else UNUSED
+        ask.ended_at = time.monotonic()
+        ask.body = b"".join(answer.body)
+        if ask.end == WHOLE and answer.keeps_alive:
+            self._has_been_used = True
+        else:
+            self.close(rudely=manners.leaves_rudely)
+
+    async def _exchange(self, ask: Ask, answer: "_Answer", message: bytes, manners: Manners) -> str:
+        loop = asyncio.get_running_loop()
+        ask.is_kept = self._sock is not None and self._has_been_used
+        try:
+            sock = self._sock or await self._connect()
+        except OSError:
+            return UNUSED
+        leaves_at = None if manners.leaves_after_s is None else loop.time() + manners.leaves_after_s
+        try:
+            async with asyncio.timeout_at(leaves_at):
+                ask.is_sent = manners.sends == 1.0
+                await loop.sock_sendall(sock, message[: int(len(message) * manners.sends)])
+                if manners.sends < 1.0:
+                    return LEFT
+                if manners.dawdles_s:
+                    await self._dawdle(ask, answer, manners.dawdles_s)
+                return await self._read(sock, answer, manners)
+        except TimeoutError:
+            return LEFT
+
+    async def _connect(self) -> socket.socket:
+        sock = socket.socket()
+        sock.setblocking(False)
+        self._sock, self._has_been_used = sock, False
+        try:
+            await asyncio.get_running_loop().sock_connect(sock, ("127.0.0.1", self._port))
+        except BaseException:
+            self.close()
+            raise
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    async def _dawdle(self, ask: Ask, answer: "_Answer", seconds: float) -> None:
+        assert self._sock is not None
+        started = time.monotonic()
+        while not answer.is_whole and time.monotonic() - started < seconds:
+            data = await asyncio.get_running_loop().sock_recv(self._sock, 64)
+            ask.slow_s = time.monotonic() - started
+            if not answer.feed(data):
+                return
+            await asyncio.sleep(0.05)
+
+    async def _read(self, sock: socket.socket, answer: "_Answer", manners: Manners) -> str:
+        loop = asyncio.get_running_loop()
+        while not answer.is_whole:
+            if manners.leaves_after_bytes is not None and answer.size >= manners.leaves_after_bytes:
+                return LEFT
+            if answer.has_ended or not answer.feed(await loop.sock_recv(sock, 1 << 18)):
+                return BROKEN if answer.has_begun or not answer.ask.is_kept else UNUSED
+        return WHOLE
+
+
+class _Answer:
+    """Reads an answer into an ask."""
+
+    def __init__(self, ask: Ask) -> None:
+        self.ask = ask
+        self.body: list[bytes] = []
+        self.size = 0
+        self.has_begun = False
+        self.has_ended = False
+        self.is_whole = False
+        self.keeps_alive = False
+        self._parser = httptools.HttpResponseParser(self)
+
+    def feed(self, data: bytes) -> bool:
+        """Take what has come; False when nothing more will come."""
+        if not data:
+            self.has_ended = True
+            return False
+        self.has_begun = True
+        self.size += len(data)
+        self._parser.feed_data(data)
+        return True
+
+    # What httptools calls while it reads.
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        self.ask.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+
+    def on_headers_complete(self) -> None:
+        self.ask.status = self._parser.get_status_code()
+        self.keeps_alive = self._parser.should_keep_alive()
+
+    def on_body(self, data: bytes) -> None:
+        self.body.append(data)
+
+    def on_message_complete(self) -> None:
+        self.is_whole = True

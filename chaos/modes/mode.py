@@ -1,0 +1,51 @@
+"""What a mode is."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.call import Call
+
+ANY = frozenset({"chat", "stream", "structured", "embeddings"})
+STREAM = frozenset({"stream"})
+EMBEDDINGS = frozenset({"embeddings"})
+STRUCTURED = frozenset({"structured"})
+TEXT = ANY - EMBEDDINGS
+PLAIN = ANY - STREAM
+
+
+@dataclass(frozen=True)
+class Mode:
+    """One way to answer.
+
+    Attributes:
+        on: the operations that can be answered so.
+        codes: what a visitor may be told because of it; none where the answer is good.
+        needs: a parameter without which it makes no sense.
+    """
+
+    name: str
+    play: Callable[[Call], Awaitable[None]]
+    on: frozenset[str] = ANY
+    codes: frozenset[str] = frozenset()
+    weight: float = 1.0
+    needs: str = ""
+
+    @property
+    def fails(self) -> bool:
+        """Whether nothing good can come of it."""
+        return bool(self.codes) or bool(self.needs)
+
+    def fits(self, operation: str, asked: dict[str, Any]) -> bool:
+        """Whether a request can be answered so."""
+        return operation in self.on and (not self.needs or self.needs in asked)
+
+
+def codes(*names: str) -> frozenset[str]:
+    """For Mode.codes."""
+    return frozenset(names)
+
+
+FAILED = codes("upstream_failed")
+BROKEN_OFF = codes("upstream_failed", "upstream_truncated")
+TIMEOUT = codes("upstream_timeout")

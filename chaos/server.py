@@ -1,0 +1,89 @@
+"""The application under load: gunicorn with the shipped settings file, and what /proc tells of its workers."""
+
+import os
+import signal
+import sqlite3
+import sys
+import time
+from contextlib import closing
+from pathlib import Path
+
+from bench.procs import Process, pss_kib
+from chaos.book import Vitals
+from chaos.settings import ROOT, WORKERS
+
+_PROC = Path("/proc")
+_TCP_ESTABLISHED = "01"
+_TCP_CLOSE_WAIT = "08"
+
+
+class Gunicorn(Process):
+    """The master process and its workers."""
+
+    def __init__(self, log: Path, env: dict[str, str]) -> None:
+        kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
+        program = str(Path(sys.executable).with_name("gunicorn"))
+        super().__init__("gunicorn", [program, "wsgi:app"], log, env=kept | env, cwd=ROOT)
+
+    @property
+    def pid(self) -> int:
+        return self._child.pid
+
+    @property
+    def exit_status(self) -> int | None:
+        """None while it runs."""
+        return self._child.poll()
+
+    def signal(self, number: signal.Signals) -> None:
+        os.kill(self.pid, number)
+
+    def workers(self) -> list[int]:
+        """The process ids of the workers, those included that are on their way out."""
+        return [pid for pid in self.pids() if pid != self.pid]
+
+    def is_settled(self) -> bool:
+        """Whether there are as many workers as there should be, and no old ones."""
+        return len(self.workers()) == WORKERS
+
+    def log_text(self) -> str:
+        return self.log.read_text(errors="replace")
+
+
+def vitals(pids: list[int], upstream_port: int) -> list[Vitals]:
+    """What each worker holds now."""
+    sockets = _upstream_sockets(upstream_port)
+    return [_vitals(pid, sockets) for pid in sorted(pids)]
+
+
+def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
+    targets = []
+    for entry in (_PROC / str(pid) / "fd").iterdir():
+        try:
+            targets.append(str(entry.readlink()))
+        except FileNotFoundError:
+            continue
+    upstream = sum(target in upstream_sockets for target in targets)
+    threads = len(list((_PROC / str(pid) / "task").iterdir()))
+    return Vitals(pid, len(targets) - upstream, threads, upstream, pss_kib([pid]))
+
+
+def _upstream_sockets(port: int) -> set[str]:
+    """The sockets of connections to the upstream, as they are called in /proc/<pid>/fd."""
+    found = set()
+    for line in (_PROC / "net/tcp").read_text().splitlines()[1:]:
+        fields = line.split()
+        if int(fields[2].rpartition(":")[2], 16) == port and fields[3] in (_TCP_ESTABLISHED, _TCP_CLOSE_WAIT):
+            found.add(f"socket:[{fields[9]}]")
+    return found
+
+
+def leases(state: Path) -> dict[str, int]:
+    """What is still held in the embedded store, by kind; nothing where there is no such table."""
+    held: dict[str, int] = {}
+    for file in state.glob("*.sqlite3"):
+        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as store:
+            tables = {name for (name,) in store.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "leases" in tables:
+                query = "SELECT total(held) FROM leases WHERE expires_at > ?"
+                held[file.name] = int(store.execute(query, (time.time(),)).fetchone()[0])
+    return held

@@ -1,0 +1,275 @@
+"""How gunicorn stops and reloads: what runs comes to its end, and what is new is told or goes to others."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from http.client import HTTPConnection, HTTPResponse
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.fakes.servers import (
+    FakeUpstream,
+    Gunicorn,
+    exchange,
+    free_port,
+    gunicorn,
+    next_event,
+    wait_until,
+)
+
+WORKER_CLASSES = ["gevent", "gthread"]
+CHAT = {"message": "Hello"}
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeUpstream]:
+    with FakeUpstream() as upstream:
+        yield upstream
+
+
+@contextlib.contextmanager
+def serving(
+    upstream: FakeUpstream, worker_class: str = "gevent", **settings: str
+) -> Iterator[tuple[Gunicorn, int]]:
+    port = free_port()
+    settings = {"PORT": str(port), "WORKER_CLASS": worker_class, "OPENAI_BASE_URL": upstream.url, **settings}
+    with gunicorn(wait_for=port, **settings) as server:
+        yield server, port
+
+
+class Kept:
+    """A connection that is kept between requests, as Nginx has it."""
+
+    def __init__(self, where: int | Path) -> None:
+        self.connection = HTTPConnection("127.0.0.1", where if isinstance(where, int) else 0, timeout=5)
+        if isinstance(where, int):
+            self.connection.connect()
+        else:
+            self.connection.sock = socket.socket(socket.AF_UNIX)
+            self.connection.sock.settimeout(5)
+            self.connection.sock.connect(str(where))
+        self.connection.auto_open = 0  # a request on a connection that has been closed is an error
+
+    def ask(self, method: str, path: str, body: Any = None) -> HTTPResponse:
+        """The head of an answer."""
+        headers = {"Content-Type": "application/json"} if body else {}
+        self.connection.request(method, path, body and json.dumps(body), headers)
+        return self.connection.getresponse()
+
+    def status_of(self, path: str) -> int:
+        response = self.ask("GET", path)
+        response.read()
+        return response.status
+
+    def seconds_until_closed(self) -> float:
+        begun = time.monotonic()
+        assert self.connection.sock.recv(1) == b""
+        return time.monotonic() - begun
+
+    def __enter__(self) -> Kept:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connection.close()
+
+
+@contextlib.contextmanager
+def running_stream(upstream: FakeUpstream, port: int, *tokens: str) -> Iterator[tuple[HTTPResponse, Any]]:
+    """A stream of which the first token has arrived; what is not released stays with the upstream."""
+    gate = upstream.streams("begun", *tokens)
+    gate.release(2)
+    with exchange(port, "POST", "/api/chat/stream", CHAT) as response:
+        assert next_event(response) == {"token": "begun"}
+        yield response, gate
+        gate.release_all()
+
+
+def assert_refused(response: HTTPResponse) -> None:
+    body = json.loads(response.read())
+    assert (response.status, body["code"]) == (503, "draining")
+    assert int(response.headers["Retry-After"]) >= 1
+    assert response.headers["Connection"] == "close"
+
+
+def assert_ended_well(server: Gunicorn, *, within_s: float) -> None:
+    begun = time.monotonic()
+    assert server.process.wait(timeout=10) == 0
+    assert time.monotonic() - begun < within_s
+    log = server.log()
+    assert "Traceback" not in log
+    assert "SIGKILL" not in log
+    assert "graceful timeout" not in log
+
+
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_a_stop_lets_streams_finish_and_refuses_what_is_new(upstream: FakeUpstream, worker_class: str) -> None:
+    with (
+        serving(upstream, worker_class, WEB_CONCURRENCY="1") as (server, port),
+        contextlib.ExitStack() as connections,
+    ):
+        # gthread takes no connections while it stops; it has taken those that came before the stream.
+        early = [connections.enter_context(Kept(port)) for _ in range(10)]
+        with running_stream(upstream, port, "more") as (response, gate):
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: early.pop().status_of("/readyz") == 503, "/readyz says that the server drains", 1)
+            assert_refused(early.pop().ask("POST", "/api/chat", CHAT))
+            connections.close()  # gthread also waits 5 s for each that says nothing
+
+            gate.release_all()
+            assert next_event(response) == {"token": "more"}
+            assert next_event(response)["done"] is True
+        assert_ended_well(server, within_s=1)
+        assert server.log().count("outcome=complete") == 1
+
+
+def test_a_server_that_stops_still_answers_new_connections(upstream: FakeUpstream) -> None:
+    with serving(upstream) as (server, port):
+        with running_stream(upstream, port) as (response, gate):
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: len(server.workers()) == 1, "the worker without work has ended", 2)
+
+            for _ in range(5):
+                with exchange(port, "GET", "/readyz") as answer:
+                    assert (answer.status, json.loads(answer.read())) == (503, {"status": "draining"})
+                    assert answer.headers["Cache-Control"] == "no-store"
+                    assert answer.headers["Connection"] == "close"
+                for path in ("/api/chat", "/api/chat/stream"):
+                    with exchange(port, "POST", path, CHAT) as answer:
+                        assert_refused(answer)
+
+            gate.release_all()
+            assert next_event(response)["done"] is True
+        assert_ended_well(server, within_s=1)
+
+
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_without_anything_to_finish_a_stop_is_quick(upstream: FakeUpstream, worker_class: str) -> None:
+    with serving(upstream, worker_class) as (server, port), contextlib.ExitStack() as connections:
+        if worker_class == "gevent":  # gthread itself waits 2 s for a request that may be on its way
+            kept = connections.enter_context(Kept(port))
+            assert kept.status_of("/readyz") == 200
+            connections.enter_context(Kept(port))
+        server.signal(signal.SIGTERM)
+        assert_ended_well(server, within_s=1.5)
+
+
+def test_a_stop_on_a_unix_socket_lets_streams_finish(upstream: FakeUpstream, tmp_path: Path) -> None:
+    path = tmp_path / "gunicorn.sock"
+    gate = upstream.streams("one", "two")
+    gate.release(2)
+    settings = {"BIND": f"unix:{path}", "OPENAI_BASE_URL": upstream.url, "WEB_CONCURRENCY": "1"}
+    with gunicorn(wait_for=path, **settings) as server:
+        with Kept(path) as stream, Kept(path) as other:
+            response = stream.ask("POST", "/api/chat/stream", CHAT)
+            assert next_event(response) == {"token": "one"}
+            assert other.status_of("/readyz") == 200
+
+            server.signal(signal.SIGTERM)
+            wait_until(lambda: not path.exists(), "the socket's name is gone", 2)
+            wait_until(lambda: other.status_of("/readyz") == 503, "/readyz says that the server drains", 1)
+
+            gate.release_all()
+            assert next_event(response) == {"token": "two"}
+            assert next_event(response)["done"] is True
+        assert_ended_well(server, within_s=1)
+
+
+def test_a_reload_hands_over_without_a_failed_request(upstream: FakeUpstream) -> None:
+    with serving(upstream) as (server, port), contextlib.ExitStack() as connections:
+        old = server.workers()
+        idle = [connections.enter_context(Kept(port)) for _ in range(8)]
+        assert [connection.status_of("/readyz") for connection in idle] == [200] * 8
+        with running_stream(upstream, port, "more") as (response, gate):
+            server.signal(signal.SIGHUP)
+            assert [connection.seconds_until_closed() < 1 for connection in idle] == [True] * 8
+            statuses = []
+            for number in range(200):
+                is_chat = number % 10 == 0
+                with exchange(port, *(("POST", "/api/chat", CHAT) if is_chat else ("GET", "/readyz"))) as answer:
+                    answer.read()
+                    statuses.append(answer.status)
+            assert statuses == [200] * 200
+            assert len(server.workers() & old) == 1, "the worker without work has ended"
+
+            gate.release_all()
+            assert next_event(response) == {"token": "more"}
+            assert next_event(response)["done"] is True
+        wait_until(lambda: not server.workers() & old, "the old worker has ended", 2)
+        assert "Traceback" not in server.log()
+
+
+def test_a_replaced_worker_answers_what_it_has_taken_and_soon_refuses_it(upstream: FakeUpstream) -> None:
+    with serving(upstream, WEB_CONCURRENCY="1") as (server, port), contextlib.ExitStack() as connections:
+        idle, *late = (connections.enter_context(Kept(port)) for _ in range(20))
+        assert idle.status_of("/readyz") == 200
+        with running_stream(upstream, port):  # which is taken after those, and keeps the old worker
+            server.signal(signal.SIGHUP)
+            idle.seconds_until_closed()
+            answers: list[HTTPResponse] = []
+
+            def is_refused() -> bool:
+                time.sleep(0.1)
+                answers.append(late.pop().ask("POST", "/api/chat", CHAT))
+                return answers[-1].status == 503
+
+            wait_until(is_refused, "the old worker refuses", 1.5)
+            assert_refused(answers.pop())
+            for answer in answers:
+                assert (answer.status, answer.headers["Connection"]) == (200, "close")
+
+
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_a_stream_that_cannot_finish_says_so_before_it_is_cut(upstream: FakeUpstream, worker_class: str) -> None:
+    limit = {"GUNICORN_CMD_ARGS": "--graceful-timeout 3", "WEB_CONCURRENCY": "1"}
+    with (
+        serving(upstream, worker_class, **limit) as (stopped, stopped_port),
+        serving(upstream, worker_class, **limit) as (reloaded, reloaded_port),
+        running_stream(upstream, stopped_port) as (of_stopped, _),
+        running_stream(upstream, reloaded_port) as (of_reloaded, _),
+    ):
+        old = reloaded.workers()
+        stopped.signal(signal.SIGTERM)
+        reloaded.signal(signal.SIGHUP)
+        for response in (of_stopped, of_reloaded):
+            assert next_event(response)["code"] == "draining"
+            assert response.read() == b""
+        assert_ended_well(stopped, within_s=1)
+        wait_until(lambda: not reloaded.workers() & old, "the old worker has ended", 2)
+        for server in (stopped, reloaded):
+            assert server.log().count(" call ") == 1
+            assert "Traceback" not in server.log()
+
+
+def test_a_worker_that_is_stopped_by_hand_leaves_new_requests_to_the_others(upstream: FakeUpstream) -> None:
+    with serving(upstream) as (server, port), running_stream(upstream, port) as (response, gate):
+        for worker in server.workers():
+            os.kill(worker, signal.SIGTERM)
+        for _ in range(50):
+            with exchange(port, "GET", "/readyz") as answer:
+                assert answer.status == 200
+        gate.release_all()
+        assert next_event(response)["done"] is True
+
+
+def test_a_second_signal_changes_nothing_and_an_interrupt_ends_it_at_once(upstream: FakeUpstream) -> None:
+    with (
+        serving(upstream, WEB_CONCURRENCY="1") as (server, port),
+        running_stream(upstream, port, "more") as running,
+    ):
+        response, gate = running
+        for number in (signal.SIGTERM, signal.SIGTERM):
+            server.signal(number)
+            for worker in server.workers():
+                os.kill(worker, number)
+        gate.release()
+        assert next_event(response) == {"token": "more"}
+        server.signal(signal.SIGINT)
+        assert_ended_well(server, within_s=1.5)
