@@ -430,7 +430,9 @@ class TestDraining:
         site.left_while(person, lambda: site.server.requests, route)
 
         wait_until(lambda: records, "the record", AT_ONCE_S)
-        assert [(record.outcome, record.attempts) for record in records] == [("client_gone", 1)]
+        assert [(record.outcome, record.attempts, record.waited_ms) for record in records] == [
+            ("client_gone", 1, 0)
+        ]
         assert len(site.server.requests) == 1
 
     def test_an_answer_is_not_mended_for_nobody(self, site, person, records):
