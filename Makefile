@@ -17,7 +17,7 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT), with t
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: .venv/installed-dev ## Run the tests
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 lint: .venv/installed-dev ## Check style and types
 	@$(BIN)/ruff check .

@@ -38,7 +38,7 @@ class UpstreamError(Exception):
     """A call that did not succeed.
 
     Attributes:
-        status: the upstream's HTTP status, None when no answer came.
+        status: the upstream's HTTP status, or the one that an error inside a 200 names; None when there was neither.
         param: the upstream's name of the parameter at fault, if it named one.
         upstream_code: the upstream's own code of the error, or the kind of failure where none came.
         retry_after_s: how long the upstream asked to be left alone.
@@ -168,6 +168,7 @@ def from_error_object(body: object, *, status: int | None = None) -> UpstreamErr
     """Turn OpenAI's error object, from an answer or from inside a stream, into ours."""
     fields: dict[str, Any] = body if isinstance(body, dict) else {}
     code = _text(fields.get("code")) or _text(fields.get("type"))
+    status = status or _stated_status(fields)
     param = _text(fields.get("param"))
     kind = _kind(status, code, param, _text(fields.get("message")) or "")
     return kind(
@@ -208,6 +209,15 @@ def _kind(status: int | None, code: str | None, param: str | None, message: str)
     if status is None and code in _BY_CODE:  # inside a stream there is no status
         return _BY_CODE[code]
     return UpstreamFailed
+
+
+def _stated_status(error: dict[str, Any]) -> int | None:
+    """The status that an error inside a 200 would have had, as compatible servers say it, or OpenAI's kind of it."""
+    code = error.get("code")
+    if isinstance(code, int) and 400 <= code < 600:
+        return code
+    is_the_callers = error.get("type") == "invalid_request_error" and code != "invalid_api_key"
+    return 400 if is_the_callers else None
 
 
 def _text(value: object) -> str | None:

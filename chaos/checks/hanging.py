@@ -7,21 +7,22 @@ from chaos.settings import Settings
 
 # Two for the last steps, one for a machine that is busy.
 _BESIDES_S = 3.0
+# How long a connection may wait for a worker to take it, while all of them are being replaced.
+_QUEUED_S = 10.0
 
 
 def checks(book: Book, _log: Log, settings: Settings) -> list[Check]:
     limit_s = settings.request_timeout_s + _BESIDES_S
     waited = [ask for ask in book.asks if ask.end not in (LEFT, UNUSED)]
     check = Check("nothing hung")
-    longest_s = max((ask.took_s - ask.slow_s for ask in waited), default=0.0)
-    begun = [(book.by_id[ask.id][0].began_at - ask.sent_at, ask) for ask in book.asks if book.by_id.get(ask.id)]
-    late_s, latest = max(begun, key=lambda pair: pair[0], default=(0.0, None))
+    queued = {ask.id: book.by_id[ask.id][0].began_at - ask.sent_at for ask in waited if book.by_id.get(ask.id)}
+    worked = {ask.id: ask.took_s - ask.slow_s - queued.get(ask.id, 0.0) for ask in waited}
     check.figure = (
-        f"longest {longest_s:.2f} s, limit {limit_s:g} s; the upstream was first asked after {late_s:.2f} s at the"
-        f" latest ({latest})"
+        f"longest {max(worked.values(), default=0.0):.2f} s, limit {limit_s:g} s; the upstream was first asked after"
+        f" {max(queued.values(), default=0.0):.2f} s at the latest"
     )
     for ask in waited:
-        if ask.end == HUNG or ask.took_s - ask.slow_s > limit_s:
+        if ask.end == HUNG or worked[ask.id] > limit_s or queued.get(ask.id, 0.0) > _QUEUED_S:
             check.faults.append(f"{ask} took {ask.took_s:.1f} s and {ask.end}: {story(book, ask.id)}")
     return [check, _heads(book)]
 

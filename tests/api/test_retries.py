@@ -113,6 +113,32 @@ def test_a_stream_that_fails_before_its_first_token_is_tried_again(ask, upstream
     assert [(record.outcome, record.attempts) for record in records] == [("complete", 2)]
 
 
+@BOTH_ROUTES
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        {"type": "invalid_request_error", "code": None},
+        {"type": "invalid_request_error", "code": "context_length_exceeded"},
+        {"type": "BadRequestError", "code": 400},
+        {"type": "x", "code": 422},
+    ],
+)
+def test_a_refusal_inside_a_200_is_the_callers_fault(ask, upstream, route, refusal):
+    upstream.answers(sse({"error": refusal}) if route.endswith("/stream") else {"error": refusal})
+
+    assert ask(route).status_code == 400
+    assert len(upstream.sent) == 1
+
+
+@BOTH_ROUTES
+@pytest.mark.parametrize("code", [401, 403, "invalid_api_key"])
+def test_our_own_fault_inside_a_200_is_not(ask, upstream, route, code):
+    refusal = {"error": {"type": "invalid_request_error", "code": code}}
+    upstream.answers(sse(refusal) if route.endswith("/stream") else refusal)
+
+    assert ask(route, retry_max_attempts=1, chat_fallback_models=()).status_code == 502
+
+
 def test_a_stream_that_fails_after_its_first_token_is_not(ask, upstream, records):
     upstream.streams_bytes([sse(*stream_of("Hel")[:2]), httpx2.ReadError("reset")])
 
