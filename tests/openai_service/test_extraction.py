@@ -22,7 +22,7 @@ TWICE = {name: 2 * count for name, count in USAGE.items()}
 
 @contextmanager
 def at_most(seconds):
-    """Breaks off what would take for ever; in seconds of CPU, so that a busy machine changes nothing."""
+    """Breaks off what would take for ever; in seconds of CPU, which a busy machine stretches, but not fivefold."""
 
     def give_up(*_):
         raise TimeoutError
@@ -45,7 +45,7 @@ def extract(client, upstream):
             upstream.answers(
                 answer if isinstance(answer, dict) and "choices" in answer else completion(_text(answer))
             )
-        with at_most(0.6):
+        with at_most(2.0):
             return client.post(
                 "/api/structured", json={"prompt": "x", "schema": schema, "strict": strict, **fields}
             )
