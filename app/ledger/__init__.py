@@ -1,0 +1,37 @@
+"""The ledger: what each request cost, in one row that is settled once; and budgets that cannot be overspent.
+
+It knows nothing of Flask or of openai: plain values go in and come out.
+
+    Ledger           ledger.py: hold, extend, settle, sweep
+    Prices           pricing.py: from tokens to micro-dollars
+    estimate         estimate.py: how many tokens a request may have, where nobody has counted them
+    reports          reports.py: totals, and what is left of a budget
+    Database         database.py: transactions, on one of
+      SqliteDriver     sqlite_driver.py: a file, for all processes of this machine
+      PostgresDriver   postgres_driver.py: for several machines
+    metadata         metadata.py: what the tables of the whole application are described in; migrations/ makes them
+"""
+
+from app.ledger.database import Database, StoreUnavailable, open_database
+from app.ledger.ledger import Ledger
+from app.ledger.pricing import Prices
+from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement, Unpriced
+from app.ledger.reports import Remaining, Reports, Total
+
+__all__ = [
+    "BudgetExceeded",
+    "Database",
+    "Hold",
+    "HoldEnded",
+    "Ledger",
+    "Limit",
+    "NewEntry",
+    "Prices",
+    "Remaining",
+    "Reports",
+    "Settlement",
+    "StoreUnavailable",
+    "Total",
+    "Unpriced",
+    "open_database",
+]

@@ -1,0 +1,19 @@
+"""in_thread: runs what may block in a thread of its own where greenlets would wait for it, else right here."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+def in_thread(step: Callable[[], T]) -> T:
+    monkey = sys.modules.get("gevent.monkey")
+    if monkey is None or not monkey.is_module_patched("threading"):
+        return step()
+    import gevent  # is there already
+
+    answer: T = gevent.get_hub().threadpool.apply(step)
+    return answer

@@ -1,0 +1,60 @@
+"""Journal: settlements that a process could not bring to the store before it ended, kept on this machine's disk."""
+
+from __future__ import annotations
+
+import logging
+import os
+import secrets
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from pathlib import Path
+
+import orjson
+
+from app.ledger import clock
+from app.ledger.records import Settlement
+
+Owed = tuple[str, Settlement]
+"""The id of an entry, and how to settle it."""
+
+log = logging.getLogger("app.ledger")
+
+
+class Journal:
+    """Files of one JSON object a line, each written once and removed when all of it is in the store.
+
+    Several processes may replay one at once, as settling twice changes nothing.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+
+    def write(self, owed: Iterable[Owed]) -> None:
+        """Have them on the disk when this returns. Raises OSError."""
+        lines = [orjson.dumps({"id": entry_id, **asdict(settlement)}) for entry_id, settlement in owed]
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path = self._directory / f"{clock.now_ms():013d}-{secrets.token_hex(4)}.jsonl"
+        partial = path.with_suffix(".partial")
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(b"\n".join(lines) + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+        partial.rename(path)
+        directory = os.open(self._directory, os.O_RDONLY)
+        try:
+            os.fsync(directory)
+        finally:
+            os.close(directory)
+
+    def replay(self, settle: Callable[[str, Settlement], None]) -> None:
+        """Settle what is in the files. Whatever `settle` raises ends it, and leaves the file."""
+        for path in sorted(self._directory.glob("*.jsonl")):
+            try:
+                lines = path.read_bytes().splitlines()
+            except FileNotFoundError:
+                continue  # another process has done it
+            for line in lines:
+                values = orjson.loads(line)
+                settle(values.pop("id"), Settlement(**values))
+            path.unlink(missing_ok=True)
+            log.info("ledger.replayed", extra={"entries": len(lines)})

@@ -1,0 +1,37 @@
+"""Days and months of budgets, in UTC."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from typing import Literal
+
+Window = Literal["day", "month"]
+
+_DAY_MS = 86_400_000
+
+
+def day_of(at_ms: int) -> str:
+    return _day(at_ms // _DAY_MS)
+
+
+def period_of(window: Window, at_ms: int) -> str:
+    """The day, 2026-11-20, or the month, 2026-11, that a moment is in."""
+    day = day_of(at_ms)
+    return day if window == "day" else day[:7]
+
+
+def left_s(window: Window, at_ms: int) -> int:
+    """Seconds until the next day or month, rounded up."""
+    at = datetime.fromtimestamp(at_ms / 1000, UTC)
+    start = at.replace(hour=0, minute=0, second=0, microsecond=0)
+    if window == "day":
+        end = start + timedelta(days=1)
+    else:
+        end = (start.replace(day=1) + timedelta(days=32)).replace(day=1)
+    return max(1, -((at - end) // timedelta(seconds=1)))
+
+
+@lru_cache(maxsize=4)
+def _day(number: int) -> str:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).date().isoformat()

@@ -1,0 +1,27 @@
+"""PriceList: what is asked of prices, and FreePrices, of models that cost nothing, as the offline one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+
+class PriceList(Protocol):
+    """From tokens to micro-dollars; None where no price is known. Prices is the usual one."""
+
+    @property
+    def version(self) -> str: ...
+
+    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int | None: ...
+
+    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None: ...
+
+
+class FreePrices:
+    version = "free"
+
+    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int:  # noqa: ARG002
+        return 0
+
+    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int:  # noqa: ARG002
+        return 0

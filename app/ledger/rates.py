@@ -1,0 +1,79 @@
+"""Rates: what a model's tokens cost, from some number of input tokens on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+SCALE = 1_000_000
+"""A price in USD per million tokens is one in micro-dollars per token; rates are millionths of that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rates:
+    """Prices from a number of input tokens on, in millionths of a micro-dollar per token."""
+
+    above: int
+    input: int
+    cached: int
+    written: int
+    input_audio: int
+    output: int
+    output_audio: int
+
+    @classmethod
+    def of(cls, above: int, prices: Mapping[str, Decimal | None]) -> Rates:
+        """From prices in USD per million tokens; what has none of its own costs what is usual in its direction."""
+
+        def scaled(name: str, otherwise: str) -> int:
+            price = prices.get(name)
+            return math.ceil(((prices.get(otherwise) if price is None else price) or 0) * SCALE)
+
+        return cls(
+            above=above,
+            input=scaled("input", "input"),
+            cached=scaled("cached", "input"),
+            written=scaled("written", "input"),
+            input_audio=scaled("input_audio", "input"),
+            output=scaled("output", "output"),
+            output_audio=scaled("output_audio", "output"),
+        )
+
+    def cost(self, usage: Mapping[str, Any]) -> int:
+        """In millionths of a micro-dollar. Reasoning is among the completion's tokens."""
+        prompt, completion = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
+        details = _part(usage, "prompt_tokens_details")
+        cached = min(count_of(details, "cached_tokens"), prompt)
+        written = min(count_of(details, "cache_write_tokens"), prompt - cached)
+        audio = min(count_of(details, "audio_tokens"), prompt - cached - written)
+        spoken = min(count_of(_part(usage, "completion_tokens_details"), "audio_tokens"), completion)
+        return (
+            (prompt - cached - written - audio) * self.input
+            + cached * self.cached
+            + written * self.written
+            + audio * self.input_audio
+            + (completion - spoken) * self.output
+            + spoken * self.output_audio
+        )
+
+    @property
+    def dearest_input(self) -> int:
+        return max(self.input, self.cached, self.written, self.input_audio)
+
+    @property
+    def dearest_output(self) -> int:
+        return max(self.output, self.output_audio)
+
+
+def _part(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = usage.get(name)
+    return part if isinstance(part, Mapping) else {}
+
+
+def count_of(usage: Mapping[str, Any], name: str) -> int:
+    """A count of tokens; 0 where there is none."""
+    count = usage.get(name)
+    return count if isinstance(count, int) and count > 0 else 0

@@ -1,0 +1,237 @@
+"""The store frozen, gone or back: money fails closed, and what was settled meanwhile is settled once."""
+
+# ruff: noqa: PLR0917  # fixtures
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+
+from app.ledger import guard
+from app.ledger.database import StoreUnavailable, open_database
+from app.ledger.ledger import Ledger
+from app.ledger.records import Limit, Settlement
+
+DAY = Limit("user:acme/ann", "day", micro_usd=10**6)
+DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
+
+
+@pytest.fixture
+def asked_at_once(monkeypatch):
+    """A store that failed is asked again without a pause."""
+    monkeypatch.setattr(guard, "ASK_AGAIN_S", 0.0)
+
+
+def hold(ledger, entry):
+    return ledger.hold(entry(), [DAY], micro_usd=100, tokens=10, lease_s=90)
+
+
+def test_a_frozen_store_refuses_within_two_seconds_and_then_at_once(store, ledger, entry, rows, monkeypatch):
+    hold(ledger, entry)
+    with store.frozen():
+        before = time.monotonic()
+        with pytest.raises(StoreUnavailable):
+            hold(ledger, entry)
+        assert time.monotonic() - before < 2.0
+        monkeypatch.setattr(guard, "ASK_AGAIN_S", 60.0)
+
+        before = time.monotonic()
+        for _ in range(20):
+            with pytest.raises(StoreUnavailable):
+                hold(ledger, entry)
+        assert time.monotonic() - before < 0.3
+
+
+def test_it_recovers_without_a_restart(store, database, ledger, entry, violations, asked_at_once):
+    with store.frozen():
+        with pytest.raises(StoreUnavailable):
+            hold(ledger, entry)
+        with pytest.raises(StoreUnavailable):
+            database.check()
+
+    database.check()
+    ledger.settle(hold(ledger, entry), DONE)
+    assert not violations()
+
+
+def test_what_is_settled_while_it_is_frozen_is_settled_once_it_is_back(
+    store, ledger, entry, rows, violations, asked_at_once
+):
+    held = hold(ledger, entry)
+    with store.frozen():
+        ledger.settle(held, DONE)
+        ledger.settle(held, DONE)
+
+    ledger.retry()
+    ledger.retry()
+
+    (row,) = rows("entries")
+    assert (row["state"], row["outcome"], row["cost_micro_usd"]) == ("settled", "complete", 40)
+    assert rows("accounts")[0]["spent_micro_usd"] == 40
+    assert not violations()
+
+
+def test_what_a_process_could_not_settle_is_settled_by_another(
+    store, database, ledger, entry, rows, violations, clock, tmp_path, asked_at_once
+):
+    held = [hold(ledger, entry) for _ in range(2)]
+    with store.frozen():
+        for one in held:
+            ledger.settle(one, DONE)
+        ledger.close()
+
+    (journal,) = (tmp_path / "journal").iterdir()
+    assert journal.stat().st_mode & 0o777 == 0o600
+    assert b"acme" not in journal.read_bytes()
+    Ledger(database, tmp_path / "journal").retry()
+
+    assert [row["outcome"] for row in rows("entries")] == ["complete"] * 2
+    assert not list((tmp_path / "journal").iterdir())
+    assert not violations()
+
+
+def test_too_many_to_keep_go_to_the_journal(
+    store, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
+):
+    monkeypatch.setattr("app.ledger.retrying._MOST_KEPT", 4)
+    held = [hold(ledger, entry) for _ in range(9)]
+    with store.frozen():
+        monkeypatch.setattr(guard, "ASK_AGAIN_S", 60.0)
+        for one in held:
+            ledger.settle(one, DONE)
+    assert len(list((tmp_path / "journal").iterdir())) == 3
+
+    monkeypatch.setattr("app.ledger.guard.clock.ticks", lambda: time.monotonic() + 100)
+    ledger.retry()
+
+    assert {row["state"] for row in rows("entries")} == {"settled"}
+    assert not violations()
+
+
+def test_a_background_of_its_own_settles_sweeps_and_ends(
+    store, ledger, entry, rows, clock, violations, monkeypatch, asked_at_once
+):
+    monkeypatch.setattr("app.ledger.retrying._ROUND_S", 0.01)
+    hold(ledger, entry)
+    clock.move(91)
+    held = hold(ledger, entry)
+    with store.frozen():
+        ledger.settle(held, DONE)
+    ledger.start()
+    until = time.monotonic() + 10
+    while {row["state"] for row in rows("entries")} != {"settled"}:
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    ledger.close()
+
+    assert sorted(row["outcome"] for row in rows("entries")) == ["complete", "expired"]
+    assert not violations()
+
+
+def test_a_hold_that_may_have_been_made_is_returned(
+    database, ledger, entry, rows, violations, monkeypatch, asked_at_once
+):
+    commit = database.driver.commit
+
+    def silent(raw, deadline):
+        commit(raw, deadline)
+        raise database_error(database)
+
+    monkeypatch.setattr(database.driver, "commit", silent)
+    with pytest.raises(StoreUnavailable) as error:
+        hold(ledger, entry)
+    assert error.value.is_unsure
+    monkeypatch.undo()
+    assert [row["state"] for row in rows("entries")] == ["pending"]
+
+    ledger.retry()
+
+    assert [(row["outcome"], row["cost_micro_usd"]) for row in rows("entries")] == [("not_admitted", 0)]
+    assert not violations()
+
+
+def database_error(database):
+    if database.driver.name == "postgresql":
+        import psycopg
+
+        return psycopg.OperationalError("timeout")
+    error = database.driver._dbapi.OperationalError("disk I/O error")
+    error.sqlite_errorcode, error.sqlite_errorname = 10, "SQLITE_IOERR"
+    return error
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_a_server_that_was_restarted_costs_nobody_an_error(store, ledger, entry, violations):
+    hold(ledger, entry)
+    store.server.stop()
+    store.server.start()
+
+    ledger.settle(hold(ledger, entry), DONE)
+
+    assert not violations()
+
+
+@pytest.mark.parametrize("store", ["postgresql"], indirect=True)
+def test_a_server_that_is_down_is_told_and_comes_back(store, ledger, entry, asked_at_once):
+    hold(ledger, entry)
+    store.server.stop()
+    try:
+        with pytest.raises(StoreUnavailable):
+            hold(ledger, entry)
+    finally:
+        store.server.start()
+    hold(ledger, entry)
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_file_that_is_gone_is_not_made_anew(store, database, ledger, entry, rows, monkeypatch, asked_at_once):
+    monkeypatch.setattr("app.ledger.sqlite_driver._LOOK_S", 0.0)
+    monkeypatch.setattr(database.driver, "_look_at", 0.0)
+    hold(ledger, entry)
+    aside = store.path.with_suffix(".aside")
+    store.path.rename(aside)
+
+    for _ in range(2):
+        with pytest.raises(StoreUnavailable):
+            hold(ledger, entry)
+    assert not store.path.exists()
+
+    aside.rename(store.path)
+    hold(ledger, entry)
+    assert len(rows("entries")) == 2
+
+
+def test_a_store_that_is_away_at_the_start_is_migrated_when_it_is_there(
+    store, tmp_path, entry, clock, asked_at_once
+):
+    database = open_database(store.url, tmp_path)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.ledger.migrating.migrate", _unavailable)
+        with pytest.raises(StoreUnavailable):
+            database.migrate()
+
+    hold(Ledger(database, tmp_path / "journal"), entry)
+    database.close()
+
+
+def _unavailable(driver):
+    raise StoreUnavailable("away")
+
+
+def test_a_child_process_opens_connections_of_its_own(database, ledger, entry, rows, violations):
+    hold(ledger, entry)
+    pid = os.fork()
+    if pid == 0:  # a child must not come back into pytest
+        try:
+            hold(ledger, entry)
+            os._exit(0)
+        except BaseException:
+            os._exit(1)
+    _, status = os.waitpid(pid, 0)
+
+    assert status == 0
+    hold(ledger, entry)
+    assert len(rows("entries")) == 3
+    assert not violations()

@@ -1,0 +1,149 @@
+"""Several processes, each with several threads, at the same budgets; and some of them killed."""
+
+# ruff: noqa: PLR0917  # fixtures
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from app.ledger.periods import period_of
+from app.ledger.records import BudgetExceeded, Limit, Settlement
+
+WORKER = Path(__file__).parent / "ledger_worker.py"
+
+
+@contextmanager
+def workers(store, number, job, **told) -> Iterator[list[subprocess.Popen[str]]]:
+    """Processes that are ready to begin."""
+    started = [
+        subprocess.Popen(
+            [sys.executable, WORKER, store.url, job, json.dumps({**told, "seed": seed})],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for seed in range(number)
+    ]
+    try:
+        for process in started:
+            assert process.stdout.readline() == '{"ready": true}\n'
+        yield started
+    finally:
+        for process in started:
+            process.kill()
+            process.communicate()
+
+
+def begin(processes):
+    for process in processes:
+        process.stdin.write("\n")
+        process.stdin.flush()
+
+
+def lines_of(process):
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    return [json.loads(line) for line in output.splitlines()]
+
+
+@pytest.fixture
+def now_ms(monkeypatch):
+    """The real time, as the other processes have it."""
+    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: time.time_ns() // 1_000_000)
+    return time.time_ns() // 1_000_000
+
+
+def accounts_of(limits, now_ms):
+    return {(limit.key, period_of(limit.window, now_ms)): limit for limit in limits}
+
+
+@pytest.mark.parametrize("amounts", [{"micro_usd": 700, "tokens": 0}, {"micro_usd": 1, "tokens": 700}])
+def test_exactly_as_many_are_admitted_as_fit(store, ledger, entry, rows, violations, now_ms, amounts):
+    # 64 threads ask for 512, of which 150 fit. The account that is short comes first in the order of their keys: one
+    # before it would be locked, and let them in one by one.
+    limit = {"micro_usd": 700 * 150 + 699} if amounts["tokens"] == 0 else {"tokens": 700 * 150 + 699}
+    limits = [
+        Limit("user:acme/ann", "month", **limit),
+        Limit("zone:wide", "month", micro_usd=10**12, tokens=10**12),
+    ]
+    told = {"limits": [asdict(limit) for limit in limits], "threads": 16, "each": 8, **amounts}
+
+    with workers(store, 4, "admit", **told) as processes:
+        begin(processes)
+        told_by_each = [line for process in processes for line in lines_of(process)]
+
+    assert not [line for line in told_by_each if "unavailable" in line]
+    assert sum(line["admitted"] for line in told_by_each) == 150
+    assert len(rows("entries")) == 150
+    assert not violations(accounts_of(limits, now_ms))
+
+    # All is returned, so nobody is refused for what no longer runs.
+    free = Settlement(outcome="rejected", source="reported", cost_micro_usd=0, tokens=0)
+    for row in rows("entries"):
+        ledger._settle(row["id"], free)
+    for _ in range(150):
+        ledger.hold(entry(), limits, lease_s=600, **amounts)
+    with pytest.raises(BudgetExceeded):
+        ledger.hold(entry(), limits, lease_s=600, **amounts)
+    assert not violations(accounts_of(limits, now_ms))
+
+
+def test_whatever_is_killed_every_request_has_one_settled_row(
+    store, ledger, rows, violations, now_ms, monkeypatch
+):
+    limits = [
+        Limit("user:acme/ann", "month", micro_usd=20_000),
+        Limit("tenant:acme", "month", tokens=30_000),
+    ]
+    accounts = accounts_of(limits, now_ms)
+    chance = random.Random(7)
+    admitted = []
+    told = {"limits": [asdict(limit) for limit in limits], "threads": 4, "seconds": 60, "lease_s": 600}
+    for _ in range(3):
+        with workers(store, 4, "live", **told) as processes:
+            begin(processes)
+            for process in chance.sample(processes, len(processes)):
+                time.sleep(0.05 + chance.random() * 0.1)
+                assert not violations(accounts)
+                process.kill()
+                output, _ = process.communicate()
+                admitted += [json.loads(line)["id"] for line in output.splitlines() if line.endswith("}")]
+    assert not violations(accounts)
+    pending = [row for row in rows("entries") if row["state"] == "pending"]
+    assert pending
+    assert len(admitted) > 100
+
+    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: now_ms + 3_600_000)
+    # Several sweepers at once, as there is one in each worker.
+    assert ledger.sweep() == len(pending)
+
+    entries = rows("entries")
+    assert {row["state"] for row in entries} == {"settled"}
+    assert set(admitted) <= {row["id"] for row in entries}
+    assert not any(row["held_micro_usd"] or row["held_tokens"] for row in rows("accounts"))
+    assert not violations(accounts)
+
+
+def test_several_sweepers_settle_each_dead_request_once(store, ledger, entry, rows, clock, violations):
+    limits = [Limit("user:acme/ann", "day", micro_usd=10**9)]
+    clock.now_ms -= 3_600_000 * 24 * 365  # long dead, to the clock of the others
+    for _ in range(60):
+        ledger.hold(entry(), limits, micro_usd=10, tokens=1, lease_s=1)
+
+    with workers(store, 3, "sweep") as processes:
+        begin(processes)
+        swept = [line["swept"] for process in processes for line in lines_of(process)]
+
+    assert sum(swept) == 60
+    assert rows("accounts")[0]["spent_micro_usd"] == 600
+    assert not violations()
