@@ -1,0 +1,109 @@
+"""Authenticator: from a request to its principal."""
+
+from __future__ import annotations
+
+import base64
+import dataclasses
+import re
+
+import orjson
+from flask import Request
+
+from app.auth.address import address_of
+from app.auth.errors import Forbidden, Unauthenticated, UnusableUserId
+from app.auth.failures import FailureLimit
+from app.auth.jwt_issuer import JwtIssuer
+from app.auth.keys import ApiKeys
+from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, user_id
+from app.auth.sessions import Sessions
+from app.auth.visitor_tokens import TYPE, VisitorTokens
+
+_MOST_CHARS = 8192
+# Three parts of base64url. Padding (=) is left out, or the same token could be written in several ways.
+_JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+
+
+@dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
+class Authenticator:
+    """Knows every way to show who one is.
+
+    Args:
+        jwt_issuer: the site's identity provider, if it has one.
+        auth_required: whether whoever shows nothing is turned away.
+    """
+
+    keys: ApiKeys
+    tokens: VisitorTokens
+    jwt_issuer: JwtIssuer | None
+    sessions: Sessions
+    failures: FailureLimit
+    auth_required: bool
+
+    def identify(self, request: Request) -> Principal:
+        """Who a request comes from: by its Authorization, else by its session, else by its network address.
+
+        An Authorization that does not count is never passed over, even where none is needed. Nothing of the
+        body is looked at, and X-User-Id counts only beside a site's own key.
+
+        Raises:
+            Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
+        """
+        authorization = request.headers.get("Authorization")
+        if authorization is not None:
+            principal = self._by_authorization(authorization, request)
+        else:
+            principal = self.sessions.read(request) or self._anonymous(request)
+        named = request.headers.get("X-User-Id")
+        if named is None:
+            return principal
+        if principal.kind != "key":
+            raise Forbidden("X-User-Id: only a site's own server may name its user.")
+        try:
+            return dataclasses.replace(principal, user=user_id(named))
+        except ValueError as error:
+            raise UnusableUserId(f"X-User-Id: {error}.") from None
+
+    def _anonymous(self, request: Request) -> Principal:
+        if self.auth_required:
+            raise Unauthenticated("no credential")
+        return Principal(
+            kind="anonymous",
+            tenant=DEFAULT_TENANT,
+            user=f"address:{address_of(request)}",
+            scopes=VISITOR_SCOPES,
+        )
+
+    def _by_authorization(self, authorization: str, request: Request) -> Principal:
+        address = address_of(request)
+        self.failures.check(address)
+        try:
+            return self._by_credential(authorization, request.headers.get("Origin"))
+        except Unauthenticated as error:
+            if error.is_guess:
+                self.failures.count(address)
+            raise
+
+    def _by_credential(self, authorization: str, origin: str | None) -> Principal:
+        scheme, _, credential = authorization.partition(" ")
+        credential = credential.strip()
+        if scheme.lower() != "bearer" or not credential or len(credential) > _MOST_CHARS:
+            raise Unauthenticated("no bearer token", is_guess=True)
+        if credential.startswith("gh_"):
+            key = self.keys.verify(credential)
+            return Principal(kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes, key_id=key.id)
+        if not _JWT.fullmatch(credential):
+            raise Unauthenticated("malformed token", is_guess=True)
+        if _type_of(credential) == TYPE:
+            return self.tokens.verify(credential, origin=origin)
+        if self.jwt_issuer is None:
+            raise Unauthenticated("foreign token", is_guess=True)
+        return self.jwt_issuer.verify(credential)
+
+
+def _type_of(token: str) -> object:
+    """What kind of token it says it is. It only says whom to ask; whoever that is believes nothing of it."""
+    try:
+        header = orjson.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
+    except ValueError:
+        raise Unauthenticated("malformed token", is_guess=True) from None
+    return header.get("typ") if isinstance(header, dict) else None

@@ -1,0 +1,136 @@
+"""Jwks: the public keys of the site's identity provider, fetched from the one address that is configured.
+
+PyJWT's own client asks again for each token while the provider is down, one after another, and forgets keys that it
+could still use. This one asks at most every ten seconds, whatever tokens come, and goes on with the keys it has.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import threading
+from collections.abc import Callable
+from typing import Any
+
+import httpx2
+import jwt
+
+from app.auth import clock
+from app.auth.errors import AuthUnavailable, Unauthenticated
+
+log = logging.getLogger(__name__)
+
+_FRESH_S = 300
+_USABLE_S = 3600
+_LEAST_PAUSE_S = 10
+_TIMEOUT_S = 5.0
+_MOST_BYTES = 256 * 1024
+_MOST_KEYS = 100
+
+
+class Jwks:
+    """The keys are each process's own. Requests that come while they are being fetched wait for it, or use what there is.
+
+    Args:
+        algorithm: the one that every key is taken to be for; those of another are left out.
+        fetch: from the address to the document, or an exception.
+    """
+
+    def __init__(self, url: str, *, algorithm: str, fetch: Callable[[str], bytes] | None = None) -> None:
+        self._url = url
+        self._algorithm = algorithm
+        self._fetch = fetch or fetched
+        self._keys: dict[str | None, jwt.PyJWK] = {}
+        self._fetched_at: float | None = None
+        self._asked_at: float | None = None
+        self._turn = threading.Lock()
+
+    def key(self, kid: str | None) -> jwt.PyJWK:
+        """The key that a token names; where it names none, the only one there is.
+
+        Raises:
+            Unauthenticated: there is no such key.
+            AuthUnavailable: there are no keys, and none can be had now.
+        """
+        if self._age_s() > _FRESH_S:
+            self._renew()
+        found = self._found(kid)
+        if found is None and self._fetched_at is not None:
+            # It may be newer than what was fetched.
+            self._renew()
+            found = self._found(kid)
+        if self._age_s() > _USABLE_S:
+            raise AuthUnavailable
+        if found is None:
+            raise Unauthenticated("unknown signing key", is_guess=True)
+        return found
+
+    def _found(self, kid: str | None) -> jwt.PyJWK | None:
+        keys = self._keys
+        if kid is None:
+            return next(iter(keys.values())) if len(keys) == 1 else None
+        return keys.get(kid)
+
+    def _age_s(self) -> float:
+        return float("inf") if self._fetched_at is None else clock.ticks() - self._fetched_at
+
+    def _renew(self) -> None:
+        has_keys = self._age_s() <= _USABLE_S
+        if not self._turn.acquire(blocking=not has_keys):
+            return
+        try:
+            if self._asked_at is not None and clock.ticks() - self._asked_at < _LEAST_PAUSE_S:
+                return
+            try:
+                self._keys = _usable(self._fetch(self._url), self._algorithm)
+                self._fetched_at = clock.ticks()
+            except Exception as error:
+                # Whatever it is, it is the provider's: its address, its certificate, its document.
+                log.warning("auth.jwks_failed", extra={"error": type(error).__name__})
+            self._asked_at = clock.ticks()
+        finally:
+            self._turn.release()
+
+
+def fetched(url: str) -> bytes:
+    """Fetch a document of a bounded size within a bounded time; a redirect is an error.
+
+    Raises:
+        httpx2.HTTPError, ValueError: it cannot be had.
+    """
+    deadline = clock.ticks() + _TIMEOUT_S
+    data = b""
+    with (
+        httpx2.Client(timeout=_TIMEOUT_S, follow_redirects=False) as client,
+        client.stream("GET", url, headers={"Accept": "application/json"}) as response,
+    ):
+        if response.status_code != 200:
+            raise ValueError("not 200")
+        for chunk in response.iter_bytes():
+            data += chunk
+            if len(data) > _MOST_BYTES or clock.ticks() > deadline:
+                raise ValueError("too large, or too slow")
+    return data
+
+
+def _usable(document: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
+    """The keys of a document that are meant for signatures by this algorithm, by their ids."""
+    keys: dict[str | None, jwt.PyJWK] = {}
+    for entry in json.loads(document)["keys"][:_MOST_KEYS]:
+        if _is_meant_for(entry, algorithm):
+            try:
+                keys[entry.get("kid")] = jwt.PyJWK(entry, algorithm)
+            except jwt.PyJWTError:
+                continue
+    if not keys:
+        raise ValueError("no usable key")
+    return keys
+
+
+def _is_meant_for(entry: Any, algorithm: str) -> bool:
+    return (
+        isinstance(entry, dict)
+        and isinstance(entry.get("kid"), str | None)
+        and entry.get("use", "sig") == "sig"
+        and entry.get("alg", algorithm) == algorithm
+    )

@@ -1,0 +1,91 @@
+"""Sessions: each browser that opens a page served here is a user of its own, known by a signed cookie.
+
+The cookie is sent along by the browser whoever makes it ask, so on requests that can cause work it counts only
+where the browser says that a page of this very origin asks.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+
+from flask import Request, Response
+from itsdangerous import BadSignature, TimestampSigner
+
+from app.auth import clock
+from app.auth.errors import Forbidden
+from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
+
+# A browser takes a cookie of the first name only over https, from this very host: no neighbour can plant one.
+_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse", "gatehouse"
+_SALT = "gatehouse session"
+_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+
+
+class Sessions:
+    """
+    Args:
+        secret_key: signs the cookies. Without one there are no sessions.
+        ttl_s: how long a session lasts after the last page that was opened in it.
+    """
+
+    def __init__(self, secret_key: str, *, ttl_s: int) -> None:
+        self._signer = _Signer(secret_key, _SALT, digest_method=hashlib.sha256) if secret_key else None
+        self._ttl_s = ttl_s
+
+    def open(self, request: Request, response: Response) -> None:
+        """Begin a session with the answer that carries a page, or go on with the one that there is."""
+        if self._signer is None:
+            return
+        session_id = self._id_in(request) or secrets.token_urlsafe(16)
+        response.set_cookie(
+            _name_for(request),
+            self._signer.sign(session_id).decode(),
+            max_age=self._ttl_s,
+            httponly=True,
+            secure=request.is_secure,
+            samesite="Lax",
+            path="/",
+        )
+        response.vary.add("Cookie")
+
+    def read(self, request: Request) -> Principal | None:
+        """Who the request's cookie says that it is; None without one, or with one that is expired or not ours.
+
+        Raises:
+            Forbidden: nothing shows that a page served here has sent it.
+        """
+        session_id = self._id_in(request)
+        if session_id is None:
+            return None
+        if request.method not in _SAFE_METHODS and not _is_of_own_page(request):
+            raise Forbidden("A session counts only on requests of this server's own pages.")
+        return Principal(
+            kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
+        )
+
+    def _id_in(self, request: Request) -> str | None:
+        cookie = request.cookies.get(_name_for(request))
+        if cookie is None or self._signer is None:
+            return None
+        try:
+            return self._signer.unsign(cookie, max_age=self._ttl_s).decode("ascii")
+        except (BadSignature, UnicodeError):
+            return None
+
+
+class _Signer(TimestampSigner):
+    def get_timestamp(self) -> int:
+        return int(clock.now())
+
+
+def _name_for(request: Request) -> str:
+    return _SECURE_NAME if request.is_secure else _PLAIN_NAME
+
+
+def _is_of_own_page(request: Request) -> bool:
+    """Whether the browser says so; what it does not send (Sec-Fetch-Site on plain http) cannot speak against it."""
+    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+    if site is None and origin is None:
+        return False
+    return site in (None, "same-origin") and origin in (None, f"{request.scheme}://{request.host}")

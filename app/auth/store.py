@@ -1,0 +1,38 @@
+"""Store: where credentials are kept, opened by the first request that shows one."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from sqlalchemy import Connection
+
+from app.ledger.database import Database
+
+
+class Store(Protocol):
+    """What keeps credentials. Either block raises StoreUnavailable where the store does not answer."""
+
+    def transaction(self) -> AbstractContextManager[Connection]: ...
+
+    def reading(self) -> AbstractContextManager[Connection]: ...
+
+
+class LazyStore:
+    """A Database that is made and brought up to date when it is first used, so that nobody else pays for it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._is_ready = False
+
+    def transaction(self) -> AbstractContextManager[Connection]:
+        return self._ready().transaction()
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        return self._ready().reading()
+
+    def _ready(self) -> Database:
+        if not self._is_ready:
+            self._database.migrate()
+            self._is_ready = True
+        return self._database

@@ -1,0 +1,48 @@
+"""The tables of credentials. Times are whole seconds since 1970, as in a JWT's claims."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text
+
+from app.ledger.metadata import metadata
+
+_BY_KEY: dict[str, Any] = {"sqlite_with_rowid": False}
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("secret_sha256", Text, nullable=False),
+    Column("tenant", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("scopes", Text, nullable=False),  # with spaces in between
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    **_BY_KEY,
+)
+
+# A token counts unless it is here: only what was taken back is kept, until it would have expired anyway.
+revoked_tokens = Table(
+    "revoked_tokens",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("token_id", Text, primary_key=True),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("revoked_tokens_by_end", "expires_at"),
+    **_BY_KEY,
+)
+
+# All tokens of a user that were made up to a moment.
+revoked_users = Table(
+    "revoked_users",
+    metadata,
+    Column("tenant", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("issued_until", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Index("revoked_users_by_end", "expires_at"),
+    **_BY_KEY,
+)

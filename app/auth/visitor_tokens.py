@@ -1,0 +1,182 @@
+"""VisitorTokens: short-lived tokens that a site's server gets for the visitors of its pages.
+
+They are JWTs signed by a key derived from SECRET_KEY for this one purpose, so that nothing else that is signed
+here, or by the site with the same secret, passes for one. They are not kept: only what was revoked is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import jwt
+from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
+from sqlalchemy.exc import IntegrityError
+
+from app.auth import clock
+from app.auth.claims import decoded
+from app.auth.errors import AuthUnavailable, Forbidden, Unauthenticated
+from app.auth.principal import VISITOR_SCOPES, Principal
+from app.auth.store import Store
+from app.auth.tables import api_keys, revoked_tokens, revoked_users
+
+TYPE = "gatehouse-visitor+jwt"
+_ISSUER = "gatehouse"
+_AUDIENCE = "gatehouse:visitor"
+_ALGORITHM = "HS256"
+_LEAST_SECRET = 32
+
+# Whether a token was taken back: by itself, with all of its user, or with the key that made it. Built once, since
+# that takes longer than asking.
+_REVOKED = union_all(
+    select(revoked_tokens.c.token_id).where(
+        revoked_tokens.c.tenant == bindparam("tenant"), revoked_tokens.c.token_id == bindparam("jti")
+    ),
+    select(revoked_users.c.user_id).where(
+        revoked_users.c.tenant == bindparam("tenant"),
+        revoked_users.c.user_id == bindparam("sub"),
+        revoked_users.c.issued_until >= bindparam("iat"),
+    ),
+    select(api_keys.c.id).where(api_keys.c.id == bindparam("key"), api_keys.c.revoked_at.is_not(None)),
+).limit(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """What a token shall allow, and to whom."""
+
+    user: str
+    ttl_s: int
+    scopes: frozenset[str]
+    origin: str | None = None
+    prompt: str | None = None
+    max_tokens: int | None = None
+    budget_micro_usd: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VisitorToken:
+    """A token just made. `text` is all of it."""
+
+    id: str
+    expires_at: int
+    text: str = field(repr=False)
+
+
+class VisitorTokens:
+    """
+    Args:
+        secret_key: what the signing key is derived from; too short a one makes no tokens.
+        max_ttl_s: the longest that a token may last. Lowering it ends those that would last longer.
+    """
+
+    def __init__(self, secret_key: str, store: Store, *, max_ttl_s: int) -> None:
+        self._key = _derived(secret_key) if len(secret_key) >= _LEAST_SECRET else None
+        self._store = store
+        self._max_ttl_s = max_ttl_s
+
+    def issue(self, grant: Grant, *, by: Principal) -> VisitorToken:
+        """Make a token.
+
+        Args:
+            by: the key that asks for it: the token is of its tenant, can do no more than it, and ends with it.
+        Raises:
+            Forbidden: the key cannot give away what it has not, nor what is not for visitors.
+            AuthUnavailable: there is no SECRET_KEY to sign with.
+        """
+        if self._key is None:
+            raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
+        if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
+            raise Forbidden(f"scopes: this key cannot give {missing[0]!r}.")
+        now = int(clock.now())
+        token_id, expires_at = secrets.token_urlsafe(16), now + grant.ttl_s
+        claims = {
+            "iss": _ISSUER,
+            "aud": _AUDIENCE,
+            "sub": grant.user,
+            "iat": now,
+            "exp": expires_at,
+            "jti": token_id,
+            "tenant": by.tenant,
+            "key": by.key_id,
+            "scopes": sorted(grant.scopes),
+            "origin": grant.origin,
+            "prompt": grant.prompt,
+            "maxTokens": grant.max_tokens,
+            "budget": grant.budget_micro_usd,
+        }
+        present = {name: value for name, value in claims.items() if value is not None}
+        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": TYPE})
+        return VisitorToken(id=token_id, expires_at=expires_at, text=text)
+
+    def verify(self, token: str, *, origin: str | None) -> Principal:
+        """Whom the token is for.
+
+        Args:
+            origin: of the page that sends it, as the browser says.
+        Raises:
+            Unauthenticated: it is none of ours, or does not count (any more).
+            Forbidden: it is bound to the pages of another origin.
+        """
+        if self._key is None:
+            raise Unauthenticated("bad token", is_guess=True)
+        claims = decoded(
+            token,
+            self._key,
+            algorithm=_ALGORITHM,
+            issuer=_ISSUER,
+            audience=_AUDIENCE,
+            max_ttl_s=self._max_ttl_s,
+        )
+        with self._store.reading() as connection:
+            is_revoked = _is_revoked(connection, claims)
+        if is_revoked:
+            raise Unauthenticated("revoked token")
+        if "origin" in claims and claims["origin"] != origin:
+            raise Forbidden("This token is for pages of another origin.")
+        return Principal(
+            kind="visitor",
+            tenant=claims["tenant"],
+            user=claims["sub"],
+            scopes=frozenset(claims["scopes"]) & VISITOR_SCOPES,
+            token_id=claims["jti"],
+            key_id=claims["key"],
+            budget_micro_usd=claims.get("budget"),
+            max_tokens=claims.get("maxTokens"),
+            prompt=claims.get("prompt"),
+        )
+
+    def revoke(self, token_id: str, *, tenant: str) -> None:
+        """Take one token back. It is not known which there are, so one of another tenant is just not touched."""
+        self._take_back(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
+
+    def revoke_all_of(self, user: str, *, tenant: str) -> None:
+        """Take back every token that a user has been given so far; in this very second included."""
+        self._take_back(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": int(clock.now())})
+
+    def _take_back(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+        try:
+            self._put(table, which, values)
+        except IntegrityError:
+            # Somebody else has just put it there; now it is seen, and replaced.
+            self._put(table, which, values)
+
+    def _put(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+        now = int(clock.now())
+        with self._store.transaction() as connection:
+            for expired in (revoked_tokens, revoked_users):
+                connection.execute(delete(expired).where(expired.c.expires_at < now))
+            connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
+            connection.execute(insert(table).values(**which, **values, expires_at=now + self._max_ttl_s))
+
+
+def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:
+    values = {name: claims[name] for name in ("tenant", "jti", "sub", "iat", "key")}
+    return connection.execute(_REVOKED, values).first() is not None
+
+
+def _derived(secret_key: str) -> str:
+    return hmac.new(secret_key.encode(), TYPE.encode(), hashlib.sha256).hexdigest()

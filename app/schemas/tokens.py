@@ -1,0 +1,50 @@
+"""POST /api/tokens: what a visitor's token shall allow, and the token."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, Field
+
+from app.auth.principal import VisitorScope, user_id
+from app.auth.visitor_tokens import Grant, VisitorToken
+from app.config import Config
+from app.schemas.fields import MaxTokens, Name
+from app.schemas.parsing import InvalidRequest, RequestModel
+
+_MICRO = 1_000_000
+
+
+class TokenRequest(RequestModel):
+    user_id: Annotated[str, AfterValidator(user_id)]
+    ttl_s: Annotated[int, Field(ge=1)]
+    scopes: Annotated[list[VisitorScope], Field(min_length=1, max_length=5)]
+    origin: str | None = None
+    prompt: Name | None = None
+    max_tokens: MaxTokens | None = None
+    budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
+
+    def to_grant(self, config: Config) -> Grant:
+        """
+        Raises:
+            InvalidRequest: the settings do not allow it.
+        """
+        if self.ttl_s > config.token_max_ttl_s:
+            raise InvalidRequest(f"ttlS: must be at most {config.token_max_ttl_s}.")
+        if self.origin is not None and self.origin not in config.allowed_origins:
+            raise InvalidRequest("origin: must be one of ALLOWED_ORIGINS, written as there.")
+        return Grant(
+            user=self.user_id,
+            ttl_s=self.ttl_s,
+            scopes=frozenset(self.scopes),
+            origin=self.origin,
+            prompt=self.prompt,
+            max_tokens=self.max_tokens,
+            budget_micro_usd=None if self.budget_usd is None else round(self.budget_usd * _MICRO),
+        )
+
+
+def token_response(token: VisitorToken) -> dict[str, Any]:
+    expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
+    return {"token": token.text, "tokenId": token.id, "expiresAt": expires_at}

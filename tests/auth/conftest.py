@@ -1,0 +1,33 @@
+from __future__ import annotations
+
+import pytest
+
+from app.auth.keys import ApiKeys
+from app.auth.store import LazyStore
+from app.ledger.database import open_database
+from tests.fakes.identity_provider import MovableClock
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    clock = MovableClock()
+    monkeypatch.setattr("app.auth.clock.now", clock.now)
+    monkeypatch.setattr("app.auth.clock.ticks", clock.now)
+    return clock
+
+
+@pytest.fixture
+def database(tmp_path):
+    database = open_database(f"sqlite:///{tmp_path}/credentials.sqlite3", tmp_path)
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def store(database):
+    return LazyStore(database)
+
+
+@pytest.fixture
+def keys(store, clock):
+    return ApiKeys(store)
