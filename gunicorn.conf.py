@@ -72,6 +72,7 @@ def post_worker_init(worker):
     """Make a worker ready for work; the last of the first ones says what to open and what to try."""
     import gc
 
+    _parts_of(worker).start()
     _parts_of(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
     # What is loaded by now stays; a full collection would walk all of it, in the middle of somebody's stream.
     gc.collect()

@@ -9,18 +9,28 @@ from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app import extensions
-from app.blueprints import chat, embeddings, health, structured, vision
+from app.admission import init_admission
+from app.auth import build_authenticator, init_guards
+from app.blueprints import chat, embeddings, health, structured, tokens, usage, vision
 from app.blueprints.pages import pages
 from app.cli import init_cli
 from app.config import Config, ConfigError
 from app.draining import refuse_while_draining
 from app.errors import init_errors
+from app.ledger.database import open_database
+from app.ledger.ledger import Ledger
+from app.ledger.price_list import FreePrices, PriceList
+from app.ledger.pricing import Prices
 from app.logging_config import configure_logging, log_call
+from app.metering import settle_call
 from app.model_notices import warn_of_models
 from app.openai_service import OpenAIService, build_client
 from app.origins import init_origins
+from app.rate_limits import RateLimiter
 from app.request_context import init_request_context
+from app.schemas.prompting import SystemPrompts
 from app.shared_state import SharedState, open_state
+from app.stream_slots import StreamSlots
 
 _ROOT = Path(__file__).parent.parent
 
@@ -60,11 +70,26 @@ def create_app(
 
     try:
         client = build_client(config, http_client)
-    except ValueError as error:
+        database = open_database(config.database_url, _ROOT)
+        prices = _prices(config)
+    except (ValueError, OSError) as error:
         raise ConfigError([f"{error}."]) from None
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    service = OpenAIService(config, client, state, listeners=[log_call])
-    extensions.install(app, config, service, state)
+    service = OpenAIService(config, client, state, listeners=[log_call, settle_call])
+    extensions.install(
+        app,
+        extensions.Parts(
+            config=config,
+            service=service,
+            prompts=SystemPrompts(own=config.system_prompt, client_may_write=config.allow_client_system_prompt),
+            slots=StreamSlots(state, limit=config.max_concurrent_streams),
+            state=state,
+            database=database,
+            authenticator=build_authenticator(config, database, state),
+            ledger=Ledger(database, journal_dir=_ROOT / config.data_dir),
+            prices=prices,
+        ),
+    )
 
     init_request_context(app)
     init_origins(app, config)
@@ -72,7 +97,9 @@ def create_app(
 
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(refuse_while_draining)
-    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp):
+    init_guards(api, extensions.identify)
+    init_admission(api, config, RateLimiter(state))
+    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)
@@ -80,3 +107,9 @@ def create_app(
         app.register_blueprint(pages(config))
     init_cli(app)
     return app
+
+
+def _prices(config: Config) -> PriceList:
+    if config.is_offline:
+        return FreePrices()
+    return Prices(_ROOT / config.prices_file if config.prices_file else None)

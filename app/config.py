@@ -13,13 +13,17 @@ from urllib.parse import urlsplit
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
-_REDIS_URL = re.compile(r"(rediss?|unix)://.")
+_RATE = (r"[1-9]\d{0,8}/(second|minute|hour|day)", "must be such as 60/minute (second, minute, hour or day).")
+_FORMS = dict.fromkeys(("rate_limit", "tenant_rate_limit", "address_rate_limit"), _RATE) | {
+    "redis_url": (r"(rediss?|unix)://.+", "must begin with redis://, rediss:// or unix://."),
+}
 _CHOICES = {
     "app_env": ("development", "production"),
     "worker_class": ("gevent", "gthread"),
     "log_level": ("DEBUG", "INFO", "WARNING", "ERROR"),
     "max_tokens_param": ("max_completion_tokens", "max_tokens"),
     "disconnect_policy": ("cancel", "drain"),
+    "budget_window": ("day", "month"),
 }
 _RANGES: dict[str, tuple[float, float]] = {
     "port": (0, 65_535),
@@ -38,6 +42,11 @@ _RANGES: dict[str, tuple[float, float]] = {
     "breaker_cooldown_s": (0.001, 86_400),
     "max_concurrent_streams": (1, 1_000_000),
     "max_body_bytes": (1, 10_000_000_000),
+    **{f"{whose}_concurrent_streams": (0, 1_000_000) for whose in ("user", "tenant", "address")},
+    **{f"{whose}_budget_usd": (0, 1_000_000_000) for whose in ("user", "tenant")},
+    **{f"{whose}_budget_tokens": (0, 10**15) for whose in ("user", "tenant")},
+    "session_ttl_s": (60, 2_592_000),
+    "token_max_ttl_s": (1, 2_592_000),
 }
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 
@@ -102,6 +111,30 @@ class Config:
 
     allowed_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
+    auth_required: bool = False
+    user_budget_usd: float = 0.0
+    user_budget_tokens: int = 0
+    tenant_budget_usd: float = 0.0
+    tenant_budget_tokens: int = 0
+    budget_window: str = "month"
+    rate_limit: str = ""
+    tenant_rate_limit: str = ""
+    address_rate_limit: str = ""
+    user_concurrent_streams: int = 0
+    tenant_concurrent_streams: int = 0
+    address_concurrent_streams: int = 0
+    prices_file: str = ""
+    data_dir: str = "instance"
+    database_url: str = field(default="sqlite:///instance/gatehouse.sqlite3", repr=False)
+    session_ttl_s: int = 8 * 3600
+    token_max_ttl_s: int = 24 * 3600
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks_url: str = ""
+    jwt_secret: str = field(default="", repr=False)
+    jwt_algorithm: str = "RS256"
+    jwt_tenant: str = "default"
+    jwt_scopes: tuple[str, ...] = ("chat", "vision", "embeddings", "structured", "usage")
 
     def __post_init__(self) -> None:
         faults = [*self._faults(), *(self._production_faults() if self.is_production else [])]
@@ -171,8 +204,9 @@ class Config:
         for name in ("openai_base_url", "azure_openai_endpoint"):
             if getattr(self, name) and not _is_http_url(getattr(self, name)):
                 faults.append(f"{name.upper()} must be an http:// or https:// URL.")
-        if self.redis_url and not _REDIS_URL.match(self.redis_url):
-            faults.append("REDIS_URL must begin with redis://, rediss:// or unix://.")
+        for name, (form, sentence) in _FORMS.items():
+            if getattr(self, name) and not re.fullmatch(form, getattr(self, name)):
+                faults.append(f"{name.upper()} {sentence}")
         if self.azure_openai_endpoint and self.openai_base_url:
             faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
         if self.azure_openai_endpoint and not self.openai_api_key:
@@ -183,6 +217,8 @@ class Config:
         for model in (*models, *self.allowed_models):
             if not _MODEL.fullmatch(model):
                 faults.append(f"{model!r} cannot be the name of a model.")
+        if self.auth_required and len(self.secret_key) < 32:
+            faults.append("AUTH_REQUIRED needs a SECRET_KEY of at least 32 characters.")
         return faults + [
             f"ALLOWED_ORIGINS: {fault}" for origin in self.allowed_origins if (fault := _fault_of(origin))
         ]

@@ -13,13 +13,17 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
+from app.auth import errors as auth
+from app.ledger.database import StoreUnavailable
+from app.ledger.records import BudgetExceeded, HoldEnded, Unpriced
 from app.lifecycle import Draining
 from app.openai_service import errors as upstream
 from app.origins import OriginNotAllowed
+from app.rate_limits import RateLimited
 from app.schemas.images import InvalidImageInput
 from app.schemas.parsing import InvalidRequest, UnsupportedMediaType
 from app.schemas.strict_schema import SchemaFault
-from app.stream_slots import TooManyStreams
+from app.stream_slots import TooManyOfOne, TooManyStreams
 
 log = logging.getLogger(__name__)
 
@@ -42,6 +46,25 @@ _TABLE: dict[type[Exception], Problem] = {
     UnsupportedMediaType: Problem(415, "unsupported_media_type", "Send the body as application/json."),
     InvalidImageInput: Problem(400, "invalid_image", "The image cannot be used."),
     OriginNotAllowed: Problem(403, "origin_not_allowed", "This origin may not use this service."),
+    auth.Unauthenticated: Problem(401, "unauthenticated", "This needs a valid credential."),
+    auth.Forbidden: Problem(403, "forbidden", "This credential does not allow that."),
+    auth.UnusableUserId: Problem(400, "invalid_request", "The user id cannot be used."),
+    auth.TooManyFailures: Problem(
+        429, "rate_limited", "Too many wrong credentials came from this address.", retry_after_s=60
+    ),
+    auth.AuthUnavailable: Problem(
+        503, "auth_unavailable", "Credentials cannot be checked now; try again shortly.", retry_after_s=5
+    ),
+    RateLimited: Problem(429, "rate_limited", "Too many requests came in a short time.", retry_after_s=1),
+    TooManyOfOne: Problem(
+        429, "concurrency_limit", "Too many answers are being written to you now.", retry_after_s=1
+    ),
+    BudgetExceeded: Problem(429, "budget_exceeded", "The budget does not allow this request."),
+    Unpriced: Problem(403, "forbidden", "model: its price is not known, so no budget allows it."),
+    HoldEnded: Problem(504, "upstream_timeout", "The model did not answer in time."),
+    StoreUnavailable: Problem(
+        503, "store_unavailable", "What this needs cannot be looked up now; try again shortly.", retry_after_s=2
+    ),
     upstream.ModelNotOffered: Problem(403, "forbidden", "model: this model is not offered here."),
     upstream.UpstreamRejected: Problem(400, "invalid_request", "The model does not accept this request."),
     upstream.ContextLengthExceeded: Problem(
@@ -103,12 +126,22 @@ def describe(error: Exception) -> Problem:
     elif type(error) is upstream.UpstreamRejected and error.param:
         name = error.param.split(".")[0].split("[")[0]
         sentence = f"{_OUR_NAMES.get(name, name)}: the model does not accept this value."
-    if isinstance(error, upstream.UpstreamUnavailable) and error.retry_after_s is not None:
+    if isinstance(error, _KNOWS_WHEN) and error.retry_after_s is not None:
         retry_after_s = error.retry_after_s
     return Problem(problem.status, problem.code, sentence, retry_after_s)
 
 
-_OUR_WORDS = (InvalidRequest, InvalidImageInput, UnsupportedMediaType, SchemaFault, upstream.SchemaNotUsable)
+_KNOWS_WHEN = (upstream.UpstreamUnavailable, auth.TooManyFailures, BudgetExceeded, RateLimited)
+_OUR_WORDS = (
+    InvalidRequest,
+    InvalidImageInput,
+    UnsupportedMediaType,
+    SchemaFault,
+    upstream.SchemaNotUsable,
+    auth.Forbidden,
+    auth.UnusableUserId,
+    auth.AuthUnavailable,
+)
 
 
 ErrorBody = Callable[[Problem, str], dict[str, Any]]
@@ -164,6 +197,8 @@ def _answer(error: Exception) -> Response:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
         # What OpenAI's SDKs look at first, since most waits are shorter than a second.
         response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Draining):
         response.headers["Connection"] = "close"
     if isinstance(error, HTTPException):

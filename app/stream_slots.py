@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 from app.shared_state import Lease, SharedState
 
 
 class TooManyStreams(Exception):
-    """As many streams run as may."""
+    """As many streams run here as may."""
+
+
+class TooManyOfOne(Exception):
+    """As many streams run for one user, tenant or address as may."""
 
 
 class StreamSlots:
@@ -14,13 +20,36 @@ class StreamSlots:
         self._state = state
         self._limit = limit
 
-    def take(self) -> Lease:
+    def take(self, accounts: Mapping[str, int]) -> Slot:
         """Keep() it while the stream runs, and release() it.
 
+        Args:
+            accounts: what the stream counts for besides, and how many each may have.
         Raises:
-            TooManyStreams: there is none left.
+            TooManyOfOne, TooManyStreams: there is none left; none was taken.
         """
-        lease = self._state.take_lease("streams", self._limit)
-        if lease is None:
-            raise TooManyStreams
-        return lease
+        leases: list[Lease] = []
+        for name, limit in (
+            *((f"streams:{key}", most) for key, most in accounts.items()),
+            ("streams", self._limit),
+        ):
+            lease = self._state.take_lease(name, limit)
+            if lease is None:
+                Slot(leases).release()
+                raise TooManyStreams if name == "streams" else TooManyOfOne
+            leases.append(lease)
+        return Slot(leases)
+
+
+class Slot:
+    """The leases of one stream."""
+
+    def __init__(self, leases: Sequence[Lease]) -> None:
+        self._leases = leases
+
+    def keep(self) -> None:
+        self._leases[0].keep()  # which keeps all of this process
+
+    def release(self) -> None:
+        for lease in self._leases:
+            lease.release()

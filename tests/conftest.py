@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,6 +16,17 @@ from tests.fakes.fake_openai import FakeOpenAI
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
+
+
+@pytest.fixture(scope="session")
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where all tests of this process keep one ledger: making its tables takes longer than most tests do."""
+    return tmp_path_factory.mktemp("data")
+
+
+@pytest.fixture(autouse=True)
+def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("app._ROOT", data_root)
 
 
 @pytest.fixture

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,9 +25,10 @@ from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
 from app.schemas.openai_chat import ChatSettings, OpenAIChatRequest
 from app.schemas.parsing import RequestModel
 from app.schemas.structured import StructuredRequest
+from app.schemas.tokens import TokenRequest
 from app.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
-from tests.fakes.servers import ROOT, free_port, gunicorn
+from tests.fakes.servers import ROOT, environment, free_port, gunicorn
 
 PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
 PRINTED_ADDRESS = "http://127.0.0.1:8000"
@@ -43,7 +46,9 @@ MODELS: dict[str, type[RequestModel]] = {
     "POST /api/embeddings": EmbeddingsRequest,
     "POST /api/embeddings/similarity": SimilarityRequest,
     "POST /api/structured": StructuredRequest,
+    "POST /api/tokens": TokenRequest,
 }
+MAKE_KEY = re.compile(r"^export GATEHOUSE_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
@@ -58,14 +63,35 @@ class Ran:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    database = tmp_path_factory.mktemp("database") / "gatehouse.sqlite3"
+    return {"SECRET_KEY": "s" * 40, "DATABASE_URL": f"sqlite:///{database}"}
+
+
+@pytest.fixture(scope="module")
+def address(settings: dict[str, str]) -> Iterator[str]:
     port = free_port()
-    with gunicorn(wait_for=port, PORT=str(port)):
+    with gunicorn(wait_for=port, PORT=str(port), **settings):
         yield f"http://127.0.0.1:{port}"
 
 
 @pytest.fixture(scope="module")
-def results(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+def key(settings: dict[str, str]) -> str:
+    """A key, made by the command that the page has for it."""
+    [command] = MAKE_KEY.findall(PAGE)
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("flask"), *shlex.split(command)[1:]],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    return ran.stdout.decode().strip()
+
+
+@pytest.fixture(scope="module")
+def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
     """Every command of the page, run by the shell as it is printed, all at once."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
@@ -77,7 +103,13 @@ def results(address: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
         ran = subprocess.run(
             ["sh", "-c", command.replace(PRINTED_ADDRESS, address)],
             cwd=folder,
-            env={**os.environ, "CURL_HOME": str(folder), "NO_PROXY": "127.0.0.1", "no_proxy": "127.0.0.1"},
+            env={
+                **os.environ,
+                "CURL_HOME": str(folder),
+                "GATEHOUSE_KEY": key,
+                "NO_PROXY": "127.0.0.1",
+                "no_proxy": "127.0.0.1",
+            },
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=30,
@@ -103,7 +135,8 @@ def split_head(answer: str) -> tuple[str, set[str], Any]:
     """The status, the names of the headers, and the JSON of an answer as `curl -i` prints it."""
     head, _, body = answer.replace("\r\n", "\n").partition("\n\n")
     first, *lines = head.splitlines()
-    return first.split()[1], {line.partition(":")[0] for line in lines}, json.loads(body)
+    content = json.loads(body) if body.strip() else None
+    return first.split()[1], {line.partition(":")[0] for line in lines}, content
 
 
 @pytest.mark.parametrize(("command", "kind", "shown"), COMMANDS, ids=[command[:90] for command, *_ in COMMANDS])
@@ -139,9 +172,11 @@ def test_every_route_has_a_command_and_every_command_a_route() -> None:
     called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/]+)", command)}
 
     rules = {rule.rule for rule in create_app(Config()).url_map.iter_rules()}
+    rule_of = {
+        path: next(rule for rule in rules if re.fullmatch(re.sub("<.*?>", "[^/]+", rule), path)) for path in called
+    }
 
-    assert called == {rule for rule in rules if rule.startswith("/api")} | {"/healthz", "/readyz"}
-    assert called <= rules
+    assert set(rule_of.values()) == {rule for rule in rules if rule.startswith("/api")} | {"/healthz", "/readyz"}
 
 
 def section(title: str) -> str:

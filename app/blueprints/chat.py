@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
+from app.auth import needs
 from app.errors import errors_as, message_error
 from app.extensions import openai_service, system_prompts
+from app.metering import current_caller
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
-from app.visitor import current_visitor
 from app.wire.answers import json_answer
 from app.wire.plain_text import PlainText
 from app.wire.streams import stream_answer
@@ -19,16 +20,18 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 
 
 @bp.post("")
+@needs("chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
     body = json_body(ChatRequest)
     result = openai_service().chat(
-        body.to_call(system_prompts(), request_id=g.request_id), watch=current_visitor().watch
+        body.to_call(system_prompts(), request_id=g.request_id), caller=current_caller()
     )
     return json_answer(body.response(result), result.record)
 
 
 @bp.post("/stream")
+@needs("chat")
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
     body = json_body(ChatRequest)
@@ -36,6 +39,7 @@ def stream() -> Response:
 
 
 @bp.post("/openai")
+@needs("chat")
 @errors_as(message_error)
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""

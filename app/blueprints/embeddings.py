@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
+from app.auth import needs
 from app.extensions import openai_service
+from app.metering import current_caller
 from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
 from app.schemas.request_body import json_body
-from app.visitor import current_visitor
 from app.wire.answers import json_answer
 
 bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
 
 
 @bp.post("")
+@needs("embeddings")
 def create() -> Response:
     """Turn texts into vectors."""
     body = json_body(EmbeddingsRequest)
@@ -22,16 +24,17 @@ def create() -> Response:
         request_id=g.request_id,
         model=body.model,
         dimensions=body.dimensions,
-        watch=current_visitor().watch,
+        caller=current_caller(),
     )
     return json_answer(embeddings_response(result), result.record)
 
 
 @bp.post("/similarity")
+@needs("embeddings")
 def similarity() -> Response:
     """Compare two texts, or put documents in order by nearness to a query."""
     body = json_body(SimilarityRequest)
     result = openai_service().embed(
-        body.texts(), request_id=g.request_id, model=body.model, watch=current_visitor().watch
+        body.texts(), request_id=g.request_id, model=body.model, caller=current_caller()
     )
     return json_answer(body.response(result), result.record)

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import json
 import shlex
+from pathlib import Path
 from typing import Any, NamedTuple
 
-from flask import Blueprint, Response, current_app, render_template, request
+from flask import Blueprint, Response, current_app, make_response, render_template, request, send_from_directory
 from werkzeug.routing import Rule
 
+from app.auth import public
 from app.config import Config
+from app.extensions import authenticator
+
+_STATIC = Path(__file__).parent.parent / "static"
 
 _HEADERS = {
     "Content-Security-Policy": (
@@ -54,13 +59,23 @@ class _Route(NamedTuple):
 
 def pages(config: Config) -> Blueprint:
     """Make the blueprint of the page and of its static files."""
-    bp = Blueprint("pages", __name__, static_folder="../static", static_url_path="/static")
+    bp = Blueprint("pages", __name__)
 
     @bp.get("/")
-    def index() -> str:
-        return render_template("try.html", config=config, routes=_routes())
+    @public
+    def index() -> Response:
+        page = make_response(render_template("try.html", config=config, routes=_routes()))
+        authenticator().sessions.open(request, page)
+        return page
+
+    @bp.get("/static/<path:filename>")
+    @public
+    def static(filename: str) -> Response:
+        # Not Flask's own route for these, which could not state that it is public.
+        return send_from_directory(_STATIC, filename)
 
     @bp.get("/favicon.ico")
+    @public
     def no_icon() -> Response:
         # Browsers ask for it of themselves, and a 404 would look like a fault of the page.
         return Response(status=204)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
+from app.auth import needs
 from app.extensions import openai_service, system_prompts
+from app.metering import current_caller
 from app.schemas.chat import chat_response
 from app.schemas.vision import vision_call
-from app.visitor import current_visitor
 from app.wire.answers import json_answer
 from app.wire.streams import stream_answer
 from app.wire.token_sse import TokenSse
@@ -16,15 +17,15 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 
 
 @bp.post("")
+@needs("vision")
 def create() -> Response:
     """Answer a question about images in one piece."""
-    result = openai_service().chat(
-        vision_call(system_prompts(), request_id=g.request_id), watch=current_visitor().watch
-    )
+    result = openai_service().chat(vision_call(system_prompts(), request_id=g.request_id), caller=current_caller())
     return json_answer(chat_response(result), result.record)
 
 
 @bp.post("/stream")
+@needs("vision")
 def stream() -> Response:
     """Answer a question about images as it is written, as token events."""
     return stream_answer(vision_call(system_prompts(), request_id=g.request_id), TokenSse(g.request_id))

@@ -1,5 +1,6 @@
 """The only code that knows OpenAI. Its public face."""
 
+from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.client import build_client
 from app.openai_service.embeddings import cosine_similarities
@@ -42,6 +43,7 @@ __all__ = [
     "Batch",
     "BodyTooLarge",
     "CallRecord",
+    "Caller",
     "CallerGone",
     "ChatCall",
     "ChatResult",
@@ -56,6 +58,7 @@ __all__ = [
     "Interrupted",
     "InvalidImage",
     "ModelNotOffered",
+    "Nobody",
     "OpenAIService",
     "Reasoning",
     "Refusal",

@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
@@ -17,7 +18,13 @@ from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
 from app.openai_service.client import upstream_path
-from app.openai_service.errors import UpstreamFailed, UpstreamRejected, UpstreamTimeout, translate
+from app.openai_service.errors import (
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamRejected,
+    UpstreamTimeout,
+    translate,
+)
 from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
@@ -39,6 +46,7 @@ class Question:
 
     Attributes:
         body: of the request, but for its model.
+        failure: of the last attempt, if there was one.
         adjusted: what in it is otherwise than the caller asked for, whatever the model.
     """
 
@@ -48,10 +56,11 @@ class Question:
     exchange: Exchange
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)
+    failure: UpstreamError | None = None
 
 
 class Asker:
-    """Raises UpstreamError where nothing came of a question."""
+    """Raises UpstreamError where nothing came of a question, and what its caller raises when it is charged."""
 
     def __init__(self, config: Config, client: UpstreamCaller, store: Store) -> None:
         self._config = config
@@ -69,8 +78,9 @@ class Asker:
         """An answer in one piece."""
 
         def attempt(model: str) -> Waiting[T]:
-            response = yield from self._send(question, model)
-            return read(response, question.record)
+            with _charged(question, model):
+                response = yield from self._send(question, model)
+                return read(response, question.record)
 
         return self._policy.run(attempt, question.models, question.exchange, question.record)
 
@@ -79,12 +89,13 @@ class Asker:
         exchange, record = question.exchange, question.record
 
         def attempt(model: str) -> Waiting[StreamedAnswer]:
-            response = yield from self._send(question, model, within_s=self._config.first_token_timeout_s)
-            started = time.perf_counter()
-            try:
-                return (yield from begin(response, exchange, idle_timeout_s=self._config.idle_timeout_s))
-            finally:
-                record.upstream_ms += (time.perf_counter() - started) * 1000
+            with _charged(question, model):
+                response = yield from self._send(question, model, within_s=self._config.first_token_timeout_s)
+                started = time.perf_counter()
+                try:
+                    return (yield from begin(response, exchange, idle_timeout_s=self._config.idle_timeout_s))
+                finally:
+                    record.upstream_ms += (time.perf_counter() - started) * 1000
 
         return self._policy.run(attempt, question.models, exchange, record)
 
@@ -133,3 +144,22 @@ class Asker:
             raise UpstreamFailed from None
         finally:
             exchange.abandon()
+
+
+@contextmanager
+def _charged(question: Question, model: str) -> Iterator[None]:
+    """Have the caller charged for one attempt, and remember how it failed for the next one's charge."""
+    record = question.record
+    try:
+        record.caller.charge(model, question.body, question.failure)
+    except Exception:
+        record.is_refused = True
+        raise
+    record.may_be_billed = True
+    try:
+        yield
+    except UpstreamError as error:
+        question.failure = error
+        record.may_be_billed = error.may_be_billed
+        raise
+    question.failure = None

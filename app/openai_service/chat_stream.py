@@ -73,11 +73,11 @@ def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
                 yield []
             rest = answer.rest
             recording.answering(answer.model)
-            _note_end(answer.first, recording)
+            _note(answer.first, recording)
             yield answer.first
             for batch in rest:
                 if batch:
-                    _note_end(batch, recording)
+                    _note(batch, recording)
                 yield batch
         except Exception as error:
             recording.failed(error)
@@ -88,8 +88,9 @@ def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
                 rest.close()
 
 
-def _note_end(batch: Batch, recording: Recording) -> None:
-    """Before the end is told: whoever hears of it may leave."""
+def _note(batch: Batch, recording: Recording) -> None:
+    """Before it is told: whoever hears of the end may leave."""
+    recording.record.received += len(batch)
     end = batch[-1]
     if type(end) is Done:
         recording.answered(finish_reason=end.finish_reason, usage=end.usage)

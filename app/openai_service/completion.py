@@ -36,6 +36,7 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         raise UpstreamFailed from None
     if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
         raise UpstreamFailed
+    record.received += -(-len(text or "") // 4)  # characters of a token, about
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",

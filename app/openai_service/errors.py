@@ -29,6 +29,7 @@ import time
 from email.utils import parsedate_to_datetime
 from typing import Any
 
+import httpx2
 import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
@@ -42,6 +43,7 @@ class UpstreamError(Exception):
         param: the upstream's name of the parameter at fault, if it named one.
         upstream_code: the upstream's own code of the error, or the kind of failure where none came.
         retry_after_s: how long the upstream asked to be left alone.
+        was_sent: whether the request may have reached the upstream.
         should_retry: the upstream's own word on whether trying again can help, None where it gave none.
         upstream_request_id: for a support case with the upstream.
     """
@@ -63,7 +65,13 @@ class UpstreamError(Exception):
         self.upstream_code = upstream_code
         self.retry_after_s = retry_after_s
         self.should_retry = should_retry
+        self.was_sent = True
         self.upstream_request_id = upstream_request_id
+
+    @property
+    def may_be_billed(self) -> bool:
+        """Whether the upstream may have done some work: it never said that it would not."""
+        return self.was_sent and self.status is None
 
 
 class ModelNotOffered(Exception):
@@ -139,15 +147,18 @@ class UpstreamTimeout(UpstreamUnavailable):
 
 
 class CircuitOpen(UpstreamUnavailable):
-    pass
+    def __init__(self, *, retry_after_s: float) -> None:
+        super().__init__(retry_after_s=retry_after_s)
+        self.was_sent = False
 
 
 def translate(error: openai.APIError) -> UpstreamError:
     """Turn an error of the SDK into ours: by status first, by the upstream's code second."""
-    if isinstance(error, openai.APITimeoutError):
-        return UpstreamTimeout()
     if not isinstance(error, openai.APIStatusError):
-        return UpstreamFailed(upstream_code=_root_cause(error))
+        is_timeout = isinstance(error, openai.APITimeoutError)
+        unanswered = UpstreamTimeout() if is_timeout else UpstreamFailed(upstream_code=_root_cause(error))
+        unanswered.was_sent = not isinstance(error.__cause__, httpx2.ConnectError | httpx2.ConnectTimeout)
+        return unanswered
     headers = error.response.headers
     translated = from_error_object(error.body, status=error.status_code)
     if translated.upstream_code != "insufficient_quota":  # no wait mends that

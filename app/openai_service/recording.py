@@ -65,6 +65,7 @@ class Recording:
             self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
         self.record.usage = usage
+        self.record.may_be_billed = usage is None
 
     def failed(self, error: BaseException) -> None:
         """Note why there is no whole answer; the first reason counts."""
@@ -73,6 +74,8 @@ class Recording:
         self._is_decided = True
         record = self.record
         other = "internal_error" if isinstance(error, Exception) else "interrupted"
+        if record.is_refused:
+            other = "not_admitted"
         record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), other)
         if isinstance(error, UpstreamError):
             record.upstream_status = error.status

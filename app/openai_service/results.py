@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.openai_service.caller import Caller, Nobody
 from app.openai_service.embeddings import VectorJson
 from app.openai_service.events import ToolCallObject, Usage
 
@@ -37,9 +38,13 @@ class CallRecord:
     Attributes:
         model: the model asked for, then the one that served.
         outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, circuit_open,
-            client_gone, interrupted (the server stopped), or internal_error (a bug).
+            not_admitted (its caller may not be charged), client_gone, interrupted (the server stopped), or internal_error (a bug).
         attempts: upstream requests made.
         models: those that were asked, in their order.
+        received: about how many tokens of an answer came, whatever the upstream says.
+        may_be_billed: whether the last attempt may have cost something that `usage` does not tell.
+        is_refused: whether its caller refused to be charged for an attempt.
+        caller: for whom the call was made.
         adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
         upstream_ms: time spent waiting for the upstream until its answer, or its first token.
         waited_ms: time spent between attempts.
@@ -51,6 +56,10 @@ class CallRecord:
     outcome: str = "client_gone"
     attempts: int = 0
     models: list[str] = field(default_factory=list)
+    received: int = 0
+    may_be_billed: bool = False
+    is_refused: bool = False
+    caller: Caller = field(default_factory=Nobody, repr=False)
     adjusted: dict[str, str] = field(default_factory=dict)
     usage: Usage | None = None
     finish_reason: str | None = None

@@ -13,6 +13,7 @@ from app.config import Config
 from app.openai_service.asking import Asker, Question, UpstreamCaller
 from app.openai_service.background import BackgroundReads
 from app.openai_service.breaker import Store
+from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
 from app.openai_service.embeddings import read_embeddings
@@ -28,7 +29,6 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
-from app.openai_service.waiting import Watch
 
 T = TypeVar("T")
 
@@ -36,17 +36,13 @@ T = TypeVar("T")
 _TICK_S = 1.0
 _CHAT_PATH = "/chat/completions"
 _EMBEDDINGS_PATH = "/embeddings"
-
-
-def _watch_nothing() -> None:
-    pass
+_NOBODY = Nobody()
 
 
 class OpenAIService:
     """Every way in which this program calls the upstream.
 
-    Each call leaves one CallRecord with each of the listeners. `watch` is called at each tick of a call's
-    waiting, and what it raises ends the call: CallerGone where the visitor has left.
+    Each call leaves one CallRecord with each of the listeners, and may raise what its caller does.
     """
 
     def __init__(
@@ -62,7 +58,7 @@ class OpenAIService:
         if self._background is not None:
             self._background.close()
 
-    def chat(self, call: ChatCall, *, watch: Watch = _watch_nothing) -> ChatResult:
+    def chat(self, call: ChatCall, *, caller: Caller = _NOBODY) -> ChatResult:
         """Answer a conversation in one piece.
 
         Raises:
@@ -72,24 +68,24 @@ class OpenAIService:
 
         Source: https://platform.openai.com/docs/api-reference/chat/create
         """
-        with self._recording(call.operation, call.model, call.request_id) as recording:
+        with self._recording(call.operation, call.model, call.request_id, caller) as recording:
             question = self._chat_question(call, recording.record)
-            result = self._answer_to(question, read_completion, recording, watch)
+            result = self._answer_to(question, read_completion, recording)
             recording.answered(finish_reason=result.finish_reason, usage=result.usage)
             return result
 
-    def stream_chat(self, call: ChatCall) -> ChatStream:
+    def stream_chat(self, call: ChatCall, *, caller: Caller = _NOBODY) -> ChatStream:
         """Answer a conversation as it is written. Nothing is sent before the stream is iterated.
 
         Raises:
             ModelNotOffered: the call names a model that this site does not offer.
         """
-        recording = self._recording(call.operation, call.model, call.request_id)
+        recording = self._recording(call.operation, call.model, call.request_id, caller)
         question = self._chat_question(call, recording.record)
         question.body |= {"stream": True, "stream_options": {"include_usage": True}}
         return ChatStream(self._asker.stream(question), question.exchange, recording, self._background)
 
-    def extract(self, call: ChatCall, *, watch: Watch = _watch_nothing) -> StructuredResult:
+    def extract(self, call: ChatCall, *, caller: Caller = _NOBODY) -> StructuredResult:
         """Have the model fill a JSON schema, the one in the call's `response_format`, or any JSON object.
 
         An answer that does not fit is shown to the model once, with what is wrong with it.
@@ -102,13 +98,14 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/guides/structured-outputs
         """
         checker = InstanceChecker(call.response_format)
-        with self._recording(call.operation, call.model, call.request_id) as recording:
+        with self._recording(call.operation, call.model, call.request_id, caller) as recording:
             record = recording.record
             question = self._chat_question(call, recording.record)
             usage: Usage | None = None
             for is_last in (False, True):
-                result = self._answer_to(question, read_completion, recording, watch)
+                result = self._answer_to(question, read_completion, recording)
                 record.usage = usage = add_usage(usage, result.usage)
+                record.may_be_billed = usage is None
                 try:
                     data = checker.read(result)
                 except UnfitAnswer as unfit:
@@ -130,7 +127,7 @@ class OpenAIService:
         request_id: str,
         model: str | None = None,
         dimensions: int | None = None,
-        watch: Watch = _watch_nothing,
+        caller: Caller = _NOBODY,
     ) -> EmbeddingResult:
         """Turn texts into vectors of length 1, in the order given.
 
@@ -149,20 +146,21 @@ class OpenAIService:
             record.model = served or record.model
             return EmbeddingResult(vectors, usage, record.model, record)
 
-        with self._recording("embeddings", model, request_id) as recording:
+        with self._recording("embeddings", model, request_id, caller) as recording:
             body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
             if dimensions is not None:
                 body["dimensions"] = dimensions
             question = self._question(_EMBEDDINGS_PATH, body, recording.record)
-            result = self._answer_to(question, read, recording, watch)
+            result = self._answer_to(question, read, recording)
             recording.answered(finish_reason=None, usage=result.usage)
             return result
 
-    def _recording(self, operation: str, model: str | None, request_id: str) -> Recording:
+    def _recording(self, operation: str, model: str | None, request_id: str, caller: Caller) -> Recording:
         offered = self._config.models_offered(operation)
         if model is not None and model not in offered:
             raise ModelNotOffered(model)
-        return Recording(CallRecord(request_id, operation, model or offered[0]), self._listeners)
+        record = CallRecord(request_id, operation, model or offered[0], caller=caller)
+        return Recording(record, self._listeners)
 
     def _question(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
@@ -173,7 +171,10 @@ class OpenAIService:
         return Question(path, body, models, exchange, record, adjusted or {})
 
     def _chat_question(self, call: ChatCall, record: CallRecord) -> Question:
-        max_tokens, adjusted = self._config.max_tokens, {}
+        adjusted = {}
+        max_tokens = self._config.max_tokens
+        if record.caller.max_tokens is not None:
+            max_tokens = min(max_tokens, record.caller.max_tokens)
         if call.max_tokens is not None:
             if call.max_tokens > max_tokens:
                 adjusted["maxTokens"] = str(max_tokens)
@@ -193,7 +194,6 @@ class OpenAIService:
         question: Question,
         read: Callable[[httpx2.Response, CallRecord], T],
         recording: Recording,
-        watch: Watch,
     ) -> T:
         """Wait for a whole answer, and look after the visitor meanwhile."""
         background, is_left = self._background, False
@@ -207,7 +207,7 @@ class OpenAIService:
                         return answer
                     try:
                         if not is_left:
-                            watch()
+                            recording.record.caller.watch()
                         elif background is None or background.is_closed:
                             raise CallerGone
                     except CallerGone as gone:

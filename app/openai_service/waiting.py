@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from time import sleep
 from typing import TypeVar
 
@@ -10,9 +10,6 @@ T = TypeVar("T")
 
 Waiting = Generator[None, None, T]
 """Work that yields at each tick of waiting, and returns what it waited for."""
-
-Watch = Callable[[], None]
-"""What is done at each tick. What it raises ends the call."""
 
 
 def pause(seconds: float, *, tick_s: float) -> Waiting[None]:

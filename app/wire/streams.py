@@ -5,13 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 
-from flask import Response
+from flask import Response, g
 
+from app.admission import streams_of
 from app.errors import note_bug
 from app.extensions import config, openai_service, stream_slots
-from app.openai_service import CallerGone, ChatCall, ChatStream, Failed, Interrupted
-from app.shared_state import Lease
-from app.visitor import Visitor, current_visitor
+from app.metering import current_caller
+from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
+from app.stream_slots import Slot
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
 
@@ -27,9 +28,10 @@ def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
         ModelNotOffered: nothing was asked.
         UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
     """
-    stream = openai_service().stream_chat(call)
-    slot = stream_slots().take()  # or nothing was begun, and nothing is recorded
-    body = _Body(stream, encoder, slot, current_visitor(), heartbeat_s=config().heartbeat_s)
+    caller = current_caller()
+    stream = openai_service().stream_chat(call, caller=caller)
+    slot = stream_slots().take(streams_of(g.principal, config()))  # or nothing was begun, and nothing is recorded
+    body = _Body(stream, encoder, slot, caller, heartbeat_s=config().heartbeat_s)
     try:
         body.begin()
     except BaseException as error:
@@ -49,13 +51,13 @@ class _Body:
     """What the server iterates and then closes, also when it never began."""
 
     def __init__(
-        self, stream: ChatStream, encoder: Encoder, slot: Lease, visitor: Visitor, *, heartbeat_s: float
+        self, stream: ChatStream, encoder: Encoder, slot: Slot, caller: Caller, *, heartbeat_s: float
     ) -> None:
         self._stream = stream
         self._request_id = stream.record.request_id
         self._encoder = encoder
         self._slot = slot
-        self._visitor = visitor
+        self._caller = caller
         self._heartbeat_s = heartbeat_s
         self._look_every_s = min(_LOOK_S, heartbeat_s)
         self._start = b""
@@ -116,7 +118,7 @@ class _Body:
 
     def _look_after(self) -> None:
         self._slot.keep()
-        self._visitor.watch()
+        self._caller.watch()
 
     def close(self) -> None:
         self._stream.close()

@@ -1,0 +1,39 @@
+"""Caller: for whom a call is made, as far as the service has to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from app.openai_service.errors import UpstreamError
+
+
+class Caller(Protocol):
+    """Looked after while a call waits, and charged for each of its attempts."""
+
+    @property
+    def max_tokens(self) -> int | None:
+        """The most tokens of one answer, where that is less than others may have."""
+
+    def watch(self) -> None:
+        """Called at each tick of waiting. What it raises ends the call: CallerGone where nobody waits any more."""
+
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
+        """Called before each attempt. What it raises refuses it.
+
+        Args:
+            body: of the request, but for its model.
+            after: why the attempt before it failed.
+        """
+
+
+class Nobody:
+    """Never leaves, and is charged nothing."""
+
+    max_tokens = None
+
+    def watch(self) -> None:
+        pass
+
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
+        pass

@@ -1,0 +1,138 @@
+"""GET /api/usage: what is asked for in the query, and how it is answered."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import UTC, date, datetime
+from typing import Any, get_args
+
+from app.auth.principal import Principal
+from app.ledger.reports import Grouping, Remaining, Total
+from app.schemas.parsing import InvalidRequest
+
+_FORMATS = ("json", "csv")
+_DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
+_SUMS = {
+    "requests": "requests",
+    "estimated": "estimated",
+    "unpriced": "unpriced",
+    "prompt_tokens": "promptTokens",
+    "cached_tokens": "cachedTokens",
+    "completion_tokens": "completionTokens",
+    "reasoning_tokens": "reasoningTokens",
+    "tokens": "tokens",
+    "cost_micro_usd": "costMicroUsd",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UsageQuery:
+    """Days are in UTC and both included. Without a user or tenant, all of them that the caller may see."""
+
+    first_day: str
+    last_day: str
+    by: tuple[Grouping, ...]
+    user: str | None
+    tenant: str | None
+    is_csv: bool
+
+
+def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
+    """Read a query: callers see their own usage; with the scope `admin` anybody's.
+
+    Raises:
+        InvalidRequest: it is off.
+    """
+    is_admin = principal.may("admin")
+    known = ("from", "to", "by", "format", *(("user", "tenant") if is_admin else ()))
+    for name in args:
+        if name not in known:
+            raise InvalidRequest(f"{name[:50]}: is not known here.")
+    today = datetime.now(UTC).date()
+    first = _day(args, "from", today.replace(day=1))
+    last = _day(args, "to", today)
+    if last < first:
+        raise InvalidRequest("to: must not be before from.")
+    form = args.get("format", "json")
+    if form not in _FORMATS:
+        raise InvalidRequest("format: must be json or csv.")
+    return UsageQuery(
+        first.isoformat(),
+        last.isoformat(),
+        _groupings(args.get("by")),
+        user=args.get("user") if is_admin else principal.user,
+        tenant=args.get("tenant") if is_admin else principal.tenant,
+        is_csv=form == "csv",
+    )
+
+
+def usage_response(
+    query: UsageQuery, total: Total, rows: Sequence[Total], limits: Sequence[Remaining]
+) -> dict[str, Any]:
+    """{"from", "to", "totals", "rows": [...], "limits": [...]}."""
+    return {
+        "from": query.first_day,
+        "to": query.last_day,
+        "totals": _sums(total),
+        "rows": [dict(zip(query.by, row.group, strict=True)) | _sums(row) for row in rows],
+        "limits": [_limit(left) for left in limits],
+    }
+
+
+def usage_csv(query: UsageQuery, rows: Sequence[Total]) -> str:
+    """One line a row, with the names of the JSON answer above."""
+    text = io.StringIO()
+    writer = csv.writer(text)
+    writer.writerow([*query.by, *_SUMS.values()])
+    writer.writerows([*map(_inert, row.group), *_sums(row).values()] for row in rows)
+    return text.getvalue()
+
+
+def _inert(cell: str) -> str:
+    # A spreadsheet would take it for a formula; the names of users are not always ours.
+    return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
+
+
+def _sums(total: Total) -> dict[str, int]:
+    values = asdict(total)
+    return {shown: values[name] for name, shown in _SUMS.items()}
+
+
+def _limit(left: Remaining) -> dict[str, Any]:
+    limit = left.limit
+    return {
+        "of": limit.key.partition(":")[0],
+        "window": limit.window,
+        "microUsd": limit.micro_usd,
+        "tokens": limit.tokens,
+        "leftMicroUsd": left.micro_usd,
+        "leftTokens": left.tokens,
+        "resetsInS": left.resets_in_s,
+    }
+
+
+def _day(args: Mapping[str, str], name: str, default: date) -> date:
+    text = args.get(name)
+    if text is None:
+        return default
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or len(text) != 10:
+        raise InvalidRequest(f"{name}: must be a day such as 2026-11-20.")
+    return day
+
+
+def _groupings(text: str | None) -> tuple[Grouping, ...]:
+    if text is None:
+        return _DEFAULT_BY
+    names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
+    known = get_args(Grouping)
+    for name in names:
+        if name not in known:
+            raise InvalidRequest(f"by: must be some of {', '.join(known)}, comma-separated.")
+    return names  # type: ignore[return-value]
