@@ -324,7 +324,8 @@ class TestTheWholeRequest:
                 ask(service)
 
             begun = len(server.requests)
-            assert records[0].attempts == begun > 2
+            assert begun > 2
+            assert records[0].attempts - begun in (0, 1)  # the last may have ended before it was read
         assert records[0].waited_ms < 300
 
     @BOTH_WAYS
