@@ -344,6 +344,7 @@ def test_a_storm_of_leavers_leaves_nothing_behind(tmp_path: Path, worker_class: 
         with visitor(site.port, "/api/chat/stream", "head token token again", "first") as connection:
             read_until(connection, b"x")
         wait_until(site.calls, "the first call's line")
+        wait_until(lambda: held_by(site.worker())[0]["socket:[N]"] == 1, "there is but the listener", 2)
         before, threads_before = held_by(site.worker())
 
         storm(site.port, seed=1)
