@@ -2,12 +2,14 @@
 
 It may be lost without harm and is never waited for: while its store is away, each process goes on by itself.
 
-    StoredState                      stored.py: what the rest of the application sees
-      Leases                         leases.py: how many this process holds
-      Updates                        updates.py: from compare-and-set to any change
-        GuardedStore                 guarded.py: leaves a store that failed alone for a second
-          SqliteStore, RedisStore    sqlite_store.py on sqlite_file.py, redis_store.py
-      MemoryState                    memory.py: the stand-in while the store is away
+    StoredState                  stored.py: what the rest of the application sees
+      Guard                      guard.py: leaves a store that failed alone for a second
+        Batches                  batches.py: what is asked at the same time shares one round trip
+          Updates                updates.py: from compare-and-set to any change
+          Leases                 leases.py: how many this process holds
+            SqliteStore          sqlite_store.py on sqlite_file.py
+            RedisStore           redis_store.py on redis_connection.py
+      MemoryState                memory.py: the stand-in while the store is away
 """
 
 from app.shared_state.interface import Lease, SharedState

@@ -23,7 +23,7 @@ class SharedState(Protocol):
     """Values by key, and leases by name.
 
     No call fails because of the store. One that does not answer delays a call by half a second at most, and then
-    only one call a second.
+    only one call a second. What many callers want at the same moment costs a few round trips.
     """
 
     def read(self, key: str) -> bytes | None:
@@ -32,8 +32,10 @@ class SharedState(Protocol):
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by what `change` makes of it, and return the new one.
 
+        Should other processes change it first again and again for seconds, it is left as they have made it.
+
         Args:
-            change: may be called more than once, so it only computes. None removes the value; returning what it
+            change: may be called more than once, and in another thread, so it only computes. None removes the value; returning what it
                 was given writes nothing.
             ttl_s: seconds until the new value is gone.
         """

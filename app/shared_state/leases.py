@@ -8,7 +8,9 @@ from collections import Counter
 from contextlib import suppress
 
 from app.shared_state import clock
-from app.shared_state.store import Contended, StateUnavailable, Store, turn
+from app.shared_state.batches import Batches
+from app.shared_state.guard import Guard
+from app.shared_state.store import StateUnavailable, Store
 
 RENEW_S = 2.0
 
@@ -20,22 +22,22 @@ class Leases:
     has lost everything is right again with the next one. While it is away the limit holds for this process alone.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, guard: Guard) -> None:
         self._store = store
+        self._guard = guard
         self._process = uuid.uuid4().hex
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
-        # Counts have to reach the store in the order in which they were true.
-        self._turn = threading.Lock()
+        # Batches also have the counts reach the store in the order in which they were true.
+        self._orders: Batches[int | None, bool] = Batches(self._carry_out)
         self._renew_at = 0.0
 
     def take(self, name: str, limit: int) -> HeldLease | None:
-        """As SharedState.take_lease."""
+        """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
         try:
-            with turn(self._turn):
-                taken = self._take(name, limit)
-        except Contended:  # to take one that nobody else knows of could be one too many
-            taken = False
+            taken = self._guard.ask(lambda: self._orders.ask(name, limit))
+        except StateUnavailable:
+            taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
     def keep(self) -> None:
@@ -44,23 +46,37 @@ class Leases:
         if at < self._renew_at:
             return
         self._renew_at = at + RENEW_S
-        with suppress(StateUnavailable), turn(self._turn):
-            self._store.note(self._process, self._copy())
+        with self._lock:
+            names = list(self._held)
+        for name in names:
+            self._tell(name)
 
     def release(self, name: str) -> None:
         self._add(name, -1)
-        # If the store cannot be told, the next count of this name tells it, or the old one expires.
-        with suppress(StateUnavailable), turn(self._turn):
-            self._store.note(self._process, {name: self._held[name]})
+        self._tell(name)
 
-    def _take(self, name: str, limit: int) -> bool:
-        try:
-            taken = self._store.take(name, self._process, self._held[name], limit)
-        except StateUnavailable:
-            return self._add(name, 1, limit=limit)
-        if taken:
-            self._add(name, 1)
-        return taken
+    def _tell(self, name: str) -> None:
+        # If the store cannot be told, the next count of this name tells it, or the old one expires.
+        with suppress(StateUnavailable):
+            self._guard.ask(lambda: self._orders.ask(name, None))
+
+    def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:
+        """Take as many as are wanted and there are, and tell the store how many that makes.
+
+        Args:
+            orders: the limit, from who wants a lease; None from who wants the count told.
+        Returns:
+            whether each got what it wanted.
+        """
+        limits = [limit for limit in orders if limit is not None]
+        taken = 0
+        if limits:
+            taken = self._store.take(name, self._process, self._held[name], len(limits), min(limits))
+            self._add(name, taken)
+        if not taken and len(limits) < len(orders):
+            self._store.note(self._process, name, self._held[name])
+        lucky = [True] * taken + [False] * (len(limits) - taken)
+        return [limit is None or lucky.pop(0) for limit in orders]
 
     def _add(self, name: str, leases: int, limit: int | None = None) -> bool:
         with self._lock:
@@ -70,10 +86,6 @@ class Leases:
             if not self._held[name]:
                 del self._held[name]
             return True
-
-    def _copy(self) -> dict[str, int]:
-        with self._lock:
-            return dict(self._held)
 
 
 class HeldLease:

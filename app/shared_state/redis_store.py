@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Any, TypeVar
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
-from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, PATIENCE_S, Contended, StateUnavailable
+from app.shared_state.redis_connection import connection_pool
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_S, StateUnavailable
 
 T = TypeVar("T")
 
 _PREFIX = "gatehouse:"
 _LEASE_MS = int(LEASE_S * 1000)
 _MAX_CONNECTIONS = 32
-# Much less than PATIENCE_S: when Redis is frozen, who waits behind 32 others must not then wait for it too.
-_TURN_S = 0.1
 
 # A value is sent with a byte before it, so that none can be told from an empty one.
 _SWAP = """
@@ -43,27 +40,27 @@ local function note(key, process, held, lease)
 end
 """
 _TAKE = f"""{_NOW}
-local process, held, limit, lease = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
-local all, fields = held, redis.call('HGETALL', KEYS[1])
+local process, held, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local limit, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
+local free, fields = limit - held, redis.call('HGETALL', KEYS[1])
 for i = 1, #fields, 2 do
     if fields[i] ~= process then
         local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
         local left = tonumber(expiry) - now
         if left > 0 and left <= lease + {CLOCK_SLACK_S * 1000:.0f} then
-            all = all + tonumber(count)
+            free = free - tonumber(count)
         else
             redis.call('HDEL', KEYS[1], fields[i])
         end
     end
 end
-if all >= limit then return 0 end
-note(KEYS[1], process, held + 1, lease)
-return 1
+if free <= 0 then return 0 end
+local taken = math.min(wanted, free)
+note(KEYS[1], process, held + taken, lease)
+return taken
 """
 _NOTE = f"""{_NOW}
-for i, key in ipairs(KEYS) do
-    note(key, ARGV[1], tonumber(ARGV[i + 2]), tonumber(ARGV[2]))
-end
+note(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 """
 
 
@@ -90,23 +87,24 @@ class RedisStore:
         arguments: list[bytes | int] = [_marked(old), _marked(new), max(1, round(ttl_s * 1000))]
         return bool(self._ask(lambda client: client.swap([_value_key(key)], arguments)))
 
-    def take(self, name: str, process: str, held: int, limit: int) -> bool:
-        return bool(self._ask(lambda client: client.take([_lease_key(name)], [process, held, limit, _LEASE_MS])))
+    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
+        return int(self._ask(lambda client: client.take([_lease_key(name)], arguments)))
 
-    def note(self, process: str, held: Mapping[str, int]) -> None:
-        if held:
-            keys = [_lease_key(name) for name in held]
-            self._ask(lambda client: client.note(keys, [process, _LEASE_MS, *held.values()]))
+    def note(self, process: str, name: str, held: int) -> None:
+        self._ask(lambda client: client.note([_lease_key(name)], [process, held, _LEASE_MS]))
 
     def close(self) -> None:
         self._client.redis.connection_pool.disconnect()
 
     def _ask(self, call: Callable[[_Client], T]) -> T:
-        # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
-        if not self._free.acquire(timeout=_TURN_S):
-            raise Contended("contended")
         client = self._client
+        # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
+        if not self._free.acquire(timeout=QUEUE_S):
+            raise StateUnavailable("overloaded")
         try:
+            if self._client is not client:  # whom this one has waited for have found Redis away
+                raise StateUnavailable("away")
             return call(client)
         except (redis.RedisError, OSError) as error:
             # The other connections of its pool are likely to be as dead, or to lead to what is a replica now.
@@ -118,18 +116,10 @@ class RedisStore:
 
 
 class _Client:
-    """Connections to one Redis, opened when needed, and the scripts that are run there."""
+    """Connections to one Redis, and the scripts that are run there."""
 
     def __init__(self, url: str) -> None:
-        pool = redis.ConnectionPool.from_url(
-            url,
-            socket_timeout=PATIENCE_S,
-            socket_connect_timeout=PATIENCE_S,
-            socket_keepalive=True,
-            retry=Retry(NoBackoff(), 0),
-            driver_info=None,  # it would cost each new connection two round trips
-        )
-        self.redis: Any = redis.Redis(connection_pool=pool)
+        self.redis: Any = redis.Redis(connection_pool=connection_pool(url))
         self.swap = self.redis.register_script(_SWAP)
         self.take = self.redis.register_script(_TAKE)
         self.note = self.redis.register_script(_NOTE)

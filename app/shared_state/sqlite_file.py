@@ -13,7 +13,7 @@ from typing import Any
 
 from app.shared_state import clock
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import StateUnavailable, tries, turn
+from app.shared_state.store import QUEUE_S, StateUnavailable, tries
 
 _LOOK_S = 1.0
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
@@ -46,7 +46,7 @@ class SqliteFile:
 
     def close(self) -> None:
         own = self._own.get()
-        with own.lock:
+        with own:
             own.close()
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[list[Any], int]:
@@ -56,7 +56,7 @@ class SqliteFile:
         try:
             # Not SQLite's own way of waiting: it blocks all greenlets of a worker, and is unfair.
             for _ in tries():
-                with turn(own.lock):
+                with own:
                     try:
                         cursor = self._connection(own).execute(sql, parameters)
                         return cursor.fetchall(), cursor.rowcount
@@ -116,13 +116,20 @@ class SqliteFile:
 
 
 class _Connection:
-    """This process's connection, if it is open."""
+    """This process's connection, if it is open; to be used by who holds it, as in `with connection:`."""
 
     def __init__(self) -> None:
-        self.lock = threading.Lock()
         self.opened: sqlite3.Connection | None = None
         self.inode: int | None = None
         self.look_at = 0.0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=QUEUE_S):
+            raise StateUnavailable("overloaded")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
 
     def close(self) -> None:
         if self.opened is not None:

@@ -4,8 +4,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from app.shared_state import clock
@@ -42,20 +40,19 @@ WHERE key = :key AND value = :old AND {_IS_LIVE}
 _REMOVE = f"DELETE FROM entries WHERE key = :key AND value = :old AND {_IS_LIVE}"
 
 _TAKE = f"""
-INSERT INTO leases (name, process, held, expires_at) SELECT :name, :process, :held + 1, :now + {LEASE_S}
-WHERE :held + (
-    SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name AND process <> :process AND {_IS_LIVE_LEASE}
-) < :limit
-ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
-"""
-_NOTE = f"""
 INSERT INTO leases (name, process, held, expires_at)
-SELECT key, :process, value, :now + {LEASE_S} FROM json_each(:held) WHERE value > 0
+SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
+    SELECT :limit - :held - coalesce(sum(held), 0) AS free FROM leases
+    WHERE name = :name AND process <> :process AND {_IS_LIVE_LEASE}
+) WHERE free > 0
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_FORGET = """
-DELETE FROM leases WHERE process = :process AND name IN (SELECT key FROM json_each(:held) WHERE value = 0)
+_HELD = "SELECT held FROM leases WHERE name = :name AND process = :process"
+_NOTE = f"""
+INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
+ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
+_FORGET = "DELETE FROM leases WHERE name = :name AND process = :process"
 
 _TIDY = """
 DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :now LIMIT 100)
@@ -87,17 +84,20 @@ class SqliteStore:
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
 
-    def take(self, name: str, process: str, held: int, limit: int) -> bool:
-        values = {"name": name, "process": process, "held": held, "limit": limit, "now": clock.now()}
-        return self._file.change(_TAKE, values) == 1
+    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        values = {"name": name, "process": process, "now": clock.now()}
+        if not self._file.change(_TAKE, {**values, "held": held, "wanted": wanted, "limit": limit}):
+            return 0
+        if wanted == 1:
+            return 1
+        # Not RETURNING, which SQLite has since 3.35 only; nobody else writes this process's row meanwhile.
+        rows = self._file.query(_HELD, values)
+        return rows[0][0] - held if rows else 0
 
-    def note(self, process: str, held: Mapping[str, int]) -> None:
+    def note(self, process: str, name: str, held: int) -> None:
         self._tidy()
-        values = {"process": process, "held": json.dumps(held), "now": clock.now()}
-        if any(held.values()):
-            self._file.change(_NOTE, values)
-        if not all(held.values()):
-            self._file.change(_FORGET, values)
+        values = {"name": name, "process": process, "held": held, "now": clock.now()}
+        self._file.change(_NOTE if held else _FORGET, values)
 
     def close(self) -> None:
         self._file.close()

@@ -2,34 +2,39 @@
 
 from __future__ import annotations
 
+import itertools
 import random
-import threading
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterator
 from typing import Protocol
 
 PATIENCE_S = 0.25
 """How long a store may keep a caller waiting before it counts as away."""
 
 LEASE_S = 10.0
-"""How long leases outlive the last sign of life from their process."""
+"""How long leases outlive the last sign of life from their process.
+
+A stream gives that between two writes: one whose visitor reads nothing gives none for up to half a minute. If a
+process has no others, its leases lapse meanwhile, and the limit is exceeded by as many until they come back with
+the next sign. Half a minute here would keep the slots of a killed worker as long.
+"""
 
 CLOCK_SLACK_S = 1.0
 """How far clocks may be set back before an expiry that lies too far ahead counts as past."""
 
-# More than PATIENCE_S: who waits behind one whom the store keeps waiting learns that it is away.
-_TURN_S = 0.4
+QUEUE_S = 5.0
+"""How long a caller may wait for others of its own process, or lose against other processes.
+
+Only looking up Redis's name takes as long; but in a burst a process can come to a caller's turn seconds late.
+"""
 
 _FIRST_PAUSE_S = 0.0005
+# A process that is busy with a burst comes round late, and must not take that for the store's fault.
+_LEAST_TRIES = 20
 
 
 class StateUnavailable(Exception):
     """The store could not answer in time. Its text names the kind of fault and holds no address or secret."""
-
-
-class Contended(StateUnavailable):
-    """Others were always first; the store itself is well."""
 
 
 class Store(Protocol):
@@ -44,32 +49,28 @@ class Store(Protocol):
     def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
         """Set a key to `new` for `ttl_s` seconds, but only if it is `old`; None stands for no value."""
 
-    def take(self, name: str, process: str, held: int, limit: int) -> bool:
-        """Note that a process holds `held + 1` leases, but only if that makes no more than `limit` in all."""
+    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Note that a process holds up to `wanted` leases more than `held`, and say how many more.
 
-    def note(self, process: str, held: Mapping[str, int]) -> None:
-        """Note how many leases a process holds, by name, for the next LEASE_S seconds."""
+        It is as many as make no more than `limit` in all; 0 notes nothing.
+        """
+
+    def note(self, process: str, name: str, held: int) -> None:
+        """Note how many leases of a name a process holds, for the next LEASE_S seconds."""
 
     def close(self) -> None: ...
 
 
-def tries(longest_pause_s: float = 0.01) -> Iterator[None]:
-    """Come round at once, and again after pauses of random and growing length, for PATIENCE_S at most."""
-    until = time.monotonic() + PATIENCE_S
-    longest_s = _FIRST_PAUSE_S
+def tries(patience_s: float = PATIENCE_S, longest_pause_s: float = 0.01) -> Iterator[None]:
+    """Come round at once, and again after pauses of random and growing length, until `patience_s` is over."""
     yield
-    while (left_s := until - time.monotonic()) > 0:
-        time.sleep(min(left_s, random.uniform(0, longest_s)))  # noqa: S311
+    until = time.monotonic() + patience_s
+    longest_s = _FIRST_PAUSE_S
+    for tried in itertools.count(1):
+        left_s = until - time.monotonic()
+        if left_s <= 0 and tried >= _LEAST_TRIES:
+            return
+        pause_s = random.uniform(0, longest_s)  # noqa: S311
+        time.sleep(min(left_s, pause_s) if left_s > 0 else pause_s)
         longest_s = min(2 * longest_s, longest_pause_s)
         yield
-
-
-@contextmanager
-def turn(lock: threading.Lock) -> Iterator[None]:
-    """Hold a lock of this process. Raises Contended if it does not come free in time."""
-    if not lock.acquire(timeout=_TURN_S):
-        raise Contended("contended")
-    try:
-        yield
-    finally:
-        lock.release()

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.shared_state.guarded import GuardedStore
+from app.shared_state.batches import Batches
+from app.shared_state.guard import Guard
 from app.shared_state.interface import Change, Lease
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
@@ -16,19 +17,19 @@ class StoredState:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._own = PerProcess(lambda: _OfOneProcess(GuardedStore(store)))
+        self._own = PerProcess(lambda: _OfOneProcess(store))
 
     def read(self, key: str) -> bytes | None:
         own = self._own.get()
         try:
-            return own.store.read(key)
+            return own.guard.ask(lambda: own.reads.ask(key, None))
         except StateUnavailable:
             return own.stand_in.read(key)
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         own = self._own.get()
         try:
-            return own.updates.update(key, change, ttl_s)
+            return own.guard.ask(lambda: own.updates.update(key, change, ttl_s))
         except StateUnavailable:
             return own.stand_in.update(key, change, ttl_s=ttl_s)
 
@@ -40,9 +41,10 @@ class StoredState:
 
 
 class _OfOneProcess:
-    def __init__(self, store: GuardedStore) -> None:
-        self.store = store
+    def __init__(self, store: Store) -> None:
+        self.guard = Guard(store.kind)
+        self.reads: Batches[None, bytes | None] = Batches(lambda key, asked: [store.read(key)] * len(asked))
         self.updates = Updates(store)
-        self.leases = Leases(store)
+        self.leases = Leases(store, self.guard)
         # What it holds from one outage counts in the next, for as long as it would have in the store.
         self.stand_in = MemoryState()

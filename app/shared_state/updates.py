@@ -2,44 +2,66 @@
 
 from __future__ import annotations
 
-import threading
+from typing import NamedTuple
 
+from app.shared_state.batches import Batches
 from app.shared_state.interface import Change
-from app.shared_state.store import Contended, Store, tries, turn
+from app.shared_state.store import QUEUE_S, Store, tries
 
-_STRIPES = 64
 # Who has lost a race should be back while the value that it has read is fresh; nothing is blocked meanwhile.
 _LONGEST_PAUSE_S = 0.002
 
 
 class Updates:
-    """Changes values of a store, one at a time for each key in this process.
+    """Changes values of a store; changes that are wanted at the same time are made one on the other, and written once.
 
-    When an upstream goes down, hundreds of requests want to write the breaker's key at once. Without taking
-    turns each of them would find the value changed under it, over and over.
+    When an upstream goes down, hundreds of requests want to write the breaker's key at once.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._turns = [threading.Lock() for _ in range(_STRIPES)]
+        self._wishes: Batches[_Wish, bytes | Exception | None] = Batches(self._make_all)
 
     def update(self, key: str, change: Change, ttl_s: float) -> bytes | None:
-        """As SharedState.update.
+        """As SharedState.update. Raises StateUnavailable."""
+        outcome = self._wishes.ask(key, _Wish(change, ttl_s))
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
-        Raises:
-            Contended: others were always first.
-            StateUnavailable: the store is away.
-        """
-        old = self._store.read(key)
-        new = change(old)
-        if new == old:
-            return new
-        with turn(self._turns[hash(key) % _STRIPES]):
-            for _ in tries(_LONGEST_PAUSE_S):
-                if self._store.swap(key, old, new, ttl_s):
-                    return new
-                old = self._store.read(key)
-                new = change(old)
-                if new == old:
-                    return new
-        raise Contended("contended")
+    def _make_all(self, key: str, wishes: list[_Wish]) -> list[bytes | Exception | None]:
+        for _ in tries(QUEUE_S, _LONGEST_PAUSE_S):
+            old = self._store.read(key)
+            made = _Made(old, wishes)
+            if made.ttl_s is None or self._store.swap(key, old, made.value, made.ttl_s):
+                return made.outcomes
+        # Other processes were always first. What they have made of the value is the truth; the stand-in's is not.
+        return [self._store.read(key)] * len(wishes)
+
+
+class _Wish(NamedTuple):
+    change: Change
+    ttl_s: float
+
+
+class _Made:
+    """What a value comes to when changes are made one after the other.
+
+    Attributes:
+        outcomes: for each change the value after it, or what it raised, which leaves the value as it was.
+        ttl_s: that of the last change that changed anything; None if none did.
+    """
+
+    def __init__(self, value: bytes | None, wishes: list[_Wish]) -> None:
+        self.value = value
+        self.ttl_s: float | None = None
+        self.outcomes: list[bytes | Exception | None] = []
+        for change, ttl_s in wishes:
+            try:
+                new = change(self.value)
+            except Exception as error:
+                self.outcomes.append(error)
+                continue
+            if new != self.value:
+                self.value, self.ttl_s = new, ttl_s
+            self.outcomes.append(new)

@@ -132,11 +132,11 @@ def test_keep_tells_the_store_every_two_seconds_at_most(store, monkeypatch):
     state = store.open()
     lease = state.take_lease("streams", 1)
     told = []
-    monkeypatch.setattr(state._store, "note", lambda process, held: told.append(dict(held)))
+    monkeypatch.setattr(state._store, "note", lambda process, name, held: told.append((name, held)))
     for _ in range(41):
         lease.keep()
         store.move(0.1)
-    assert told == [{"streams": 1}] * 3
+    assert told == [("streams", 1)] * 3
 
 
 def test_keep_brings_back_what_expired_while_the_process_was_stalled(store):

@@ -1,24 +1,65 @@
-"""Shared state in a gevent worker: everything that waits lets other greenlets run."""
+"""Shared state in gevent workers: bursts, and that everything that waits lets other greenlets run."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-BEGIN = """
-from gevent import monkey
-monkey.patch_all()
-import gevent, json, sys, time
-from pathlib import Path
-from app.shared_state import open_state
-state = open_state(directory=Path(sys.argv[1]), redis_url=sys.argv[2])
+from tests.shared_state.children import Child
 
+# What a worker does in a burst, and how often that comes to asking the store.
+BURST = """
+import collections, logging, os
+asked, events = collections.Counter(), []
+log = logging.getLogger("app.shared_state")
+log.addHandler(logging.Handler())
+log.handlers[0].emit = lambda record: events.append(record.getMessage())
+def count(name, ask):
+    def counted(*args):
+        asked[name] += 1
+        return ask(*args)
+    setattr(state._store, name, counted)
+for name in ("read", "swap", "take", "note"):
+    count(name, getattr(state._store, name))
+state.update("circuit", lambda old: b"open", ttl_s=60)
+print("ready", flush=True)
+input()
+def work(number):
+    mine = b"%d.%d" % (os.getpid(), number)
+    is_open = state.read("circuit") == b"open"
+    is_probe = state.update("probe", lambda old: old or mine, ttl_s=60) == mine
+    return is_open, is_probe, state.take_lease("streams", 250)
+workers = [gevent.spawn(work, number) for number in range(150)]
+gevent.joinall(workers, raise_error=True)
+opens, probes, leases = zip(*(worker.value for worker in workers))
+leases = [lease for lease in leases if lease]
+print("done", flush=True)
+input()
+gevent.joinall([gevent.spawn(lease.release) for lease in leases], raise_error=True)
+result = {"opens": sum(opens), "probes": sum(probes), "leases": len(leases), "asked": asked, "events": events}
+print(json.dumps(result))
+"""
+# Beyond 64 sockets that are ready, gevent first looks whether time is up.
+LATE = """
+import socket
+pairs = [socket.socketpair() for _ in range(200)]
+readers = [gevent.spawn(pair[0].recv, 1) for pair in pairs]
+state.update("key", lambda old: b"value", ttl_s=60)
+def work():
+    for pair in pairs:
+        pair[1].send(b"x")
+    return state.read("key")
+worker = gevent.spawn(work)
+gevent.spawn(monkey.get_original("time", "sleep"), 0.4)
+print(worker.get())
+gevent.joinall(readers)
+for pair in pairs:
+    pair[0].close(), pair[1].close()
+"""
+FROZEN = """
 longest_s = 0.0
 def watch():
     global longest_s
@@ -26,30 +67,6 @@ def watch():
         before = time.perf_counter()
         gevent.sleep(0.001)
         longest_s = max(longest_s, time.perf_counter() - before)
-"""
-LEASES = """
-state.take_lease("warm up", 1).release()
-held = most = taken = 0
-def work(_):
-    global held, most, taken
-    for _ in range(5):
-        lease = state.take_lease("streams", 20)
-        if lease is not None:
-            held += 1
-            taken += 1
-            most = max(most, held)
-            gevent.sleep(0.001)
-            lease.keep()
-            held -= 1
-            lease.release()
-def count():
-    state.update("count", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60)
-gevent.joinall([gevent.spawn(work, at) for at in range(200)], raise_error=True)
-gevent.joinall([gevent.spawn(count) for _ in range(40)], raise_error=True)
-all_again = sum(state.take_lease("streams", 20) is not None for _ in range(30))
-print(json.dumps({"most": most, "taken": taken, "count": int(state.read("count")), "all": all_again}))
-"""
-FROZEN = """
 state.update("key", lambda old: b"value", ttl_s=60)
 lease = state.take_lease("streams", 1000)
 print("ready", flush=True)
@@ -76,43 +93,67 @@ print(json.dumps("back"))
 """
 
 
-def start(code, place):
-    command = [sys.executable, "-W", "error", "-c", BEGIN + code, *place]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+LEAVERS = """
+def work(number):
+    return state.update("count", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60)
+state.read("connected")
+workers = [gevent.spawn(work, number) for number in range(9)]
+gevent.sleep(0)
+assert not any(worker.dead for worker in workers), "the store has answered too soon"
+for leaver in workers[4:6] + workers[:1]:
+    leaver.kill(block=False)
+gevent.joinall(workers, raise_error=True)
+print(sorted(int(worker.value) for worker in workers if isinstance(worker.value, bytes)))
+"""
 
 
-def test_greenlets_never_hold_more_than_the_limit(place):
-    with start(LEASES, place) as worker:
-        output, errors = worker.communicate(timeout=60)
-    assert worker.returncode == 0, errors
-    result = json.loads(output)
-    assert result["most"] <= 20
-    assert result["taken"] >= 20
-    assert result["all"] == 20
-    assert result["count"] == 40
+def test_burst_over_two_workers_gets_one_probe_and_exactly_the_limit(place):
+    workers = [Child(BURST, place, in_gevent=True) for _ in range(2)]
+    for step in ("ready", "done"):
+        for worker in workers:
+            assert worker.line() == step, worker.end()
+        if step == "ready":
+            for worker in workers:
+                worker.say()
+    for worker in workers:
+        worker.say()
+    results = [json.loads(worker.end()) for worker in workers]
+    assert sum(result["opens"] for result in results) == 300
+    assert sum(result["probes"] for result in results) == 1
+    assert sum(result["leases"] for result in results) == 250
+    assert [result["events"] for result in results] == [[], []]
+    if place[1]:  # a file answers before anybody else comes to ask
+        assert max(sum(result["asked"].values()) for result in results) < 40
 
 
-@pytest.mark.parametrize("place", ["sqlite", "redis"], indirect=True)
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
+def test_answer_that_is_looked_at_late_is_no_outage(place):
+    assert Child(LATE, place, in_gevent=True).end() == "b'value'\n"
+
+
+@pytest.mark.parametrize("place", ["redis"], indirect=True)
+def test_greenlets_that_are_ended_while_they_ask_stop_nobody(place):
+    # Whether the change of the one that was asking is made is open; those that were waiting have made none.
+    assert Child(LEAVERS, place, in_gevent=True).end() in (f"{[*range(1, 7)]}\n", f"{[*range(2, 8)]}\n")
+
+
 def test_frozen_store_stalls_no_other_greenlet(place, request):
-    with start(FROZEN, place) as worker:
-        assert worker.stdout.readline() == "ready\n", worker.stderr.read()
-        if place[1]:
-            with request.getfixturevalue("redis_store").frozen():
-                result = ask(worker)
-        else:
-            other = sqlite3.connect(Path(place[0]) / "state.sqlite3", isolation_level=None)
-            other.execute("BEGIN EXCLUSIVE")
+    worker = Child(FROZEN, place, in_gevent=True)
+    assert worker.line() == "ready", worker.end()
+    if place[1]:
+        with request.getfixturevalue("redis_store").frozen():
             result = ask(worker)
-            other.close()
-        assert result["longest_s"] < 0.05
-        assert result["slowest_s"] < 0.6
-        assert ask(worker) == "back"
-        worker.communicate(timeout=10)
+    else:
+        other = sqlite3.connect(Path(place[0]) / "state.sqlite3", isolation_level=None)
+        other.execute("BEGIN EXCLUSIVE")
+        result = ask(worker)
+        other.close()
+    assert result["longest_s"] < 0.1
+    assert result["slowest_s"] < 0.6
+    worker.say()
+    assert json.loads(worker.end()) == "back"
 
 
 def ask(worker):
-    worker.stdin.write("go\n")
-    worker.stdin.flush()
-    return json.loads(worker.stdout.readline())
+    worker.say()
+    return json.loads(worker.line())

@@ -94,11 +94,12 @@ def test_error_of_a_change_reaches_the_caller_and_leaves_the_value(backend):
 
 def test_change_that_another_overtakes_is_made_again_on_the_new_value(backend):
     state = backend.open()
+    other = state if backend.kind == "memory" else backend.open()
     seen = []
 
     def overtaken(old):
         if not seen:
-            state.update("key", lambda old: b"first", ttl_s=60)
+            other.update("key", lambda old: b"first", ttl_s=60)
         seen.append(old)
         return b"%b, second" % (old or b"none")
 
@@ -109,8 +110,8 @@ def test_change_that_another_overtakes_is_made_again_on_the_new_value(backend):
 def test_no_update_is_lost_between_threads(backend):
     state = backend.open()
     with ThreadPoolExecutor(16) as threads:
-        list(threads.map(lambda _: state.update("key", plus_one, ttl_s=60), range(16 * 25)))
-    assert state.read("key") == b"400"
+        list(threads.map(lambda _: state.update("key", plus_one, ttl_s=60), range(16 * 10)))
+    assert state.read("key") == b"160"
 
 
 def test_no_update_is_lost_between_connections(store):

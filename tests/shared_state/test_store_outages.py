@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import os
+import socket
 import sqlite3
 import stat
 import time
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
@@ -153,6 +155,23 @@ def test_redis_that_closed_an_idle_connection_is_not_away(redis_store, tmp_path,
     assert state.read("key") == b"value"
     assert not events
     state.close()
+
+
+def test_redis_can_be_reached_over_a_unix_socket(tmp_path):
+    path = tmp_path / "redis.sock"
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen()
+        listener.settimeout(5)
+        state = open_state(directory=tmp_path, redis_url=f"unix://{path}")
+        with ThreadPoolExecutor(1) as threads:
+            value = threads.submit(state.read, "key")
+            server, _ = listener.accept()
+            with server:
+                assert server.recv(1000).endswith(b"gatehouse:value:key\r\n")
+                server.sendall(b"$5\r\nvalue\r\n")
+                assert value.result(5) == b"value"
+        state.close()
 
 
 def test_url_that_is_no_redis_is_refused(tmp_path):

@@ -1,14 +1,14 @@
-"""GuardedStore: leaves a store that failed alone for a second, and says when it goes and comes back."""
+"""Guard: leaves a store that failed alone for a second, and says when it goes and comes back."""
 
 from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TypeVar
 
 from app.shared_state import clock
-from app.shared_state.store import Contended, StateUnavailable, Store
+from app.shared_state.store import StateUnavailable
 
 T = TypeVar("T")
 
@@ -17,40 +17,27 @@ ASK_AGAIN_S = 1.0
 log = logging.getLogger("app.shared_state")
 
 
-class GuardedStore:
-    """A store that is asked by one caller a second while it is away; all others are told so at once."""
+class Guard:
+    """Lets one caller a second ask a store that is away; all others are told so at once."""
 
-    def __init__(self, store: Store) -> None:
-        self.kind = store.kind
-        self._store = store
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
         self._lock = threading.Lock()
         self._is_away = False
         self._away_since = 0.0
         self._ask_again_at = 0.0
 
-    def read(self, key: str) -> bytes | None:
-        return self._ask(lambda: self._store.read(key))
+    def ask(self, step: Callable[[], T]) -> T:
+        """What a step that asks the store comes to.
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        return self._ask(lambda: self._store.swap(key, old, new, ttl_s))
-
-    def take(self, name: str, process: str, held: int, limit: int) -> bool:
-        return self._ask(lambda: self._store.take(name, process, held, limit))
-
-    def note(self, process: str, held: Mapping[str, int]) -> None:
-        self._ask(lambda: self._store.note(process, held))
-
-    def close(self) -> None:
-        self._store.close()
-
-    def _ask(self, step: Callable[[], T]) -> T:
+        Raises:
+            StateUnavailable: the store is away, as the step found or an earlier one has.
+        """
         is_trial = self._is_away
         if is_trial:
             self._claim_trial()
         try:
             answer = step()
-        except Contended:
-            raise
         except StateUnavailable as error:
             self._note_failure(str(error))
             raise
@@ -71,7 +58,7 @@ class GuardedStore:
                 return
             self._is_away = True
             self._away_since = clock.ticks()
-        log.warning("state.gone", extra={"store": self.kind, "reason": reason})
+        log.warning("state.gone", extra={"store": self._kind, "reason": reason})
 
     def _note_return(self) -> None:
         with self._lock:
@@ -79,4 +66,4 @@ class GuardedStore:
                 return
             self._is_away = False
             away_s = round(clock.ticks() - self._away_since, 3)
-        log.warning("state.back", extra={"store": self.kind, "away_s": away_s})
+        log.warning("state.back", extra={"store": self._kind, "away_s": away_s})

@@ -1,0 +1,123 @@
+"""What many callers of one process do at the same moment comes to a few round trips, and is right for each."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.fakes.servers import wait_until
+
+MANY = 40
+
+
+class Held:
+    """Counts what a store is asked, and holds the first such question until all others wait behind it."""
+
+    def __init__(self, state, monkeypatch):
+        self.asked = Counter()
+        self._own = state._own.get()
+        self._is_first = True
+        self._may_go = threading.Event()
+        for name in ("read", "swap", "take", "note"):
+            self._count(name, state._store, monkeypatch)
+
+    def _count(self, name, store, monkeypatch):
+        ask = getattr(store, name)
+
+        def counted(*args):
+            self.asked[name] += 1
+            if self._is_first:
+                self._is_first = False
+                assert self._may_go.wait(10)
+            return ask(*args)
+
+        monkeypatch.setattr(store, name, counted)
+
+    def run(self, step):
+        """What MANY callers get from a step, of which the first is held until all others wait."""
+        with ThreadPoolExecutor(MANY) as threads:
+            results = [threads.submit(step, number) for number in range(MANY)]
+            wait_until(lambda: self._waiting() == MANY - 1, "all others wait")
+            self._may_go.set()
+            return [result.result(10) for result in results]
+
+    def _waiting(self):
+        queues = (self._own.reads, self._own.updates._wishes, self._own.leases._orders)
+        return sum(len(waiting) for queue in queues for waiting in queue._waiting.values())
+
+
+@pytest.fixture
+def state(store):
+    return store.open()
+
+
+@pytest.fixture
+def held(state, monkeypatch):
+    state.read("made before it is wrapped")
+    return Held(state, monkeypatch)
+
+
+def test_readers_of_a_key_share_round_trips(state, held):
+    assert held.run(lambda _: state.read("key")) == [None] * MANY
+    assert held.asked == {"read": 2}
+
+
+def test_changes_of_a_key_are_all_made_and_written_together(state, held):
+    counts = held.run(lambda _: state.update("key", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60))
+    assert sorted(int(count) for count in counts) == list(range(1, MANY + 1))
+    assert state.read("key") == b"%d" % MANY
+    assert held.asked == {"read": 3, "swap": 2}
+
+
+def test_one_of_many_who_claim_a_key_gets_it(state, held):
+    owners = held.run(lambda number: state.update("key", lambda old: old or b"%d" % number, ttl_s=60))
+    assert set(owners) == {state.read("key")}
+    assert held.asked["swap"] == 1
+
+
+def test_change_that_fails_fails_for_its_caller_alone(state, held):
+    def step(number):
+        try:
+            return state.update("key", lambda old: b"%d" % (int(old or 0) + 1 // (number % 2)), ttl_s=60)
+        except ZeroDivisionError:
+            return None
+
+    assert Counter(held.run(step))[None] == MANY // 2
+    assert state.read("key") == b"%d" % (MANY // 2)
+
+
+@pytest.mark.parametrize("limit", [MANY, MANY + 10, MANY - 10, 1, 0])
+def test_leases_are_taken_together_up_to_exactly_the_limit(state, held, limit):
+    leases = held.run(lambda _: state.take_lease("streams", limit))
+    assert sum(lease is not None for lease in leases) == min(limit, MANY)
+    assert held.asked == {"take": 2}
+
+
+def test_leases_are_released_together(state, store, monkeypatch):
+    leases = [state.take_lease("streams", MANY) for _ in range(MANY)]
+    held = Held(state, monkeypatch)
+    held.run(lambda number: leases[number].release())
+    assert held.asked == {"note": 2}
+    other = store.open()
+    assert all(other.take_lease("streams", MANY) for _ in range(MANY))
+
+
+def test_leases_are_taken_and_released_together(state, store, monkeypatch):
+    leases = [state.take_lease("streams", 100) for _ in range(MANY // 2)]
+    held = Held(state, monkeypatch)
+    taken = held.run(lambda at: leases[at // 2].release() if at % 2 else state.take_lease("streams", MANY))
+    assert sum(lease is not None for lease in taken) == MANY // 2
+    other = store.open()
+    assert sum(other.take_lease("streams", MANY) is not None for _ in range(MANY)) == MANY // 2
+
+
+def test_value_that_others_always_change_first_is_left_to_them(state, monkeypatch, events):
+    state.update("key", lambda old: b"theirs", ttl_s=60)
+    monkeypatch.setattr("app.shared_state.updates.QUEUE_S", 0.01)
+    monkeypatch.setattr(state._store, "swap", lambda *_: False)
+    assert state.update("key", lambda old: b"mine", ttl_s=60) == b"theirs"
+    assert state.read("key") == b"theirs"
+    assert not events
