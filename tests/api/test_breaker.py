@@ -52,7 +52,7 @@ class Stall:
         self.begun, self.go = threading.Event(), threading.Event()
         self._answer = answer
 
-    def __call__(self):
+    def __call__(self, sent):
         self.begun.set()
         assert self.go.wait(5), "nobody let it go"
         return self._answer()
@@ -114,7 +114,7 @@ class TestOpening:
     @pytest.mark.parametrize("attempts", [1, 3])
     def test_it_opens_with_so_many_failed_attempts_and_not_before(self, make_app, upstream, failures, attempts):
         client = make_app(breaker_failures=failures, retry_max_attempts=attempts).test_client()
-        upstream.otherwise = lambda: httpx2.Response(500, json=error())
+        upstream.otherwise = lambda sent: httpx2.Response(500, json=error())
 
         calls = -(-failures // attempts)
         # The one that opened it as well tells what happened to it.
@@ -126,7 +126,7 @@ class TestOpening:
 
     def test_a_call_that_waits_while_it_opens_tells_its_own_failure(self, make_app, upstream, monkeypatch):
         app = make_app(retry_max_attempts=3)
-        upstream.otherwise = lambda: httpx2.Response(500, json=error())
+        upstream.otherwise = lambda sent: httpx2.Response(500, json=error())
         is_first_wait = iter([True])
 
         def meanwhile(seconds):
@@ -215,7 +215,7 @@ class TestFallback:
     @pytest.fixture
     def client(self, records, make_app, upstream):
         client = make_app(chat_fallback_models=(SECOND,)).test_client()
-        upstream.otherwise = lambda: httpx2.Response(200, json=completion() | {"model": None})
+        upstream.otherwise = lambda sent: httpx2.Response(200, json=completion() | {"model": None})
         for _ in range(5):
             upstream.answers(error(), status=500)
             answer = chat(client)
@@ -228,7 +228,7 @@ class TestFallback:
     def test_an_open_circuit_goes_straight_to_the_fallback(self, client, upstream, records, route):
         records.clear()
         if route != "/api/chat":
-            upstream.otherwise = lambda: httpx2.Response(200, json=completion("{}") | {"model": None})
+            upstream.otherwise = lambda sent: httpx2.Response(200, json=completion("{}") | {"model": None})
         if "stream" in route or "openai" in route:
             upstream.streams(*[chunk({"content": "Hi"}, model=""), *stream_of(usage=None)])
 
@@ -407,8 +407,8 @@ class TestComingBack:
         clock.now += COOLDOWN_S
         upstream.sent.clear()
         probes = Stall()
-        upstream.otherwise = lambda: (
-            probes() if upstream.sent[-1].body["model"] == FIRST else httpx2.Response(200, json=completion())
+        upstream.otherwise = lambda sent: (
+            probes(sent) if sent.body["model"] == FIRST else httpx2.Response(200, json=completion())
         )
         start = threading.Barrier(16)
 
@@ -424,6 +424,7 @@ class TestComingBack:
                 done, waiting = wait(waiting, timeout=5, return_when=FIRST_COMPLETED)
                 assert done, f"{len(waiting)} calls are on their way"
                 others += [future.result() for future in done]
+            assert probes.begun.wait(5), "the probe did not arrive"
             if fallback:
                 assert {answer.status_code for answer in others} == {200}
                 assert sorted(models_asked(upstream)) == sorted([FIRST, *[SECOND] * 15])
@@ -456,7 +457,7 @@ class TestComingBack:
         self, make_app, upstream, clock, attempts, waits
     ):
         client = make_app(retry_max_attempts=attempts).test_client()
-        upstream.otherwise = lambda: httpx2.Response(500, json=error())
+        upstream.otherwise = lambda sent: httpx2.Response(500, json=error())
         while is_asked(client, upstream):
             pass
         for _ in range(3):
@@ -549,7 +550,7 @@ class TestComingBack:
         lost = together(chat, client.application.test_client())  # a probe that does not come back either
         assert stall.begun.wait(5)
         clock.now -= back_s
-        upstream.otherwise = lambda: httpx2.Response(200, json=completion())
+        upstream.otherwise = lambda sent: httpx2.Response(200, json=completion())
         clock.now += COOLDOWN_S + 66
         try:
             assert is_asked(client, upstream)
@@ -617,7 +618,7 @@ class TestStore:
         fail(app.test_client(), upstream, failures)
         at_once = threading.Barrier(4)
 
-        def answer_when_all_are_there():
+        def answer_when_all_are_there(sent):
             at_once.wait(5)
             return httpx2.Response(200, json=completion())
 

@@ -23,7 +23,7 @@ def ask(make_app, upstream):
     def post(route="/api/chat", **settings):
         client = make_app(**settings).test_client()
         if route.endswith("/stream"):
-            upstream.otherwise = lambda: upstream.event_stream([sse(*stream_of("Hello"))])
+            upstream.otherwise = lambda sent: upstream.event_stream([sse(*stream_of("Hello"))])
         return client.post(route, json=CHAT)
 
     return post
@@ -266,7 +266,7 @@ def _wait(failure, number):
 
 def test_an_outage_is_not_multiplied(make_app, upstream):
     client = make_app(breaker_failures=1_000_000, chat_fallback_models=()).test_client()
-    upstream.otherwise = lambda: httpx2.Response(500, json=error())
+    upstream.otherwise = lambda sent: httpx2.Response(500, json=error())
 
     for _ in range(500):
         assert client.post("/api/chat", json=CHAT).status_code == 502

@@ -27,7 +27,7 @@ class FakeOpenAI:
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
-        self.otherwise = lambda: httpx2.Response(200, json=completion())
+        self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
         self._answers: deque[Callable[[], httpx2.Response]] = deque()
 
@@ -61,10 +61,11 @@ class FakeOpenAI:
         self._answers.append(fail)
 
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
-        self.sent.append(Sent(request.url.path, request.headers, json.loads(request.content)))
+        sent = Sent(request.url.path, request.headers, json.loads(request.content))
+        self.sent.append(sent)
         if self._answers:
             return self._answers.popleft()()
-        return self.otherwise()
+        return self.otherwise(sent)
 
 
 class _Pieces(httpx2.SyncByteStream):
