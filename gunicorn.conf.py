@@ -4,27 +4,32 @@ It is loaded in the process that watches over the workers, before gevent has cha
 them, and so imports nothing of the application: a TLS context made of classes from before would break.
 """
 
-import importlib.util
+import importlib
 import os
 import sys
+import types
 from pathlib import Path
 
 from dotenv import dotenv_values
 
 
 def _load_config():
-    """The application's settings, from the one file of it that needs nothing else.
+    """The application's settings, without the rest of the application: see app/config.
 
     .env is read and not put into the environment: the workers of a reload shall see what it says by then.
     """
-    name = "gatehouse_config"
-    spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / "app" / "config.py")
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    environ = {**dotenv_values(Path(__file__).parent / ".env"), **os.environ}
+    root = Path(__file__).parent
+    sys.modules["app"] = package = types.ModuleType("app")  # in place of app/__init__.py, which imports everything
+    package.__path__ = [str(root / "app")]
     try:
-        return module.Config.from_env({name: value or "" for name, value in environ.items()})
-    except module.ConfigError as error:
+        config = importlib.import_module("app.config")
+    finally:
+        for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
+            del sys.modules[name]
+    environ = {**dotenv_values(root / ".env"), **os.environ}
+    try:
+        return config.Config.from_env({name: value or "" for name, value in environ.items()})
+    except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
 

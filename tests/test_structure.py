@@ -85,7 +85,7 @@ def test_the_service_and_the_offline_model_know_nothing_of_flask(part):
 
 @pytest.mark.parametrize("file", OWN_PYTHON, ids=lambda file: file.name)
 def test_only_the_config_reads_the_environment(file):
-    if file in (ROOT / "app" / "config.py", ROOT / "gunicorn.conf.py"):
+    if file in (ROOT / "app" / "config" / "config.py", ROOT / "gunicorn.conf.py"):
         return
     names = {node.attr for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Attribute)}
     assert not names & {"environb", "getenv", "putenv"}

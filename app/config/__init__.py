@@ -1,0 +1,9 @@
+"""Every setting, read from the environment once and checked as a whole.
+
+gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
+"""
+
+from app.config.config import Config
+from app.config.fields import ConfigError
+
+__all__ = ["Config", "ConfigError"]

@@ -1,0 +1,53 @@
+"""The forms that texts of the settings have: each tells what is wrong with one, or None."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
+_HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
+_RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
+_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+def rate(value: str) -> str | None:
+    return None if _RATE.fullmatch(value) else "must be such as 60/minute (second, minute, hour or day)."
+
+
+def redis_url(value: str) -> str | None:
+    is_known = value.partition("://")[0] in ("redis", "rediss", "unix") and not value.endswith("://")
+    return None if is_known else "must begin with redis://, rediss:// or unix://."
+
+
+def http_url(value: str) -> str | None:
+    return None if _is_http_url(value) else "must be an http:// or https:// URL."
+
+
+def model(value: str) -> str | None:
+    return None if _MODEL.fullmatch(value) else f"{value!r} cannot be the name of a model."
+
+
+def name(value: str) -> str | None:
+    return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
+
+
+def origin(value: str) -> str | None:
+    if value == "*":
+        return "* is never allowed; name each origin."
+    if not _ORIGIN.fullmatch(value) or not _is_http_url(value):
+        return f"{value!r} is not an origin such as https://www.example.com (no path, no wildcard)."
+    return None
+
+
+def _is_http_url(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        return (
+            parts.scheme in ("http", "https")
+            and _HOST.fullmatch(parts.hostname or "") is not None
+            and parts.port != 0
+        )
+    except ValueError:
+        return False

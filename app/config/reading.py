@@ -1,0 +1,58 @@
+"""From the text of a variable of the environment to the value of its setting, by the setting's type."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+
+def reader_of(declared_type: str) -> Callable[[str], object]:
+    """What reads a text. It raises ValueError with what is wrong, to be read behind the setting's name."""
+    return _BY_TYPE[declared_type]
+
+
+def read_origins(text: str) -> tuple[str, ...]:
+    """As browsers write them: lower case, no slash at the end, no port where it is the scheme's own."""
+    return tuple(_without_own_port(origin.lower().rstrip("/")) for origin in _list(text))
+
+
+def _without_own_port(origin: str) -> str:
+    scheme, _, _ = origin.partition(":")
+    return origin.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
+
+
+def _text(text: str) -> str:
+    return text
+
+
+def _integer(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError("must be a whole number.") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number.") from None
+
+
+def _boolean(text: str) -> bool:
+    try:
+        return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
+    except KeyError:
+        raise ValueError("must be true or false.") from None
+
+
+def _list(text: str) -> tuple[str, ...]:
+    return tuple(item for part in text.split(",") if (item := part.strip()))
+
+
+_BY_TYPE: dict[str, Callable[[str], object]] = {
+    "str": _text,
+    "int": _integer,
+    "float": _number,
+    "bool": _boolean,
+    "tuple[str, ...]": _list,
+}
