@@ -75,6 +75,7 @@ def create_app(
     except (ValueError, OSError) as error:
         raise ConfigError([f"{error}."]) from None
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
+    limiter = RateLimiter(state)
     service = OpenAIService(config, client, state, listeners=[log_call, settle_call])
     extensions.install(
         app,
@@ -83,6 +84,7 @@ def create_app(
             service=service,
             prompts=SystemPrompts(own=config.system_prompt, client_may_write=config.allow_client_system_prompt),
             slots=StreamSlots(state, limit=config.max_concurrent_streams),
+            limiter=limiter,
             state=state,
             database=database,
             authenticator=build_authenticator(config, database, state),
@@ -98,7 +100,7 @@ def create_app(
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(refuse_while_draining)
     init_guards(api, extensions.identify)
-    init_admission(api, config, RateLimiter(state))
+    init_admission(api, config, limiter)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)

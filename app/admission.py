@@ -11,19 +11,12 @@ from app.auth.address import address_of
 from app.auth.errors import Forbidden
 from app.config import Config
 from app.rate_limits import Quota, Rate, RateLimited, RateLimiter
+from app.token_rates import TokenRates
 
 
 def init_admission(api: Blueprint, config: Config, limiter: RateLimiter) -> None:
     """Count every request below a blueprint that has a principal, after its guards have let it in."""
-    rates = {
-        whose: Rate.parse(text)
-        for whose, text in (
-            ("user", config.rate_limit),
-            ("tenant", config.tenant_rate_limit),
-            ("address", config.address_rate_limit),
-        )
-        if text
-    }
+    rates = rates_of(user=config.rate_limit, tenant=config.tenant_rate_limit, address=config.address_rate_limit)
 
     def admit() -> None:
         principal: Principal | None = g.get("principal")
@@ -39,8 +32,10 @@ def init_admission(api: Blueprint, config: Config, limiter: RateLimiter) -> None
                 raise
 
     def tell(response: Response) -> Response:
-        quota: Quota | None = g.get("quota")
-        if quota is not None:
+        tokens: TokenRates | None = g.get("token_rates")
+        both: list[Quota | None] = [g.get("quota"), tokens.quota if tokens is not None else None]
+        if quotas := [quota for quota in both if quota is not None]:
+            quota = min(quotas, key=lambda quota: quota.remaining / quota.limit)
             # Source: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html
             response.headers["RateLimit-Limit"] = str(quota.limit)
             response.headers["RateLimit-Remaining"] = str(quota.remaining)
@@ -49,6 +44,23 @@ def init_admission(api: Blueprint, config: Config, limiter: RateLimiter) -> None
 
     api.before_request(admit)
     api.after_request(tell)
+
+
+def rates_of(**texts: str) -> dict[str, Rate]:
+    """The rates of a user, a tenant and an address, where they have any."""
+    return {whose: Rate.parse(text) for whose, text in texts.items() if text}
+
+
+def token_rates_of(principal: Principal, config: Config, limiter: RateLimiter) -> TokenRates:
+    """What limits the tokens of the current request, and tells at its end how many are left."""
+    rates = rates_of(
+        user=config.token_rate_limit,
+        tenant=config.tenant_token_rate_limit,
+        address=config.address_token_rate_limit,
+    )
+    accounts = accounts_of(principal) if rates else {}
+    g.token_rates = token_rates = TokenRates(limiter, {accounts[whose]: rate for whose, rate in rates.items()})
+    return token_rates
 
 
 def accounts_of(principal: Principal) -> dict[str, str]:

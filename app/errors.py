@@ -134,6 +134,7 @@ def describe(error: Exception) -> Problem:
 _KNOWS_WHEN = (upstream.UpstreamUnavailable, auth.TooManyFailures, BudgetExceeded, RateLimited)
 _OUR_WORDS = (
     InvalidRequest,
+    RateLimited,
     InvalidImageInput,
     UnsupportedMediaType,
     SchemaFault,

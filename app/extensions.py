@@ -15,6 +15,7 @@ from app.ledger.price_list import PriceList
 from app.ledger.reports import Reports
 from app.lifecycle import Lifecycle
 from app.openai_service import OpenAIService
+from app.rate_limits import RateLimiter
 from app.schemas.prompting import SystemPrompts
 from app.shared_state import SharedState
 from app.stream_slots import StreamSlots
@@ -30,6 +31,7 @@ class Parts:
     service: OpenAIService
     prompts: SystemPrompts
     slots: StreamSlots
+    limiter: RateLimiter
     state: SharedState
     database: Database
     authenticator: Authenticator
@@ -67,6 +69,10 @@ def system_prompts() -> SystemPrompts:
     return _built().prompts
 
 
+def rate_limiter() -> RateLimiter:
+    return _built().limiter
+
+
 def stream_slots() -> StreamSlots:
     return _built().slots
 
@@ -82,6 +88,10 @@ def authenticator() -> Authenticator:
 
 def ledger() -> Ledger:
     return _built().ledger
+
+
+def database() -> Database:
+    return _built().database
 
 
 def reports() -> Reports:

@@ -9,12 +9,14 @@ from typing import Any
 from flask import g, request
 
 from app import extensions
+from app.admission import token_rates_of
 from app.budgets import limits_of
 from app.ledger.estimate import estimated_usage, input_bound, input_estimate
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.openai_service import CallRecord, UpstreamError
+from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
 
 # How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
@@ -54,6 +56,7 @@ def current_caller() -> MeteredCaller:
         extensions.prices(),
         entry,
         limits_of(principal, config),
+        token_rates_of(principal, config, extensions.rate_limiter()),
         lease_s=config.request_timeout_s + _LEASE_GRACE_S,
     )
     return MeteredCaller(current_visitor(), meter, principal.max_tokens)
@@ -69,12 +72,20 @@ class Meter:
     """The ledger's entry of one call."""
 
     def __init__(
-        self, ledger: Ledger, prices: PriceList, entry: NewEntry, limits: list[Limit], *, lease_s: float
+        self,
+        ledger: Ledger,
+        prices: PriceList,
+        entry: NewEntry,
+        limits: list[Limit],
+        token_rates: TokenRates,
+        *,
+        lease_s: float,
     ) -> None:
         self._ledger = ledger
         self._prices = prices
         self._entry = entry
         self._limits = limits
+        self._token_rates = token_rates
         self._lease_s = lease_s
         self._hold: Hold | None = None
         self._model = ""
@@ -87,18 +98,20 @@ class Meter:
         """Hold the most that an attempt can cost.
 
         Raises:
-            BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
+            RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
         """
         input_tokens, output_tokens = input_bound(body, model), _ceiling(body)
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:
             entry = replace(self._entry, model=model)
+            self._token_rates.take(tokens)
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
         elif after is None or after.may_be_billed:
             # A repair of an answer, or a further attempt beside one that may be billed as well.
+            self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
             if after is not None:
                 self._lost.append((self._model, input_estimate(body)))
@@ -109,6 +122,7 @@ class Meter:
     def settle(self, record: CallRecord) -> None:
         """Write down how the call ended. One that was never admitted leaves nothing."""
         if self._hold is None:
+            self._token_rates.settle(0)
             return
         usage, is_reported = self._usage(record)
         # A repair that nothing came of, after an answer whose usage is known.
@@ -133,6 +147,7 @@ class Meter:
             first_token_ms=None if record.first_token_ms is None else round(record.first_token_ms),
             total_ms=round(record.total_ms),
         )
+        self._token_rates.settle(settlement.charged_tokens)
         self._ledger.settle(self._hold, settlement)
 
     def _usage(self, record: CallRecord) -> tuple[Mapping[str, Any], bool]:

@@ -1,4 +1,4 @@
-"""RateLimiter: requests per window of a user, a tenant and an address, counted together by all workers."""
+"""RateLimiter: what a user, a tenant or an address may have per window, counted together by all workers."""
 
 from __future__ import annotations
 
@@ -13,31 +13,31 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
 class RateLimited(Exception):
-    """As many requests came as may."""
+    """As many requests came as may, or as many tokens were used."""
 
-    def __init__(self, quota: Quota) -> None:
-        super().__init__()
+    def __init__(self, quota: Quota, message: str = "") -> None:
+        super().__init__(message)
         self.quota = quota
         self.retry_after_s = quota.reset_s
 
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests in each window of so many seconds."""
+    """So many requests, or tokens, in each window of so many seconds."""
 
-    requests: int
+    amount: int
     window_s: int
 
     @classmethod
     def parse(cls, text: str) -> Rate:
         """From a setting such as 60/minute."""
-        requests, _, window = text.partition("/")
-        return cls(int(requests), _SECONDS[window])
+        amount, _, window = text.partition("/")
+        return cls(int(amount), _SECONDS[window])
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What a request leaves: `remaining` of `limit`; after `reset_s` seconds there is more."""
+    """What is left: `remaining` of `limit`; after `reset_s` seconds there is more."""
 
     limit: int
     remaining: int
@@ -45,7 +45,7 @@ class Quota:
 
 
 class RateLimiter:
-    """Counts in a sliding window: this one's requests, and those of the one before as far as it reaches into it.
+    """Counts in a sliding window: what this one has, and what the one before has as far as it reaches into it.
 
     Never more than the limit at once, and over any window only more as far as the one before was uneven.
     """
@@ -53,52 +53,54 @@ class RateLimiter:
     def __init__(self, state: SharedState) -> None:
         self._state = state
 
-    def admit(self, rates: Mapping[str, Rate]) -> Quota | None:
-        """Count a request against each of these accounts; what the scarcest one has left, None where there is none.
+    def admit(self, rates: Mapping[str, Rate], amount: int = 1) -> Quota | None:
+        """Count so much against each of these accounts; what the scarcest one has left, None where there is none.
 
         Raises:
-            RateLimited: one of them has nothing left; none was charged.
+            RateLimited: one of them has too little left; none was charged.
         """
+        now = time.time()
         tightest: Quota | None = None
-        charged: list[tuple[str, Rate]] = []
+        charged: dict[str, Rate] = {}
         for key, rate in rates.items():
-            quota, is_admitted = self._count(key, rate)
+            quota, is_admitted = self._count(key, rate, amount, now)
             if not is_admitted:
-                for other, its_rate in charged:
-                    self._give_back(other, its_rate)
+                self.give_back(charged, amount, taken_at=now)
                 raise RateLimited(quota)
-            charged.append((key, rate))
+            charged[key] = rate
             if tightest is None or quota.remaining < tightest.remaining:
                 tightest = quota
         return tightest
 
-    def _count(self, key: str, rate: Rate) -> tuple[Quota, bool]:
-        now = time.time()
+    def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
+        """Take back so much of what was counted at that time, in seconds since 1970."""
+        for key, rate in rates.items():
+            number = int(taken_at // rate.window_s)
+
+            def give_back(value: bytes | None, number: int = number) -> bytes | None:
+                return _Window.read(value).less(amount, number).write() if value else value
+
+            self._state.update(f"rate:{key}", give_back, ttl_s=2 * rate.window_s)
+
+    def _count(self, key: str, rate: Rate, amount: int, now: float) -> tuple[Quota, bool]:
         is_admitted, window = False, _Window(0, 0, 0)
 
         def count(value: bytes | None) -> bytes | None:
             nonlocal is_admitted, window
             window = _Window.read(value).at(now, rate)
-            is_admitted = window.used(now, rate) + 1 <= rate.requests
+            is_admitted = window.used(now, rate) + amount <= rate.amount
             if is_admitted:
-                window = window.plus(1)
+                window = window.plus(amount)
                 return window.write()
             return value
 
         self._state.update(f"rate:{key}", count, ttl_s=2 * rate.window_s)
-        return window.quota(now, rate, is_refused=not is_admitted), is_admitted
-
-    def _give_back(self, key: str, rate: Rate) -> None:
-        def give_back(value: bytes | None) -> bytes | None:
-            window = _Window.read(value)
-            return window.plus(-1).write() if window.current else value
-
-        self._state.update(f"rate:{key}", give_back, ttl_s=2 * rate.window_s)
+        return window.quota(now, rate, refused=0 if is_admitted else amount), is_admitted
 
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """The requests of a window, by its number since 1970, and of the one before it."""
+    """What was counted in a window, by its number since 1970, and in the one before it."""
 
     number: int
     current: int
@@ -121,19 +123,29 @@ class _Window:
             return self
         return _Window(number, 0, self.current if number == self.number + 1 else 0)
 
-    def plus(self, requests: int) -> _Window:
-        return _Window(self.number, self.current + requests, self.previous)
+    def plus(self, amount: int) -> _Window:
+        return _Window(self.number, self.current + amount, self.previous)
+
+    def less(self, amount: int, number: int) -> _Window:
+        """Without so much of what was counted in the window of that number."""
+        if number == self.number:
+            return _Window(self.number, max(0, self.current - amount), self.previous)
+        if number == self.number - 1:
+            return _Window(self.number, self.current, max(0, self.previous - amount))
+        return self
 
     def used(self, now: float, rate: Rate) -> float:
         return self.current + self.previous * (1 - now % rate.window_s / rate.window_s)
 
-    def quota(self, now: float, rate: Rate, *, is_refused: bool) -> Quota:
-        remaining = 0 if is_refused else max(0, math.floor(rate.requests - self.used(now, rate)))
+    def quota(self, now: float, rate: Rate, *, refused: int) -> Quota:
         into_s = now % rate.window_s
-        if not is_refused:
-            return Quota(rate.requests, remaining, rate.window_s - into_s)
-        if self.current < rate.requests:  # once enough of the window before has passed
-            reach = (rate.requests - 1 - self.current) / self.previous
-            return Quota(rate.requests, 0, max(0.0, (1 - reach) * rate.window_s - into_s))
-        reach = (rate.requests - 1) / self.current
-        return Quota(rate.requests, 0, (1 - reach) * rate.window_s + rate.window_s - into_s)
+        fitting = rate.amount - refused
+        if not refused:
+            reset_s = rate.window_s - into_s
+        elif fitting < 0:  # never
+            reset_s = rate.window_s
+        elif self.current <= fitting:  # once enough of the window before has passed
+            reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
+        else:
+            reset_s = (2 - fitting / self.current) * rate.window_s - into_s
+        return Quota(rate.amount, max(0, math.floor(rate.amount - self.used(now, rate))), reset_s)

@@ -21,6 +21,7 @@ ORDER = [
     "lifecycle",
     "stream_slots",
     "rate_limits",
+    "token_rates",
     "model_notices",
     "logging_config",
     "request_context",

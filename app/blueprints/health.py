@@ -5,7 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.auth import public
-from app.extensions import lifecycle
+from app.extensions import database, lifecycle
+from app.ledger.database import Contended, StoreUnavailable
 
 bp = Blueprint("health", __name__)
 
@@ -20,8 +21,16 @@ def alive() -> Response:
 @bp.get("/readyz")
 @public
 def ready() -> Response:
-    """The process can serve: it needs nothing but itself, so that is until it is told to stop."""
-    return _status("draining", 503) if lifecycle().is_draining else _status("ready")
+    """The process can serve: it has not been told to stop, and its ledger takes what is written into it."""
+    if lifecycle().is_draining:
+        return _status("draining", 503)
+    try:
+        database().check()
+    except Contended:
+        pass  # so many write into it that this one's turn did not come: others' does
+    except StoreUnavailable:
+        return _status("store_unavailable", 503)
+    return _status("ready")
 
 
 def _status(word: str, status: int = 200) -> Response:

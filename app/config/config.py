@@ -176,6 +176,10 @@ class Config:
         models = (self.chat_model, *self.chat_fallback_models, self.vision_model, self.embedding_model)
         models += (*self.allowed_models, self.moderation_model)
         faults += [fault for model in models if (fault := forms.model(model))]
+        for name in ("token_rate_limit", "tenant_token_rate_limit", "address_token_rate_limit"):
+            allowed = getattr(self, name).partition("/")[0]
+            if allowed.isdigit() and int(allowed) < self.max_tokens:
+                faults.append(f"{name.upper()} is less than MAX_TOKENS, so no answer could begin.")
         if self.auth_required and len(self.secret_key) < 32:
             faults.append("AUTH_REQUIRED needs a SECRET_KEY of at least 32 characters.")
         faults += [f"ALLOWED_TOOLS: {fault}" for name in self.allowed_tools if (fault := forms.name(name))]

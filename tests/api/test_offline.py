@@ -129,8 +129,3 @@ def test_whoever_leaves_a_stream_is_not_waited_for(monkeypatch):
 
     assert len(slept) < 3
     assert time.monotonic() - started < 1
-
-
-def test_the_server_says_that_it_is_alive_and_ready(client):
-    assert client.get("/healthz").json == {"status": "alive"}
-    assert client.get("/readyz").json == {"status": "ready"}

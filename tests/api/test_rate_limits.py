@@ -1,12 +1,17 @@
 from __future__ import annotations
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
+from typing import ClassVar
 
+import httpx2
 import pytest
 
+from app.config import Config, ConfigError
 from app.rate_limits import Rate, RateLimited, RateLimiter
 from app.shared_state import MemoryState
-from tests.fakes.openai_answers import stream_of
+from app.token_rates import TokenRates
+from tests.fakes.openai_answers import completion, stream_of
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -20,6 +25,13 @@ def now(monkeypatch):
 
     monkeypatch.setattr("app.rate_limits.time.time", lambda: Now.s)
     return Now
+
+
+@pytest.fixture
+def together():
+    """Runs calls in threads of their own."""
+    with ThreadPoolExecutor(4) as threads:
+        yield threads.submit
 
 
 class TestTheWindow:
@@ -138,6 +150,115 @@ class TestARequest:
             assert client.options("/api/chat").status_code < 300
 
         assert client.post("/api/chat", json=CHAT).status_code == 200
+
+
+class TestTokens:
+    """Of each call its bound is counted first, and what it has used remains: 7 for each of these chats."""
+
+    LIMITS: ClassVar = {"max_tokens": 1_000, "retry_max_attempts": 1, "chat_fallback_models": ()}
+    USED: ClassVar = completion(usage={"prompt_tokens": 4, "completion_tokens": 3, "total_tokens": 7})
+
+    @pytest.fixture
+    def client(self, make_app, upstream, now):
+        upstream.otherwise = lambda sent: httpx2.Response(200, json=self.USED)
+        return make_app(token_rate_limit="1500/minute", **self.LIMITS).test_client()
+
+    def left(self, client, path="/api/chat"):
+        answer = client.post(path, json=CHAT)
+        assert answer.status_code == 200, answer.json
+        answer.get_data()
+        return int(client.post("/api/chat", json=CHAT).headers["RateLimit-Remaining"])
+
+    def bound(self, client):
+        """The most that a chat may use."""
+        return 1500 - int(client.post("/api/chat", json=CHAT).headers["RateLimit-Remaining"])
+
+    def test_a_call_counts_for_what_it_used_when_it_has_ended(self, client):
+        bound = self.bound(client)
+
+        assert 1_000 < bound < 1_500
+        assert self.left(client) == 1500 - 7 - 7 - bound
+
+    def test_a_stream_does_as_well(self, client, upstream):
+        bound = self.bound(client)
+        upstream.streams(*stream_of("Hel", "lo", usage=self.USED["usage"]))
+
+        assert self.left(client, "/api/chat/stream") == 1500 - 7 - 7 - bound
+
+    @pytest.mark.parametrize("status", [400, 401])
+    def test_one_that_nobody_billed_does_not(self, client, upstream, status):
+        bound = self.bound(client)
+        upstream.answers({"error": {"message": "no"}}, status=status)
+        assert client.post("/api/chat", json=CHAT).status_code >= 400
+
+        assert self.left(client) == 1500 - 7 - 7 - bound
+
+    def test_one_that_another_limit_refuses_does_not(self, make_app, upstream, now):
+        client = make_app(token_rate_limit="1500/minute", user_budget_tokens=5, **self.LIMITS).test_client()
+
+        for _ in range(3):
+            assert client.post("/api/chat", json=CHAT).json["code"] == "budget_exceeded"
+
+        assert upstream.sent == []
+
+    def test_more_than_are_left_are_refused_before_anything_is_asked(self, client, upstream, together):
+        begun, go = threading.Event(), threading.Event()
+
+        def answer(sent):
+            begun.set()
+            assert go.wait(5)
+            return httpx2.Response(200, json=self.USED)
+
+        upstream.otherwise = answer
+        running = together(client.application.test_client().post, "/api/chat", json=CHAT)
+        assert begun.wait(5)
+        refused = client.post("/api/chat", json=CHAT)
+        go.set()
+
+        assert (refused.status_code, refused.json["code"]) == (429, "rate_limited")
+        assert refused.json["error"] == "Too many tokens were used in a short time."
+        assert refused.headers["RateLimit-Limit"] == "1500"
+        assert int(refused.headers["Retry-After"]) > 60
+        assert running.result(5).status_code == 200
+        assert client.post("/api/chat", json=CHAT).status_code == 200
+
+    def test_a_request_that_never_fits_is_told_so(self, client, upstream):
+        answer = client.post("/api/chat", json={"message": "x" * 600})
+
+        assert (answer.status_code, answer.json["code"]) == (429, "rate_limited")
+        assert answer.json["error"] == "This request may use more tokens than are allowed in so short a time."
+        assert upstream.sent == []
+
+    @pytest.mark.parametrize("whose", ["tenant_", "address_"])
+    def test_of_a_tenant_and_an_address_count_as_well(self, make_app, upstream, now, whose):
+        limits = {f"{whose}token_rate_limit": "1500/minute"}
+        client = make_app(**limits, **self.LIMITS).test_client()
+
+        assert client.post("/api/chat", json={"message": "x" * 600}).status_code == 429
+        assert client.post("/api/chat", json=CHAT).headers["RateLimit-Limit"] == "1500"
+
+    def test_what_is_scarcer_is_told(self, make_app, upstream, now):
+        client = make_app(rate_limit="1000/minute", token_rate_limit="1500/minute", **self.LIMITS).test_client()
+
+        assert client.post("/api/chat", json=CHAT).headers["RateLimit-Limit"] == "1500"
+
+    @pytest.mark.parametrize("used", [0, 20, 80, 100, 130])
+    def test_what_is_taken_back_is_taken_from_the_windows_it_was_counted_in(self, now, used):
+        limiter, rate = RateLimiter(MemoryState()), Rate(150, 60)
+        tokens = TokenRates(limiter, {"user:a": rate})
+        tokens.take(80)
+        now.s += 60
+        tokens.take(50)
+        tokens.settle(used)
+        of_the_first, of_the_second = min(used, 80), max(0, used - 80)
+
+        assert limiter.admit({"tokens:user:a": rate}, 0).remaining == 150 - of_the_first - of_the_second
+        now.s += 30  # half of the first window has passed
+        assert limiter.admit({"tokens:user:a": rate}, 0).remaining == 150 - of_the_first / 2 - of_the_second
+
+    def test_a_limit_below_the_longest_answer_is_refused_at_the_start(self):
+        with pytest.raises(ConfigError, match="TOKEN_RATE_LIMIT is less than MAX_TOKENS"):
+            Config(token_rate_limit="8000/minute", max_tokens=8192)
 
 
 class TestStreamsAtOnce:
