@@ -1,0 +1,37 @@
+"""How many tokens of input models take, by the data that comes with genai-prices."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+# Models with such a window keep this much of it for their output, whatever ceiling is sent: gpt-5 takes 272,000
+# tokens of input out of 400,000.
+# Source: https://openai.com/index/introducing-gpt-5-for-developers/, and https://github.com/cline/cline/issues/5474
+_LONG_WINDOW = 400_000
+_LONG_OUTPUT = 128_000
+
+
+def input_window(model: str, output_tokens: int) -> int | None:
+    """What a model's window leaves for the input; None where the window is not known.
+
+    Args:
+        output_tokens: the ceiling of the answer, which shares the window. It never takes more than half: a ceiling
+            that no answer reaches is no reason to cut a conversation.
+    """
+    window = _window(model)
+    if window is None:
+        return None
+    if window >= _LONG_WINDOW:
+        output_tokens = max(output_tokens, _LONG_OUTPUT)
+    return window - min(output_tokens, window // 2)
+
+
+@lru_cache(maxsize=1_000)
+def _window(model: str) -> int | None:
+    from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s
+
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, "openai", None)
+    except LookupError:
+        return None
+    return found.context_window
