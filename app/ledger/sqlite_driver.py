@@ -16,9 +16,9 @@ from urllib.parse import quote
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
+from app.in_thread import in_thread
 from app.ledger import clock
 from app.ledger.guard import Contended
-from app.ledger.in_thread import in_thread
 
 _FIRST_PAUSE_S = 0.0005
 _LONGEST_PAUSE_S = 0.01

@@ -10,6 +10,7 @@ T = TypeVar("T")
 
 
 def in_thread(step: Callable[[], T]) -> T:
+    """Run a step. Where it is a thread's, gevent prints the traceback of what it raises, and it is raised here."""
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return step()

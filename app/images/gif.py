@@ -1,0 +1,71 @@
+"""GIF files, block by block. Source: https://www.w3.org/Graphics/GIF/spec-gif89a.txt"""
+
+from __future__ import annotations
+
+from app.images.stripped import Damaged, Stripped
+
+_EXTENSION, _GRAPHIC_CONTROL, _IMAGE, _TRAILER = 0x21, 0xF9, 0x2C, b";"
+_SCREEN_END = 13
+_GRAPHIC_CONTROL_BYTES = 8
+_DESCRIPTOR_BYTES = 10
+# Encoders fill their blocks, of 255 bytes; smaller ones only keep a parser busy.
+_SMALLEST_MEAN_BLOCK = 32
+_MOST_SMALL_BLOCKS = 1_000
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height with the first frame, which may exceed the screen, of a stripped file or of its beginning.
+
+    Raises:
+        Damaged: they are not there.
+    """
+    at = _SCREEN_END + _table_bytes(data, _SCREEN_END - 3)
+    if data[at : at + 2] == bytes((_EXTENSION, _GRAPHIC_CONTROL)):
+        at += _GRAPHIC_CONTROL_BYTES
+    frame = data[at : at + _DESCRIPTOR_BYTES]
+    if len(frame) < _DESCRIPTOR_BYTES or frame[0] != _IMAGE:
+        raise Damaged
+    left, top, width, height = (int.from_bytes(frame[i : i + 2], "little") for i in (1, 3, 5, 7))
+    if not width or not height:
+        raise Damaged
+    screen_width, screen_height = (int.from_bytes(data[i : i + 2], "little") for i in (6, 8))
+    return max(screen_width, left + width), max(screen_height, top + height)
+
+
+def strip(data: bytes) -> Stripped:
+    """Keep the first frame.
+
+    Raises:
+        Damaged: it ends before that does.
+    """
+    budget = [_MOST_SMALL_BLOCKS + len(data) // _SMALLEST_MEAN_BLOCK]
+    start = at = _SCREEN_END + _table_bytes(data, _SCREEN_END - 3)
+    control = b""
+    while data[at : at + 1] == bytes((_EXTENSION,)):
+        end = _blocks_end(data, at + 2, budget)
+        if data[at + 1] == _GRAPHIC_CONTROL and end - at == _GRAPHIC_CONTROL_BYTES:
+            control = data[at:end]
+        at = end
+    pixels = at + _DESCRIPTOR_BYTES + _table_bytes(data, at + _DESCRIPTOR_BYTES - 1) + 1
+    end = _blocks_end(data, pixels, budget)
+    still = data[:start] + control + data[at:end] + _TRAILER
+    return Stripped(still, *size(still))
+
+
+def _table_bytes(data: bytes, flags_at: int) -> int:
+    """How long the table of colours is that these flags announce."""
+    if flags_at >= len(data):
+        raise Damaged
+    flags = data[flags_at]
+    return 3 << (flags & 7) + 1 if flags & 0x80 else 0
+
+
+def _blocks_end(data: bytes, at: int, budget: list[int]) -> int:
+    """Where a row of blocks ends, each of which begins with its length, and the last of which is empty."""
+    length = len(data)
+    while at < length and budget[0] > 0:
+        budget[0] -= 1
+        if not data[at]:
+            return at + 1
+        at += 1 + data[at]
+    raise Damaged

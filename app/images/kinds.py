@@ -1,0 +1,40 @@
+"""The kinds of files that are taken, told by how they begin."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from app.images import gif, jpeg, png, webp
+from app.images.stripped import Stripped
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A format.
+
+    Attributes:
+        name: as people write it; in capitals, as Pillow does.
+        size, strip: its module's own; size reads a stripped file, or the beginning of one.
+    """
+
+    name: str
+    media_type: str
+    size: Callable[[bytes], tuple[int, int]]
+    strip: Callable[[bytes], Stripped]
+
+
+PNG = Kind("PNG", "image/png", png.size, png.strip)
+JPEG = Kind("JPEG", "image/jpeg", jpeg.size, jpeg.strip)
+WEBP = Kind("WebP", "image/webp", webp.size, webp.strip)
+GIF = Kind("GIF", "image/gif", gif.size, gif.strip)
+
+# Source: https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
+_SIGNATURES = ((b"\x89PNG\r\n\x1a\n", PNG), (b"\xff\xd8\xff", JPEG), (b"GIF87a", GIF), (b"GIF89a", GIF))
+
+
+def kind_of(data: bytes) -> Kind | None:
+    """Which of the four a file is, or None."""
+    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+        return WEBP
+    return next((kind for start, kind in _SIGNATURES if data.startswith(start)), None)

@@ -1,0 +1,85 @@
+"""How large a picture each model uses, for each detail it can be asked for.
+
+Source: https://developers.openai.com/api/docs/guides/images-vision#model-sizing-behavior
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+PATCH = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """The largest picture that is used as it is: by the pixels of its sides, and by the patches that cover it.
+
+    A row along the longest side has to fit into `patches`.
+    """
+
+    side: int = 65_535
+    short_side: int = 65_535
+    patches: int = 30_000
+
+    def fit(self, width: int, height: int) -> tuple[int, int]:
+        """The largest size of the same shape within the limit; never larger than it was."""
+        short, long = sorted((width, height))
+        scale = min(1.0, self.side / long, self.short_side / short)
+        short_patches, long_patches = short * scale / PATCH, long * scale / PATCH
+        if math.ceil(short_patches) * math.ceil(long_patches) > self.patches:
+            scale *= self._shrinking(short_patches, long_patches)
+        return _whole(width * scale) or 1, _whole(height * scale) or 1
+
+    def _shrinking(self, short_patches: float, long_patches: float) -> float:
+        """The upstream's own formula, so that what is sent is what it would have made itself."""
+        shrinking = math.sqrt(self.patches / (short_patches * long_patches))
+        short, long = short_patches * shrinking, long_patches * shrinking
+        return shrinking * min(_whole(short) / short, _whole(long) / long)
+
+
+def _whole(number: float) -> int:
+    """Rounded down, but not from what is whole and only came out a little less."""
+    return math.floor(number + 1e-6)
+
+
+def patches(width: int, height: int) -> int:
+    """How many patches cover a picture."""
+    return math.ceil(width / PATCH) * math.ceil(height / PATCH)
+
+
+def limit_for(model: str, detail: str) -> Limit:
+    """What a model uses of a picture; of a model that is not known, the most that any known one does."""
+    limits = next((limits for names, limits in _KNOWN if names.fullmatch(model.lower())), _LARGEST)
+    return limits.get(detail, limits["auto"])
+
+
+def _dated(*names: str) -> re.Pattern[str]:
+    """Models by their names or those of their snapshots. Their variants (-codex, -pro) may have limits of their own."""
+    return re.compile(rf"({'|'.join(map(re.escape, names))})(-\d{{4}}-\d\d-\d\d)?")
+
+
+_SMALL = Limit(side=512)
+_HIGH = Limit(side=2_048, patches=2_500)
+_BOX = Limit(side=2_048)
+_TILES = Limit(side=2_048, short_side=768)
+
+_KNOWN: tuple[tuple[re.Pattern[str], dict[str, Limit]], ...] = (
+    # `auto` is `original` here. More patches than 30,000 are refused upstream, not scaled down. gpt-6-astra has no
+    # limit of 2,048 for `high`, as gpt-5.6 has; those of the family that the source leaves out are taken for alike.
+    (
+        re.compile(r"gpt-(5\.6|6)([.-].*)?"),
+        {"low": _SMALL, "high": Limit(patches=2_500), "auto": Limit(patches=30_000)},
+    ),
+    (_dated("gpt-5.5"), {"low": _SMALL, "high": _HIGH, "auto": Limit(side=6_000, patches=10_000)}),
+    # `low` uses more than `high` here, and takes no notice of 512.
+    (_dated("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
+    (_dated("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
+    (
+        _dated("gpt-5.1", "gpt-4.1", "gpt-4o", "gpt-4o-mini"),
+        {"low": _SMALL, "high": _TILES, "auto": _TILES},
+    ),
+)
+# A square of 2,048 pixels has 4,096 patches.
+_LARGEST = {"low": _BOX, "high": Limit(patches=4_096), "auto": Limit(patches=30_000)}

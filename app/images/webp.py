@@ -1,0 +1,86 @@
+"""WebP files, chunk by chunk. Source: https://developers.google.com/speed/webp/docs/riff_container"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from app.images.stripped import Damaged, Stripped
+
+_LOSSY, _LOSSLESS = b"VP8 ", b"VP8L"
+_FRAME_HEADER_BYTES = 16
+_HAS_ALPHA = 0x10
+_MOST_CHUNKS = 1_000
+
+
+def size(data: bytes) -> tuple[int, int]:
+    """Width and height, of a stripped file or of enough of its beginning.
+
+    Raises:
+        Damaged: they are not there.
+    """
+    if data[12:16] == b"VP8X":
+        if len(data) < 30:
+            raise Damaged
+        return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
+    return _picture_size(data[12:16], data[20:30])
+
+
+def strip(data: bytes) -> Stripped:
+    """Keep the picture, or an animation's first one, and its transparency.
+
+    Raises:
+        Damaged: it is no whole WebP.
+    """
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise Damaged
+    kept: dict[bytes, bytes] = {}
+    for name, payload in _chunks(data[12:end]):
+        kept.setdefault(name, payload)
+        if name == b"ANMF":
+            kept |= dict(_chunks(payload[_FRAME_HEADER_BYTES:]))
+            break
+    name = _LOSSLESS if _LOSSLESS in kept else _LOSSY
+    if name not in kept:
+        raise Damaged
+    width, height = _picture_size(name, kept[name])
+    body = _chunk(name, kept[name])
+    if name == _LOSSY and b"ALPH" in kept:
+        sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+        body = _chunk(b"VP8X", bytes((_HAS_ALPHA, 0, 0, 0)) + sizes) + _chunk(b"ALPH", kept[b"ALPH"]) + body
+    still = b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
+    return Stripped(still, width, height, kept.get(b"EXIF"), kept.get(b"ICCP"), is_lossy=name == _LOSSY)
+
+
+def _chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Name and payload of each chunk. One of an odd length is followed by a byte that fills."""
+    at = 0
+    for _ in range(_MOST_CHUNKS):
+        if at >= len(body):
+            return
+        end = at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
+        if at + 8 > len(body) or end > len(body):
+            raise Damaged
+        yield body[at : at + 4], body[at + 8 : end]
+        at = end + end % 2
+    raise Damaged
+
+
+def _chunk(name: bytes, payload: bytes) -> bytes:
+    return name + len(payload).to_bytes(4, "little") + payload + b"\0" * (len(payload) % 2)
+
+
+def _picture_size(name: bytes, payload: bytes) -> tuple[int, int]:
+    """The size that a picture's own data begins with.
+
+    Source: https://datatracker.ietf.org/doc/html/rfc6386#section-9.1 and
+    https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification#3_riff_header
+    """
+    if name == _LOSSLESS and len(payload) >= 5 and payload[0] == 0x2F:
+        bits = int.from_bytes(payload[1:5], "little")
+        return (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
+    if name == _LOSSY and len(payload) >= 10 and not payload[0] & 1 and payload[3:6] == b"\x9d\x01\x2a":
+        width, height = (int.from_bytes(payload[i : i + 2], "little") & 0x3FFF for i in (6, 8))
+        if width and height:
+            return width, height
+    raise Damaged
