@@ -8,7 +8,6 @@ from flask import Blueprint, Response, g, request
 
 from app.auth import Principal
 from app.auth.address import address_of
-from app.auth.errors import Forbidden
 from app.config import Config
 from app.rate_limits import Quota, Rate, RateLimited, RateLimiter
 from app.token_rates import TokenRates
@@ -20,9 +19,6 @@ def init_admission(api: Blueprint, config: Config, limiter: RateLimiter) -> None
 
     def admit() -> None:
         principal: Principal | None = g.get("principal")
-        if principal is not None and principal.prompt is not None:
-            # Letting it say anything would be more than its site has allowed.
-            raise Forbidden("This token is for a prompt that is not kept here.")
         if principal is not None and rates:
             accounts = accounts_of(principal)
             try:

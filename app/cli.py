@@ -7,6 +7,8 @@ import re
 import time
 from collections.abc import Iterator, Sequence
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import cast, get_args
 
 import click
@@ -16,15 +18,21 @@ from flask.cli import with_appcontext
 from app.auth import clock
 from app.auth.keys import ApiKey, KeyFault, NewKey
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
-from app.extensions import authenticator, reports
+from app.batch_commands import batches
+from app.extensions import authenticator, reports, token_counts
 from app.ledger.database import StoreUnavailable
 from app.ledger.reports import Grouping, Total
+from app.prompt_commands import prompts
+from app.text_table import print_table
 
 
 def init_cli(app: Flask) -> None:
     app.cli.add_command(offline_model)
     app.cli.add_command(keys)
     app.cli.add_command(usage)
+    app.cli.add_command(batches)
+    app.cli.add_command(prompts)
+    app.cli.add_command(fetch_encodings)
 
 
 @click.command("offline-model")
@@ -40,14 +48,36 @@ def offline_model(host: str, port: int) -> None:
 
     from app.offline_model import create_offline_model
 
+    with TemporaryDirectory(prefix="gatehouse-offline-") as files:
+        try:
+            server = make_server(host, port, create_offline_model(directory=Path(files)), threaded=True)
+        except (OSError, SystemExit) as error:
+            raise click.ClickException(f"Port {port} of {host} cannot be listened on.") from error
+        url = f"http://{host}:{server.server_port}/v1"
+        click.echo(f"The offline model answers at {url}; Ctrl-C stops it. To use it from Gatehouse:")
+        click.echo(f"  OPENAI_BASE_URL={url} make run")
+        server.serve_forever()
+
+
+@click.command("fetch-encodings")
+@with_appcontext
+def fetch_encodings() -> None:
+    """Download tiktoken's data for the configured models, so that long conversations are counted exactly."""
+    import httpx2  # imported here: no other command needs it
+
+    def download(url: str) -> bytes:
+        return httpx2.get(url, timeout=60.0).raise_for_status().content
+
     try:
-        server = make_server(host, port, create_offline_model(), threaded=True)
-    except (OSError, SystemExit) as error:
-        raise click.ClickException(f"Port {port} of {host} cannot be listened on.") from error
-    url = f"http://{host}:{server.server_port}/v1"
-    click.echo(f"The offline model answers at {url}; Ctrl-C stops it. To use it from Gatehouse:")
-    click.echo(f"  OPENAI_BASE_URL={url} make run")
-    server.serve_forever()
+        files, unknown = token_counts().fetch(download)
+    except (httpx2.HTTPError, OSError, ValueError) as error:
+        raise click.ClickException(f"The data cannot be had ({error or type(error).__name__}).") from None
+    for file in files:
+        click.echo(f"{file} is there; workers read it when they start.")
+    if unknown:
+        click.echo(
+            f"tiktoken knows no encoding of {', '.join(unknown)}: what is sent there is counted by its bytes."
+        )
 
 
 @click.command("usage")
@@ -78,7 +108,7 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         lines.append(("total", *[""] * (len(names) - 1), *_figures(total)))
     else:
         lines.append(_figures(total))
-    _table(head, lines, figures=6)
+    print_table(head, lines, figures=6)
     if total.estimated:
         click.echo(f"The tokens of {total.estimated:,} of these requests were estimated: nobody reported them.")
     if total.unpriced:
@@ -128,7 +158,7 @@ def list_keys() -> None:
         click.echo("There are no keys. To make one: flask keys create --name my-server")
         return
     now = clock.now()
-    _table(
+    print_table(
         ("ID", "TENANT", "NAME", "SCOPES", "CREATED", "STATE"),
         [
             (key.id, key.tenant, key.name, ",".join(sorted(key.scopes)), _moment(key.created_at), _state(key, now))
@@ -201,13 +231,3 @@ def _state(key: ApiKey, now: float) -> str:
 
 def _moment(seconds: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
-
-
-def _table(head: tuple[str, ...], rows: list[tuple[str, ...]], *, figures: int = 0) -> None:
-    """Print a table, whose last columns are `figures`."""
-    words = len(head) - figures
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        cells = zip(row, widths, strict=True)
-        aligned = [f"{cell:{'<' if at < words else '>'}{width}}" for at, (cell, width) in enumerate(cells)]
-        click.echo("  ".join(aligned).rstrip())

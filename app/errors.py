@@ -14,6 +14,7 @@ from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.auth import errors as auth
+from app.batches import BatchNotEnded, RequestCancelled, ResultsGone
 from app.ledger.database import StoreUnavailable
 from app.ledger.records import BudgetExceeded, HoldEnded, Unpriced
 from app.lifecycle import Draining
@@ -62,6 +63,10 @@ _TABLE: dict[type[Exception], Problem] = {
     BudgetExceeded: Problem(429, "budget_exceeded", "The budget does not allow this request."),
     Unpriced: Problem(403, "forbidden", "model: its price is not known, so no budget allows it."),
     HoldEnded: Problem(504, "upstream_timeout", "The model did not answer in time."),
+    BatchNotEnded: Problem(409, "batch_not_ended", "The batch has not ended yet.", retry_after_s=5),
+    ResultsGone: Problem(410, "results_gone", "The results of this batch are not kept any more."),
+    RequestCancelled: Problem(499, "cancelled", "The batch was cancelled before this request was answered."),
+    upstream.BatchesNotOffered: Problem(501, "batches_not_offered", "There are no batches here."),
     StoreUnavailable: Problem(
         503, "store_unavailable", "What this needs cannot be looked up now; try again shortly.", retry_after_s=2
     ),
@@ -69,6 +74,9 @@ _TABLE: dict[type[Exception], Problem] = {
     upstream.UpstreamRejected: Problem(400, "invalid_request", "The model does not accept this request."),
     upstream.ContextLengthExceeded: Problem(
         400, "context_length_exceeded", "The conversation is longer than the model can take."
+    ),
+    upstream.InputTooLong: Problem(
+        400, "context_length_exceeded", "The input is longer than this site takes, even without its earlier turns."
     ),
     upstream.UnsupportedSchema: Problem(400, "unsupported_schema", "schema: the model does not support it."),
     upstream.InvalidImage: Problem(400, "invalid_image", "The model cannot use this image."),

@@ -11,10 +11,11 @@ from flask import g, request
 from app import extensions
 from app.admission import token_rates_of
 from app.budgets import limits_of
-from app.ledger.estimate import estimated_usage, input_bound, input_estimate
+from app.ledger.estimate import estimated_usage, input_bound
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
-from app.ledger.records import Hold, Limit, NewEntry, Settlement
+from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
+from app.ledger.usage import most_output, told_count
 from app.openai_service import CallRecord, UpstreamError
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
@@ -31,35 +32,43 @@ class MeteredCaller:
     visitor: Visitor
     meter: Meter
     max_tokens: int | None
+    tenant: str
 
     def watch(self) -> None:
         self.visitor.watch()
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
-        self.meter.charge(model, body, after)
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+        self.meter.charge(model, body, after, record)
+
+    def charge_nothing(self, model: str) -> None:
+        self.meter.charge_nothing(model)
+
+
+def current_entry(operation: str, model: str) -> NewEntry:
+    """What the ledger is told of the current request."""
+    return NewEntry(
+        request_id=g.request_id,
+        tenant=g.principal.tenant,
+        user=g.principal.user,
+        token_id=g.principal.token_id,
+        route=request.path,
+        operation=operation,
+        model=model,
+    )
 
 
 def current_caller() -> MeteredCaller:
     """The one who sends the current request."""
     principal, config = g.principal, extensions.config()
-    entry = NewEntry(
-        request_id=g.request_id,
-        tenant=principal.tenant,
-        user=principal.user,
-        token_id=principal.token_id,
-        route=request.path,
-        operation=str(request.blueprint).rpartition(".")[2],
-        model="",
-    )
     meter = Meter(
         extensions.ledger(),
         extensions.prices(),
-        entry,
+        current_entry(str(request.blueprint).rpartition(".")[2], ""),
         limits_of(principal, config),
         token_rates_of(principal, config, extensions.rate_limiter()),
         lease_s=config.request_timeout_s + _LEASE_GRACE_S,
     )
-    return MeteredCaller(current_visitor(), meter, principal.max_tokens)
+    return MeteredCaller(current_visitor(), meter, principal.max_tokens, principal.tenant)
 
 
 def settle_call(record: CallRecord) -> None:
@@ -91,16 +100,19 @@ class Meter:
         self._model = ""
         self._body: Mapping[str, Any] = {}
         self._bound_micro_usd: int | None = 0
-        # The model of each attempt that nobody will ever tell the usage of, and about how long its input was.
-        self._lost: list[tuple[str, int]] = []
+        # What each attempt has used, and of which model; and what the record said when the last one was counted.
+        self._used: list[tuple[str, Mapping[str, Any]]] = []
+        self._is_estimated = False
+        self._told: Mapping[str, Any] = {}
+        self._received = 0
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
         """Hold the most that an attempt can cost.
 
         Raises:
             RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
         """
-        input_tokens, output_tokens = input_bound(body, model), _ceiling(body)
+        input_tokens, output_tokens = input_bound(body, model), most_output(body)
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:
@@ -109,60 +121,72 @@ class Meter:
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
-        elif after is None or after.may_be_billed:
+        elif after is None or record.may_be_billed:
             # A repair of an answer, or a further attempt beside one that may be billed as well.
             self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
-            if after is not None:
-                self._lost.append((self._model, input_estimate(body)))
         elif (dearer := _difference(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
-        self._model, self._body, self._bound_micro_usd = model, body, micro_usd
+        self._count_last(record, self._model)
+        # A copy, since a repair is asked for by the same body with more messages.
+        self._model, self._body, self._bound_micro_usd = model, dict(body), micro_usd
+
+    def charge_nothing(self, model: str) -> None:
+        """Have an entry of what costs nothing.
+
+        Raises:
+            BudgetExceeded, StoreUnavailable: there cannot be one.
+        """
+        entry = replace(self._entry, model=model)
+        self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
 
     def settle(self, record: CallRecord) -> None:
         """Write down how the call ended. One that was never admitted leaves nothing."""
         if self._hold is None:
             self._token_rates.settle(0)
             return
-        usage, is_reported = self._usage(record)
-        # A repair that nothing came of, after an answer whose usage is known.
-        if is_reported and record.may_be_billed:
-            self._lost.append((self._model, input_estimate(self._body)))
-        costs = [self._prices.cost_micro_usd(record.model, usage)]
-        costs += [self._prices.cost_micro_usd(model, {"prompt_tokens": tokens}) for model, tokens in self._lost]
-        prompt_tokens = _count(usage, "prompt_tokens")
-        if self._lost:
-            prompt_tokens = (prompt_tokens or 0) + sum(tokens for _, tokens in self._lost)
+        # Where the next attempt was refused, the record names its model already.
+        self._count_last(record, self._model if record.is_refused else record.model)
+        if not self._used:
+            self._used.append((record.model, {"prompt_tokens": 0, "completion_tokens": 0}))
+        costs = [self._prices.cost_micro_usd(model, usage) for model, usage in self._used]
+        source: Source = "estimated" if self._is_estimated else "reported"
+        if record.is_cached:
+            source, costs = "cached", [0]  # also of a model whose price is not known
         settlement = Settlement(
             outcome=record.outcome,
-            source="reported" if is_reported and not self._lost else "estimated",
+            source=source,
             model=record.model if record.outcome == "complete" or record.received else None,
-            prompt_tokens=prompt_tokens,
-            cached_tokens=_count(usage, "prompt_tokens_details", "cached_tokens"),
-            completion_tokens=_count(usage, "completion_tokens"),
-            reasoning_tokens=_count(usage, "completion_tokens_details", "reasoning_tokens"),
+            prompt_tokens=self._sum("prompt_tokens"),
+            cached_tokens=self._sum("prompt_tokens_details", "cached_tokens"),
+            completion_tokens=self._sum("completion_tokens"),
+            reasoning_tokens=self._sum("completion_tokens_details", "reasoning_tokens"),
             cost_micro_usd=None if None in costs else sum(cost or 0 for cost in costs),
             price_version=self._prices.version,
             attempts=record.attempts,
+            tool_calls=record.tool_calls,
             first_token_ms=None if record.first_token_ms is None else round(record.first_token_ms),
             total_ms=round(record.total_ms),
         )
         self._token_rates.settle(settlement.charged_tokens)
         self._ledger.settle(self._hold, settlement)
 
-    def _usage(self, record: CallRecord) -> tuple[Mapping[str, Any], bool]:
-        """The tokens of all attempts but the lost ones, and whether the upstream has told them."""
-        if record.usage is not None and _count(record.usage, "prompt_tokens") is not None:
-            return record.usage, True
-        if record.usage is None and not record.may_be_billed:
-            return {"prompt_tokens": 0, "completion_tokens": 0}, True
-        ceiling = _ceiling(self._body) or None
-        return estimated_usage(self._body, chunks=record.received, ceiling=ceiling), False
+    def _count_last(self, record: CallRecord, model: str) -> None:
+        """Add what the last attempt has used: as the upstream told it, or about that much where it never will."""
+        told = record.usage or {}
+        if record.may_be_billed:
+            chunks, ceiling = record.received - self._received, most_output(self._body)
+            self._used.append((model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
+            self._is_estimated = True
+        elif told != self._told:
+            self._used.append((model, _less(told, self._told)))
+            self._told = told
+        self._received = record.received
 
-
-def _ceiling(body: Mapping[str, Any]) -> int:
-    """The most tokens that the upstream may write: none for embeddings."""
-    return int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
+    def _sum(self, *path: str) -> int | None:
+        """Of a count in what all attempts have used; None where it is in none."""
+        counts = [count for _, usage in self._used if (count := told_count(usage, *path)) is not None]
+        return sum(counts) if counts else None
 
 
 def _difference(bound: int | None, before: int | None) -> int | None:
@@ -172,8 +196,13 @@ def _difference(bound: int | None, before: int | None) -> int | None:
     return max(0, bound - (before or 0))
 
 
-def _count(usage: Mapping[str, Any], *path: str) -> int | None:
-    value: Any = usage
-    for name in path:
-        value = value.get(name) if isinstance(value, Mapping) else None
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+def _less(usage: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """What has been added to a usage."""
+    added: dict[str, Any] = {}
+    for name, value in usage.items():
+        earlier = before.get(name)
+        if isinstance(value, Mapping) and isinstance(earlier, Mapping):
+            added[name] = _less(value, earlier)
+        else:
+            added[name] = value - earlier if isinstance(value, int) and isinstance(earlier, int) else value
+    return added

@@ -1,4 +1,7 @@
-"""docs/api.md is run: its curl lines against a real server, its reader in node, its tables beside the code."""
+"""The pages of docs/ that show how to call are run: their curl lines against a real server, and more of api.md.
+
+A page whose commands shall be run needs its name in PAGES, and below each command the answer.
+"""
 
 from __future__ import annotations
 
@@ -28,17 +31,38 @@ from app.schemas.structured import StructuredRequest
 from app.schemas.tokens import TokenRequest
 from app.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
-from tests.fakes.servers import ROOT, environment, free_port, gunicorn
+from tests.fakes.servers import ROOT, environment, free_port, gunicorn, wait_until
 
-PAGE = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+PAGES = {
+    name: (ROOT / "docs" / name).read_text(encoding="utf-8")
+    for name in (
+        "api.md",
+        "batches.md",
+        "prompts.md",
+        "structured-output.md",
+        "tools.md",
+    )
+}
+PAGE = PAGES["api.md"]
 PRINTED_ADDRESS = "http://127.0.0.1:8000"
-BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-# Each command, the kind of the block behind it, and that block: its answer.
-COMMANDS = [
-    (text.strip(), *following)
-    for (kind, text), following in zip(BLOCKS, [*BLOCKS[1:], ("", "")], strict=True)
-    if kind in {"sh", "bash"} and text.startswith("curl")
-]
+
+
+def blocks_of(page: str) -> list[tuple[str, str]]:
+    """The kind and the text of each block of code."""
+    return re.findall(r"^```(\w+)\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+
+
+def commands_of(page: str) -> list[tuple[str, str, str]]:
+    """Each command, the kind of the block behind it, and that block: its answer."""
+    blocks = blocks_of(page)
+    return [
+        (text.strip(), *following)
+        for (kind, text), following in zip(blocks, [*blocks[1:], ("", "")], strict=True)
+        if kind in {"sh", "bash"} and text.startswith("curl")
+    ]
+
+
+COMMANDS = [command for page in PAGES.values() for command in commands_of(page)]
 MODELS: dict[str, type[RequestModel]] = {
     "POST /api/chat": ChatRequest,
     "POST /api/chat/openai": OpenAIChatRequest,
@@ -49,6 +73,9 @@ MODELS: dict[str, type[RequestModel]] = {
     "POST /api/tokens": TokenRequest,
 }
 MAKE_KEY = re.compile(r"^export GATEHOUSE_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
+
+MAKE_BATCH = re.compile(r"^export BATCH=\$\((curl .*)\)$", re.MULTILINE)
+MAKE_TOKEN = re.compile(r"^export VISITOR_TOKEN=\$\((curl .*)\)$", re.MULTILINE)
 
 needs_node = pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed")
 
@@ -65,7 +92,7 @@ class Ran:
 @pytest.fixture(scope="module")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     database = tmp_path_factory.mktemp("database") / "gatehouse.sqlite3"
-    return {"SECRET_KEY": "s" * 40, "DATABASE_URL": f"sqlite:///{database}"}
+    return {"SECRET_KEY": "s" * 40, "DATABASE_URL": f"sqlite:///{database}", "DATA_DIR": str(database.parent)}
 
 
 @pytest.fixture(scope="module")
@@ -92,24 +119,26 @@ def key(settings: dict[str, str]) -> str:
 
 @pytest.fixture(scope="module")
 def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
-    """Every command of the page, run by the shell as it is printed, all at once."""
+    """Every command of the pages, run by the shell as it is printed, all at once."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
     folder = tmp_path_factory.mktemp("reader")
     Image.new("RGB", (640, 480), "red").save(folder / "photo.jpg")
     (folder / ".curlrc").write_text('silent\nshow-error\nwrite-out = "%{stderr}%{http_code}"\n')
 
+    env = {
+        **os.environ,
+        "CURL_HOME": str(folder),
+        "GATEHOUSE_KEY": key,
+        "NO_PROXY": "127.0.0.1",
+        "no_proxy": "127.0.0.1",
+    }
+
     def run(command: str) -> Ran:
         ran = subprocess.run(
             ["sh", "-c", command.replace(PRINTED_ADDRESS, address)],
             cwd=folder,
-            env={
-                **os.environ,
-                "CURL_HOME": str(folder),
-                "GATEHOUSE_KEY": key,
-                "NO_PROXY": "127.0.0.1",
-                "no_proxy": "127.0.0.1",
-            },
+            env=env,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             timeout=30,
@@ -117,6 +146,12 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
         )
         return Ran(ran.returncode, ran.stderr.decode(), ran.stdout)
 
+    [make_token] = MAKE_TOKEN.findall(PAGES["prompts.md"])
+    env["VISITOR_TOKEN"] = run(make_token).output.decode().strip()
+    [make_batch] = MAKE_BATCH.findall(PAGES["batches.md"])
+    env["BATCH"] = run(make_batch).output.decode().strip()
+    look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH"'
+    wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
     commands = [command for command, *_ in COMMANDS]
     with ThreadPoolExecutor(len(commands)) as pool:
         return dict(zip(commands, pool.map(run, commands), strict=True))
@@ -151,6 +186,7 @@ def test_a_command_gives_the_answer_that_is_printed_below_it(
         real_status, real_headers, real_body = split_head(ran.output.decode())
         assert ran.status == status == real_status
         assert headers <= real_headers
+        assert (body or {}).get("error") == (real_body or {}).get("error")
         assert fits(body, real_body), ran
         return
 
@@ -160,7 +196,12 @@ def test_a_command_gives_the_answer_that_is_printed_below_it(
     elif "data: " in shown:
         *tokens, done = events_of(f"{shown}\n".replace("…\n\n", "").encode())
         *real_tokens, real_done = events_of(ran.output)
-        assert real_tokens[: len(tokens)] == tokens
+        if "partial" in tokens[0]:  # how much of a value has come by then is a matter of time
+            assert all(fits({"partial": {}}, event) for event in real_tokens)
+        elif "tool" in tokens[0]:  # each call has an id and a time of its own
+            assert fits(tokens, real_tokens[: len(tokens)])
+        else:
+            assert real_tokens[: len(tokens)] == tokens
         assert real_done.keys() == done.keys()
         assert fits(done, real_done)
     else:
@@ -169,7 +210,7 @@ def test_a_command_gives_the_answer_that_is_printed_below_it(
 
 
 def test_every_route_has_a_command_and_every_command_a_route() -> None:
-    called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/]+)", command)}
+    called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/$]+)", command)}
 
     rules = {rule.rule for rule in create_app(Config()).url_map.iter_rules()}
     rule_of = {
@@ -206,14 +247,20 @@ def test_the_table_of_errors_has_each_code_with_its_status_and_no_other() -> Non
     assert shown == {(str(problem.status), problem.code) for problem in problems}
 
 
-def test_links_within_the_page_lead_somewhere() -> None:
-    titles = re.findall(r"^#+ (.+)$", PAGE, re.MULTILINE)
-    anchors = {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
-
-    assert set(re.findall(r"\]\(#([^)]+)\)", PAGE)) <= anchors
+def anchors_of(page: str) -> set[str]:
+    titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
-READER = next((text for kind, text in BLOCKS if kind == "js"), "")
+@pytest.mark.parametrize("name", PAGES)
+def test_links_within_the_pages_lead_somewhere(name: str) -> None:
+    for file, anchor in re.findall(r"\]\(([\w.-]*)(?:#([^)]+))?\)", PAGES[name]):
+        linked = ROOT / "docs" / (file or name)
+        assert linked.exists(), file
+        assert not anchor or anchor in anchors_of(linked.read_text(encoding="utf-8")), anchor
+
+
+READER = next((text for kind, text in blocks_of(PAGE) if kind == "js"), "")
 # Answers as no test server gives them: cut into single bytes, with comments, and with every kind of end.
 CASES = """
 const bytes = new TextEncoder();

@@ -190,6 +190,12 @@ def test_the_message_of_all_faults_has_a_line_for_each():
     assert str(error).splitlines()[1:] == ["  - First.", "  - Second."]
 
 
+def test_moderation_must_be_off_at_azure_which_has_none():
+    azure = {"AZURE_OPENAI_ENDPOINT": "https://x.openai.azure.com", "OPENAI_API_KEY": "k"}
+    with pytest.raises(ConfigError, match="MODERATION must be off with AZURE_OPENAI_ENDPOINT"):
+        Config.from_env({**azure, "MODERATION": "input"})
+
+
 def test_azure_and_a_base_url_exclude_each_other_and_azure_needs_a_key():
     url = "https://x.openai.azure.com"
 

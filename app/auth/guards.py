@@ -22,20 +22,20 @@ class Guard:
     """What a route asks for.
 
     Args:
-        scope: what the principal must be allowed.
+        scopes: of which the principal must have been given one.
         keys_only: whether only a site's own server may call.
         is_public: whether everybody may call, so that nobody is asked.
     """
 
-    scope: str | None = None
+    scopes: tuple[str, ...] = ()
     keys_only: bool = False
     is_public: bool = False
 
 
-def needs(scope: str) -> Callable[[V], V]:
-    """Let in whoever may do this."""
-    assert scope in SCOPES, scope
-    return _stating(Guard(scope=scope))
+def needs(*scopes: str) -> Callable[[V], V]:
+    """Let in whoever may do one of these."""
+    assert scopes and SCOPES.issuperset(scopes), scopes
+    return _stating(Guard(scopes=scopes))
 
 
 def needs_key(view: V) -> V:
@@ -80,7 +80,7 @@ def _admitted(principal: Principal, guard: Guard) -> Principal:
         if principal.kind == "anonymous":
             raise Unauthenticated("no key")
         raise Forbidden("Only a site's own server may do this, with its key.")
-    if guard.scope is not None and not principal.may(guard.scope):
+    if guard.scopes and not any(map(principal.may, guard.scopes)):
         raise Forbidden
     return principal
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import Literal, get_args
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args
 
 Kind = Literal["key", "visitor", "session", "anonymous"]
 VisitorScope = Literal["chat", "vision", "embeddings", "structured", "usage"]
@@ -14,6 +15,9 @@ VISITOR_SCOPES = frozenset(get_args(VisitorScope))
 
 SCOPES = VISITOR_SCOPES | {"admin"}
 """What a site's own server can be allowed."""
+
+CONVERSATION_SCOPES = VISITOR_SCOPES - {"embeddings"}
+"""What of it goes together with a prompt that every conversation has. The rest would be a way around it."""
 
 DEFAULT_TENANT = "default"
 
@@ -36,7 +40,8 @@ class Principal:
         key_id: of the site's key, or of the one that the visitor token was made with.
         budget_micro_usd: what may be spent with this token, if it says.
         max_tokens: the most that one answer may have, if the token says.
-        prompt: the name of the site's prompt that every conversation gets, if the token says.
+        prompt: the name of the kept prompt that every conversation has, if the token says.
+        variables: of that prompt, as far as the token settles them.
     """
 
     kind: Kind
@@ -48,6 +53,7 @@ class Principal:
     budget_micro_usd: int | None = None
     max_tokens: int | None = None
     prompt: str | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
 
     def may(self, scope: str) -> bool:
         """Whether a scope was given. None includes another, `admin` neither."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,7 @@ from sqlalchemy.exc import IntegrityError
 from app.auth import clock
 from app.auth.claims import decoded
 from app.auth.errors import AuthUnavailable, Forbidden, Unauthenticated
-from app.auth.principal import VISITOR_SCOPES, Principal
+from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import Store
 from app.auth.tables import api_keys, revoked_tokens, revoked_users
 
@@ -53,6 +54,7 @@ class Grant:
     scopes: frozenset[str]
     origin: str | None = None
     prompt: str | None = None
+    variables: Mapping[str, Any] | None = None
     max_tokens: int | None = None
     budget_micro_usd: int | None = None
 
@@ -105,6 +107,7 @@ class VisitorTokens:
             "scopes": sorted(grant.scopes),
             "origin": grant.origin,
             "prompt": grant.prompt,
+            "variables": grant.variables,
             "maxTokens": grant.max_tokens,
             "budget": grant.budget_micro_usd,
         }
@@ -141,12 +144,13 @@ class VisitorTokens:
             kind="visitor",
             tenant=claims["tenant"],
             user=claims["sub"],
-            scopes=frozenset(claims["scopes"]) & VISITOR_SCOPES,
+            scopes=frozenset(claims["scopes"]) & (CONVERSATION_SCOPES if "prompt" in claims else VISITOR_SCOPES),
             token_id=claims["jti"],
             key_id=claims["key"],
             budget_micro_usd=claims.get("budget"),
             max_tokens=claims.get("maxTokens"),
             prompt=claims.get("prompt"),
+            variables=claims.get("variables", {}),
         )
 
     def revoke(self, token_id: str, *, tenant: str) -> None:

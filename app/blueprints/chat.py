@@ -6,8 +6,9 @@ from flask import Blueprint, Response, g
 
 from app.auth import needs
 from app.errors import errors_as, message_error
-from app.extensions import openai_service, system_prompts
+from app.extensions import openai_service, server_tools, system_prompts
 from app.metering import current_caller
+from app.openai_service import ChatCall
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
@@ -24,9 +25,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
     body = json_body(ChatRequest)
-    result = openai_service().chat(
-        body.to_call(system_prompts(), request_id=g.request_id), caller=current_caller()
-    )
+    result = openai_service().chat(_call_of(body), caller=current_caller())
     return json_answer(body.response(result), result.record)
 
 
@@ -35,7 +34,7 @@ def create() -> Response:
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
     body = json_body(ChatRequest)
-    return stream_answer(body.to_call(system_prompts(), request_id=g.request_id), TokenSse(g.request_id))
+    return stream_answer(_call_of(body), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
@@ -44,4 +43,8 @@ def stream() -> Response:
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""
     body = json_body(OpenAIChatRequest)
-    return stream_answer(body.to_call(system_prompts(), request_id=g.request_id), PlainText())
+    return stream_answer(_call_of(body), PlainText())
+
+
+def _call_of(body: ChatRequest | OpenAIChatRequest) -> ChatCall:
+    return body.to_call(system_prompts(), request_id=g.request_id, server_tools=server_tools())

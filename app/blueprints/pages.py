@@ -45,6 +45,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/embeddings": {"input": ["a gate", "a house"], "dimensions": 8},
     "/api/embeddings/similarity": {"query": "an open gate", "documents": ["a cloud", "the gate is open"]},
     "/api/structured": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
+    "/api/structured/stream": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
 }
 
 

@@ -1,15 +1,17 @@
-"""/api/structured: answers that fill a JSON schema."""
+"""/api/structured: answers that fill a JSON schema, in one piece or as they grow."""
 
 from __future__ import annotations
 
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.extensions import openai_service, system_prompts
+from app.extensions import named_schemas, openai_service, system_prompts
 from app.metering import current_caller
 from app.schemas.request_body import json_body
-from app.schemas.structured import StructuredRequest, structured_response
+from app.schemas.structured import Filling, StructuredRequest, structured_response
 from app.wire.answers import json_answer
+from app.wire.partial_sse import PartialSse
+from app.wire.streams import stream_from
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
 
@@ -18,8 +20,22 @@ bp = Blueprint("structured", __name__, url_prefix="/structured")
 @needs("structured")
 def create() -> Response:
     """Have the model fill a JSON schema."""
-    body = json_body(StructuredRequest)
-    result = openai_service().extract(
-        body.to_call(system_prompts(), request_id=g.request_id), caller=current_caller()
+    asked = _asked()
+    result = openai_service().extract(asked.call, asked.original, caller=current_caller())
+    return json_answer(structured_response(result.data, result, asked), result.record)
+
+
+@bp.post("/stream")
+@needs("structured")
+def stream() -> Response:
+    """Have the model fill a JSON schema, and tell what it has filled so far."""
+    asked = _asked()
+    service = openai_service()
+    return stream_from(
+        lambda caller: service.stream_extract(asked.call, asked.original, caller=caller),
+        PartialSse(g.request_id, asked),
     )
-    return json_answer(structured_response(result), result.record)
+
+
+def _asked() -> Filling:
+    return json_body(StructuredRequest).to_filling(system_prompts(), named_schemas(), request_id=g.request_id)

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from app.auth import needs_key
 from app.auth.principal import user_id
-from app.extensions import authenticator, config
+from app.extensions import authenticator, config, kept_prompts
 from app.schemas.parsing import InvalidRequest
 from app.schemas.request_body import json_body
 from app.schemas.tokens import TokenRequest, token_response
@@ -23,7 +23,7 @@ _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 @needs_key
 def create() -> Response:
     """Make a short-lived token for a visitor."""
-    grant = json_body(TokenRequest).to_grant(config())
+    grant = json_body(TokenRequest).to_grant(config(), kept_prompts())
     token = authenticator().tokens.issue(grant, by=g.principal)
     return Response(
         orjson.dumps(token_response(token)),

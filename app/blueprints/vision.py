@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.extensions import openai_service, system_prompts
+from app.extensions import config, openai_service, system_prompts
 from app.metering import current_caller
 from app.schemas.chat import chat_response
 from app.schemas.vision import vision_call
@@ -20,7 +20,8 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @needs("vision")
 def create() -> Response:
     """Answer a question about images in one piece."""
-    result = openai_service().chat(vision_call(system_prompts(), request_id=g.request_id), caller=current_caller())
+    call = vision_call(system_prompts(), config(), request_id=g.request_id)
+    result = openai_service().chat(call, caller=current_caller())
     return json_answer(chat_response(result), result.record)
 
 
@@ -28,4 +29,4 @@ def create() -> Response:
 @needs("vision")
 def stream() -> Response:
     """Answer a question about images as it is written, as token events."""
-    return stream_answer(vision_call(system_prompts(), request_id=g.request_id), TokenSse(g.request_id))
+    return stream_answer(vision_call(system_prompts(), config(), request_id=g.request_id), TokenSse(g.request_id))

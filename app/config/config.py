@@ -171,6 +171,8 @@ class Config:
             faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
         if self.azure_openai_endpoint and not self.openai_api_key:
             faults.append("AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource.")
+        if self.azure_openai_endpoint and self.moderation != "off":
+            faults.append("MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint.")
         if not self.openai_api_key.isascii() or any(char <= " " for char in self.openai_api_key):
             faults.append("OPENAI_API_KEY has a character that no key has.")
         models = (self.chat_model, *self.chat_fallback_models, self.vision_model, self.embedding_model)

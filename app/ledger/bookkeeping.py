@@ -39,7 +39,7 @@ WHERE id = ? AND state = 'pending'
 _SETTLE = """
 UPDATE entries SET state = 'settled', outcome = ?, source = ?, served_model = ?, prompt_tokens = ?,
     cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, tokens = ?, cost_micro_usd = ?,
-    price_version = ?, attempts = ?, first_token_ms = ?, total_ms = ?, settled_at = ?,
+    price_version = ?, attempts = ?, tool_calls = ?, first_token_ms = ?, total_ms = ?, settled_at = ?,
     over_hold = CASE WHEN accounts <> '[]' AND (? > held_micro_usd OR ? > held_tokens) THEN 1 ELSE 0 END
 WHERE id = ? AND state = 'pending'
 RETURNING held_micro_usd, held_tokens, accounts, created_at, tenant, user_id, model, route
@@ -127,6 +127,7 @@ class Bookkeeping:
                 *counts,
                 settlement.price_version,
                 settlement.attempts,
+                settlement.tool_calls,
                 settlement.first_token_ms,
                 settlement.total_ms,
                 at_ms,

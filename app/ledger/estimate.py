@@ -10,19 +10,8 @@ from typing import Any
 
 import orjson
 
-# Images are cut into patches of 32 pixels, or into tiles of 512, that depend on the model and the detail asked for.
-# At most 1,536 patches of 2.46 tokens (gpt-4.1-nano) or 2,500 of 1.2 (gpt-5.4); where the detail is `original`, as
-# it may be for `auto`, 10,000 of 1.2. Tiles come to 85 + 8 * 170 at most, but 2,833 + 8 * 5,667 with gpt-4o-mini.
-# Those models that count patches take no notice of `low`.
-# Source: https://developers.openai.com/api/docs/guides/images-vision#calculating-costs, and
-# https://community.openai.com/t/1377015 where that is wrong
-_IMAGE_BOUND = {"low": 4_000, "high": 4_000}
-_LARGEST_IMAGE = 12_000
-_TILED_MINI = "gpt-4o-mini"
-_TILED_MINI_BOUND = {"low": 2_833}
-_LARGEST_TILED_MINI = 48_169
-# What most images come to: a square of 1,024 pixels is 765 tokens in tiles, 1,024 in patches.
-_USUAL_IMAGE = 1_024
+from app.images import most_tokens, size_in, usual_tokens
+
 # Around each request, beside what its own JSON is longer than the tokens that stand for it.
 _FRAME_TOKENS = 64
 
@@ -31,11 +20,11 @@ def input_bound(body: Mapping[str, Any], model: str) -> int:
     """The most tokens that the input of a chat or an embedding can have.
 
     No token is shorter than a byte, so the bytes of the body's JSON, with its tools and schemas, bound its tokens;
-    an image's data counts for nothing, and the image for the most that one of its detail comes to.
+    an image's data counts for nothing, and the image for the most that one of its size and detail comes to.
     """
     tokens = len(orjson.dumps(body)) + _FRAME_TOKENS
     for image in _images(body):
-        tokens += _image_bound(str(image.get("detail") or "auto"), model) - _bytes(image.get("url"))
+        tokens += most_tokens(_size(image), _detail(image), model) - _bytes(image.get("url"))
     return tokens
 
 
@@ -44,7 +33,8 @@ def input_estimate(body: Mapping[str, Any]) -> int:
     images = list(_images(body))
     text = orjson.dumps(body).decode()
     data = sum(_bytes(image.get("url")) for image in images)
-    return max(1, text_estimate(text) - data // 4) + len(images) * _USUAL_IMAGE
+    pictures = sum(usual_tokens(_size(image), _detail(image)) for image in images)
+    return max(1, text_estimate(text) - data // 4) + pictures
 
 
 def text_estimate(text: str) -> int:
@@ -70,12 +60,6 @@ def estimated_usage(
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 
 
-def _image_bound(detail: str, model: str) -> int:
-    if model.lower().startswith(_TILED_MINI):
-        return _TILED_MINI_BOUND.get(detail, _LARGEST_TILED_MINI)
-    return _IMAGE_BOUND.get(detail, _LARGEST_IMAGE)
-
-
 def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
@@ -84,6 +68,15 @@ def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
             image = part.get("image_url") if isinstance(part, Mapping) else None
             if isinstance(image, Mapping):
                 yield image
+
+
+def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
+    url = image.get("url")
+    return size_in(url) if isinstance(url, str) else None
+
+
+def _detail(image: Mapping[str, Any]) -> str:
+    return str(image.get("detail") or "auto")
 
 
 def _bytes(text: object) -> int:

@@ -7,8 +7,10 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+
+from sqlalchemy import Connection
 
 from app.ledger import clock
 from app.ledger.bookkeeping import Bookkeeping
@@ -39,7 +41,14 @@ class Ledger:
         self._host = socket.gethostname()
 
     def hold(
-        self, entry: NewEntry, limits: Sequence[Limit], *, micro_usd: int | None, tokens: int, lease_s: float
+        self,
+        entry: NewEntry,
+        limits: Sequence[Limit],
+        *,
+        micro_usd: int | None,
+        tokens: int,
+        lease_s: float,
+        beside: Callable[[Connection, Hold], None] = lambda *_: None,
     ) -> Hold:
         """Admit a request, if each limit has so much left.
 
@@ -48,6 +57,7 @@ class Ledger:
             micro_usd: None where no price of the model is known.
             lease_s: after this the request counts as dead and its hold as spent, so it has to be longer than any
                 request may take.
+            beside: what else to write in the same transaction.
         Raises:
             BudgetExceeded: one has not.
             Unpriced: one is of money, and what this costs is not known.
@@ -62,6 +72,7 @@ class Ledger:
         try:
             with self._database.transaction() as connection:
                 self._books.hold(connection, hold, entry, lease_until=at_ms + int(lease_s * 1000), worker=worker)
+                beside(connection, hold)
         except StoreUnavailable as error:
             if error.is_unsure:  # if it was made after all, nobody will use it
                 self._retrying.add(hold.id, _VOID)
@@ -93,6 +104,16 @@ class Ledger:
         except Exception:
             # The sweep settles what cannot be written down as it is.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
+
+    def settle_beside(self, entry_id: str, settlement: Settlement, beside: Callable[[Connection], None]) -> None:
+        """Settle together with what else is to be written: both are in the store then, or neither.
+
+        Raises:
+            StoreUnavailable: neither is.
+        """
+        with self._database.transaction() as connection:
+            self._books.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
+            beside(connection)
 
     def sweep(self) -> int:
         """Settle requests whose lease has run out, as their worker was killed; how many there were.

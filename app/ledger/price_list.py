@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, Protocol
 
 
@@ -16,6 +16,10 @@ class PriceList(Protocol):
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None: ...
 
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int | None: ...
+
+    def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None: ...
+
 
 class FreePrices:
     version = "free"
@@ -24,4 +28,10 @@ class FreePrices:
         return 0
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int:  # noqa: ARG002
+        return 0
+
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int:  # noqa: ARG002
+        return 0
+
+    def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int:  # noqa: ARG002
         return 0

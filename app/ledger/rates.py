@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from decimal import Decimal
 from typing import Any
 
@@ -41,6 +41,11 @@ class Rates:
             output=scaled("output", "output"),
             output_audio=scaled("output_audio", "output"),
         )
+
+    def halved(self) -> Rates:
+        """Half of each price, rounded up to a whole one."""
+        values = {field.name: -(-getattr(self, field.name) // 2) for field in fields(self)}
+        return Rates(**{**values, "above": self.above})
 
     def cost(self, usage: Mapping[str, Any]) -> int:
         """In millionths of a micro-dollar. Reasoning is among the completion's tokens."""

@@ -7,6 +7,9 @@ from typing import Literal
 
 from app.ledger.periods import Window
 
+Source = Literal["reported", "estimated", "cached"]
+"""Who has told the tokens: the upstream, or nobody; or there were none, as the answer was there already."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limit:
@@ -53,14 +56,15 @@ class Settlement:
 
     Attributes:
         outcome: complete, client_gone, upstream_error, expired, …
-        source: whether the upstream has told the tokens. A reported zero is zero.
+        source: who has told the tokens. A reported zero is zero.
         model: the one that served, if any did.
         cost_micro_usd: None where no price is known; nothing is then charged but tokens.
+        tool_calls: how many calls of tools this server answered.
         tokens: what budgets are charged; None takes prompt and completion together.
     """
 
     outcome: str
-    source: Literal["reported", "estimated"]
+    source: Source
     model: str | None = None
     prompt_tokens: int | None = None
     cached_tokens: int | None = None
@@ -69,6 +73,7 @@ class Settlement:
     cost_micro_usd: int | None = None
     price_version: str | None = None
     attempts: int = 0
+    tool_calls: int = 0
     first_token_ms: int | None = None
     total_ms: int | None = None
     tokens: int | None = None

@@ -28,7 +28,7 @@ entries = Table(
     Column("served_model", Text),
     Column("state", Text, nullable=False),  # pending, settled
     Column("outcome", Text),
-    Column("source", Text),  # reported, estimated
+    Column("source", Text),  # reported, estimated, cached
     Column("prompt_tokens", BigInteger),
     Column("cached_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
@@ -37,6 +37,7 @@ entries = Table(
     Column("cost_micro_usd", BigInteger),  # null: no price is known
     Column("price_version", Text),
     Column("attempts", Integer),
+    Column("tool_calls", Integer),  # those that were run here
     Column("first_token_ms", Integer),
     Column("total_ms", Integer),
     _amount("held_micro_usd"),

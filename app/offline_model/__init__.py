@@ -14,12 +14,14 @@ import orjson
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from app.offline_model import chat, embeddings
+from app.offline_model import batches, chat, embeddings, files, moderations
 from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject
+from app.offline_model.fields import JsonObject, missing
+from app.offline_model.files import Folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+    from pathlib import Path
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -34,16 +36,22 @@ MODELS = {
 }
 
 
-def create_offline_model(*, token_delay_s: float = 0.03) -> WSGIApplication:
-    """Build the WSGI app: chat completions, embeddings and models, with or without a `/v1` before them.
+def create_offline_model(*, token_delay_s: float = 0.03, directory: Path | None = None) -> WSGIApplication:
+    """Build the WSGI app: chat completions, embeddings, moderations, models, files and batches.
+
+    Each with or without a `/v1` before it.
+
 
     Args:
+        directory: where files and batches are kept, for all processes that name it; None has neither.
         token_delay_s: wait before each streamed token after the first; the default reads like a fast typist.
     """
+    folder = None if directory is None else Folder(directory)
 
     def offline_model(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            response = _answer(Request(environ), token_delay_s)
+            with Request(environ) as request:  # an uploaded file is to be closed
+                response = _answer(request, token_delay_s, folder)
         except InvalidRequestError as error:
             response = _json(error.body(), error.status)
         response.headers["x-request-id"] = f"req_offline_{uuid.uuid4().hex}"
@@ -52,12 +60,14 @@ def create_offline_model(*, token_delay_s: float = 0.03) -> WSGIApplication:
     return offline_model
 
 
-def _answer(request: Request, token_delay_s: float) -> Response:
+def _answer(request: Request, token_delay_s: float, folder: Folder | None) -> Response:
     match request.method, request.path.removeprefix("/v1"):
         case "GET", "/models":
             return _json(MODELS)
         case "POST", "/embeddings":
             return _json(embeddings.create(_body(request)))
+        case "POST", "/moderations":
+            return _json(moderations.create(_body(request)))
         case "POST", "/chat/completions":
             completion = chat.complete(_body(request))
             if not completion.request.stream:
@@ -67,9 +77,36 @@ def _answer(request: Request, token_delay_s: float) -> Response:
                 content_type="text/event-stream; charset=utf-8",
                 headers={"Cache-Control": "no-cache"},
             )
+    if folder is not None and (response := _answer_about_batches(request, folder)) is not None:
+        return response
     raise InvalidRequestError(
         f"Unknown request URL: {request.method} {request.path}", status=404, code="unknown_url"
     )
+
+
+def _answer_about_batches(request: Request, folder: Folder) -> Response | None:
+    match request.method, *request.path.removeprefix("/v1").strip("/").split("/"):
+        case "POST", "files":
+            request.max_content_length = MAX_BODY_BYTES
+            if (file := request.files.get("file")) is None:
+                raise missing("file")
+            return _json(files.upload(folder, file.filename or "", file.read(), request.form.get("purpose", "")))
+        case "GET", "files", file_id:
+            return _json(files.show(folder, file_id))
+        case "DELETE", "files", file_id:
+            return _json(files.delete(folder, file_id))
+        case "GET", "files", file_id, "content":
+            return Response(folder.read(file_id), content_type="application/octet-stream")
+        case "POST", "batches":
+            return _json(batches.create(folder, _body(request)))
+        case "GET", "batches":
+            limit = request.args.get("limit", 20, type=int)
+            return _json(batches.show_all(folder, request.args.get("after"), limit))
+        case "GET", "batches", batch_id:
+            return _json(batches.show(folder, batch_id))
+        case "POST", "batches", batch_id, "cancel":
+            return _json(batches.cancel(folder, batch_id))
+    return None
 
 
 def _body(request: Request) -> JsonObject:

@@ -1,15 +1,25 @@
 """The only code that knows OpenAI. Its public face."""
 
+from app.openai_service.batch_objects import (
+    OutputLine,
+    UpstreamBatch,
+    chat_answer,
+    embeddings_answer,
+    read_line,
+)
+from app.openai_service.batches import OpenAIBatches, may_be_made
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.client import build_client
 from app.openai_service.embeddings import cosine_similarities
 from app.openai_service.errors import (
+    BatchesNotOffered,
     BodyTooLarge,
     CallerGone,
     CircuitOpen,
     ContentFiltered,
     ContextLengthExceeded,
+    InputTooLong,
     Interrupted,
     InvalidImage,
     ModelNotOffered,
@@ -30,17 +40,34 @@ from app.openai_service.events import (
     Done,
     Event,
     Failed,
+    Filled,
+    Partial,
     Reasoning,
     Refusal,
     Token,
     ToolCallDelta,
+    ToolRun,
     Usage,
 )
+from app.openai_service.extraction import InstanceChecker
+from app.openai_service.input_limits import InputLimits
+from app.openai_service.optional_nulls import OriginalSchema
+from app.openai_service.request_bodies import (
+    CHAT_PATH,
+    EMBEDDINGS_PATH,
+    chat_body,
+    embeddings_body,
+    offered_model,
+)
 from app.openai_service.results import CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
+from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
 
 __all__ = [
+    "CHAT_PATH",
+    "EMBEDDINGS_PATH",
     "Batch",
+    "BatchesNotOffered",
     "BodyTooLarge",
     "CallRecord",
     "Caller",
@@ -55,20 +82,32 @@ __all__ = [
     "EmbeddingResult",
     "Event",
     "Failed",
+    "Filled",
+    "InputLimits",
+    "InputTooLong",
+    "InstanceChecker",
     "Interrupted",
     "InvalidImage",
     "ModelNotOffered",
     "Nobody",
+    "OpenAIBatches",
     "OpenAIService",
+    "OriginalSchema",
+    "OutputLine",
+    "Partial",
     "Reasoning",
     "Refusal",
     "Refused",
     "SchemaNotUsable",
+    "ServerTool",
     "StructuredResult",
     "Token",
     "ToolCallDelta",
+    "ToolError",
+    "ToolRun",
     "Truncated",
     "UnsupportedSchema",
+    "UpstreamBatch",
     "UpstreamError",
     "UpstreamFailed",
     "UpstreamRateLimited",
@@ -78,5 +117,12 @@ __all__ = [
     "UpstreamUnavailable",
     "Usage",
     "build_client",
+    "chat_answer",
+    "chat_body",
     "cosine_similarities",
+    "embeddings_answer",
+    "embeddings_body",
+    "may_be_made",
+    "offered_model",
+    "read_line",
 ]

@@ -11,20 +11,13 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeVar
 
 import httpx2
-import openai
 import orjson
 
 from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
 from app.openai_service.client import upstream_path
-from app.openai_service.errors import (
-    UpstreamError,
-    UpstreamFailed,
-    UpstreamRejected,
-    UpstreamTimeout,
-    translate,
-)
+from app.openai_service.errors import UpstreamError, UpstreamRejected, as_ours
 from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
@@ -124,24 +117,18 @@ class Asker:
         )
         record.attempts += 1
         try:
-            while True:
-                started = time.perf_counter()
-                try:
-                    response = exchange.run(post)
-                except StillWaiting:
-                    yield
-                    continue
-                finally:
-                    record.upstream_ms += (time.perf_counter() - started) * 1000
-                record.upstream_request_id = response.headers.get("x-request-id")
-                return response
-        except openai.APIError as error:
-            raise translate(error) from None
-        except httpx2.TimeoutException:
-            raise UpstreamTimeout from None
-        except (httpx2.HTTPError, openai.OpenAIError):
-            # Reading the body of an error can fail as well; the SDK lets that through.
-            raise UpstreamFailed from None
+            with as_ours():
+                while True:
+                    started = time.perf_counter()
+                    try:
+                        response = exchange.run(post)
+                    except StillWaiting:
+                        yield
+                        continue
+                    finally:
+                        record.upstream_ms += (time.perf_counter() - started) * 1000
+                    record.upstream_request_id = response.headers.get("x-request-id")
+                    return response
         finally:
             exchange.abandon()
 
@@ -151,7 +138,7 @@ def _charged(question: Question, model: str) -> Iterator[None]:
     """Have the caller charged for one attempt, and remember how it failed for the next one's charge."""
     record = question.record
     try:
-        record.caller.charge(model, question.body, question.failure)
+        record.caller.charge(model, question.body, question.failure, record)
     except Exception:
         record.is_refused = True
         raise

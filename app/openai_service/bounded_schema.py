@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from app.openai_service.errors import SchemaNotUsable, UnsupportedSchema
 from app.schema_refs import UnsatisfiableError, check_ends, parts_of
 
+if TYPE_CHECKING:
+    import jsonschema
+
 _MAX_PARTS = 2_000
 _MAX_PATTERN_CHARS = 1_000
 _MAX_STEPS = 40_000  # some tenths of a second; four for each token of a long answer
 _COST = {"$ref": 5}
 _MAX_FAULT_CHARS = 500
+_TELLING = {"type", "minimum", "exclusiveMinimum", "minItems"}
 
 
 class BoundedSchema:
@@ -39,8 +43,8 @@ class BoundedSchema:
         except UnsatisfiableError as error:
             raise SchemaNotUsable(f"schema: {error}.") from None
         except jsonschema.SchemaError as error:
-            raise SchemaNotUsable(f"schema: is no valid JSON schema at {error.json_path[:200]}.") from None
-        self._steps_left = 0
+            raise SchemaNotUsable(_fault_in_schema(error)) from None
+        self._steps_left = _MAX_STEPS
         checks = {**draft.VALIDATORS, "pattern": _passes, "uniqueItems": _unique_items}
         kind = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
             draft,
@@ -64,6 +68,17 @@ class BoundedSchema:
             return "it has values that cannot be checked"
         return None if error is None else f"at {error.json_path}: {error.message[:_MAX_FAULT_CHARS]}"
 
+    def allows(self, value: Any, part: dict[str, Any]) -> bool:
+        """Whether a value fits a part of the schema; all such questions together have one bound.
+
+        Raises:
+            UnsupportedSchema: finding out takes too long.
+        """
+        try:
+            return bool(self._validator.evolve(schema=part).is_valid(value))
+        except (RecursionError, ArithmeticError):
+            return False
+
     def _counted(self, check: Callable[..., Any], cost: int) -> Callable[..., Any]:
         """A keyword's check that takes its steps from those that are left."""
 
@@ -74,6 +89,14 @@ class BoundedSchema:
             return check(validator, wanted, value, schema)
 
         return counted
+
+
+def _fault_in_schema(error: jsonschema.SchemaError) -> str:
+    """Where a schema is no schema, and what should stand there; not what does, which may be anything."""
+    path = _printable(".".join(["schema", *map(str, error.absolute_path)]))
+    if error.validator in _TELLING:
+        return f"{path}: must be as JSON Schema has it, {error.validator} {error.validator_value}."
+    return f"{path}: is not as JSON Schema has it."
 
 
 def _check_parts(schema: dict[str, Any]) -> None:
@@ -90,9 +113,29 @@ def _check_parts(schema: dict[str, Any]) -> None:
             try:
                 re.compile(pattern[: _MAX_PATTERN_CHARS + 1])
             except (re.error, OverflowError, RecursionError):
-                raise SchemaNotUsable('schema: a "pattern" is no regular expression.') from None
+                raise SchemaNotUsable(
+                    f'{_path_to(part, schema)}: "pattern" must be a regular expression.'
+                ) from None
             if len(pattern) > _MAX_PATTERN_CHARS:
-                raise SchemaNotUsable(f'schema: a "pattern" is longer than {_MAX_PATTERN_CHARS} characters.')
+                raise SchemaNotUsable(
+                    f'{_path_to(part, schema)}: "pattern" must be of at most {_MAX_PATTERN_CHARS} characters.'
+                )
+
+
+def _path_to(part: dict[str, Any], schema: dict[str, Any]) -> str:
+    waiting: list[tuple[str, Any]] = [("schema", schema)]
+    while waiting:
+        path, value = waiting.pop()
+        if value is part:
+            return _printable(path)
+        if isinstance(value, dict | list):
+            members = value.items() if isinstance(value, dict) else enumerate(value)
+            waiting += [(f"{path}.{name}"[:200], member) for name, member in members]
+    raise AssertionError("the part is of this schema")
+
+
+def _printable(path: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in path[:200])
 
 
 def _passes(*_: Any) -> Iterator[Any]:

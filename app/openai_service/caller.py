@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from app.openai_service.errors import UpstreamError
+
+if TYPE_CHECKING:
+    from app.openai_service.results import CallRecord
 
 
 class Caller(Protocol):
@@ -15,25 +18,37 @@ class Caller(Protocol):
     def max_tokens(self) -> int | None:
         """The most tokens of one answer, where that is less than others may have."""
 
+    @property
+    def tenant(self) -> str:
+        """Whose caches it shares."""
+
     def watch(self) -> None:
         """Called at each tick of waiting. What it raises ends the call: CallerGone where nobody waits any more."""
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
         """Called before each attempt. What it raises refuses it.
 
         Args:
             body: of the request, but for its model.
             after: why the attempt before it failed.
+            record: of the call, as the attempt before it has left it.
         """
+
+    def charge_nothing(self, model: str) -> None:
+        """Called instead where no attempt is needed, since the answer is there already. What it raises refuses it."""
 
 
 class Nobody:
     """Never leaves, and is charged nothing."""
 
     max_tokens = None
+    tenant = ""
 
     def watch(self) -> None:
         pass
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None) -> None:
+    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+        pass
+
+    def charge_nothing(self, model: str) -> None:
         pass

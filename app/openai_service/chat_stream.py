@@ -93,4 +93,5 @@ def _note(batch: Batch, recording: Recording) -> None:
     recording.record.received += len(batch)
     end = batch[-1]
     if type(end) is Done:
+        batch[-1] = end._replace(trimmed=recording.record.trimmed)
         recording.answered(finish_reason=end.finish_reason, usage=end.usage)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
 import httpx2
 import openai
+import orjson
 from openai._models import FinalRequestOptions
 
 from app.config import Config
@@ -15,12 +18,14 @@ from app.openai_service.http_client import UpstreamClient
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
+_MAX_URLS = 256
 
 
 class _Client(openai.OpenAI):
     """Prepares once for each path what the SDK would make anew for each call, at a third of the call's cost.
 
-    There are a handful of paths; on Azure, as many for each model that is offered.
+    There are a handful of paths; on Azure, as many for each model that is offered. Those of batches and files come
+    and go.
     """
 
     def __init__(self, *args: Any, **settings: Any) -> None:
@@ -30,6 +35,8 @@ class _Client(openai.OpenAI):
 
     def _prepare_url(self, url: str) -> httpx2.URL:
         if url not in self._urls:
+            if len(self._urls) >= _MAX_URLS:
+                self._urls.clear()
             self._urls[url] = super()._prepare_url(url)
         return self._urls[url]
 
@@ -44,18 +51,43 @@ class _Client(openai.OpenAI):
         )
         return response
 
+    def send_json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
+    ) -> httpx2.Response:
+        """A request of any method, past the typed layer as well; a path may have a query."""
+        content = None if body is None else orjson.dumps(body)
+        options = FinalRequestOptions.construct(method=method, url=path, content=content)
+        response: httpx2.Response = self.request(  # type: ignore[assignment]
+            httpx2.Response, options, stream=stream, stream_cls=openai.Stream[Any]
+        )
+        return response
+
+    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
+        """Upload a file, with other fields of its form."""
+        options = FinalRequestOptions.construct(
+            method="post",
+            url=path,
+            headers={"Content-Type": "multipart/form-data"},
+            json_data=dict(fields),
+            files={"file": (name, content, "application/jsonl")},
+        )
+        return self.request(httpx2.Response, options)
+
 
 class _AzureClient(_Client, openai.AzureOpenAI):
     pass
 
 
-def build_client(config: Config, http_client: httpx2.Client | None = None) -> _Client:
+def build_client(
+    config: Config, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
+) -> _Client:
     """Make the one client of this process.
 
     Retrying is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
 
     Args:
         http_client: stands in for our own, as the offline model and tests do.
+        offline_dir: where the offline model keeps files, for all processes that use it.
     Raises:
         ValueError: the environment names a proxy of a kind that is not supported.
     """
@@ -66,7 +98,7 @@ def build_client(config: Config, http_client: httpx2.Client | None = None) -> _C
             api_key=config.openai_api_key,
             max_retries=0,
             timeout=None,
-            http_client=http_client or _own_client(config.azure_openai_endpoint, config),
+            http_client=http_client or _own_client(config.azure_openai_endpoint, config, offline_dir),
         )
     base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
     return _Client(
@@ -76,7 +108,7 @@ def build_client(config: Config, http_client: httpx2.Client | None = None) -> _C
         organization=config.openai_org_id or None,
         max_retries=0,
         timeout=None,
-        http_client=http_client or _own_client(base_url, config),
+        http_client=http_client or _own_client(base_url, config, offline_dir),
     )
 
 
@@ -90,14 +122,16 @@ def upstream_path(config: Config, operation_path: str, model: str) -> str:
     return operation_path
 
 
-def _own_client(url: str, config: Config) -> httpx2.Client:
+def _own_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:
     if config.is_offline:
-        return _offline_client()
+        return _offline_client(offline_dir)
     return UpstreamClient(url, connect_timeout_s=config.connect_timeout_s)
 
 
-def _offline_client() -> httpx2.Client:
+def _offline_client(directory: Path | None) -> httpx2.Client:
     # Imported here: with a key, none of it is needed.
     from app.offline_model import create_offline_model
 
-    return httpx2.Client(transport=httpx2.WSGITransport(app=create_offline_model()), trust_env=False)
+    return httpx2.Client(
+        transport=httpx2.WSGITransport(app=create_offline_model(directory=directory)), trust_env=False
+    )

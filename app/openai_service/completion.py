@@ -24,6 +24,11 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
+    return completion_of(body, record)
+
+
+def completion_of(body: Any, record: CallRecord) -> ChatResult:
+    """What is in an answer that is parsed already. Raises as read_completion() does."""
     if isinstance(body, dict) and body.get("error"):
         raise from_error_object(body["error"])
     try:
@@ -36,7 +41,8 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         raise UpstreamFailed from None
     if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
         raise UpstreamFailed
-    record.received += -(-len(text or "") // 4)  # characters of a token, about
+    written = len(text or "") + sum(len(str(call["function"]["arguments"])) for call in tool_calls)
+    record.received += -(-written // 4)  # characters of a token, about
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",

@@ -2,11 +2,13 @@
 
 ModelNotOffered              nothing was sent
 SchemaNotUsable              nothing was sent
+BatchesNotOffered            the upstream has no such thing
 CallerGone                   the visitor has left; there is nobody to tell
 Interrupted                  this server ended the call
 UpstreamError
 ├── UpstreamRejected         the caller's request cannot be served as it is; trying again cannot help
 │   ├── ContextLengthExceeded
+│   │   └── InputTooLong     longer than this site takes; nothing was sent
 │   ├── UnsupportedSchema
 │   ├── InvalidImage
 │   ├── BodyTooLarge
@@ -26,6 +28,8 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -82,6 +86,10 @@ class SchemaNotUsable(ValueError):
     """The JSON schema itself is off. The message is one safe sentence."""
 
 
+class BatchesNotOffered(Exception):
+    """The upstream takes no batches."""
+
+
 class CallerGone(Exception):
     """The visitor has left, and with it the reason for the call."""
 
@@ -96,6 +104,12 @@ class UpstreamRejected(UpstreamError):
 
 class ContextLengthExceeded(UpstreamRejected):
     pass
+
+
+class InputTooLong(ContextLengthExceeded):
+    def __init__(self) -> None:
+        super().__init__()
+        self.was_sent = False
 
 
 class UnsupportedSchema(UpstreamRejected):
@@ -150,6 +164,20 @@ class CircuitOpen(UpstreamUnavailable):
     def __init__(self, *, retry_after_s: float) -> None:
         super().__init__(retry_after_s=retry_after_s)
         self.was_sent = False
+
+
+@contextmanager
+def as_ours() -> Iterator[None]:
+    """What the SDK, or the HTTP client below it, raises in the block comes out of it as an UpstreamError."""
+    try:
+        yield
+    except openai.APIError as error:
+        raise translate(error) from None
+    except httpx2.TimeoutException:
+        raise UpstreamTimeout from None
+    except (httpx2.HTTPError, openai.OpenAIError):
+        # Reading the body of an error can fail as well; the SDK lets that through.
+        raise UpstreamFailed from None
 
 
 def translate(error: openai.APIError) -> UpstreamError:

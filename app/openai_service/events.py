@@ -7,6 +7,13 @@ from typing import Any, NamedTuple
 Usage = dict[str, Any]
 """Token counts under OpenAI's own names: prompt_tokens, completion_tokens, total_tokens, *_details."""
 
+
+def tells_tokens(usage: Usage | None) -> bool:
+    """Whether the upstream has told what an answer used; some servers send a usage with nothing in it."""
+    prompt = (usage or {}).get("prompt_tokens")
+    return isinstance(prompt, int) and not isinstance(prompt, bool) and prompt >= 0
+
+
 ToolCallObject = dict[str, Any]
 """One call of a tool, in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
 
@@ -38,14 +45,45 @@ class ToolCallDelta(NamedTuple):
     arguments: str
 
 
+class ToolRun(NamedTuple):
+    """The call of a tool that this server runs: once as it begins, once more as it ends.
+
+    Attributes:
+        status: running, done or failed.
+        ms: how long it took, in the end.
+    """
+
+    id: str
+    name: str
+    status: str
+    ms: int | None
+
+
+class Partial(NamedTuple):
+    """All of a value that has come so far, of an answer that fills a schema; the next one may begin anew."""
+
+    data: Any
+
+
+class Filled(NamedTuple):
+    """The whole value, which fits the schema. Done follows at once."""
+
+    data: Any
+
+
 class Done(NamedTuple):
-    """The answer is complete."""
+    """The answer is complete. `trimmed` messages of the conversation were left out, as it was too long.
+
+    Where it `is_cached`, it was given before.
+    """
 
     finish_reason: str
     usage: Usage | None
     model: str
     id: str
     tool_calls: list[ToolCallObject]
+    trimmed: int = 0
+    is_cached: bool = False
 
 
 class Failed(NamedTuple):
@@ -54,7 +92,7 @@ class Failed(NamedTuple):
     error: Exception
 
 
-Event = Token | Reasoning | Refusal | ToolCallDelta | Done | Failed
+Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | Partial | Filled | Done | Failed
 
 Batch = list[Event]
 """The events that arrived together; none where only time has passed, or what came has no meaning to us."""

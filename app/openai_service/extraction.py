@@ -7,9 +7,11 @@ from typing import Any
 import orjson
 
 from app.nesting import is_deeper
+from app.openai_service.asking import Question
 from app.openai_service.bounded_schema import BoundedSchema
 from app.openai_service.errors import ContentFiltered, Refused, Truncated
 from app.openai_service.events import Usage
+from app.openai_service.optional_nulls import OptionalNulls, OriginalSchema
 from app.openai_service.results import ChatResult
 
 _MAX_DEPTH = 100
@@ -27,10 +29,17 @@ class UnfitAnswer(Exception):
 class InstanceChecker:
     """Reads answers to one `response_format`, a JSON schema or JSON mode."""
 
-    def __init__(self, response_format: dict[str, Any] | None) -> None:
-        """Raises SchemaNotUsable if the schema is no valid JSON schema, or one that cannot be checked safely."""
+    def __init__(self, response_format: dict[str, Any] | None, original: OriginalSchema | None = None) -> None:
+        """Raises SchemaNotUsable if the schema is no valid JSON schema, or one that cannot be checked safely.
+
+        Args:
+            original: what answers shall fit, if not the very schema that is sent.
+        """
         asked = (response_format or {}).get("json_schema")
-        self._schema = None if asked is None else BoundedSchema(asked["schema"])
+        self._schema = self._nulls = None
+        if asked is not None:
+            self._schema = BoundedSchema(original.schema if original else asked["schema"])
+            self._nulls = OptionalNulls(asked["schema"], original) if original else None
 
     def read(self, result: ChatResult) -> Any:
         """The value that the model answered with.
@@ -54,15 +63,24 @@ class InstanceChecker:
             raise UnfitAnswer(f"it is nested more than {_MAX_DEPTH} deep")
         if self._schema is None and not isinstance(data, dict):
             raise UnfitAnswer("it is not a JSON object")
+        if self._nulls is not None:
+            self._nulls.take_out(data)
         fault = None if self._schema is None else self._schema.fault_of(data)
         if fault is not None:
             raise UnfitAnswer(fault)
         return data
 
 
+def ask_for_repair(question: Question, unfit: UnfitAnswer, answer: str) -> None:
+    """Make a question ask for the same again, rightly this time."""
+    # The one that answered: another one may have asked to be left alone.
+    question.models = question.models[question.models.index(question.record.models[-1]) :]
+    question.body["messages"] = [*question.body["messages"], *unfit.repair_messages(answer)]
+
+
 def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
-    """The sum of two usages, member by member; None is unknown, not zero, and changes nothing."""
-    if one is None or other is None:
+    """The sum of two usages, member by member; one with nothing in it is unknown, not zero, and changes nothing."""
+    if not one or not other:
         return one or other
     total: Usage = {}
     for name in one.keys() | other.keys():

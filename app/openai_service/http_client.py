@@ -41,9 +41,13 @@ class UpstreamClient(httpx2.Client):
         headers: list[tuple[str, str]],
         content: bytes | None = None,
         params: Any = None,
-        **_: Any,
+        **form: Any,
     ) -> httpx2.Request:
-        """Make a request without merging anything: the SDK gives a whole URL and all headers."""
+        """Make a request without merging anything: the SDK gives a whole URL and all headers.
+
+        Args:
+            form: `data` and `files`, where a file is uploaded; that is held in memory as a whole.
+        """
         parsed = self._urls.get(url)
         if parsed is None:
             if len(self._urls) >= _MAX_URLS:
@@ -51,7 +55,14 @@ class UpstreamClient(httpx2.Client):
             parsed = self._urls[url] = httpx2.URL(url)
         # A compressed answer would cost more to unpack than its bytes cost to move.
         headers.append(("Accept-Encoding", "identity"))
-        return httpx2.Request(method, parsed, params=params, headers=headers, content=content)
+        files = form.get("files")
+        if files is None:
+            return httpx2.Request(method, parsed, params=params, headers=headers, content=content)
+        request = httpx2.Request(
+            method, parsed, params=params, headers=headers, data=form.get("data"), files=files
+        )
+        request.read()
+        return request
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
         """Send a request, or go on waiting for one that was sent, and return its answer.

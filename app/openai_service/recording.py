@@ -17,7 +17,7 @@ from app.openai_service.errors import (
     UpstreamTruncated,
     UpstreamUnavailable,
 )
-from app.openai_service.events import Usage
+from app.openai_service.events import Usage, tells_tokens
 from app.openai_service.results import CallRecord
 
 Listener = Callable[[CallRecord], None]
@@ -54,6 +54,16 @@ class Recording:
         self.record.first_token_ms = self.elapsed_ms()
         self.record.model = model or self.record.model
 
+    def from_cache(self, model: str) -> None:
+        """Note that the answer is one that was given before, so that it costs nothing. Raises what its caller does."""
+        try:
+            self.record.caller.charge_nothing(self.record.model)
+        except Exception:
+            self.record.is_refused = True
+            raise
+        self.record.is_cached = True
+        self.record.model = model
+
     @property
     def is_decided(self) -> bool:
         return self._is_decided
@@ -64,8 +74,13 @@ class Recording:
             self._is_decided = True
             self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
-        self.record.usage = usage
-        self.record.may_be_billed = usage is None
+        self.used(usage)
+
+    def used(self, usage: Usage | None) -> None:
+        """Note what all answers have used, unless that was done as each of them came."""
+        if usage is not self.record.usage:
+            self.record.usage = usage
+            self.record.may_be_billed = not tells_tokens(usage)
 
     def failed(self, error: BaseException) -> None:
         """Note why there is no whole answer; the first reason counts."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.embeddings import VectorJson
-from app.openai_service.events import ToolCallObject, Usage
+from app.openai_service.events import ToolCallObject, ToolRun, Usage
+from app.openai_service.server_tools import ServerTool
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +20,10 @@ class ChatCall:
         operation: what the caller asked for: chat, vision or structured.
         model: None takes the operation's own.
         max_tokens: None takes the ceiling; more than the ceiling is lowered to it.
+        ceiling: the most tokens of the answer, where that is less than others may have.
+        may_be_cached: whether the very same request's earlier answer will do.
+        server_tools: those that are run here, in the place of `tools`, which the caller runs.
+        is_model_settled: whether the site itself chose the model, so that it need not be one that callers may name.
     """
 
     operation: str
@@ -29,6 +35,10 @@ class ChatCall:
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
+    ceiling: int | None = None
+    is_model_settled: bool = False
+    may_be_cached: bool = False
+    server_tools: Sequence[ServerTool] = ()
 
 
 @dataclass(slots=True)
@@ -44,8 +54,11 @@ class CallRecord:
         received: about how many tokens of an answer came, whatever the upstream says.
         may_be_billed: whether the last attempt may have cost something that `usage` does not tell.
         is_refused: whether its caller refused to be charged for an attempt.
+        is_cached: whether nothing was asked, as the answer was there already.
         caller: for whom the call was made.
         adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
+        trimmed: messages that were left out of the conversation, as it was too long.
+        tool_calls: how many calls of tools were answered here.
         upstream_ms: time spent waiting for the upstream until its answer, or its first token.
         waited_ms: time spent between attempts.
     """
@@ -59,8 +72,11 @@ class CallRecord:
     received: int = 0
     may_be_billed: bool = False
     is_refused: bool = False
+    is_cached: bool = False
     caller: Caller = field(default_factory=Nobody, repr=False)
     adjusted: dict[str, str] = field(default_factory=dict)
+    trimmed: int = 0
+    tool_calls: int = 0
     usage: Usage | None = None
     finish_reason: str | None = None
     upstream_status: int | None = None
@@ -74,7 +90,10 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChatResult:
-    """A whole answer. `refusal` is the model's own words where it would not answer."""
+    """A whole answer. `refusal` is the model's own words where it would not answer.
+
+    Of several answers, with tools run in between, it is the last one, with the usage of all.
+    """
 
     text: str
     finish_reason: str
@@ -85,15 +104,33 @@ class ChatResult:
     refusal: str | None
     record: CallRecord
 
+    def filled(self, data: Any, usage: Usage | None) -> StructuredResult:
+        """The same, whose text is that of a value."""
+        return StructuredResult(data, self.finish_reason, usage, self.model, self.id, self.record)
+
+    tool_runs: Sequence[ToolRun] = ()
+
+    @property
+    def trimmed(self) -> int:
+        return self.record.trimmed
+
+    @property
+    def is_cached(self) -> bool:
+        return self.record.is_cached
+
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """Vectors in the order of the inputs, each as JSON text: most are passed on, not computed with."""
+    """Vectors in the order of the inputs, each as JSON text: most are passed on, not computed with.
+
+    `cached` of them were there already, and are not in the usage.
+    """
 
     vectors: list[VectorJson]
     usage: Usage | None
     model: str
     record: CallRecord
+    cached: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,3 +143,11 @@ class StructuredResult:
     model: str
     id: str
     record: CallRecord
+
+    @property
+    def trimmed(self) -> int:
+        return self.record.trimmed
+
+    @property
+    def is_cached(self) -> bool:
+        return self.record.is_cached

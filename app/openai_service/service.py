@@ -3,25 +3,42 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
+import orjson
 
 from app.config import Config
+from app.openai_service.answer_cache import AnswerCache
+from app.openai_service.around import Around
 from app.openai_service.asking import Asker, Question, UpstreamCaller
 from app.openai_service.background import BackgroundReads
 from app.openai_service.breaker import Store
+from app.openai_service.caching import NO_USAGE, CacheStore
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
-from app.openai_service.embeddings import read_embeddings
-from app.openai_service.errors import CallerGone, ModelNotOffered, NotFilled
+from app.openai_service.embedding_cache import EmbeddingCache
+from app.openai_service.embeddings import VectorJson, read_embeddings
+from app.openai_service.errors import CallerGone, NotFilled
 from app.openai_service.events import Usage
 from app.openai_service.exchange import Exchange
-from app.openai_service.extraction import InstanceChecker, UnfitAnswer, add_usage
+from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
+from app.openai_service.filling import begin_filling
+from app.openai_service.input_limits import InputLimits
+from app.openai_service.moderation import Moderator
+from app.openai_service.optional_nulls import OriginalSchema
 from app.openai_service.recording import Listener, Recording
+from app.openai_service.request_bodies import (
+    CHAT_PATH,
+    EMBEDDINGS_PATH,
+    chat_body,
+    embeddings_body,
+    offered_model,
+)
 from app.openai_service.results import (
     CallRecord,
     ChatCall,
@@ -29,13 +46,15 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
+from app.openai_service.rounds import part_answered
+from app.openai_service.tool_rounds import ToolRounds
+from app.openai_service.tool_threads import ToolThreads
+from app.openai_service.waiting import Waiting
 
 T = TypeVar("T")
 
 # How often a call looks up from waiting: as late as this, at most, a heartbeat is, or a visitor's leaving seen.
 _TICK_S = 1.0
-_CHAT_PATH = "/chat/completions"
-_EMBEDDINGS_PATH = "/embeddings"
 _NOBODY = Nobody()
 
 
@@ -46,12 +65,23 @@ class OpenAIService:
     """
 
     def __init__(
-        self, config: Config, client: UpstreamCaller, store: Store, listeners: Sequence[Listener] = ()
+        self,
+        config: Config,
+        client: UpstreamCaller,
+        store: Store,
+        listeners: Sequence[Listener] = (),
+        input_limits: InputLimits | None = None,
+        cache: CacheStore | None = None,
     ) -> None:
         self._config = config
         self._asker = Asker(config, client, store)
+        self._moderator = Moderator(config, client, store, listeners)
+        self._answers = AnswerCache(cache, config)
+        self._embeddings = EmbeddingCache(cache, config)
         self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
+        self._tool_threads = ToolThreads(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)
+        self._input_limits = input_limits
 
     def close(self) -> None:
         """End what goes on in the background."""
@@ -68,9 +98,19 @@ class OpenAIService:
 
         Source: https://platform.openai.com/docs/api-reference/chat/create
         """
-        with self._recording(call.operation, call.model, call.request_id, caller) as recording:
+        with self._call_recording(call, caller) as recording:
             question = self._chat_question(call, recording.record)
-            result = self._answer_to(question, read_completion, recording)
+            around = self._around(call, question, recording)
+            kept = self._wait_for(around.begin(), question, recording)
+            if kept is not None:
+                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                return kept
+            if call.server_tools:
+                asking = self._tool_rounds(call, question).ask(self._asker)
+            else:
+                asking = self._asker.ask(question, read_completion)
+            result = self._wait_for(asking, question, recording)
+            self._wait_for(around.end(result, result.usage), question, recording)
             recording.answered(finish_reason=result.finish_reason, usage=result.usage)
             return result
 
@@ -80,16 +120,25 @@ class OpenAIService:
         Raises:
             ModelNotOffered: the call names a model that this site does not offer.
         """
-        recording = self._recording(call.operation, call.model, call.request_id, caller)
+        recording = self._call_recording(call, caller)
         question = self._chat_question(call, recording.record)
+        around = self._around(call, question, recording)
         question.body |= {"stream": True, "stream_options": {"include_usage": True}}
-        return ChatStream(self._asker.stream(question), question.exchange, recording, self._background)
+        if call.server_tools:
+            asking = self._tool_rounds(call, question).stream(self._asker)
+        else:
+            asking = self._asker.stream(question)
+        return ChatStream(around.streamed(asking), question.exchange, recording, self._background)
 
-    def extract(self, call: ChatCall, *, caller: Caller = _NOBODY) -> StructuredResult:
+    def extract(
+        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
+    ) -> StructuredResult:
         """Have the model fill a JSON schema, the one in the call's `response_format`, or any JSON object.
 
         An answer that does not fit is shown to the model once, with what is wrong with it.
 
+        Args:
+            original: what the value shall fit, if not the very schema that is sent.
         Raises:
             SchemaNotUsable: the schema itself is off.
             Refused, Truncated, ContentFiltered: the model would not or could not fill it.
@@ -97,28 +146,46 @@ class OpenAIService:
 
         Source: https://platform.openai.com/docs/guides/structured-outputs
         """
-        checker = InstanceChecker(call.response_format)
-        with self._recording(call.operation, call.model, call.request_id, caller) as recording:
+        checker = InstanceChecker(call.response_format, original)
+        with self._call_recording(call, caller) as recording:
             record = recording.record
             question = self._chat_question(call, recording.record)
-            usage: Usage | None = None
+            around = self._around(call, question, recording, original)
+            kept = self._wait_for(around.begin(), question, recording)
+            if kept is not None:
+                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                return kept.filled(orjson.loads(kept.text), kept.usage)
             for is_last in (False, True):
-                result = self._answer_to(question, read_completion, recording)
-                record.usage = usage = add_usage(usage, result.usage)
-                record.may_be_billed = usage is None
+                result = self._wait_for(self._asker.ask(question, read_completion), question, recording)
+                part_answered(record, result.usage)
                 try:
                     data = checker.read(result)
                 except UnfitAnswer as unfit:
                     if is_last or question.exchange.is_unwanted:
                         raise NotFilled from None
-                    # The one that answered: another one may have asked to be left alone.
-                    question.models = question.models[question.models.index(record.models[-1]) :]
-                    repair = unfit.repair_messages(result.text)
-                    question.body["messages"] = [*question.body["messages"], *repair]
+                    ask_for_repair(question, unfit, result.text)
                     continue
+                result = replace(result, text=orjson.dumps(data).decode())
+                usage = record.usage
+                self._wait_for(around.end(result, usage), question, recording)
                 recording.answered(finish_reason=result.finish_reason, usage=usage)
-                return StructuredResult(data, result.finish_reason, usage, result.model, result.id, record)
+                return result.filled(data, usage)
             raise AssertionError("the last round returns or raises")
+
+    def stream_extract(
+        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
+    ) -> ChatStream:
+        """Have the model fill a JSON schema, and tell the value as it grows. Args, and what is raised, as extract().
+
+        Nothing is sent before the stream is iterated; what extract() raises of the answer ends it as Failed.
+        """
+        checker = InstanceChecker(call.response_format, original)
+        recording = self._call_recording(call, caller)
+        question = self._chat_question(call, recording.record)
+        around = self._around(call, question, recording, original)
+        question.body |= {"stream": True, "stream_options": {"include_usage": True}}
+        asking = begin_filling(self._asker, question, checker)
+        return ChatStream(around.streamed(asking, fills=True), question.exchange, recording, self._background)
 
     def embed(
         self,
@@ -141,26 +208,35 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/api-reference/embeddings
         """
 
-        def read(response: httpx2.Response, record: CallRecord) -> EmbeddingResult:
-            vectors, usage, served = read_embeddings(response.content, len(texts))
+        def read(response: httpx2.Response, record: CallRecord) -> tuple[list[VectorJson], Usage | None]:
+            vectors, usage, served = read_embeddings(response.content, len(known.unknown))
             record.model = served or record.model
-            return EmbeddingResult(vectors, usage, record.model, record)
+            return vectors, usage
 
+        model = offered_model(self._config, "embeddings", model)
         with self._recording("embeddings", model, request_id, caller) as recording:
-            body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
-            if dimensions is not None:
-                body["dimensions"] = dimensions
-            question = self._question(_EMBEDDINGS_PATH, body, recording.record)
-            result = self._answer_to(question, read, recording)
-            recording.answered(finish_reason=None, usage=result.usage)
-            return result
+            record = recording.record
+            known = self._embeddings.look_up(caller.tenant, model, texts, dimensions)
+            usage: Usage | None = NO_USAGE
+            if known.unknown:
+                body = embeddings_body(known.unknown, dimensions=dimensions)
+                question = self._question(EMBEDDINGS_PATH, body, record)
+                vectors, usage = self._wait_for(self._asker.ask(question, read), question, recording)
+                known.add(vectors, record.model)
+            else:
+                recording.from_cache(known.model)
+            recording.answered(finish_reason=None, usage=usage)
+            return EmbeddingResult(known.vectors(), usage, record.model, record, known.found)
 
-    def _recording(self, operation: str, model: str | None, request_id: str, caller: Caller) -> Recording:
-        offered = self._config.models_offered(operation)
-        if model is not None and model not in offered:
-            raise ModelNotOffered(model)
-        record = CallRecord(request_id, operation, model or offered[0], caller=caller)
-        return Recording(record, self._listeners)
+    def _tool_rounds(self, call: ChatCall, question: Question) -> ToolRounds:
+        return ToolRounds(question, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
+
+    def _call_recording(self, call: ChatCall, caller: Caller) -> Recording:
+        model = offered_model(self._config, call.operation, call.model, is_settled=call.is_model_settled)
+        return self._recording(call.operation, model, call.request_id, caller)
+
+    def _recording(self, operation: str, model: str, request_id: str, caller: Caller) -> Recording:
+        return Recording(CallRecord(request_id, operation, model, caller=caller), self._listeners)
 
     def _question(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
@@ -171,37 +247,28 @@ class OpenAIService:
         return Question(path, body, models, exchange, record, adjusted or {})
 
     def _chat_question(self, call: ChatCall, record: CallRecord) -> Question:
-        adjusted = {}
-        max_tokens = self._config.max_tokens
-        if record.caller.max_tokens is not None:
-            max_tokens = min(max_tokens, record.caller.max_tokens)
-        if call.max_tokens is not None:
-            if call.max_tokens > max_tokens:
-                adjusted["maxTokens"] = str(max_tokens)
-            max_tokens = min(call.max_tokens, max_tokens)
-        optional = {
-            "temperature": call.temperature,
-            "tools": call.tools,
-            "tool_choice": call.tool_choice,
-            "response_format": call.response_format,
-        }
-        body = {"messages": call.messages, self._config.max_tokens_param: max_tokens}
-        body |= {name: value for name, value in optional.items() if value is not None}
-        return self._question(_CHAT_PATH, body, record, adjusted)
+        body, adjusted = chat_body(self._config, call, most_tokens=record.caller.max_tokens)
+        question = self._question(CHAT_PATH, body, record, adjusted)
+        if self._input_limits is not None:
+            record.trimmed = self._input_limits.fit(body, question.models)
+        return question
 
-    def _answer_to(
-        self,
-        question: Question,
-        read: Callable[[httpx2.Response, CallRecord], T],
-        recording: Recording,
-    ) -> T:
-        """Wait for a whole answer, and look after the visitor meanwhile."""
+    def _around(
+        self, call: ChatCall, question: Question, recording: Recording, original: OriginalSchema | None = None
+    ) -> Around:
+        place = None
+        if call.may_be_cached and not call.server_tools:  # what these say is not of the request
+            place = self._answers.place(question, original.schema if original else None)
+        return Around(self._moderator, place, question, recording)
+
+    def _wait_for(self, waiting: Waiting[T], question: Question, recording: Recording) -> T:
+        """Wait for what is asked, and look after the visitor meanwhile."""
         background, is_left = self._background, False
         try:
-            with closing(self._asker.ask(question, read)) as asking:
+            with closing(waiting):
                 while True:
                     try:
-                        next(asking)
+                        next(waiting)
                     except StopIteration as end:
                         answer: T = end.value
                         return answer

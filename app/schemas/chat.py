@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from app.openai_service import ChatCall, ChatResult
+from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.schemas.fields import MaxTokens, ModelName, NonEmptyText, Temperature
 from app.schemas.messages import Messages, check_turns
-from app.schemas.parsing import InvalidRequest, RequestModel
-from app.schemas.prompting import SystemPrompts
-from app.schemas.tools import ToolChoice, Tools
+from app.schemas.parsing import InvalidRequest
+from app.schemas.prompting import PromptFields, SystemPrompts
+from app.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
-class ChatRequest(RequestModel):
+class ChatRequest(PromptFields):
     """A conversation, as `messages` or as one text under either of two names that pages in the wild use."""
 
     messages: Messages | None = None
@@ -23,30 +25,63 @@ class ChatRequest(RequestModel):
     temperature: Temperature | None = None
     max_tokens: MaxTokens | None = None
     tools: Tools | None = None
+    server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
+    cache: bool | None = None
 
-    def to_call(self, prompts: SystemPrompts, *, request_id: str, operation: str = "chat") -> ChatCall:
+    def to_call(
+        self,
+        prompts: SystemPrompts,
+        *,
+        request_id: str,
+        operation: str = "chat",
+        response_format: dict[str, Any] | None = None,
+        server_tools: OfferedTools | None = None,
+    ) -> ChatCall:
         """What the service is asked to do.
 
+        Args:
+            server_tools: None where none are run.
         Raises:
             InvalidRequest: the fields do not go together.
+            Forbidden: the caller's token is for another prompt, or the caller may not name a tool.
         """
-        if self.tool_choice is not None and self.tools is None:
-            raise InvalidRequest("toolChoice: needs tools.")
-        if isinstance(self.tool_choice, dict):
-            chosen = self.tool_choice["function"]["name"]
-            if all(tool["function"]["name"] != chosen for tool in self.tools or ()):
-                raise InvalidRequest("toolChoice: names a function that is not among the tools.")
-        return ChatCall(
+        self._check_tools()
+        call = ChatCall(
             operation=operation,
-            messages=prompts.apply(self._conversation(), self.system_prompt),
+            messages=self._conversation(),
             request_id=request_id,
             model=self.model,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
             tools=self.tools,  # type: ignore[arg-type]
             tool_choice=self.tool_choice,  # type: ignore[arg-type]
+            response_format=response_format,
+            server_tools=self._named_tools(server_tools),
         )
+        call = prompts.apply(call, self, client_prompt=self.system_prompt)
+        if server_tools and (settled := prompts.tool_names(self)):
+            call = replace(call, server_tools=server_tools.of(settled))
+        if self.cache and call.temperature != 0:
+            raise InvalidRequest("cache: needs temperature 0.")
+        return replace(call, may_be_cached=bool(self.cache))
+
+    def _named_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
+        if self.server_tools is None:
+            return ()
+        if offered is None:
+            raise InvalidRequest("serverTools: not accepted here.")
+        return offered.named(self.server_tools)
+
+    def _check_tools(self) -> None:
+        if self.tools is not None and self.server_tools is not None:
+            # OpenAI wants the results of all calls at once, and nobody has those of both kinds.
+            raise InvalidRequest("serverTools: give either tools or serverTools.")
+        names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
+        if self.tool_choice is not None and not names:
+            raise InvalidRequest("toolChoice: needs tools.")
+        if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
+            raise InvalidRequest("toolChoice: names a function that is not among the tools.")
 
     def _conversation(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]
@@ -71,7 +106,7 @@ class ChatRequest(RequestModel):
 
 
 def chat_response(result: ChatResult) -> dict[str, Any]:
-    """{"reply", "finishReason", "usage", "model", "id"}, and "toolCalls" where the model asked for some."""
+    """{"reply", "finishReason", "usage", "model", "id"}; "toolCalls", "toolRuns", "trimmed" where there are some."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
@@ -81,4 +116,16 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
     }
     if result.tool_calls:
         body["toolCalls"] = result.tool_calls
+    if result.tool_runs:
+        body["toolRuns"] = [tool_run(run) for run in result.tool_runs]
+    if result.trimmed:
+        body["trimmed"] = result.trimmed
+    if result.is_cached:
+        body["cached"] = True
     return body
+
+
+def tool_run(run: ToolRun) -> dict[str, Any]:
+    """{"id", "name", "status"}, and "ms" where it has ended: neither arguments nor results are a browser's business."""
+    told: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
+    return told if run.ms is None else told | {"ms": run.ms}

@@ -31,11 +31,15 @@ class EmbeddingsRequest(RequestModel):
 
 
 def embeddings_response(result: EmbeddingResult) -> bytes:
-    """{"embeddings": [[float]], "model", "usage"} as JSON; the numbers keep the digits they came with."""
-    return b'{"embeddings":[%b],"model":%b,"usage":%b}' % (
+    """{"embeddings": [[float]], "model", "usage"} as JSON; the numbers keep the digits they came with.
+
+    And "cached", where some of the vectors were there already.
+    """
+    return b'{"embeddings":[%b],"model":%b,"usage":%b%b}' % (
         b",".join(result.vectors),
         orjson.dumps(result.model),
         orjson.dumps(result.usage),
+        b',"cached":%d' % result.cached if result.cached else b"",
     )
 
 
@@ -73,7 +77,14 @@ class SimilarityRequest(RequestModel):
         return [self.a, self.b]
 
     def response(self, result: EmbeddingResult) -> dict[str, Any]:
-        """{"similarity"}, or {"results": [{"index", "similarity", "document"}]} with the best first."""
+        """{"similarity"}, or {"results": [{"index", "similarity", "document"}]} with the best first.
+
+        And "cached", as in embeddings_response().
+        """
+        body = self._compared(result)
+        return {**body, "cached": result.cached} if result.cached else body
+
+    def _compared(self, result: EmbeddingResult) -> dict[str, Any]:
         similarities = cosine_similarities(result.vectors[0], result.vectors[1:])
         if self.documents is None:
             return {"similarity": similarities[0]}

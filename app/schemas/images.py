@@ -1,4 +1,4 @@
-"""Images as callers give them: an address to pass on, or bytes told by their content."""
+"""Images as callers give them: an address to pass on, or bytes to make fit for the model."""
 
 from __future__ import annotations
 
@@ -8,42 +8,37 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from app.images import ImageIntake, UnusableImage
+
 MAX_IMAGES = 10
 _MAX_URL_CHARS = 2_048
 _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
-
-# What each kind of file begins with. https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
-_SIGNATURES = {
-    "image/png": (b"\x89PNG\r\n\x1a\n",),
-    "image/jpeg": (b"\xff\xd8\xff",),
-    "image/gif": (b"GIF87a", b"GIF89a"),
-}
 
 
 class InvalidImageInput(ValueError):
     """An image that no model could use, or an address that must not be passed on; the message says which."""
 
 
-def image_from_bytes(data: bytes, where: str) -> str:
+def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
     """An uploaded file as a data URL, the form in which OpenAI takes it.
 
     Raises:
-        InvalidImageInput: it is no PNG, JPEG, WebP or GIF, whatever its name or declared type says.
+        InvalidImageInput: it is not taken; what its name or declared type says does not count.
     """
-    kind = _sniff(data)
-    if kind is None:
-        raise InvalidImageInput(f"{where}: must be a PNG, JPEG, WebP or GIF.")
-    return f"data:{kind};base64,{base64.b64encode(data).decode()}"
+    try:
+        return intake.take(data).data_url
+    except UnusableImage as error:
+        raise InvalidImageInput(f"{where}: {error}") from None
 
 
-def image_from_url(url: str, where: str) -> str:
+def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
     """An https URL, which is passed on and never fetched here, or a data URL, made anew from its content.
 
     Raises:
         InvalidImageInput: it is neither, or leads to where no public image is.
     """
     if url[:5].lower() == "data:":
-        return image_from_bytes(_data_of(url, where), where)
+        return image_from_bytes(_data_of(url, where), where, intake)
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"{where}: must be at most {_MAX_URL_CHARS} characters long.")
     if not _is_public_https(url):
@@ -59,12 +54,6 @@ def _data_of(url: str, where: str) -> bytes:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
         raise InvalidImageInput(f"{where}: is not valid base64.") from None
-
-
-def _sniff(data: bytes) -> str | None:
-    if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
-        return "image/webp"
-    return next((kind for kind, starts in _SIGNATURES.items() if data.startswith(starts)), None)
 
 
 def _is_public_https(url: str) -> bool:

@@ -9,7 +9,8 @@ from app.schemas.chat import ChatRequest
 from app.schemas.fields import MaxTokens, ModelName, Temperature
 from app.schemas.messages import Messages
 from app.schemas.parsing import RequestModel
-from app.schemas.prompting import SystemPrompts
+from app.schemas.prompting import PromptFields, SystemPrompts
+from app.schemas.tools import OfferedTools
 
 
 class ChatSettings(RequestModel):
@@ -25,16 +26,20 @@ class ChatSettings(RequestModel):
     embeddings_provider: Any = None
 
 
-class OpenAIChatRequest(RequestModel):
+class OpenAIChatRequest(PromptFields):
     chat_settings: ChatSettings
     messages: Messages
 
-    def to_call(self, prompts: SystemPrompts, *, request_id: str) -> ChatCall:
+    def to_call(
+        self, prompts: SystemPrompts, *, request_id: str, server_tools: OfferedTools | None = None
+    ) -> ChatCall:
         settings = self.chat_settings
         chat = ChatRequest.model_construct(
             messages=self.messages,
             model=settings.model,
             temperature=settings.temperature,
             max_tokens=settings.max_tokens,
+            prompt_name=self.prompt_name,
+            variables=self.variables,
         )
-        return chat.to_call(prompts, request_id=request_id)
+        return chat.to_call(prompts, request_id=request_id, server_tools=server_tools)

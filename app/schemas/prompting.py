@@ -1,31 +1,166 @@
-"""The text before a conversation: whose it is, and whether a caller may write it."""
+"""What comes before a conversation, and settles how it is answered: a kept prompt, the site's text, or a caller's."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from typing import Any, Literal
 
-from app.schemas.parsing import InvalidRequest
+from pydantic.alias_generators import to_camel
+
+from app.auth import Principal
+from app.auth.errors import Forbidden
+from app.openai_service import ChatCall
+from app.prompts import Prompt, Value, VariableFault
+from app.schemas.fields import Name
+from app.schemas.named_schemas import NamedSchemas, json_schema_format
+from app.schemas.parsing import InvalidRequest, RequestModel
+
+NOT_WITH_PROMPT = "not accepted together with this prompt."
+
+Setting = Literal["model", "temperature", "tools", "answer_schema"]
+
+_ROLES = ("system", "developer")
+# What of a call is free to everyone: the conversation, and fewer tokens than the ceiling.
+_FREE = {"operation", "messages", "request_id", "max_tokens"}
+# Which setting of a prompt settles the rest. What is not listed is open only where no token is tied to the prompt.
+_SETTING_OF: dict[str, Setting] = {
+    "model": "model",
+    "temperature": "temperature",
+    "tools": "tools",
+    "server_tools": "tools",
+    "tool_choice": "tools",
+    "response_format": "answer_schema",
+}
+_ALIASES = {"response_format": "schema"}
+
+
+class PromptFields(RequestModel):
+    """What names a kept prompt, in every body that holds a conversation."""
+
+    prompt_name: Name | None = None
+    variables: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompts:
-    """SYSTEM_PROMPT, and whether ALLOW_CLIENT_SYSTEM_PROMPT lets a caller's own stand in for it."""
+    """The prompts that one caller's conversations may have.
+
+    Args:
+        own: SYSTEM_PROMPT.
+        client_may_write: whether ALLOW_CLIENT_SYSTEM_PROMPT lets a caller's own stand in for it.
+        kept: those of PROMPTS_DIR.
+        schemas: those that kept prompts name.
+        tied_to: the kept prompt that the caller's token is for; then every conversation has it.
+        fixed: the variables that the token gives to it.
+    """
 
     own: str
     client_may_write: bool
+    kept: Mapping[str, Prompt] = field(default_factory=dict)
+    schemas: NamedSchemas = field(default_factory=dict)
+    tied_to: str | None = None
+    fixed: Mapping[str, Value] = field(default_factory=dict)
 
-    def apply(self, messages: list[dict[str, Any]], client_prompt: str | None) -> list[dict[str, Any]]:
-        """The conversation with its system prompt before it.
+    def of(self, principal: Principal) -> SystemPrompts:
+        """The same, as far as this caller may use them."""
+        return replace(self, tied_to=principal.prompt, fixed=principal.variables)
+
+    def prompt_of(self, asked: PromptFields) -> Prompt | None:
+        """The kept prompt that a conversation has.
 
         Raises:
-            InvalidRequest: the caller wrote one and may not.
+            InvalidRequest: there is none of that name.
+            Forbidden: the caller's token is for another one, or for one that is not kept any more.
         """
-        written = any(message["role"] == "system" for message in messages)
-        if not self.client_may_write:
+        name = asked.prompt_name
+        if self.tied_to is not None:
+            if name not in (None, self.tied_to):
+                raise Forbidden("promptName: this token is for another prompt.")
+            if self.tied_to not in self.kept:
+                raise Forbidden("This token is for a prompt that is not kept here.")
+            return self.kept[self.tied_to]
+        if name is not None and name not in self.kept:
+            raise InvalidRequest("promptName: there is no such prompt.")
+        return self.kept[name] if name is not None else None
+
+    def settles(self, setting: Setting | None, asked: PromptFields) -> bool:
+        """Whether a setting is not for the caller to choose. Raises as prompt_of() does."""
+        prompt = self.prompt_of(asked)
+        if prompt is None or self.tied_to is not None:
+            return prompt is not None
+        return setting is not None and getattr(prompt, setting) is not None
+
+    def schema_name(self, asked: PromptFields) -> str | None:
+        """The kept schema that the prompt has answers fill. Raises as prompt_of() does."""
+        prompt = self.prompt_of(asked)
+        return prompt.answer_schema if prompt is not None else None
+
+    def tool_names(self, asked: PromptFields) -> list[str]:
+        """The tools of this server that the prompt lets the model have run. Raises as prompt_of() does."""
+        prompt = self.prompt_of(asked)
+        return (prompt.tools if prompt is not None else None) or []
+
+    def apply(self, call: ChatCall, asked: PromptFields, *, client_prompt: str | None = None) -> ChatCall:
+        """The call with its system text before the conversation, and with all that a kept prompt settles.
+
+        Args:
+            call: as the caller wants it.
+            client_prompt: the text that the caller wants before it.
+        Raises:
+            InvalidRequest: the caller may not write such a text, or not choose what the prompt settles, or the
+                variables are off.
+            Forbidden: as prompt_of() does.
+        """
+        writes_own = any(message["role"] in _ROLES for message in call.messages)
+        prompt = self.prompt_of(asked)
+        if prompt is not None or not self.client_may_write:
+            refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
-                raise InvalidRequest("systemPrompt: not accepted here.")
-            if written:
-                raise InvalidRequest("messages: the role system is not accepted here.")
-        prompt = client_prompt or ("" if written else self.own)
-        return [{"role": "system", "content": prompt}, *messages] if prompt else messages
+                raise InvalidRequest(f"systemPrompt: {refusal}")
+            if writes_own:
+                raise InvalidRequest(f"messages: the role system is {refusal}")
+        if prompt is None:
+            if asked.variables is not None:
+                raise InvalidRequest("variables: needs promptName.")
+            return _beginning_with(client_prompt or ("" if writes_own else self.own), call)
+        for name in _given(call):
+            if self.settles(_SETTING_OF.get(name), asked):
+                raise InvalidRequest(f"{_ALIASES.get(name) or to_camel(name)}: {NOT_WITH_PROMPT}")
+        text = self._text(prompt, asked.variables or {})
+        return _beginning_with(text, self._settled(call, prompt))
+
+    def _settled(self, call: ChatCall, prompt: Prompt) -> ChatCall:
+        call = replace(call, ceiling=prompt.max_tokens)
+        if prompt.model is not None:
+            call = replace(call, model=prompt.model, is_model_settled=True)
+        if prompt.temperature is not None:
+            call = replace(call, temperature=prompt.temperature)
+        if prompt.answer_schema is not None:
+            schema = self.schemas[prompt.answer_schema].schema
+            call = replace(call, response_format=json_schema_format(prompt.answer_schema, schema, strict=True))
+        return call
+
+    def _text(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
+        try:
+            prompt.check(self.fixed)
+        except VariableFault:
+            raise Forbidden("This token does not fit its prompt any more.") from None
+        for name in variables:
+            if name in self.fixed:
+                raise InvalidRequest(f"variables.{name}: this token settles it.")
+        try:
+            return prompt.fill({**variables, **self.fixed})
+        except VariableFault as fault:
+            raise InvalidRequest(str(fault)) from None
+
+
+def _given(call: ChatCall) -> list[str]:
+    """The names of what a caller has chosen of a call, but for what is free to everyone."""
+    bare = ChatCall(call.operation, call.messages, call.request_id)
+    names = (declared.name for declared in fields(ChatCall) if declared.name not in _FREE)
+    return [name for name in names if getattr(call, name) != getattr(bare, name)]
+
+
+def _beginning_with(text: str, call: ChatCall) -> ChatCall:
+    return replace(call, messages=[{"role": "system", "content": text}, *call.messages]) if text else call

@@ -5,151 +5,238 @@ Source: https://platform.openai.com/docs/guides/structured-outputs#supported-sch
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
 from typing import Any
 
 from app.schema_refs import UnsatisfiableError, resolve
+from app.schemas.schema_mends import mend_of
 
 MAX_LEVELS = 10
 MAX_PROPERTIES = 5_000
 MAX_ENUM_VALUES = 1_000
 MAX_NAMES_CHARS = 120_000
+LARGE_ENUM = 250
+MAX_LARGE_ENUM_CHARS = 15_000
 
-_TYPES = {"string", "number", "boolean", "integer", "object", "array", "null"}
-_ANYWHERE = {"type", "description", "title", "enum", "const", "anyOf", "$ref", "$defs", "definitions"}
-_BY_TYPE = {
+ANYWHERE = {"type", "description", "title", "enum", "const", "anyOf", "$ref", "$defs", "definitions"}
+BY_TYPE: dict[str, set[str]] = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
     "string": {"pattern", "format"},
     "number": {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+    "boolean": set(),
+    "null": set(),
 }
-_BY_TYPE["integer"] = _BY_TYPE["number"]
+BY_TYPE["integer"] = BY_TYPE["number"]
 # A list, as what is looked for in it may be of a kind that no set takes.
-_FORMATS = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"]
+FORMATS = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"]
+
+MAX_FAULTS = 100
+"""After so many the rest is not looked for."""
+
+_SHOWN_FAULTS = 3
+_SHOWN_CHARS = 380
+_MAX_PATH_CHARS = 200
 
 
 class SchemaFault(ValueError):
-    """Where a schema leaves the subset, and why: one sentence that begins with the path."""
+    """Where a schema leaves the subset, and how to mend it: the first faults, each begun with its path.
 
-
-class _Totals:
-    def __init__(self) -> None:
-        self.properties = 0
-        self.enum_values = 0
-        self.chars = 0
-
-
-def check_strict_schema(schema: dict[str, Any]) -> None:
-    """Check a whole schema.
-
-    Raises:
-        SchemaFault: the first fault, such as `schema.properties.age: "default" is not supported.`
+    Such as `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
     """
-    if schema.get("type") != "object" or "anyOf" in schema:
-        raise SchemaFault('schema: the outermost schema must have "type": "object" and no "anyOf".')
-    totals = _Totals()
-    # (path, schema, level): a loop, since the caller chooses how deep it goes.
-    waiting: list[tuple[str, Any, int]] = [("schema", schema, 1)]
-    while waiting:
-        path, node, level = waiting.pop()
-        waiting += _check_node(path, node, level, totals, schema)
-    if totals.properties > MAX_PROPERTIES:
-        raise SchemaFault(f"schema: has more than {MAX_PROPERTIES} properties.")
-    if totals.enum_values > MAX_ENUM_VALUES:
-        raise SchemaFault(f"schema: has more than {MAX_ENUM_VALUES} enum values.")
-    if totals.chars > MAX_NAMES_CHARS:
-        raise SchemaFault(f"schema: its names and enum values have more than {MAX_NAMES_CHARS} characters.")
+
+    def __init__(self, faults: Sequence[str], hint: str = "") -> None:
+        """Take at least one fault, each a sentence, and one more sentence for the end."""
+        told = faults[0]
+        shown = 1
+        for fault in faults[1:_SHOWN_FAULTS]:
+            if len(told) + len(fault) > _SHOWN_CHARS:
+                break
+            told, shown = f"{told} {fault}", shown + 1
+        left = len(faults) - shown
+        if len(faults) >= MAX_FAULTS:
+            told += " And many more faults."
+        elif left:
+            told += f" And {left} more fault{'s' if left > 1 else ''}."
+        super().__init__(f"{told} {hint}".strip())
 
 
-def _check_node(
-    path: str, node: Any, level: int, totals: _Totals, root: dict[str, Any]
-) -> list[tuple[str, Any, int]]:
-    """Check one schema without those inside it, which are returned."""
-    if not isinstance(node, dict):
-        raise SchemaFault(f"{path}: must be an object.")
-    if level > MAX_LEVELS:
-        raise SchemaFault(f"{path}: is nested more than {MAX_LEVELS} levels deep.")
-    types = _types_of(path, node)
-    allowed = _ANYWHERE.union(*(_BY_TYPE.get(kind, set()) for kind in types))
-    for keyword in node:
-        if keyword not in allowed:
-            raise SchemaFault(f'{path}: "{keyword[:64]}" is not supported{_for(types)}.')
-    if not types and not node.keys() & {"enum", "const", "anyOf", "$ref"}:
-        raise SchemaFault(f'{path}: needs a "type".')
-    if "format" in node and node["format"] not in _FORMATS:
-        raise SchemaFault(f'{path}: "format" must be one of {", ".join(_FORMATS)}.')
-    _check_values(path, node, totals)
-    _check_reference(path, node, root)
-    inner: list[tuple[str, Any, int]] = []
-    if "object" in types:
-        inner += _check_object(path, node, level, totals)
-    if "array" in types:
-        if "items" not in node:
-            raise SchemaFault(f'{path}: an array needs "items".')
-        inner.append((f"{path}.items", node["items"], level + 1))
-    if "anyOf" in node:
-        if not isinstance(node["anyOf"], list) or not node["anyOf"]:
-            raise SchemaFault(f'{path}: "anyOf" must be a list of schemas.')
-        inner += [(f"{path}.anyOf.{index}", option, level) for index, option in enumerate(node["anyOf"])]
-    for key in ("$defs", "definitions"):
-        definitions = node.get(key, {})
-        if not isinstance(definitions, dict):
-            raise SchemaFault(f'{path}: "{key}" must be an object.')
-        totals.chars += sum(map(len, definitions))
-        inner += [(f"{path}.{key}.{name[:64]}", definition, 1) for name, definition in definitions.items()]
-    return inner
+def faults_of(schema: dict[str, Any]) -> list[str]:
+    """What in a whole schema the model would not take, the outermost first; each fault with its path and its mend."""
+    return _Check(schema).run()
 
 
-def _types_of(path: str, node: dict[str, Any]) -> list[str]:
+def below(path: str, *steps: object) -> str:
+    """The path of what is in a schema, cut where a stranger's names make it long."""
+    if len(path) > _MAX_PATH_CHARS:
+        return path
+    return ".".join([path, *(_printable(str(step)) for step in steps)])
+
+
+def types_in(node: dict[str, Any]) -> list[Any]:
+    """What `type` lists, be it a list or not."""
     kinds = node.get("type", [])
-    kinds = kinds if isinstance(kinds, list) else [kinds]
-    if not all(isinstance(kind, str) and kind in _TYPES for kind in kinds) or ("type" in node and not kinds):
-        raise SchemaFault(f'{path}: "type" must be one of {", ".join(sorted(_TYPES))}, or a list of them.')
-    return kinds
+    return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _for(types: list[str]) -> str:
-    return f" for {' or '.join(types)}" if types else ""
+def _printable(text: str) -> str:
+    text = text[:64]
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
-def _check_object(path: str, node: dict[str, Any], level: int, totals: _Totals) -> list[tuple[str, Any, int]]:
-    properties, required = node.get("properties", {}), node.get("required", [])
-    if not isinstance(properties, dict):
-        raise SchemaFault(f'{path}: "properties" must be an object.')
-    if node.get("additionalProperties") is not False:
-        raise SchemaFault(f'{path}: needs "additionalProperties": false.')
-    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-        raise SchemaFault(f'{path}: "required" must be a list of names.')
-    named = set(required)
-    for name in properties:
-        if name not in named:
-            raise SchemaFault(
-                f'{path}.properties.{name[:64]}: must be in "required"; '
-                "where it is optional, let its type be null as well."
+class _Enough(Exception):
+    """There is no use in looking further."""
+
+
+class _Check:
+    def __init__(self, root: dict[str, Any]) -> None:
+        self._root = root
+        self._faults: list[str] = []
+        self._properties = 0
+        self._enum_values = 0
+        self._chars = 0
+        # (path, schema, level): no recursion, since the caller chooses how deep it goes.
+        self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
+
+    def run(self) -> list[str]:
+        with suppress(_Enough):
+            self._check_outermost()
+            while self._waiting:
+                self._check_node(*self._waiting.popleft())
+        return self._faults
+
+    def _fault(self, path: str, sentence: str) -> None:
+        self._faults.append(f"{path}: {sentence}.")
+        if len(self._faults) >= MAX_FAULTS:
+            raise _Enough
+
+    def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0) -> None:
+        self._properties += properties
+        self._enum_values += enum_values
+        self._chars += chars
+        for count, most, what in (
+            (self._properties, MAX_PROPERTIES, "properties"),
+            (self._enum_values, MAX_ENUM_VALUES, "enum values"),
+            (self._chars, MAX_NAMES_CHARS, "characters in its names and enum values"),
+        ):
+            if count > most:
+                self._fault("schema", f"has more than {most} {what}: split it over several requests")
+                raise _Enough
+
+    def _check_outermost(self) -> None:
+        root = self._root
+        if "$ref" in root:
+            self._fault("schema", 'the outermost schema must be no "$ref": write out here what it points to')
+        elif root.get("type") != "object":
+            mend = "make it one property of an object" if "type" in root else 'add "type": "object"'
+            self._fault("schema", f'the outermost schema must have "type": "object": {mend}')
+        if "anyOf" in root:
+            self._fault("schema", 'the outermost schema must have no "anyOf": make it one property of an object')
+
+    def _check_node(self, path: str, node: Any, level: int) -> None:
+        """Check one schema; those inside it wait for their turn."""
+        if not isinstance(node, dict):
+            self._fault(path, 'must be an object such as {"type": "string"}')
+            return
+        if level > MAX_LEVELS:
+            self._fault(path, f"is nested more than {MAX_LEVELS} levels deep: make the schema flatter")
+            return
+        types = types_in(node)
+        if not all(isinstance(kind, str) and kind in BY_TYPE for kind in types) or ("type" in node and not types):
+            self._fault(path, f'"type" must be one of {", ".join(sorted(BY_TYPE))}, or a list of them')
+            return
+        self._check_keywords(path, node, types)
+        self._check_values(path, node)
+        if "$ref" in node:
+            self._check_reference(path, node)
+        if "object" in types:
+            self._check_object(path, node, level)
+        if "array" in types:
+            if "items" in node:
+                self._waiting.append((below(path, "items"), node["items"], level + 1))
+            else:
+                self._fault(path, 'an array needs "items": add the schema that each of them has')
+        if "anyOf" in node:
+            options = node["anyOf"]
+            if isinstance(options, list) and options:
+                self._waiting += [(below(path, "anyOf", n), option, level) for n, option in enumerate(options)]
+            else:
+                self._fault(path, '"anyOf" must be a list with at least one schema')
+        for key in ("$defs", "definitions"):
+            definitions = node.get(key, {})
+            if isinstance(definitions, dict):
+                self._count(chars=sum(map(len, definitions)))
+                self._waiting += [(below(path, key, name), part, 1) for name, part in definitions.items()]
+            else:
+                self._fault(path, f'"{key}" must be an object of schemas by name')
+
+    def _check_keywords(self, path: str, node: dict[str, Any], types: list[str]) -> None:
+        allowed = ANYWHERE.union(*(BY_TYPE[kind] for kind in types))
+        for keyword in node:
+            if keyword not in allowed:
+                known = any(keyword in keywords for keywords in BY_TYPE.values())
+                kinds = f" for {' or '.join(types)}" if known and types else ""
+                self._fault(path, f'"{_printable(keyword)}" is not supported{kinds}: {mend_of(keyword)}')
+        if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
+            self._fault(path, 'needs a "type", such as "string"')
+        if "format" in node and "string" in types and node["format"] not in FORMATS:
+            self._fault(
+                path, f'"format" must be one of {", ".join(FORMATS)}: leave it out, or say it in "description"'
             )
-    for name in required:
-        if name not in properties:
-            raise SchemaFault(f'{path}: "required" names {name[:64]!a}, which is no property.')
-    totals.properties += len(properties)
-    totals.chars += sum(map(len, properties))
-    return [(f"{path}.properties.{name[:64]}", inner, level + 1) for name, inner in properties.items()]
 
+    def _check_object(self, path: str, node: dict[str, Any], level: int) -> None:
+        properties, required = node.get("properties"), node.get("required")
+        if node.get("additionalProperties") is not False:
+            mend = "set it"
+            if node.get("additionalProperties") is not None:
+                mend = "for names that are not known before, use an array of objects with a name and a value"
+            self._fault(path, f'needs "additionalProperties": false: {mend}')
+        if not isinstance(properties, dict):
+            self._fault(path, 'needs "properties", an object of schemas by name: list each of them')
+            return
+        self._count(properties=len(properties), chars=sum(map(len, properties)))
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            self._fault(path, 'needs "required": list the names of all properties in it')
+            required = list(properties)
+        named = set(required)
+        for name, inner in properties.items():
+            inner_path = below(path, "properties", name)
+            if name not in named:
+                self._fault(
+                    inner_path, 'must be in "required": add it, with "null" as a type where it is optional'
+                )
+            self._waiting.append((inner_path, inner, level + 1))
+        for name in dict.fromkeys(name for name in required if name not in properties):
+            self._fault(
+                path, f'"required" names {_printable(name)!a}, which is no property: add it, or take it out'
+            )
 
-def _check_values(path: str, node: dict[str, Any], totals: _Totals) -> None:
-    values = node.get("enum", [])
-    if not isinstance(values, list) or ("enum" in node and not values):
-        raise SchemaFault(f'{path}: "enum" must be a list with at least one value.')
-    totals.enum_values += len(values)
-    texts = [value for value in (*values, node.get("const")) if isinstance(value, str)]
-    totals.chars += sum(map(len, texts))
+    def _check_values(self, path: str, node: dict[str, Any]) -> None:
+        values = node.get("enum", [])
+        if not isinstance(values, list) or ("enum" in node and not values):
+            self._fault(path, '"enum" must be a list with at least one value')
+            return
+        chars = sum(len(value) for value in values if isinstance(value, str))
+        if len(values) > LARGE_ENUM and chars > MAX_LARGE_ENUM_CHARS:
+            self._fault(
+                path,
+                f'an "enum" of more than {LARGE_ENUM} values may have {MAX_LARGE_ENUM_CHARS} characters: shorten it',
+            )
+        constant = node.get("const")
+        self._count(enum_values=len(values), chars=chars + (len(constant) if isinstance(constant, str) else 0))
 
-
-def _check_reference(path: str, node: dict[str, Any], root: dict[str, Any]) -> None:
-    reference = node.get("$ref")
-    if reference is None:
-        return
-    if not isinstance(reference, str) or not reference.startswith("#"):
-        raise SchemaFault(f'{path}: "$ref" must point into this schema, as "#/$defs/name" does.')
-    try:
-        resolve(root, reference)
-    except UnsatisfiableError:
-        raise SchemaFault(f'{path}: "$ref" points to nothing.') from None
+    def _check_reference(self, path: str, node: dict[str, Any]) -> None:
+        reference = node["$ref"]
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            self._fault(path, '"$ref" must point into this schema, as "#/$defs/name" does')
+            return
+        try:
+            resolve(self._root, reference)
+        except UnsatisfiableError:
+            self._fault(path, '"$ref" points to nothing: add what it names to "$defs"')
+        # Undocumented, but the API says: "$ref cannot have keywords {'description'}".
+        beside = [keyword for keyword in node if keyword in ANYWHERE - {"$ref", "$defs", "definitions"}]
+        if beside and node is not self._root:
+            self._fault(path, f'"$ref" must stand alone: put it into "anyOf", beside "{beside[0]}"')

@@ -2,36 +2,64 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.openai_service import ChatCall, StructuredResult
+from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.schemas.chat import ChatRequest
 from app.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
 from app.schemas.messages import Messages
-from app.schemas.parsing import InvalidRequest, RequestModel
-from app.schemas.prompting import SystemPrompts
-from app.schemas.strict_schema import check_strict_schema
+from app.schemas.named_schemas import NamedSchemas, json_schema_format
+from app.schemas.normalize_schema import Normalized, normalize
+from app.schemas.parsing import InvalidRequest
+from app.schemas.prompting import NOT_WITH_PROMPT, PromptFields, SystemPrompts
+from app.schemas.strict_schema import SchemaFault
 
 _JSON_MODE = {"type": "json_object"}
 _JSON_MODE_PROMPT = "Answer with one JSON object and nothing else."
+_OF_SCHEMA = {
+    "json_schema": "schema",
+    "schema_name": "schemaName",
+    "name": "name",
+    "strict": "strict",
+    "normalize": "normalize",
+}
+_NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
 
 
-class StructuredRequest(RequestModel):
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """What the service is asked to do.
+
+    Attributes:
+        original: what the answer shall fit, if not the very schema that is sent.
+        normalized: what was done to the schema; None where nothing was to be.
+    """
+
+    call: ChatCall
+    original: OriginalSchema | None = None
+    normalized: Sequence[str] | None = None
+
+
+class StructuredRequest(PromptFields):
     messages: Messages | None = None
     prompt: NonEmptyText | None = None
     # `schema` itself is a name of pydantic's own.
     json_schema: Annotated[JsonObject | None, Field(alias="schema")] = None
+    schema_name: Name | None = None
     name: Name = "answer"
     strict: bool = True
+    normalize: bool = False
     system_prompt: NonEmptyText | None = None
     model: ModelName | None = None
     temperature: Temperature | None = None
     max_tokens: MaxTokens | None = None
+    cache: bool | None = None
 
-    def to_call(self, prompts: SystemPrompts, *, request_id: str) -> ChatCall:
+    def to_filling(self, prompts: SystemPrompts, named: NamedSchemas, *, request_id: str) -> Filling:
         """What the service is asked to do.
 
         Raises:
@@ -41,8 +69,13 @@ class StructuredRequest(RequestModel):
             raise InvalidRequest("Missing prompt (or messages).")
         if self.messages is not None and self.prompt is not None:
             raise InvalidRequest("Give only one of messages and prompt.")
-        if self.json_schema is not None and self.strict:
-            check_strict_schema(self.json_schema)
+        if prompts.settles("answer_schema", self):
+            self._leave_the_schema()
+        asked = self._schema(named)
+        response_format = None
+        if asked is not None:
+            name = self.schema_name if self.schema_name and "name" not in self.model_fields_set else self.name
+            response_format = json_schema_format(name, asked.schema, strict=self.strict)
         chat = ChatRequest.model_construct(
             messages=self.messages,
             message=self.prompt,
@@ -50,12 +83,48 @@ class StructuredRequest(RequestModel):
             model=self.model,
             temperature=self.temperature,
             max_tokens=self.max_tokens,
+            cache=self.cache,
+            prompt_name=self.prompt_name,
+            variables=self.variables,
         )
-        call = chat.to_call(prompts, request_id=request_id, operation="structured")
-        if self.json_schema is None:
-            return replace(call, messages=_asking_for_json(call.messages), response_format=_JSON_MODE)
-        asked = {"name": self.name, "schema": self.json_schema, "strict": self.strict}
-        return replace(call, response_format={"type": "json_schema", "json_schema": asked})
+        call = chat.to_call(
+            prompts, request_id=request_id, operation="structured", response_format=response_format
+        )
+        if prompt_schema := prompts.schema_name(self):
+            asked = named[prompt_schema]
+        if asked is None:
+            return Filling(replace(call, messages=_asking_for_json(call.messages), response_format=_JSON_MODE))
+        return Filling(call, asked.original, asked.told if self.normalize else None)
+
+    def _leave_the_schema(self) -> None:
+        for field, alias in _OF_SCHEMA.items():
+            if field in self.model_fields_set and getattr(self, field) is not None:
+                raise InvalidRequest(f"{alias}: {NOT_WITH_PROMPT}")
+
+    def _schema(self, named: NamedSchemas) -> Normalized | None:
+        schema, name = self.json_schema, self.schema_name
+        if schema is not None and name is not None:
+            raise InvalidRequest("Give only one of schema and schemaName.")
+        if self.normalize and not self.strict:
+            raise InvalidRequest("normalize: goes only with strict, which asks for what it mends.")
+        if name is not None:
+            if name not in named:
+                raise InvalidRequest(f"schemaName: there is no schema {name} here.")
+            if not self.strict:
+                raise InvalidRequest("strict: a schema that is kept here is always strict.")
+            return named[name]
+        if schema is None:
+            if self.normalize:
+                raise InvalidRequest("normalize: needs a schema.")
+            return None
+        if not self.strict:
+            return Normalized(schema)
+        normalized = normalize(schema)
+        if self.normalize and normalized.faults:
+            raise SchemaFault(normalized.faults)
+        if not self.normalize and normalized.found:
+            raise SchemaFault(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
+        return normalized
 
 
 def _asking_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -65,12 +134,19 @@ def _asking_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(result: StructuredResult) -> dict[str, Any]:
-    """{"data", "finishReason", "usage", "model", "id"}."""
-    return {
-        "data": result.data,
-        "finishReason": result.finish_reason,
-        "usage": result.usage,
-        "model": result.model,
-        "id": result.id,
+def structured_response(data: Any, end: StructuredResult | Done, filling: Filling) -> dict[str, Any]:
+    """{"data", "finishReason", "usage", "model", "id"}; "normalized" where that was asked for, "trimmed" where it applies."""
+    body = {
+        "data": data,
+        "finishReason": end.finish_reason,
+        "usage": end.usage,
+        "model": end.model,
+        "id": end.id,
     }
+    if end.is_cached:
+        body["cached"] = True
+    if filling.normalized is not None:
+        body["normalized"] = filling.normalized
+    if end.trimmed:
+        body["trimmed"] = end.trimmed
+    return body

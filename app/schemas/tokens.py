@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 import time
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from app.auth.principal import VisitorScope, user_id
+from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import Config
+from app.prompts import Prompt, VariableFault
 from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import InvalidRequest, RequestModel
 
 _MICRO = 1_000_000
+# A token is sent in one header, of which servers and proxies take some 8,000 bytes.
+_MAX_VARIABLES_CHARS = 3_000
 
 
 class TokenRequest(RequestModel):
@@ -22,27 +27,52 @@ class TokenRequest(RequestModel):
     scopes: Annotated[list[VisitorScope], Field(min_length=1, max_length=5)]
     origin: str | None = None
     prompt: Name | None = None
+    variables: dict[str, Any] | None = None
     max_tokens: MaxTokens | None = None
     budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
 
-    def to_grant(self, config: Config) -> Grant:
+    def to_grant(self, config: Config, kept: Mapping[str, Prompt]) -> Grant:
         """
+        Args:
+            kept: the prompts that the token can be tied to.
         Raises:
-            InvalidRequest: the settings do not allow it.
+            InvalidRequest: the settings do not allow it, or the prompt does not.
         """
         if self.ttl_s > config.token_max_ttl_s:
             raise InvalidRequest(f"ttlS: must be at most {config.token_max_ttl_s}.")
         if self.origin is not None and self.origin not in config.allowed_origins:
             raise InvalidRequest("origin: must be one of ALLOWED_ORIGINS, written as there.")
+        self._check_prompt(kept)
         return Grant(
             user=self.user_id,
             ttl_s=self.ttl_s,
             scopes=frozenset(self.scopes),
             origin=self.origin,
             prompt=self.prompt,
+            variables=self.variables,
             max_tokens=self.max_tokens,
             budget_micro_usd=None if self.budget_usd is None else round(self.budget_usd * _MICRO),
         )
+
+    def _check_prompt(self, kept: Mapping[str, Prompt]) -> None:
+        if self.prompt is None:
+            if self.variables is not None:
+                raise InvalidRequest("variables: needs prompt.")
+            return
+        if self.prompt not in kept:
+            raise InvalidRequest("prompt: there is no such prompt.")
+        if beside := sorted(set(self.scopes) - CONVERSATION_SCOPES):
+            raise InvalidRequest(f"scopes: {beside[0]} does not go together with prompt.")
+        if self.variables is None:
+            return
+        try:
+            kept[self.prompt].check(self.variables)
+        except VariableFault as fault:
+            raise InvalidRequest(str(fault)) from None
+        if len(json.dumps(self.variables)) > _MAX_VARIABLES_CHARS:
+            raise InvalidRequest(
+                f"variables: must have at most {_MAX_VARIABLES_CHARS:,} characters as ASCII JSON."
+            )
 
 
 def token_response(token: VisitorToken) -> dict[str, Any]:

@@ -1,12 +1,14 @@
-"""Tools that a caller offers to the model, in OpenAI's form; the caller runs them."""
+"""The tools of a conversation: a caller's own, in OpenAI's form, which it runs itself; or those of this server, by name."""
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, NotRequired
+from collections.abc import Sequence
+from typing import Annotated, Literal, NotRequired, Protocol
 
 from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.openai_service import ServerTool
 from app.schemas.fields import JsonObject, Name
 from app.schemas.parsing import AS_OTHER, AS_TEXT, form_of
 
@@ -45,7 +47,18 @@ class NamedTool(TypedDict):
 
 
 Tools = Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+ServerToolNames = Annotated[list[Name], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
     Discriminator(form_of),
 ]
+
+
+class OfferedTools(Protocol):
+    """The tools of this server that one request may use."""
+
+    def named(self, names: Sequence[str]) -> Sequence[ServerTool]:
+        """Those that the request names. Raises Forbidden or InvalidRequest."""
+
+    def of(self, names: Sequence[str]) -> Sequence[ServerTool]:
+        """Those that the site names, in a kept prompt."""

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Annotated, Any
 
+import orjson
 from flask import request
 from pydantic import Field
 
+from app.config import Config
+from app.images import ImageIntake, limit_for
 from app.openai_service import ChatCall
 from app.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
 from app.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
-from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, validate
-from app.schemas.prompting import SystemPrompts
+from app.schemas.parsing import InvalidRequest, UnsupportedMediaType, validate
+from app.schemas.prompting import PromptFields, SystemPrompts
 from app.schemas.request_body import form_body, json_body
 
 _WHOLE_NUMBERS = {"maxTokens"}
 
 
-class VisionFields(RequestModel):
+class VisionFields(PromptFields):
     """What both forms have in common."""
 
     prompt: NonEmptyText
@@ -31,7 +35,7 @@ class VisionRequest(VisionFields):
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
-def vision_call(prompts: SystemPrompts, *, request_id: str) -> ChatCall:
+def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> ChatCall:
     """Read the current request, of either form.
 
     Raises:
@@ -40,34 +44,42 @@ def vision_call(prompts: SystemPrompts, *, request_id: str) -> ChatCall:
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        fields, urls = _from_form()
+        fields, urls = _from_form(prompts, config)
     else:
-        fields, urls = _from_json()
+        fields, urls = _from_json(prompts, config)
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
-    return ChatCall(
+    call = ChatCall(
         operation="vision",
-        messages=prompts.apply([{"role": "user", "content": content}], None),
+        messages=[{"role": "user", "content": content}],
         request_id=request_id,
         model=fields.model,
         max_tokens=fields.max_tokens,
     )
+    return prompts.apply(call, fields)
 
 
-def _from_json() -> tuple[VisionFields, list[str]]:
+def _intake(fields: VisionFields, prompts: SystemPrompts, config: Config) -> ImageIntake:
+    prompt = prompts.prompt_of(fields)
+    model = (prompt.model if prompt is not None else None) or fields.model or config.vision_model
+    return ImageIntake(config.max_image_bytes, config.max_image_pixels, limit_for(model, fields.detail))
+
+
+def _from_json(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, list[str]]:
     body = json_body(VisionRequest)
+    intake = _intake(body, prompts, config)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
-        images = [image_from_url(url, f"images.{index}") for index, url in enumerate(body.images)]
+        images = [image_from_url(url, f"images.{index}", intake) for index, url in enumerate(body.images)]
     elif body.image_url is not None:
-        images = [image_from_url(body.image_url, "imageUrl")]
+        images = [image_from_url(body.image_url, "imageUrl", intake)]
     else:
         raise InvalidRequest("Missing imageUrl (or images).")
     return body, images
 
 
-def _from_form() -> tuple[VisionFields, list[str]]:
+def _from_form(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = form_body()
     for name, values in form.lists():
@@ -75,9 +87,7 @@ def _from_form() -> tuple[VisionFields, list[str]]:
             raise InvalidRequest(f"{name[:64]!a}: must be given once.")
         if "\0" in values[0]:
             raise InvalidRequest(f"{name[:64]!a}: must not contain the character NUL.")
-        # A form knows texts only.
-        is_number = name in _WHOLE_NUMBERS and values[0].isascii() and values[0].isdigit() and len(values[0]) < 10
-        fields[name] = int(values[0]) if is_number else values[0]
+        fields[name] = _typed(name, values[0])
     unknown = [name for name in uploads if name != "image"]
     if unknown:
         raise InvalidRequest(f"Unknown field {unknown[0][:64]!a}.")
@@ -87,4 +97,15 @@ def _from_form() -> tuple[VisionFields, list[str]]:
         raise InvalidRequest("Missing image.")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"image: must be at most {MAX_IMAGES} files.")
-    return body, [image_from_bytes(file.read(), f"image.{index}") for index, file in enumerate(files)]
+    intake = _intake(body, prompts, config)
+    return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
+
+
+def _typed(name: str, text: str) -> Any:
+    """A form knows texts only."""
+    if name in _WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    if name == "variables":
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
+    return text

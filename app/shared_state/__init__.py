@@ -10,11 +10,14 @@ It may be lost without harm and is never waited for: while its store is away, ea
             SqliteStore          sqlite_store.py on sqlite_file.py
             RedisStore           redis_store.py on redis_connection.py
       MemoryState                memory.py: the stand-in while the store is away
+
+    SharedCache                  cache.py: large values, over a store of their own, with a Guard and nothing else
 """
 
+from app.shared_state.cache import SharedCache
 from app.shared_state.interface import Lease, SharedState
 from app.shared_state.memory import MemoryState
-from app.shared_state.opening import open_state
+from app.shared_state.opening import open_cache, open_state
 from app.shared_state.store import StateUnavailable
 
-__all__ = ["Lease", "MemoryState", "SharedState", "StateUnavailable", "open_state"]
+__all__ = ["Lease", "MemoryState", "SharedCache", "SharedState", "StateUnavailable", "open_cache", "open_state"]

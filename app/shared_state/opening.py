@@ -1,9 +1,10 @@
-"""open_state: which store there is, by configuration."""
+"""open_state, open_cache: which store there is, by configuration."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from app.shared_state.cache import SharedCache
 from app.shared_state.interface import SharedState
 from app.shared_state.sqlite_store import SqliteStore
 from app.shared_state.store import Store
@@ -20,7 +21,19 @@ def open_state(*, directory: Path, redis_url: str) -> SharedState:
     Raises:
         ValueError: the URL is not one of a Redis.
     """
-    return StoredState(_redis_store(redis_url) if redis_url else SqliteStore(directory))
+    return StoredState(_store(directory / "state.sqlite3", redis_url))
+
+
+def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
+    """A cache shared by the same. Args, and what is raised, as open_state().
+
+    A file of its own, as its values are large, and nobody shall wait for them who wants something else.
+    """
+    return SharedCache(_store(directory / "cache.sqlite3", redis_url))
+
+
+def _store(path: Path, redis_url: str) -> Store:
+    return _redis_store(redis_url) if redis_url else SqliteStore(path)
 
 
 def _redis_store(url: str) -> Store:

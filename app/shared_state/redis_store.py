@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -84,8 +84,15 @@ class RedisStore:
         return value
 
     def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        arguments: list[bytes | int] = [_marked(old), _marked(new), max(1, round(ttl_s * 1000))]
+        arguments: list[bytes | int] = [_marked(old), _marked(new), _milliseconds(ttl_s)]
         return bool(self._ask(lambda client: client.swap([_value_key(key)], arguments)))
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        values = self._ask(lambda client: client.redis.mget([_value_key(key) for key in keys]))
+        return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
+
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        self._ask(lambda client: client.redis.set(_value_key(key), value, px=_milliseconds(ttl_s)))
 
     def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
@@ -131,6 +138,10 @@ def _value_key(key: str) -> str:
 
 def _lease_key(name: str) -> str:
     return f"{_PREFIX}lease:{name}"
+
+
+def _milliseconds(seconds: float) -> int:
+    return max(1, round(seconds * 1000))
 
 
 def _marked(value: bytes | None) -> bytes:

@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import orjson
 
 from app.shared_state import clock
 from app.shared_state.sqlite_file import SqliteFile
@@ -28,6 +31,13 @@ _IS_LIVE = f"expires_at > :now AND expires_at <= :now + ttl_s + {CLOCK_SLACK_S}"
 _IS_LIVE_LEASE = f"expires_at > :now AND expires_at <= :now + {LEASE_S + CLOCK_SLACK_S}"
 
 _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
+_READ_MANY = f"""
+SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
+"""
+_PUT = """
+INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
+"""
 _INSERT = f"""
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
@@ -66,12 +76,12 @@ DELETE FROM leases WHERE (name, process) IN (
 
 
 class SqliteStore:
-    """A Store in `directory/state.sqlite3`, readable by this user only."""
+    """A Store in one file, readable by this user only."""
 
     kind = "sqlite"
 
-    def __init__(self, directory: Path) -> None:
-        self._file = SqliteFile(directory / "state.sqlite3", _SCHEMA)
+    def __init__(self, path: Path) -> None:
+        self._file = SqliteFile(path, _SCHEMA)
         self._tidy_at = 0.0
 
     def read(self, key: str) -> bytes | None:
@@ -83,6 +93,14 @@ class SqliteStore:
         sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        asked = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
+        return dict(self._file.query(_READ_MANY, asked))
+
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        self._tidy()
+        self._file.change(_PUT, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
     def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         values = {"name": name, "process": process, "now": clock.now()}

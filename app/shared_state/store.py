@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import random
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 PATIENCE_S = 0.25
@@ -48,6 +48,12 @@ class Store(Protocol):
 
     def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
         """Set a key to `new` for `ttl_s` seconds, but only if it is `old`; None stands for no value."""
+
+    def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """The values of those of the keys that have one."""
+
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key for `ttl_s` seconds, whatever it is now."""
 
     def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Note that a process holds up to `wanted` leases more than `held`, and say how many more.

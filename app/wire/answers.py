@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -29,6 +30,11 @@ def call_headers(record: CallRecord) -> list[tuple[str, str]]:
     # The name comes from the upstream, and a header must not.
     if _HEADER_SAFE.fullmatch(record.model):
         headers.append(("X-Model", record.model))
-    if record.adjusted:
-        headers.append(("X-Params-Adjusted", ", ".join(f"{name}={how}" for name, how in record.adjusted.items())))
-    return headers
+    return headers + adjusted_headers(record.adjusted)
+
+
+def adjusted_headers(adjusted: Mapping[str, str]) -> list[tuple[str, str]]:
+    """X-Params-Adjusted, where something was sent on otherwise than asked for."""
+    if not adjusted:
+        return []
+    return [("X-Params-Adjusted", ", ".join(f"{name}={how}" for name, how in adjusted.items()))]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from flask import Response, g
 
@@ -21,6 +21,12 @@ _LOOK_S = 1.0
 
 
 def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
+    """Answer a conversation as it is written. Raises as stream_from() does."""
+    service = openai_service()
+    return stream_from(lambda caller: service.stream_chat(call, caller=caller), encoder)
+
+
+def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Response:
     """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
 
     Raises:
@@ -29,7 +35,7 @@ def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
         UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
     """
     caller = current_caller()
-    stream = openai_service().stream_chat(call, caller=caller)
+    stream = begin(caller)
     slot = stream_slots().take(streams_of(g.principal, config()))  # or nothing was begun, and nothing is recorded
     body = _Body(stream, encoder, slot, caller, heartbeat_s=config().heartbeat_s)
     try:

@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import orjson
 
 from app.errors import api_error, describe
-from app.openai_service import Batch, Done, Event, Failed, Refusal, Token
+from app.openai_service import Batch, Done, Event, Failed, Refusal, Token, ToolRun
+from app.schemas.chat import tool_run
 
 
 class TokenSse:
@@ -39,7 +40,13 @@ class TokenSse:
             }
             if event.tool_calls:
                 data["toolCalls"] = event.tool_calls
+            if event.trimmed:
+                data["trimmed"] = event.trimmed
+            if event.is_cached:
+                data["cached"] = True
             return data
         if isinstance(event, Failed):
             return api_error(describe(event.error), self._request_id)
+        if isinstance(event, ToolRun):
+            return {"tool": tool_run(event)}
         return None  # reasoning, and tool calls in pieces: `done` has them whole

@@ -45,7 +45,7 @@ def test_every_route_states_its_guard_and_is_public_or_below_the_guarded_bluepri
         assert guard is not None, f"{rule.rule} states no guard"
         if rule.endpoint.split(".")[0] in guarded:
             assert not guard.is_public
-            assert guard.scope or guard.keys_only
+            assert guard.scopes or guard.keys_only
         else:
             assert guard.is_public, f"{rule.rule} states a guard that nobody sees to"
             assert not rule.rule.startswith("/api")

@@ -79,7 +79,9 @@ FILLING = [
     ("prompt", "string null"),
     ("schema", "object null"),
     ("name", "string"),
+    ("schemaName", "string null"),
     ("strict", "bool"),
+    ("normalize", "bool"),
     ("systemPrompt", "string null"),
 ]
 

@@ -27,7 +27,9 @@ from tests.fakes.servers import wait_until
 
 STREAM, TEXT, CHAT = "/api/chat/stream", "/api/chat/openai", "/api/chat"
 STREAMED = [STREAM, TEXT, "/api/vision/stream"]
-PLAIN = [route for route in ROUTES if route not in STREAMED]
+# Where a first token begins the answer, and where it takes the beginning of a value.
+ALL_STREAMED = [*STREAMED, "/api/structured/stream"]
+PLAIN = [route for route in ROUTES if route not in ALL_STREAMED]
 AT_ONCE_S = 1.5
 
 HEAD = chunked()[0]
@@ -217,7 +219,7 @@ class TestLeavingDuringAWait:
         monkeypatch.setattr("app.openai_service.waiting.sleep", sleep)
         return slept
 
-    @pytest.mark.parametrize("route", [CHAT, *STREAMED])
+    @pytest.mark.parametrize("route", [CHAT, *ALL_STREAMED])
     def test_ends_it(self, site, person, records, waits, route):
         site = site([READ, answer(error(), "Retry-After: 3", status="503 Busy"), READ, HELLO])
 
@@ -228,7 +230,7 @@ class TestLeavingDuringAWait:
         assert len(site.server.requests) == 1
         assert [(record.outcome, record.attempts) for record in records] == [("client_gone", 1)]
 
-    @pytest.mark.parametrize("route", [CHAT, *STREAMED])
+    @pytest.mark.parametrize("route", [CHAT, *ALL_STREAMED])
     def test_is_followed_by_no_attempt_even_to_learn_the_usage(self, site, person, records, waits, route):
         refusal = answer(error(), "retry-after-ms: 100", status="503 Busy")
         site = site([READ, refusal, READ, HELLO], disconnect_policy="drain")
@@ -241,7 +243,7 @@ class TestLeavingDuringAWait:
 
 
 class TestLeavingAStream:
-    @pytest.mark.parametrize("route", STREAMED)
+    @pytest.mark.parametrize("route", ALL_STREAMED)
     @pytest.mark.parametrize("steps", BEFORE_A_TOKEN.values(), ids=BEFORE_A_TOKEN)
     def test_before_its_first_token_closes_the_upstream(self, site, person, records, route, steps):
         site = site([READ, *steps])
@@ -255,7 +257,7 @@ class TestLeavingAStream:
         assert outcomes(records) == ["client_gone"]
         assert site.server.connections == 1
 
-    @pytest.mark.parametrize("route", STREAMED)
+    @pytest.mark.parametrize("route", ALL_STREAMED)
     def test_before_anything_was_told_is_499_and_no_heartbeat_is_waited_for(
         self, site, person, records, monkeypatch, route
     ):
@@ -387,7 +389,7 @@ class TestDraining:
         assert (record.outcome, record.usage, record.finish_reason) == ("client_gone", USAGE, "stop")
         assert site.server.left == 0, "the connection is kept for the next call"
 
-    @pytest.mark.parametrize("route", STREAMED)
+    @pytest.mark.parametrize("route", ALL_STREAMED)
     def test_so_is_one_that_was_left_before_its_first_token(self, site, person, records, route):
         site = site([READ, 0.15, *WHOLE])
 

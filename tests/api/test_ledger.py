@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 from contextlib import closing
-from itertools import count
 
 import httpx2
 import pytest
@@ -13,57 +12,14 @@ from PIL import Image
 
 from app.ledger import Prices
 from app.ledger.estimate import input_bound, input_estimate
-from app.openai_service import CallerGone
 from tests.conftest import KEY
-from tests.fakes.bodies import SMALLEST
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
+from tests.fakes.person import Person
 
 CHAT, STREAM, VISION, EMBEDDINGS = "/api/chat", "/api/chat/stream", "/api/vision", "/api/embeddings"
 FIRST, SECOND = "gpt-6.1-terra", "gpt-6-luna"
 ONE_ATTEMPT = pytest.mark.one_attempt
 MANY_TOKENS = 10**9
-
-_numbers = count(1)
-
-
-class Person:
-    """One who asks, told apart by an address of its own, and what the ledger has of them."""
-
-    def __init__(self, app):
-        number = next(_numbers)
-        self.address = f"10.9.{number >> 8}.{number & 255}"
-        self._client = app.test_client()
-        self._database = app.extensions["gatehouse"].database
-
-    def ask(self, route=CHAT, *, headers=None, **fields):
-        where = {"REMOTE_ADDR": self.address}
-        body = {**SMALLEST[route], **fields}
-        return self._client.post(route, json=body, headers=headers, environ_overrides=where, buffered=False)
-
-    @staticmethod
-    def leave(monkeypatch):
-        def watch(_):
-            raise CallerGone
-
-        monkeypatch.setattr("app.visitor.Visitor.watch", watch)
-
-    def rows(self):
-        return self._read("SELECT * FROM entries WHERE user_id = ? ORDER BY id", f"address:{self.address}")
-
-    def row(self):
-        """The one row that there is, which is settled."""
-        [row] = self.rows()
-        assert (row["state"], row["settled_at"] is None) == ("settled", False)
-        return row
-
-    def account(self):
-        [account] = self._read("SELECT * FROM accounts WHERE key = ?", f"user:default/address:{self.address}")
-        return account
-
-    def _read(self, statement, value):
-        with self._database.reading() as connection:
-            found = connection.exec_driver_sql(statement, (value,))
-            return [dict(row._mapping) for row in found]
 
 
 @pytest.fixture
@@ -270,6 +226,116 @@ class TestUsageThatTheUpstreamDoesNotTell:
         assert bill(person.row()) == ("complete", *NOTHING)
 
 
+UNTOLD = pytest.mark.parametrize("untold", [None, {}, {"total_tokens": 12}], ids=repr)
+
+
+@ONE_ATTEMPT
+class TestARepairOfWhichTheUpstreamTellsLessThanAll:
+    """Of two answers, the second of which mends the first: "no JSON" is two tokens, about, and "{}" is one."""
+
+    @pytest.fixture
+    def mended(self, somebody, upstream):
+        """How a request ended whose two answers tell these usages, and about how long the input of each was.
+
+        In place of a usage, what becomes of its attempt: a status, or a failure of the connection.
+        """
+
+        def ask(first, second):
+            person = somebody(user_budget_usd=1.0)
+            for text, told in (("no JSON", first), ("{}", second)):
+                if isinstance(told, int):
+                    upstream.answers(error(), status=told)
+                elif isinstance(told, Exception):
+                    upstream.raises(told)
+                else:
+                    upstream.answers(completion(text, usage=told))
+            person.ask("/api/structured")
+            row, account = person.row(), person.account()
+            assert row["held_micro_usd"] == sum(bound_of(body)[0] for body in bodies(upstream))
+            assert row["cost_micro_usd"] <= row["held_micro_usd"]
+            assert (account["held_micro_usd"], account["held_tokens"]) == (0, 0)
+            assert (account["spent_micro_usd"], account["spent_tokens"]) == (row["cost_micro_usd"], row["tokens"])
+            return bill(row), *[input_estimate(body) for body in bodies(upstream)]
+
+        return ask
+
+    @UNTOLD
+    def test_as_it_tells_the_first(self, mended, untold):
+        row, _, second = mended(USAGE, untold)
+
+        assert row == ("complete", "estimated", 9 + second, 3 + 1, cost(9, 3) + cost(second, 1))
+
+    @UNTOLD
+    def test_as_it_tells_the_second(self, mended, untold):
+        row, first, _ = mended(untold, USAGE)
+
+        assert row == ("complete", "estimated", first + 9, 2 + 3, cost(first, 2) + cost(9, 3))
+
+    @UNTOLD
+    def test_as_it_tells_neither(self, mended, untold):
+        row, first, second = mended(untold, untold)
+
+        assert second > first
+        assert row == ("complete", "estimated", first + second, 2 + 1, cost(first, 2) + cost(second, 1))
+
+    def test_as_it_refuses_the_second(self, mended):
+        row, _, _ = mended(USAGE, 500)
+
+        assert row == ("upstream_error", "reported", 9, 3, cost(9, 3))
+
+    @UNTOLD
+    def test_as_it_refuses_the_second_and_does_not_tell_the_first(self, mended, untold):
+        row, first, _ = mended(untold, 500)
+
+        assert row == ("upstream_error", "estimated", first, 2, cost(first, 2))
+
+    def test_as_it_loses_the_second(self, mended):
+        row, _, second = mended(USAGE, httpx2.ReadError("reset"))
+
+        assert row == ("upstream_error", "estimated", 9 + second, 3, cost(9, 3) + cost(second))
+
+    @UNTOLD
+    def test_as_it_loses_the_second_and_does_not_tell_the_first(self, mended, untold):
+        row, first, second = mended(untold, httpx2.ReadError("reset"))
+
+        assert row == ("upstream_error", "estimated", first + second, 2, cost(first, 2) + cost(second))
+
+    def test_as_there_is_no_money_for_the_second(self, somebody, upstream):
+        somebody().ask("/api/structured")
+        micro_usd, _ = bound_of(bodies(upstream)[0])
+        upstream.sent.clear()
+        upstream.answers(completion("no JSON", usage=None))
+        person = somebody(user_budget_usd=1.5 * micro_usd / 1e6)
+
+        assert refused(person.ask("/api/structured")) == "5"
+
+        [sent] = bodies(upstream)
+        first = input_estimate(sent)
+        assert bill(person.row()) == ("not_admitted", "estimated", first, 2, cost(first, 2))
+        assert person.account()["held_micro_usd"] == 0
+
+    def test_as_an_answer_is_long_counts_each_for_no_more_than_was_allowed(self, person, upstream):
+        upstream.answers(completion("no JSON " * 40, usage=None))
+        upstream.answers(completion("{}", usage=None))
+
+        person.ask("/api/structured", maxTokens=10)
+
+        assert person.row()["completion_tokens"] == 10 + 1
+
+    def test_as_another_model_mends_it_costs_what_each_of_them_asks_for(self, somebody, upstream):
+        person = somebody(chat_fallback_models=(SECOND,))
+        usage = {"prompt_tokens": 10_000, "completion_tokens": 3}
+        upstream.answers(completion("no JSON", usage=usage))
+        upstream.answers(error(), status=500)
+        upstream.answers({**completion("{}", usage=usage), "model": SECOND})
+
+        assert person.ask("/api/structured").status_code == 200
+
+        one, other = cost(10_000, 3), cost(10_000, 3, SECOND)
+        assert one != other
+        assert bill(person.row()) == ("complete", "reported", 20_000, 6, one + other)
+
+
 @ONE_ATTEMPT
 class TestARequestThatFails:
     @pytest.mark.parametrize("route", [CHAT, STREAM, EMBEDDINGS])
@@ -346,6 +412,19 @@ class TestARequestThatFails:
         told = (9, 3) if then == 200 else (0, 0)
         assert (source, prompt, written) == ("estimated", lost + told[0], told[1])
         assert micro_usd == cost(lost) + cost(*told)
+
+    def test_in_doubt_costs_what_the_model_that_failed_costs_if_no_other_may_be_asked(self, somebody, upstream):
+        message = "word " * 10_000
+        somebody().ask(message=message)
+        micro_usd, _ = bound_of(bodies(upstream)[0])
+        upstream.sent.clear()
+        upstream.raises(httpx2.ReadTimeout(""))
+        person = somebody(chat_fallback_models=(SECOND,), user_budget_usd=1.01 * micro_usd / 1e6)
+
+        assert refused(person.ask(message=message)) == "5"
+
+        [sent] = bodies(upstream)
+        assert person.row()["cost_micro_usd"] == cost(input_estimate(sent))
 
     def test_in_doubt_costs_what_the_model_that_failed_costs(self, somebody, upstream):
         person = somebody(chat_fallback_models=(SECOND,))

@@ -171,7 +171,7 @@ def test_the_command_of_every_route_works(offline, route):
     assert answer.data
 
 
-@pytest.mark.parametrize("host", ["a'b", "<x>", "$(id)", "a b", ""])
+@pytest.mark.parametrize("host", ["a'b", "<x>", "$(id)", "no host", ""])
 def test_a_host_that_is_none_reaches_neither_the_page_nor_a_command(client, host):
     answer = client.get("/", headers={"Host": host})
 

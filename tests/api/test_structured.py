@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 
 from tests.fakes.bodies import TURNS
@@ -123,3 +125,118 @@ def test_a_call_leaves_one_record(make_app, upstream, records):
 
     [record] = records
     assert (record.operation, record.outcome, record.attempts) == ("structured", "complete", 1)
+
+
+OPTIONAL = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "minLength": 2},
+        "age": {"type": "integer"},
+        "note": {"type": "null"},
+    },
+    "required": ["name"],
+}
+
+
+def test_a_schema_is_normalized_where_that_is_asked_for_and_the_data_fits_the_callers_own(client, upstream):
+    upstream.answers(completion('{"name": "Ada", "age": null, "note": null}'))
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": OPTIONAL, "normalize": True})
+
+    assert answer.json["data"] == {"name": "Ada", "note": None}
+    assert answer.json["normalized"] == [
+        'schema.properties.name: "minLength" was moved into the description.',
+        'schema: got "additionalProperties": false.',
+        "schema.properties.age: was made required, and null where there is none.",
+        "schema.properties.note: was made required; it may be null already.",
+    ]
+    assert upstream.sent[0].body["response_format"]["json_schema"]["schema"] == {
+        "type": "object",
+        "properties": {
+            "name": {"type": "string", "description": "(minLength: 2)"},
+            "age": {"type": ["integer", "null"]},
+            "note": {"type": "null"},
+        },
+        "required": ["name", "age", "note"],
+        "additionalProperties": False,
+    }
+
+
+def test_an_answer_is_checked_against_the_callers_own_schema(client, upstream):
+    upstream.answers(completion('{"name": "A", "age": 1, "note": null}'))
+    upstream.answers(completion('{"name": "Ada", "age": 1}'))
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": OPTIONAL, "normalize": True})
+
+    assert answer.json["data"] == {"name": "Ada", "age": 1}
+    assert "'A' is too short" in upstream.sent[1].body["messages"][-1]["content"]
+
+
+def test_nulls_are_left_out_of_the_kind_of_object_that_the_answer_is(client, upstream):
+    def case(kind, **node):
+        return {"type": "object", "properties": {"kind": {"const": kind}, "x": node}, "required": ["kind"]}
+
+    item = {"oneOf": [case("a", type="string"), case("b", type=["string", "null"]), case("c", type="integer")]}
+    schema = {"type": "object", "properties": {"items": {"type": "array", "items": item}}, "required": ["items"]}
+    upstream.answers(completion('{"items": [{"kind": "b", "x": null}, {"kind": "c", "x": null}]}'))
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": schema, "normalize": True})
+
+    assert answer.json["data"] == {"items": [{"kind": "b", "x": None}, {"kind": "c"}]}
+
+
+def test_nulls_are_left_out_by_all_schemas_that_apply_to_a_value(client, upstream):
+    def thing(kind, z):
+        inner = {"type": "object", "properties": {"z": z}}
+        return {
+            "type": "object",
+            "properties": {"k": kind, "x": {"type": "string"}, "y": inner},
+            "required": ["k"],
+        }
+
+    options = [thing({"const": kind}, {"type": "string"}) for kind in "ab"]
+    both = {**thing({"type": "string"}, {"type": ["string", "null"]}), "anyOf": options}
+    schema = {"type": "object", "properties": {"thing": both}, "required": ["thing"]}
+    upstream.answers(completion('{"thing": {"k": "b", "x": null, "y": {"z": null}}}'))
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": schema, "normalize": True})
+
+    assert answer.json["data"] == {"thing": {"k": "b", "y": {}}}
+
+
+def test_nulls_are_left_out_of_what_refers_to_itself(client, upstream):
+    node = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "next": {"$ref": "#"}},
+        "required": ["name"],
+    }
+    deep = None
+    for _ in range(90):
+        deep = {"name": "n", "next": deep}
+    upstream.answers(completion(json.dumps(deep)))
+
+    data = client.post("/api/structured", json={"prompt": "x", "schema": node, "normalize": True}).json["data"]
+
+    assert json.dumps(data).count('"name"') == 90
+    assert "null" not in json.dumps(data)
+
+
+def test_normalizing_a_strict_schema_changes_nothing(client, upstream):
+    upstream.answers(completion(OSLO))
+
+    answer = client.post("/api/structured", json={"prompt": "x", "schema": CITY, "normalize": True})
+
+    assert (answer.json["data"], answer.json["normalized"]) == ({"city": "Oslo", "since": None}, [])
+    assert upstream.sent[0].body["response_format"]["json_schema"]["schema"] == CITY
+
+
+def test_a_fault_that_can_be_mended_is_told_with_the_way_to_have_it_mended(client, upstream):
+    mendable = client.post("/api/structured", json={"prompt": "x", "schema": OPTIONAL}).json["error"]
+    not_so = {**OPTIONAL, "additionalProperties": True}
+    hopeless = client.post("/api/structured", json={"prompt": "x", "schema": not_so}).json["error"]
+    tried = client.post("/api/structured", json={"prompt": "x", "schema": not_so, "normalize": True}).json
+
+    assert mendable.endswith('With "normalize": true this is mended for you.')
+    assert "normalize" not in hopeless
+    assert (tried["code"], tried["error"].count("additionalProperties")) == ("unsupported_schema", 1)
+    assert upstream.sent == []

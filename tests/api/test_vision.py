@@ -9,6 +9,8 @@ from PIL import Image
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import USAGE, stream_of
 from tests.fakes.reading import events_of
+from tests.images.pictures import CANARY, exif, gif, photo, png, webp
+from tests.images.pictures import encoded as written
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 ANSWER = {
@@ -267,6 +269,93 @@ def test_a_data_url_is_made_anew_from_its_content(client, upstream, head):
     client.post("/api/vision", json={"prompt": "x", "imageUrl": head + base64.b64encode(content).decode()})
 
     assert asked(upstream)[1][0][0].startswith("data:image/gif;base64,")
+
+
+def both(client, content, **fields):
+    """The answers to one image, sent in either form."""
+    yield client.post("/api/vision", json={"prompt": "What?", "imageUrl": data_url(content), **fields})
+    yield client.post("/api/vision", data=form(content, **fields))
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+@pytest.mark.parametrize("detail", ["low", "high", "auto"])
+def test_where_a_photo_was_taken_is_not_told_and_it_is_upright(client, upstream, kind, detail):
+    content = written(photo(1_200, 800), kind, exif=exif(orientation=6))
+    assert CANARY.encode() in content
+
+    for answer in both(client, content, detail=detail):
+        assert answer.status_code == 200
+        [(url, sent_detail)] = asked(upstream)[1]
+        declared, image = opened(url)
+        assert (declared, sent_detail) == (KINDS[kind], detail)
+        assert image.size == ((341, 512) if detail == "low" else (800, 1_200))
+        assert not image.getexif()
+        assert CANARY.encode() not in base64.b64decode(url.partition(",")[2])
+
+
+def test_an_image_is_scaled_to_what_the_model_uses(make_app, upstream):
+    client = make_app(vision_model="gpt-4o", allowed_models=("gpt-5.4",)).test_client()
+    content = picture("JPEG", (2_200, 1_760))
+
+    sizes = []
+    for fields in ({}, {"detail": "low"}, {"model": "gpt-5.4"}, {"model": "gpt-5.4", "detail": "low"}):
+        client.post("/api/vision", json={"prompt": "x", "imageUrl": data_url(content), **fields})
+        sizes.append(opened(asked(upstream)[1][0][0])[1].size)
+
+    assert sizes == [(960, 768), (512, 409), (1_760, 1_408), (2_048, 1_638)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_image_that_needs_no_change_is_sent_as_it_is(client, upstream, kind):
+    content = picture(kind, (700, 500))
+
+    for _ in both(client, content):
+        assert asked(upstream)[1][0][0] == data_url(content, KINDS[kind])
+
+
+def test_of_an_animation_the_first_frame_is_sent(client, upstream):
+    frames = [Image.new("RGB", (40, 30), colour) for colour in ("red", "blue", "green")]
+
+    for _ in both(client, written(frames[0], "GIF", save_all=True, append_images=frames[1:])):
+        declared, image = opened(asked(upstream)[1][0][0])
+        assert (declared, image.n_frames) == ("image/gif", 1)
+        assert image.convert("RGB").getpixel((9, 9)) == (255, 0, 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "sentence"),
+    [
+        (png(20_000, 20_000), "is a PNG of 20,000 x 20,000 pixels; at most 50,000,000 pixels are taken."),
+        (webp(16_383, 16_383), "is a WebP of 16,383 x 16,383 pixels; at most 50,000,000 pixels are taken."),
+        (gif(9_000, 9_000), "is a GIF of 9,000 x 9,000 pixels; at most 50,000,000 pixels are taken."),
+        (picture("JPEG")[:-9], "is damaged."),
+        (b"hello", "must be a PNG, JPEG, WebP or GIF."),
+    ],
+    ids=["png", "webp", "gif", "damaged", "other"],
+)
+def test_an_image_that_is_not_taken_is_named(client, upstream, content, sentence):
+    images = [IMAGE_URL, data_url(picture()), data_url(content)]
+
+    for answer, where in (
+        (client.post("/api/vision", json={"prompt": "x", "images": images}), "images.2"),
+        (client.post("/api/vision", json={"prompt": "x", "imageUrl": images[2]}), "imageUrl"),
+        (client.post("/api/vision", data=form(picture(), content)), "image.1"),
+        (client.post("/api/vision/stream", data=form(content)), "image.0"),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (400, "invalid_image")
+        assert answer.json["error"] == f"{where}: {sentence}"
+    assert upstream.sent == []
+
+
+def test_the_limits_of_an_image_are_the_sites(make_app, upstream):
+    content = written(photo(200, 100), "PNG")
+    sizes = {"max_image_bytes": len(content), "max_image_pixels": 20_000}
+
+    for name, value in sizes.items():
+        tight = make_app(**{**sizes, name: value - 1}).test_client()
+        assert {answer.status_code for answer in both(tight, content)} == {400}
+    assert upstream.sent == []
+    assert {answer.status_code for answer in both(make_app(**sizes).test_client(), content)} == {200}
 
 
 def test_no_image_appears_in_the_log(make_app, capfd):

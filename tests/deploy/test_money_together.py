@@ -10,10 +10,9 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -23,16 +22,16 @@ import pytest
 from app.ledger import Database, Ledger, Prices, open_database
 from app.ledger import clock as ledger_clock
 from app.ledger.estimate import input_bound
-from app.ledger.sqlite_driver import best_sqlite
 from tests.deploy import test_workers_together as workers
-from tests.fakes.openai_answers import completion, sse, stream_of
+from tests.fakes.costly_upstream import EVENTS, INPUT, OUTPUT, PRICES, TOKENS, CostlyUpstream, Plan
+from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import exchange, free_port, gunicorn, next_event, wait_until
+from tests.fakes.stores import PostgresDatabase, SqliteFile, Store, postgres_server
 
 MOST_TOKENS = 100
 ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": MOST_TOKENS}
-PRICES = '[models."gpt-6.1-terra"]\ninput = 1\noutput = 5\n'
 # What one call costs, in micro-dollars: the upstream bills the most that it may, so that no hold is too large.
-COST = input_bound(ASKED, "gpt-6.1-terra") + 5 * MOST_TOKENS
+COST = INPUT * input_bound(ASKED, "gpt-6.1-terra") + OUTPUT * MOST_TOKENS
 AFFORDABLE = 20
 BUDGET = AFFORDABLE * COST
 SETTINGS = {
@@ -45,98 +44,26 @@ SETTINGS = {
 }
 # A look each second whether the store is back, and what a busy machine may add to that.
 BACK_S = 8.0
+# English, of which a token is about four letters; long enough that how it is asked for makes little of it.
+PROSE = 30 * (
+    "I saw a big red dog run up the hill. I saw a big red dog run up the hill. "
+    "The children were playing quietly in the garden behind the old house. "
+)
+ON_FILE = pytest.mark.parametrize("site", ["on_file"], indirect=True)
 
 _numbers = count(2)
-
-
-class CostlyUpstream:
-    """An OpenAI that takes all it may, and writes down what it has billed, be the answer read or not."""
-
-    def __init__(self) -> None:
-        self.bills: list[int] = []
-        self.may_answer = threading.Event()
-        """What is not streamed waits for it, as does the end of what is."""
-        self.takes_s = 0.0
-        """As long does each of them besides."""
-        self.may_answer.set()
-        self._server = _Server(("127.0.0.1", 0), _Handler)
-        self._server.upstream = self
-        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True)
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_address[1]}/v1"
-
-    def bill(self, body: dict[str, Any]) -> dict[str, int]:
-        model = body.pop("model")
-        prompt, written = input_bound(body, model), body["max_completion_tokens"]
-        self.bills.append(prompt + 5 * written)
-        return {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
-
-    def __enter__(self) -> CostlyUpstream:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.may_answer.set()
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-class _Server(ThreadingHTTPServer):
-    upstream: CostlyUpstream
-    daemon_threads = True
-    block_on_close = False
-    request_queue_size = 128
-
-    def handle_error(self, *_: Any) -> None:
-        """Stay silent: workers are killed here."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    server: _Server
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        usage = self.server.upstream.bill(body)
-        if body.get("stream"):
-            payloads = stream_of("begun", "more", usage=usage)
-            self._begin("text/event-stream", "Transfer-Encoding", "chunked")
-            self._write_chunk(sse(*payloads[:2]))
-            self._wait()
-            self._write_chunk(sse(*payloads[2:]))
-            self._write_chunk(b"")
-            return
-        self._wait()
-        content = json.dumps(completion(usage=usage)).encode()
-        self._begin("application/json", "Content-Length", str(len(content)))
-        self.wfile.write(content)
-
-    def _wait(self) -> None:
-        self.server.upstream.may_answer.wait(30)
-        time.sleep(self.server.upstream.takes_s)
-
-    def _begin(self, content_type: str, framing: str, value: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header(framing, value)
-        self.end_headers()
-
-    def _write_chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def log_message(self, *args: Any) -> None:
-        """Stay silent: tests look at `bills`."""
 
 
 class Asked(workers.Asked):
     """A request that has been sent from an address, which is a user with a budget of its own."""
 
-    def __init__(self, port: int, path: str, address: str) -> None:
+    def __init__(
+        self, port: int, path: str, address: str, message: str = "Hello", *, is_whole: bool = True
+    ) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=15, source_address=(address, 0))
-        self._connection.request("POST", path, b'{"message": "Hello"}', {"Content-Type": "application/json"})
+        body = json.dumps({"message": message}).encode()
+        headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        self._connection.request("POST", path, body if is_whole else body[:5], headers)
         self._socket = self._connection.sock
         self._sent = time.monotonic()
         self._response = None
@@ -147,22 +74,34 @@ class Site(workers.Site):
     """A server of several workers, the upstream behind it, and the ledger that they keep together."""
 
     upstream: Any
+    store: Store
     database: Database
     directory: Path
 
     def somebody(self) -> Somebody:
         """Who has not spent anything yet."""
-        return Somebody(self, f"127.0.0.{next(_numbers)}")
+        number = next(_numbers)
+        return Somebody(self, f"127.0.{number >> 8}.{number & 255}")
+
+    def plan(self, name: str, events: int | None, then: str = "wait") -> Plan:
+        plan = self.upstream.plans[name] = Plan(events, then)
+        return plan
+
+    def wait_until_all_serve(self, number: int) -> None:
+        """So many workers, each of which answers."""
+        self.wait_until_ready()
+        wait_until(lambda: len(self.server.workers()) == number, "all workers are begun")
+        for worker in self.server.workers():
+            with self.alone(worker), exchange(self.port, "GET", "/healthz") as response:
+                assert response.status == 200
 
     @contextmanager
-    def frozen(self) -> Iterator[None]:
-        """While somebody else has the ledger's file, and does not let go."""
-        other = best_sqlite().connect(self.directory / "ledger.sqlite3", isolation_level=None)
-        try:
-            other.execute("BEGIN EXCLUSIVE")
+    def alone(self, worker: int) -> Iterator[None]:
+        """While what is asked is asked of this worker."""
+        with ExitStack() as others:
+            for other in self.server.workers() - {worker}:
+                others.enter_context(workers.stopped(other))
             yield
-        finally:
-            other.close()
 
     def journals(self) -> list[Path]:
         return list((self.directory / "data").glob("*"))
@@ -173,8 +112,9 @@ class Somebody:
     site: Site
     address: str
 
-    def ask(self, path: str = "/api/chat") -> Asked:
-        return self.site.asked.enter_context(closing(Asked(self.site.port, path, self.address)))
+    def ask(self, path: str = "/api/chat", message: str = "Hello", *, is_whole: bool = True) -> Asked:
+        asked = Asked(self.site.port, path, self.address, message, is_whole=is_whole)
+        return self.site.asked.enter_context(closing(asked))
 
     def stream(self) -> Asked:
         """One that has begun, and ends when the upstream may answer."""
@@ -213,47 +153,66 @@ class Somebody:
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
         with self.site.database.reading() as connection:
-            return [dict(row._mapping) for row in connection.exec_driver_sql(statement, (value,))]
+            found = connection.exec_driver_sql(self.site.database.sql(statement), (value,))
+            return [dict(row._mapping) for row in found]
 
 
 @contextmanager
-def starting(directory: Path, **settings: str) -> Iterator[Site]:
+def starting(directory: Path, store: Store | None = None, **settings: str) -> Iterator[Site]:
     prices = directory / "prices.toml"
     prices.write_text(PRICES, encoding="utf-8")
-    url = f"sqlite:///{directory}/ledger.sqlite3"
+    store = store or SqliteFile(directory / "ledger.sqlite3")
     port = free_port()
     where = {
         "PORT": str(port),
         "STATE_DIR": str(directory / "state"),
         "DATA_DIR": str(directory / "data"),
-        "DATABASE_URL": url,
+        "DATABASE_URL": store.url,
         "PRICES_FILE": str(prices),
     }
     with (
         CostlyUpstream() as upstream,
         ExitStack() as asked,
-        closing(open_database(url, directory)) as database,
+        closing(open_database(store.url, directory)) as database,
         gunicorn(wait_for=None, OPENAI_BASE_URL=upstream.url, **where, **(SETTINGS | settings)) as server,
     ):
-        site = Site(server, port, upstream, asked, database, directory)
-        site.wait_until_ready()
+        site = Site(server, port, upstream, asked, store, database, directory)
+        number = int((SETTINGS | settings)["WEB_CONCURRENCY"])
+        site.wait_until_all_serve(number)
         yield site
+        if server.process.poll() is None:
+            site.wait_until_all_serve(number)  # gunicorn cannot stop one that it has only just begun
         assert "Traceback" not in server.log()
 
 
 @pytest.fixture(scope="module")
-def shared_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+def on_file(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with starting(tmp_path_factory.mktemp("money")) as site:
         yield site
 
 
-@pytest.fixture
-def site(shared_site: Site) -> Iterator[Site]:
-    shared_site.upstream.bills.clear()
-    yield shared_site
-    shared_site.asked.close()
-    shared_site.upstream.may_answer.set()
-    shared_site.upstream.takes_s = 0.0
+@pytest.fixture(scope="module")
+def on_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """All that is shared is in PostgreSQL and Redis, and workers are of threads."""
+    directory = tmp_path_factory.mktemp("money")
+    with (
+        postgres_server() as postgres,
+        redis_server(directory) as redis,
+        starting(directory, PostgresDatabase(postgres), REDIS_URL=redis.url, WORKER_CLASS="gthread") as site,
+    ):
+        yield site
+
+
+@pytest.fixture(params=["on_file", "on_servers"])
+def site(request: pytest.FixtureRequest) -> Iterator[Site]:
+    site: Site = request.getfixturevalue(request.param)
+    site.upstream.bills.clear()
+    yield site
+    site.asked.close()
+    site.upstream.may_answer.set()
+    site.upstream.takes_s = 0.0
+    for plan in site.upstream.plans.values():
+        plan.go.set()
 
 
 @pytest.fixture
@@ -316,36 +275,132 @@ def test_what_has_ended_keeps_nobody_from_asking(site: Site) -> None:
     assert somebody.account() == (0, BUDGET)
 
 
+@dataclass
+class Cut:
+    """A stream that breaks off, and the plan of it."""
+
+    name: str
+    plan: Plan
+    read: int | None
+    """How many events its visitor reads before they leave; None reads all there are."""
+
+
+def cuts(site: Site) -> list[Cut]:
+    """Each at another event: by the upstream, in both ways in which a connection ends, and by the visitor."""
+    all_cuts = []
+    for then in ("end", "reset"):
+        for events in (None, *range(EVENTS + 1)):
+            name = f"{then} after {events}"
+            all_cuts.append(Cut(name, site.plan(name, events, then), None))
+    for read in range(len(TOKENS) + 2):
+        name = f"left after {read}"
+        is_whole = read > len(TOKENS)
+        # The first event has no text, and is not told.
+        all_cuts.append(Cut(name, site.plan(name, EVENTS if is_whole else 1 + read), read))
+    name = "left before all"
+    all_cuts.append(Cut(name, site.plan(name, None), 0))
+    return all_cuts
+
+
+def test_a_stream_that_breaks_off_at_any_event_is_one_row_of_what_was_billed(site: Site) -> None:
+    asked = [(cut, site.somebody()) for cut in cuts(site)]
+
+    def ask(cut: Cut, somebody: Somebody) -> None:
+        with closing(somebody.ask("/api/chat/stream", f"{PROSE}#{cut.name}")) as stream:
+            if cut.read is None:
+                with suppress(HTTPException):  # gunicorn's own way to say that there is no more
+                    stream.response.read()
+                return
+            assert cut.plan.arrived.wait(15)
+            for _ in range(cut.read):
+                next_event(stream.response)
+
+    with ThreadPoolExecutor(len(asked)) as pool:
+        list(pool.map(ask, *zip(*asked, strict=True)))
+    wait_until(lambda: not any(somebody.states()["pending"] for _, somebody in asked), "all are settled")
+
+    costs = 0
+    for cut, somebody in asked:
+        [row] = somebody.rows()
+        plan = cut.plan
+        was_told = plan.events == EVENTS
+        assert row["source"] == ("reported" if was_told else "estimated"), cut.name
+        assert (row["outcome"] == "client_gone") == (cut.read is not None and not was_told), cut.name
+        if was_told:
+            assert row["cost_micro_usd"] == plan.bill, cut.name
+        assert row["prompt_tokens"] == pytest.approx(plan.prompt_tokens, rel=0.1), cut.name
+        assert row["completion_tokens"] == pytest.approx(plan.written_tokens, rel=0.1), cut.name
+        assert row["cost_micro_usd"] == pytest.approx(plan.bill, rel=0.1), cut.name
+        assert (row["attempts"], row["over_hold"]) == (1, 0)
+        assert somebody.account() == (0, row["cost_micro_usd"]), cut.name
+        costs += row["cost_micro_usd"]
+    assert costs == pytest.approx(sum(cut.plan.bill for cut, _ in asked), rel=0.1)
+
+
 @pytest.mark.usefixtures("later")
-def test_what_ran_in_a_killed_worker_is_settled_by_the_sweep(site: Site) -> None:
-    somebody = site.somebody()
-    site.upstream.may_answer.clear()
-    streams = [somebody.stream() for _ in range(8)]
-    calls = [somebody.ask() for _ in range(8)]
-    wait_until(lambda: len(site.upstream.bills) == 16, "all of them run")
-    of = {asked.port: site.worker_of(asked) for asked in streams + calls}
-    victim = of[streams[0].port]
-    lost = [*of.values()].count(victim)
+def test_what_a_killed_worker_was_at_is_settled_by_the_sweep_at_whatever_stage_it_was(site: Site) -> None:
+    plans = {
+        "waiting": site.plan("waiting", None),
+        "answered": site.plan("answered", 0),
+        "begun": site.plan("begun", 4),
+        "ending": site.plan("ending", 1 + len(TOKENS)),
+    }
+    people = {stage: site.somebody() for stage in ("unread", "unsent", *plans)}
+    others = site.somebody()
+    victim = min(site.server.workers())
+    with workers.stopped(victim):
+        kept_plans = [site.plan(name, 1 + len(TOKENS)) for name in ("one", "other")]
+        kept = [others.ask("/api/chat/stream", f"#{name}") for name in ("one", "other")]
+        for asked in kept:
+            assert next_event(asked.response) == {"token": TOKENS[0]}
 
-    os.kill(victim, signal.SIGKILL)
-    site.upstream.may_answer.set()
-    for asked in streams:
-        if of[asked.port] != victim:
-            assert next_event(asked.response) == {"token": "more"}
-            assert next_event(asked.response)["done"] is True
-    assert {asked.outcome for asked in calls if of[asked.port] != victim} <= {(200, None)}
-    wait_until(lambda: somebody.states()["complete"] == 16 - lost, "the others are settled")
+    with ExitStack() as until_killed:
+        with site.alone(victim):
+            unread = people["unread"].ask(is_whole=False)
+            wait_until(lambda: _is_taken(site, unread), "its head is read")
+            streams = {stage: people[stage].ask("/api/chat/stream", f"{PROSE}#{stage}") for stage in plans}
+            for stage, plan in plans.items():
+                assert plan.arrived.wait(15), stage
+            for stage, tokens in (("begun", 3), ("ending", len(TOKENS))):
+                for token in TOKENS[:tokens]:
+                    assert next_event(streams[stage].response) == {"token": token}
+            until_killed.enter_context(site.upstream.unreachable())
+            people["unsent"].ask(message=PROSE)
+            wait_until(people["unsent"].rows, "it is held")
+        with site.store.frozen():
+            for plan in (plans["ending"], *kept_plans):
+                plan.go.set()
+            for asked in (streams["ending"], *kept):
+                while "done" not in next_event(asked.response):
+                    pass
+            os.kill(victim, signal.SIGKILL)
 
-    assert somebody.states() == {"complete": 16 - lost, "pending": lost}
-    assert sweep(site) == lost
+    wait_until(lambda: others.states() == {"complete": 2}, "what was not killed is settled", BACK_S)
+    assert people.pop("unread").rows() == []
+    assert [somebody.states() for somebody in people.values()] == [{"pending": 1}] * 5
+    assert sweep(site) == 5
     assert sweep(site) == 0
 
-    assert somebody.states() == {"complete": 16 - lost, "expired": lost}
-    assert sorted(somebody.costs()) == sorted(site.upstream.bills)
-    assert somebody.account() == (0, sum(site.upstream.bills))
+    assert site.upstream.bills == []
+    assert sorted(others.costs()) == sorted(plan.bill for plan in kept_plans)
+    assert others.account() == (0, sum(plan.bill for plan in kept_plans))
+    for stage, somebody in people.items():
+        [row] = somebody.rows()
+        bill = plans[stage].bill if stage in plans else 0
+        assert row["outcome"] == "expired"
+        assert bill < row["cost_micro_usd"] == row["held_micro_usd"], stage
+        assert somebody.account() == (0, row["cost_micro_usd"]), stage
+
+
+def _is_taken(site: Site, asked: Asked) -> bool:
+    """Whether a worker has its connection, and not only the kernel."""
+    with suppress(ValueError):
+        return site.worker_of(asked) > 0
+    return False
 
 
 @pytest.mark.usefixtures("later")
+@ON_FILE
 def test_workers_killed_at_any_moment_leave_one_row_for_each_call(site: Site) -> None:
     people = [site.somebody() for _ in range(8)]
     site.upstream.takes_s = 0.05
@@ -402,12 +457,13 @@ def _at_work(people: list[Somebody]) -> set[int]:
     return {int(row["worker"].rpartition(":")[2]) for row in rows if row["state"] == "pending"}
 
 
+@ON_FILE
 def test_a_frozen_store_refuses_what_is_new_and_loses_nothing_that_runs(site: Site) -> None:
     somebody, others = site.somebody(), [site.somebody() for _ in range(8)]
     site.upstream.may_answer.clear()
     streams = [somebody.stream() for _ in range(4)]
 
-    with site.frozen():
+    with site.store.frozen():
         refused = [other.ask() for other in others]
         assert [asked.outcome for asked in refused] == [(503, "store_unavailable")] * len(others)
         assert {asked.response.headers["Retry-After"] for asked in refused} == {"2"}
@@ -438,7 +494,7 @@ def test_what_a_stopped_server_could_not_settle_is_settled_by_the_next_one(tmp_p
         while len(set(of := [site.worker_of(asked) for asked in streams])) < 2:
             streams.append(somebody.stream())
         killed = of.count(of[0])
-        with site.frozen():
+        with site.store.frozen():
             site.upstream.may_answer.set()
             for asked in streams:
                 assert asked.response.read().count(b'"done"') == 1

@@ -16,15 +16,24 @@ SECONDS = {"": 1, "s": 1, "m": 60}
 BYTES = {"": 1, "k": 1024, "m": 1024**2}
 
 
-@pytest.fixture(scope="module")
-def unit() -> dict[str, list[str]]:
-    """All values of each key of the unit, whatever its section."""
+def values_of(name: str) -> dict[str, list[str]]:
+    """All values of each key of a unit, whatever its section."""
     values: dict[str, list[str]] = {}
-    for line in (ROOT / "deploy/gatehouse.service").read_text("utf-8").splitlines():
+    for line in (ROOT / "deploy" / name).read_text("utf-8").splitlines():
         if line and line[0] not in "#[":
             key, _, value = line.partition("=")
             values.setdefault(key, []).append(value)
     return values
+
+
+@pytest.fixture(scope="module")
+def unit() -> dict[str, list[str]]:
+    return values_of("gatehouse.service")
+
+
+@pytest.fixture(scope="module")
+def batches_unit() -> dict[str, list[str]]:
+    return values_of("gatehouse-batches.service")
 
 
 @pytest.fixture(scope="module")
@@ -107,11 +116,49 @@ def test_unit_gives_each_stream_two_sockets(unit: dict[str, list[str]], example:
     assert int(unit["LimitNOFILE"][0]) > 2 * int(example["WORKER_CONNECTIONS"])
 
 
+def test_batches_are_looked_after_by_a_command_that_there_is(batches_unit: dict[str, list[str]]) -> None:
+    (folder,) = batches_unit["WorkingDirectory"]
+    (command,) = batches_unit["ExecStart"]
+    program, *arguments = command.split()
+    assert program == f"{folder}/.venv/bin/flask"
+
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("flask"), *arguments, "--help"],
+        cwd=ROOT,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=20,
+        check=False,
+    )
+
+    assert (ran.returncode, "--watch SECONDS" in ran.stdout) == (0, True)
+
+
+def test_batches_are_looked_after_where_the_service_keeps_them(
+    unit: dict[str, list[str]], batches_unit: dict[str, list[str]]
+) -> None:
+    for key in ("User", "WorkingDirectory", "StateDirectory", "StateDirectoryMode", "UMask", "ProtectSystem"):
+        assert batches_unit[key] == unit[key], key
+    assert "APP_ENV=production" in batches_unit["Environment"]
+
+
+def test_the_timer_begins_round_after_round(batches_unit: dict[str, list[str]]) -> None:
+    timer = values_of("gatehouse-batches.timer")
+    # By what it was when the last round ended, so that there are never two of them.
+    assert (timer["OnBootSec"], timer["OnUnitInactiveSec"]) == (["1min"], ["1min"])
+    assert "Unit" not in timer  # the service of the same name
+    assert batches_unit["Type"] == ["oneshot"]
+    assert "WantedBy" not in batches_unit
+
+
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
-def test_systemd_finds_no_fault_with_the_unit(tmp_path: Path) -> None:
-    text = (ROOT / "deploy/gatehouse.service").read_text("utf-8")
-    here = text.replace("/opt/gatehouse/.venv", sys.prefix).replace("/opt/gatehouse", str(ROOT))
-    unit = tmp_path / "gatehouse.service"
-    unit.write_text(here, "utf-8")
-    found = subprocess.run(["systemd-analyze", "verify", unit], capture_output=True, text=True, check=False)
-    assert (found.returncode, found.stderr) == (0, "")
+def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
+    units = []
+    for file in sorted([*(ROOT / "deploy").glob("*.service"), *(ROOT / "deploy").glob("*.timer")]):
+        text = file.read_text("utf-8")
+        here = text.replace("/opt/gatehouse/.venv", sys.prefix).replace("/opt/gatehouse", str(ROOT))
+        units.append(tmp_path / file.name)
+        units[-1].write_text(here, "utf-8")
+    found = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    assert (len(units), found.returncode, found.stderr) == (3, 0, "")

@@ -30,6 +30,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "/api/embeddings": {"input": "Hi"},
     "/api/embeddings/similarity": {"a": "Hi", "b": "Ho"},
     "/api/structured": {"prompt": "Hi"},
+    "/api/structured/stream": {"prompt": "Hi"},
 }
 TEXT_AT = {
     "/api/chat": "message",
@@ -40,6 +41,7 @@ TEXT_AT = {
     "/api/embeddings": "input",
     "/api/embeddings/similarity": "a",
     "/api/structured": "prompt",
+    "/api/structured/stream": "prompt",
 }
 ROUTES = list(SMALLEST)
 

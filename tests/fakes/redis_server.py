@@ -43,7 +43,9 @@ def redis_server(directory: Path) -> Iterator[RedisServer]:
             pytest.fail("redis-server is not installed")
         pytest.skip("redis-server is not installed")
     port = free_port()
-    command = [program, "--port", str(port), "--save", "", "--appendonly", "no", "--dir", str(directory)]
+    # On all addresses it would need a port that no connection from 127.0.0.0/8 has used of late.
+    where = ["--bind", "127.0.0.1", "--port", str(port)]
+    command = [program, *where, "--save", "", "--appendonly", "no", "--dir", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
     server = RedisServer(process, port)
     try:

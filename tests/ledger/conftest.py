@@ -1,26 +1,20 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import signal
-import subprocess
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-import psycopg
 import pytest
 
 from app.ledger.database import Database, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry
-from app.ledger.sqlite_driver import best_sqlite
+from tests.fakes import stores
+from tests.fakes.stores import PostgresDatabase, PostgresServer, SqliteFile, Store
 
-POSTGRES_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 NOON = 1795176000_000  # 2026-11-20, 12:00 UTC
 
 
@@ -41,122 +35,47 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-class Store(Protocol):
-    kind: str
-    url: str
-
-    def frozen(self) -> Any:
-        """A context in which the store answers nobody, and says so to nobody."""
-
-
-class SqliteFile:
-    kind = "sqlite"
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.url = f"sqlite:///{path}"
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        # By the same library: another one's closing the file would take this process's locks on it away.
-        other = best_sqlite().connect(self.path, isolation_level=None)
-        other.execute("BEGIN EXCLUSIVE")
-        try:
-            yield
-        finally:
-            other.close()
-
-
-class PostgresServer:
-    """A server of this run's own, on a socket in a directory that only it and we use."""
-
-    def __init__(self) -> None:
-        assert POSTGRES_BIN is not None
-        self._bin = POSTGRES_BIN
-        # Short, as the path of a socket may have 107 characters.
-        self.directory = Path(tempfile.mkdtemp(prefix="gh-pg-"))
-        # It does not run as root.
-        as_user = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"]
-        self._as_user = as_user if os.geteuid() == 0 else []
-        if self._as_user:
-            shutil.chown(self.directory, "postgres")
-        self._run("initdb", "-D", self.directory / "data", "-A", "trust", "-U", "gatehouse", "--no-sync")
-        self.start()
-
-    def start(self) -> None:
-        options = f"-c listen_addresses='' -c fsync=off -k {self.directory}"
-        log = self.directory / "log"
-        self._run("pg_ctl", "-D", self.directory / "data", "-w", "-l", log, "-o", options, "start")
-
-    def stop(self) -> None:
-        self._run("pg_ctl", "-D", self.directory / "data", "-w", "-m", "immediate", "stop")
-
-    def remove(self) -> None:
-        self.stop()
-        shutil.rmtree(self.directory)
-
-    def url(self, database: str) -> str:
-        return f"postgresql://gatehouse@/{database}?host={self.directory}"
-
-    def add_database(self, name: str) -> None:
-        with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}")
-
-    def signal(self, number: int) -> None:
-        pid = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        for each in (pid, *map(int, children)):
-            os.kill(each, number)
-
-    def _run(self, program: str, *arguments: object) -> None:
-        subprocess.run(
-            [*self._as_user, self._bin / program, *arguments],
-            check=True,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd=self.directory,
-            timeout=60,
-        )
-
-
-class PostgresDatabase:
-    kind = "postgresql"
-
-    def __init__(self, server: PostgresServer, name: str) -> None:
-        self.server = server
-        server.add_database(name)
-        self.url = server.url(name)
-
-    @contextmanager
-    def frozen(self) -> Iterator[None]:
-        self.server.signal(signal.SIGSTOP)
-        try:
-            yield
-        finally:
-            self.server.signal(signal.SIGCONT)
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with stores.postgres_server() as server:
+        yield server
 
 
 @pytest.fixture(scope="session")
-def postgres_server() -> Iterator[PostgresServer]:
-    if POSTGRES_BIN is None:
-        reason = "PostgreSQL's server is not installed (Debian: apt-get install postgresql)"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    server = PostgresServer()
-    yield server
-    server.remove()
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables, and nothing in them: to make them takes longer than most tests do."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
+    _migrate(SqliteFile(path))
+    return path
 
 
-_numbers = iter(range(1_000_000))
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """The name of a database with all tables, and nothing in them."""
+    database = PostgresDatabase(postgres_server)
+    _migrate(database)
+    return database.name
+
+
+def _migrate(store: Store) -> None:
+    database = open_database(store.url, Path())
+    database.migrate()
+    database.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
-    """An empty store of each kind."""
+    """A store of each kind: without tables, unless the test takes a `database`."""
+    has_tables = "database" in request.fixturenames
     if request.param == "sqlite":
-        return SqliteFile(tmp_path / "own" / "ledger.sqlite3")
-    return PostgresDatabase(request.getfixturevalue("postgres_server"), f"test_{next(_numbers)}")
+        path = tmp_path / "own" / "ledger.sqlite3"
+        if has_tables:
+            path.parent.mkdir()
+            shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return SqliteFile(path)
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("migrated_database") if has_tables else "template1"
+    return PostgresDatabase(server, template)
 
 
 @pytest.fixture

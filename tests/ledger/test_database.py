@@ -18,9 +18,9 @@ from app.ledger.database import StoreUnavailable, open_database
 from app.ledger.metadata import metadata
 from app.ledger.migrating import SCRIPTS, newest_revision
 from app.ledger.sqlite_driver import has_safe_wal
+from tests.ledger.ledger_worker import run_together
 
 ROOT = Path(__file__).parents[2]
-WORKER = Path(__file__).parent / "ledger_worker.py"
 
 
 def test_tables_are_what_the_migrations_make(database):
@@ -38,24 +38,8 @@ def test_files_of_migrations_begin_with_their_revision():
 
 
 def test_four_processes_may_migrate_at_once(store, tmp_path):
-    processes = [
-        subprocess.Popen(
-            [sys.executable, WORKER, store.url, "migrate", "{}"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
-        for _ in range(4)
-    ]
-    for process in processes:
-        assert process.stdout.readline() == '{"ready": true}\n'
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-    for process in processes:
-        _, errors = process.communicate(timeout=60)
-        assert (process.returncode, errors) == (0, "")
+    run_together(store.url, 4, "migrate")
+
     database = open_database(store.url, tmp_path)
     database.check()
     with database.reading() as connection:
@@ -120,15 +104,20 @@ def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database):
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_the_file_is_its_owners_alone_and_written_ahead(store, database):
+def test_the_file_is_its_owners_alone_and_written_ahead(store, tmp_path):
+    database = open_database(store.url, tmp_path)
+    database.migrate()
     assert store.path.stat().st_mode & 0o777 == 0o600
     assert store.path.parent.stat().st_mode & 0o777 == 0o700
     with database.reading() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    database.close()
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_tidying_empties_the_log_into_the_file(store, database):
+def test_tidying_empties_the_log_into_the_file(store, tmp_path):
+    database = open_database(store.url, tmp_path)
+    database.migrate()
     with database.transaction() as connection:
         connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
     size = store.path.stat().st_size
@@ -136,6 +125,7 @@ def test_tidying_empties_the_log_into_the_file(store, database):
     database.tidy()
 
     assert store.path.stat().st_size > size
+    database.close()
 
 
 def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+import io
+
 import pytest
+from PIL import Image
 
 from app.ledger.estimate import estimated_usage, input_bound, text_estimate
 
@@ -30,9 +34,9 @@ def test_tools_and_schemas_count_too():
 @pytest.mark.parametrize(
     ("model", "detail", "tokens"),
     [
-        ("gpt-6.1-terra", "low", 4_000),
-        ("gpt-6.1-terra", "high", 4_000),
-        ("gpt-6.1-terra", "auto", 12_000),
+        ("gpt-6.1-terra", "low", 10_078),
+        ("gpt-6.1-terra", "high", 10_078),
+        ("gpt-6.1-terra", "auto", 36_001),
         ("gpt-4o-mini-2024-07-18", "high", 48_169),
         ("gpt-4o-mini", "low", 2_833),
     ],
@@ -40,6 +44,22 @@ def test_tools_and_schemas_count_too():
 def test_an_image_counts_by_its_detail_and_not_by_its_bytes(model, detail, tokens):
     bound = input_bound(chat([{"type": "text", "text": "hi"}, image(detail)]), model)
     assert tokens < bound < tokens + 300
+    address = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": detail}}
+    assert tokens < input_bound(chat([{"type": "text", "text": "hi"}, address]), model) < tokens + 300
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
+def test_an_image_of_known_size_counts_by_it(kind):
+    content = io.BytesIO()
+    Image.effect_noise((640, 480), 90).save(content, kind)
+    part = image("high", base64.b64encode(content.getvalue()).decode())
+    assert content.tell() > 12_000
+
+    bound = input_bound(chat([{"type": "text", "text": "hi"}, part, part]), "gpt-6.1-terra")
+
+    # 20 times 15 patches, each as dear as the dearest.
+    assert 2 * 739 < bound < 2 * 739 + 300
+    assert 2 * 360 <= estimated_usage(chat([part, part]))["prompt_tokens"] < 2 * 360 + 100
 
 
 def test_embeddings_are_bounded_as_well():

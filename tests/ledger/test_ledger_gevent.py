@@ -102,7 +102,7 @@ def test_a_frozen_store_stops_no_other_greenlet(store, rows, violations, tmp_pat
     assert process.returncode == 0
     assert told["refused"] == 50
     assert told["took_s"] < 2.0
-    assert told["longest_s"] < 0.5
+    assert told["longest_s"] < 0.9  # a wait that blocked them all would take a second, or more
     assert {row["state"] for row in rows("entries")} == {"settled"}
     assert len(rows("entries")) == 520
     assert rows("accounts")[0]["spent_micro_usd"] == 520

@@ -4,56 +4,15 @@
 
 from __future__ import annotations
 
-import json
 import random
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
-from pathlib import Path
 
 import pytest
 
 from app.ledger.periods import period_of
 from app.ledger.records import BudgetExceeded, Limit, Settlement
-
-WORKER = Path(__file__).parent / "ledger_worker.py"
-
-
-@contextmanager
-def workers(store, number, job, **told) -> Iterator[list[subprocess.Popen[str]]]:
-    """Processes that are ready to begin."""
-    started = [
-        subprocess.Popen(
-            [sys.executable, WORKER, store.url, job, json.dumps({**told, "seed": seed})],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for seed in range(number)
-    ]
-    try:
-        for process in started:
-            assert process.stdout.readline() == '{"ready": true}\n'
-        yield started
-    finally:
-        for process in started:
-            process.kill()
-            process.communicate()
-
-
-def begin(processes):
-    for process in processes:
-        process.stdin.write("\n")
-        process.stdin.flush()
-
-
-def lines_of(process):
-    output, _ = process.communicate(timeout=60)
-    assert process.returncode == 0
-    return [json.loads(line) for line in output.splitlines()]
+from tests.ledger.ledger_worker import run_together, workers
 
 
 @pytest.fixture
@@ -78,12 +37,10 @@ def test_exactly_as_many_are_admitted_as_fit(store, ledger, entry, rows, violati
     ]
     told = {"limits": [asdict(limit) for limit in limits], "threads": 16, "each": 8, **amounts}
 
-    with workers(store, 4, "admit", **told) as processes:
-        begin(processes)
-        told_by_each = [line for process in processes for line in lines_of(process)]
+    told_by_each = run_together(store.url, 4, "admit", **told)
 
-    assert not [line for line in told_by_each if "unavailable" in line]
-    assert sum(line["admitted"] for line in told_by_each) == 150
+    assert [unavailable for _, unavailable in told_by_each] == [[]] * 4
+    assert sum(admitted for admitted, _ in told_by_each) == 150
     assert len(rows("entries")) == 150
     assert not violations(accounts_of(limits, now_ms))
 
@@ -108,20 +65,19 @@ def test_whatever_is_killed_every_request_has_one_settled_row(
     accounts = accounts_of(limits, now_ms)
     chance = random.Random(7)
     admitted = []
-    told = {"limits": [asdict(limit) for limit in limits], "threads": 4, "seconds": 60, "lease_s": 600}
+    told = {"limits": [asdict(limit) for limit in limits], "threads": 4, "lease_s": 600}
     for _ in range(3):
-        with workers(store, 4, "live", **told) as processes:
-            begin(processes)
+        with workers(store.url, 4, "live", **told) as processes:
+            for process in processes:
+                process.begin()
             for process in chance.sample(processes, len(processes)):
-                time.sleep(0.05 + chance.random() * 0.1)
+                time.sleep(0.05 + chance.random() * 0.05)
                 assert not violations(accounts)
-                process.kill()
-                output, _ = process.communicate()
-                admitted += [json.loads(line)["id"] for line in output.splitlines() if line.endswith("}")]
+                admitted += process.kill()
     assert not violations(accounts)
     pending = [row for row in rows("entries") if row["state"] == "pending"]
     assert pending
-    assert len(admitted) > 100
+    assert len(admitted) > 50
 
     monkeypatch.setattr("app.ledger.clock.now_ms", lambda: now_ms + 3_600_000)
     # Several sweepers at once, as there is one in each worker.
@@ -140,10 +96,6 @@ def test_several_sweepers_settle_each_dead_request_once(store, ledger, entry, ro
     for _ in range(60):
         ledger.hold(entry(), limits, micro_usd=10, tokens=1, lease_s=1)
 
-    with workers(store, 3, "sweep") as processes:
-        begin(processes)
-        swept = [line["swept"] for process in processes for line in lines_of(process)]
-
-    assert sum(swept) == 60
+    assert sum(run_together(store.url, 3, "sweep")) == 60
     assert rows("accounts")[0]["spent_micro_usd"] == 600
     assert not violations()

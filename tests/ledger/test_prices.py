@@ -153,3 +153,56 @@ assert "genai_prices" not in sys.modules
 assert prices.cost_micro_usd("gpt-6.1-terra", {"prompt_tokens": 1}) == 1
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_a_batch_costs_what_the_list_has_for_that_and_the_sum_is_rounded_up_once(prices):
+    def cost(*usages, model="gpt-6.1-terra"):
+        return prices.batch_cost_micro_usd([(model, each) for each in usages])
+
+    assert cost(usage(1_000, 100)) == 500 + 250
+    assert cost(usage(1_000, 100, cached=400)) == 300 + 10 + 250
+    assert cost(usage(1_000, 0, cached=400, written=200)) == 200 + 10 + 125
+    assert cost(usage(1, 0)) == 1
+    assert cost(usage(1, 0), usage(1, 0), usage(1, 0)) == 2
+    assert cost(usage(1, 0, cached=1)) == 1
+    assert cost() == 0
+    # One that is large costs more for each token; two small ones together do not.
+    assert cost(usage(200_000, 0), usage(200_000, 0)) == 200_000
+    assert cost(usage(400_000, 0)) == 400_000
+    # The list of prices for batches has none for cached tokens of this model, so they cost what they always do.
+    assert cost(usage(1_000, 0, cached=1_000), model="gpt-4o-mini") == 75
+    assert cost(usage(1_000, 0), model="gpt-4o-mini") == 75
+
+
+def test_a_batch_of_a_model_that_has_no_price_for_that_costs_half(prices):
+    cost = prices.batch_cost_micro_usd([("text-embedding-3-small", {"prompt_tokens": 1_000_001})])
+
+    assert cost == 10_001
+
+
+def test_a_batch_with_one_request_of_no_price_has_none(prices):
+    assert prices.batch_cost_micro_usd([("gpt-6.1-terra", usage(1, 1)), ("own", usage(1, 1))]) is None
+    assert prices.batch_bound_micro_usd("own", [(1, 1)]) is None
+
+
+def test_a_batch_costs_half_of_what_the_file_says(own):
+    cost = own.batch_cost_micro_usd
+
+    assert cost([("gpt-6.1-terra", usage(100, 10, cached=40))]) == 300 + 10 + 100
+    assert cost([("gpt-6.1-terra", usage(2_000, 0))]) == 30_000
+    assert own.batch_bound_micro_usd("gpt-6.1-terra", [(100, 10), (2_000, 0)]) == 500 + 100 + 30_000
+    assert own.batch_bound_micro_usd("Own-Deployment", [(500_000, 0)] * 2) == 1
+
+
+def test_no_batch_costs_more_than_its_bound(prices):
+    numbers = random.Random(5)
+    for _ in range(200):
+        usages = []
+        for _ in range(numbers.randint(1, 5)):
+            prompt = numbers.choice([numbers.randint(0, 5_000), numbers.randint(271_000, 280_000)])
+            usages.append(
+                usage(prompt, numbers.randint(0, 900), numbers.randint(0, prompt), numbers.randint(0, prompt))
+            )
+        bounds = [(each["prompt_tokens"], each["completion_tokens"]) for each in usages]
+        cost = prices.batch_cost_micro_usd([("gpt-6.1-terra", each) for each in usages])
+        assert cost <= prices.batch_bound_micro_usd("gpt-6.1-terra", bounds)

@@ -233,8 +233,14 @@ def test_a_schema_that_is_not_strict_may_be_any_json_schema(extract, upstream):
         ({"not": {}}, "schema"),
         ({"properties": {"x" * 130_000: {"type": "null"}}, "required": ["x" * 130_000]}, "schema"),
         ({"properties": {"name": {"enum": list(range(1_001))}}, "required": ["name"]}, "schema"),
-        ({"properties": {"name": {"type": "string", "pattern": "("}}, "required": ["name"]}, "schema"),
-        ({"properties": {"name": {"type": "number", "minimum": "0"}}, "required": ["name"]}, "schema"),
+        (
+            {"properties": {"name": {"type": "string", "pattern": "("}}, "required": ["name"]},
+            'schema.properties.name: "pattern"',
+        ),
+        (
+            {"properties": {"name": {"type": "number", "minimum": "0"}}, "required": ["name"]},
+            "schema.properties.name.minimum",
+        ),
     ],
     ids=lambda value: str(value)[:60],
 )
@@ -242,7 +248,7 @@ def test_a_schema_outside_the_strict_subset_is_refused_with_the_place(extract, u
     answer = extract({**PERSON, **change})
 
     assert outcome(answer) == (400, "unsupported_schema")
-    assert answer.json["error"].startswith((path, "schema: "))
+    assert answer.json["error"].startswith(path)
     assert len(answer.json["error"]) < 500
     assert upstream.sent == []
 

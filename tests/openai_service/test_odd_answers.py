@@ -24,10 +24,8 @@ from tests.fakes.reading import events_of
 pytestmark = pytest.mark.one_attempt
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
-PLAIN_ROUTES = [
-    route for route in ROUTES if route not in ("/api/chat/stream", "/api/chat/openai", "/api/vision/stream")
-]
-STREAMED_ROUTES = [route for route in ROUTES if route not in PLAIN_ROUTES]
+STREAMED_ROUTES = ["/api/chat/stream", "/api/chat/openai", "/api/vision/stream", "/api/structured/stream"]
+PLAIN_ROUTES = [route for route in ROUTES if route not in STREAMED_ROUTES]
 BOTH_ROUTES = pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
 EVENT_STREAM = {"Content-Type": "text/event-stream; charset=utf-8"}
 WHOLE_STREAM = sse(*stream_of("Hel", "lo"))

@@ -1,0 +1,28 @@
+"""Batches: many requests for half the price, held and settled as one, worked off by the upstream within a day."""
+
+from app.batches.batches import Batches, Round
+from app.batches.output import Answers
+from app.batches.records import (
+    Batch,
+    BatchNotEnded,
+    BatchOwner,
+    BatchRequest,
+    Kind,
+    NewBatch,
+    RequestCancelled,
+    ResultsGone,
+)
+
+__all__ = [
+    "Answers",
+    "Batch",
+    "BatchNotEnded",
+    "BatchOwner",
+    "BatchRequest",
+    "Batches",
+    "Kind",
+    "NewBatch",
+    "RequestCancelled",
+    "ResultsGone",
+    "Round",
+]

@@ -1,0 +1,144 @@
+"""Submission: from requests to a batch at the upstream, written down before anything is sent.
+
+Whatever dies on the way leaves a row that says `submitting`. Watching finds the upstream's batch by that row's id, which it
+was given, or finds none, and then there will never be one.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from time import monotonic
+
+import orjson
+from sqlalchemy import Connection
+
+from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
+from app.batches.store import BatchStore
+from app.batches.tally import custom_id
+from app.config import Config
+from app.ledger import clock
+from app.ledger.database import StoreUnavailable
+from app.ledger.estimate import input_bound
+from app.ledger.ledger import Ledger
+from app.ledger.price_list import PriceList
+from app.ledger.records import Hold, Limit, NewEntry, Settlement
+from app.ledger.usage import most_output
+from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
+
+HOLD_S = 7 * 86_400.0
+"""After this the hold counts as spent: well after the day that a batch may take, so that whoever looks after batches
+may be away for some days."""
+
+# How long after its deadline a creation that did not report back may still take effect.
+_GRACE_S = 60.0
+
+log = logging.getLogger("app.batches")
+
+
+def lease_ms(config: Config) -> int:
+    """How long somebody may be at work on a batch."""
+    return int((config.request_timeout_s + _GRACE_S) * 1000)
+
+
+class Submission:
+    def __init__(
+        self, config: Config, upstream: OpenAIBatches, ledger: Ledger, prices: PriceList, store: BatchStore
+    ) -> None:
+        self._config = config
+        self._upstream = upstream
+        self._ledger = ledger
+        self._prices = prices
+        self._store = store
+
+    def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
+        """See Batches.submit()."""
+        self._upstream.check(PATHS[new.kind])
+        lines = _lines_of(new)
+        if len(lines) > self._config.max_body_bytes:
+            raise BodyTooLarge
+        batch = self._written(new, entry, limits)
+        deadline = monotonic() + self._config.request_timeout_s
+        try:
+            file_id = self._upstream.upload(f"{batch.id}.jsonl", lines, deadline=deadline)
+        except (UpstreamError, BatchesNotOffered):
+            self.void(batch)
+            raise
+        try:
+            made = self._upstream.create(file_id, PATHS[new.kind], batch.id, deadline=deadline)
+        except UpstreamError as error:
+            if may_be_made(error):
+                log.warning("batch.unsure", extra={"batch_id": batch.id, "error": type(error).__name__})
+                return batch
+            self.void(batch)
+            with suppress(UpstreamError):
+                self._upstream.delete_file(file_id, deadline=deadline)
+            raise
+        log.info("batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": made.id})
+        with suppress(StoreUnavailable):  # it is found by its reference, then
+            self._store.note(batch.id, made)
+        return replace(batch, status=running_status(made), upstream_id=made.id)
+
+    def void(self, batch: Batch) -> None:
+        """Settle a batch that the upstream does not have. Where the store is away that is done by who finds it so."""
+        nothing = Settlement(outcome="upstream_error", source="reported", cost_micro_usd=0, tokens=0)
+
+        def end(connection: Connection) -> None:
+            self._store.end(connection, batch.id, status="failed", failed=batch.total, cost_micro_usd=0)
+
+        with suppress(StoreUnavailable):
+            self._ledger.settle_beside(batch.entry_id, nothing, end)
+
+    def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
+        """The row of the batch and its hold, made together or not at all."""
+        requests = [
+            Sent(request.id, input_bound(request.body, new.model), most_output(request.body))
+            for request in new.requests
+        ]
+        bounds = [(sent.most_input, sent.most_output) for sent in requests]
+        now = clock.now_ms()
+        batch = Batch(
+            id=f"batch_{now:012x}{secrets.token_hex(8)}",
+            entry_id="",
+            tenant=entry.tenant,
+            user=entry.user,
+            kind=new.kind,
+            model=new.model,
+            status="submitting",
+            total=len(requests),
+            created_at=now,
+            checked_at=now,
+        )
+
+        def add(connection: Connection, hold: Hold) -> None:
+            written = replace(batch, entry_id=hold.id)
+            self._store.add(connection, written, requests, busy_until=now + lease_ms(self._config))
+
+        hold = self._ledger.hold(
+            entry,
+            limits,
+            micro_usd=self._prices.batch_bound_micro_usd(new.model, bounds),
+            tokens=sum(map(sum, bounds)),
+            lease_s=HOLD_S,
+            beside=add,
+        )
+        return replace(batch, entry_id=hold.id)
+
+
+def _lines_of(new: NewBatch) -> bytes:
+    """The requests as the upstream's files have them."""
+    return b"".join(
+        orjson.dumps(
+            {
+                "custom_id": custom_id(place),
+                "method": "POST",
+                "url": f"/v1{PATHS[new.kind]}",
+                "body": {"model": new.model, **request.body},
+            },
+            option=orjson.OPT_APPEND_NEWLINE,
+        )
+        for place, request in enumerate(new.requests)
+    )

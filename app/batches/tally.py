@@ -1,0 +1,113 @@
+"""Tally: what the requests of a batch came to, and what they are settled with."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from app.batches.records import Batch, Sent
+from app.ledger.price_list import PriceList
+from app.ledger.records import Settlement
+from app.ledger.usage import told_count
+from app.openai_service import OutputLine, UpstreamBatch, read_line
+
+_OUTCOMES = {
+    "completed": "complete",
+    "failed": "rejected",
+    "expired": "upstream_timeout",
+    "cancelled": "cancelled",
+}
+_PATHS = {
+    "prompt_tokens": ("prompt_tokens",),
+    "cached_tokens": ("prompt_tokens_details", "cached_tokens"),
+    "completion_tokens": ("completion_tokens",),
+    "reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
+}
+
+
+class Tally:
+    """Counts each request once, whatever the files say.
+
+    A request that was answered costs what its answer says; one whose answer cannot be read, as much as it can have
+    cost; one that was not answered, nothing.
+    """
+
+    def __init__(self, batch: Batch, requests: Sequence[Sent]) -> None:
+        self._batch = batch
+        self._requests = requests
+        self._usages: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._unanswered: set[int] = set()
+        self._estimated: set[int] = set()
+        self._is_whole = True
+        self.completed = 0
+
+    def add(self, lines: Iterable[bytes], *, are_answers: bool) -> None:
+        """Count what is in a file: that of the answers, or that of errors."""
+        for text in lines:
+            line = read_line(text)
+            place = None if line is None else place_of(line.custom_id, len(self._requests))
+            if line is None or place is None:
+                # It may be the answer of any of those that are missing.
+                self._is_whole = self._is_whole and not are_answers
+            elif place not in self._usages and place not in self._unanswered:
+                self._count(place, line)
+
+    def missing(self) -> None:
+        """Note that the answers cannot be had any more."""
+        self._is_whole = False
+
+    def settlement(self, upstream: UpstreamBatch, prices: PriceList, *, at_ms: int) -> Settlement:
+        """What the batch is settled with, now that all of its files have been counted."""
+        for place in self._lost():
+            self._usages[place] = self._bound(place)
+            self._estimated.add(place)
+        usages = list(self._usages.values())
+        sums = {name: sum(told_count(usage, *path) or 0 for _, usage in usages) for name, path in _PATHS.items()}
+        return Settlement(
+            outcome=_OUTCOMES[upstream.status],
+            source="estimated" if self._estimated else "reported",
+            model=next(
+                (model for place, (model, _) in self._usages.items() if place not in self._estimated), None
+            ),
+            **sums,
+            cost_micro_usd=prices.batch_cost_micro_usd(usages),
+            price_version=prices.version,
+            attempts=1,
+            total_ms=at_ms - self._batch.created_at,
+        )
+
+    def _count(self, place: int, line: OutputLine) -> None:
+        if line.status != 200:
+            self._unanswered.add(place)
+            return
+        self.completed += 1
+        body = line.body if isinstance(line.body, dict) else {}
+        usage, model = body.get("usage"), body.get("model")
+        if isinstance(usage, dict) and told_count(usage, "prompt_tokens") is not None:
+            self._usages[place] = (model if isinstance(model, str) and model else self._batch.model, usage)
+        else:
+            self._usages[place] = self._bound(place)
+            self._estimated.add(place)
+
+    def _lost(self) -> Iterator[int]:
+        """The requests of which nothing is known, where some answers could not be read."""
+        if not self._is_whole:
+            yield from set(range(len(self._requests))) - self._unanswered - self._usages.keys()
+
+    def _bound(self, place: int) -> tuple[str, Mapping[str, Any]]:
+        sent = self._requests[place]
+        return self._batch.model, {"prompt_tokens": sent.most_input, "completion_tokens": sent.most_output}
+
+
+def custom_id(place: int) -> str:
+    """What a request is called at the upstream: by its place. Its sender's own name for it stays here."""
+    return f"request-{place}"
+
+
+def place_of(name: str, total: int) -> int | None:
+    """The place of the request that is called that; None where none is."""
+    digits = name.removeprefix("request-")
+    if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
+        return None
+    place = int(digits)
+    return place if place < total and custom_id(place) == name else None

@@ -1,0 +1,97 @@
+"""/api/batches: many requests at once, answered within a day for half the price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, abort, g, request
+
+from app.auth import needs
+from app.auth.errors import Forbidden
+from app.batches import Batch
+from app.budgets import limits_of
+from app.extensions import batches, config, openai_batches, system_prompts
+from app.metering import current_entry
+from app.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
+from app.schemas.request_body import json_body
+from app.wire.answers import adjusted_headers
+from app.wire.batch_results import results_json
+
+bp = Blueprint("batches", __name__, url_prefix="/batches")
+
+# What is asked for by one of these; each batch needs that of its own kind.
+_KINDS = ("chat", "embeddings")
+
+
+@bp.post("")
+@needs(*_KINDS)
+def create() -> Response:
+    """Take requests and have them answered, within a day, at half the price."""
+    principal = g.principal
+    if principal.prompt is not None:
+        raise Forbidden("This token is for conversations only.")
+    new, adjusted = json_body(CreateBatchRequest).to_batch(
+        config(), openai_batches(), system_prompts(), most_tokens=principal.max_tokens
+    )
+    if not principal.may(new.kind):
+        raise Forbidden
+    batch = batches().submit(new, current_entry(new.kind, new.model), limits_of(principal, config()))
+    response = _json(batch_response(batch, principal), status=201)
+    response.headers["Location"] = f"{request.path}/{batch.id}"
+    response.headers.extend(adjusted_headers(adjusted))
+    return response
+
+
+@bp.get("")
+@needs(*_KINDS, "admin")
+def show_all() -> Response:
+    """Tell of the caller's batches, the newest first."""
+    query = list_query(request.args, g.principal)
+    page = batches().page(query.owner, limit=query.limit + 1, before=query.before)
+    shown = page[: query.limit]
+    more = shown[-1].id if len(page) > query.limit else None
+    return _json({"batches": [batch_response(batch, g.principal) for batch in shown], "next": more})
+
+
+@bp.get("/<batch_id>")
+@needs(*_KINDS, "admin")
+def show(batch_id: str) -> Response:
+    """Tell how far a batch is."""
+    return _json(batch_response(batches().refreshed(_own(batch_id)), g.principal))
+
+
+@bp.get("/<batch_id>/results")
+@needs(*_KINDS, "admin")
+def results(batch_id: str) -> Response:
+    """Give what came of each request, in their order."""
+    batch = batches().refreshed(_own(batch_id))
+    answers = batches().answers(batch)
+    response = Response(
+        results_json(batch, answers, request_id=g.request_id),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+    response.call_on_close(answers.close)
+    return response
+
+
+@bp.post("/<batch_id>/cancel")
+@needs(*_KINDS, "admin")
+def cancel(batch_id: str) -> Response:
+    """End a batch; what is done by then is kept, and costs."""
+    return _json(batch_response(batches().cancel(_own(batch_id)), g.principal))
+
+
+def _own(batch_id: str) -> Batch:
+    batch = batches().get(batch_id, owner_of(g.principal)) if BATCH_ID.fullmatch(batch_id) else None
+    return batch or abort(404)
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(
+        orjson.dumps(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

@@ -1,0 +1,15 @@
+"""Entries: how many calls of tools were run for a request."""
+
+from __future__ import annotations
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "0004"
+down_revision = "0003"
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.add_column("entries", sa.Column("tool_calls", sa.Integer))

@@ -1,0 +1,124 @@
+"""Files and what comes out of batches, kept in a directory: several processes may be behind one of them."""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+
+from app.offline_model.errors import InvalidRequestError
+from app.offline_model.fields import JsonObject
+
+_ID = re.compile(r"(file|batch)_offline_[0-9a-f]{32}(_output|_errors)?")
+_KEPT_S = 30 * 86_400
+
+
+class Folder:
+    """One file for each object; a name is an object's id. The directory is made when it is needed."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path_of_all = directory
+
+    def write(self, name: str, content: bytes) -> None:
+        """Whole, or not at all."""
+        partial = self._directory / f".{name}.{secrets.token_hex(4)}"
+        with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
+            file.write(content)
+        partial.replace(self._directory / name)
+
+    def read(self, name: str) -> bytes:
+        """Raises InvalidRequestError, a 404."""
+        try:
+            return self._path(name).read_bytes()
+        except FileNotFoundError:
+            raise self.nothing(name) from None
+
+    def has(self, name: str) -> bool:
+        return self._path(name).exists()
+
+    def delete(self, name: str) -> None:
+        """Raises InvalidRequestError, a 404."""
+        try:
+            self._path(name).unlink()
+        except FileNotFoundError:
+            raise self.nothing(name) from None
+
+    def names(self, prefix: str) -> Iterator[str]:
+        """Of all objects of a kind."""
+        return (path.name for path in self._directory.glob(f"{prefix}_offline_*"))
+
+    def forget_old(self) -> None:
+        """As OpenAI does it, after 30 days."""
+        for path in self._directory.iterdir():
+            if path.stat().st_mtime < time.time() - _KEPT_S:
+                path.unlink(missing_ok=True)
+
+    @staticmethod
+    def nothing(name: str) -> InvalidRequestError:
+        return InvalidRequestError(f"No such object: {name[:100]}", param="id", status=404)
+
+    def _path(self, name: str) -> Path:
+        if not _ID.fullmatch(name):
+            raise self.nothing(name)
+        return self._directory / name
+
+    @property
+    def _directory(self) -> Path:
+        self._path_of_all.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._path_of_all
+
+
+def new_id(kind: str) -> str:
+    return f"{kind}_offline_{secrets.token_hex(16)}"
+
+
+def upload(folder: Folder, name: str, content: bytes, purpose: str) -> JsonObject:
+    """Answer `POST /files`."""
+    if purpose != "batch":
+        raise InvalidRequestError("The offline model takes files for batches only.", param="purpose")
+    folder.forget_old()
+    file_id = new_id("file")
+    folder.write(file_id, content)
+    return _file(file_id, name, len(content), "batch")
+
+
+def show(folder: Folder, file_id: str) -> JsonObject:
+    """Answer `GET /files/<id>`."""
+    purpose = "batch_output" if file_id.startswith("batch_") else "batch"
+    return _file(file_id, f"{file_id}.jsonl", len(folder.read(file_id)), purpose)
+
+
+def delete(folder: Folder, file_id: str) -> JsonObject:
+    """Answer `DELETE /files/<id>`."""
+    folder.delete(file_id)
+    return {"id": file_id, "object": "file", "deleted": True}
+
+
+def parse(content: bytes) -> list[JsonObject | None]:
+    """Each line that is not blank; None for one that is no JSON object."""
+    return [_parsed(line) for line in content.splitlines() if line.strip()]
+
+
+def _parsed(line: bytes) -> JsonObject | None:
+    try:
+        value = orjson.loads(line)
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _file(file_id: str, name: str, size: int, purpose: str) -> JsonObject:
+    return {
+        "id": file_id,
+        "object": "file",
+        "bytes": size,
+        "created_at": int(time.time()),
+        "filename": name,
+        "purpose": purpose,
+        "status": "processed",
+    }

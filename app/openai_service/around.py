@@ -1,0 +1,71 @@
+"""Around: what goes on around the answer to one conversation: moderation before and behind it, and the cache."""
+
+from __future__ import annotations
+
+from app.openai_service.answer_cache import AnswerPlace, told_at_once
+from app.openai_service.asking import Question
+from app.openai_service.events import Usage
+from app.openai_service.moderation import Moderator
+from app.openai_service.reading import StreamedAnswer
+from app.openai_service.recording import Recording
+from app.openai_service.results import ChatResult
+from app.openai_service.waiting import Waiting
+
+
+class Around:
+    """Made before the question is asked, or changed.
+
+    Args:
+        place: where the answer is kept; None where the caller did not ask for that.
+    """
+
+    def __init__(
+        self, moderator: Moderator, place: AnswerPlace | None, question: Question, recording: Recording
+    ) -> None:
+        self._moderator = moderator
+        self._place = place
+        self._question = question
+        self._recording = recording
+
+    def begin(self) -> Waiting[ChatResult | None]:
+        """The answer, where it is kept, at no cost.
+
+        Raises:
+            UpstreamError, CallerGone: as Moderator.check_input() does.
+        """
+        yield from self._moderator.check_input(self._question)
+        kept = None if self._place is None else self._place.find()
+        if kept is not None:
+            self._recording.from_cache(kept.model)
+        return kept
+
+    def end(self, result: ChatResult, usage: Usage | None) -> Waiting[None]:
+        """Let an answer pass, and keep it.
+
+        Args:
+            usage: of all that led to it, which is billed whether it may pass or not.
+        Raises:
+            UpstreamError: as Moderator.check_output() does.
+        """
+        self._recording.used(usage)
+        yield from self._moderator.check_output(result, self._question)
+        if self._place is not None:
+            self._place.keep(result)
+
+    def streamed(self, asking: Waiting[StreamedAnswer], *, fills: bool = False) -> Waiting[StreamedAnswer]:
+        """An answer that comes as it is written, which nobody looks at before.
+
+        Args:
+            fills: whether it comes as the value that fills a schema.
+        Raises:
+            UpstreamError, CallerGone: as begin() does.
+        """
+        kept = yield from self.begin()
+        if kept is not None:
+            return told_at_once(kept, fills=fills)
+        answer = yield from asking
+        if (
+            self._place is None or self._moderator.checks_output
+        ):  # what nobody has looked at is not kept for others
+            return answer
+        return self._place.keeping(answer)

@@ -1,0 +1,67 @@
+"""From the tokens of a streamed answer to the value that fills a schema, as it grows and as it ends."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import chain
+
+from app.openai_service import rounds
+from app.openai_service.asking import Asker, Question
+from app.openai_service.errors import NotFilled, UpstreamRejected
+from app.openai_service.events import Batch, Done, Filled, Partial, Refusal, Token
+from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
+from app.openai_service.growing_json import GrowingJson
+from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.results import ChatResult
+from app.openai_service.waiting import Waiting
+
+
+def begin_filling(asker: Asker, question: Question, checker: InstanceChecker) -> Waiting[StreamedAnswer]:
+    """Wait for the first of the value to be told. The last events are Filled and Done.
+
+    Raises:
+        UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
+    """
+    return rounds.begin(_batches(asker, question, checker), question.record)
+
+
+def _batches(asker: Asker, question: Question, checker: InstanceChecker) -> Batches:
+    record = question.record
+    for is_last in (False, True):
+        answer = yield from rounds.next_answer(asker, question)
+        growing, refusal = GrowingJson(), ""
+        fault: Exception | None = None
+        with closing(answer.rest):
+            for batch in chain([answer.first], answer.rest):
+                told: Batch = []
+                for event in batch:
+                    if type(event) is Token:
+                        growing.add(event.text)
+                    elif type(event) is Refusal:
+                        refusal += event.text
+                    elif type(event) is Done:
+                        rounds.part_answered(record, event.usage)
+                        try:
+                            told = [Filled(checker.read(_result(growing.text, refusal, event, question)))]
+                        except (UnfitAnswer, UpstreamRejected) as error:
+                            fault = error  # what is left of the body comes first, for its connection to be kept
+                        else:
+                            told.append(event._replace(usage=record.usage))
+                if not told and fault is None and (data := growing.news()) is not None:
+                    told = [Partial(data)]
+                # What is told counts as received, and what came is what was.
+                record.received += len(batch) - len(told)
+                yield told
+        if fault is None:
+            return
+        if not isinstance(fault, UnfitAnswer):
+            raise fault
+        if is_last or question.exchange.is_unwanted:
+            raise NotFilled
+        ask_for_repair(question, fault, growing.text)
+
+
+def _result(text: str, refusal: str, end: Done, question: Question) -> ChatResult:
+    return ChatResult(
+        text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, question.record
+    )

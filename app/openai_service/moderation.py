@@ -1,0 +1,182 @@
+"""Moderator: has what is asked, and what is answered, looked at by OpenAI's moderation endpoint.
+
+Source: https://platform.openai.com/docs/guides/moderation and https://platform.openai.com/docs/api-reference/moderations
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import httpx2
+import orjson
+
+from app.config import Config
+from app.openai_service.asking import Asker, Question, UpstreamCaller
+from app.openai_service.breaker import Store
+from app.openai_service.errors import (
+    CallerGone,
+    ContentFiltered,
+    InvalidImage,
+    UpstreamError,
+    UpstreamFailed,
+    UpstreamRejected,
+)
+from app.openai_service.exchange import Exchange
+from app.openai_service.recording import Listener, Recording
+from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.waiting import Waiting
+
+# Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
+_LONGEST_S = 5.0
+_MOST_ATTEMPTS = 2
+# What is longer is looked at in pieces, as OpenAI advises; so many in one request.
+_PIECE_CHARS = 2_000
+_MOST_PIECES = 32
+_PATH = "/moderations"
+_CATEGORY = re.compile(r"[a-z/_-]{1,40}")
+
+log = logging.getLogger(__name__)
+
+Input = list[str] | list[dict[str, Any]]
+"""Texts, or one image: with more than one, a request is refused."""
+
+
+class Moderator:
+    """Its requests cost nothing, so nobody is charged for them; each leaves a CallRecord of its own."""
+
+    def __init__(
+        self, config: Config, client: UpstreamCaller, store: Store, listeners: Sequence[Listener]
+    ) -> None:
+        self._config = config
+        self._listeners = listeners
+        # One of its own: its failures shall not use up the further attempts that answers may need.
+        attempts = min(config.retry_max_attempts, _MOST_ATTEMPTS)
+        self._asker = Asker(replace(config, retry_max_attempts=attempts), client, store)
+
+    @property
+    def checks_output(self) -> bool:
+        return self._config.moderation == "both"
+
+    def check_input(self, question: Question) -> Waiting[None]:
+        """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
+
+        Raises:
+            ContentFiltered: it is flagged.
+            InvalidImage: an image in it cannot be looked at.
+            UpstreamFailed: it could not be looked at, and MODERATION_ON_FAILURE is `refuse`.
+            CallerGone: its visitor has left meanwhile.
+        """
+        if self._config.moderation == "off":
+            return
+        for some in _inputs(question.body["messages"], own=self._config.system_prompt):
+            yield from self._check(some, question)
+            if question.exchange.is_unwanted:
+                raise CallerGone
+
+    def check_output(self, result: ChatResult, question: Question) -> Waiting[None]:
+        """Look at an answer before it is told. Raises as check_input() does."""
+        if not self.checks_output:
+            return
+        for some in _in_requests(_answer_texts(result)):
+            if question.exchange.is_unwanted:  # nobody will be told
+                return
+            yield from self._check(some, question)
+
+    def _check(self, some: Input, question: Question) -> Waiting[None]:
+        record = question.record
+        try:
+            categories = yield from self._ask(some, question)
+        except UpstreamError as error:
+            if isinstance(error, UpstreamRejected) and not isinstance(some[0], str):
+                # It is the image that cannot be used: a caller must not get past by sending such a one.
+                raise InvalidImage from None
+            if self._config.moderation_on_failure == "refuse":
+                raise UpstreamFailed(upstream_code="moderation_failed") from None
+            log.warning(
+                "moderation.skipped", extra={"request_id": record.request_id, "reason": type(error).__name__}
+            )
+            return
+        if categories is not None:
+            log.info(
+                "moderation.flagged",
+                extra={"request_id": record.request_id, "categories": ",".join(categories) or None},
+            )
+            raise ContentFiltered(upstream_code="moderation_flagged")
+
+    def _ask(self, some: Input, question: Question) -> Waiting[list[str] | None]:
+        """The categories for which it is flagged; None where it is not."""
+        exchange = Exchange(
+            min(question.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=question.exchange.tick_s
+        )
+        model = self._config.moderation_model
+        own = CallRecord(question.record.request_id, "moderation", model)
+        asked = Question(_PATH, {"input": some}, (model,), exchange, own)
+        try:
+            with Recording(own, self._listeners) as recording:
+                categories = yield from self._asker.ask(asked, _read)
+                recording.answered(finish_reason=None, usage=None)
+                return categories
+        finally:
+            question.record.upstream_ms += own.upstream_ms
+
+
+def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
+    try:
+        body = orjson.loads(response.content)
+        results = body["results"]
+        flagged = [result for result in results if _is_flagged(result)]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        raise UpstreamFailed from None
+    if not results:
+        raise UpstreamFailed
+    record.model = body["model"] if isinstance(body.get("model"), str) else record.model
+    return sorted({name for result in flagged for name in _categories(result)}) if flagged else None
+
+
+def _is_flagged(result: Mapping[str, Any]) -> bool:
+    is_flagged = result["flagged"]
+    if not isinstance(is_flagged, bool):
+        raise TypeError
+    return is_flagged
+
+
+def _categories(result: Mapping[str, Any]) -> list[str]:
+    categories = result.get("categories")
+    named = categories.items() if isinstance(categories, Mapping) else ()
+    return [name for name, is_in_it in named if is_in_it is True and _CATEGORY.fullmatch(name)]
+
+
+def _inputs(messages: Sequence[Mapping[str, Any]], *, own: str) -> Iterator[Input]:
+    """All texts and images of a conversation but the site's own prompt."""
+    texts: list[str] = []
+    images: list[dict[str, Any]] = []
+    for message in messages:
+        content = message.get("content")
+        if message["role"] == "system" and content == own:
+            continue
+        for part in content if isinstance(content, list) else ():
+            if part["type"] == "text":
+                texts.append(part["text"])
+            elif part["type"] == "image_url":
+                images.append({"type": "image_url", "image_url": {"url": part["image_url"]["url"]}})
+        if isinstance(content, str):
+            texts.append(content)
+        texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+    yield from _in_requests(texts)
+    yield from ([image] for image in images)
+
+
+def _answer_texts(result: ChatResult) -> list[str]:
+    return [result.text, result.refusal or "", *(call["function"]["arguments"] for call in result.tool_calls)]
+
+
+def _in_requests(texts: Sequence[str]) -> Iterator[list[str]]:
+    pieces = [text[at : at + _PIECE_CHARS] for text in texts for at in range(0, len(text), _PIECE_CHARS)]
+    pieces = [piece for piece in pieces if piece.strip()]
+    for at in range(0, len(pieces), _MOST_PIECES):
+        yield pieces[at : at + _MOST_PIECES]

@@ -1,0 +1,7 @@
+"""Prompts that are kept on the server: read from files at start, filled with a request's variables."""
+
+from app.prompts.folder import read_prompts
+from app.prompts.prompt import Prompt, VariableFault
+from app.prompts.variable import Value
+
+__all__ = ["Prompt", "Value", "VariableFault", "read_prompts"]

@@ -1,0 +1,77 @@
+"""The prompts of a folder: one TOML file each, all of them checked before anything is served."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from app.config import ConfigError, forms
+from app.prompts.prompt import Prompt
+
+
+def read_prompts(folder: Path, *, tools: Collection[str], schemas: Collection[str]) -> dict[str, Prompt]:
+    """Read every *.toml of a folder; what begins with a dot is an editor's own and left alone.
+
+    Args:
+        folder: one that is not there has no prompts.
+        tools: the names that a prompt may call its tools by.
+        schemas: those that it may call its schema by.
+    Returns:
+        the prompts by their names, which are their files' without `.toml`, in alphabetical order.
+    Raises:
+        ConfigError: what is wrong with any of the files, each fault with the file's name.
+    """
+    prompts: dict[str, Prompt] = {}
+    faults: list[str] = []
+    for path in sorted(folder.glob("[!.]*.toml")):
+        try:
+            prompt = Prompt.model_validate(_table_of(path))
+        except (OSError, ValueError) as error:
+            faults += [f"{path.name}: {fault}" for fault in _faults_in(error)]
+            continue
+        prompts[path.stem] = prompt
+        faults += [f"{path.name}: {fault}" for fault in _unknown_names(path.stem, prompt, tools, schemas)]
+    if faults:
+        raise ConfigError([f"PROMPTS_DIR: {fault}" for fault in faults])
+    return prompts
+
+
+def _table_of(path: Path) -> dict[str, Any]:
+    # Some editors on Windows put a byte order mark first, which is no TOML.
+    return tomllib.loads(path.read_text(encoding="utf-8-sig"))
+
+
+def _faults_in(error: OSError | ValueError) -> list[str]:
+    if isinstance(error, ValidationError):
+        each = error.errors(include_url=False, include_input=False, include_context=False)
+        return [_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in each]
+    if isinstance(error, tomllib.TOMLDecodeError):
+        return [f"is not valid TOML: {error}."]
+    if isinstance(error, UnicodeDecodeError):
+        return ["is not in UTF-8."]
+    return [f"cannot be read: {error.strerror}." if isinstance(error, OSError) else "cannot be read."]
+
+
+def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
+    path = ".".join(str(part) for part in location if part != "[key]")
+    if kind == "extra_forbidden":
+        return f"there is no key {path}."
+    if kind == "missing":
+        return f"the key {path} is missing."
+    if kind == "string_pattern_mismatch":
+        return f"{path}: must be a name of letters, digits and underscores that begins with no digit."
+    message = message.removeprefix("Value error, ").removeprefix("Input ").rstrip(".")
+    return f"{path}: {message}." if path else f"{message}."
+
+
+def _unknown_names(name: str, prompt: Prompt, tools: Collection[str], schemas: Collection[str]) -> list[str]:
+    faults = [f"tools: there is no tool {tool!r}." for tool in prompt.tools or () if tool not in tools]
+    if prompt.answer_schema is not None and prompt.answer_schema not in schemas:
+        faults.append(f"schema: there is no schema {prompt.answer_schema!r} in SCHEMAS_DIR.")
+    if forms.name(name):
+        faults.append("a prompt's name has 1 to 64 letters, digits, underscores or hyphens.")
+    return faults

@@ -1,0 +1,99 @@
+"""Prompt: the text before a conversation, with places for variables, and the settings that go with it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from app.config import forms
+from app.prompts.variable import Value, Variable, written
+
+# No template language: what is in a variable is text and never looked into.
+_PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
+_VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
+
+
+class VariableFault(ValueError):
+    """What was given for the variables does not do. The message is one safe sentence that names the field."""
+
+
+def _stripped(text: str) -> str:
+    if not (text := text.strip()):
+        raise ValueError("must not be empty")
+    if "\0" in text:
+        raise ValueError("must not contain the character NUL")
+    return text
+
+
+def _model(name: str) -> str:
+    if fault := forms.model(name):
+        raise ValueError(fault)
+    return name
+
+
+class Prompt(BaseModel):
+    """One file of PROMPTS_DIR.
+
+    Attributes:
+        system: with {{name}} at each place of a variable, and no space around it.
+        model: None leaves the choice; so does a temperature, and an answer_schema.
+        max_tokens: the most that an answer may have, where that is less than MAX_TOKENS.
+        tools: the names of those that this server runs.
+        answer_schema: the name of the JSON schema that answers fill.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    description: str = ""
+    system: Annotated[str, AfterValidator(_stripped)]
+    model: Annotated[str, AfterValidator(_model)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    tools: Annotated[list[str], Field(min_length=1)] | None = None
+    answer_schema: Annotated[str | None, Field(alias="schema")] = None
+    variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
+
+    def check(self, given: Mapping[str, Any]) -> None:
+        """Check values, of which some may be missing.
+
+        Raises:
+            VariableFault: there is no such variable, or its value is not of its kind.
+        """
+        for name, value in given.items():
+            variable = self.variables.get(name)
+            if variable is None:
+                raise VariableFault(f"variables: this prompt has no {name[:64]!a}.")
+            if fault := variable.fault_of(value):
+                raise VariableFault(f"variables.{name}: {fault}.")
+
+    def fill(self, given: Mapping[str, Any]) -> str:
+        """The text, with the value of each variable at its places.
+
+        Raises:
+            VariableFault: as check() does, and where one that must be given is missing.
+        """
+        self.check(given)
+        texts = {name: _text(name, variable, given) for name, variable in self.variables.items()}
+        return _PLACE.sub(lambda place: texts[place[1]], self.system)
+
+    @model_validator(mode="after")
+    def _check(self) -> Prompt:
+        places = set(_PLACE.findall(self.system))
+        if "{{" in _PLACE.sub("", self.system):
+            raise ValueError("system: there is a {{ that begins no place such as {{name}}")
+        if unknown := sorted(places - self.variables.keys()):
+            raise ValueError(f"system: {{{{{unknown[0]}}}}} is the place of no variable")
+        if unused := sorted(self.variables.keys() - places):
+            raise ValueError(f"variables.{unused[0]}: has no place in the system text")
+        return self
+
+
+def _text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
+    if name in given:
+        return written(given[name])
+    if variable.is_required:
+        raise VariableFault(f"Missing variables.{name}.")
+    return "" if variable.default is None else written(variable.default)

@@ -1,0 +1,101 @@
+"""Variable: what may stand at one place of a prompt."""
+
+from __future__ import annotations
+
+import math
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Value = str | int | float | bool
+
+DEFAULT_MAX_LENGTH = 1_000
+_LONGEST = 500_000
+_KINDS = {
+    "string": "a text",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+}
+_Bound = Annotated[float, Field(allow_inf_nan=False)]
+
+
+class Variable(BaseModel):
+    """One [variables.NAME] of a prompt's file.
+
+    Attributes:
+        required: whether whoever uses the prompt must give it. Left out, it is where there is no default.
+        default: stands in for one that is not given; without it, nothing does.
+        max_length: of a text, in characters.
+        minimum, maximum: of a number, both included.
+    """
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+    type: Literal["string", "integer", "number", "boolean"] = "string"
+    description: str = ""
+    required: bool | None = None
+    default: Any = None
+    choices: Annotated[list[Any], Field(min_length=1)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=_LONGEST)] | None = None
+    minimum: Annotated[_Bound | None, Field(alias="min")] = None
+    maximum: Annotated[_Bound | None, Field(alias="max")] = None
+
+    @property
+    def is_required(self) -> bool:
+        return self.default is None if self.required is None else self.required
+
+    def fault_of(self, value: object) -> str | None:
+        """What is wrong with a value, to be read behind the variable's name; None where nothing is."""
+        if not self._is_of_type(value):
+            return f"must be {_KINDS[self.type]}"
+        if self.choices is not None and value not in self.choices:
+            return f"must be one of {', '.join(map(written, self.choices))}"
+        if isinstance(value, str):
+            return self._fault_of_text(value)
+        if isinstance(value, int | float):
+            if self.minimum is not None and value < self.minimum:
+                return f"must be at least {self.minimum:g}"
+            if self.maximum is not None and value > self.maximum:
+                return f"must be at most {self.maximum:g}"
+        return None
+
+    def _is_of_type(self, value: object) -> bool:
+        # To Python, true is a whole number.
+        if isinstance(value, bool):
+            return self.type == "boolean"
+        if isinstance(value, str):
+            return self.type == "string"
+        if isinstance(value, int):
+            return self.type in ("integer", "number")
+        return isinstance(value, float) and self.type == "number" and math.isfinite(value)
+
+    def _fault_of_text(self, value: str) -> str | None:
+        if "\0" in value:
+            return "must not contain the character NUL"
+        longest = self.max_length or (_LONGEST if self.choices else DEFAULT_MAX_LENGTH)
+        return f"must have at most {longest:,} characters" if len(value) > longest else None
+
+    @model_validator(mode="after")
+    def _check(self) -> Variable:
+        if self.max_length is not None and self.type != "string":
+            raise ValueError("max_length is for texts only")
+        if (self.minimum, self.maximum) != (None, None) and self.type not in ("integer", "number"):
+            raise ValueError("min and max are for numbers only")
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("min is more than max")
+        if self.required and self.default is not None:
+            raise ValueError("one that is required has no use for a default")
+        for choice in self.choices or ():
+            if fault := self.fault_of(choice):
+                raise ValueError(f"choices: each {fault}")
+        if self.default is not None and (fault := self.fault_of(self.default)):
+            raise ValueError(f"default: {fault}")
+        return self
+
+
+def written(value: Value) -> str:
+    """A value as it stands in the text."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)

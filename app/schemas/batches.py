@@ -1,0 +1,185 @@
+"""/api/batches: the requests of a batch, the batch, and what is asked for in a list of them."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.auth.errors import Forbidden
+from app.auth.principal import Principal
+from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
+from app.config import Config
+from app.openai_service import InputTooLong, ModelNotOffered, OpenAIBatches
+from app.schemas.chat import ChatRequest
+from app.schemas.embeddings import EmbeddingsRequest
+from app.schemas.fields import Name
+from app.schemas.parsing import InvalidRequest, RequestModel
+from app.schemas.prompting import SystemPrompts
+
+BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
+
+# OpenAI's own limits for one batch.
+_MAX_REQUESTS = 50_000
+_MAX_TEXTS = 50_000
+_MAX_PAGE = 100
+_DEFAULT_PAGE = 20
+_FIELD_FIRST = re.compile(r"[\w.]+: ")
+
+
+class BatchItem(RequestModel):
+    """The body of POST /api/chat or of POST /api/embeddings, under the name of what it asks for."""
+
+    id: Name | None = None
+    chat: ChatRequest | None = None
+    embeddings: EmbeddingsRequest | None = None
+
+
+class CreateBatchRequest(RequestModel):
+    requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
+
+    def to_batch(
+        self, config: Config, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
+    ) -> tuple[NewBatch, dict[str, str]]:
+        """What is to be sent, each request as its own route would send it, and what is otherwise than asked for.
+
+        Args:
+            most_tokens: of one answer, where the caller may have fewer than others.
+        Raises:
+            InvalidRequest: a request is off, or they do not go together.
+            Forbidden: a model is not offered.
+        """
+        if len(self.requests) > config.max_batch_requests:
+            raise InvalidRequest(f"requests: must be at most {config.max_batch_requests}.")
+        kind = _kind(self.requests)
+        ids = _ids(self.requests)
+        requests: list[BatchRequest] = []
+        adjusted: dict[str, str] = {}
+        model: str | None = None
+        texts = 0
+        for place, item in enumerate(self.requests):
+            where = f"requests.{place}.{kind}"
+            try:
+                if item.chat is not None:
+                    own_model, body, changed = _chat(item.chat, upstream, prompts, most_tokens)
+                    adjusted |= changed
+                else:
+                    assert item.embeddings is not None, "one of both is given"
+                    asked = item.embeddings
+                    own_model, body = upstream.embeddings_request(
+                        asked.texts(), model=asked.model, dimensions=asked.dimensions
+                    )
+                    texts += len(body["input"])
+            except (InvalidRequest, Forbidden) as error:
+                raise type(error)(_placed(str(error), where)) from None
+            except InputTooLong:
+                raise InvalidRequest(f"{where}: the conversation is longer than may be sent.") from None
+            except ModelNotOffered:
+                raise Forbidden(f"{where}.model: this model is not offered here.") from None
+            if model not in (None, own_model):
+                raise InvalidRequest(f"{where}.model: must be the same for all requests of a batch.")
+            model = own_model
+            requests.append(BatchRequest(ids[place], body))
+        if texts > _MAX_TEXTS:
+            raise InvalidRequest(f"requests: must have at most {_MAX_TEXTS} texts in all.")
+        return NewBatch(kind, str(model), requests), adjusted
+
+
+def _chat(
+    chat: ChatRequest, upstream: OpenAIBatches, prompts: SystemPrompts, most_tokens: int | None
+) -> tuple[str, dict[str, Any], dict[str, str]]:
+    prompt = prompts.prompt_of(chat)
+    if prompt is not None and prompt.tools:
+        raise InvalidRequest("promptName: this prompt has tools that only run while somebody waits.")
+    if chat.cache:
+        raise InvalidRequest("cache: not accepted in a batch.")
+    return upstream.chat_request(chat.to_call(prompts, request_id=""), most_tokens=most_tokens)
+
+
+def _kind(items: Sequence[BatchItem]) -> Kind:
+    kind: Kind = "chat" if items[0].chat is not None else "embeddings"
+    for place, item in enumerate(items):
+        if item.chat is None and item.embeddings is None:
+            raise InvalidRequest(f"Missing requests.{place}.chat (or requests.{place}.embeddings).")
+        if item.chat is not None and item.embeddings is not None:
+            raise InvalidRequest(f"requests.{place}: give either chat or embeddings.")
+        if getattr(item, kind) is None:
+            raise InvalidRequest(
+                f"requests.{place}: all requests of a batch are of one kind, which is {kind} here."
+            )
+    return kind
+
+
+def _ids(items: Sequence[BatchItem]) -> list[str]:
+    """What each is called: its place, where its sender does not say."""
+    ids: dict[str, int] = {}
+    for place, item in enumerate(items):
+        name = str(place) if item.id is None else item.id
+        if name in ids:
+            raise InvalidRequest(f"requests.{place}.id: is that of requests.{ids[name]} as well.")
+        ids[name] = place
+    return list(ids)
+
+
+def _placed(sentence: str, where: str) -> str:
+    """A sentence about one request, with where that is in the batch."""
+    if sentence.startswith("Missing "):
+        return f"Missing {where}.{sentence.removeprefix('Missing ')}"
+    return f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    owner: BatchOwner
+    limit: int
+    before: str | None
+
+
+def owner_of(principal: Principal) -> BatchOwner:
+    """Whose batches somebody may see: their own; with the scope `admin`, all of the tenant."""
+    return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
+
+
+def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
+    """Read a query.
+
+    Raises:
+        InvalidRequest: it is off.
+    """
+    owner = owner_of(principal)
+    for name in args:
+        if name not in ("limit", "before", *(("user",) if owner.user is None else ())):
+            raise InvalidRequest(f"{name[:50]}: is not known here.")
+    if owner.user is None and (user := args.get("user")) is not None:
+        if "\0" in user:
+            raise InvalidRequest("user: must not contain the character NUL.")
+        owner = BatchOwner(principal.tenant, user)
+    limit, before = args.get("limit", str(_DEFAULT_PAGE)), args.get("before")
+    if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= _MAX_PAGE):
+        raise InvalidRequest(f"limit: must be from 1 to {_MAX_PAGE}.")
+    if before is not None and not BATCH_ID.fullmatch(before):
+        raise InvalidRequest("before: must be the id of a batch.")
+    return ListQuery(owner, int(limit), before)
+
+
+def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
+    """{"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}, and "user" for an admin."""
+    body = {
+        "id": batch.id,
+        "kind": batch.kind,
+        "model": batch.model,
+        "status": batch.status,
+        "createdAt": _moment(batch.created_at),
+        "endedAt": None if batch.ended_at is None else _moment(batch.ended_at),
+        "counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
+        "costMicroUsd": batch.cost_micro_usd,
+    }
+    return body | {"user": batch.user} if principal.may("admin") else body
+
+
+def _moment(at_ms: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms // 1000))

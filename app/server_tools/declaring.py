@@ -1,0 +1,116 @@
+"""@tool: declares a function as one that models may have run."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, TypeVar, overload
+
+from pydantic_core import to_json
+
+from app.schemas.parsing import NAME_PATTERN
+from app.schemas.strict_schema import faults_of
+from app.server_tools.context import ToolContext
+from app.server_tools.docstrings import arguments_of, summary_of
+from app.server_tools.parameters import Parameters, ToolFault
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_MARK = "__gatehouse_tool__"
+_LONGEST_DESCRIPTION = 1_024
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class DeclaredTool:
+    """A function, and how a model is told of it.
+
+    Attributes:
+        definition: in OpenAI's form.
+        timeout_s: None takes TOOL_TIMEOUT_S.
+    """
+
+    name: str
+    function: Callable[..., Any]
+    parameters: Parameters
+    definition: dict[str, Any]
+    timeout_s: float | None
+
+    def run(self, arguments: str, context: ToolContext) -> str:
+        """What the function returns: text as it is, anything else as JSON.
+
+        Raises:
+            ToolError: as the function does, or because the arguments do not fit it.
+        """
+        given = self.parameters.read(arguments)
+        if self.parameters.context is not None:
+            given[self.parameters.context] = context
+        result = self.function(**given)
+        return result if isinstance(result, str) else to_json(result).decode()
+
+
+@overload
+def tool(function: F) -> F: ...
+@overload
+def tool(*, timeout_s: float) -> Callable[[F], F]: ...
+def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
+    """Declare a function of a file of app/tools as a tool. It stays the function that it is.
+
+    Its name, the first paragraph of its docstring and the types of its parameters are what the model is told.
+
+    Args:
+        timeout_s: how long one call may take; TOOL_TIMEOUT_S where it is not said.
+    Raises:
+        ToolFault: it cannot be one.
+    """
+
+    def declare(function: F) -> F:
+        setattr(function, _MARK, _declared(function, timeout_s))
+        return function
+
+    return declare if function is None else declare(function)
+
+
+def tool_of(value: object) -> DeclaredTool | None:
+    """The tool that a function was declared as, if it was."""
+    declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
+    return declared if isinstance(declared, DeclaredTool) else None
+
+
+def _declared(function: Callable[..., Any], timeout_s: float | None) -> DeclaredTool:
+    name = function.__name__
+    if not inspect.isfunction(function):
+        raise ToolFault(f"{name}: only a function can be a tool.")
+    if fault := _fault_of(function, timeout_s):
+        raise ToolFault(f"{name}: {fault}.")
+    docstring = inspect.getdoc(function) or ""
+    parameters = Parameters(function, arguments_of(docstring))
+    definition: dict[str, Any] = {
+        "name": name,
+        "description": summary_of(docstring),
+        "parameters": parameters.schema,
+    }
+    if not faults_of(parameters.schema):
+        definition["strict"] = True  # then OpenAI has the model write nothing but what fits
+    return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
+
+
+def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | None:
+    name = function.__name__
+    description = summary_of(inspect.getdoc(function) or "")
+    if not re.fullmatch(NAME_PATTERN, name):
+        return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
+    if tool_of(function.__globals__.get(name)) is not None:
+        return "this file has another tool of this name"
+    if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
+        return "an async function cannot be run here; write it without async"
+    if inspect.isgeneratorfunction(function):
+        return "a generator returns nothing that could be told; return a list"
+    if not description:
+        return "it has no docstring, from which the model learns what it does"
+    if len(description) > _LONGEST_DESCRIPTION:
+        return f"the first paragraph of its docstring is longer than {_LONGEST_DESCRIPTION:,} characters"
+    if timeout_s is not None and not 0 < timeout_s <= 86_400:
+        return "timeout_s must be more than 0, and a day at most"
+    return None

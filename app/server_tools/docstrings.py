@@ -1,0 +1,46 @@
+"""What a docstring tells the model: its first paragraph, and what its `Args:` say of each parameter.
+
+Source: https://google.github.io/styleguide/pyguide.html#383-functions-and-methods
+"""
+
+from __future__ import annotations
+
+import re
+
+_SECTION = re.compile(r"(Args|Arguments|Parameters):[ \t]*$")
+_ENTRY = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)$")
+
+
+def summary_of(docstring: str) -> str:
+    """Its first paragraph, on one line; up to `Args:` where no empty line is before it."""
+    paragraph = []
+    for line in docstring.strip().splitlines():
+        if not line.strip() or _SECTION.match(line.strip()):
+            break
+        paragraph.append(line.strip())
+    return " ".join(paragraph)
+
+
+def arguments_of(docstring: str) -> dict[str, str]:
+    """What is said of each argument, on one line; in the order of the docstring.
+
+    Args:
+        docstring: as inspect.cleandoc() leaves it.
+    """
+    lines = docstring.splitlines()
+    begin = next((number for number, line in enumerate(lines, 1) if _SECTION.match(line)), len(lines))
+    described: dict[str, list[str]] = {}
+    name, indent = "", 0
+    for line in lines[begin:]:
+        if not line.strip():
+            continue
+        depth = len(line) - len(line.lstrip())
+        if depth == 0:
+            break  # the next section
+        entry = _ENTRY.match(line.strip())
+        if entry and (not described or depth <= indent):
+            name, indent = entry[1], depth
+            described[name] = [entry[2]]
+        elif name:
+            described[name].append(line.strip())
+    return {name: " ".join(part for part in parts if part) for name, parts in described.items()}

@@ -1,0 +1,130 @@
+"""From a function's signature to the JSON schema of its arguments, and from a model's JSON to arguments that fit it."""
+
+from __future__ import annotations
+
+import inspect
+import typing
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from typing import Annotated, Any, NotRequired
+
+from pydantic import ConfigDict, Field, PydanticUserError, TypeAdapter, ValidationError
+from pydantic.json_schema import GenerateJsonSchema
+from pydantic_core import PydanticSerializationError, SchemaError, to_jsonable_python
+from typing_extensions import TypedDict
+
+from app.openai_service import ToolError
+from app.server_tools.context import ToolContext
+
+_SHOWN_FAULTS = 5
+_SHOWN_CHARS = 300
+
+
+class ToolFault(ValueError):
+    """A function cannot be a tool. The message says why, and begins with its name."""
+
+
+class _Untitled(GenerateJsonSchema):
+    """Without the titles, which say nothing but the names once more, in tokens that are paid for."""
+
+    def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
+        return False
+
+
+class Parameters:
+    """What a model may write as a function's arguments.
+
+    Attributes:
+        schema: of the object that they are.
+        context: the name of the parameter that is given the ToolContext, if there is one.
+    """
+
+    def __init__(self, function: Callable[..., Any], described: Mapping[str, str]) -> None:
+        """Raises ToolFault.
+
+        Args:
+            described: what the docstring says of parameters, by their names.
+        """
+        name = function.__name__
+        hints = _hints(function)
+        members: dict[str, Any] = {}
+        self.context: str | None = None
+        for parameter in inspect.signature(function).parameters.values():
+            if fault := _fault_of(parameter):
+                raise ToolFault(f"{name}: the parameter {parameter.name} {fault}.")
+            hint = hints[parameter.name]
+            if hint is ToolContext:
+                if self.context is not None:
+                    raise ToolFault(f"{name}: only one parameter can be the ToolContext.")
+                self.context = parameter.name
+                continue
+            members[parameter.name] = _member(hint, parameter.default, described.get(parameter.name))
+        for other in described:
+            if other not in members and other != self.context:
+                raise ToolFault(f"{name}: the docstring describes {other}, which is no parameter.")
+        # A TypedDict, as its members may have any name; those of a model may not begin with an underscore.
+        arguments = _typed_dict(name, members)
+        try:
+            self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(arguments)
+            self.schema = self._adapter.json_schema(schema_generator=_Untitled)
+        except (PydanticUserError, SchemaError, NameError, TypeError) as error:
+            said = str(error).splitlines()[0]
+            raise ToolFault(f"{name}: the type of a parameter cannot be a JSON schema: {said}") from None
+        self.schema.pop("title", None)
+
+    def read(self, text: str) -> dict[str, Any]:
+        """The arguments, as the types of the function's signature.
+
+        Raises:
+            ToolError: it is no JSON, or does not fit; with words for the model.
+        """
+        try:
+            return self._adapter.validate_json(text or "{}")
+        except ValidationError as errors:
+            raise ToolError(_sentence(errors)) from None
+
+
+def _typed_dict(name: str, members: dict[str, Any]) -> Any:
+    typed_dict: Any = TypedDict
+    made = typed_dict(name, members)
+    made.__pydantic_config__ = ConfigDict(extra="forbid")
+    return made
+
+
+def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function, include_extras=True)
+    except (NameError, TypeError, AttributeError) as error:
+        raise ToolFault(f"{function.__name__}: a type annotation cannot be read: {error}.") from None
+
+
+def _fault_of(parameter: inspect.Parameter) -> str | None:
+    if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+        return "stands for any number of arguments: name each of them"
+    if parameter.kind is parameter.POSITIONAL_ONLY:
+        return "cannot be given by its name: take the / out"
+    if parameter.annotation is parameter.empty:
+        return "has no type annotation"
+    return None
+
+
+def _member(hint: Any, default: Any, description: str | None) -> Any:
+    extra: dict[str, Any] = {}
+    if default is not inspect.Parameter.empty and default is not None:
+        with suppress(PydanticSerializationError):  # such a one only the function itself can use
+            extra["default"] = to_jsonable_python(default)
+    own = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
+    told: dict[str, Any] = {"json_schema_extra": extra} if extra else {}
+    if description and not any(getattr(part, "description", None) for part in own):
+        told["description"] = description
+    member = Annotated[hint, Field(**told)]
+    return member if default is inspect.Parameter.empty else NotRequired[member]
+
+
+def _sentence(errors: ValidationError) -> str:
+    each = errors.errors(include_url=False, include_context=False, include_input=False)
+    if each[0]["type"] == "json_invalid":
+        return f"The arguments are not valid JSON: {each[0]['msg'].removeprefix('Invalid JSON: ')}."
+    faults = [f"{'.'.join(map(str, error['loc'])) or 'all'}: {error['msg']}" for error in each[:_SHOWN_FAULTS]]
+    more = f"; and {len(each) - _SHOWN_FAULTS} more" if len(each) > _SHOWN_FAULTS else ""
+    return f"The arguments do not fit. {'; '.join(faults)[:_SHOWN_CHARS]}{more}."
