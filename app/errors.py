@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.auth import errors as auth
 from app.batches import BatchNotEnded, RequestCancelled, ResultsGone
+from app.images import ImagesBusy
 from app.ledger.database import StoreUnavailable
 from app.ledger.records import BudgetExceeded, HoldEnded, Unpriced
 from app.lifecycle import Draining
@@ -99,6 +100,9 @@ _TABLE: dict[type[Exception], Problem] = {
     upstream.UpstreamTimeout: Problem(504, "upstream_timeout", "The model did not answer in time."),
     upstream.CircuitOpen: Problem(
         503, "circuit_open", "The model has failed too often; it is left alone for a moment.", retry_after_s=1
+    ),
+    ImagesBusy: Problem(
+        503, "concurrency_limit", "Too many images are being prepared now; try again shortly.", retry_after_s=2
     ),
     TooManyStreams: Problem(503, "concurrency_limit", "Too many answers are being written now.", retry_after_s=1),
     Draining: Problem(503, "draining", "The server is being restarted; try again shortly.", retry_after_s=5),

@@ -1,8 +1,17 @@
 """Images as models take them: told by content, within bounds, bare of metadata, upright, no larger than is used."""
 
-from app.images.intake import ImageIntake, Picture, UnusableImage
+from app.images.intake import ImageIntake, ImagesBusy, Picture, UnusableImage
 from app.images.sizes import size_in
 from app.images.sizing import limit_for
 from app.images.tokens import most_tokens, usual_tokens
 
-__all__ = ["ImageIntake", "Picture", "UnusableImage", "limit_for", "most_tokens", "size_in", "usual_tokens"]
+__all__ = [
+    "ImageIntake",
+    "ImagesBusy",
+    "Picture",
+    "UnusableImage",
+    "limit_for",
+    "most_tokens",
+    "size_in",
+    "usual_tokens",
+]

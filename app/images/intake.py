@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import threading
+import time
 from dataclasses import dataclass
 
 from app.images.kinds import GIF, JPEG, PNG, WEBP, Kind, kind_of
@@ -15,6 +16,10 @@ from app.in_thread import in_thread
 # for a PNG, 830 for a WebP.
 _ONE_AT_A_TIME = threading.Semaphore()
 _BY_PILLOW_NAME = {kind.name.upper(): kind for kind in (PNG, JPEG, WEBP, GIF)}
+
+
+class ImagesBusy(Exception):
+    """The images of others take so long that this one's turn does not come in time."""
 
 
 class UnusableImage(ValueError):
@@ -43,11 +48,13 @@ class ImageIntake:
         max_bytes: of a file, as it comes.
         max_pixels: of a picture, as it comes. What has more is refused before anything is decoded.
         limit: the largest picture that the model uses; a larger one is scaled down.
+        until: when the last picture must have begun to be worked on, by time.monotonic().
     """
 
     max_bytes: int
     max_pixels: int
     limit: Limit
+    until: float
 
     def take(self, data: bytes) -> Picture:
         """An image without metadata, upright, of the first frame only, and in sRGB.
@@ -57,6 +64,7 @@ class ImageIntake:
 
         Raises:
             UnusableImage: it is no whole PNG, JPEG, WebP or GIF, or too large.
+            ImagesBusy: it would have to wait for longer than it may.
         """
         if len(data) > self.max_bytes:
             raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are taken.")
@@ -88,10 +96,14 @@ class ImageIntake:
             return Picture(kind.media_type, stripped.data, *size)
         from app.images import pixels  # as above
 
-        with _ONE_AT_A_TIME:
+        if not _ONE_AT_A_TIME.acquire(timeout=max(0.0, self.until - time.monotonic())):
+            raise ImagesBusy
+        try:
             written = in_thread(
                 lambda: pixels.rendered(stripped, kind.name.upper(), orientation=orientation, size=size, icc=icc)
             )
+        finally:
+            _ONE_AT_A_TIME.release()
         if written is None:
             raise UnusableImage("is damaged.")
         name, data = written

@@ -8,9 +8,8 @@ from collections.abc import Iterator
 from app.images.stripped import Damaged, Stripped
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-# Bytes of 0xFF may fill; in a scan, 0xFF00 and the restart markers are data. Written with + it takes fifteen times
-# as long, since then nothing in it begins with one certain byte.
-_MARKER = re.compile(rb"\xff\xff*([^\x00\x01\xd0-\xd7\xff])")
+# Bytes of 0xFF may fill, and the last of them counts; in a scan, 0xFF00 and the restart markers are data.
+_MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _EOI, _SOS, _APP0, _APP1, _APP2, _ADOBE = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _KEPT = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDD, _SOS}

@@ -49,7 +49,7 @@ def strip(data: bytes) -> Stripped:
             kept.append(data[at:end])
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
-        elif name == b"iCCP":
+        elif name == b"iCCP" and name not in seen:  # there can be but one, and each is unpacked
             icc = _profile(data[at + 8 : end - 4])
         elif name[:1].isupper():
             raise Damaged

@@ -103,12 +103,11 @@ class ChatResult:
     tool_calls: list[ToolCallObject]
     refusal: str | None
     record: CallRecord
+    tool_runs: Sequence[ToolRun] = ()
 
     def filled(self, data: Any, usage: Usage | None) -> StructuredResult:
         """The same, whose text is that of a value."""
         return StructuredResult(data, self.finish_reason, usage, self.model, self.id, self.record)
-
-    tool_runs: Sequence[ToolRun] = ()
 
     @property
     def trimmed(self) -> int:

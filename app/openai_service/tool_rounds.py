@@ -43,8 +43,9 @@ class ToolRounds:
                 record = self.question.record
                 rounds.part_answered(record, answer.usage)
                 return replace(answer, usage=record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            for _ in self._run(answer.text, answer.tool_calls, answer.usage):
-                yield
+            with closing(self._run(answer.text, answer.tool_calls, answer.usage)) as running:
+                for _ in running:
+                    yield
 
     def stream(self, asker: Asker) -> Waiting[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
@@ -108,9 +109,10 @@ class ToolRounds:
                 rounds.part_answered(record, end.usage)
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
-            for news in self._run(text, end.tool_calls, end.usage):
-                record.received -= len(news)
-                yield news
+            with closing(self._run(text, end.tool_calls, end.usage)) as running:
+                for news in running:
+                    record.received -= len(news)
+                    yield news
 
     def _tool(self, number: int, name: str) -> ServerTool:
         if number >= MOST_CALLS_IN_A_ROUND:

@@ -124,8 +124,9 @@ class ToolThreads:
             patience_s = min(exchange.tick_s, max(0.0, first_until - time.monotonic()))
             job, text, error = ended.get(timeout=patience_s)
             while True:
-                job.end(text, error)
-                done.append(job)
+                if job.outcome is None:  # or it was late, and that has been told
+                    job.end(text, error)
+                    done.append(job)
                 job, text, error = ended.get_nowait()
         except Empty:
             pass

@@ -69,8 +69,8 @@ def _is_public_https(url: str) -> bool:
         return False
     if not _HOST.fullmatch(host):
         return False
-    # Names of one label and of these ends are found on private networks only.
-    if "." not in host or host.endswith((".localhost", ".local", ".internal", ".home.arpa")):
+    # Names of these ends are found on private networks only.
+    if host.endswith((".localhost", ".local", ".internal", ".home.arpa")):
         return False
     return not _is_address(host)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -18,6 +19,8 @@ from app.schemas.parsing import InvalidRequest, UnsupportedMediaType, validate
 from app.schemas.prompting import PromptFields, SystemPrompts
 from app.schemas.request_body import form_body, json_body
 
+# How long the images of a request may take in all, with those of others before them.
+_PATIENCE_S = 20.0
 _WHOLE_NUMBERS = {"maxTokens"}
 
 
@@ -40,6 +43,7 @@ def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> C
 
     Raises:
         InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is off.
+        ImagesBusy: so many images are looked at that these ones' turn does not come.
     """
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
@@ -62,7 +66,8 @@ def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> C
 def _intake(fields: VisionFields, prompts: SystemPrompts, config: Config) -> ImageIntake:
     prompt = prompts.prompt_of(fields)
     model = (prompt.model if prompt is not None else None) or fields.model or config.vision_model
-    return ImageIntake(config.max_image_bytes, config.max_image_pixels, limit_for(model, fields.detail))
+    until = time.monotonic() + min(_PATIENCE_S, config.request_timeout_s)
+    return ImageIntake(config.max_image_bytes, config.max_image_pixels, limit_for(model, fields.detail), until)
 
 
 def _from_json(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, list[str]]:

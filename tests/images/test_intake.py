@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import random
 import struct
+import threading
+import time
 import zlib
+from contextlib import suppress
 
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from app.images import ImageIntake, UnusableImage, limit_for, size_in
+from app.images import ImageIntake, ImagesBusy, UnusableImage, limit_for, size_in
 from app.images.sizing import Limit
 from tests.images.pictures import (
     CANARY,
@@ -33,7 +36,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def taken(data, detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000):
-    picture = ImageIntake(max_bytes, max_pixels, limit_for(model, detail)).take(data)
+    picture = ImageIntake(max_bytes, max_pixels, limit_for(model, detail), time.monotonic() + 60).take(data)
     result = decoded(picture.data)
     assert result.size == (picture.width, picture.height) == size_in(picture.data_url)
     assert Image.MIME[result.format] == picture.media_type
@@ -303,7 +306,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
     """Bytes changed, cut out and doubled at random; the outcome is always one of two."""
     chance = random.Random(f"{kind} {detail}")
     whole = with_everything(kind, photo(600, 20, "P" if kind == "GIF" else "RGB"))
-    intake = ImageIntake(10_000_000, 1_000_000, limit_for(MODEL, detail))
+    intake = ImageIntake(10_000_000, 1_000_000, limit_for(MODEL, detail), time.monotonic() + 60)
     outcomes = set()
     for _ in range(250):
         data = bytearray(whole)
@@ -362,6 +365,49 @@ def test_what_would_only_keep_the_decoder_busy_is_damaged():
     assert refusal(webp(2, 2)[:12] + b"junk\0\0\0\0" * 1_000 + webp(2, 2)[12:]) == "is damaged."
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"\xff\xd8" + b"\xff" * 1_000_000 + b"\0",
+        b"\xff\xd8" + b"\xff" * 1_000_000 + b"\xd9",
+        encoded(photo(8, 8), "JPEG")[:-2] + b"\xff" * 1_000_000 + b"\0",
+        encoded(photo(8, 8), "JPEG")[:-2] + b"\xff\xff\0" * 300_000,
+        png(8, 8, chunk(b"iCCP", b"x\0\0" + zlib.compress(bytes(1 << 20))) * 4_000),
+    ],
+    ids=["fill, no marker", "fill, end", "fill in a scan", "pieces of fill in a scan", "profiles"],
+)
+def test_no_file_takes_long_to_be_read(data):
+    intake = ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() + 60)
+    begun = time.process_time()
+    with suppress(UnusableImage):
+        intake.take(data)
+    assert time.process_time() - begun < 1
+
+
+def test_fill_before_a_marker_is_no_part_of_a_segment():
+    data = encoded(photo(8, 8), "JPEG")
+    filled = data[:2] + b"\xff" * 5 + data[2:-2] + b"\xff" * 5 + data[-2:]
+
+    assert decoded(taken(filled).data).tobytes() == decoded(data).tobytes()
+
+
+def test_who_waits_for_too_long_is_told_so(monkeypatch):
+    busy = threading.Semaphore(0)
+    monkeypatch.setattr("app.images.intake._ONE_AT_A_TIME", busy)
+    intake = ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() - 1)
+    large = encoded(photo(3_000, 20), "PNG")
+
+    with pytest.raises(ImagesBusy):
+        intake.take(large)
+    assert intake.take(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
+    busy.release()
+    assert (
+        ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() + 60).take(large).width
+        < 3_000
+    )
+    assert busy.acquire(blocking=False)
+
+
 def test_a_png_whose_checksums_or_order_are_off_is_damaged():
     data = encoded(photo(), "PNG")
     header = data[8:33]
@@ -388,7 +434,7 @@ def test_pixels_that_cannot_be_decoded_are_damaged_where_they_must_be():
     broken = png(600, 600, pixels=zlib.compress(b"\0" * 50))
 
     assert refusal(broken, detail="low") == "is damaged."
-    assert ImageIntake(10**6, 10**6, Limit()).take(broken).data == broken
+    assert ImageIntake(10**6, 10**6, Limit(), time.monotonic() + 60).take(broken).data == broken
 
 
 def test_rubbish_between_the_segments_of_a_jpeg_is_passed_over():
