@@ -38,6 +38,7 @@ from app.server_tools import load_tools
 from app.shared_state import SharedState, open_cache, open_state
 from app.stream_slots import StreamSlots
 from app.token_counts import TokenCounts
+from app.wire.answers import init_answers
 
 _ROOT = Path(__file__).parent.parent
 
@@ -133,6 +134,7 @@ def create_app(
     api.before_request(refuse_while_draining)
     init_guards(api, extensions.identify)
     init_admission(api, config, limiter)
+    init_answers(api)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)

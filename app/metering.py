@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from flask import g, request
+from flask import g, has_request_context, request
 
 from app import extensions
 from app.admission import token_rates_of
@@ -75,6 +75,8 @@ def settle_call(record: CallRecord) -> None:
     """The listener that settles each call."""
     if isinstance(record.caller, MeteredCaller):
         record.caller.meter.settle(record)
+        if has_request_context():
+            g.call_record = record
 
 
 class Meter:
@@ -100,8 +102,9 @@ class Meter:
         self._model = ""
         self._body: Mapping[str, Any] = {}
         self._bound_micro_usd: int | None = 0
-        # What each attempt has used, and of which model; and what the record said when the last one was counted.
-        self._used: list[tuple[str, Mapping[str, Any]]] = []
+        # Of each attempt the model that served it, the one that was asked for, and what it has used; and what the
+        # record said when the last one was counted.
+        self._used: list[tuple[str, str, Mapping[str, Any]]] = []
         self._is_estimated = False
         self._told: Mapping[str, Any] = {}
         self._received = 0
@@ -148,8 +151,8 @@ class Meter:
         # Where the next attempt was refused, the record names its model already.
         self._count_last(record, self._model if record.is_refused else record.model)
         if not self._used:
-            self._used.append((record.model, {"prompt_tokens": 0, "completion_tokens": 0}))
-        costs = [self._prices.cost_micro_usd(model, usage) for model, usage in self._used]
+            self._used.append((record.model, self._model, {"prompt_tokens": 0, "completion_tokens": 0}))
+        costs = [self._cost(*used) for used in self._used]
         source: Source = "estimated" if self._is_estimated else "reported"
         if record.is_cached:
             source, costs = "cached", [0]  # also of a model whose price is not known
@@ -176,16 +179,21 @@ class Meter:
         told = record.usage or {}
         if record.may_be_billed:
             chunks, ceiling = record.received - self._received, most_output(self._body)
-            self._used.append((model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
+            self._used.append((model, self._model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
             self._is_estimated = True
         elif told != self._told:
-            self._used.append((model, _less(told, self._told)))
+            self._used.append((model, self._model, _less(told, self._told)))
             self._told = told
         self._received = record.received
 
+    def _cost(self, served: str, asked: str, usage: Mapping[str, Any]) -> int | None:
+        """At the price of the model that was asked for, where the upstream has a name of its own for who served."""
+        cost = self._prices.cost_micro_usd(served, usage)
+        return self._prices.cost_micro_usd(asked, usage) if cost is None else cost
+
     def _sum(self, *path: str) -> int | None:
         """Of a count in what all attempts have used; None where it is in none."""
-        counts = [count for _, usage in self._used if (count := told_count(usage, *path)) is not None]
+        counts = [count for *_, usage in self._used if (count := told_count(usage, *path)) is not None]
         return sum(counts) if counts else None
 
 

@@ -44,6 +44,10 @@ _REVOKED = union_all(
     select(api_keys.c.id).where(api_keys.c.id == bindparam("key"), api_keys.c.revoked_at.is_not(None)),
 ).limit(1)
 
+_REVOKED_UNTIL = select(revoked_users.c.issued_until).where(
+    revoked_users.c.tenant == bindparam("tenant"), revoked_users.c.user_id == bindparam("sub")
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
@@ -99,7 +103,8 @@ class VisitorTokens:
             "iss": _ISSUER,
             "aud": _AUDIENCE,
             "sub": grant.user,
-            "iat": now,
+            # Later than what was taken back in this very second.
+            "iat": max(now, self._revoked_until(grant.user, by.tenant) + 1),
             "exp": expires_at,
             "jti": token_id,
             "tenant": by.tenant,
@@ -159,7 +164,14 @@ class VisitorTokens:
 
     def revoke_all_of(self, user: str, *, tenant: str) -> None:
         """Take back every token that a user has been given so far; in this very second included."""
-        self._take_back(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": int(clock.now())})
+        until = max(int(clock.now()), self._revoked_until(user, tenant) + 1)
+        self._take_back(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
+
+    def _revoked_until(self, user: str, tenant: str) -> int:
+        """The last second of which all tokens of a user were taken back; 0 where none were."""
+        with self._store.reading() as connection:
+            found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
+        return found or 0
 
     def _take_back(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
         try:

@@ -3,6 +3,7 @@
 from app.batches.batches import Batches, Round
 from app.batches.output import Answers
 from app.batches.records import (
+    KINDS,
     Batch,
     BatchNotEnded,
     BatchOwner,
@@ -14,6 +15,7 @@ from app.batches.records import (
 )
 
 __all__ = [
+    "KINDS",
     "Answers",
     "Batch",
     "BatchNotEnded",

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from time import monotonic
 
 from app.batches.output import Answers
-from app.batches.records import Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
+from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
 from app.batches.store import BatchStore
 from app.batches.submission import Submission, lease_ms
 from app.batches.watching import Watching
@@ -64,9 +64,11 @@ class Batches:
         """None where there is none that the owner may see."""
         return self._store.get(batch_id, owner)
 
-    def page(self, owner: BatchOwner | None, *, limit: int, before: str | None = None) -> list[Batch]:
-        """The newest first, of everybody where the owner is None."""
-        return self._store.page(owner, limit=limit, before=before)
+    def page(
+        self, owner: BatchOwner | None, kinds: Sequence[str] = KINDS, *, limit: int, before: str | None = None
+    ) -> list[Batch]:
+        """The newest first of these kinds, of everybody where the owner is None."""
+        return self._store.page(owner, kinds, limit=limit, before=before)
 
     def refreshed(self, batch: Batch) -> Batch:
         """The batch as it is now, unless the upstream was asked a moment ago, or cannot be."""

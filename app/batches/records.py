@@ -10,6 +10,8 @@ from app.openai_service import CHAT_PATH, EMBEDDINGS_PATH, UpstreamBatch
 
 Kind = Literal["chat", "embeddings"]
 
+KINDS: tuple[Kind, ...] = ("chat", "embeddings")
+
 PATHS: dict[Kind, str] = {"chat": CHAT_PATH, "embeddings": EMBEDDINGS_PATH}
 
 _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})

@@ -55,9 +55,12 @@ class BatchStore:
             text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
         return [Sent(*sent) for sent in orjson.loads(text)]
 
-    def page(self, owner: BatchOwner | None, *, limit: int, before: str | None = None) -> list[Batch]:
+    def page(
+        self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
+    ) -> list[Batch]:
         """The newest first; those before one, if that is named."""
-        query = select(*_COLUMNS).where(*_seen_by(owner)).order_by(batches.c.id.desc()).limit(limit)
+        query = select(*_COLUMNS).where(*_seen_by(owner), batches.c.kind.in_(kinds))
+        query = query.order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(batches.c.id < before)
         with self._database.reading() as connection:

@@ -70,11 +70,16 @@ class Tally:
                 (model for place, (model, _) in self._usages.items() if place not in self._estimated), None
             ),
             **sums,
-            cost_micro_usd=prices.batch_cost_micro_usd(usages),
+            cost_micro_usd=prices.batch_cost_micro_usd([self._priced(*usage, prices) for usage in usages]),
             price_version=prices.version,
             attempts=1,
             total_ms=at_ms - self._batch.created_at,
         )
+
+    def _priced(self, model: str, usage: Mapping[str, Any], prices: PriceList) -> tuple[str, Mapping[str, Any]]:
+        """By the model that was asked for, where the upstream has a name of its own for who answered."""
+        is_known = prices.batch_cost_micro_usd([(model, usage)]) is not None
+        return (model if is_known else self._batch.model), usage
 
     def _count(self, place: int, line: OutputLine) -> None:
         if line.status != 200:

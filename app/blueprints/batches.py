@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 from flask import Blueprint, Response, abort, g, request
 
-from app.auth import needs
+from app.auth import Principal, needs
 from app.auth.errors import Forbidden
-from app.batches import Batch
+from app.batches import KINDS, Batch
 from app.budgets import limits_of
 from app.extensions import batches, config, openai_batches, system_prompts
 from app.metering import current_entry
@@ -20,17 +20,12 @@ from app.wire.batch_results import results_json
 
 bp = Blueprint("batches", __name__, url_prefix="/batches")
 
-# What is asked for by one of these; each batch needs that of its own kind.
-_KINDS = ("chat", "embeddings")
-
 
 @bp.post("")
-@needs(*_KINDS)
+@needs(*KINDS)
 def create() -> Response:
     """Take requests and have them answered, within a day, at half the price."""
-    principal = g.principal
-    if principal.prompt is not None:
-        raise Forbidden("This token is for conversations only.")
+    principal = _principal()
     new, adjusted = json_body(CreateBatchRequest).to_batch(
         config(), openai_batches(), system_prompts(), most_tokens=principal.max_tokens
     )
@@ -44,25 +39,27 @@ def create() -> Response:
 
 
 @bp.get("")
-@needs(*_KINDS, "admin")
+@needs(*KINDS, "admin")
 def show_all() -> Response:
     """Tell of the caller's batches, the newest first."""
-    query = list_query(request.args, g.principal)
-    page = batches().page(query.owner, limit=query.limit + 1, before=query.before)
+    principal = _principal()
+    query = list_query(request.args, principal)
+    kinds = [kind for kind in KINDS if _may_see(principal, kind)]
+    page = batches().page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
-    return _json({"batches": [batch_response(batch, g.principal) for batch in shown], "next": more})
+    return _json({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
 
 
 @bp.get("/<batch_id>")
-@needs(*_KINDS, "admin")
+@needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Tell how far a batch is."""
     return _json(batch_response(batches().refreshed(_own(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
-@needs(*_KINDS, "admin")
+@needs(*KINDS, "admin")
 def results(batch_id: str) -> Response:
     """Give what came of each request, in their order."""
     batch = batches().refreshed(_own(batch_id))
@@ -77,15 +74,32 @@ def results(batch_id: str) -> Response:
 
 
 @bp.post("/<batch_id>/cancel")
-@needs(*_KINDS, "admin")
+@needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
     """End a batch; what is done by then is kept, and costs."""
     return _json(batch_response(batches().cancel(_own(batch_id)), g.principal))
 
 
 def _own(batch_id: str) -> Batch:
-    batch = batches().get(batch_id, owner_of(g.principal)) if BATCH_ID.fullmatch(batch_id) else None
-    return batch or abort(404)
+    principal = _principal()
+    batch = batches().get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    if batch is None:
+        abort(404)
+    if not _may_see(principal, batch.kind):
+        raise Forbidden
+    return batch
+
+
+def _principal() -> Principal:
+    """The caller, whose token is not tied to a prompt."""
+    principal: Principal = g.principal
+    if principal.prompt is not None:
+        raise Forbidden("This token is for conversations only.")
+    return principal
+
+
+def _may_see(principal: Principal, kind: str) -> bool:
+    return principal.may(kind) or principal.may("admin")
 
 
 def _json(body: dict[str, Any], status: int = 200) -> Response:

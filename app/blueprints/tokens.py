@@ -47,6 +47,10 @@ def revoke(token_id: str) -> Response:
 @needs_key
 def revoke_all() -> Response:
     """Take back every token that a user has been given."""
+    if unknown := sorted(request.args.keys() - {"userId"}):
+        raise InvalidRequest(f"Unknown field {unknown[0][:64]!a}.")
+    if len(request.args.getlist("userId")) > 1:
+        raise InvalidRequest("userId: must be given once.")
     try:
         user = user_id(request.args.get("userId", ""))
     except ValueError as error:

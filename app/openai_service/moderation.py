@@ -36,6 +36,7 @@ _LONGEST_S = 5.0
 _MOST_ATTEMPTS = 2
 # What is longer is looked at in pieces, as OpenAI advises; so many in one request.
 _PIECE_CHARS = 2_000
+_SHARED_CHARS = 200
 _MOST_PIECES = 32
 _PATH = "/moderations"
 _CATEGORY = re.compile(r"[a-z/_-]{1,40}")
@@ -73,7 +74,7 @@ class Moderator:
         """
         if self._config.moderation == "off":
             return
-        for some in _inputs(question.body["messages"], own=self._config.system_prompt):
+        for some in _inputs(question.body, own=self._config.system_prompt):
             yield from self._check(some, question)
             if question.exchange.is_unwanted:
                 raise CallerGone
@@ -151,11 +152,11 @@ def _categories(result: Mapping[str, Any]) -> list[str]:
     return [name for name, is_in_it in named if is_in_it is True and _CATEGORY.fullmatch(name)]
 
 
-def _inputs(messages: Sequence[Mapping[str, Any]], *, own: str) -> Iterator[Input]:
-    """All texts and images of a conversation but the site's own prompt."""
-    texts: list[str] = []
+def _inputs(body: Mapping[str, Any], *, own: str) -> Iterator[Input]:
+    """All texts and images of a conversation but the site's own prompt; tools and schemas have texts as well."""
+    texts = [orjson.dumps(body[name]).decode() for name in ("tools", "response_format") if name in body]
     images: list[dict[str, Any]] = []
-    for message in messages:
+    for message in body["messages"]:
         content = message.get("content")
         if message["role"] == "system" and content == own:
             continue
@@ -175,8 +176,13 @@ def _answer_texts(result: ChatResult) -> list[str]:
     return [result.text, result.refusal or "", *(call["function"]["arguments"] for call in result.tool_calls)]
 
 
+def _pieces(text: str) -> list[str]:
+    """Each begins within the one before it, so that nothing is cut in two that is not longer than what they share."""
+    last = max(1, len(text) - _SHARED_CHARS)
+    return [text[at : at + _PIECE_CHARS] for at in range(0, last, _PIECE_CHARS - _SHARED_CHARS)]
+
+
 def _in_requests(texts: Sequence[str]) -> Iterator[list[str]]:
-    pieces = [text[at : at + _PIECE_CHARS] for text in texts for at in range(0, len(text), _PIECE_CHARS)]
-    pieces = [piece for piece in pieces if piece.strip()]
+    pieces = [piece for text in texts for piece in _pieces(text) if piece.strip()]
     for at in range(0, len(pieces), _MOST_PIECES):
         yield pieces[at : at + _MOST_PIECES]

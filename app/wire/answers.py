@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
-from flask import Response, g
+from flask import Blueprint, Response, g
 
 from app.openai_service import CallRecord
 
@@ -21,6 +21,18 @@ def json_answer(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
     response = Response(content, content_type="application/json")
     response.headers.extend(call_headers(record))
     return response
+
+
+def init_answers(api: Blueprint) -> None:
+    """Have an error tell how the call went as well, where a model has answered and its answer did not do."""
+
+    def tell(response: Response) -> Response:
+        record: CallRecord | None = g.get("call_record")
+        if response.status_code == 422 and record is not None and record.attempts:
+            response.headers.extend(call_headers(record))
+        return response
+
+    api.after_request(tell)
 
 
 def call_headers(record: CallRecord) -> list[tuple[str, str]]:

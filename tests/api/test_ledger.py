@@ -162,6 +162,26 @@ class TestAnAnswerIsOneSettledRow:
         assert row["served_model"] == MODEL
         assert row["tokens"] == 12
 
+    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+    def test_of_a_name_that_has_no_price_costs_what_the_model_asked_for_does(self, somebody, upstream, route):
+        person = somebody(user_budget_usd=1)
+        if route == "/api/chat":
+            upstream.answers({**completion(), "model": "a-name-of-its-own"})
+        else:
+            upstream.streams(
+                *[
+                    payload if isinstance(payload, str) else {**payload, "model": "a-name-of-its-own"}
+                    for payload in stream_of("Hello")
+                ]
+            )
+
+        person.ask(route).get_data()
+
+        row = person.row()
+        assert (row["model"], row["served_model"]) == (FIRST, "a-name-of-its-own")
+        assert bill(row) == ("complete", "reported", 9, 3, cost(9, 3))
+        assert person.account()["spent_micro_usd"] == cost(9, 3)
+
     def test_at_the_owners_own_price(self, somebody, upstream, tmp_path):
         prices = tmp_path / "prices.toml"
         prices.write_text('version = "mine"\n[models.homemade]\ninput = 1000\noutput = 2000\n')

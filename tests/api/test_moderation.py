@@ -186,12 +186,25 @@ class TestInput:
 
         ask(person, "/api/chat", text)
 
-        assert "".join(piece for some in moderation.shown for piece in some) == text
-        assert max(len(piece) for some in moderation.shown for piece in some) == 2_000
+        pieces = [piece for some in moderation.shown for piece in some]
+        assert pieces[0] + "".join(piece[200:] for piece in pieces[1:]) == text
+        assert max(map(len, pieces)) == 2_000
         assert max(map(len, moderation.shown)) == 32
 
     def test_what_is_flagged_in_the_last_piece_is_refused(self, person):
         assert ask(person, "/api/chat", "x" * 100_000 + "bad words").status_code == 422
+
+    @pytest.mark.parametrize("before", [1_790, 1_795, 1_799, 1_991, 1_995, 1_999, 2_000, 3_595, 9_999])
+    def test_what_is_flagged_where_pieces_meet_is_refused(self, person, before):
+        assert ask(person, "/api/chat", "x" * before + "bad words" + "y" * 500).status_code == 422
+
+    def test_what_tools_and_schemas_say_is_shown_as_well(self, person):
+        said = {"description": "bad words"}
+        tools = [{"type": "function", "function": {"name": "f", **said}}]
+        schema = {"type": "object", "properties": {}, "required": [], "additionalProperties": False, **said}
+
+        assert person.ask(tools=tools).status_code == 422
+        assert person.ask("/api/structured", schema=schema).status_code == 422
 
     def test_embeddings_are_not_shown(self, person, moderation):
         assert person.ask("/api/embeddings", input="bad words").status_code == 200

@@ -464,6 +464,14 @@ def test_a_tied_token_is_for_conversations_only(site, upstream, path):
     grant = Grant(user="anna", ttl_s=60, scopes=VISITOR_SCOPES, prompt="plain")
     token = site.auth.tokens.issue(grant, by=site_key).text
     assert site.client.post(path, json=SMALLEST[path], headers=bearer(token)).status_code == 403
+    for method, batches in (
+        ("GET", ""),
+        ("GET", "/batch_1"),
+        ("GET", "/batch_1/results"),
+        ("POST", "/batch_1/cancel"),
+    ):
+        answer = site.client.open(f"/api/batches{batches}", method=method, headers=bearer(token))
+        assert (answer.status_code, answer.json["error"]) == (403, "This token is for conversations only.")
     assert site.client.get("/api/usage", headers=bearer(token)).status_code == 200
     assert upstream.sent == []
 

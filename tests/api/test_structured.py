@@ -115,6 +115,7 @@ def test_a_strict_schema_uses_every_keyword_that_openai_takes(client, upstream):
     answer = client.post("/api/structured", json={"prompt": "x", "schema": schema})
 
     assert (answer.status_code, answer.json["code"]) == (422, "refused")
+    assert (answer.headers["X-Attempts"], answer.headers["X-Model"]) == ("2", "gpt-6.1-terra-2026-10-01")
     assert upstream.sent[0].body["response_format"]["json_schema"]["schema"] == schema
 
 

@@ -158,11 +158,17 @@ def test_what_is_no_tokens_id_is_refused(site, token_id):
     assert code_of(revoke(site, token_id)) == (400, "invalid_request")
 
 
-@pytest.mark.parametrize("query", ["", "?userId=", "?userId=a%20b", "?user=anna"])
+@pytest.mark.parametrize("query", ["", "?userId=", "?userId=a%20b", "?userId=a&userId=b"])
 def test_whose_tokens_are_meant_must_be_said(site, query):
     answer = site.client.delete(f"/api/tokens{query}", headers=bearer(site.key))
 
     assert refusal_of(answer).startswith("userId: ")
+
+
+def test_no_other_field_is_passed_over(site):
+    answer = site.client.delete("/api/tokens?userId=anna&tokenId=1", headers=bearer(site.key))
+
+    assert refusal_of(answer) == "Unknown field 'tokenId'."
 
 
 BAD = [

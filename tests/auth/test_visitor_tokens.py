@@ -230,3 +230,14 @@ def test_without_a_proper_secret_there_are_no_tokens(store, key, tokens, secret)
     with pytest.raises(AuthUnavailable, match="SECRET_KEY"):
         issue(none, key)
     assert reason_of(none, issue(tokens, key).text) == "bad token"
+
+
+def test_a_token_made_after_all_were_taken_back_counts_in_the_same_second(tokens, key):
+    made = []
+    for _ in range(3):
+        made.append(issue(tokens, key).text)
+        assert tokens.verify(made[-1], origin=None)
+        tokens.revoke_all_of("anna", tenant="acme")
+        assert [reason_of(tokens, text) for text in made] == ["revoked token"] * len(made)
+
+    assert tokens.verify(issue(tokens, key).text, origin=None)

@@ -423,6 +423,16 @@ def test_an_admin_sees_all_batches_of_its_tenant(site):
     assert refused.status_code == 403
 
 
+def test_a_batch_of_another_kind_than_the_scope_is_neither_shown_nor_cancelled(site):
+    address = submit(site, site.token(scopes=["chat"]))
+    other = bearer(site.token(scopes=["embeddings"]))
+
+    for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
+        assert site.client.open(address + path, method=method, headers=other).status_code == 403
+    assert site.client.get("/api/batches", headers=other).json["batches"] == []
+    assert len(site.client.get("/api/batches", headers=bearer(site.token(scopes=["chat"]))).json["batches"]) == 1
+
+
 def test_a_batch_needs_the_scope_of_its_kind(site, upstream):
     chat_only, vectors_only = site.new_key("chat"), site.new_key("embeddings")
     of_vectors = {"requests": [{"embeddings": {"input": "a"}}]}
