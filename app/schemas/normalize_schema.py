@@ -9,10 +9,13 @@ from typing import Any
 
 from app.openai_service import OriginalSchema
 from app.schemas.schema_mends import ANNOTATIONS, LIMITS
-from app.schemas.schema_values import Nulls, are_disjoint
-from app.schemas.strict_schema import BY_TYPE, FORMATS, below, faults_of, types_in
+from app.schemas.schema_values import Distinctions, Nulls, Steps, TooManySteps
+from app.schemas.strict_schema import BY_TYPE, FORMATS, StrictCheck, below, faults_of, types_in
 
 _MAX_TOLD = 20
+_MAX_STEPS = 200_000  # many times what a schema takes that can be checked against
+_STEPS_A_SCHEMA = 10
+_TOO_LARGE = "schema: is too large to be mended here: split it over several requests."
 _TO_A_DEFINITION = re.compile(r"#|#/(\$defs|definitions)/[^/]+")
 _NULL = {"type": "null"}
 _APPLIES_TO = {
@@ -46,11 +49,17 @@ class Normalized:
 
 def normalize(schema: dict[str, Any]) -> Normalized:
     """Bring a schema into the strict subset as far as its meaning allows; the given one stays as it is."""
-    found = faults_of(schema)
+    check = StrictCheck(schema)
+    found = check.run()
     if not found:
         return Normalized(schema)
+    if check.is_too_large:  # which no mend cures
+        return Normalized(schema, found=found, faults=found[-1:])
     work = _Normalizing(schema)
-    strict = work.mended("schema", schema)
+    try:
+        strict = work.mended("schema", schema)
+    except TooManySteps:
+        return Normalized(schema, found=found, faults=[_TOO_LARGE])
     told = [f"{path}: {sentence}." for path, sentence in work.told[:_MAX_TOLD]]
     if len(work.told) > _MAX_TOLD:
         told.append(f"And {len(work.told) - _MAX_TOLD} more of the kind.")
@@ -61,7 +70,7 @@ def normalize(schema: dict[str, Any]) -> Normalized:
 
 @dataclass
 class _Normalizing:
-    """One pass over a schema, whose nesting is bounded."""
+    """One pass over a schema, whose nesting is bounded; its size is not, so that there is a bound on the steps."""
 
     root: dict[str, Any]
     optional: list[tuple[dict[str, Any], frozenset[str]]] = field(default_factory=list)
@@ -69,20 +78,30 @@ class _Normalizing:
     told: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.nulls = Nulls(self.root)
+        self.steps = Steps(_MAX_STEPS)
+        self.nulls = Nulls(self.root, self.steps)
+        self.distinctions = Distinctions(self.root, self.steps)
 
     def tell(self, path: str, sentence: str) -> None:
         self.told.append((path, sentence))
 
     def mended(self, path: str, given: Any) -> Any:
         """A copy of a schema and those in it, mended; whatever else stands there is left to the check."""
+        self.steps.take(1)
         if not isinstance(given, dict):
             return given
         node = self._without_all_of(path, given)
+        lists = [node[key] for key in ("type", "enum", "required") if isinstance(node.get(key), list)]
+        self.steps.take(_STEPS_A_SCHEMA + sum(map(len, lists)))
         self._drop_what_says_nothing(path, node)
         self._tell_limits_in_words(path, node)
         options = node.get("oneOf")
-        if isinstance(options, list) and options and "anyOf" not in node and are_disjoint(options, self.root):
+        if (
+            isinstance(options, list)
+            and options
+            and "anyOf" not in node
+            and self.distinctions.are_disjoint(options)
+        ):
             node = {"anyOf" if key == "oneOf" else key: value for key, value in node.items()}
             self.tell(path, '"oneOf" became "anyOf", as no value fits two of its schemas')
         if "items" in node:
@@ -101,11 +120,13 @@ class _Normalizing:
 
     def _without_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
         """A copy whose `allOf` of one schema is that schema, where the rest says nothing else about values."""
+        self.steps.take(len(given))
         node = dict(given)
         while (
             isinstance(node.get("allOf"), list) and len(node["allOf"]) == 1 and isinstance(node["allOf"][0], dict)
         ):
             [only] = node["allOf"]
+            self.steps.take(_STEPS_A_SCHEMA + len(node) + len(only))
             rest = {key: value for key, value in node.items() if key != "allOf"}
             words = ANNOTATIONS | {"title", "description", "$defs", "definitions"}
             if any(key not in words and only.get(key) != value for key, value in rest.items()):
@@ -128,6 +149,8 @@ class _Normalizing:
 
     def _tell_limits_in_words(self, path: str, node: dict[str, Any]) -> None:
         """Put what the model's grammar does not know where the model reads it; the answer is checked against it."""
+        if not isinstance(node.get("description") or "", str):
+            return
         limits = {keyword: node[keyword] for keyword in LIMITS if keyword in node and types_in(node)}
         if "string" in types_in(node) and isinstance(node.get("format"), str) and node["format"] not in FORMATS:
             limits["format"] = node["format"]

@@ -17,6 +17,7 @@ MAX_LEVELS = 10
 MAX_PROPERTIES = 5_000
 MAX_ENUM_VALUES = 1_000
 MAX_NAMES_CHARS = 120_000
+MAX_SCHEMAS = 20_000  # a bound of our own, on what the limits above leave open
 LARGE_ENUM = 250
 MAX_LARGE_ENUM_CHARS = 15_000
 
@@ -65,7 +66,7 @@ class SchemaFault(ValueError):
 
 def faults_of(schema: dict[str, Any]) -> list[str]:
     """What in a whole schema the model would not take, the outermost first; each fault with its path and its mend."""
-    return _Check(schema).run()
+    return StrictCheck(schema).run()
 
 
 def below(path: str, *steps: object) -> str:
@@ -90,17 +91,26 @@ class _Enough(Exception):
     """There is no use in looking further."""
 
 
-class _Check:
+class StrictCheck:
+    """One look at a whole schema, which goes no further than the limits of the subset.
+
+    Attributes:
+        is_too_large: one of them is exceeded, which is the last fault.
+    """
+
     def __init__(self, root: dict[str, Any]) -> None:
+        self.is_too_large = False
         self._root = root
         self._faults: list[str] = []
         self._properties = 0
         self._enum_values = 0
         self._chars = 0
+        self._schemas = 0
         # (path, schema, level): no recursion, since the caller chooses how deep it goes.
         self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
 
     def run(self) -> list[str]:
+        """The faults, the outermost first."""
         with suppress(_Enough):
             self._check_outermost()
             while self._waiting:
@@ -112,7 +122,9 @@ class _Check:
         if len(self._faults) >= MAX_FAULTS:
             raise _Enough
 
-    def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0) -> None:
+    def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0, schemas: int = 0) -> None:
+        """Before they are looked at, so that no more are than may be there."""
+        self._schemas += schemas
         self._properties += properties
         self._enum_values += enum_values
         self._chars += chars
@@ -120,8 +132,10 @@ class _Check:
             (self._properties, MAX_PROPERTIES, "properties"),
             (self._enum_values, MAX_ENUM_VALUES, "enum values"),
             (self._chars, MAX_NAMES_CHARS, "characters in its names and enum values"),
+            (self._schemas, MAX_SCHEMAS, "schemas in it"),
         ):
             if count > most:
+                self.is_too_large = True
                 self._fault("schema", f"has more than {most} {what}: split it over several requests")
                 raise _Enough
 
@@ -144,7 +158,11 @@ class _Check:
             self._fault(path, f"is nested more than {MAX_LEVELS} levels deep: make the schema flatter")
             return
         types = types_in(node)
-        if not all(isinstance(kind, str) and kind in BY_TYPE for kind in types) or ("type" in node and not types):
+        if (
+            len(types) > len(BY_TYPE)
+            or not all(isinstance(kind, str) and kind in BY_TYPE for kind in types)
+            or ("type" in node and not types)
+        ):
             self._fault(path, f'"type" must be one of {", ".join(sorted(BY_TYPE))}, or a list of them')
             return
         self._check_keywords(path, node, types)
@@ -161,13 +179,14 @@ class _Check:
         if "anyOf" in node:
             options = node["anyOf"]
             if isinstance(options, list) and options:
+                self._count(schemas=len(options))
                 self._waiting += [(below(path, "anyOf", n), option, level) for n, option in enumerate(options)]
             else:
                 self._fault(path, '"anyOf" must be a list with at least one schema')
         for key in ("$defs", "definitions"):
             definitions = node.get(key, {})
             if isinstance(definitions, dict):
-                self._count(chars=sum(map(len, definitions)))
+                self._count(chars=sum(map(len, definitions)), schemas=len(definitions))
                 self._waiting += [(below(path, key, name), part, 1) for name, part in definitions.items()]
             else:
                 self._fault(path, f'"{key}" must be an object of schemas by name')
@@ -197,6 +216,9 @@ class _Check:
             self._fault(path, 'needs "properties", an object of schemas by name: list each of them')
             return
         self._count(properties=len(properties), chars=sum(map(len, properties)))
+        if isinstance(required, list):
+            # A name may stand there twice, or be no property.
+            self._count(properties=max(0, len(required) - len(properties)))
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
             self._fault(path, 'needs "required": list the names of all properties in it')
             required = list(properties)
@@ -218,6 +240,7 @@ class _Check:
         if not isinstance(values, list) or ("enum" in node and not values):
             self._fault(path, '"enum" must be a list with at least one value')
             return
+        self._count(enum_values=len(values))
         chars = sum(len(value) for value in values if isinstance(value, str))
         if len(values) > LARGE_ENUM and chars > MAX_LARGE_ENUM_CHARS:
             self._fault(
@@ -225,7 +248,7 @@ class _Check:
                 f'an "enum" of more than {LARGE_ENUM} values may have {MAX_LARGE_ENUM_CHARS} characters: shorten it',
             )
         constant = node.get("const")
-        self._count(enum_values=len(values), chars=chars + (len(constant) if isinstance(constant, str) else 0))
+        self._count(chars=chars + (len(constant) if isinstance(constant, str) else 0))
 
     def _check_reference(self, path: str, node: dict[str, Any]) -> None:
         reference = node["$ref"]

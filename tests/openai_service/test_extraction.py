@@ -2,10 +2,14 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from contextlib import contextmanager
 
 import pytest
 
+from app.openai_service.errors import UnsupportedSchema
+from app.openai_service.optional_nulls import OptionalNulls
+from app.schemas.normalize_schema import normalize
 from tests.fakes.openai_answers import USAGE, completion
 
 pytestmark = pytest.mark.one_attempt
@@ -444,3 +448,47 @@ def test_an_object_too_deep_to_be_written_is_refused(extract):
     deep = '{"a":' * 300 + "1" + "}" * 300
 
     assert outcome(extract(None, deep, deep)) == (422, "refused")
+
+
+def _nulls_of(definitions, **node):
+    schema = {"type": "object", "properties": {"a": node}, "required": ["a"], "$defs": definitions}
+    normalized = normalize({**schema, "additionalProperties": False})
+    assert normalized.faults == []
+    return OptionalNulls(normalized.schema, normalized.original)
+
+
+OPTIONAL = {"type": "object", "properties": {"x": {"type": "string"}}}
+
+
+def test_nulls_are_found_among_many_options_for_many_values_in_time():
+    nulls = _nulls_of({}, type="array", items={"anyOf": [{"type": "string"}] * 1_900 + [OPTIONAL]})
+    data = {"a": [1.5, {"x": None}] * 5_000}
+    started = time.process_time()
+
+    nulls.take_out(data)
+
+    assert time.process_time() - started < 1.0
+    assert data == {"a": [1.5, {}] * 5_000}
+
+
+def test_nulls_are_found_by_many_properties_of_many_values_in_time():
+    many = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(4_000)}}
+    nulls = _nulls_of({}, type="array", items=many)
+    data = {"a": [{"p7": None} for _ in range(10_000)]}
+    started = time.process_time()
+
+    nulls.take_out(data)
+
+    assert time.process_time() - started < 0.6
+    assert data == {"a": [{}] * 10_000}
+
+
+def test_parts_that_double_with_the_depth_of_the_answer_end_in_time():
+    array = {"type": "array", "items": {"$ref": "#/$defs/d"}}
+    nulls = _nulls_of({"d": {**array, "anyOf": [array]}, "o": OPTIONAL}, **{"$ref": "#/$defs/d"})
+    data = []
+    for _ in range(60):
+        data = [data]
+
+    with at_most(2.0), pytest.raises(UnsupportedSchema):
+        nulls.take_out({"a": data})

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from app.schemas.normalize_schema import normalize
@@ -181,7 +183,7 @@ def test_equal_schemas_are_told_apart_where_only_one_is_optional():
 
 
 def test_what_was_done_is_told_in_bounded_length():
-    told = normalize({"type": "object", "properties": {f"p{n}" * 100: STRING for n in range(500)}}).told
+    told = normalize({"type": "object", "properties": {f"p{n}" * 50: STRING for n in range(500)}}).told
 
     assert len(told) == 21
     assert told[-1] == "And 481 more of the kind."
@@ -195,6 +197,93 @@ def test_references_that_multiply_are_followed_in_time():
     normalize({"type": "object", "properties": {"a": {"$ref": "#/$defs/c"}}, "$defs": circle})
     options = {"oneOf": [{"$ref": "#/$defs/d0"}] * 60}
     normalize({"type": "object", "properties": {"a": options}, "$defs": {"d0": {"$ref": "#/$defs/d0"}}})
+
+
+# Beyond these faults the check does not look, so that it sees no limit exceeded.
+FAULTY = {f"f{n}": {"type": "string", "default": 1} for n in range(100)}
+TOO_LARGE = "schema: is too large to be mended here: split it over several requests."
+
+
+def unions(count, definitions):
+    """So many properties that are each one of all the definitions."""
+    options = [{"$ref": f"#/$defs/d{n}"} for n in range(len(definitions))]
+    return {**of(**{f"u{n}": {"oneOf": options} for n in range(count)}), "$defs": definitions}
+
+
+def enums(count, size):
+    return {f"d{n}": {"enum": [f"{n}_{m}" for m in range(size)]} for n in range(count)}
+
+
+def with_faults(schema):
+    properties = FAULTY | schema["properties"]
+    return {**schema, "properties": properties, "required": list(properties)}
+
+
+# Made when they are needed: each is large.
+COSTLY = {
+    "enums of many unions": (lambda: with_faults(unions(100, enums(64, 400))), TOO_LARGE),
+    "large enums of one union": (lambda: with_faults(unions(1, enums(64, 1_200))), TOO_LARGE),
+    "many values": (lambda: with_faults(of(a={"oneOf": [{"enum": [1] * 8_000_000}, NULL]})), TOO_LARGE),
+    "many required names": (
+        lambda: with_faults(
+            of(a={"oneOf": [{**of(k={"const": n}), "required": ["k"] * 8_000_000} for n in (1, 2)]})
+        ),
+        TOO_LARGE,
+    ),
+    "wide objects": (
+        lambda: with_faults(
+            of(
+                a={
+                    "oneOf": [
+                        of(**{f"p{m}": {"enum": [1]} for m in range(1_000)}, k={"const": n}) for n in range(64)
+                    ]
+                }
+            )
+        ),
+        TOO_LARGE,
+    ),
+    "many schemas": (lambda: with_faults(of(a={"anyOf": [{} for _ in range(1_000_000)]})), TOO_LARGE),
+    "many options of which one may be null": (
+        lambda: {**of(**FAULTY, a={"oneOf": [1] * 8_000_000}), "required": []},
+        TOO_LARGE,
+    ),
+    "many keywords": (lambda: of(a={f"x-{n}": 1 for n in range(1_000_000)}), TOO_LARGE),
+    "many types": (lambda: of(a={"type": ["null"] * 5_000_000}), TOO_LARGE),
+    "escapes": (
+        lambda: with_faults(of(a={"oneOf": [{"$ref": "#/$defs/" + "%41" * 9_000_000}, NULL]})),
+        TOO_LARGE,
+    ),
+    "limit of schemas": (
+        lambda: of(a={"anyOf": [{"$ref": "#"}] * 1_000_000}),
+        "schema: has more than 20000 schemas in it: split it over several requests.",
+    ),
+    "limit of required names": (
+        lambda: {**of(a=STRING), "required": ["a"] * 8_000_000},
+        "schema: has more than 5000 properties: split it over several requests.",
+    ),
+    "limit of enum values": (
+        lambda: unions(2, enums(64, 400)),
+        "schema: has more than 1000 enum values: split it over several requests.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("made", "fault"), COSTLY.values(), ids=COSTLY)
+def test_a_schema_that_would_take_long_is_given_up_in_time(made, fault):
+    schema = made()
+    started = time.process_time()
+
+    faults = normalize(schema).faults
+
+    assert time.process_time() - started < 0.6
+    assert faults == [fault]
+
+
+def test_many_unions_of_the_same_schemas_are_mended():
+    objects = {f"d{n}": of(k={"const": n}, v={"enum": [1, 2]}) for n in range(64)}
+
+    assert normalize(unions(12, enums(64, 15))).faults == []
+    assert normalize(unions(12, objects)).faults == []
 
 
 LARGE_ENUM = {"type": "string", "enum": [f"{n:03}" + "x" * 57 for n in range(251)]}
