@@ -235,7 +235,15 @@ def test_these_prices_make_a_hold_as_large_as_its_bill(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("while_they_run", [False, True], ids=["as they end", "while they run"])
 def test_a_budget_lets_as_many_through_as_it_can_pay_for(site: Site, while_they_run: bool) -> None:
+    # Which workers take the connections is the kernel's choice: now and then a single one is the fastest.
+    assert any(len(_workers_of_a_rush(site, while_they_run)) > 1 for _ in range(5))
+    assert site.somebody().ask().outcome == (200, None)
+
+
+def _workers_of_a_rush(site: Site, while_they_run: bool) -> set[str]:
+    """Let somebody ask for more than they can pay for, and tell which workers have admitted what was admitted."""
     somebody = site.somebody()
+    site.upstream.bills.clear()
     if while_they_run:
         site.upstream.may_answer.clear()
         opening = threading.Thread(target=lambda: _open_at(site, 20))
@@ -247,13 +255,12 @@ def test_a_budget_lets_as_many_through_as_it_can_pay_for(site: Site, while_they_
     assert all(int(after or 0) >= 1 for status, after in answers if status == 429)
     assert site.upstream.bills == [COST] * AFFORDABLE
     assert somebody.states() == {"complete": AFFORDABLE}
-    assert len({row["worker"] for row in somebody.rows()}) > 1
     assert sorted(somebody.costs()) == sorted(site.upstream.bills)
     assert somebody.account() == (0, BUDGET)
     assert somebody.ask().outcome == (429, "budget_exceeded")
-    assert site.somebody().ask().outcome == (200, None)
     if while_they_run:
         opening.join()
+    return {row["worker"] for row in somebody.rows()}
 
 
 def _open_at(site: Site, calls: int) -> None:
