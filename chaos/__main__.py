@@ -26,7 +26,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="chaos-")))
-            book, text = asyncio.run(run(settings, folder, stack))
+            trace, text = asyncio.run(run(settings, folder, stack))
     except BenchError as error:
         say(f"chaos: {error}")
         return 1
@@ -36,21 +36,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     if args.log:
         args.log.write_text(text)
     lines = log.read(text)
-    found = checks.all_of(book, lines, settings)
-    print(header(settings), report(book, lines, found, args.faults), sep="\n\n")
+    found = checks.all_of(trace, lines, settings)
+    print(header(settings), report(trace, lines, found, args.faults), sep="\n\n")
     return 0 if all(check.is_ok for check in found) else 1
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         prog="python -m chaos",
-        description="Visitors who do as they please, before an upstream that fails in every way it can.",
+        description="Run clients of every kind against an upstream that fails in every way it can.",
         epilog="Exit status 1 if anything hung, leaked, or was miscounted. Starting, settling and stopping "
         "take some fifteen seconds besides.",
     )
     parser.add_argument("--seconds", type=_positive, default=120.0, metavar="S", help="of load (default 120)")
-    parser.add_argument("--at-once", type=int, default=40, metavar="N", help="how many visitors (default 40)")
-    parser.add_argument("--seed", type=int, metavar="N", help="of all dice; drawn, and printed, by default")
+    parser.add_argument("--at-once", type=int, default=40, metavar="N", help="how many clients (default 40)")
+    parser.add_argument(
+        "--seed", type=int, metavar="N", help="of the random numbers; drawn and printed by default"
+    )
     parser.add_argument("--policy", choices=("cancel", "drain"), default="cancel", help="DISCONNECT_POLICY")
     parser.add_argument("--worker-class", choices=("gevent", "gthread"), default="gevent", help="WORKER_CLASS")
     parser.add_argument("--no-reload", action="store_true", help="leave out the SIGHUP halfway")

@@ -6,7 +6,7 @@ import random
 import time
 from typing import Any, Protocol
 
-from chaos.book import Attempt
+from chaos.trace import Attempt
 
 USAGE = {"prompt_tokens": 9, "completion_tokens": 12, "total_tokens": 21}
 _WORDS = (

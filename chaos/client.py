@@ -1,4 +1,4 @@
-"""A visitor's connection: raw sockets, so that a visitor can leave, dawdle and break off whenever it likes."""
+"""A client's connection: raw sockets, so that a client can leave, dawdle and break off whenever it likes."""
 
 import asyncio
 import socket
@@ -8,14 +8,14 @@ from dataclasses import dataclass
 
 import httptools
 
-from chaos.book import BROKEN, HUNG, LEFT, UNUSED, WHOLE, Ask
+from chaos.trace import BROKEN, HUNG, LEFT, UNUSED, WHOLE, ClientRequest
 
 _RESET = struct.pack("ii", 1, 0)
 
 
 @dataclass(frozen=True)
 class Manners:
-    """How a visitor treats one answer.
+    """How a client treats one answer.
 
     Attributes:
         leaves_after_s: when it goes away, whatever has come.
@@ -32,7 +32,7 @@ class Manners:
     dawdles_s: float = 0.0
 
 
-class Visitor:
+class Client:
     """One browser: a connection that is kept from request to request as long as the server keeps it."""
 
     def __init__(self, port: int, *, patience_s: float) -> None:
@@ -49,27 +49,27 @@ class Visitor:
             self._sock.close()
             self._sock = None
 
-    async def ask(self, ask: Ask, message: bytes, manners: Manners) -> None:
-        """Send a request and take its answer; what came of it is noted in the ask."""
-        answer = _Answer(ask)
-        ask.sent_at = time.monotonic()
+    async def ask(self, request: ClientRequest, message: bytes, manners: Manners) -> None:
+        """Send a request and take its answer; what came of it is noted in the request."""
+        answer = _Answer(request)
+        request.sent_at = time.monotonic()
         try:
             async with asyncio.timeout(self._patience_s):
-                ask.end = await self._exchange(ask, answer, message, manners)
+                request.end = await self._exchange(request, answer, message, manners)
         except TimeoutError:
-            ask.end = HUNG
+            request.end = HUNG
         except OSError:
-            ask.end = BROKEN if answer.has_begun or not ask.is_kept else UNUSED
-        ask.ended_at = time.monotonic()
-        ask.body = b"".join(answer.body)
-        if ask.end == WHOLE and answer.keeps_alive:
+            request.end = BROKEN if answer.has_begun or not request.is_kept else UNUSED
+        request.ended_at = time.monotonic()
+        request.body = b"".join(answer.body)
+        if request.end == WHOLE and answer.keeps_alive:
             self._has_been_used = True
         else:
             self.close(rudely=manners.leaves_rudely)
 
-    async def _exchange(self, ask: Ask, answer: "_Answer", message: bytes, manners: Manners) -> str:
+    async def _exchange(self, request: ClientRequest, answer: "_Answer", message: bytes, manners: Manners) -> str:
         loop = asyncio.get_running_loop()
-        ask.is_kept = self._sock is not None and self._has_been_used
+        request.is_kept = self._sock is not None and self._has_been_used
         try:
             sock = self._sock or await self._connect()
         except OSError:
@@ -77,12 +77,12 @@ class Visitor:
         leaves_at = None if manners.leaves_after_s is None else loop.time() + manners.leaves_after_s
         try:
             async with asyncio.timeout_at(leaves_at):
-                ask.is_sent = manners.sends == 1.0
+                request.is_sent = manners.sends == 1.0
                 await loop.sock_sendall(sock, message[: int(len(message) * manners.sends)])
                 if manners.sends < 1.0:
                     return LEFT
                 if manners.dawdles_s:
-                    await self._dawdle(ask, answer, manners.dawdles_s)
+                    await self._dawdle(request, answer, manners.dawdles_s)
                 return await self._read(sock, answer, manners)
         except TimeoutError:
             return LEFT
@@ -99,12 +99,12 @@ class Visitor:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
-    async def _dawdle(self, ask: Ask, answer: "_Answer", seconds: float) -> None:
+    async def _dawdle(self, request: ClientRequest, answer: "_Answer", seconds: float) -> None:
         assert self._sock is not None
         started = time.monotonic()
         while not answer.is_whole and time.monotonic() - started < seconds:
             data = await asyncio.get_running_loop().sock_recv(self._sock, 64)
-            ask.slow_s = time.monotonic() - started
+            request.slow_s = time.monotonic() - started
             if not answer.feed(data):
                 return
             await asyncio.sleep(0.05)
@@ -115,15 +115,15 @@ class Visitor:
             if manners.leaves_after_bytes is not None and answer.size >= manners.leaves_after_bytes:
                 return LEFT
             if answer.has_ended or not answer.feed(await loop.sock_recv(sock, 1 << 18)):
-                return BROKEN if answer.has_begun or not answer.ask.is_kept else UNUSED
+                return BROKEN if answer.has_begun or not answer.request.is_kept else UNUSED
         return WHOLE
 
 
 class _Answer:
-    """Reads an answer into an ask."""
+    """Reads an answer into a request."""
 
-    def __init__(self, ask: Ask) -> None:
-        self.ask = ask
+    def __init__(self, request: ClientRequest) -> None:
+        self.request = request
         self.body: list[bytes] = []
         self.size = 0
         self.has_begun = False
@@ -145,10 +145,10 @@ class _Answer:
     # What httptools calls while it reads.
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.ask.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
+        self.request.headers[name.decode("latin-1").lower()] = value.decode("latin-1")
 
     def on_headers_complete(self) -> None:
-        self.ask.status = self._parser.get_status_code()
+        self.request.status = self._parser.get_status_code()
         self.keeps_alive = self._parser.should_keep_alive()
 
     def on_body(self, data: bytes) -> None:

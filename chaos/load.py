@@ -1,4 +1,4 @@
-"""The load: visitors who come, ask, dawdle, and leave, each by dice of its own."""
+"""The load: clients that connect, send requests, read slowly and disconnect, each by its own random numbers."""
 
 import asyncio
 import random
@@ -6,56 +6,61 @@ import time
 from collections.abc import Awaitable, Callable
 
 from chaos import requests
-from chaos.book import LEFT, UNUSED, Book
-from chaos.client import Manners, Visitor
+from chaos.client import Client, Manners
 from chaos.settings import Settings
+from chaos.trace import LEFT, UNUSED, Trace
 
 # More than anything may take, so that what takes too long is measured.
 _PATIENCE_BESIDES_S = 5.0
 
 
 class Load:
-    """All visitors, and what is open between them and the application."""
+    """All clients, and what is open between them and the application."""
 
-    def __init__(self, book: Book, settings: Settings, port: int) -> None:
-        self.book = book
+    def __init__(self, trace: Trace, settings: Settings, port: int) -> None:
+        self.trace = trace
         self.open = 0
         self._seed = settings.seed
         self._patience_s = settings.request_timeout_s + _PATIENCE_BESIDES_S
         self._port = port
 
-    async def keep_asking(self, visitors: int, until: float, *, well_behaved: bool = False) -> None:
-        """Have so many visitors ask, one thing after another each, until a moment; then their last answers come."""
+    async def keep_asking(self, clients: int, until: float, *, well_behaved: bool = False) -> None:
+        """Run that many clients, each sending one request after another, until the given time; then await their last answers."""
         name = "w" if well_behaved else "v"
-        await asyncio.gather(*(self._visit(f"{name}{number}", until, well_behaved) for number in range(visitors)))
+        await asyncio.gather(*(self._visit(f"{name}{number}", until, well_behaved) for number in range(clients)))
 
-    async def ask_streams(self, visitors: int) -> None:
-        """Have each of them ask for one stream, all at once."""
-        await asyncio.gather(*(self._one_stream(f"z{number}") for number in range(visitors)))
+    async def ask_streams(self, clients: int) -> None:
+        """Have each client open one stream, all at the same time."""
+        await asyncio.gather(*(self._one_stream(f"z{number}") for number in range(clients)))
 
     async def _visit(self, name: str, until: float, well_behaved: bool) -> None:
         rng = random.Random(f"{self._seed}:{name}")
-        visitor = Visitor(self._port, patience_s=self._patience_s)
+        client = Client(self._port, patience_s=self._patience_s)
         count = 0
         await asyncio.sleep(rng.uniform(0.0, 0.5))
         while time.monotonic() < until:
             count += 1
-            ask, message = requests.make(rng, f"{name}-{count}", self._port)
-            manners = Manners() if well_behaved or ask.expects else _manners(rng)
-            await self._note(visitor.ask(ask, message, manners), lambda ask=ask: self.book.asks.append(ask))
-            if ask.end == UNUSED or ask.status == 503:  # told to come back, most do so too soon
+            request, message = requests.make(rng, f"{name}-{count}", self._port)
+            manners = Manners() if well_behaved or request.expects else _manners(rng)
+            await self._note(
+                client.ask(request, message, manners),
+                lambda request=request: self.trace.client_requests.append(request),
+            )
+            if request.end == UNUSED or request.status == 503:  # told to come back, most do so too soon
                 await asyncio.sleep(rng.uniform(0.1, 0.6))
-            elif ask.end == LEFT or rng.random() < 0.1:
-                visitor.close()
+            elif request.end == LEFT or rng.random() < 0.1:
+                client.close()
                 await asyncio.sleep(rng.uniform(0.0, 0.3))
-        visitor.close()
+        client.close()
 
     async def _one_stream(self, name: str) -> None:
         rng = random.Random(f"{self._seed}:{name}")
-        visitor = Visitor(self._port, patience_s=self._patience_s)
-        ask, message = requests.make_stream(rng, f"{name}-1", self._port)
-        await self._note(visitor.ask(ask, message, Manners()), lambda: self.book.asks.append(ask))
-        visitor.close()
+        client = Client(self._port, patience_s=self._patience_s)
+        request, message = requests.make_stream(rng, f"{name}-1", self._port)
+        await self._note(
+            client.ask(request, message, Manners()), lambda: self.trace.client_requests.append(request)
+        )
+        client.close()
 
     async def _note(self, asking: Awaitable[None], append: Callable[[], None]) -> None:
         self.open += 1

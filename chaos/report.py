@@ -4,7 +4,6 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import pairwise
 
-from chaos.book import LEFT, UNUSED, WHOLE, Ask, Book
 from chaos.checks import Check
 from chaos.checks.reading import final_code
 from chaos.log import Log
@@ -17,6 +16,7 @@ from chaos.settings import (
     WORKERS,
     Settings,
 )
+from chaos.trace import LEFT, UNUSED, WHOLE, ClientRequest, Trace
 
 _WIDTH = 100
 
@@ -24,7 +24,7 @@ _WIDTH = 100
 def header(settings: Settings) -> str:
     """What is about to happen."""
     return (
-        f"{settings.seconds:g} s of {settings.at_once} visitors, seed {settings.seed}; "
+        f"{settings.seconds:g} s of {settings.at_once} clients, seed {settings.seed}; "
         f"{WORKERS} {settings.worker_class} workers, policy {settings.policy}, "
         f"{'with' if settings.reload else 'without'} a reload\n"
         f"timeouts: request {settings.request_timeout_s:g} s, first token {FIRST_TOKEN_TIMEOUT_S:g} s, "
@@ -33,28 +33,28 @@ def header(settings: Settings) -> str:
     )
 
 
-def report(book: Book, log: Log, checks: Sequence[Check], most_faults: int) -> str:
+def report(trace: Trace, log: Log, checks: Sequence[Check], most_faults: int) -> str:
     """Everything there is to say, as text."""
     parts = [
-        _asked(book),
-        _columns("what the upstream did", Counter(attempt.mode for attempt in book.attempts)),
-        _columns("what was answered", Counter(_answer(ask) for ask in book.asks)),
+        _asked(trace),
+        _columns("what the upstream did", Counter(attempt.mode for attempt in trace.attempts)),
+        _columns("what was answered", Counter(_answer(request) for request in trace.client_requests)),
         _columns("what the log says of calls", _outcomes(log)),
-        _again(book),
-        _verdicts(book, checks, most_faults),
+        _again(trace),
+        _verdicts(trace, checks, most_faults),
     ]
     return "\n\n".join(parts)
 
 
-def _asked(book: Book) -> str:
+def _asked(trace: Trace) -> str:
     heads = ("what was asked", "asked", "spoiled", "answered", "broken", "left", "unused")
     rows = []
-    for route in sorted({ask.route for ask in book.asks}):
-        asks = [ask for ask in book.asks if ask.route == route]
-        ends = Counter(ask.end for ask in asks)
-        spoiled = sum(ask.expects is not None for ask in asks)
-        broken = len(asks) - ends[WHOLE] - ends[LEFT] - ends[UNUSED]
-        rows.append((route, len(asks), spoiled, ends[WHOLE], broken, ends[LEFT], ends[UNUSED]))
+    for route in sorted({request.route for request in trace.client_requests}):
+        client_requests = [request for request in trace.client_requests if request.route == route]
+        ends = Counter(request.end for request in client_requests)
+        spoiled = sum(request.expects is not None for request in client_requests)
+        broken = len(client_requests) - ends[WHOLE] - ends[LEFT] - ends[UNUSED]
+        rows.append((route, len(client_requests), spoiled, ends[WHOLE], broken, ends[LEFT], ends[UNUSED]))
     if len(rows) > 1:
         rows.append(("in all", *(sum(column) for column in list(zip(*rows, strict=True))[1:])))
     lines = [f"{heads[0]:<24}" + "".join(f"{head:>10}" for head in heads[1:]), "─" * (24 + 10 * (len(heads) - 1))]
@@ -62,38 +62,38 @@ def _asked(book: Book) -> str:
     return "\n".join(lines)
 
 
-def _answer(ask: Ask) -> str:
-    if ask.end in (LEFT, UNUSED):
-        return "left before the end" if ask.end == LEFT else "a closed connection"
-    if ask.end != WHOLE:
-        return f"{ask.status or 'nothing'} … {ask.end}"
-    code = final_code(ask)
-    if ask.status == 200:
+def _answer(request: ClientRequest) -> str:
+    if request.end in (LEFT, UNUSED):
+        return "left before the end" if request.end == LEFT else "a closed connection"
+    if request.end != WHOLE:
+        return f"{request.status or 'nothing'} … {request.end}"
+    code = final_code(request)
+    if request.status == 200:
         return f"200 … {code}" if code else "200"
-    return f"{ask.status}" if ask.is_text else f"{ask.status} {code}"
+    return f"{request.status}" if request.is_text else f"{request.status} {code}"
 
 
 def _outcomes(log: Log) -> Counter[str]:
     return Counter(line.get("outcome", "none") for lines in log.calls.values() for line in lines)
 
 
-def _again(book: Book) -> str:
+def _again(trace: Trace) -> str:
     retries = fallbacks = 0
-    for attempts in book.by_id.values():
+    for attempts in trace.by_id.values():
         for one, other in pairwise(attempts):
             retries += one.model == other.model
             fallbacks += (one.model, other.model) == (CHAT, FALLBACK)
-    opened = sum(final_code(ask) == "circuit_open" for ask in book.asks)
-    calls = len(book.by_id)
-    each = len(book.attempts) / calls if calls else 0.0
+    opened = sum(final_code(request) == "circuit_open" for request in trace.client_requests)
+    calls = len(trace.by_id)
+    each = len(trace.attempts) / calls if calls else 0.0
     return (
-        f"{len(book.attempts):,} attempts for {calls:,} calls ({each:.2f} each): {retries:,} at the same model again, "
-        f"{fallbacks:,} fallbacks;\n{len(book.refused_at)} connections refused; circuit_open seen {opened} times; "
-        f"this tool's own slowest turn {book.slowest_turn_s:.2f} s"
+        f"{len(trace.attempts):,} attempts for {calls:,} calls ({each:.2f} each): {retries:,} at the same model again, "
+        f"{fallbacks:,} fallbacks;\n{len(trace.refused_at)} connections refused; circuit_open seen {opened} times; "
+        f"this tool's own slowest turn {trace.slowest_turn_s:.2f} s"
     )
 
 
-def _verdicts(book: Book, checks: Sequence[Check], most_faults: int) -> str:
+def _verdicts(trace: Trace, checks: Sequence[Check], most_faults: int) -> str:
     lines = ["checks", "─" * _WIDTH]
     for check in checks:
         lines.append(f"{'ok  ' if check.is_ok else 'FAIL'}  {check.title}")
@@ -107,7 +107,7 @@ def _verdicts(book: Book, checks: Sequence[Check], most_faults: int) -> str:
     lines.append(
         f"{failed} of {len(checks)} checks failed"
         if failed
-        else f"all {len(checks)} checks passed, {len(book.asks):,} requests"
+        else f"all {len(checks)} checks passed, {len(trace.client_requests):,} requests"
     )
     return "\n".join(lines)
 

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from bench.procs import BenchError, running
 from bench.targets import free_port
-from chaos.book import Book
+from chaos.fault_schedule import FaultSchedule
 from chaos.load import Load
 from chaos.server import Gunicorn, leases, vitals
 from chaos.settings import TICK_S, Settings, environment
+from chaos.trace import Trace
 from chaos.upstream import Upstream
-from chaos.weather import Weather
 
 _START_S = 20.0
 _PROGRESS_S = 10.0
@@ -26,36 +26,36 @@ _LEASES_S = 2.5
 _LATE_S = 1.0
 
 
-async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Book, str]:
-    """Make a run; what it left behind is in the book and in the application's log."""
-    book, weather = Book(), Weather(settings.seed)
-    upstream = Upstream(book, settings.seed, weather)
+async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace, str]:
+    """Make a run; what it left behind is in the trace and in the application's log."""
+    trace, faults = Trace(), FaultSchedule(settings.seed)
+    upstream = Upstream(trace, settings.seed, faults)
     await upstream.start()
     port, state = free_port(), folder / "state"
     state.mkdir()
     server = Gunicorn(folder / "log", environment(settings, port, upstream.port, state))
     stack.enter_context(running(server))
     await _until_ready(server, port)
-    watch = asyncio.create_task(_watch_turns(book))
-    load = Load(book, settings, port)
+    watch = asyncio.create_task(_watch_turns(trace))
+    load = Load(trace, settings, port)
 
     await load.keep_asking(settings.at_once, _in(min(2.0, 0.3 + settings.seconds / 20)), well_behaved=True)
     await asyncio.sleep(0.3)
-    book.vitals_before = vitals(server.workers(), upstream.port)
+    trace.vitals_before = vitals(server.workers(), upstream.port)
 
-    weather.begin(settings.seconds)
-    reporter = asyncio.create_task(_report(book, load))
-    reloader = asyncio.create_task(_reload(settings, server, book))
+    faults.begin(settings.seconds)
+    reporter = asyncio.create_task(_report(trace, load))
+    reloader = asyncio.create_task(_reload(settings, server, trace))
     await load.keep_asking(settings.at_once, _in(settings.seconds))
-    weather.end()
+    faults.end()
     reporter.cancel()
     await reloader
-    await _settle(server, book, upstream, state)
+    await _settle(server, trace, upstream, state)
 
-    await _stop_amid_streams(settings, server, book, load)
+    await _stop_amid_streams(settings, server, trace, load)
     watch.cancel()
     upstream.stop()
-    return book, server.log_text()
+    return trace, server.log_text()
 
 
 def say(line: str) -> None:
@@ -86,70 +86,70 @@ def _is_alive(port: int) -> bool:
         connection.close()
 
 
-async def _watch_turns(book: Book) -> None:
+async def _watch_turns(trace: Trace) -> None:
     """Note how long the loop keeps everybody waiting, at worst."""
     while True:
         before = time.monotonic()
         await asyncio.sleep(0.02)
-        book.slowest_turn_s = max(book.slowest_turn_s, time.monotonic() - before - 0.02)
+        trace.slowest_turn_s = max(trace.slowest_turn_s, time.monotonic() - before - 0.02)
 
 
-async def _report(book: Book, load: Load) -> None:
+async def _report(trace: Trace, load: Load) -> None:
     started = time.monotonic()
     while True:
         await asyncio.sleep(_PROGRESS_S)
-        answered = sum(bool(ask.status) for ask in book.asks)
-        asked = len(book.asks) + load.open
+        answered = sum(bool(request.status) for request in trace.client_requests)
+        asked = len(trace.client_requests) + load.open
         seconds = time.monotonic() - started
         say(f"{seconds:5.0f} s: {asked:,} asked, {answered:,} answered, {load.open} open now")
 
 
-async def _reload(settings: Settings, server: Gunicorn, book: Book) -> None:
+async def _reload(settings: Settings, server: Gunicorn, trace: Trace) -> None:
     if not settings.reload:
         return
     await asyncio.sleep(settings.seconds / 2)
     old, started = set(server.workers()), time.monotonic()
-    book.drains.append((started, float("inf")))
+    trace.drains.append((started, float("inf")))
     server.signal(signal.SIGHUP)
     say("       the workers are replaced (SIGHUP)")
     until = _in(settings.request_timeout_s + 20.0)
     while old & set(server.workers()) and time.monotonic() < until:
         await asyncio.sleep(0.1)
-    book.drains[-1] = (started, time.monotonic() + _LATE_S)
+    trace.drains[-1] = (started, time.monotonic() + _LATE_S)
     say(f"       the old ones were gone {time.monotonic() - started:.1f} s later")
 
 
-async def _settle(server: Gunicorn, book: Book, upstream: Upstream, state: Path) -> None:
+async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Path) -> None:
     """Wait until the workers hold no more than before, but not for ever."""
     started = time.monotonic()
-    most_files = max(worker.files for worker in book.vitals_before)
-    book.leases_after = leases(state)
-    while any(book.leases_after.values()) and time.monotonic() - started < _LEASES_S:
+    most_files = max(worker.files for worker in trace.vitals_before)
+    trace.leases_after = leases(state)
+    while any(trace.leases_after.values()) and time.monotonic() - started < _LEASES_S:
         await asyncio.sleep(0.1)
-        book.leases_after = leases(state)
+        trace.leases_after = leases(state)
     while True:
-        book.vitals_after = vitals(server.workers(), upstream.port)
-        book.open_after = upstream.open_exchanges()
-        holds_more = any(worker.files > most_files for worker in book.vitals_after)
+        trace.vitals_after = vitals(server.workers(), upstream.port)
+        trace.open_after = upstream.open_exchanges()
+        holds_more = any(worker.files > most_files for worker in trace.vitals_after)
         waited_s = time.monotonic() - started
-        if not (holds_more or book.open_after) and server.is_settled():
-            book.settled_s = waited_s
+        if not (holds_more or trace.open_after) and server.is_settled():
+            trace.settled_s = waited_s
             return
         if waited_s > _QUIET_S:
             return
         await asyncio.sleep(0.2)
 
 
-async def _stop_amid_streams(settings: Settings, server: Gunicorn, book: Book, load: Load) -> None:
+async def _stop_amid_streams(settings: Settings, server: Gunicorn, trace: Trace, load: Load) -> None:
     streams = asyncio.create_task(load.ask_streams(min(settings.at_once, settings.most_streams)))
     await asyncio.sleep(0.3)
     started = time.monotonic()
-    book.drains.append((started, float("inf")))
+    trace.drains.append((started, float("inf")))
     server.signal(signal.SIGTERM)
     say("       the server is stopped amid streams (SIGTERM)")
     await streams
     until = _in(settings.request_timeout_s + 20.0)
     while server.exit_status is None and time.monotonic() < until:
         await asyncio.sleep(0.05)
-    book.exit_status, book.exit_s = server.exit_status, time.monotonic() - started
+    trace.exit_status, trace.exit_s = server.exit_status, time.monotonic() - started
     await asyncio.sleep(min(0.1, TICK_S))

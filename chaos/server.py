@@ -9,8 +9,8 @@ from contextlib import closing
 from pathlib import Path
 
 from bench.procs import Process, pss_kib
-from chaos.book import Vitals
 from chaos.settings import ROOT, WORKERS
+from chaos.trace import Vitals
 
 _PROC = Path("/proc")
 _TCP_ESTABLISHED = "01"

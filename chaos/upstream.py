@@ -9,10 +9,10 @@ import struct
 import time
 from typing import Any
 
-from chaos.book import Attempt, Book
 from chaos.call import Call, Gone
+from chaos.fault_schedule import FaultSchedule
 from chaos.modes import Mode, choose
-from chaos.weather import Weather
+from chaos.trace import Attempt, Trace
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb"req:([A-Za-z0-9._-]+)")
@@ -24,10 +24,10 @@ _RESET = struct.pack("ii", 1, 0)
 class Upstream:
     """Listens on the loopback, and knows what is open."""
 
-    def __init__(self, book: Book, seed: int, weather: Weather) -> None:
-        self.book = book
+    def __init__(self, trace: Trace, seed: int, faults: FaultSchedule) -> None:
+        self.trace = trace
         self.seed = seed
-        self.weather = weather
+        self.faults = faults
         self.port = 0
         self.connections: set[Connection] = set()
         self._accepted = 0
@@ -53,7 +53,7 @@ class Upstream:
     def refuses(self) -> bool:
         """Whether the next connection is to be refused."""
         self._accepted += 1
-        return random.Random(f"{self.seed}:accept:{self._accepted}").random() < self.weather.refusals()
+        return random.Random(f"{self.seed}:accept:{self._accepted}").random() < self.faults.refusals()
 
 
 class Connection(asyncio.Protocol):
@@ -61,7 +61,7 @@ class Connection(asyncio.Protocol):
 
     def __init__(self, upstream: Upstream) -> None:
         self._upstream = upstream
-        self._book = upstream.book
+        self._trace = upstream.trace
         self._received = b""
         self._requests = 0
         self._may_write = asyncio.Event()
@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport = transport  # type: ignore[assignment]
         self._upstream.connections.add(self)
         if self._upstream.refuses():
-            self._book.refused_at.append(time.monotonic())
+            self._trace.refused_at.append(time.monotonic())
             self.reset()
 
     def data_received(self, data: bytes) -> None:
@@ -92,7 +92,7 @@ class Connection(asyncio.Protocol):
         if not end or len(rest) < size:
             return
         if self._playing is not None or len(rest) > size:
-            self._book.uninvited.append("a second request on a connection before the answer to the first")
+            self._trace.uninvited.append("a second request on a connection before the answer to the first")
             self.reset()
             return
         self._received = b""
@@ -161,7 +161,7 @@ class Connection(asyncio.Protocol):
         except ValueError:
             asked = {}
         if tag is None or not asked:
-            self._book.uninvited.append(f"{head.splitlines()[0]!r} with a body that nobody asked to be sent")
+            self._trace.uninvited.append(f"{head.splitlines()[0]!r} with a body that nobody asked to be sent")
             self.reset()
             return
         attempt, mode, call = self._prepare(tag[1].decode(), head, asked)
@@ -183,11 +183,11 @@ class Connection(asyncio.Protocol):
             self._playing = None
 
     def _prepare(self, request_id: str, head: bytes, asked: dict[str, Any]) -> tuple[Attempt, Mode, Call]:
-        number = len(self._book.by_id[request_id]) + 1
+        number = len(self._trace.by_id[request_id]) + 1
         rng = random.Random(f"{self._upstream.seed}:{request_id}:{number}")
         model = str(asked.get("model"))
         operation = _operation(head, asked)
-        mode = choose(rng, operation, asked, self._upstream.weather.failures(model))
+        mode = choose(rng, operation, asked, self._upstream.faults.failures(model))
         attempt = Attempt(
             id=request_id,
             number=number,
@@ -198,7 +198,7 @@ class Connection(asyncio.Protocol):
             is_kept=self._requests > 1,
             codes=mode.codes,
         )
-        self._book.add(attempt)
+        self._trace.add(attempt)
         return attempt, mode, Call(self, attempt, asked, rng)
 
 

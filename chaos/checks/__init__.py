@@ -2,15 +2,15 @@
 
 from collections.abc import Callable
 
-from chaos.book import Book
 from chaos.checks import answers, attempts, calls, hanging, leaks, leaving, secrets, streams
 from chaos.checks.check import Check
 from chaos.log import Log
 from chaos.settings import Settings
+from chaos.trace import Trace
 
 __all__ = ["Check", "all_of"]
 
-_CHECKS: list[Callable[[Book, Log, Settings], list[Check]]] = [
+_CHECKS: list[Callable[[Trace, Log, Settings], list[Check]]] = [
     hanging.checks,
     answers.checks,
     streams.checks,
@@ -22,6 +22,6 @@ _CHECKS: list[Callable[[Book, Log, Settings], list[Check]]] = [
 ]
 
 
-def all_of(book: Book, log: Log, settings: Settings) -> list[Check]:
+def all_of(trace: Trace, log: Log, settings: Settings) -> list[Check]:
     """Judge a run."""
-    return [check for checks in _CHECKS for check in checks(book, log, settings)]
+    return [check for checks in _CHECKS for check in checks(trace, log, settings)]

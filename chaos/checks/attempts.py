@@ -2,21 +2,21 @@
 
 from itertools import pairwise
 
-from chaos.book import Attempt, Book
-from chaos.checks.check import Check, story
+from chaos.checks.check import Check, describe
 from chaos.log import Log
 from chaos.settings import RETRY_MAX_ATTEMPTS, Settings
+from chaos.trace import Attempt, Trace
 
 _CLOCK_S = 0.02
 # One repair of a structured answer makes a second round; a parameter may be dropped once for each model.
 _MODELS = {"embeddings": 1}
 
 
-def checks(book: Book, log: Log, _settings: Settings) -> list[Check]:
-    return [_counted(book, log), _bounded(book), _not_repeated(book), _patient(book), _invited(book)]
+def checks(trace: Trace, log: Log, _settings: Settings) -> list[Check]:
+    return [_counted(trace, log), _bounded(trace), _not_repeated(trace), _patient(trace), _invited(trace)]
 
 
-def _counted(book: Book, log: Log) -> Check:
+def _counted(trace: Trace, log: Log) -> Check:
     """The log's count against the upstream's own.
 
     A refused connection carries no id: it may be any request's that ran at that time. And where a kept
@@ -25,34 +25,34 @@ def _counted(book: Book, log: Log) -> Check:
     """
     check = Check("the log's attempts are the upstream's")
     logged = reached = resent = 0
-    asks = {ask.id: ask for ask in book.asks}
+    client_requests = {request.id: request for request in trace.client_requests}
     for request_id, lines in log.calls.items():
-        ask, attempts = asks.get(request_id), book.by_id.get(request_id, [])
-        if ask is None:
+        request, attempts = client_requests.get(request_id), trace.by_id.get(request_id, [])
+        if request is None:
             continue
         count = sum(int(line.get("attempts", 0)) for line in lines)
         uncounted = sum(attempt.may_be_resent for attempt in attempts)
-        until = max([ask.ended_at, *(attempt.ended_at or 0.0 for attempt in attempts)]) + 2.5
-        refused = sum(ask.sent_at - 0.1 <= at <= until for at in book.refused_at)
+        until = max([request.ended_at, *(attempt.ended_at or 0.0 for attempt in attempts)]) + 2.5
+        refused = sum(request.sent_at - 0.1 <= at <= until for at in trace.refused_at)
         logged, reached, resent = logged + count, reached + len(attempts), resent + uncounted
         if not len(attempts) - uncounted <= count <= len(attempts) + refused:
             check.faults.append(
-                f"{ask}: {count} in the log, {len(attempts)} arrived"
-                f" ({uncounted} perhaps sent anew, {refused} connections refused meanwhile): {story(book, request_id)}"
+                f"{request}: {count} in the log, {len(attempts)} arrived"
+                f" ({uncounted} perhaps sent anew, {refused} connections refused meanwhile): {describe(trace, request_id)}"
             )
-    most = reached + len(book.refused_at)
+    most = reached + len(trace.refused_at)
     if not reached - resent <= logged <= most:
         check.faults.append(f"{logged} in the log in all, between {reached - resent} and {most} expected")
     check.figure = (
-        f"{logged:,} logged; {reached:,} arrived, {len(book.refused_at)} refused, {resent} perhaps sent anew"
+        f"{logged:,} logged; {reached:,} arrived, {len(trace.refused_at)} refused, {resent} perhaps sent anew"
     )
     return check
 
 
-def _bounded(book: Book) -> Check:
+def _bounded(trace: Trace) -> Check:
     check = Check("no request is tried too often")
     most = 0
-    for request_id, attempts in book.by_id.items():
+    for request_id, attempts in trace.by_id.items():
         operation = attempts[0].operation
         rounds = 2 if operation == "structured" else 1
         adaptations = sum(attempt.is_adaptation for attempt in attempts)
@@ -60,23 +60,25 @@ def _bounded(book: Book) -> Check:
         bound = _MODELS.get(operation, 2) * RETRY_MAX_ATTEMPTS * rounds + adaptations + resent
         most = max(most, len(attempts))
         if len(attempts) > bound:
-            check.faults.append(f"{request_id}: {len(attempts)}, {bound} allowed: {story(book, request_id)}")
+            check.faults.append(f"{request_id}: {len(attempts)}, {bound} allowed: {describe(trace, request_id)}")
     check.figure = f"most {most}; {RETRY_MAX_ATTEMPTS} for each model"
     return check
 
 
-def _not_repeated(book: Book) -> Check:
+def _not_repeated(trace: Trace) -> Check:
     check = Check("no verdict is appealed")
     verdicts = 0
-    for request_id, attempts in book.by_id.items():
+    for request_id, attempts in trace.by_id.items():
         for one, others in _with_following(attempts):
             following = _of_same_round(others)
             is_final = one.is_verdict or one.may_retry is False
             verdicts += is_final
             if is_final and any(other.model == one.model for other in following):
-                check.faults.append(f"{request_id}: again after {one.mode!r}: {story(book, request_id)}")
+                check.faults.append(f"{request_id}: again after {one.mode!r}: {describe(trace, request_id)}")
             elif one.status in (400, 422) and one.is_verdict and following:
-                check.faults.append(f"{request_id}: another model after {one.mode!r}: {story(book, request_id)}")
+                check.faults.append(
+                    f"{request_id}: another model after {one.mode!r}: {describe(trace, request_id)}"
+                )
     check.figure = f"{verdicts:,} verdicts"
     return check
 
@@ -91,11 +93,11 @@ def _of_same_round(following: list[Attempt]) -> list[Attempt]:
     return following[: unfit + 1]
 
 
-def _patient(book: Book) -> Check:
+def _patient(trace: Trace) -> Check:
     check = Check("nobody comes back before Retry-After")
     asked = came_back = 0
     least_s: float | None = None
-    for request_id, attempts in book.by_id.items():
+    for request_id, attempts in trace.by_id.items():
         asked += sum(attempt.not_before is not None for attempt in attempts)
         for one, following in _with_following(attempts):
             again = next((other for other in following if other.model == one.model), None)
@@ -105,21 +107,21 @@ def _patient(book: Book) -> Check:
             spare_s = again.began_at - one.not_before
             least_s = spare_s if least_s is None else min(least_s, spare_s)
             if spare_s < -_CLOCK_S:
-                check.faults.append(f"{request_id}: {-spare_s:.2f} s too soon: {story(book, request_id)}")
+                check.faults.append(f"{request_id}: {-spare_s:.2f} s too soon: {describe(trace, request_id)}")
     spare = "" if least_s is None else f", the soonest {least_s:.2f} s later"
     check.figure = f"asked {asked:,} times, {came_back:,} came back{spare}"
     return check
 
 
-def _invited(book: Book) -> Check:
-    check = Check("nothing came that nobody had asked for", faults=book.uninvited)
-    for request_id, attempts in book.by_id.items():
+def _invited(trace: Trace) -> Check:
+    check = Check("nothing came that nobody had asked for", faults=trace.uninvited)
+    for request_id, attempts in trace.by_id.items():
         for one, other in pairwise(attempts):
             if one.ended_at is not None and other.began_at < one.ended_at - _CLOCK_S and one.cut_at is None:
-                check.faults.append(f"{request_id}: two attempts at once: {story(book, request_id)}")
-    known = {ask.id for ask in book.asks}
-    spoiled = {ask.id for ask in book.asks if ask.expects is not None}
-    check.faults += [f"{name} of no visitor's" for name in book.by_id.keys() - known]
-    check.faults += [f"{name} should have been refused at the door" for name in book.by_id.keys() & spoiled]
-    check.figure = f"{len(book.attempts):,} attempts"
+                check.faults.append(f"{request_id}: two attempts at once: {describe(trace, request_id)}")
+    known = {request.id for request in trace.client_requests}
+    spoiled = {request.id for request in trace.client_requests if request.expects is not None}
+    check.faults += [f"{name} of no client's" for name in trace.by_id.keys() - known]
+    check.faults += [f"{name} should have been refused at the door" for name in trace.by_id.keys() & spoiled]
+    check.figure = f"{len(trace.attempts):,} attempts"
     return check

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from chaos.book import Book
+from chaos.trace import Trace
 
 
 @dataclass
@@ -23,9 +23,9 @@ class Check:
         return not self.faults
 
 
-def story(book: Book, request_id: str) -> str:
+def describe(trace: Trace, request_id: str) -> str:
     """What the upstream did with a request, in a few words."""
-    attempts = book.by_id.get(request_id, [])
+    attempts = trace.by_id.get(request_id, [])
     return " → ".join(f"{attempt.model}: {attempt.mode}" for attempt in attempts) or "no attempt"
 
 

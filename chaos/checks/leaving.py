@@ -1,42 +1,46 @@
-"""When a visitor leaves, so does the application at the upstream; or it reads on, if that is the policy."""
+"""When a client leaves, so does the application at the upstream; or it reads on, if that is the policy."""
 
-from chaos.book import LEFT, Ask, Attempt, Book
-from chaos.checks.check import Check, story
+from chaos.checks.check import Check, describe
 from chaos.log import Log
 from chaos.settings import TICK_S, Settings
+from chaos.trace import LEFT, Attempt, ClientRequest, Trace
 
 # A tick to notice, as much again to be told of, and a little for a busy machine.
 _LIMIT_S = 1.0 + TICK_S + 0.5
 
 
-def checks(book: Book, _log: Log, settings: Settings) -> list[Check]:
-    left = [ask for ask in book.asks if ask.end == LEFT and ask.is_sent]
+def checks(trace: Trace, _log: Log, settings: Settings) -> list[Check]:
+    left = [request for request in trace.client_requests if request.end == LEFT and request.is_sent]
     if settings.policy == "drain":
-        return [_read_on(book, left)]
-    streams = [ask for ask in left if ask.is_stream or ask.is_text]
-    plain = [ask for ask in left if ask not in streams]
+        return [_read_on(trace, left)]
+    streams = [request for request in left if request.is_stream or request.is_text]
+    plain = [request for request in left if request not in streams]
     return [
-        _let_go(book, streams, "streams of those who left end upstream"),
-        _let_go(book, plain, "so do their plain requests"),
+        _let_go(trace, streams, "streams of those who left end upstream"),
+        _let_go(trace, plain, "so do their plain requests"),
     ]
 
 
-def _let_go(book: Book, left: list[Ask], title: str) -> Check:
+def _let_go(trace: Trace, left: list[ClientRequest], title: str) -> Check:
     check = Check(title)
     delays = []
-    for ask in left:
-        attempts = book.by_id.get(ask.id, [])
+    for request in left:
+        attempts = trace.by_id.get(request.id, [])
         # Some leave before anybody has looked at their request.
-        since = max(ask.ended_at, attempts[0].began_at) if attempts else ask.ended_at
+        since = max(request.ended_at, attempts[0].began_at) if attempts else request.ended_at
         for attempt in attempts:
             if attempt.began_at > since + _LIMIT_S:
-                check.faults.append(f"{ask}: tried again after its visitor had left: {story(book, ask.id)}")
+                check.faults.append(
+                    f"{request}: tried again after its client had left: {describe(trace, request.id)}"
+                )
             elif _is_open_at(attempt, since):
                 delay_s = _end_of(attempt) - since
                 if attempt.cut_at is not None:
                     delays.append(delay_s)
                 if delay_s > _LIMIT_S:
-                    check.faults.append(f"{ask}: left {delay_s:.1f} s before {story(book, ask.id)} was ended")
+                    check.faults.append(
+                        f"{request}: left {delay_s:.1f} s before {describe(trace, request.id)} was ended"
+                    )
     delays.sort()
     check.figure = f"{len(delays)} were cut off"
     if delays:
@@ -44,16 +48,16 @@ def _let_go(book: Book, left: list[Ask], title: str) -> Check:
     return check
 
 
-def _read_on(book: Book, left: list[Ask]) -> Check:
-    check = Check("answers are read on when their visitor leaves")
+def _read_on(trace: Trace, left: list[ClientRequest]) -> Check:
+    check = Check("answers are read on when their client leaves")
     read = 0
-    for ask in left:
-        for attempt in book.by_id.get(ask.id, []):
-            if _is_open_at(attempt, ask.ended_at):
+    for request in left:
+        for attempt in trace.by_id.get(request.id, []):
+            if _is_open_at(attempt, request.ended_at):
                 read += attempt.cut_at is None
                 # What fails by being endless may be cut off, by the limits that hold for everybody.
                 if attempt.cut_at is not None and not attempt.codes:
-                    check.faults.append(f"{ask}: {attempt.mode!r} was cut off: {story(book, ask.id)}")
+                    check.faults.append(f"{request}: {attempt.mode!r} was cut off: {describe(trace, request.id)}")
     check.figure = f"{read} read to their end"
     return check
 

@@ -3,12 +3,12 @@
 import json
 from typing import Any
 
-from chaos.book import Ask
+from chaos.trace import ClientRequest
 
 
-def events_of(ask: Ask) -> list[Any]:
+def events_of(request: ClientRequest) -> list[Any]:
     """The events of a stream of ours, comments left out; ValueError where it is anything else."""
-    *blocks, rest = ask.body.decode().split("\n\n")
+    *blocks, rest = request.body.decode().split("\n\n")
     if rest:
         raise ValueError(f"it ends with {rest[:60]!r}")
     events = []
@@ -21,25 +21,25 @@ def events_of(ask: Ask) -> list[Any]:
     return events
 
 
-def error_of(ask: Ask) -> str | None:
+def error_of(request: ClientRequest) -> str | None:
     """The code of an error that was answered with a status of its own."""
     try:
-        code = json.loads(ask.body).get("code")
+        code = json.loads(request.body).get("code")
     except (ValueError, AttributeError):
         return None
     return code if isinstance(code, str) else None
 
 
-def final_code(ask: Ask) -> str | None:
+def final_code(request: ClientRequest) -> str | None:
     """The code of the error in which a request ended, whatever its form; None where it did not, or cannot tell.
 
     Bare text has no codes, so there it is the status.
     """
-    if ask.status != 200:
-        return str(ask.status) if ask.is_text else error_of(ask) or "no code"
-    if not ask.is_stream:
+    if request.status != 200:
+        return str(request.status) if request.is_text else error_of(request) or "no code"
+    if not request.is_stream:
         return None
-    last = ask.body.rstrip().rpartition(b"\n\n")[2]
+    last = request.body.rstrip().rpartition(b"\n\n")[2]
     try:
         event = json.loads(last.removeprefix(b"data: "))
     except ValueError:

@@ -1,49 +1,49 @@
 """Every stream ends in one way or another, and holds all that the upstream had written by then."""
 
-from chaos.book import BROKEN, LEFT, WHOLE, Ask, Attempt, Book
-from chaos.checks.check import Check, story
+from chaos.checks.check import Check, describe
 from chaos.checks.reading import events_of
 from chaos.log import Log
 from chaos.settings import Settings
+from chaos.trace import BROKEN, LEFT, WHOLE, Attempt, ClientRequest, Trace
 
 
-def checks(book: Book, _log: Log, _settings: Settings) -> list[Check]:
+def checks(trace: Trace, _log: Log, _settings: Settings) -> list[Check]:
     ends = Check("every stream ends in one done or one error")
     texts = Check("streams hold what the upstream wrote, to the letter")
     done = failed = 0
-    for ask in book.asks:
-        if ask.status != 200 or ask.end not in (WHOLE, BROKEN, LEFT):
+    for request in trace.client_requests:
+        if request.status != 200 or request.end not in (WHOLE, BROKEN, LEFT):
             continue
-        if ask.is_text:
-            text, outcome = ask.body.decode(errors="replace"), ask.end
-        elif ask.is_stream:
+        if request.is_text:
+            text, outcome = request.body.decode(errors="replace"), request.end
+        elif request.is_stream:
             try:
-                text, outcome = _read(ask)
+                text, outcome = _read(request)
             except (ValueError, KeyError, TypeError) as fault:
-                if ask.end != LEFT:
-                    ends.faults.append(f"{ask} {ask.end}: {fault}: {story(book, ask.id)}")
+                if request.end != LEFT:
+                    ends.faults.append(f"{request} {request.end}: {fault}: {describe(trace, request.id)}")
                 continue
         else:
             continue
         done += outcome == WHOLE
         failed += outcome == BROKEN
-        fault = _text_fault(book, ask, text, outcome)
+        fault = _text_fault(trace, request, text, outcome)
         if fault:
-            texts.faults.append(f"{ask} {fault}: {story(book, ask.id)}")
+            texts.faults.append(f"{request} {fault}: {describe(trace, request.id)}")
     ends.figure = f"{done:,} done, {failed:,} failed halfway"
     texts.figure = f"{done + failed:,} streams"
     return [ends, texts]
 
 
-def _read(ask: Ask) -> tuple[str, str]:
+def _read(request: ClientRequest) -> tuple[str, str]:
     """The text of a stream, and how it ended: WHOLE, BROKEN, or LEFT."""
-    if ask.end == LEFT:
-        kept = ask.body.rpartition(b"\n\n")[0]
-        ask = Ask(ask.id, ask.route, body=kept + b"\n\n" if kept else b"")
-        events = events_of(ask)
+    if request.end == LEFT:
+        kept = request.body.rpartition(b"\n\n")[0]
+        request = ClientRequest(request.id, request.route, body=kept + b"\n\n" if kept else b"")
+        events = events_of(request)
         return "".join(event.get("token", "") for event in events), LEFT
-    events = events_of(ask)
-    if ask.end == BROKEN:
+    events = events_of(request)
+    if request.end == BROKEN:
         raise ValueError("the connection broke")
     *tokens, last = events or [None]
     if any(set(event) != {"token"} for event in tokens):
@@ -56,8 +56,8 @@ def _read(ask: Ask) -> tuple[str, str]:
     raise ValueError(f"its last event is {last}")
 
 
-def _text_fault(book: Book, ask: Ask, text: str, outcome: str) -> str | None:
-    attempts = book.by_id.get(ask.id, [])
+def _text_fault(trace: Trace, request: ClientRequest, text: str, outcome: str) -> str | None:
+    attempts = trace.by_id.get(request.id, [])
     if not text:
         return "is done, without a text" if outcome == WHOLE else None
     attempt = next((each for each in attempts if text.startswith(_mark(each))), None)

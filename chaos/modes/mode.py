@@ -20,7 +20,7 @@ class Mode:
 
     Attributes:
         on: the operations that can be answered so.
-        codes: what a visitor may be told because of it; none where the answer is good.
+        codes: what a client may be told because of it; none where the answer is good.
         needs: a parameter without which it makes no sense.
     """
 

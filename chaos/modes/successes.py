@@ -1,4 +1,4 @@
-"""Good answers, plain and odd: every one of them must reach the visitor whole."""
+"""Good answers, plain and odd: every one of them must reach the client whole."""
 
 from chaos.call import Call, drip
 from chaos.modes.mode import ANY, EMBEDDINGS, STREAM, TEXT, Mode
@@ -135,7 +135,7 @@ async def _no_usage(call: Call) -> None:
 
 
 async def _reasoning(call: Call) -> None:
-    """Thinks aloud for longer than a visitor is left without a sign of life."""
+    """Thinks aloud for longer than a client is left without a sign of life."""
     await call.open_stream()
     await call.role()
     for _ in range(call.rng.randint(3, 9)):

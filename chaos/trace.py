@@ -1,25 +1,25 @@
-"""What happened, as seen from both ends of the application: it is only written down here, and judged later."""
+"""The trace of a run, as seen from both ends of the application; chaos/checks judges it."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from typing import Any
 
-# How an exchange with a visitor ended.
+# How an exchange with a client ended.
 WHOLE = "whole"  # the answer came to its end
 BROKEN = "broken"  # the connection ended before the answer did
-LEFT = "left"  # the visitor went away
-HUNG = "hung"  # the visitor lost patience
+LEFT = "left"  # the client went away
+HUNG = "hung"  # the client lost patience
 UNUSED = "unused"  # a kept connection turned out to be closed, or none was to be had: nothing was asked
 
 
 @dataclass
-class Ask:
-    """One request of a visitor, and what came of it. Times are those of time.monotonic().
+class ClientRequest:
+    """One request of a client, and what came of it. Times are those of time.monotonic().
 
     Attributes:
         expects: the one status and code that are right, for a request that never gets past the door.
         texts: how many texts are to be embedded.
-        slow_s: for how long the visitor was too slow to be served faster.
+        slow_s: for how long the client was too slow to be served faster.
         is_kept: it was sent on a connection that had carried another one.
     """
 
@@ -60,9 +60,9 @@ class Attempt:
 
     Attributes:
         operation: chat, stream, structured or embeddings.
-        number: the how-manieth with this request's id, from 1.
+        number: of this attempt among those with the same request id, from 1.
         is_kept: it came on a connection that had carried another one.
-        codes: what the application may tell its visitor if this attempt is all it has.
+        codes: what the application may tell its client if this attempt is all it has.
         is_verdict: the upstream has judged the request (or the key): asking again is no use.
         not_before: when the upstream asked to be asked again, at the earliest.
         may_retry: what the upstream said of that itself, by x-should-retry.
@@ -113,16 +113,16 @@ class Vitals:
 
 
 @dataclass
-class Book:
-    """The account of a run."""
+class Trace:
+    """All that was recorded of a run."""
 
-    asks: list[Ask] = field(default_factory=list)
+    client_requests: list[ClientRequest] = field(default_factory=list)
     attempts: list[Attempt] = field(default_factory=list)
     by_id: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     refused_at: list[float] = field(default_factory=list)
     """When connections were refused: no request is known of these."""
     uninvited: list[str] = field(default_factory=list)
-    """What came to the upstream that no visitor had asked for."""
+    """What came to the upstream that no client had asked for."""
     drains: list[tuple[float, float]] = field(default_factory=list)
     """From when to when workers were being replaced or stopped."""
     vitals_before: list[Vitals] = field(default_factory=list)
