@@ -1,4 +1,4 @@
-"""Images as models take them: told by content, within bounds, bare of metadata, upright, no larger than is used."""
+"""Images made ready for a model: detected by content, bounded, stripped of metadata, upright, and scaled down."""
 
 from app.images.intake import ImageIntake, ImagesBusy, Picture, UnusableImage
 from app.images.sizes import size_in

@@ -1,4 +1,7 @@
-"""GIF files, block by block. Source: https://www.w3.org/Graphics/GIF/spec-gif89a.txt"""
+"""Read and strip GIF files, block by block.
+
+Source: https://www.w3.org/Graphics/GIF/spec-gif89a.txt
+"""
 
 from __future__ import annotations
 
@@ -8,16 +11,19 @@ _EXTENSION, _GRAPHIC_CONTROL, _IMAGE, _TRAILER = 0x21, 0xF9, 0x2C, b";"
 _SCREEN_END = 13
 _GRAPHIC_CONTROL_BYTES = 8
 _DESCRIPTOR_BYTES = 10
-# Encoders fill their blocks, of 255 bytes; smaller ones only keep a parser busy.
+# Encoders fill their blocks of 255 bytes. Many small blocks would only keep the parser busy.
 _SMALLEST_MEAN_BLOCK = 32
 _MOST_SMALL_BLOCKS = 1_000
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height with the first frame, which may exceed the screen, of a stripped file or of its beginning.
+    """Return width and height, including a first frame that is larger than the screen.
+
+    Args:
+        data: a stripped file, or its beginning.
 
     Raises:
-        Damaged: they are not there.
+        Damaged: the size is missing.
     """
     at = _SCREEN_END + _table_bytes(data, _SCREEN_END - 3)
     if data[at : at + 2] == bytes((_EXTENSION, _GRAPHIC_CONTROL)):
@@ -33,10 +39,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep the first frame.
+    """Return the file with its first frame only.
 
     Raises:
-        Damaged: it ends before that does.
+        Damaged: the file ends before the frame does.
     """
     budget = [_MOST_SMALL_BLOCKS + len(data) // _SMALLEST_MEAN_BLOCK]
     start = at = _SCREEN_END + _table_bytes(data, _SCREEN_END - 3)
@@ -53,7 +59,7 @@ def strip(data: bytes) -> Stripped:
 
 
 def _table_bytes(data: bytes, flags_at: int) -> int:
-    """How long the table of colours is that these flags announce."""
+    """Return the length in bytes of the color table that these flags announce."""
     if flags_at >= len(data):
         raise Damaged
     flags = data[flags_at]
@@ -61,7 +67,7 @@ def _table_bytes(data: bytes, flags_at: int) -> int:
 
 
 def _blocks_end(data: bytes, at: int, budget: list[int]) -> int:
-    """Where a row of blocks ends, each of which begins with its length, and the last of which is empty."""
+    """Return the offset after a row of blocks. Each begins with its length; an empty one ends the row."""
     length = len(data)
     while at < length and budget[0] > 0:
         budget[0] -= 1

@@ -1,4 +1,4 @@
-"""ImageIntake: what becomes of an image between a request and the model."""
+"""Turn an uploaded image into the bytes that are sent to a model."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from app.images.sizing import Limit
 from app.images.stripped import Damaged, Stripped
 from app.in_thread import in_thread
 
-# Pixels take four bytes each while they are worked on, several times over: at 50 million of them 460 MB for a JPEG, 650
+# While it is processed, a pixel takes four bytes several times over. 50 million pixels take 460 MB for a JPEG, 650
 # for a PNG, 830 for a WebP.
 _ONE_AT_A_TIME = threading.Semaphore()
 _BY_PILLOW_NAME = {kind.name.upper(): kind for kind in (PNG, JPEG, WEBP, GIF)}
 
 
 class ImagesBusy(Exception):
-    """The images of others take so long that this one's turn does not come in time."""
+    """Other images took too long, so that this one could not start in time."""
 
 
 class UnusableImage(ValueError):
-    """An image that is not taken; the message continues a sentence that begins with which one it is."""
+    """An image that is refused. The message completes a sentence that begins with the image's name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image ready to be sent: its width and height are those it is seen with."""
+    """An image ready to be sent, with the width and height it is displayed at."""
 
     media_type: str
     data: bytes
@@ -37,18 +37,19 @@ class Picture:
 
     @property
     def data_url(self) -> str:
+        """The image as a base64 data URL."""
         return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
 class ImageIntake:
-    """Makes of each image what its model uses, and nothing more.
+    """Normalizes images: what the model uses, and nothing more.
 
     Attributes:
-        max_bytes: of a file, as it comes.
-        max_pixels: of a picture, as it comes. What has more is refused before anything is decoded.
-        limit: the largest picture that the model uses; a larger one is scaled down.
-        until: when the last picture must have begun to be worked on, by time.monotonic().
+        max_bytes: the largest file that is accepted.
+        max_pixels: the largest picture that is accepted, checked before anything is decoded.
+        limit: the largest picture that the model uses; larger ones are scaled down.
+        until: the latest time at which work on a picture may start, in time.monotonic() seconds.
     """
 
     max_bytes: int
@@ -57,14 +58,14 @@ class ImageIntake:
     until: float
 
     def take(self, data: bytes) -> Picture:
-        """An image without metadata, upright, of the first frame only, and in sRGB.
+        """Return the image without metadata, upright, with its first frame only, in sRGB.
 
-        It stays as it is, to the byte, where it is so already. Where parts of the file only have to go, they are
-        cut out; only what must be turned, scaled or converted is decoded and written anew, in a thread of its own.
+        A file that is like this already stays as it is, byte for byte. Parts that only have to go are cut out. A
+        picture is decoded and encoded again, in a thread of its own, only to be rotated, scaled or converted.
 
         Raises:
-            UnusableImage: it is no whole PNG, JPEG, WebP or GIF, or too large.
-            ImagesBusy: it would have to wait for longer than it may.
+            UnusableImage: it is not a complete PNG, JPEG, WebP or GIF, or it is too large.
+            ImagesBusy: it could not start before `until`.
         """
         if len(data) > self.max_bytes:
             raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are taken.")
@@ -85,7 +86,7 @@ class ImageIntake:
     def _shown(self, kind: Kind, stripped: Stripped) -> Picture:
         orientation, icc = 1, None
         if stripped.exif is not None or stripped.icc is not None:
-            from app.images import pixels  # here, since Pillow is slow to import and many images do without
+            from app.images import pixels  # slow to import, and many images do not need it
 
             orientation = pixels.orientation_of(stripped.exif)
             icc = None if pixels.is_srgb(stripped.icc) else stripped.icc

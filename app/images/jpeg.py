@@ -1,4 +1,7 @@
-"""JPEG files, segment by segment. Source: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B"""
+"""Read and strip JPEG files, segment by segment.
+
+Source: https://www.w3.org/Graphics/JPEG/itu-t81.pdf, annex B
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from collections.abc import Iterator
 from app.images.stripped import Damaged, Stripped
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
-# Bytes of 0xFF may fill, and the last of them counts; in a scan, 0xFF00 and the restart markers are data.
+# Bytes of 0xFF may be padding, of which the last counts. In a scan, 0xFF00 and the restart markers are data.
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _EOI, _SOS, _APP0, _APP1, _APP2, _ADOBE = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
@@ -18,15 +21,15 @@ _JFIF_BYTES = 14
 _ADOBE_BYTES = 12
 # Cameras write a few dozen, and 160 where extended XMP has 10 MB.
 _MOST_SEGMENTS = 5_000
-# A progressive file has some 10. Each costs a pass over all pixels, whatever little it holds.
+# A progressive file has about 10. Each costs a pass over all pixels, however little it holds.
 _MOST_SCANS = 100
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height, of the file or of enough of its beginning.
+    """Return width and height. The beginning of the file is enough.
 
     Raises:
-        Damaged: they are not there.
+        Damaged: the size is missing.
     """
     for marker, _, payload in _segments(data):
         if marker in _FRAMES:
@@ -35,10 +38,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep what a decoder needs: tables, frame, scans, and the kind of colours.
+    """Return what a decoder needs: tables, frame, scans, and the color space.
 
     Raises:
-        Damaged: it is no whole JPEG.
+        Damaged: it is not a complete JPEG.
     """
     kept, profile = [_START], []
     exif: bytes | None = None
@@ -52,7 +55,7 @@ def strip(data: bytes) -> Stripped:
                     raise Damaged
                 frame = payload
         elif marker == _APP0 and payload.startswith(_JFIF) and len(payload) >= _JFIF_BYTES:
-            # Without its thumbnail, which may show what the picture does not.
+            # Drop the thumbnail: it may show what the picture does not.
             kept.append(_segment(marker, payload[: _JFIF_BYTES - 2] + b"\0\0"))
         elif marker == _ADOBE and payload.startswith(b"Adobe"):
             kept.append(_segment(marker, payload[:_ADOBE_BYTES]))
@@ -63,13 +66,13 @@ def strip(data: bytes) -> Stripped:
     if not scans or scans > _MOST_SCANS:
         raise Damaged
     width, height = _frame_size(frame)
-    # Each part begins with its own number and that of all.
+    # Each part begins with its number and the number of parts.
     icc = b"".join(part[len(_ICC) + 2 :] for part in sorted(profile)) or None
     return Stripped(b"".join([*kept, _END]), width, height, exif, icc, is_common=frame[5] in (1, 3), is_lossy=True)
 
 
 def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Each segment's marker, its bytes (with the scan that follows a header of one), and its payload.
+    """Yield each segment's marker, its bytes (with the scan that follows its header), and its payload.
 
     Raises:
         Damaged: the file ends before its end marker.

@@ -1,4 +1,4 @@
-"""The kinds of files that are taken, told by how they begin."""
+"""The image formats that are accepted, detected by their first bytes."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.images.stripped import Stripped
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A format.
+    """An image format.
 
     Attributes:
-        name: as people write it; in capitals, as Pillow does.
-        size, strip: its module's own; size reads a stripped file, or the beginning of one.
+        name: as people write it; in capitals it is Pillow's name.
+        size, strip: functions of the format's module. `size` reads a stripped file or its beginning.
     """
 
     name: str
@@ -34,7 +34,7 @@ _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", PNG), (b"\xff\xd8\xff", JPEG), (b"GIF87a",
 
 
 def kind_of(data: bytes) -> Kind | None:
-    """Which of the four a file is, or None."""
+    """Return the format of a file, or None."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WEBP
     return next((kind for start, kind in _SIGNATURES if data.startswith(start)), None)

@@ -1,4 +1,4 @@
-"""Pixels: a picture turned upright, scaled, in sRGB, and written anew."""
+"""Decode a picture, turn it upright, scale it, convert it to sRGB, and encode it again."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow warns of what it passes over in a file; its sender is the only one who could do something about it.
+# Pillow warns of what it ignores in a file. Only the sender could do something about it.
 warnings.filterwarnings("ignore", module=r"PIL\.")
-# The size is known before anything is opened; Pillow's own limit would only say otherwise than the site's.
+# The size is checked before anything is opened. Pillow's own limit could only contradict the site's.
 Image.MAX_IMAGE_PIXELS = None
 # Image.open() itself knows WebP only once it has loaded forty other formats.
 _ = WebPImagePlugin
@@ -31,20 +31,20 @@ _SRGB = ImageCms.createProfile("sRGB")
 
 
 def orientation_of(exif: bytes | None) -> int:
-    """1 to 8 as EXIF has it: from 5 on, the picture lies on its side. 1, upright, where nothing can be read."""
+    """Return EXIF's orientation, 1 to 8. From 5 on, the picture lies on its side. Unreadable data means 1, upright."""
     if exif is None:
         return 1
     try:
         tags = Image.Exif()
         tags.load(exif[:_LARGEST_EXIF_BYTES])
         value = tags.get(_ORIENTATION)
-    except Exception:  # Pillow raises a dozen kinds; what cannot be read says nothing
+    except Exception:  # Pillow raises a dozen kinds of errors; unreadable data counts as none
         return 1
     return value if value in _TURNS else 1
 
 
 def is_srgb(icc: bytes | None) -> bool:
-    """Whether a profile says what is taken for granted without one; so does one that cannot be read."""
+    """Return whether a color profile is sRGB. One that cannot be read counts as sRGB."""
     if icc is None:
         return True
     try:
@@ -57,15 +57,15 @@ def is_srgb(icc: bytes | None) -> bool:
 def rendered(
     picture: Stripped, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
 ) -> tuple[str, bytes] | None:
-    """A picture as it is to be seen, and Pillow's name of its format; None if it cannot be decoded.
+    """Return the encoded picture as it is displayed, and Pillow's name of its format; None if it cannot be decoded.
 
-    JPEG stays JPEG and WebP WebP; the others become PNG.
+    JPEG and WebP keep their format; the others become PNG.
 
     Args:
         kind: Pillow's name of the only format to try.
-        orientation: how it is stored.
-        size: of the result, upright; no larger than it is stored.
-        icc: the profile to convert from; None leaves the colours alone.
+        orientation: of the stored picture, as EXIF has it.
+        size: of the upright result; never larger than the stored picture.
+        icc: the profile to convert from; None keeps the colors.
     """
     stored = size if orientation < 5 else size[::-1]
     try:
@@ -78,16 +78,16 @@ def rendered(
         if orientation in _TURNS:
             image = image.transpose(_TURNS[orientation])
         return _written(image, kind, is_lossy=picture.is_lossy)
-    except Exception:  # Pillow raises a dozen kinds for a broken file, MemoryError among them
+    except Exception:  # Pillow raises a dozen kinds of errors for a broken file, MemoryError among them
         return None
 
 
 def _decoded(picture: Stripped, kind: str, *, least: tuple[int, int]) -> Image.Image | None:
-    """Pixels that can be scaled: colours instead of numbers of colours, and 8 bits of each."""
+    """Decode to pixels that can be scaled: true color instead of a palette, 8 bits per channel."""
     image: Image.Image = Image.open(io.BytesIO(picture.data), formats=(kind,))
     if image.size != (picture.width, picture.height):
         return None
-    # Lets a JPEG be decoded at a half, a quarter or an eighth of its size, still twice as large as needed.
+    # Decodes a JPEG at 1/2, 1/4 or 1/8 of its size, which is still twice as large as needed.
     image.draft(None, (2 * least[0], 2 * least[1]))
     image.load()
     if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip to white
@@ -105,7 +105,7 @@ def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
         try:
             profile = ImageCms.ImageCmsProfile(io.BytesIO(icc))
             converted = ImageCms.profileToProfile(image, profile, _SRGB, outputMode=mode)
-        except Exception:  # a profile that does not fit its picture; without it the colours are near enough
+        except Exception:  # the profile does not match the picture; without it the colors are close enough
             converted = None
         if converted is not None:
             return converted
@@ -113,7 +113,7 @@ def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 
 
 def _written(image: Image.Image, kind: str, *, is_lossy: bool) -> tuple[str, bytes]:
-    image.info.clear()  # Pillow would write what it finds there, such as a profile
+    image.info.clear()  # or Pillow would write what it finds there, such as a profile
     options: dict[str, Any] = {}
     if kind == "JPEG":
         options = {"quality": 90}

@@ -1,4 +1,7 @@
-"""PNG files, chunk by chunk. Source: https://www.w3.org/TR/png-3/"""
+"""Read and strip PNG files, chunk by chunk.
+
+Source: https://www.w3.org/TR/png-3/
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ import zlib
 from app.images.stripped import Damaged, Stripped
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# Pixels, and how their colours are meant. An animation's first frame, or its stand-in, is in IDAT as well.
+# Pixels, and the meaning of their colors. An animation's first frame, or its fallback, is in IDAT as well.
 _KEPT = {
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"),
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"cICP"),
@@ -18,10 +21,10 @@ _LARGEST_PROFILE_BYTES = 1 << 20
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height, of the file or of enough of its beginning.
+    """Return width and height. The beginning of the file is enough.
 
     Raises:
-        Damaged: they are not there.
+        Damaged: the size is missing.
     """
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if data[12:16] != b"IHDR" or len(data) < 24 or not width or not height:
@@ -30,10 +33,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep the chunks of one still picture.
+    """Return the file with the chunks of one still picture.
 
     Raises:
-        Damaged: it is no whole PNG, or what its checksums say is not so.
+        Damaged: it is not a complete PNG, or a checksum is wrong.
     """
     width, height = size(data)
     kept, exif, icc = [_SIGNATURE], None, None
@@ -49,7 +52,7 @@ def strip(data: bytes) -> Stripped:
             kept.append(data[at:end])
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
-        elif name == b"iCCP" and name not in seen:  # there can be but one, and each is unpacked
+        elif name == b"iCCP" and name not in seen:  # only one is allowed, and each would be decompressed
             icc = _profile(data[at + 8 : end - 4])
         elif name[:1].isupper():
             raise Damaged
@@ -63,7 +66,7 @@ def strip(data: bytes) -> Stripped:
 
 
 def _profile(payload: bytes) -> bytes | None:
-    """The profile in an iCCP chunk: a name, the method 0, and zlib's data."""
+    """Return the profile in an iCCP chunk: a name, the method 0, and zlib data."""
     _, _, rest = payload.partition(b"\0")
     inflate = zlib.decompressobj()
     try:

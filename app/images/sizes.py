@@ -1,4 +1,4 @@
-"""size_in: how large the picture in a data URL is, read from its beginning."""
+"""Read the size of the picture in a data URL from its beginning."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _HEAD_CHARS = 8_192
 
 
 def size_in(url: str) -> tuple[int, int] | None:
-    """Width and height of what ImageIntake made; None for another URL, or where it cannot be told so quickly."""
+    """Return width and height of a data URL that ImageIntake made; None for other URLs, or if the beginning lacks it."""
     start = url.find(";base64,", 0, 64)
     if start < 0:
         return None

@@ -1,4 +1,4 @@
-"""How large a picture each model uses, for each detail it can be asked for.
+"""The largest picture that each model uses, by the requested detail.
 
 Source: https://developers.openai.com/api/docs/guides/images-vision#model-sizing-behavior
 """
@@ -14,9 +14,9 @@ PATCH = 32
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """The largest picture that is used as it is: by the pixels of its sides, and by the patches that cover it.
+    """The largest picture that a model uses unscaled: in pixels per side, and in patches that cover it.
 
-    A row along the longest side has to fit into `patches`.
+    A row of patches along the longer side must fit into `patches` as well.
     """
 
     side: int = 65_535
@@ -24,7 +24,7 @@ class Limit:
     patches: int = 30_000
 
     def fit(self, width: int, height: int) -> tuple[int, int]:
-        """The largest size of the same shape within the limit; never larger than it was."""
+        """Return the largest size of the same shape within the bounds, never larger than given."""
         short, long = sorted((width, height))
         scale = min(1.0, self.side / long, self.short_side / short)
         short_patches, long_patches = short * scale / PATCH, long * scale / PATCH
@@ -33,30 +33,30 @@ class Limit:
         return _whole(width * scale) or 1, _whole(height * scale) or 1
 
     def _shrinking(self, short_patches: float, long_patches: float) -> float:
-        """The upstream's own formula, so that what is sent is what it would have made itself."""
+        """Return the scale factor by the upstream's own formula, so that it does not scale again."""
         shrinking = math.sqrt(self.patches / (short_patches * long_patches))
         short, long = short_patches * shrinking, long_patches * shrinking
         return shrinking * min(_whole(short) / short, _whole(long) / long)
 
 
 def _whole(number: float) -> int:
-    """Rounded down, but not from what is whole and only came out a little less."""
+    """Round down, except a value that is whole but for a rounding error."""
     return math.floor(number + 1e-6)
 
 
 def patches(width: int, height: int) -> int:
-    """How many patches cover a picture."""
+    """Return how many patches cover a picture."""
     return math.ceil(width / PATCH) * math.ceil(height / PATCH)
 
 
 def limit_for(model: str, detail: str) -> Limit:
-    """What a model uses of a picture; of a model that is not known, the most that any known one does."""
+    """Return the bounds of a model. An unknown model gets the largest bounds of all known ones."""
     limits = next((limits for names, limits in _KNOWN if names.fullmatch(model.lower())), _LARGEST)
     return limits.get(detail, limits["auto"])
 
 
 def _dated(*names: str) -> re.Pattern[str]:
-    """Models by their names or those of their snapshots. Their variants (-codex, -pro) may have limits of their own."""
+    """Return a pattern for model names and their dated snapshots. Variants (-codex, -pro) may have other limits."""
     return re.compile(rf"({'|'.join(map(re.escape, names))})(-\d{{4}}-\d\d-\d\d)?")
 
 
@@ -73,7 +73,7 @@ _KNOWN: tuple[tuple[re.Pattern[str], dict[str, Limit]], ...] = (
         {"low": _SMALL, "high": Limit(patches=2_500), "auto": Limit(patches=30_000)},
     ),
     (_dated("gpt-5.5"), {"low": _SMALL, "high": _HIGH, "auto": Limit(side=6_000, patches=10_000)}),
-    # `low` uses more than `high` here, and takes no notice of 512.
+    # Here `low` uses more than `high`, and ignores 512.
     (_dated("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
     (_dated("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
     (

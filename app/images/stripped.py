@@ -1,4 +1,4 @@
-"""Stripped: the one still picture in a file, and what the file said of how to show it."""
+"""The still picture of an image file, without metadata."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ class Damaged(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Stripped:
-    """A picture without anything beside it.
+    """A still picture and how to display it.
 
     Attributes:
-        data: the file without metadata, further frames, and what follows its end; losslessly.
+        data: the file without metadata, further frames, and trailing bytes; pixels are unchanged.
         width, height: in pixels, as stored.
-        exif: holds the orientation. None where the file has none.
-        icc: the profile of its colours. None stands for sRGB.
-        is_common: whether every decoder shows it alike.
-        is_lossy: whether its pixels were changed when it was written.
+        exif: holds the orientation; None if the file has none.
+        icc: the color profile; None means sRGB.
+        is_common: whether all decoders display it the same way.
+        is_lossy: whether its format is lossy.
     """
 
     data: bytes

@@ -1,4 +1,4 @@
-"""How many tokens a picture counts for.
+"""Count the tokens of a picture.
 
 Models cut it into patches of 32 pixels or into tiles of 512, after scaling it down as they need; none enlarges it.
 
@@ -28,10 +28,10 @@ _USUAL_IMAGE = 1_024
 
 
 def most_tokens(size: tuple[int, int] | None, detail: str, model: str) -> int:
-    """The most that a picture can count for: what the dearest model makes of it, as most names tell nothing.
+    """Return an upper bound of a picture's tokens: those of the most expensive model, as most names say nothing.
 
     Args:
-        size: in pixels, as it is sent; None where it is not known.
+        size: in pixels, as sent; None if unknown.
     """
     base, each = _TILED_MINI if model.lower().startswith(_MINI) else _TILED
     tiles = min(_MOST_TILES, math.ceil(size[0] / _TILE) * math.ceil(size[1] / _TILE)) if size else _MOST_TILES
@@ -42,12 +42,12 @@ def most_tokens(size: tuple[int, int] | None, detail: str, model: str) -> int:
     in_patches = _DEAREST_PATCH * min(count, _MOST_DEAR_PATCHES)
     if detail not in _USUAL_PATCHES:
         in_patches = max(in_patches, _PATCH * min(count, _MOST_PATCHES))
-    # Rounding may make one of difference, as the source says.
+    # Rounding may make a difference of one, as the source says.
     return max(in_tiles, math.ceil(in_patches) + 1)
 
 
 def usual_tokens(size: tuple[int, int] | None, detail: str) -> int:
-    """About how many tokens a picture counts for with a model of today."""
+    """Return roughly how many tokens a picture counts for with a current model."""
     if size is None:
         return _USUAL_IMAGE
     return math.ceil(_PATCH * min(patches(*size), _USUAL_PATCHES.get(detail, _MOST_PATCHES)))

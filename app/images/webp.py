@@ -1,4 +1,7 @@
-"""WebP files, chunk by chunk. Source: https://developers.google.com/speed/webp/docs/riff_container"""
+"""Read and strip WebP files, chunk by chunk.
+
+Source: https://developers.google.com/speed/webp/docs/riff_container
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,10 @@ _MOST_CHUNKS = 1_000
 
 
 def size(data: bytes) -> tuple[int, int]:
-    """Width and height, of a stripped file or of enough of its beginning.
+    """Return width and height of a stripped file. Its beginning is enough.
 
     Raises:
-        Damaged: they are not there.
+        Damaged: the size is missing.
     """
     if data[12:16] == b"VP8X":
         if len(data) < 30:
@@ -26,10 +29,10 @@ def size(data: bytes) -> tuple[int, int]:
 
 
 def strip(data: bytes) -> Stripped:
-    """Keep the picture, or an animation's first one, and its transparency.
+    """Return the file with its picture, or an animation's first frame, and its transparency.
 
     Raises:
-        Damaged: it is no whole WebP.
+        Damaged: it is not a complete WebP.
     """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
@@ -53,7 +56,7 @@ def strip(data: bytes) -> Stripped:
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Name and payload of each chunk. One of an odd length is followed by a byte that fills."""
+    """Yield name and payload of each chunk. A chunk of odd length is followed by a padding byte."""
     at = 0
     for _ in range(_MOST_CHUNKS):
         if at >= len(body):
@@ -71,7 +74,7 @@ def _chunk(name: bytes, payload: bytes) -> bytes:
 
 
 def _picture_size(name: bytes, payload: bytes) -> tuple[int, int]:
-    """The size that a picture's own data begins with.
+    """Return the size at the beginning of a picture's data.
 
     Source: https://datatracker.ietf.org/doc/html/rfc6386#section-9.1 and
     https://developers.google.com/speed/webp/docs/webp_lossless_bitstream_specification#3_riff_header

@@ -1,4 +1,4 @@
-"""Prompts that are kept on the server: read from files at start, filled with a request's variables."""
+"""Stored prompts: loaded from files at start, filled with a request's variables."""
 
 from app.prompts.folder import read_prompts
 from app.prompts.prompt import Prompt, VariableFault

@@ -1,4 +1,4 @@
-"""The prompts of a folder: one TOML file each, all of them checked before anything is served."""
+"""Load the prompts of a folder: one TOML file each, all checked before the server starts."""
 
 from __future__ import annotations
 
@@ -14,16 +14,18 @@ from app.prompts.prompt import Prompt
 
 
 def read_prompts(folder: Path, *, tools: Collection[str], schemas: Collection[str]) -> dict[str, Prompt]:
-    """Read every *.toml of a folder; what begins with a dot is an editor's own and left alone.
+    """Load every *.toml file of a folder. Hidden files are ignored: editors make them.
 
     Args:
-        folder: one that is not there has no prompts.
-        tools: the names that a prompt may call its tools by.
-        schemas: those that it may call its schema by.
+        folder: a missing folder has no prompts.
+        tools: the names of the tools that a prompt may use.
+        schemas: the names of the schemas that a prompt may use.
+
     Returns:
-        the prompts by their names, which are their files' without `.toml`, in alphabetical order.
+        the prompts by name (the file's name without `.toml`), in alphabetical order.
+
     Raises:
-        ConfigError: what is wrong with any of the files, each fault with the file's name.
+        ConfigError: lists every problem with the name of its file.
     """
     prompts: dict[str, Prompt] = {}
     faults: list[str] = []
@@ -41,7 +43,7 @@ def read_prompts(folder: Path, *, tools: Collection[str], schemas: Collection[st
 
 
 def _table_of(path: Path) -> dict[str, Any]:
-    # Some editors on Windows put a byte order mark first, which is no TOML.
+    # Some Windows editors begin a file with a byte order mark, which TOML does not allow.
     return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 

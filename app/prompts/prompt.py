@@ -1,4 +1,4 @@
-"""Prompt: the text before a conversation, with places for variables, and the settings that go with it."""
+"""A stored prompt: a system text with placeholders for variables, and settings."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 from app.config import forms
 from app.prompts.variable import Value, Variable, written
 
-# No template language: what is in a variable is text and never looked into.
+# Not a template language: a variable's value is plain text and is never interpreted.
 _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
 _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 class VariableFault(ValueError):
-    """What was given for the variables does not do. The message is one safe sentence that names the field."""
+    """A variable's value is missing, unknown or invalid. The message is a safe sentence that names the field."""
 
 
 def _stripped(text: str) -> str:
@@ -38,11 +38,11 @@ class Prompt(BaseModel):
     """One file of PROMPTS_DIR.
 
     Attributes:
-        system: with {{name}} at each place of a variable, and no space around it.
-        model: None leaves the choice; so does a temperature, and an answer_schema.
-        max_tokens: the most that an answer may have, where that is less than MAX_TOKENS.
-        tools: the names of those that this server runs.
-        answer_schema: the name of the JSON schema that answers fill.
+        system: the text, with {{name}} as the placeholder of a variable.
+        model: None leaves the choice to the request; so do temperature and answer_schema.
+        max_tokens: a ceiling for answers, if it is below MAX_TOKENS.
+        tools: the names of server tools that the model may call.
+        answer_schema: the name of the JSON schema that answers must match.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -57,10 +57,10 @@ class Prompt(BaseModel):
     variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
 
     def check(self, given: Mapping[str, Any]) -> None:
-        """Check values, of which some may be missing.
+        """Check the given values; some may be missing.
 
         Raises:
-            VariableFault: there is no such variable, or its value is not of its kind.
+            VariableFault: a variable does not exist, or its value has the wrong type.
         """
         for name, value in given.items():
             variable = self.variables.get(name)
@@ -70,10 +70,10 @@ class Prompt(BaseModel):
                 raise VariableFault(f"variables.{name}: {fault}.")
 
     def fill(self, given: Mapping[str, Any]) -> str:
-        """The text, with the value of each variable at its places.
+        """Return the text with each placeholder replaced by its value.
 
         Raises:
-            VariableFault: as check() does, and where one that must be given is missing.
+            VariableFault: as check(), or a required variable is missing.
         """
         self.check(given)
         texts = {name: _text(name, variable, given) for name, variable in self.variables.items()}

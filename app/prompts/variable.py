@@ -1,4 +1,4 @@
-"""Variable: what may stand at one place of a prompt."""
+"""A variable of a stored prompt, and the values that it accepts."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ _Bound = Annotated[float, Field(allow_inf_nan=False)]
 
 
 class Variable(BaseModel):
-    """One [variables.NAME] of a prompt's file.
+    """One [variables.NAME] table of a prompt's file.
 
     Attributes:
-        required: whether whoever uses the prompt must give it. Left out, it is where there is no default.
-        default: stands in for one that is not given; without it, nothing does.
-        max_length: of a text, in characters.
-        minimum, maximum: of a number, both included.
+        required: whether requests must set it; by default, if it has no default.
+        default: used when the request does not set it; without one, the placeholder becomes empty.
+        max_length: of a string, in characters.
+        minimum, maximum: inclusive bounds of a number.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -43,10 +43,11 @@ class Variable(BaseModel):
 
     @property
     def is_required(self) -> bool:
+        """Whether a request must set it."""
         return self.default is None if self.required is None else self.required
 
     def fault_of(self, value: object) -> str | None:
-        """What is wrong with a value, to be read behind the variable's name; None where nothing is."""
+        """Return what is wrong with a value, worded to follow the variable's name; None if it is valid."""
         if not self._is_of_type(value):
             return f"must be {_KINDS[self.type]}"
         if self.choices is not None and value not in self.choices:
@@ -61,7 +62,7 @@ class Variable(BaseModel):
         return None
 
     def _is_of_type(self, value: object) -> bool:
-        # To Python, true is a whole number.
+        # In Python, True is an int.
         if isinstance(value, bool):
             return self.type == "boolean"
         if isinstance(value, str):
@@ -95,7 +96,7 @@ class Variable(BaseModel):
 
 
 def written(value: Value) -> str:
-    """A value as it stands in the text."""
+    """Return a value as it appears in the text."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return str(value)

@@ -1,4 +1,4 @@
-"""How many tokens texts are, and how many a model takes."""
+"""Count tokens, and look up how many a model accepts."""
 
 from app.token_counts.counting import Count, TokenCounts
 from app.token_counts.windows import input_window

@@ -1,4 +1,4 @@
-"""TokenCounts: how many tokens a text is for a model, by tiktoken where its data is at hand, else by a bound."""
+"""Count a text's tokens for a model: with tiktoken if its data is on disk, else by an upper bound."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ if TYPE_CHECKING:
     from tiktoken import Encoding
 
 Count = Callable[[str], int]
-"""How many tokens a text is. Never less than the model counts."""
+"""Counts a text's tokens. Never less than the model does."""
 
 log = logging.getLogger(__name__)
 
-# Between a letter or digit and one of these, every encoding cuts a text, whatever else is in it: the counts of the
-# two parts add up to that of the whole.
+# Every encoding splits a text between a letter or digit and one of these. So the counts of the two parts add up to
+# the count of the whole.
 _CUT = r"(?<=[^\W_])(?=[\s.,:;!?(){}\[\]…。、，：；！？）」』])"
 _PIECE_CHARS = 16_000
 _PIECE = re.compile(rf".{{1,{_PIECE_CHARS}}}(?:{_CUT}|\Z)", re.DOTALL)
@@ -28,14 +28,21 @@ _NEXT_CUT = re.compile(_CUT)
 
 
 class TokenCounts:
+    """Counters of tokens for the configured models."""
+
     def __init__(self, directory: Path, models: Iterable[str]) -> None:
-        """Take the directory in which tiktoken's files may be, and the models whose tokens will be counted."""
+        """Set up counting.
+
+        Args:
+            directory: where tiktoken's files may be.
+            models: those whose tokens will be counted.
+        """
         self._directory = directory
         self._models = tuple(dict.fromkeys(models))
         self._loaded: dict[str, Encoding] = {}
 
     def load(self) -> None:
-        """Load what is at hand for the models: before requests come, since it would make them wait."""
+        """Load the encodings that are on disk. Call it before requests arrive, since it takes time."""
         if not self._directory.is_dir():
             return
         for name in sorted({name for model in self._models if (name := encoding_name(model))}):
@@ -47,12 +54,13 @@ class TokenCounts:
                 log.warning("encoding.unusable", extra={"encoding": name, "why": str(error)})
 
     def fetch(self, download: Callable[[str], bytes]) -> tuple[list[Path], list[str]]:
-        """Put tiktoken's files for the models at hand.
+        """Download tiktoken's files for the models.
 
         Returns:
-            the files, and the models that tiktoken knows no encoding of.
+            the files, and the models for which tiktoken has no encoding.
+
         Raises:
-            OSError, ValueError: see fetch_encoding(). And what `download` does.
+            OSError, ValueError: as fetch_encoding(); and whatever `download` raises.
         """
         names = {model: encoding_name(model) for model in self._models}
         files = [
@@ -61,7 +69,7 @@ class TokenCounts:
         return files, [model for model, name in names.items() if name is None]
 
     def counter(self, models: Iterable[str]) -> Count:
-        """A count that holds for each of these models."""
+        """Return a counter that is valid for each of these models."""
         if not self._loaded:
             return byte_count
         names = {encoding_name(model) for model in models}
@@ -72,14 +80,14 @@ class TokenCounts:
 
 
 def byte_count(text: str) -> int:
-    """The bytes of a text: no token is shorter than one."""
+    """Return the number of bytes: no token is shorter than one byte."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def exact_count(encoding: Encoding, text: str) -> int:
-    """The tokens of a text. A stretch of more than 16,000 characters without a space or a stop counts by its bytes.
+    """Return the tokens of a text. A run of over 16,000 characters without a space or a full stop counts by its bytes.
 
-    It is counted piece by piece, each of which takes 1 to 3 ms.
+    The text is counted in pieces, each of which takes 1 to 3 ms.
     """
     tokens, start = 0, 0
     while start < len(text):
@@ -91,5 +99,5 @@ def exact_count(encoding: Encoding, text: str) -> int:
             end = cut.end() if cut else len(text)
             tokens += byte_count(text[start:end])
             start = end
-        time.sleep(0)  # lets the other answers of this worker go on, which gevent runs in the same thread
+        time.sleep(0)  # let other requests of this worker run: with gevent they share this thread
     return tokens

@@ -1,6 +1,6 @@
-"""tiktoken's encodings, read from files that are at hand.
+"""Load tiktoken's encodings from files on disk.
 
-tiktoken itself would download a file of some megabytes whenever it misses one, while a visitor waits.
+tiktoken itself downloads a missing file of several megabytes while a client waits.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 Ranks = dict[bytes, int]
 
-# Those of chat models.
+# Encodings of chat models.
 _NAMES = {"cl100k_base", "o200k_base", "o200k_harmony"}
 
 
 def encoding_name(model: str) -> str | None:
-    """The encoding that a model's tokens are of; None if tiktoken does not know it."""
-    import tiktoken  # takes 30 ms; many sites never need it
+    """Return the name of a model's encoding; None if tiktoken does not know it."""
+    import tiktoken  # takes 30 ms to import, and many sites never need it
 
     try:
         name = tiktoken.encoding_name_for_model(model)
@@ -32,11 +32,11 @@ def encoding_name(model: str) -> str | None:
 
 
 def read_encoding(name: str, directory: Path) -> Encoding:
-    """Load an encoding: 0.3 s, and 90 MB of memory.
+    """Load an encoding. It takes 0.3 s and 90 MB of memory.
 
     Raises:
         OSError: its file cannot be read.
-        ValueError: the file is not the one that OpenAI has published.
+        ValueError: the file is not the one that OpenAI published.
     """
     import tiktoken
 
@@ -49,11 +49,11 @@ def read_encoding(name: str, directory: Path) -> Encoding:
 
 
 def fetch_encoding(name: str, directory: Path, download: Callable[[str], bytes]) -> Path:
-    """Put an encoding's file where read_encoding() looks for it.
+    """Download an encoding's file to where read_encoding() looks for it.
 
     Raises:
         OSError: it cannot be written.
-        ValueError: what was downloaded is not what OpenAI has published.
+        ValueError: the download is not what OpenAI published.
     """
     files: list[Path] = []
 
@@ -72,7 +72,7 @@ def fetch_encoding(name: str, directory: Path, download: Callable[[str], bytes])
 
 
 def _definition(name: str, ranks_at: Callable[[str, str], Ranks]) -> dict[str, Any]:
-    """tiktoken's own definition of an encoding; where it would load the ranks from an address, `ranks_at` is asked."""
+    """Return tiktoken's definition of an encoding, with its ranks loaded by `ranks_at` instead of from a URL."""
     from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
     load = openai_public.load_tiktoken_bpe

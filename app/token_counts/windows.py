@@ -1,4 +1,4 @@
-"""How many tokens of input models take, by the data that comes with genai-prices."""
+"""Look up how many input tokens a model accepts, in the data of genai-prices."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ _LONG_OUTPUT = 128_000
 
 
 def input_window(model: str, output_tokens: int) -> int | None:
-    """What a model's window leaves for the input; None where the window is not known.
+    """Return what a model's context window leaves for the input; None if the window is unknown.
 
     Args:
-        output_tokens: the ceiling of the answer, which shares the window. It never takes more than half: a ceiling
-            that no answer reaches is no reason to cut a conversation.
+        output_tokens: the ceiling of the answer, which shares the window. At most half of the window is set aside for
+            it: a ceiling that no answer reaches is no reason to cut a conversation.
     """
     window = _window(model)
     if window is None:
@@ -28,7 +28,7 @@ def input_window(model: str, output_tokens: int) -> int | None:
 
 @lru_cache(maxsize=1_000)
 def _window(model: str) -> int | None:
-    from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s
+    from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s to import
 
     try:
         _, found = get_snapshot().find_provider_model(model, None, "openai", None)
