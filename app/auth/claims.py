@@ -1,4 +1,4 @@
-"""From a JWT's text to claims that were checked: the one place that decodes any."""
+"""Decode JWTs and check their claims: the only place that does."""
 
 from __future__ import annotations
 
@@ -17,15 +17,16 @@ _LEEWAY_S = 30
 def decoded(
     token: str, key: jwt.PyJWK | str, *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
 ) -> dict[str, Any]:
-    """The claims of a token that is signed with this key, by this algorithm, and counts now.
+    """Return the claims of a token that has a valid signature and is valid now.
 
-    Nothing that the token says of its own key (jku, jwk, x5u) is looked at. The times are checked here, since
-    PyJWT takes any number for an exp, however far ahead.
+    The token's own statements about its key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts an
+    exp however far ahead.
 
     Args:
-        max_ttl_s: how far ahead an exp may be.
+        max_ttl_s: how far ahead exp may be.
+
     Raises:
-        Unauthenticated: it does not.
+        Unauthenticated: the token is not valid.
     """
     try:
         claims = jwt.decode(
@@ -59,9 +60,9 @@ def decoded(
 
 
 def _time(claims: dict[str, Any], name: str) -> float | None:
-    """A claim that is a time; None where it is no number that could be one."""
+    """Return a time claim in seconds; None if it is not a number that can be a time."""
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None
-    # Comparing holds for whole numbers of any size; a float of theirs would overflow.
+    # Comparing works for integers of any size; converting them to float could overflow.
     return value if -(2**53) < value < 2**53 and math.isfinite(value) else None

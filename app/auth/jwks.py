@@ -1,7 +1,7 @@
-"""Jwks: the public keys of the site's identity provider, fetched from the one address that is configured.
+"""The public keys of the site's identity provider, fetched from the configured URL.
 
-PyJWT's own client asks again for each token while the provider is down, one after another, and forgets keys that it
-could still use. This one asks at most every ten seconds, whatever tokens come, and goes on with the keys it has.
+PyJWT's own client sends a request for each token while the provider is down, one after another, and forgets keys that it
+could still use. This one sends at most one request in ten seconds, and keeps using the keys it has.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _MOST_KEYS = 100
 
 
 class Jwks:
-    """The keys are each process's own. Requests that come while they are being fetched wait for it, or use what there is.
+    """Caches the keys per process. Requests that arrive during a fetch wait for it, or use the cached keys.
 
     Args:
-        algorithm: the one that every key is taken to be for; those of another are left out.
-        fetch: from the address to the document, or an exception.
+        algorithm: the accepted signature algorithm; keys for others are ignored.
+        fetch: returns the document at a URL, or raises.
     """
 
     def __init__(self, url: str, *, algorithm: str, fetch: Callable[[str], bytes] | None = None) -> None:
@@ -46,17 +46,17 @@ class Jwks:
         self._turn = threading.Lock()
 
     def key(self, kid: str | None) -> jwt.PyJWK:
-        """The key that a token names; where it names none, the only one there is.
+        """Return the key with this id; without an id, the only key there is.
 
         Raises:
             Unauthenticated: there is no such key.
-            AuthUnavailable: there are no keys, and none can be had now.
+            AuthUnavailable: there are no keys, and they cannot be fetched now.
         """
         if self._age_s() > _FRESH_S:
             self._renew()
         found = self._found(kid)
         if found is None and self._fetched_at is not None:
-            # It may be newer than what was fetched.
+            # The key may be newer than the cached document.
             self._renew()
             found = self._found(kid)
         if self._age_s() > _USABLE_S:
@@ -85,7 +85,7 @@ class Jwks:
                 self._keys = _usable(self._fetch(self._url), self._algorithm)
                 self._fetched_at = clock.ticks()
             except Exception as error:
-                # Whatever it is, it is the provider's: its address, its certificate, its document.
+                # Whatever fails here is the provider's: its address, its certificate, its document.
                 log.warning("auth.jwks_failed", extra={"error": type(error).__name__})
             self._asked_at = clock.ticks()
         finally:
@@ -96,7 +96,7 @@ def fetched(url: str) -> bytes:
     """Fetch a document of a bounded size within a bounded time; a redirect is an error.
 
     Raises:
-        httpx2.HTTPError, ValueError: it cannot be had.
+        httpx2.HTTPError, ValueError: it could not be fetched.
     """
     deadline = clock.ticks() + _TIMEOUT_S
     data = b""
@@ -114,7 +114,7 @@ def fetched(url: str) -> bytes:
 
 
 def _usable(document: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
-    """The keys of a document that are meant for signatures by this algorithm, by their ids."""
+    """Return a document's keys for signatures with this algorithm, by id."""
     keys: dict[str | None, jwt.PyJWK] = {}
     for entry in json.loads(document)["keys"][:_MOST_KEYS]:
         if _is_meant_for(entry, algorithm):

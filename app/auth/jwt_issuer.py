@@ -1,4 +1,4 @@
-"""JwtIssuer: the site's own identity provider, whose JWTs are taken as they are."""
+"""Verify JWTs of the site's own identity provider."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.config import Config
 
 
 class JwtIssuer:
-    """What the tokens may do is said by the settings, not by the tokens: the provider knows nothing of our scopes."""
+    """Verifies the provider's tokens. Their scopes come from the settings: the provider does not know our scopes."""
 
     def __init__(self, config: Config) -> None:
         self._algorithm = config.jwt_algorithm
@@ -25,11 +25,11 @@ class JwtIssuer:
         self._scopes = frozenset(config.jwt_scopes)
 
     def verify(self, token: str) -> Principal:
-        """Whom the provider says that it is.
+        """Return the principal that a token names.
 
         Raises:
-            Unauthenticated: the token is not the provider's, or does not count (any more).
-            AuthUnavailable: the provider's keys cannot be had.
+            Unauthenticated: the token is not the provider's, or is not valid now.
+            AuthUnavailable: the provider's keys cannot be fetched.
         """
         claims = decoded(
             token,
@@ -52,7 +52,7 @@ class JwtIssuer:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise Unauthenticated("bad token", is_guess=True) from None
-        # Before any key is fetched for it.
+        # Checked before a key is fetched.
         if header.get("alg") != self._algorithm:
             raise Unauthenticated("bad token", is_guess=True)
         return self._jwks.key(header.get("kid"))

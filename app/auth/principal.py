@@ -1,4 +1,4 @@
-"""Principal: who a request comes from, and what they may do."""
+"""The principal of a request: who sends it, and what they may do."""
 
 from __future__ import annotations
 
@@ -11,37 +11,36 @@ Kind = Literal["key", "visitor", "session", "anonymous"]
 VisitorScope = Literal["chat", "vision", "embeddings", "structured", "usage"]
 
 VISITOR_SCOPES = frozenset(get_args(VisitorScope))
-"""What somebody in front of a browser can be allowed."""
+"""Scopes that a visitor's token can have."""
 
 SCOPES = VISITOR_SCOPES | {"admin"}
-"""What a site's own server can be allowed."""
+"""Scopes that an API key can have."""
 
 CONVERSATION_SCOPES = VISITOR_SCOPES - {"embeddings"}
-"""What of it goes together with a prompt that every conversation has. The rest would be a way around it."""
+"""Scopes of a token that is tied to a prompt. The others would allow conversations without it."""
 
 DEFAULT_TENANT = "default"
 
-# No comma: a header sent twice arrives as one, with a comma in between.
+# No comma: a header that is sent twice arrives as one, joined by a comma.
 _USER_ID = re.compile(r"[!-+\--~]{1,128}")
-# What the ids begin with that are made here, for whom nobody has named. No name may pass for one of them.
+# Prefixes of the ids that are made here for unnamed users. No given id may begin like that.
 _OWN = ("address:", "key:", "session:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Principal:
-    """Who a request comes from. Two principals with the same tenant and user are the same user.
+    """Who sends a request. Two principals with the same tenant and user are the same user.
 
     Args:
-        kind: how they have shown who they are.
+        kind: how they authenticated.
         tenant: the site that they belong to.
-        user: as the site names its user or, where it does not, an id that begins with `address:`, `key:` or
-            `session:`.
+        user: the site's name of its user; without one, an id that begins with `address:`, `key:` or `session:`.
         token_id: of the visitor token.
-        key_id: of the site's key, or of the one that the visitor token was made with.
-        budget_micro_usd: what may be spent with this token, if it says.
-        max_tokens: the most that one answer may have, if the token says.
-        prompt: the name of the kept prompt that every conversation has, if the token says.
-        variables: of that prompt, as far as the token settles them.
+        key_id: of the API key, or of the key that issued the visitor token.
+        budget_micro_usd: what may be spent with this token, if limited.
+        max_tokens: a ceiling for each answer, if the token has one.
+        prompt: the name of the stored prompt that the token is tied to, if any.
+        variables: values of that prompt's variables that the token sets.
     """
 
     kind: Kind
@@ -56,15 +55,15 @@ class Principal:
     variables: Mapping[str, Any] = field(default_factory=dict)
 
     def may(self, scope: str) -> bool:
-        """Whether a scope was given. None includes another, `admin` neither."""
+        """Return whether a scope is granted. No scope includes another, not even `admin`."""
         return scope in self.scopes
 
 
 def user_id(text: str) -> str:
-    """What a site calls its user, checked.
+    """Return a site's user id if it is valid.
 
     Raises:
-        ValueError: it cannot be a user's name. The message is to be read behind the name of the field.
+        ValueError: it is not valid. The message is worded to follow the field's name.
     """
     if not _USER_ID.fullmatch(text):
         raise ValueError("must be 1 to 128 visible ASCII characters without a comma")

@@ -1,4 +1,4 @@
-"""Store: where credentials are kept, opened by the first request that shows one."""
+"""The database of credentials, opened by the first request that shows one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.ledger.database import Database
 
 
 class Store(Protocol):
-    """What keeps credentials. Either block raises StoreUnavailable where the store does not answer."""
+    """Transactions on the credentials. Both methods raise StoreUnavailable if the database does not answer."""
 
     def transaction(self) -> AbstractContextManager[Connection]: ...
 
@@ -19,7 +19,7 @@ class Store(Protocol):
 
 
 class LazyStore:
-    """A Database that is made and brought up to date when it is first used, so that nobody else pays for it."""
+    """A Database that is migrated when it is first used, so that requests without credentials do not wait for it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -17,14 +17,14 @@ api_keys = Table(
     Column("secret_sha256", Text, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("name", Text, nullable=False),
-    Column("scopes", Text, nullable=False),  # with spaces in between
+    Column("scopes", Text, nullable=False),  # separated by spaces
     Column("created_at", BigInteger, nullable=False),
     Column("expires_at", BigInteger),
     Column("revoked_at", BigInteger),
     **_BY_KEY,
 )
 
-# A token counts unless it is here: only what was taken back is kept, until it would have expired anyway.
+# A token is valid unless it is here. Rows of revoked tokens are kept until these would have expired.
 revoked_tokens = Table(
     "revoked_tokens",
     metadata,
@@ -35,7 +35,7 @@ revoked_tokens = Table(
     **_BY_KEY,
 )
 
-# All tokens of a user that were made up to a moment.
+# Revokes all tokens of a user that were issued until then.
 revoked_users = Table(
     "revoked_users",
     metadata,

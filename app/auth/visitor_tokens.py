@@ -89,6 +89,7 @@ class VisitorTokens:
 
         Args:
             by: the key that asks for it: the token is of its tenant, can do no more than it, and ends with it.
+
         Raises:
             Forbidden: the key cannot give away what it has not, nor what is not for visitors.
             AuthUnavailable: there is no SECRET_KEY to sign with.
@@ -125,6 +126,7 @@ class VisitorTokens:
 
         Args:
             origin: of the page that sends it, as the browser says.
+
         Raises:
             Unauthenticated: it is none of ours, or does not count (any more).
             Forbidden: it is bound to the pages of another origin.

@@ -1,4 +1,4 @@
-"""Batches: many requests for half the price, held and settled as one, worked off by the upstream within a day."""
+"""Batches: many requests at half the price, charged as one, answered by the upstream within a day."""
 
 from app.batches.batches import Batches, Round
 from app.batches.output import Answers

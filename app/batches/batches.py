@@ -1,4 +1,4 @@
-"""Batches: submit, look after, read. Nothing of a batch is kept in this process; its row says how far it is."""
+"""Submit, poll, read and cancel batches. This process holds no state: a batch's row in the database has all of it."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from app.ledger.price_list import PriceList
 from app.ledger.records import Limit, NewEntry
 from app.openai_service import OpenAIBatches, UpstreamError
 
-# How often the upstream is asked at most because somebody asks here.
+# The least time between two questions to the upstream that are caused by a client's request.
 _REFRESH_MS = 3_000
 
 log = logging.getLogger("app.batches")
@@ -28,7 +28,7 @@ log = logging.getLogger("app.batches")
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """What poll() found: batches that ended, that go on, and that could not be looked after."""
+    """The result of poll(): how many batches ended, are still open, or could not be checked."""
 
     ended: int
     running: int
@@ -36,7 +36,7 @@ class Round:
 
 
 class Batches:
-    """Each method raises StoreUnavailable, where the store does not answer."""
+    """Batches of all users. Every method raises StoreUnavailable if the database does not answer."""
 
     def __init__(
         self, config: Config, upstream: OpenAIBatches, database: Database, ledger: Ledger, prices: PriceList
@@ -48,54 +48,55 @@ class Batches:
         self._watching = Watching(config, upstream, ledger, prices, self._store, self._submission)
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
-        """Hold what a batch may cost, all of it or nothing, and send it to the upstream.
+        """Reserve all that a batch may cost, or nothing, and submit it to the upstream.
 
         Returns:
-            the batch; where the upstream left open whether it took it, `submitting`, and that will show.
+            the batch. Its status is `submitting` if the upstream's answer was lost; poll() will find out.
+
         Raises:
-            BatchesNotOffered: this upstream takes none.
-            BodyTooLarge: as a file it would be larger than MAX_BODY_BYTES.
+            BatchesNotOffered: this upstream has no batches.
+            BodyTooLarge: its file would exceed MAX_BODY_BYTES.
             BudgetExceeded, Unpriced: as for any request.
-            UpstreamError: the upstream did not take it, and nothing is held.
+            UpstreamError: the upstream did not accept it; nothing is reserved.
         """
         return self._submission.submit(new, entry, limits)
 
     def get(self, batch_id: str, owner: BatchOwner) -> Batch | None:
-        """None where there is none that the owner may see."""
+        """Return a batch, or None if there is none that the owner may see."""
         return self._store.get(batch_id, owner)
 
     def page(
         self, owner: BatchOwner | None, kinds: Sequence[str] = KINDS, *, limit: int, before: str | None = None
     ) -> list[Batch]:
-        """The newest first of these kinds, of everybody where the owner is None."""
+        """Return batches of these kinds, newest first; those of all users if the owner is None."""
         return self._store.page(owner, kinds, limit=limit, before=before)
 
     def refreshed(self, batch: Batch) -> Batch:
-        """The batch as it is now, unless the upstream was asked a moment ago, or cannot be."""
+        """Return the current state of a batch, asking the upstream unless it was asked a moment ago."""
         if batch.has_ended or clock.now_ms() - batch.checked_at < _REFRESH_MS:
             return batch
         return self._looked_after(batch)
 
     def cancel(self, batch: Batch) -> Batch:
-        """Have it end. One that has ended stays as it is."""
+        """Ask the upstream to cancel a batch. One that has ended is not changed."""
         if batch.has_ended or batch.cancel_requested_at is not None:
             return self.refreshed(batch)
         self._store.ask_to_cancel(batch.id)
         return self._looked_after(batch)
 
     def answers(self, batch: Batch) -> Answers:
-        """What came of its requests, fetched from the upstream. To be closed.
+        """Download the results of a batch. Close them after use.
 
         Raises:
-            BatchNotEnded, ResultsGone: too early, or too late.
-            UpstreamError: the upstream did not give them.
+            BatchNotEnded, ResultsGone: it is too early, or too late.
+            UpstreamError: the upstream did not return them.
         """
         if not batch.has_ended:
             raise BatchNotEnded
         return Answers(self._store.requests(batch.id), self._lines(batch))
 
     def poll(self) -> Round:
-        """Look after every batch that has not ended. Any number of processes may do so at once."""
+        """Update every batch that has not ended. Any number of processes may do so at the same time."""
         outcomes: list[str] = []
         for batch_id in self._store.open_ids():
             try:
@@ -103,7 +104,7 @@ class Batches:
             except StoreUnavailable:
                 raise
             except Exception as error:
-                # Not its text, which can hold what somebody wrote. The others are to have their turn.
+                # The error's text is not logged: it can hold user content. The other batches must have their turn.
                 log.error("batch.bug", extra={"batch_id": batch_id, "error": type(error).__name__})
                 outcomes.append("failed")
         return Round(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
@@ -115,7 +116,7 @@ class Batches:
     def _look_after(self, batch_id: str) -> str:
         batch = self._store.claim(batch_id, lease_ms=lease_ms(self._config))
         if batch is None:
-            return "running"  # somebody else is at it
+            return "running"  # another process is working on it
         try:
             self._watching.advance(batch)
         except UpstreamError as error:

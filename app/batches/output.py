@@ -1,4 +1,4 @@
-"""Answers: what came of each request of a batch, in the order in which they were given."""
+"""The results of a batch, in the order of its requests."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _IN_MEMORY = 8 * 1024 * 1024
 
 
 class Answers:
-    """Puts lines into order. The upstream writes them as they come, so all are here before the first is given.
+    """Sorts result lines by request. The upstream writes them in any order, so all are read before the first is returned.
 
-    What is large is in an unlinked file, which nobody else can open. To be closed.
+    Large results are in an unlinked file, which no other process can open. Close it after use.
     """
 
     def __init__(self, requests: Sequence[Sent], lines: Iterable[bytes]) -> None:
@@ -39,7 +39,7 @@ class Answers:
                 end += len(text)
 
     def __iter__(self) -> Iterator[tuple[str, OutputLine | None]]:
-        """The id of each request, and its line; None where the files have none."""
+        """Yield the id of each request with its line, or None if the files lack it."""
         for place, sent in enumerate(self._requests):
             if place not in self._where:
                 yield sent.id, None
@@ -49,4 +49,5 @@ class Answers:
             yield sent.id, read_line(self._spool.read(length))
 
     def close(self) -> None:
+        """Delete the file."""
         self._spool.close()

@@ -1,4 +1,4 @@
-"""What a batch is, before and after it was sent, and what can be wrong with asking for its results."""
+"""A batch before and after it is submitted, and the errors of reading its results."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request: what its sender calls it, and its body in OpenAI's own form, but for the model."""
+    """One request of a new batch: the client's id for it, and its OpenAI body without the model."""
 
     id: str
     body: dict[str, Any]
@@ -27,6 +27,8 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
+    """A batch that is not submitted yet."""
+
     kind: Kind
     model: str
     requests: Sequence[BatchRequest]
@@ -34,7 +36,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOwner:
-    """Whose batches may be seen: those of a user, or of a whole tenant where the user is None."""
+    """Whose batches may be seen: one user's, or a whole tenant's if the user is None."""
 
     tenant: str
     user: str | None
@@ -42,7 +44,7 @@ class BatchOwner:
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """What is kept of a request: what its sender calls it, and the most tokens that it can have."""
+    """What is stored of a request: the client's id, and upper bounds of its tokens."""
 
     id: str
     most_input: int
@@ -51,13 +53,13 @@ class Sent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """A batch as it is written down. Times are UTC milliseconds.
+    """A batch as stored. Times are UTC milliseconds.
 
     Attributes:
-        status: submitting, validating, in_progress, finalizing, cancelling, and at last completed, failed, expired or
+        status: submitting, validating, in_progress, finalizing or cancelling; in the end completed, failed, expired or
             cancelled.
-        completed, failed: requests; together they are `total` only once it has ended.
-        cost_micro_usd: None before the end, and where no price is known.
+        completed, failed: numbers of requests. They add up to `total` only when the batch has ended.
+        cost_micro_usd: None before the end, or if the price is unknown.
     """
 
     id: str
@@ -81,21 +83,22 @@ class Batch:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the batch is settled."""
         return self.ended_at is not None
 
 
 def running_status(upstream: UpstreamBatch) -> str:
-    """What is said of a batch until it is settled, which is a moment later than its end at the upstream."""
+    """Return the status of a batch that is not settled yet, which happens shortly after its end at the upstream."""
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 
 
 class BatchNotEnded(Exception):
-    """There are no results yet."""
+    """The batch has no results yet."""
 
 
 class ResultsGone(Exception):
-    """The upstream keeps the files of a batch for 30 days, and these are older."""
+    """The results are older than the 30 days for which the upstream keeps them."""
 
 
 class RequestCancelled(Exception):
-    """The batch was cancelled before the upstream came to this request."""
+    """The batch was cancelled before the upstream answered this request."""

@@ -1,4 +1,4 @@
-"""BatchStore: the rows of batches. Each method is one transaction and raises StoreUnavailable, if no more is said."""
+"""The table of batches. Unless noted, each method is one transaction and may raise StoreUnavailable."""
 
 from __future__ import annotations
 
@@ -18,11 +18,13 @@ _COLUMNS = [column for column in batches.c if column.name not in ("requests", "b
 
 
 class BatchStore:
+    """Reads and writes the rows of batches."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, connection: Connection, batch: Batch, requests: Sequence[Sent], *, busy_until: int) -> None:
-        """A part of the caller's own transaction."""
+        """Insert a batch, as part of the caller's transaction."""
         connection.execute(
             insert(batches).values(
                 id=batch.id,
@@ -43,14 +45,14 @@ class BatchStore:
         )
 
     def get(self, batch_id: str, owner: BatchOwner | None = None) -> Batch | None:
-        """None where there is none, or the owner may not see it."""
+        """Return a batch, or None if it does not exist or the owner may not see it."""
         query = select(*_COLUMNS).where(batches.c.id == batch_id, *_seen_by(owner))
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _batch_of(row)
 
     def requests(self, batch_id: str) -> list[Sent]:
-        """What is known of each request, in their order."""
+        """Return what is stored of each request, in order."""
         with self._database.reading() as connection:
             text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
         return [Sent(*sent) for sent in orjson.loads(text)]
@@ -58,7 +60,7 @@ class BatchStore:
     def page(
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
     ) -> list[Batch]:
-        """The newest first; those before one, if that is named."""
+        """Return one page, newest first, beginning after the batch `before` if it is given."""
         query = select(*_COLUMNS).where(*_seen_by(owner), batches.c.kind.in_(kinds))
         query = query.order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
@@ -67,13 +69,13 @@ class BatchStore:
             return [_batch_of(row) for row in connection.execute(query)]
 
     def open_ids(self) -> list[str]:
-        """Of all that have not ended, the one first that nobody has looked after for longest."""
+        """Return the ids of all open batches, the least recently checked one first."""
         query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.checked_at)
         with self._database.reading() as connection:
             return list(connection.execute(query).scalars())
 
     def claim(self, batch_id: str, *, lease_ms: int) -> Batch | None:
-        """Take a batch that has not ended for oneself; None where it has, or somebody else is at it."""
+        """Lock an open batch for this process. Return None if it has ended or another process holds it."""
         now = clock.now_ms()
         change = (
             update(batches)
@@ -86,19 +88,19 @@ class BatchStore:
             return _batch_of(connection.execute(select(*_COLUMNS).where(batches.c.id == batch_id)).one())
 
     def release(self, batch_id: str) -> None:
-        """Let others have it again, after the upstream was asked in vain."""
+        """Unlock a batch without a change, after the upstream could not be asked."""
         self._change(batch_id, busy_until=0, checked_at=clock.now_ms())
 
     def give_up(self, batch_id: str) -> None:
-        """Write down that nobody will ever know how it ended."""
+        """Record that the outcome of a batch will never be known."""
         with self._database.transaction() as connection:
             self.end(connection, batch_id, status="failed")
 
     def note(self, batch_id: str, upstream: UpstreamBatch) -> None:
-        """Write down how far the upstream is, and let others have it again. The end is for end() to tell."""
+        """Record the upstream's progress and unlock the batch. Its end is recorded by end()."""
         self._change(
             batch_id,
-            # One that is to be cancelled says so from the moment when that was asked for.
+            # A batch shows `cancelling` from the moment when that was requested.
             status=case((batches.c.cancel_requested_at.is_(None), running_status(upstream)), else_="cancelling"),
             upstream_id=upstream.id,
             completed=upstream.completed,
@@ -108,10 +110,11 @@ class BatchStore:
         )
 
     def ask_to_cancel(self, batch_id: str) -> None:
+        """Record that a batch is to be cancelled."""
         self._change(batch_id, cancel_requested_at=clock.now_ms(), status="cancelling")
 
     def end(self, connection: Connection, batch_id: str, **values: Any) -> None:
-        """Write down how it ended, unless that was done already: a part of the caller's own transaction."""
+        """Record the outcome of a batch once, as part of the caller's transaction."""
         now = clock.now_ms()
         connection.execute(
             update(batches)
@@ -120,7 +123,7 @@ class BatchStore:
         )
 
     def _change(self, batch_id: str, **values: Any) -> None:
-        """One that has ended stays as it is."""
+        """Update an open batch; one that has ended is not changed."""
         change = update(batches).where(batches.c.id == batch_id, batches.c.ended_at.is_(None)).values(**values)
         with self._database.transaction() as connection:
             connection.execute(change)

@@ -1,7 +1,7 @@
-"""Submission: from requests to a batch at the upstream, written down before anything is sent.
+"""Submit a batch to the upstream, recorded in the database before anything is sent.
 
-Whatever dies on the way leaves a row that says `submitting`. Watching finds the upstream's batch by that row's id, which it
-was given, or finds none, and then there will never be one.
+A process that dies on the way leaves a row with the status `submitting`. The poller then finds the upstream's batch by
+the row's id, which was sent along; if there is none, the batch never existed.
 """
 
 from __future__ import annotations
@@ -30,21 +30,22 @@ from app.ledger.usage import most_output
 from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
 
 HOLD_S = 7 * 86_400.0
-"""After this the hold counts as spent: well after the day that a batch may take, so that whoever looks after batches
-may be away for some days."""
+"""After this time a hold counts as spent. A batch takes up to a day, and the poller may be down for some days."""
 
-# How long after its deadline a creation that did not report back may still take effect.
+# How long after its deadline a creation whose answer was lost may still take effect.
 _GRACE_S = 60.0
 
 log = logging.getLogger("app.batches")
 
 
 def lease_ms(config: Config) -> int:
-    """How long somebody may be at work on a batch."""
+    """Return for how long a process may hold the lock of a batch."""
     return int((config.request_timeout_s + _GRACE_S) * 1000)
 
 
 class Submission:
+    """Submits batches, and voids those that the upstream never got."""
+
     def __init__(
         self, config: Config, upstream: OpenAIBatches, ledger: Ledger, prices: PriceList, store: BatchStore
     ) -> None:
@@ -55,7 +56,7 @@ class Submission:
         self._store = store
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
-        """See Batches.submit()."""
+        """Submit a batch: see Batches.submit()."""
         self._upstream.check(PATHS[new.kind])
         lines = _lines_of(new)
         if len(lines) > self._config.max_body_bytes:
@@ -78,12 +79,12 @@ class Submission:
                 self._upstream.delete_file(file_id, deadline=deadline)
             raise
         log.info("batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": made.id})
-        with suppress(StoreUnavailable):  # it is found by its reference, then
+        with suppress(StoreUnavailable):  # the poller will find it by its reference
             self._store.note(batch.id, made)
         return replace(batch, status=running_status(made), upstream_id=made.id)
 
     def void(self, batch: Batch) -> None:
-        """Settle a batch that the upstream does not have. Where the store is away that is done by who finds it so."""
+        """Settle a batch that the upstream does not have. If the database is down, the poller does it later."""
         nothing = Settlement(outcome="upstream_error", source="reported", cost_micro_usd=0, tokens=0)
 
         def end(connection: Connection) -> None:
@@ -93,7 +94,7 @@ class Submission:
             self._ledger.settle_beside(batch.entry_id, nothing, end)
 
     def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
-        """The row of the batch and its hold, made together or not at all."""
+        """Insert the batch's row and its hold in one transaction."""
         requests = [
             Sent(request.id, input_bound(request.body, new.model), most_output(request.body))
             for request in new.requests
@@ -129,7 +130,7 @@ class Submission:
 
 
 def _lines_of(new: NewBatch) -> bytes:
-    """The requests as the upstream's files have them."""
+    """Return the requests as lines of the upstream's file format."""
     return b"".join(
         orjson.dumps(
             {

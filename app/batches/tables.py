@@ -1,6 +1,6 @@
-"""The table of batches: a row each, for ever. Times are integers of UTC milliseconds.
+"""The table of batches: one row each, never deleted. Times are integers of UTC milliseconds.
 
-What was asked and answered is not here: it is in files at the upstream.
+Requests and answers are not stored here, but in files at the upstream.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from app.ledger.metadata import metadata
 batches = Table(
     "batches",
     metadata,
-    Column("id", Text, primary_key=True),  # has the time in it, so that the order of ids is that of creation
+    Column("id", Text, primary_key=True),  # begins with the time, so that ids sort by creation
     Column("entry_id", Text, nullable=False),  # of the ledger
     Column("tenant", Text, nullable=False),
     Column("user_id", Text, nullable=False),
@@ -28,12 +28,12 @@ batches = Table(
     Column("upstream_id", Text),
     Column("output_file_id", Text),
     Column("error_file_id", Text),
-    Column("cost_micro_usd", BigInteger),  # null: not known yet, or no price is known
+    Column("cost_micro_usd", BigInteger),  # null: not known yet, or the price is unknown
     Column("created_at", BigInteger, nullable=False),
     Column("cancel_requested_at", BigInteger),
     Column("checked_at", BigInteger, nullable=False),  # when the upstream was last asked
     Column("ended_at", BigInteger),
-    Column("busy_until", BigInteger, nullable=False),  # somebody is at work on it, and has until then
+    Column("busy_until", BigInteger, nullable=False),  # a process holds the lock until then
     Index("batches_by_owner", "tenant", "user_id", "id"),
     Index(
         "batches_open",

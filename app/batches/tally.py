@@ -1,4 +1,4 @@
-"""Tally: what the requests of a batch came to, and what they are settled with."""
+"""Add up what the requests of a batch cost, and make its settlement."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ _PATHS = {
 class Tally:
     """Counts each request once, whatever the files say.
 
-    A request that was answered costs what its answer says; one whose answer cannot be read, as much as it can have
-    cost; one that was not answered, nothing.
+    An answered request costs what its answer reports. One whose answer cannot be read costs its upper bound. One
+    without an answer costs nothing.
     """
 
     def __init__(self, batch: Batch, requests: Sequence[Sent]) -> None:
@@ -42,22 +42,22 @@ class Tally:
         self.completed = 0
 
     def add(self, lines: Iterable[bytes], *, are_answers: bool) -> None:
-        """Count what is in a file: that of the answers, or that of errors."""
+        """Count the lines of a file, of answers or of errors."""
         for text in lines:
             line = read_line(text)
             place = None if line is None else place_of(line.custom_id, len(self._requests))
             if line is None or place is None:
-                # It may be the answer of any of those that are missing.
+                # It may be the answer to any of the missing requests.
                 self._is_whole = self._is_whole and not are_answers
             elif place not in self._usages and place not in self._unanswered:
                 self._count(place, line)
 
     def missing(self) -> None:
-        """Note that the answers cannot be had any more."""
+        """Record that the answers are lost."""
         self._is_whole = False
 
     def settlement(self, upstream: UpstreamBatch, prices: PriceList, *, at_ms: int) -> Settlement:
-        """What the batch is settled with, now that all of its files have been counted."""
+        """Return the settlement, once all files are counted."""
         for place in self._lost():
             self._usages[place] = self._bound(place)
             self._estimated.add(place)
@@ -77,7 +77,7 @@ class Tally:
         )
 
     def _priced(self, model: str, usage: Mapping[str, Any], prices: PriceList) -> tuple[str, Mapping[str, Any]]:
-        """By the model that was asked for, where the upstream has a name of its own for who answered."""
+        """Price a usage, by the requested model if the upstream's name of the serving model has no price."""
         is_known = prices.batch_cost_micro_usd([(model, usage)]) is not None
         return (model if is_known else self._batch.model), usage
 
@@ -95,7 +95,7 @@ class Tally:
             self._estimated.add(place)
 
     def _lost(self) -> Iterator[int]:
-        """The requests of which nothing is known, where some answers could not be read."""
+        """Yield the requests without a result, if some answers could not be read."""
         if not self._is_whole:
             yield from set(range(len(self._requests))) - self._unanswered - self._usages.keys()
 
@@ -105,12 +105,12 @@ class Tally:
 
 
 def custom_id(place: int) -> str:
-    """What a request is called at the upstream: by its place. Its sender's own name for it stays here."""
+    """Return a request's id at the upstream: its index. The client's id is not sent."""
     return f"request-{place}"
 
 
 def place_of(name: str, total: int) -> int | None:
-    """The place of the request that is called that; None where none is."""
+    """Return the index in a custom id; None if it is not one of ours."""
     digits = name.removeprefix("request-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         return None

@@ -1,4 +1,4 @@
-"""Watching: asking the upstream how far a batch is, and settling it when it has ended."""
+"""Poll the upstream for the progress of a batch, and settle the batch when it has ended."""
 
 from __future__ import annotations
 
@@ -18,13 +18,15 @@ from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch, UpstreamError
 
-# Clocks differ.
+# Allowed difference between two machines' clocks.
 _BEFORE_S = 3_600
 
 log = logging.getLogger("app.batches")
 
 
 class Watching:
+    """Updates the rows of batches from the upstream."""
+
     def __init__(
         self,
         config: Config,
@@ -42,12 +44,12 @@ class Watching:
         self._submission = submission
 
     def advance(self, batch: Batch) -> None:
-        """Bring the row of a batch, which the caller has claimed, up to date.
+        """Update the row of a batch that the caller has locked.
 
-        Settling it twice changes nothing, so that it does no harm where two are at it after all.
+        Settling twice changes nothing, so two processes at once do no harm.
 
         Raises:
-            UpstreamError: the upstream could not be asked. The row is as it was.
+            UpstreamError: the upstream could not be asked; the row is unchanged.
         """
         deadline = monotonic() + self._config.request_timeout_s
         upstream = self._look(batch, deadline)
@@ -69,7 +71,7 @@ class Watching:
             return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
         except UpstreamError as error:
             if error.status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
-                # Another account's key, perhaps. All that was held is spent by now.
+                # Perhaps the key now belongs to another account. The hold counts as spent.
                 self._store.give_up(batch.id)
             raise
 
@@ -79,7 +81,7 @@ class Watching:
         except UpstreamError as error:
             if error.status not in (400, 409):
                 raise
-            return self._upstream.retrieve(upstream.id, deadline=deadline)  # it has ended meanwhile
+            return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
 
     def _settle(self, batch: Batch, upstream: UpstreamBatch, deadline: float) -> None:
         tally = Tally(batch, self._store.requests(batch.id))
@@ -116,7 +118,7 @@ class Watching:
             },
         )
         if upstream.input_file_id is not None:
-            # The upstream would do it after 30 days.
+            # The upstream deletes them itself after 30 days.
             with suppress(UpstreamError):
                 self._upstream.delete_file(upstream.input_file_id, deadline=deadline)
 
