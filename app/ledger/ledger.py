@@ -58,6 +58,7 @@ class Ledger:
             lease_s: after this the request counts as dead and its hold as spent, so it has to be longer than any
                 request may take.
             beside: what else to write in the same transaction.
+
         Raises:
             BudgetExceeded: one has not.
             Unpriced: one is of money, and what this costs is not known.

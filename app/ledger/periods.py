@@ -1,4 +1,4 @@
-"""Days and months of budgets, in UTC."""
+"""The periods of budgets: days and months in UTC."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def day_of(at_ms: int) -> str:
 
 
 def period_of(window: Window, at_ms: int) -> str:
-    """The day, 2026-11-20, or the month, 2026-11, that a moment is in."""
+    """Return the day (2026-11-20) or month (2026-11) of a time."""
     day = day_of(at_ms)
     return day if window == "day" else day[:7]
 
 
 def left_s(window: Window, at_ms: int) -> int:
-    """Seconds until the next day or month, rounded up."""
+    """Return the seconds until the next period, rounded up."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     start = at.replace(hour=0, minute=0, second=0, microsecond=0)
     if window == "day":

@@ -1,6 +1,6 @@
-"""read_prices: the owner's own prices, from a TOML file.
+"""Read the owner's prices from a TOML file such as this:
 
-version = "2026-11"             # goes into the ledger; without it, a hash of the file does
+version = "2026-11"             # recorded in the ledger; by default a hash of the file
 
 [models."gpt-6.1-terra"]        # also for gpt-6.1-terra-2026-10-01
 input = 1.00                    # USD per million tokens
@@ -9,7 +9,7 @@ cache_write = 1.25              # as `input` where it is missing
 output = 5.00                   # 0 where it is missing, as for embeddings
 
 [[models."gpt-6.1-terra".tiers]]
-above = 272000                  # with more input tokens than this, all tokens cost what follows
+above = 272000                  # if there are more input tokens than this, all tokens cost the following
 input = 2.00
 cached_input = 0.10
 cache_write = 2.50
@@ -31,10 +31,10 @@ _NAMES = {"input": "input", "cached_input": "cached", "cache_write": "written", 
 
 
 def read_prices(file: Path) -> tuple[str, dict[str, tuple[Rates, ...]]]:
-    """The file's version, and the rates of each model from the fewest input tokens to the most.
+    """Return the file's version, and each model's rates by tier, fewest input tokens first.
 
     Raises:
-        ValueError: the file is not as above.
+        ValueError: the file is not valid.
         OSError: it cannot be read.
     """
     text = file.read_bytes()

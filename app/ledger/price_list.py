@@ -1,4 +1,4 @@
-"""PriceList: what is asked of prices, and FreePrices, of models that cost nothing, as the offline one."""
+"""The interface of a price list, and the prices of models that cost nothing."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 
 class PriceList(Protocol):
-    """From tokens to micro-dollars; None where no price is known. Prices is the usual one."""
+    """Prices tokens in micro-dollars; None means that the price is unknown. See Prices for each method."""
 
     @property
     def version(self) -> str: ...
@@ -22,6 +22,8 @@ class PriceList(Protocol):
 
 
 class FreePrices:
+    """Prices of the offline model: everything costs 0."""
+
     version = "free"
 
     def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int:  # noqa: ARG002

@@ -1,4 +1,4 @@
-"""Prices: from tokens to micro-dollars, by the data that comes with genai-prices or by a file of the owner's own."""
+"""Price tokens in micro-dollars, by the data of genai-prices or by the owner's own file."""
 
 from __future__ import annotations
 
@@ -33,41 +33,46 @@ _IN_BATCHES = {"processing": "batch"}
 class Prices:
     """What models cost.
 
-    One in the file costs what that says: see price_file.py. Any other costs what OpenAI asked for its standard tier
-    when genai-prices was released. The names of Azure's deployments, and of other upstreams' models, are not known
-    there, so those have to be in the file. In a batch each costs what genai-prices has for that, or else half.
+    A model in the owner's file costs what that says: see price_file.py. Others cost OpenAI's standard price at the time
+    of the installed genai-prices. That does not know Azure deployments and models of other upstreams, so these must be
+    in the file. In a batch, a model costs its batch price in genai-prices, or else half.
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        """Raises ValueError if the file is not as it should be, OSError if it cannot be read."""
+        """Load the owner's file, if any.
+
+        Raises:
+            ValueError: the file is not valid.
+            OSError: it cannot be read.
+        """
         self._file_version, self._of_file = ("", {}) if file is None else read_prices(file)
         self._known: dict[tuple[str, str, bool], tuple[Rates, ...] | None] = {}
 
     @cached_property
     def version(self) -> str:
-        """What the ledger says a cost was computed by."""
+        """The version of the prices, which the ledger records with each cost."""
         package = f"genai-prices/{metadata.version('genai-prices')}"
         return f"{package}+file/{self._file_version}" if self._file_version else package
 
     def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int | None:
-        """What a usage, in OpenAI's own terms, costs, rounded up; None where no price is known."""
+        """Return the cost of a usage, rounded up; None if the price is unknown."""
         tiers = self._tiers(model)
         if tiers is None:
             return None
         return -(-_cost(tiers, usage) // SCALE)
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
-        """What no usage of at most so many tokens costs more than; None where no price is known."""
+        """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
         tiers = self._tiers(model)
         if tiers is None:
             return None
         return -(-_bound(tiers, input_tokens, output_tokens) // SCALE)
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int | None:
-        """What the requests of a batch cost together, rounded up once; None where the price of one is not known.
+        """Return the cost of a batch, rounded up once; None if one of the prices is unknown.
 
         Args:
-            usages: of each request, with the model that served it.
+            usages: the serving model and the usage of each request.
         """
         cost = 0
         for model, usage in usages:
@@ -78,14 +83,14 @@ class Prices:
         return -(-cost // SCALE)
 
     def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None:
-        """What a batch does not cost more than, by the most tokens of each request's input and output."""
+        """Return an upper bound of a batch's cost from the input and output bounds of each request."""
         tiers = self._tiers(model, is_batch=True)
         if tiers is None:
             return None
         return -(-sum(_bound(tiers, *of_request) for of_request in tokens) // SCALE)
 
     def _tiers(self, model: str, *, is_batch: bool = False) -> tuple[Rates, ...] | None:
-        """The rates of a model, from the fewest input tokens to the most. Prices may change with the day."""
+        """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
         key = (model.lower(), day_of(clock.now_ms()), is_batch)
         if key not in self._known:
             if len(self._known) >= _MOST_KEPT:
@@ -127,7 +132,9 @@ def _reached(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:
 
 
 def _packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-    from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s; not before the first price is asked for
+    from genai_prices.data_snapshot import (
+        get_snapshot,
+    )  # takes 0.1 s to import, so only when the first price is needed
 
     try:
         _, found = get_snapshot().find_provider_model(model, None, "openai", None)
@@ -138,13 +145,13 @@ def _packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
     prices = found.get_prices(now, _IN_BATCHES) if is_batch else usual
     given = {name: getattr(prices, theirs, None) for name, theirs in _PACKAGED.items()}
     if given["input"] is None:
-        return None  # it is priced by the minute, the image or the like
+        return None  # it is priced by the minute, the image or the like, not by the token
     starts = {0, *(tier.start for price in given.values() for tier in getattr(price, "tiers", ()))}
     tiers = tuple(
         Rates.of(above, {name: _price_at(price, above) for name, price in given.items()})
         for above in sorted(starts)
     )
-    # OpenAI asks half of all; the package has what its list of prices says of most.
+    # OpenAI charges half in batches; the package has the listed batch price of most models.
     return _halved(tiers) if is_batch and prices == usual else tiers
 
 

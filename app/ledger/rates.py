@@ -1,4 +1,4 @@
-"""Rates: what a model's tokens cost, from some number of input tokens on."""
+"""A model's prices per token, which may depend on the number of input tokens."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Rates:
 
     @classmethod
     def of(cls, above: int, prices: Mapping[str, Decimal | None]) -> Rates:
-        """From prices in USD per million tokens; what has none of its own costs what is usual in its direction."""
+        """Build rates from prices in USD per million tokens. A missing price falls back to that of its direction."""
 
         def scaled(name: str, otherwise: str) -> int:
             price = prices.get(name)
@@ -43,12 +43,12 @@ class Rates:
         )
 
     def halved(self) -> Rates:
-        """Half of each price, rounded up to a whole one."""
+        """Return half of each price, rounded up."""
         values = {field.name: -(-getattr(self, field.name) // 2) for field in fields(self)}
         return Rates(**{**values, "above": self.above})
 
     def cost(self, usage: Mapping[str, Any]) -> int:
-        """In millionths of a micro-dollar. Reasoning is among the completion's tokens."""
+        """Return the cost in millionths of a micro-dollar. Completion tokens include reasoning tokens."""
         prompt, completion = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
         details = _part(usage, "prompt_tokens_details")
         cached = min(count_of(details, "cached_tokens"), prompt)

@@ -1,4 +1,4 @@
-"""Reports: what was used, from the daily totals alone, and what is left of budgets."""
+"""Report usage from the daily totals, and what is left of budgets."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.ledger.tables import accounts, daily_totals
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 
-# Others wait for money; a report may take longer, and reads beside them.
+# A report may take longer than a settlement: nothing waits for it.
 _REPORT_S = 10.0
 
 _COLUMNS: dict[str, Any] = {
@@ -42,13 +42,13 @@ _SUMS = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Total:
-    """What the requests of a group came to.
+    """The totals of a group of requests.
 
     Attributes:
-        group: the values of what was grouped by, in that order.
-        estimated: requests whose tokens nobody reported.
-        unpriced: requests whose cost is not known, and not in the sum.
-        tokens: what budgets were charged; more than prompt and completion where a whole hold was.
+        group: the group's values, in the order of `by`.
+        estimated: number of requests whose tokens were estimated.
+        unpriced: number of requests whose cost is unknown and not included.
+        tokens: charged to budgets; more than prompt plus completion if a whole hold was charged.
     """
 
     group: tuple[str, ...]
@@ -65,7 +65,7 @@ class Total:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Remaining:
-    """What an account has left in the day or month that it is; None where there is no limit."""
+    """What an account has left in the current period; None means no limit."""
 
     limit: Limit
     spent_micro_usd: int
@@ -84,7 +84,7 @@ class Remaining:
 
 
 class Reports:
-    """Each method raises StoreUnavailable."""
+    """Reads reports. Every method raises StoreUnavailable if the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -98,10 +98,10 @@ class Reports:
         first_day: str | None = None,
         last_day: str | None = None,
     ) -> list[Total]:
-        """Totals of the requests admitted in some days, in the order of their groups; one in all without `by`.
+        """Return the totals of requests by group, ordered by group. Without `by`, return one total.
 
         Args:
-            first_day, last_day: both included, in UTC: "2026-11-20".
+            first_day, last_day: inclusive, in UTC, such as "2026-11-20".
         """
         conditions: list[ColumnElement[bool]] = []
         if tenant is not None:
@@ -126,7 +126,7 @@ class Reports:
         ]
 
     def _long(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
-        """Where the store is a file, reading much of it would stop all greenlets of a worker."""
+        """Run a long query in a thread for SQLite, where it would block all greenlets of a worker."""
         if self._database.driver.name != "sqlite":
             return connection.execute(query).all()
         compiled = query.compile(connection)
@@ -135,7 +135,7 @@ class Reports:
         return in_thread(lambda: raw.execute(str(compiled), values).fetchall())
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
-        """What is left of each limit now, in their order."""
+        """Return what is left of each limit, in order."""
         at_ms = clock.now_ms()
         left = []
         with self._database.reading() as connection:

@@ -1,4 +1,4 @@
-"""The ledger's tables: one row a request, what each budget has left, and what each day came to.
+"""The ledger's tables: one entry per request, the accounts of budgets, and daily totals.
 
 Amounts are integers of micro-dollars, times integers of UTC milliseconds.
 """
@@ -17,7 +17,7 @@ def _amount(name: str) -> Column[int]:
 entries = Table(
     "entries",
     metadata,
-    Column("id", Text, primary_key=True),  # begins with the time, so that rows are added at the end
+    Column("id", Text, primary_key=True),  # begins with the time, so that rows are appended
     Column("request_id", Text, nullable=False),
     Column("tenant", Text, nullable=False),
     Column("user_id", Text, nullable=False),
@@ -33,11 +33,11 @@ entries = Table(
     Column("cached_tokens", BigInteger),
     Column("completion_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
-    Column("tokens", BigInteger),  # what budgets are charged: prompt and completion, or the whole hold
-    Column("cost_micro_usd", BigInteger),  # null: no price is known
+    Column("tokens", BigInteger),  # charged to budgets: prompt plus completion, or the whole hold
+    Column("cost_micro_usd", BigInteger),  # null: the price is unknown
     Column("price_version", Text),
     Column("attempts", Integer),
-    Column("tool_calls", Integer),  # those that were run here
+    Column("tool_calls", Integer),  # server tools that were run
     Column("first_token_ms", Integer),
     Column("total_ms", Integer),
     _amount("held_micro_usd"),
@@ -76,7 +76,7 @@ daily_totals = Table(
     Column("day", Text, primary_key=True),  # 2026-11-20, when the request was admitted
     Column("tenant", Text, primary_key=True),
     Column("user_id", Text, primary_key=True),
-    Column("model", Text, primary_key=True),  # the one that served, or was asked for
+    Column("model", Text, primary_key=True),  # the serving model, else the requested one
     Column("route", Text, primary_key=True),
     _amount("requests"),
     _amount("estimated"),

@@ -1,4 +1,4 @@
-"""/api/batches: the requests of a batch, the batch, and what is asked for in a list of them."""
+"""Request and answer models of /api/batches."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _FIELD_FIRST = re.compile(r"[\w.]+: ")
 
 
 class BatchItem(RequestModel):
-    """The body of POST /api/chat or of POST /api/embeddings, under the name of what it asks for."""
+    """One request of a batch: the body of POST /api/chat under `chat`, or of POST /api/embeddings under `embeddings`."""
 
     id: Name | None = None
     chat: ChatRequest | None = None
@@ -40,17 +40,20 @@ class BatchItem(RequestModel):
 
 
 class CreateBatchRequest(RequestModel):
+    """The body of POST /api/batches."""
+
     requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
 
     def to_batch(
         self, config: Config, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
     ) -> tuple[NewBatch, dict[str, str]]:
-        """What is to be sent, each request as its own route would send it, and what is otherwise than asked for.
+        """Build the batch, each request as its own route would send it, and the adjusted parameters.
 
         Args:
-            most_tokens: of one answer, where the caller may have fewer than others.
+            most_tokens: a ceiling for each answer, if this user has a lower one.
+
         Raises:
-            InvalidRequest: a request is off, or they do not go together.
+            InvalidRequest: a request is invalid, or they cannot be in one batch.
             Forbidden: a model is not offered.
         """
         if len(self.requests) > config.max_batch_requests:
@@ -115,7 +118,7 @@ def _kind(items: Sequence[BatchItem]) -> Kind:
 
 
 def _ids(items: Sequence[BatchItem]) -> list[str]:
-    """What each is called: its place, where its sender does not say."""
+    """Return the id of each request: the client's, or its index."""
     ids: dict[str, int] = {}
     for place, item in enumerate(items):
         name = str(place) if item.id is None else item.id
@@ -126,7 +129,7 @@ def _ids(items: Sequence[BatchItem]) -> list[str]:
 
 
 def _placed(sentence: str, where: str) -> str:
-    """A sentence about one request, with where that is in the batch."""
+    """Prefix an error sentence about one request with its path in the batch."""
     if sentence.startswith("Missing "):
         return f"Missing {where}.{sentence.removeprefix('Missing ')}"
     return f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
@@ -134,21 +137,23 @@ def _placed(sentence: str, where: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ListQuery:
+    """The query of GET /api/batches."""
+
     owner: BatchOwner
     limit: int
     before: str | None
 
 
 def owner_of(principal: Principal) -> BatchOwner:
-    """Whose batches somebody may see: their own; with the scope `admin`, all of the tenant."""
+    """Return whose batches a principal may see: their own, or with the scope `admin` all of the tenant."""
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
 
 
 def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
-    """Read a query.
+    """Parse the query of GET /api/batches.
 
     Raises:
-        InvalidRequest: it is off.
+        InvalidRequest: a parameter is not valid.
     """
     owner = owner_of(principal)
     for name in args:
@@ -167,7 +172,7 @@ def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
 
 
 def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
-    """{"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}, and "user" for an admin."""
+    """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}, and "user" for an admin."""
     body = {
         "id": batch.id,
         "kind": batch.kind,

@@ -1,4 +1,4 @@
-"""POST /api/chat and /api/chat/stream: a conversation in, an answer out."""
+"""Request and answer models of POST /api/chat and /api/chat/stream."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
 class ChatRequest(PromptFields):
-    """A conversation, as `messages` or as one text under either of two names that pages in the wild use."""
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
 
     messages: Messages | None = None
     message: NonEmptyText | None = None
@@ -38,13 +38,14 @@ class ChatRequest(PromptFields):
         response_format: dict[str, Any] | None = None,
         server_tools: OfferedTools | None = None,
     ) -> ChatCall:
-        """What the service is asked to do.
+        """Build the call to the service.
 
         Args:
-            server_tools: None where none are run.
+            server_tools: None if server tools are not available here.
+
         Raises:
-            InvalidRequest: the fields do not go together.
-            Forbidden: the caller's token is for another prompt, or the caller may not name a tool.
+            InvalidRequest: the fields contradict each other.
+            Forbidden: the token is tied to another prompt, or a tool is not allowed.
         """
         self._check_tools()
         call = ChatCall(
@@ -75,7 +76,7 @@ class ChatRequest(PromptFields):
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:
-            # OpenAI wants the results of all calls at once, and nobody has those of both kinds.
+            # OpenAI expects the results of all calls together, and neither side has both kinds.
             raise InvalidRequest("serverTools: give either tools or serverTools.")
         names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
         if self.tool_choice is not None and not names:
@@ -96,7 +97,7 @@ class ChatRequest(PromptFields):
         return messages
 
     def response(self, result: ChatResult) -> dict[str, Any]:
-        """The answer's body; which names it repeats the text under depends on how it was asked for."""
+        """Return the answer's body. The field that the text came in decides which names repeat the reply."""
         body = chat_response(result)
         if self.user_message is not None:
             body["text"] = body["reply"]
@@ -106,7 +107,7 @@ class ChatRequest(PromptFields):
 
 
 def chat_response(result: ChatResult) -> dict[str, Any]:
-    """{"reply", "finishReason", "usage", "model", "id"}; "toolCalls", "toolRuns", "trimmed" where there are some."""
+    """Return {"reply", "finishReason", "usage", "model", "id"}; and "toolCalls", "toolRuns", "trimmed" if any."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
@@ -126,6 +127,6 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
 
 
 def tool_run(run: ToolRun) -> dict[str, Any]:
-    """{"id", "name", "status"}, and "ms" where it has ended: neither arguments nor results are a browser's business."""
+    """Return {"id", "name", "status"}, and "ms" once it ended. Arguments and results stay on the server."""
     told: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
     return told if run.ms is None else told | {"ms": run.ms}

@@ -1,4 +1,4 @@
-"""POST /api/embeddings and /api/embeddings/similarity."""
+"""Request and answer models of POST /api/embeddings and /api/embeddings/similarity."""
 
 from __future__ import annotations
 
@@ -22,18 +22,21 @@ OneOrMore = Annotated[
 
 
 class EmbeddingsRequest(RequestModel):
+    """The body of POST /api/embeddings."""
+
     input: OneOrMore
     model: ModelName | None = None
     dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
 
     def texts(self) -> list[str]:
+        """Return the input as a list."""
         return [self.input] if isinstance(self.input, str) else self.input
 
 
 def embeddings_response(result: EmbeddingResult) -> bytes:
-    """{"embeddings": [[float]], "model", "usage"} as JSON; the numbers keep the digits they came with.
+    """Return {"embeddings": [[float]], "model", "usage"} as JSON. Numbers keep their digits.
 
-    And "cached", where some of the vectors were there already.
+    "cached" counts the vectors that came from the cache, if any.
     """
     return b'{"embeddings":[%b],"model":%b,"usage":%b%b}' % (
         b",".join(result.vectors),
@@ -44,7 +47,7 @@ def embeddings_response(result: EmbeddingResult) -> bytes:
 
 
 class SimilarityRequest(RequestModel):
-    """Two texts `a` and `b`, or a `query` and the `documents` to be put in order by nearness to it."""
+    """Two texts `a` and `b`, or a `query` and the `documents` to rank by similarity to it."""
 
     a: NonEmptyText | None = None
     b: NonEmptyText | None = None
@@ -56,10 +59,10 @@ class SimilarityRequest(RequestModel):
     model: ModelName | None = None
 
     def texts(self) -> list[str]:
-        """The texts to embed: the one to compare with first.
+        """Return the texts to embed; the first is compared with the others.
 
         Raises:
-            InvalidRequest: neither pair is given, or parts of both.
+            InvalidRequest: neither pair is complete, or both are mixed.
         """
         pair, search = (self.a, self.b), (self.query, self.documents)
         if any(part is not None for part in pair) and any(part is not None for part in (*search, self.top_k)):
@@ -77,9 +80,9 @@ class SimilarityRequest(RequestModel):
         return [self.a, self.b]
 
     def response(self, result: EmbeddingResult) -> dict[str, Any]:
-        """{"similarity"}, or {"results": [{"index", "similarity", "document"}]} with the best first.
+        """Return {"similarity"}, or {"results": [{"index", "similarity", "document"}]} best first.
 
-        And "cached", as in embeddings_response().
+        "cached" as in embeddings_response().
         """
         body = self._compared(result)
         return {**body, "cached": result.cached} if result.cached else body

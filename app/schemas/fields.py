@@ -1,4 +1,4 @@
-"""Fields that several requests share, with their bounds."""
+"""Field types that several requests share, with their bounds."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.schemas.parsing import NAME_PATTERN, NOT_BLANK_PATTERN, not_too_deep
 
-# A long book is some 1 MB; what a page's visitor sends in one piece is far below.
+# A long book is about 1 MB; one text from a page is far below that.
 MAX_TEXT_CHARS = 500_000
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]

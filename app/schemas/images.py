@@ -1,4 +1,4 @@
-"""Images as callers give them: an address to pass on, or bytes to make fit for the model."""
+"""Images in requests: URLs that are passed on, or bytes that are normalized for the model."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 
 class InvalidImageInput(ValueError):
-    """An image that no model could use, or an address that must not be passed on; the message says which."""
+    """An image cannot be used, or its URL must not be passed on; the message says which."""
 
 
 def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
-    """An uploaded file as a data URL, the form in which OpenAI takes it.
+    """Normalize an uploaded file to a data URL, as OpenAI accepts it.
 
     Raises:
-        InvalidImageInput: it is not taken; what its name or declared type says does not count.
+        InvalidImageInput: it is refused. Only its content counts, not its name or declared type.
     """
     try:
         return intake.take(data).data_url
@@ -32,10 +32,10 @@ def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
 
 
 def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
-    """An https URL, which is passed on and never fetched here, or a data URL, made anew from its content.
+    """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
 
     Raises:
-        InvalidImageInput: it is neither, or leads to where no public image is.
+        InvalidImageInput: it is neither, or points to a private network.
     """
     if url[:5].lower() == "data:":
         return image_from_bytes(_data_of(url, where), where, intake)
@@ -69,14 +69,14 @@ def _is_public_https(url: str) -> bool:
         return False
     if not _HOST.fullmatch(host):
         return False
-    # Names of these ends are found on private networks only.
+    # Names with these endings exist on private networks only.
     if host.endswith((".localhost", ".local", ".internal", ".home.arpa")):
         return False
     return not _is_address(host)
 
 
 def _is_address(host: str) -> bool:
-    """Whether a host is an address, in any of the notations that resolvers take: 127.1, 0x7f.1, 2130706433."""
+    """Return whether a host is an IP address, in any notation that resolvers accept: 127.1, 0x7f.1, 2130706433."""
     try:
         ipaddress.ip_address(host.strip("[]"))
     except ValueError:

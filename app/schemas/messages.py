@@ -1,4 +1,4 @@
-"""A conversation's messages as callers send them. Checked, they are in OpenAI's own form already."""
+"""The messages of a conversation. Once checked, they have OpenAI's form already."""
 
 from __future__ import annotations
 
@@ -16,11 +16,13 @@ MAX_MESSAGES = 2_000
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _CallId = Annotated[str, Field(min_length=1, max_length=200)]
 
-# Typed dicts rather than models: a long history is checked without one line of Python being run for it, and
-# needs no turning back into dicts before it is sent on.
+# Typed dicts rather than models: a long history is checked without running any Python code, and need not be
+# converted back to dicts before it is sent.
 
 
 class FunctionCall(TypedDict):
+    """The name and the JSON arguments of a call."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: Name
@@ -28,7 +30,7 @@ class FunctionCall(TypedDict):
 
 
 class ToolCall(TypedDict):
-    """A call that the model asked for, as it came in `toolCalls`."""
+    """A tool call by the model, as returned in `toolCalls`."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -38,6 +40,8 @@ class ToolCall(TypedDict):
 
 
 class UserMessage(TypedDict):
+    """A turn of the user."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["user"]
@@ -45,6 +49,8 @@ class UserMessage(TypedDict):
 
 
 class SystemMessage(TypedDict):
+    """A system or developer text."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system"]
@@ -52,7 +58,7 @@ class SystemMessage(TypedDict):
 
 
 class AssistantMessage(TypedDict):
-    """What the model said, or the tools that it called, or both. OpenAI's spelling is taken as well."""
+    """A turn of the model: a text, tool calls, or both. OpenAI's spelling is accepted too."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -72,7 +78,7 @@ class AssistantMessage(TypedDict):
 
 
 class ToolMessage(TypedDict):
-    """What a tool returned for one call."""
+    """The result of one tool call."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -87,10 +93,10 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 
 def check_turns(messages: Sequence[dict[str, Any]]) -> None:
-    """Check what spans more than one field: the upstream would refuse it too, but only after being asked.
+    """Check rules across messages, which the upstream would refuse only after the request is sent.
 
     Raises:
-        InvalidRequest: an assistant's turn is empty, or a tool's result answers no call before it.
+        InvalidRequest: an assistant turn is empty, or a tool result belongs to no earlier call.
     """
     calls: set[str] = set()
     for index, message in enumerate(messages):

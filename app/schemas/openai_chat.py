@@ -1,4 +1,4 @@
-"""POST /api/chat/openai: the body that open-source chat pages send, with settings apart from messages."""
+"""Request model of POST /api/chat/openai, whose body open-source chat pages send."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from app.schemas.tools import OfferedTools
 
 
 class ChatSettings(RequestModel):
-    """What of such a page's settings has a meaning here; the others are its own and are accepted unread."""
+    """The page's settings that have a meaning here. Others are accepted and ignored."""
 
     model: ModelName | None = None
     temperature: Temperature | None = None
@@ -27,12 +27,15 @@ class ChatSettings(RequestModel):
 
 
 class OpenAIChatRequest(PromptFields):
+    """The body of POST /api/chat/openai: settings apart from messages."""
+
     chat_settings: ChatSettings
     messages: Messages
 
     def to_call(
         self, prompts: SystemPrompts, *, request_id: str, server_tools: OfferedTools | None = None
     ) -> ChatCall:
+        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         settings = self.chat_settings
         chat = ChatRequest.model_construct(
             messages=self.messages,

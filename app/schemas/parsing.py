@@ -1,4 +1,4 @@
-"""From the bytes of a body to a checked model, or to the one sentence that says what is wrong with it."""
+"""Parse and validate a body, or say in one sentence what is wrong with it."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ _PATTERN_SENTENCES = {
 MAX_DEPTH = 64
 """How deeply a free-form object, such as a JSON schema, may be nested."""
 
-# A body's objects have some ten members; one with thousands is an attack on the list of its errors, for which
-# a body of less than this has no room.
+# Objects in a body have about ten members. Thousands of unknown ones would make a very long list of errors; smaller
+# bodies have no room for that.
 MAX_MEMBERS = 64
 _MANY_BYTES = 32_768
 _MAX_VALUES = 200_000
 _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
-"""Where a value is: the path of what holds it, and its name or place there."""
+"""The location of a value: the path of its container, and its name or index there."""
 
 
 class InvalidRequest(ValueError):
@@ -46,7 +46,7 @@ class UnsupportedMediaType(ValueError):
 
 
 class RequestModel(BaseModel):
-    """A body in camelCase, checked strictly: no other fields, no "1" for 1."""
+    """A body in camelCase, validated strictly: no unknown fields, no "1" for 1."""
 
     model_config = ConfigDict(
         alias_generator=to_camel, extra="forbid", strict=True, frozen=True, hide_input_in_errors=True
@@ -60,7 +60,7 @@ def parse_json(data: bytes, model: type[M]) -> M:
     """Parse a body.
 
     Raises:
-        InvalidRequest: it is no JSON object, or a field is missing, unknown, ill-typed or out of bounds.
+        InvalidRequest: it is not a JSON object, or a field is missing, unknown, of the wrong type or out of bounds.
     """
     try:
         body = orjson.loads(data)
@@ -68,7 +68,7 @@ def parse_json(data: bytes, model: type[M]) -> M:
         raise InvalidRequest(_why_not_json(data)) from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
-    # An escaped NUL is legal JSON, but no text, and stores and logs behind us may stop at it.
+    # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
     if b"\\u0000" in data:
         for path, value in _leaves(body):
             if isinstance(value, str) and "\0" in value:
@@ -79,7 +79,7 @@ def parse_json(data: bytes, model: type[M]) -> M:
 
 
 def validate(body: dict[str, Any], model: type[M]) -> M:
-    """Check a body that is parsed already.
+    """Validate a parsed body.
 
     Raises:
         InvalidRequest: as parse_json() does.
@@ -91,12 +91,12 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
 
 
 def form_of(value: Any) -> str:
-    """For a field that takes a text or something else: which was meant, so that only its errors are told."""
+    """Tell a union of text and something else which one was sent, so that only its errors are reported."""
     return AS_OTHER if isinstance(value, list | dict) else AS_TEXT
 
 
 def _check_members(body: dict[str, Any]) -> None:
-    """Refuse objects with so many members that listing what is wrong with each would take long."""
+    """Refuse objects with so many members that listing their errors would take long."""
     for path, value in _containers(body):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
             raise InvalidRequest(f"{_written(path)}: must have at most {MAX_MEMBERS} fields.")
@@ -111,10 +111,10 @@ def _is_free_form(path: _Path) -> bool:
 
 
 def _containers(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Each list and object, with where it is; without recursion.
+    """Yield each list and object with its location, without recursion.
 
     Raises:
-        InvalidRequest: there are more values in them than any honest body has.
+        InvalidRequest: there are more values than any honest body has.
     """
     left = _MAX_VALUES
     waiting: list[tuple[_Path, Any]] = [(None, body)]
@@ -129,14 +129,14 @@ def _containers(body: Any) -> Iterator[tuple[_Path, Any]]:
 
 
 def not_too_deep(value: Any) -> Any:
-    """For a free-form object: refuse one that is nested more than MAX_DEPTH deep."""
+    """Refuse a free-form object that is nested more than MAX_DEPTH deep."""
     if is_deeper(value, MAX_DEPTH):
         raise ValueError(f"must be nested at most {MAX_DEPTH} deep")
     return value
 
 
 def _sentence(errors: ValidationError) -> str:
-    """The first error only, and never the input: it may be anything, and of any size."""
+    """Describe the first error only, and never the input, which may be anything of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
     path = _path(error["loc"])
     kind, message = error["type"], error["msg"]
@@ -158,9 +158,9 @@ def _sentence(errors: ValidationError) -> str:
 
 
 def _path(location: tuple[int | str, ...]) -> str:
-    """Where an error is, as the caller wrote it: without what the checker puts in between.
+    """Format an error's location as the client wrote it.
 
-    That is a message's role behind its index, and the form in which a field was given.
+    Pydantic adds a message's role behind its index, and the branch of a union; both are left out.
     """
     parts = [
         str(part)
@@ -175,7 +175,7 @@ def _printable(text: str) -> str:
 
 
 def _why_not_json(data: bytes) -> str:
-    """Name the field where the body would be JSON but for a lone surrogate or a number that is none."""
+    """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
@@ -197,7 +197,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Each name, and each value that is no list or object, with where it is. Raises as _containers() does."""
+    """Yield each name and each scalar value with its location. Raises as _containers() does."""
     if not isinstance(body, dict | list):
         yield None, body
         return

@@ -1,4 +1,4 @@
-"""What comes before a conversation, and settles how it is answered: a kept prompt, the site's text, or a caller's."""
+"""Select the system text and settings of a conversation: a stored prompt's, the site's, or the client's."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ NOT_WITH_PROMPT = "not accepted together with this prompt."
 Setting = Literal["model", "temperature", "tools", "answer_schema"]
 
 _ROLES = ("system", "developer")
-# What of a call is free to everyone: the conversation, and fewer tokens than the ceiling.
+# Fields that every client may set: the conversation, and fewer tokens than the ceiling.
 _FREE = {"operation", "messages", "request_id", "max_tokens"}
-# Which setting of a prompt settles the rest. What is not listed is open only where no token is tied to the prompt.
+# Which setting of a prompt fixes which field. Fields that are not listed are free unless a token is tied to the prompt.
 _SETTING_OF: dict[str, Setting] = {
     "model": "model",
     "temperature": "temperature",
@@ -36,7 +36,7 @@ _ALIASES = {"response_format": "schema"}
 
 
 class PromptFields(RequestModel):
-    """What names a kept prompt, in every body that holds a conversation."""
+    """The fields that select a stored prompt, in every body with a conversation."""
 
     prompt_name: Name | None = None
     variables: dict[str, Any] | None = None
@@ -44,15 +44,15 @@ class PromptFields(RequestModel):
 
 @dataclass(frozen=True, slots=True)
 class SystemPrompts:
-    """The prompts that one caller's conversations may have.
+    """The prompts that a principal's conversations may use.
 
     Args:
-        own: SYSTEM_PROMPT.
-        client_may_write: whether ALLOW_CLIENT_SYSTEM_PROMPT lets a caller's own stand in for it.
-        kept: those of PROMPTS_DIR.
-        schemas: those that kept prompts name.
-        tied_to: the kept prompt that the caller's token is for; then every conversation has it.
-        fixed: the variables that the token gives to it.
+        own: the text of SYSTEM_PROMPT.
+        client_may_write: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
+        kept: the stored prompts of PROMPTS_DIR, by name.
+        schemas: the schemas that stored prompts name.
+        tied_to: the stored prompt that the token is tied to; then every conversation uses it.
+        fixed: the values of that prompt's variables that the token sets.
     """
 
     own: str
@@ -63,15 +63,15 @@ class SystemPrompts:
     fixed: Mapping[str, Value] = field(default_factory=dict)
 
     def of(self, principal: Principal) -> SystemPrompts:
-        """The same, as far as this caller may use them."""
+        """Return the prompts that this principal may use."""
         return replace(self, tied_to=principal.prompt, fixed=principal.variables)
 
     def prompt_of(self, asked: PromptFields) -> Prompt | None:
-        """The kept prompt that a conversation has.
+        """Return the stored prompt of a conversation, if any.
 
         Raises:
-            InvalidRequest: there is none of that name.
-            Forbidden: the caller's token is for another one, or for one that is not kept any more.
+            InvalidRequest: there is no prompt of that name.
+            Forbidden: the token is tied to another prompt, or to one that no longer exists.
         """
         name = asked.prompt_name
         if self.tied_to is not None:
@@ -85,31 +85,32 @@ class SystemPrompts:
         return self.kept[name] if name is not None else None
 
     def settles(self, setting: Setting | None, asked: PromptFields) -> bool:
-        """Whether a setting is not for the caller to choose. Raises as prompt_of() does."""
+        """Return whether the prompt sets a setting, so that the client may not. Raises as prompt_of() does."""
         prompt = self.prompt_of(asked)
         if prompt is None or self.tied_to is not None:
             return prompt is not None
         return setting is not None and getattr(prompt, setting) is not None
 
     def schema_name(self, asked: PromptFields) -> str | None:
-        """The kept schema that the prompt has answers fill. Raises as prompt_of() does."""
+        """Return the name of the prompt's answer schema, if any. Raises as prompt_of() does."""
         prompt = self.prompt_of(asked)
         return prompt.answer_schema if prompt is not None else None
 
     def tool_names(self, asked: PromptFields) -> list[str]:
-        """The tools of this server that the prompt lets the model have run. Raises as prompt_of() does."""
+        """Return the names of the prompt's server tools. Raises as prompt_of() does."""
         prompt = self.prompt_of(asked)
         return (prompt.tools if prompt is not None else None) or []
 
     def apply(self, call: ChatCall, asked: PromptFields, *, client_prompt: str | None = None) -> ChatCall:
-        """The call with its system text before the conversation, and with all that a kept prompt settles.
+        """Return the call with its system text and the settings of a stored prompt.
 
         Args:
-            call: as the caller wants it.
-            client_prompt: the text that the caller wants before it.
+            call: as the client sent it.
+            client_prompt: the system text that the client sent.
+
         Raises:
-            InvalidRequest: the caller may not write such a text, or not choose what the prompt settles, or the
-                variables are off.
+            InvalidRequest: the client may not send a system text, or may not set what the prompt sets, or a
+                variable is not valid.
             Forbidden: as prompt_of() does.
         """
         writes_own = any(message["role"] in _ROLES for message in call.messages)
@@ -156,7 +157,7 @@ class SystemPrompts:
 
 
 def _given(call: ChatCall) -> list[str]:
-    """The names of what a caller has chosen of a call, but for what is free to everyone."""
+    """Return the names of the fields that the client set, without those that are always free."""
     bare = ChatCall(call.operation, call.messages, call.request_id)
     names = (declared.name for declared in fields(ChatCall) if declared.name not in _FREE)
     return [name for name in names if getattr(call, name) != getattr(bare, name)]

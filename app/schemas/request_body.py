@@ -1,4 +1,4 @@
-"""From Flask's request to a checked model."""
+"""Read and validate the body of Flask's current request."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ M = TypeVar("M", bound=RequestModel)
 
 
 def json_body(model: type[M]) -> M:
-    """Read and check the body.
+    """Read and validate the JSON body.
 
     Raises:
-        UnsupportedMediaType: it is not declared as application/json. A page of any site could send another
-            type without a preflight.
-        InvalidRequest: it cannot be read, or is off.
+        UnsupportedMediaType: its type is not application/json. Any site's page could send another type without
+            a preflight.
+        InvalidRequest: it cannot be read, or is not valid.
         RequestEntityTooLarge: it is larger than MAX_BODY_BYTES.
     """
     if request.mimetype != "application/json":
@@ -32,7 +32,7 @@ def json_body(model: type[M]) -> M:
 
 
 def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    """Read a form: its fields, and its files.
+    """Read a form's fields and files.
 
     Raises:
         InvalidRequest, RequestEntityTooLarge: as json_body() does.
@@ -48,5 +48,5 @@ def _reading() -> Iterator[None]:
     except HTTPException:
         raise
     except Exception:
-        # The server's own: broken chunks, or a connection that ended within the body.
+        # Raised by the server: broken chunks, or a connection that ended within the body.
         raise InvalidRequest("The body could not be read to its end.") from None

@@ -1,4 +1,4 @@
-"""POST /api/structured: a prompt, and the JSON schema that the answer shall fill."""
+"""Request and answer models of POST /api/structured."""
 
 from __future__ import annotations
 
@@ -32,11 +32,11 @@ _NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
 
 @dataclass(frozen=True, slots=True)
 class Filling:
-    """What the service is asked to do.
+    """A structured call to the service.
 
     Attributes:
-        original: what the answer shall fit, if not the very schema that is sent.
-        normalized: what was done to the schema; None where nothing was to be.
+        original: the schema that the answer must match, if it is not the one that is sent.
+        normalized: how the schema was changed; None if normalization was not requested.
     """
 
     call: ChatCall
@@ -45,9 +45,11 @@ class Filling:
 
 
 class StructuredRequest(PromptFields):
+    """The body of POST /api/structured."""
+
     messages: Messages | None = None
     prompt: NonEmptyText | None = None
-    # `schema` itself is a name of pydantic's own.
+    # `schema` is a name that pydantic uses itself.
     json_schema: Annotated[JsonObject | None, Field(alias="schema")] = None
     schema_name: Name | None = None
     name: Name = "answer"
@@ -60,10 +62,10 @@ class StructuredRequest(PromptFields):
     cache: bool | None = None
 
     def to_filling(self, prompts: SystemPrompts, named: NamedSchemas, *, request_id: str) -> Filling:
-        """What the service is asked to do.
+        """Build the structured call.
 
         Raises:
-            InvalidRequest, SchemaFault: the fields do not go together, or the schema cannot be used.
+            InvalidRequest, SchemaFault: the fields contradict each other, or the schema cannot be used.
         """
         if self.messages is None and self.prompt is None:
             raise InvalidRequest("Missing prompt (or messages).")
@@ -128,14 +130,14 @@ class StructuredRequest(PromptFields):
 
 
 def _asking_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """OpenAI refuses JSON mode where no message speaks of JSON."""
+    """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
     if any("json" in (message.get("content") or "").lower() for message in messages):
         return messages
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
 def structured_response(data: Any, end: StructuredResult | Done, filling: Filling) -> dict[str, Any]:
-    """{"data", "finishReason", "usage", "model", "id"}; "normalized" where that was asked for, "trimmed" where it applies."""
+    """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
     body = {
         "data": data,
         "finishReason": end.finish_reason,

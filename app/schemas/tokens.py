@@ -1,4 +1,4 @@
-"""POST /api/tokens: what a visitor's token shall allow, and the token."""
+"""Request and answer models of POST /api/tokens."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import InvalidRequest, RequestModel
 
 _MICRO = 1_000_000
-# A token is sent in one header, of which servers and proxies take some 8,000 bytes.
+# A token is sent in one header, and servers and proxies accept about 8,000 bytes.
 _MAX_VARIABLES_CHARS = 3_000
 
 
 class TokenRequest(RequestModel):
+    """The body of POST /api/tokens."""
+
     user_id: Annotated[str, AfterValidator(user_id)]
     ttl_s: Annotated[int, Field(ge=1)]
     scopes: Annotated[list[VisitorScope], Field(min_length=1, max_length=5)]
@@ -32,11 +34,13 @@ class TokenRequest(RequestModel):
     budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
 
     def to_grant(self, config: Config, kept: Mapping[str, Prompt]) -> Grant:
-        """
+        """Return what the token grants.
+
         Args:
             kept: the prompts that the token can be tied to.
+
         Raises:
-            InvalidRequest: the settings do not allow it, or the prompt does not.
+            InvalidRequest: the settings or the prompt do not allow it.
         """
         if self.ttl_s > config.token_max_ttl_s:
             raise InvalidRequest(f"ttlS: must be at most {config.token_max_ttl_s}.")
@@ -76,5 +80,6 @@ class TokenRequest(RequestModel):
 
 
 def token_response(token: VisitorToken) -> dict[str, Any]:
+    """Return {"token", "tokenId", "expiresAt"}."""
     expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
     return {"token": token.text, "tokenId": token.id, "expiresAt": expires_at}

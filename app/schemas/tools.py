@@ -1,4 +1,4 @@
-"""The tools of a conversation: a caller's own, in OpenAI's form, which it runs itself; or those of this server, by name."""
+"""Tools of a conversation: the client's own, in OpenAI's form, which it runs itself; or server tools, by name."""
 
 from __future__ import annotations
 
@@ -18,6 +18,8 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 
 class Function(TypedDict):
+    """A function's declaration."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: Name
@@ -27,6 +29,8 @@ class Function(TypedDict):
 
 
 class Tool(TypedDict):
+    """A tool that the client runs."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     type: Literal["function"]
@@ -34,12 +38,16 @@ class Tool(TypedDict):
 
 
 class NamedFunction(TypedDict):
+    """The name of a function."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: Name
 
 
 class NamedTool(TypedDict):
+    """A tool choice that names one function."""
+
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     type: Literal["function"]
@@ -55,10 +63,10 @@ ToolChoice = Annotated[
 
 
 class OfferedTools(Protocol):
-    """The tools of this server that one request may use."""
+    """The server tools that one request may use."""
 
     def named(self, names: Sequence[str]) -> Sequence[ServerTool]:
-        """Those that the request names. Raises Forbidden or InvalidRequest."""
+        """Return the tools that a request names. Raises Forbidden or InvalidRequest."""
 
     def of(self, names: Sequence[str]) -> Sequence[ServerTool]:
-        """Those that the site names, in a kept prompt."""
+        """Return the tools that a stored prompt names."""

@@ -1,4 +1,4 @@
-"""GET /api/usage: what is asked for in the query, and how it is answered."""
+"""The query and the answer of GET /api/usage."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ _SUMS = {
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """Days are in UTC and both included. Without a user or tenant, all of them that the caller may see."""
+    """The query. Days are inclusive and in UTC. Without a user or tenant, it means all that the principal may see."""
 
     first_day: str
     last_day: str
@@ -41,10 +41,10 @@ class UsageQuery:
 
 
 def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
-    """Read a query: callers see their own usage; with the scope `admin` anybody's.
+    """Parse the query. Users see their own usage; with the scope `admin`, everyone's.
 
     Raises:
-        InvalidRequest: it is off.
+        InvalidRequest: a parameter is not valid.
     """
     is_admin = principal.may("admin")
     known = ("from", "to", "by", "format", *(("user", "tenant") if is_admin else ()))
@@ -72,7 +72,7 @@ def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
 def usage_response(
     query: UsageQuery, total: Total, rows: Sequence[Total], limits: Sequence[Remaining]
 ) -> dict[str, Any]:
-    """{"from", "to", "totals", "rows": [...], "limits": [...]}."""
+    """Return {"from", "to", "totals", "rows": [...], "limits": [...]}."""
     return {
         "from": query.first_day,
         "to": query.last_day,
@@ -83,7 +83,7 @@ def usage_response(
 
 
 def usage_csv(query: UsageQuery, rows: Sequence[Total]) -> str:
-    """One line a row, with the names of the JSON answer above."""
+    """Return one CSV line per row, with the names of the JSON answer."""
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*query.by, *_SUMS.values()])
@@ -92,7 +92,7 @@ def usage_csv(query: UsageQuery, rows: Sequence[Total]) -> str:
 
 
 def _inert(cell: str) -> str:
-    # A spreadsheet would take it for a formula; the names of users are not always ours.
+    # A spreadsheet would run it as a formula, and user names are not under our control.
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
 
 

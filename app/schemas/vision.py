@@ -1,4 +1,4 @@
-"""POST /api/vision and /api/vision/stream: a question about images, as JSON or as a form with files."""
+"""Request models of POST /api/vision and /api/vision/stream: JSON, or a form with files."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from app.schemas.parsing import InvalidRequest, UnsupportedMediaType, validate
 from app.schemas.prompting import PromptFields, SystemPrompts
 from app.schemas.request_body import form_body, json_body
 
-# How long the images of a request may take in all, with those of others before them.
+# How long all images of a request may take, including the wait for those of other requests.
 _PATIENCE_S = 20.0
 _WHOLE_NUMBERS = {"maxTokens"}
 
 
 class VisionFields(PromptFields):
-    """What both forms have in common."""
+    """The fields that JSON and form have in common."""
 
     prompt: NonEmptyText
     detail: Detail = "auto"
@@ -34,16 +34,18 @@ class VisionFields(PromptFields):
 
 
 class VisionRequest(VisionFields):
+    """The JSON body of POST /api/vision."""
+
     image_url: Annotated[str, Field(min_length=1)] | None = None
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
 def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> ChatCall:
-    """Read the current request, of either form.
+    """Read the current request, JSON or form, and build the call.
 
     Raises:
-        InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is off.
-        ImagesBusy: so many images are looked at that these ones' turn does not come.
+        InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is not valid.
+        ImagesBusy: other images took too long.
     """
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
@@ -107,7 +109,7 @@ def _from_form(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, li
 
 
 def _typed(name: str, text: str) -> Any:
-    """A form knows texts only."""
+    """Convert a form's text to the field's type."""
     if name in _WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
     if name == "variables":

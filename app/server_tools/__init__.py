@@ -1,4 +1,4 @@
-"""Server tools: from a Python function of the site's to what a model may have run, and who may name it."""
+"""Server tools: the site's Python functions that a model may call, and who may offer them to it."""
 
 from app.openai_service import ToolError
 from app.server_tools.context import ToolContext

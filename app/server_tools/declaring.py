@@ -1,4 +1,4 @@
-"""@tool: declares a function as one that models may have run."""
+"""The decorator @tool, which declares a function as a server tool."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _LONGEST_DESCRIPTION = 1_024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredTool:
-    """A function, and how a model is told of it.
+    """A function, and its definition for the model.
 
     Attributes:
         definition: in OpenAI's form.
-        timeout_s: None takes TOOL_TIMEOUT_S.
+        timeout_s: None means TOOL_TIMEOUT_S.
     """
 
     name: str
@@ -38,10 +38,10 @@ class DeclaredTool:
     timeout_s: float | None
 
     def run(self, arguments: str, context: ToolContext) -> str:
-        """What the function returns: text as it is, anything else as JSON.
+        """Run the function and return its result: a string as it is, anything else as JSON.
 
         Raises:
-            ToolError: as the function does, or because the arguments do not fit it.
+            ToolError: the function raised it, or the arguments are not valid.
         """
         given = self.parameters.read(arguments)
         if self.parameters.context is not None:
@@ -57,12 +57,13 @@ def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
     """Declare a function of a file of app/tools as a tool. It stays the function that it is.
 
-    Its name, the first paragraph of its docstring and the types of its parameters are what the model is told.
+    The model is given its name, the first paragraph of its docstring, and the types of its parameters.
 
     Args:
-        timeout_s: how long one call may take; TOOL_TIMEOUT_S where it is not said.
+        timeout_s: the time limit of one call; by default TOOL_TIMEOUT_S.
+
     Raises:
-        ToolFault: it cannot be one.
+        ToolFault: the function cannot be a tool.
     """
 
     def declare(function: F) -> F:
@@ -73,7 +74,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
 
 def tool_of(value: object) -> DeclaredTool | None:
-    """The tool that a function was declared as, if it was."""
+    """Return the tool that a function was declared as, or None."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
 
@@ -92,7 +93,7 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
         "parameters": parameters.schema,
     }
     if not faults_of(parameters.schema):
-        definition["strict"] = True  # then OpenAI has the model write nothing but what fits
+        definition["strict"] = True  # makes OpenAI restrict the model to valid arguments
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 

@@ -21,6 +21,7 @@ def load_tools(allowed: Collection[str]) -> Toolbox:
 
     Args:
         allowed: ALLOWED_TOOLS.
+
     Raises:
         ConfigError: a file cannot be imported or declares what cannot be a tool, two tools have one name, or one that is
             allowed is not there; all faults at once.

@@ -1,4 +1,4 @@
-"""From a function's signature to the JSON schema of its arguments, and from a model's JSON to arguments that fit it."""
+"""Turn a function's signature into a JSON schema, and a model's JSON into arguments."""
 
 from __future__ import annotations
 
@@ -21,29 +21,32 @@ _SHOWN_CHARS = 300
 
 
 class ToolFault(ValueError):
-    """A function cannot be a tool. The message says why, and begins with its name."""
+    """A function cannot be a tool. The message begins with its name and says why."""
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without the titles, which say nothing but the names once more, in tokens that are paid for."""
+    """Leaves out titles: they only repeat the names, and their tokens cost money."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
 
 class Parameters:
-    """What a model may write as a function's arguments.
+    """The arguments of a function that a model may call.
 
     Attributes:
-        schema: of the object that they are.
-        context: the name of the parameter that is given the ToolContext, if there is one.
+        schema: the JSON schema of the arguments object.
+        context: the name of the parameter that takes the ToolContext, if any.
     """
 
     def __init__(self, function: Callable[..., Any], described: Mapping[str, str]) -> None:
-        """Raises ToolFault.
+        """Inspect a function.
 
         Args:
-            described: what the docstring says of parameters, by their names.
+            described: the docstring's descriptions of parameters, by name.
+
+        Raises:
+            ToolFault: a parameter cannot be described to a model.
         """
         name = function.__name__
         hints = _hints(function)
@@ -62,7 +65,7 @@ class Parameters:
         for other in described:
             if other not in members and other != self.context:
                 raise ToolFault(f"{name}: the docstring describes {other}, which is no parameter.")
-        # A TypedDict, as its members may have any name; those of a model may not begin with an underscore.
+        # A TypedDict: its keys may have any name. Fields of a pydantic model must not begin with an underscore.
         arguments = _typed_dict(name, members)
         try:
             self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(arguments)
@@ -73,10 +76,10 @@ class Parameters:
         self.schema.pop("title", None)
 
     def read(self, text: str) -> dict[str, Any]:
-        """The arguments, as the types of the function's signature.
+        """Return the arguments, converted to the types of the signature.
 
         Raises:
-            ToolError: it is no JSON, or does not fit; with words for the model.
+            ToolError: the text is not JSON or not valid; the message is for the model.
         """
         try:
             return self._adapter.validate_json(text or "{}")
@@ -111,7 +114,7 @@ def _fault_of(parameter: inspect.Parameter) -> str | None:
 def _member(hint: Any, default: Any, description: str | None) -> Any:
     extra: dict[str, Any] = {}
     if default is not inspect.Parameter.empty and default is not None:
-        with suppress(PydanticSerializationError):  # such a one only the function itself can use
+        with suppress(PydanticSerializationError):  # only the function itself can use it
             extra["default"] = to_jsonable_python(default)
     own = typing.get_args(hint)[1:] if typing.get_origin(hint) is Annotated else ()
     told: dict[str, Any] = {"json_schema_extra": extra} if extra else {}

@@ -1,4 +1,4 @@
-"""Toolbox: the tools that there are, and which of them a caller may name."""
+"""All declared tools, and which of them a request may use."""
 
 from __future__ import annotations
 
@@ -15,22 +15,24 @@ from app.server_tools.declaring import DeclaredTool
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """
+    """All declared tools.
+
     Attributes:
-        declared: all tools, by their names.
-        allowed: ALLOWED_TOOLS, those that anybody may name.
+        declared: all tools, by name.
+        allowed: ALLOWED_TOOLS, which every client may name.
     """
 
     declared: Mapping[str, DeclaredTool]
     allowed: Collection[str]
 
     def offered_to(self, principal: Principal, request_id: str) -> OfferedTools:
+        """Return the tools for one request."""
         return OfferedTools(self, principal, request_id)
 
 
 @dataclass(frozen=True, slots=True)
 class BoundTool:
-    """A tool as one request may have it run: a ServerTool of the service's."""
+    """A tool bound to one request: the service's ServerTool."""
 
     declared: DeclaredTool
     context: ToolContext
@@ -53,18 +55,18 @@ class BoundTool:
 
 @dataclass(frozen=True, slots=True)
 class OfferedTools:
-    """The tools as one request may use them."""
+    """The tools that one request may use."""
 
     toolbox: Toolbox
     principal: Principal
     request_id: str
 
     def named(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Those that the request itself names: a site's own server may name any, everybody else those allowed.
+        """Return the tools that the request names. API keys may name any tool, others only allowed ones.
 
         Raises:
-            Forbidden: it may not name one of them; whether there is such a one is not told.
-            InvalidRequest: there is none of a name.
+            Forbidden: one of them is not allowed. The error does not reveal whether it exists.
+            InvalidRequest: a tool does not exist.
         """
         for number, name in enumerate(names):
             if self.principal.kind != "key" and name not in self.toolbox.allowed:
@@ -74,6 +76,6 @@ class OfferedTools:
         return self.of(names)
 
     def of(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Those of the site's choosing, whoever asks."""
+        """Return the tools of these names, whoever the client is."""
         context = ToolContext(self.principal.tenant, self.principal.user, self.request_id)
         return tuple(BoundTool(self.toolbox.declared[name], context) for name in dict.fromkeys(names))

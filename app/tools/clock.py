@@ -1,4 +1,4 @@
-"""The date and the time, which no model knows by itself."""
+"""The current date and time, which no model knows."""
 
 from __future__ import annotations
 
