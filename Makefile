@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test lint format lock bench chaos clean
+.PHONY: help install run test pythons lint format lock bench chaos clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -18,6 +18,9 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT), with t
 
 test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+pythons: .venv/installed-dev ## Run the tests that matter with each newer python3.x on this machine
+	@$(BIN)/python tests/smoke/pythons.py
 
 lint: .venv/installed-dev ## Check style and types
 	@$(BIN)/ruff check .
@@ -38,8 +41,8 @@ bench: .venv/installed-dev ## Measure speed beside nginx and the plain tutorial 
 chaos: .venv/installed-dev ## Two minutes against an upstream that fails in every way (ARGS="--help")
 	@$(BIN)/python -m chaos $(ARGS)
 
-clean: ## Remove the virtual environment and all caches; .env and data stay
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache
+clean: ## Remove the virtual environments and all caches; .env and data stay
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:

@@ -32,10 +32,20 @@ class LineFormatter(logging.Formatter):
 
 
 class _StandardError(logging.Handler):
-    """Writes each line at once and whole, so that no lock is needed to keep them apart."""
+    """Write each line to standard error with one system call, which needs no lock to keep lines apart.
+
+    Without a lock no greenlet or thread waits for another one's write, and a fork inherits no lock that is held.
+    """
 
     def createLock(self) -> None:  # noqa: N802
         self.lock = None
+
+    def handle(self, record: logging.LogRecord) -> bool:
+        """Filter and emit; `logging.Handler` would enter the lock, from Python 3.13 on without looking whether there is one."""
+        passed = self.filter(record)
+        if passed:
+            self.emit(record)
+        return passed
 
     def emit(self, record: logging.LogRecord) -> None:
         with contextlib.suppress(OSError):  # nobody reads it any more; the answer matters more

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app
+from app import create_app, extensions
 from app.config import Config
 from app.openai_service import CallRecord
 from app.shared_state import MemoryState
@@ -27,6 +27,22 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("app._ROOT", data_root)
+
+
+@pytest.fixture(autouse=True)
+def _closed_applications(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Close what the applications of a test hold open; from Python 3.13 on SQLite warns of what is only dropped."""
+    built: list[extensions.Parts] = []
+    install = extensions.install
+
+    def install_and_note(app: Flask, parts: extensions.Parts) -> None:
+        install(app, parts)
+        built.append(parts)
+
+    monkeypatch.setattr(extensions, "install", install_and_note)
+    yield
+    for parts in built:
+        parts.close()
 
 
 @pytest.fixture
