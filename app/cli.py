@@ -15,7 +15,6 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from app.auth import clock
 from app.auth.keys import ApiKey, KeyFault, NewKey
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
 from app.batch_commands import batches
@@ -23,6 +22,7 @@ from app.extensions import authenticator, reports, token_counts
 from app.ledger.database import StoreUnavailable
 from app.ledger.reports import Grouping, Total
 from app.prompt_commands import prompts
+from app.runtime import clock
 from app.text_table import print_table
 
 

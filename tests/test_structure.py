@@ -14,6 +14,7 @@ ORDER = [
     "nesting",
     "schema_refs",
     "in_thread",
+    "runtime",
     "images",
     "shared_state",
     "offline_model",

@@ -7,8 +7,8 @@ from typing import Any
 
 import jwt
 
-from app.auth import clock
 from app.auth.errors import Unauthenticated
+from app.runtime import clock
 
 REQUIRED = ("exp", "iss", "aud", "sub")
 _LEEWAY_S = 30

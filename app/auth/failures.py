@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from app.auth import clock
 from app.auth.errors import TooManyFailures
+from app.runtime import clock
 from app.shared_state import SharedState
 
 MOST_FAILURES = 30

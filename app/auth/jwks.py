@@ -15,8 +15,8 @@ from typing import Any
 import httpx2
 import jwt
 
-from app.auth import clock
 from app.auth.errors import AuthUnavailable, Unauthenticated
+from app.runtime import clock
 
 log = logging.getLogger(__name__)
 

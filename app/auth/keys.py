@@ -17,11 +17,11 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from app.auth import clock
 from app.auth.errors import Unauthenticated
 from app.auth.principal import SCOPES
 from app.auth.store import Store
 from app.auth.tables import api_keys
+from app.runtime import clock
 
 _FORM = re.compile(r"gh_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits

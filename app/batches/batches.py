@@ -13,12 +13,12 @@ from app.batches.store import BatchStore
 from app.batches.submission import Submission, lease_ms
 from app.batches.watching import Watching
 from app.config import Config
-from app.ledger import clock
 from app.ledger.database import Database, StoreUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Limit, NewEntry
 from app.openai_service import OpenAIBatches, UpstreamError
+from app.runtime import clock
 
 # The least time between two questions to the upstream that are caused by a client's request.
 _REFRESH_MS = 3_000

@@ -10,9 +10,9 @@ from sqlalchemy import Connection, case, insert, select, update
 
 from app.batches.records import Batch, BatchOwner, Sent, running_status
 from app.batches.tables import batches
-from app.ledger import clock
 from app.ledger.database import Database
 from app.openai_service import UpstreamBatch
+from app.runtime import clock
 
 _COLUMNS = [column for column in batches.c if column.name not in ("requests", "busy_until")]
 

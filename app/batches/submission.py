@@ -20,7 +20,6 @@ from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
 from app.batches.store import BatchStore
 from app.batches.tally import custom_id
 from app.config import Config
-from app.ledger import clock
 from app.ledger.database import StoreUnavailable
 from app.ledger.estimate import input_bound
 from app.ledger.ledger import Ledger
@@ -28,6 +27,7 @@ from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.ledger.usage import most_output
 from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
+from app.runtime import clock
 
 HOLD_S = 7 * 86_400.0
 """After this time a hold counts as spent. A batch takes up to a day, and the poller may be down for some days."""

@@ -13,10 +13,10 @@ from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.batches.tally import Tally
 from app.config import Config
-from app.ledger import clock
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch, UpstreamError
+from app.runtime import clock
 
 # Allowed difference between two machines' clocks.
 _BEFORE_S = 3_600

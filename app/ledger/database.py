@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
@@ -12,12 +13,15 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.ledger import clock, migrating
+from app.ledger import migrating
 from app.ledger.driver import Driver
-from app.ledger.guard import Contended, Guard, StoreUnavailable
 from app.ledger.sqlite_driver import SqliteDriver
+from app.runtime import clock
+from app.runtime.store_guard import Contended, StoreGuard, StoreUnavailable
 
 __all__ = ["Contended", "Database", "StoreUnavailable", "open_database"]
+
+log = logging.getLogger("app.ledger")
 
 PATIENCE_S = 1.8
 """How long a transaction may take in all. Nothing but statements belongs into one."""
@@ -46,11 +50,11 @@ def open_database(url: str, root: Path) -> Database:
 
 
 class Database:
-    """Hands out transactions. A store that failed is left alone for a second: see Guard."""
+    """Hands out transactions. A store that failed is left alone for a second: see StoreGuard."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._guard = Guard(driver.name)
+        self._guard = _guard_of(driver)
         self._pid = os.getpid()
         self._of_parents: list[Any] = []
         self._owes_migration = True
@@ -112,7 +116,7 @@ class Database:
         deadline = clock.ticks() + within_s
         if self._pid != os.getpid():
             self._adopt()
-        is_trial = self._guard.admit()
+        is_trial = self._guard.enter()
         if self._owes_migration:
             self._migrate_late()
         is_committing = False
@@ -132,13 +136,13 @@ class Database:
             unavailable = self._translated(error)
             if unavailable is None:
                 if is_trial and isinstance(error, Exception):
-                    self._guard.answered()
+                    self._guard.succeeded()
                 raise
             unavailable.is_unsure = is_committing and not isinstance(unavailable, Contended)
             if not isinstance(unavailable, Contended):
                 self._guard.failed(str(unavailable))
             raise unavailable from error
-        self._guard.answered()
+        self._guard.succeeded()
 
     def _begin(self, deadline: float, *, writes: bool) -> tuple[Connection, Any]:
         try:
@@ -212,5 +216,10 @@ class Database:
             self._of_parents.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
-            self._guard = Guard(self.driver.name)
+            self._guard = _guard_of(self.driver)
             self._pid = os.getpid()
+
+
+def _guard_of(driver: Driver) -> StoreGuard:
+    # What cannot be written down is refused, so somebody has to hear of it.
+    return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

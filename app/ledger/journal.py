@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from app.ledger import clock
 from app.ledger.records import Settlement
+from app.runtime import clock
 
 Owed = tuple[str, Settlement]
 """The id of an entry, and how to settle it."""

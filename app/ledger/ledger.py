@@ -12,12 +12,12 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from app.ledger import clock
 from app.ledger.bookkeeping import Bookkeeping
 from app.ledger.database import Database, StoreUnavailable
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.retrying import Retrying
+from app.runtime import clock
 
 _SWEPT_AT_ONCE = 500
 # What a request that was never sent to the upstream is settled with.

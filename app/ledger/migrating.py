@@ -8,8 +8,8 @@ from typing import Any
 
 from sqlalchemy import Connection, inspect
 
-from app.ledger import clock
 from app.ledger.driver import Driver
+from app.runtime import clock
 
 SCRIPTS = Path(__file__).parent / "migrations"
 

@@ -14,8 +14,8 @@ from psycopg.conninfo import make_conninfo
 from sqlalchemy import URL, Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
-from app.ledger import clock
-from app.ledger.guard import Contended
+from app.runtime import clock
+from app.runtime.store_guard import Contended
 
 RV = TypeVar("RV")
 

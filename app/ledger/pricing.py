@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from app.ledger import clock
 from app.ledger.periods import day_of
 from app.ledger.price_file import read_prices
 from app.ledger.rates import SCALE, Rates, count_of
+from app.runtime import clock
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
 _MOST_KEPT = 1_000

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from app.in_thread import in_thread
-from app.ledger import clock
 from app.ledger.database import Database
 from app.ledger.periods import left_s, period_of
 from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
+from app.runtime import clock
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 

@@ -7,10 +7,10 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from app.ledger import clock
-from app.ledger.guard import StoreUnavailable
 from app.ledger.journal import Journal, Owed
 from app.ledger.records import Settlement
+from app.runtime import clock
+from app.runtime.store_guard import StoreUnavailable
 
 _MOST_KEPT = 10_000
 _ROUND_S = 1.0

@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import importlib
-import os
-import random
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
 from app.in_thread import in_thread
-from app.ledger import clock
-from app.ledger.guard import Contended
+from app.runtime import clock, sqlite
+from app.runtime.store_guard import Contended
 
-_FIRST_PAUSE_S = 0.0005
-_LONGEST_PAUSE_S = 0.01
 _MIGRATION_S = 60.0
 # Connections that read beside the one that writes.
 _POOL_SIZE = 8
@@ -30,8 +24,6 @@ _POOL_TIMEOUT_S = 1.0
 _LAST_RESORT_PAGES = 16_000
 # Pages after which tidy() makes writers wait until the log can be begun anew.
 _LONG_LOG_PAGES = 8_000
-# How often somebody looks whether the file is still the one that was opened.
-_LOOK_S = 1.0
 
 
 class SqliteDriver:
@@ -48,14 +40,12 @@ class SqliteDriver:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._dbapi = best_sqlite()
-        self._has_wal = has_safe_wal(self._dbapi.sqlite_version_info)
+        self._dbapi = sqlite.dbapi
+        self._has_wal = sqlite.uses_wal()
         self._lock = threading.Lock()
         self._has_changes = False
         self._last_tidy: Any = None
-        self._inode: int | None = None
-        self._look_at = 0.0
-        self._busy = {self._dbapi.SQLITE_BUSY, self._dbapi.SQLITE_LOCKED}
+        self._watch = sqlite.FileWatch(path)
         self.engine = create_engine(
             "sqlite://",
             module=self._dbapi,
@@ -81,8 +71,9 @@ class SqliteDriver:
             self._lock.release()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        if clock.ticks() >= self._look_at:
-            self._look()
+        if self._watch.has_moved():  # what is written to it would be in nobody's books
+            self._close_tidy()
+            raise self._dbapi.OperationalError("the file was moved")
         if writes:
             self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
@@ -103,7 +94,7 @@ class SqliteDriver:
         code = getattr(error, "sqlite_errorcode", None)
         if code == self._dbapi.SQLITE_ERROR and "no such" not in str(error):
             return None  # a statement of ours is wrong
-        return getattr(error, "sqlite_errorname", "unreadable"), False
+        return sqlite.reason_of(error), False
 
     def begin_migration(self, connection: Connection) -> None:
         raw = connection.connection.driver_connection
@@ -111,10 +102,7 @@ class SqliteDriver:
         self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
 
     def create(self) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with suppress(FileExistsError):
-            # Never to open it where it exists: closing it again would drop this process's locks on it.
-            os.close(os.open(self.path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        sqlite.create_private(self.path)
 
     def tidy(self) -> None:
         """Bring what was written to the disk, and move it from the log into the file, beside the requests."""
@@ -131,20 +119,6 @@ class SqliteDriver:
             self._last_tidy.close()
             self._last_tidy = None
 
-    def _look(self) -> None:
-        """Fail where the file was moved: what is written to it would be in nobody's books."""
-        self._look_at = clock.ticks() + _LOOK_S
-        if self._inode_now() != self._inode:
-            self._look_at = 0.0
-            self._close_tidy()
-            raise self._dbapi.OperationalError("the file was moved")
-
-    def _inode_now(self) -> int | None:
-        try:
-            return self.path.stat().st_ino
-        except OSError:
-            return None
-
     def _checkpoint(self) -> None:
         if self._last_tidy is None:
             self._last_tidy = self._connect()
@@ -157,36 +131,28 @@ class SqliteDriver:
             raise
 
     def _connect(self) -> Any:
-        # rw: a file that has gone is not made anew, with budgets that nobody has spent from.
-        raw = self._dbapi.connect(
-            f"file:{quote(str(self.path))}?mode=rw",
-            uri=True,
-            timeout=0,
-            isolation_level=None,
-            check_same_thread=False,
-        )
+        raw = sqlite.connect(self.path)
         try:
             deadline = clock.ticks() + _POOL_TIMEOUT_S
             mode, sync = ("WAL", "NORMAL") if self._has_wal else ("DELETE", "FULL")
             self._try(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
             raw.execute(f"PRAGMA synchronous = {sync}")
             raw.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
-            self._inode = self._inode_now()
+            self._watch.opened()
         except BaseException:
             raw.close()
             raise
         return raw
 
     def _try(self, step: Callable[[], object], raw: Any, deadline: float) -> None:
-        """Do it again while the file is busy: SQLite's own way of waiting blocks all greenlets, and is unfair."""
-        longest_s = _FIRST_PAUSE_S
+        """Do it again while the file is busy, until the deadline."""
         changes: object = None
-        while True:
+        for pause_s in sqlite.busy_pauses():
             try:
                 step()
                 return
             except self._dbapi.OperationalError as error:
-                if (getattr(error, "sqlite_errorcode", 0) & 0xFF) not in self._busy:
+                if not sqlite.is_busy(error):
                     raise
                 left_s = deadline - clock.ticks()
                 if changes is None:
@@ -195,8 +161,7 @@ class SqliteDriver:
                     if self._changes(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
                     raise
-            time.sleep(min(left_s, random.uniform(0, longest_s)))  # noqa: S311
-            longest_s = min(2 * longest_s, _LONGEST_PAUSE_S)
+            time.sleep(min(left_s, pause_s))
 
     def _changes(self, raw: Any) -> object:
         """A number that is another one after each commit of another connection."""
@@ -204,19 +169,3 @@ class SqliteDriver:
             return raw.execute("PRAGMA data_version").fetchone()
         except self._dbapi.OperationalError:
             return None
-
-
-def best_sqlite() -> Any:
-    """pysqlite3 brings a SQLite of its own; where it could not be installed, the system's does."""
-    try:
-        return importlib.import_module("pysqlite3.dbapi2")
-    except ImportError:
-        return importlib.import_module("sqlite3.dbapi2")
-
-
-def has_safe_wal(version: tuple[int, ...]) -> bool:
-    """Whether this SQLite is free of the bug by which two connections that checkpoint can damage the file.
-
-    Source: https://sqlite.org/wal.html#the_wal_reset_bug
-    """
-    return version >= (3, 51, 3) or (3, 50, 7) <= version < (3, 51) or (3, 44, 6) <= version < (3, 45)

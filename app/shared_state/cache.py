@@ -6,9 +6,9 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from app.shared_state.guard import Guard
+from app.runtime.store_guard import StoreGuard, StoreUnavailable
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import StateUnavailable, Store
+from app.shared_state.store import Store, guard_of
 
 # A vector of a text is some 30 kB: so many are read in a few milliseconds, in which nothing else is done.
 _AT_ONCE = 32
@@ -19,7 +19,7 @@ class SharedCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._guard = PerProcess(lambda: Guard(store.kind))
+        self._guard = PerProcess[StoreGuard](lambda: guard_of(store))
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The values of those of the keys that have one."""
@@ -28,7 +28,7 @@ class SharedCache:
             some = partial(self._store.read_many, keys[at : at + _AT_ONCE])
             try:
                 found |= self._guard.get().ask(some)
-            except StateUnavailable:
+            except StoreUnavailable:
                 break
             time.sleep(0)  # let others have their turn
         return found
@@ -38,7 +38,7 @@ class SharedCache:
         for key, value in values.items():
             try:
                 self._guard.get().ask(partial(self._store.put, key, value, ttl_s))
-            except StateUnavailable:
+            except StoreUnavailable:
                 return
             time.sleep(0)
 

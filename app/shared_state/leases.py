@@ -7,10 +7,10 @@ import uuid
 from collections import Counter
 from contextlib import suppress
 
-from app.shared_state import clock
+from app.runtime import clock
+from app.runtime.store_guard import StoreGuard, StoreUnavailable
 from app.shared_state.batches import Batches
-from app.shared_state.guard import Guard
-from app.shared_state.store import StateUnavailable, Store
+from app.shared_state.store import Store
 
 RENEW_S = 2.0
 
@@ -22,7 +22,7 @@ class Leases:
     has lost everything is right again with the next one. While it is away the limit holds for this process alone.
     """
 
-    def __init__(self, store: Store, guard: Guard) -> None:
+    def __init__(self, store: Store, guard: StoreGuard) -> None:
         self._store = store
         self._guard = guard
         self._process = uuid.uuid4().hex
@@ -36,7 +36,7 @@ class Leases:
         """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
         try:
             taken = self._guard.ask(lambda: self._orders.ask(name, limit))
-        except StateUnavailable:
+        except StoreUnavailable:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
@@ -57,7 +57,7 @@ class Leases:
 
     def _tell(self, name: str) -> None:
         # If the store cannot be told, the next count of this name tells it, or the old one expires.
-        with suppress(StateUnavailable):
+        with suppress(StoreUnavailable):
             self._guard.ask(lambda: self._orders.ask(name, None))
 
     def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import Counter
 
-from app.shared_state import clock
+from app.runtime import clock
 from app.shared_state.interface import Change
 
 _FEW = 1000

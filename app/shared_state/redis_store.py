@@ -8,8 +8,9 @@ from typing import Any, TypeVar
 
 import redis
 
+from app.runtime.store_guard import StoreUnavailable
 from app.shared_state.redis_connection import connection_pool
-from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_S, StateUnavailable
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_S
 
 T = TypeVar("T")
 
@@ -108,16 +109,16 @@ class RedisStore:
         client = self._client
         # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
         if not self._free.acquire(timeout=QUEUE_S):
-            raise StateUnavailable("overloaded")
+            raise StoreUnavailable("overloaded")
         try:
             if self._client is not client:  # whom this one has waited for have found Redis away
-                raise StateUnavailable("away")
+                raise StoreUnavailable("away")
             return call(client)
         except (redis.RedisError, OSError) as error:
             # The other connections of its pool are likely to be as dead, or to lead to what is a replica now.
             if self._client is client:
                 self._client = _Client(self._url)
-            raise StateUnavailable(type(error).__name__) from error
+            raise StoreUnavailable(type(error).__name__) from error
         finally:
             self._free.release()
 

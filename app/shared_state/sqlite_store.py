@@ -9,7 +9,7 @@ from pathlib import Path
 
 import orjson
 
-from app.shared_state import clock
+from app.runtime import clock
 from app.shared_state.sqlite_file import SqliteFile
 from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
 

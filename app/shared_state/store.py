@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-import itertools
-import random
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from typing import Protocol
+
+from app.runtime.sqlite import busy_pauses
+from app.runtime.store_guard import StoreGuard
+
+log = logging.getLogger("app.shared_state")
 
 PATIENCE_S = 0.25
 """How long a store may keep a caller waiting before it counts as away."""
@@ -28,17 +32,12 @@ QUEUE_S = 5.0
 Only looking up Redis's name takes as long; but in a burst a process can come to a caller's turn seconds late.
 """
 
-_FIRST_PAUSE_S = 0.0005
 # A process that is busy with a burst comes round late, and must not take that for the store's fault.
 _LEAST_TRIES = 20
 
 
-class StateUnavailable(Exception):
-    """The store could not answer in time. Its text names the kind of fault and holds no address or secret."""
-
-
 class Store(Protocol):
-    """Where shared state is kept. Each method is atomic over all processes, and raises StateUnavailable."""
+    """Where shared state is kept. Each method is atomic over all processes, and raises StoreUnavailable."""
 
     kind: str
     """Its name in logs."""
@@ -71,12 +70,14 @@ def tries(patience_s: float = PATIENCE_S, longest_pause_s: float = 0.01) -> Iter
     """Come round at once, and again after pauses of random and growing length, until `patience_s` is over."""
     yield
     until = time.monotonic() + patience_s
-    longest_s = _FIRST_PAUSE_S
-    for tried in itertools.count(1):
+    for tried, pause_s in enumerate(busy_pauses(longest_pause_s), 1):
         left_s = until - time.monotonic()
         if left_s <= 0 and tried >= _LEAST_TRIES:
             return
-        pause_s = random.uniform(0, longest_s)  # noqa: S311
         time.sleep(min(left_s, pause_s) if left_s > 0 else pause_s)
-        longest_s = min(2 * longest_s, longest_pause_s)
         yield
+
+
+def guard_of(store: Store) -> StoreGuard:
+    """Make the guard of one process for a store."""
+    return StoreGuard(store.kind, log=log, events="state.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+from app.runtime.store_guard import StoreUnavailable
 from app.shared_state.batches import Batches
-from app.shared_state.guard import Guard
 from app.shared_state.interface import Change, Lease
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import StateUnavailable, Store
+from app.shared_state.store import Store, guard_of
 from app.shared_state.updates import Updates
 
 
@@ -23,14 +23,14 @@ class StoredState:
         own = self._own.get()
         try:
             return own.guard.ask(lambda: own.reads.ask(key, None))
-        except StateUnavailable:
+        except StoreUnavailable:
             return own.stand_in.read(key)
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         own = self._own.get()
         try:
             return own.guard.ask(lambda: own.updates.update(key, change, ttl_s))
-        except StateUnavailable:
+        except StoreUnavailable:
             return own.stand_in.update(key, change, ttl_s=ttl_s)
 
     def take_lease(self, name: str, limit: int) -> Lease | None:
@@ -42,7 +42,7 @@ class StoredState:
 
 class _OfOneProcess:
     def __init__(self, store: Store) -> None:
-        self.guard = Guard(store.kind)
+        self.guard = guard_of(store)
         self.reads: Batches[None, bytes | None] = Batches(lambda key, asked: [store.read(key)] * len(asked))
         self.updates = Updates(store)
         self.leases = Leases(store, self.guard)

@@ -23,7 +23,7 @@ class Updates:
         self._wishes: Batches[_Wish, bytes | Exception | None] = Batches(self._make_all)
 
     def update(self, key: str, change: Change, ttl_s: float) -> bytes | None:
-        """As SharedState.update. Raises StateUnavailable."""
+        """As SharedState.update. Raises StoreUnavailable."""
         outcome = self._wishes.ask(key, _Wish(change, ttl_s))
         if isinstance(outcome, Exception):
             raise outcome

@@ -15,8 +15,8 @@ from tests.fakes.site import SECRET_KEY, Site
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
     clock = MovableClock()
-    monkeypatch.setattr("app.auth.clock.now", clock.now)
-    monkeypatch.setattr("app.auth.clock.ticks", clock.now)
+    monkeypatch.setattr("app.runtime.clock.now", clock.now)
+    monkeypatch.setattr("app.runtime.clock.ticks", clock.now)
     return clock
 
 

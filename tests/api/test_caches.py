@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import sqlite3
 from contextlib import closing
 from hashlib import sha256
 
@@ -13,6 +12,7 @@ import pytest
 
 from app import create_app
 from app.config import Config
+from app.runtime import sqlite
 from tests.fakes.bodies import SMALLEST, TOOL
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.person import Person
@@ -35,7 +35,7 @@ DIGITS = "0.0023064255,-1.0e-7,3,0.10000000149011612"
 def clock(monkeypatch):
     """Of what the caches keep."""
     times = [1_800_000_000.0]
-    monkeypatch.setattr("app.shared_state.clock.now", lambda: times[0])
+    monkeypatch.setattr("app.runtime.clock.now", lambda: times[0])
 
     def move(seconds):
         times[0] += seconds
@@ -64,7 +64,7 @@ def kept(tmp_path):
     """What is in the file of the caches, and a way to change it."""
 
     def run(statement="SELECT value FROM entries", *values):
-        with closing(sqlite3.connect(tmp_path / "cache.sqlite3", isolation_level=None)) as connection:
+        with closing(sqlite.connect(tmp_path / "cache.sqlite3")) as connection:
             return connection.execute(statement, values).fetchall()
 
     return run

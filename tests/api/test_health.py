@@ -24,7 +24,7 @@ def test_it_is_alive_but_not_ready_while_its_ledger_cannot_be_opened(make_app, t
 
 def test_it_is_ready_again_without_a_restart(make_app, tmp_path, monkeypatch):
     clock_s = 0.0
-    monkeypatch.setattr("app.ledger.clock.ticks", lambda: clock_s)
+    monkeypatch.setattr("app.runtime.clock.ticks", lambda: clock_s)
     place = tmp_path / "data"
     place.write_text("")
     client = make_app(database_url=f"sqlite:///{place}/gatehouse.sqlite3").test_client()

@@ -11,8 +11,8 @@ from tests.fakes.identity_provider import MovableClock
 @pytest.fixture
 def clock(monkeypatch):
     clock = MovableClock()
-    monkeypatch.setattr("app.auth.clock.now", clock.now)
-    monkeypatch.setattr("app.auth.clock.ticks", clock.now)
+    monkeypatch.setattr("app.runtime.clock.now", clock.now)
+    monkeypatch.setattr("app.runtime.clock.ticks", clock.now)
     return clock
 
 

@@ -16,7 +16,7 @@ from typing import Any, Protocol
 import psycopg
 import pytest
 
-from app.ledger.sqlite_driver import best_sqlite
+from app.runtime import sqlite
 
 POSTGRES_BIN = next(iter(sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)), None)
 
@@ -41,12 +41,24 @@ class SqliteFile:
     @contextmanager
     def frozen(self) -> Iterator[None]:
         # By the same library: another one's closing the file would take this process's locks on it away.
-        other = best_sqlite().connect(self.path, isolation_level=None)
+        other = sqlite.connect(self.path)
         other.execute("BEGIN EXCLUSIVE")
         try:
             yield
         finally:
             other.close()
+
+
+@contextmanager
+def locked_file(path: Path) -> Iterator[None]:
+    """Keep everybody from a file, readers too, by the same library; its connections have to be closed before."""
+    other = sqlite.connect(path)
+    try:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")  # else those who read a file that is in WAL still could
+        other.execute("BEGIN EXCLUSIVE")
+        yield
+    finally:
+        other.close()
 
 
 class PostgresServer:

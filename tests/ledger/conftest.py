@@ -31,7 +31,7 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: clock.now_ms)
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: clock.now_ms)
     return clock
 
 

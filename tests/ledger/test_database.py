@@ -17,7 +17,6 @@ import app.ledger.tables  # noqa: F401
 from app.ledger.database import StoreUnavailable, open_database
 from app.ledger.metadata import metadata
 from app.ledger.migrating import SCRIPTS, newest_revision
-from app.ledger.sqlite_driver import has_safe_wal
 from tests.ledger.ledger_worker import run_together
 
 ROOT = Path(__file__).parents[2]
@@ -129,7 +128,7 @@ def test_tidying_empties_the_log_into_the_file(store, tmp_path):
 
 
 def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):
-    monkeypatch.setattr("app.ledger.sqlite_driver.has_safe_wal", lambda version: False)
+    monkeypatch.setattr("app.runtime.sqlite.has_safe_wal", lambda version: False)
     database = open_database("sqlite:///old.sqlite3", tmp_path)
     database.migrate()
 
@@ -139,14 +138,6 @@ def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
     database.close()
-
-
-@pytest.mark.parametrize(
-    ("version", "is_safe"),
-    [((3, 40, 1), False), ((3, 44, 6), True), ((3, 50, 6), False), ((3, 51, 2), False), ((3, 53, 4), True)],
-)
-def test_which_sqlite_is_safe_for_a_log(version, is_safe):
-    assert has_safe_wal(version) == is_safe
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ import time
 
 import pytest
 
-from app.ledger import guard
 from app.ledger.database import StoreUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
+from app.runtime import store_guard
 
 DAY = Limit("user:acme/ann", "day", micro_usd=10**6)
 DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prompt_tokens=4)
@@ -21,7 +21,7 @@ DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prom
 @pytest.fixture
 def asked_at_once(monkeypatch):
     """A store that failed is asked again without a pause."""
-    monkeypatch.setattr(guard, "ASK_AGAIN_S", 0.0)
+    monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 0.0)
 
 
 def hold(ledger, entry):
@@ -35,7 +35,7 @@ def test_a_frozen_store_refuses_within_two_seconds_and_then_at_once(store, ledge
         with pytest.raises(StoreUnavailable):
             hold(ledger, entry)
         assert time.monotonic() - before < 2.0
-        monkeypatch.setattr(guard, "ASK_AGAIN_S", 60.0)
+        monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
 
         before = time.monotonic()
         for _ in range(20):
@@ -98,12 +98,12 @@ def test_too_many_to_keep_go_to_the_journal(
     monkeypatch.setattr("app.ledger.retrying._MOST_KEPT", 4)
     held = [hold(ledger, entry) for _ in range(9)]
     with store.frozen():
-        monkeypatch.setattr(guard, "ASK_AGAIN_S", 60.0)
+        monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
         for one in held:
             ledger.settle(one, DONE)
     assert len(list((tmp_path / "journal").iterdir())) == 3
 
-    monkeypatch.setattr("app.ledger.guard.clock.ticks", lambda: time.monotonic() + 100)
+    monkeypatch.setattr("app.runtime.clock.ticks", lambda: time.monotonic() + 100)
     ledger.retry()
 
     assert {row["state"] for row in rows("entries")} == {"settled"}
@@ -187,8 +187,8 @@ def test_a_server_that_is_down_is_told_and_comes_back(store, ledger, entry, aske
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_file_that_is_gone_is_not_made_anew(store, database, ledger, entry, rows, monkeypatch, asked_at_once):
-    monkeypatch.setattr("app.ledger.sqlite_driver._LOOK_S", 0.0)
-    monkeypatch.setattr(database.driver, "_look_at", 0.0)
+    monkeypatch.setattr("app.runtime.sqlite.LOOK_S", 0.0)
+    monkeypatch.setattr(database.driver._watch, "_look_at", 0.0)
     hold(ledger, entry)
     aside = store.path.with_suffix(".aside")
     store.path.rename(aside)

@@ -18,7 +18,7 @@ from tests.ledger.ledger_worker import run_together, workers
 @pytest.fixture
 def now_ms(monkeypatch):
     """The real time, as the other processes have it."""
-    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: time.time_ns() // 1_000_000)
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: time.time_ns() // 1_000_000)
     return time.time_ns() // 1_000_000
 
 
@@ -79,7 +79,7 @@ def test_whatever_is_killed_every_request_has_one_settled_row(
     assert pending
     assert len(admitted) > 50
 
-    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: now_ms + 3_600_000)
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: now_ms + 3_600_000)
     # Several sweepers at once, as there is one in each worker.
     assert ledger.sweep() == len(pending)
 

@@ -38,6 +38,7 @@ class Backend:
         return self._opened[-1]
 
     def close(self) -> None:
+        """Let go of the store; a state that is used again opens it again."""
         for state in self._opened:
             state.close()
 
@@ -45,8 +46,8 @@ class Backend:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     clock = Clock()
-    monkeypatch.setattr("app.shared_state.clock.now", lambda: clock.now)
-    monkeypatch.setattr("app.shared_state.clock.ticks", lambda: clock.ticks)
+    monkeypatch.setattr("app.runtime.clock.now", lambda: clock.now)
+    monkeypatch.setattr("app.runtime.clock.ticks", lambda: clock.ticks)
     return clock
 
 
@@ -102,6 +103,19 @@ def backend(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Ite
 def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Backend]:
     """A backend that processes share."""
     store = make_backend(request.param, request, clock, tmp_path / "state")
+    yield store
+    store.close()
+
+
+@pytest.fixture(params=["sqlite", "sqlite without WAL", "redis"])
+def freezable(
+    request: pytest.FixtureRequest, clock: Clock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Backend]:
+    """A store as processes share it, in each mode that a file can be in, and a way to freeze it."""
+    kind, _, without_wal = request.param.partition(" ")
+    if without_wal:
+        monkeypatch.setattr("app.runtime.sqlite.has_safe_wal", lambda version: False)
+    store = make_backend(kind, request, clock, tmp_path / "state")
     yield store
     store.close()
 

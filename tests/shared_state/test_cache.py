@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from app.shared_state import open_cache
+from tests.fakes.stores import locked_file
 from tests.shared_state.conftest import age
-
-
-@pytest.fixture(autouse=True)
-def without_wal(monkeypatch):
-    """With it a file that another process has locked can still be read."""
-    monkeypatch.setattr("app.shared_state.sqlite_file._has_safe_wal", lambda version: False)
 
 
 @pytest.fixture
@@ -72,7 +65,8 @@ def test_nothing_is_found_or_kept_while_the_store_is_away_and_nobody_waits_long(
     if place[1]:
         frozen = request.getfixturevalue("redis_store").frozen()
     else:
-        frozen = locked(Path(place[0]) / "cache.sqlite3")
+        cache.close()
+        frozen = locked_file(Path(place[0]) / "cache.sqlite3")
     with frozen:
         begun = time.perf_counter()
         for _ in range(50):
@@ -82,16 +76,6 @@ def test_nothing_is_found_or_kept_while_the_store_is_away_and_nobody_waits_long(
     clock.move(2)
 
     assert cache.read(["a", "b"]) == {"a": b"1"}
-
-
-@contextmanager
-def locked(file):
-    other = sqlite3.connect(file, isolation_level=None)
-    try:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-    finally:
-        other.close()
 
 
 def test_it_is_no_part_of_the_shared_state(tmp_path):

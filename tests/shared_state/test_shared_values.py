@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.shared_state import clock as real_clock
+from app.runtime import clock as real_clock
 
 
 def plus_one(value):

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import os
 import socket
-import sqlite3
 import stat
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -11,6 +10,7 @@ from contextlib import contextmanager
 import pytest
 
 from app.shared_state import open_state
+from tests.fakes.stores import locked_file
 
 
 @pytest.fixture
@@ -18,25 +18,12 @@ def file(tmp_path):
     return tmp_path / "state" / "state.sqlite3"
 
 
-@pytest.fixture(autouse=True)
-def without_wal(monkeypatch):
-    """With it a file that another process has locked can still be read; these tests are about one that cannot."""
-    monkeypatch.setattr("app.shared_state.sqlite_file._has_safe_wal", lambda version: False)
-
-
-@contextmanager
-def frozen(kind, request, file):
+def frozen(store, request, file):
     """The store exists and does not answer."""
-    if kind == "redis":
-        with request.getfixturevalue("redis_store").frozen():
-            yield
-        return
-    other = sqlite3.connect(file, isolation_level=None)
-    try:
-        other.execute("BEGIN EXCLUSIVE")
-        yield
-    finally:
-        other.close()
+    if store.kind == "redis":
+        return request.getfixturevalue("redis_store").frozen()
+    store.close()
+    return locked_file(file)
 
 
 @contextmanager
@@ -50,11 +37,11 @@ def put(value):
     return lambda old: value
 
 
-def test_frozen_store_is_stood_in_for_and_comes_back(store, request, file, events):
-    state = store.open()
+def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, events):
+    state = freezable.open()
     state.update("key", put(b"shared"), ttl_s=60)
     lease = state.take_lease("streams", 3)
-    with frozen(store.kind, request, file):
+    with frozen(freezable, request, file):
         with within(0.5):
             assert state.read("key") is None
         with within(0.05):
@@ -65,21 +52,21 @@ def test_frozen_store_is_stood_in_for_and_comes_back(store, request, file, event
             while_away[0].release()
             lease.keep()
         assert [event.getMessage() for event in events] == ["state.gone"]
-    store.move(1)
+    freezable.move(1)
     assert state.read("key") == b"shared"
     assert [event.getMessage() for event in events] == ["state.gone", "state.back"]
     assert {event.levelname for event in events} == {"WARNING"}
-    assert events[0].store == store.kind
+    assert events[0].store == freezable.kind
     assert events[1].away_s == 1
     assert "127.0.0.1" not in str([vars(event) for event in events])
 
 
-def test_leases_of_an_outage_count_once_the_store_is_back(store, request, file):
-    state, other = store.open(), store.open()
+def test_leases_of_an_outage_count_once_the_store_is_back(freezable, request, file):
+    state, other = freezable.open(), freezable.open()
     lease = state.take_lease("streams", 3)
-    with frozen(store.kind, request, file):
+    with frozen(freezable, request, file):
         later = state.take_lease("streams", 3)
-    store.move(2)
+    freezable.move(2)
     lease.keep()
     assert other.take_lease("streams", 3)
     assert other.take_lease("streams", 3) is None
@@ -87,13 +74,13 @@ def test_leases_of_an_outage_count_once_the_store_is_back(store, request, file):
     assert other.take_lease("streams", 3)
 
 
-def test_frozen_store_is_asked_once_a_second(store, request, file, monkeypatch, clock, events):
-    state = store.open()
+def test_frozen_store_is_asked_once_a_second(freezable, request, file, monkeypatch, clock, events):
+    state = freezable.open()
     state.read("key")
     asked = []
     read = state._store.read
     monkeypatch.setattr(state._store, "read", lambda key: asked.append(key) or read(key))
-    with frozen(store.kind, request, file):
+    with frozen(freezable, request, file):
         for _ in range(20):
             state.read("key")
         assert len(asked) == 1
@@ -198,9 +185,13 @@ def test_directory_that_cannot_be_written_is_stood_in_for(tmp_path, events):
     assert [event.reason for event in events] == ["PermissionError"]
 
 
-@pytest.mark.parametrize("damage", [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 20_000])
-@pytest.mark.parametrize("is_open", [False, True])
-def test_corrupt_file_is_remade(tmp_path, file, clock, events, damage, is_open):
+DAMAGES = [b"not a database" * 1000, b"SQLite format 3\0" + b"\xff" * 20_000]
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize(("is_open", "has_wal"), [(False, True), (False, False), (True, False)])
+def test_corrupt_file_is_remade(file, clock, events, damage, is_open, has_wal, monkeypatch):  # noqa: PLR0917
+    monkeypatch.setattr("app.runtime.sqlite.has_safe_wal", lambda version: has_wal)
     state, other = (open_state(directory=file.parent, redis_url="") for _ in range(2))
     if is_open:
         state.update("key", put(b"old"), ttl_s=60)
@@ -209,6 +200,24 @@ def test_corrupt_file_is_remade(tmp_path, file, clock, events, damage, is_open):
     file.write_bytes(damage)
     assert state.update("key", put(b"new"), ttl_s=60) == b"new"
     assert other.read("key") == b"new"
+    assert [event.getMessage() for event in events] == ["state.remade"]
+    state.close()
+    other.close()
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_corruption_behind_the_log_is_seen_by_whoever_reads_that_far(file, clock, events, damage):
+    state, other = (open_state(directory=file.parent, redis_url="") for _ in range(2))
+    state.update("key", put(b"old"), ttl_s=60)
+    other.read("key")
+    for path in (file, file.with_name(f"{file.name}-wal")):
+        path.write_bytes(damage)
+    assert state.update("key", put(b"new"), ttl_s=60) == b"new"  # by what it has in memory, or anew
+    other.read("key")
+    for _ in range(2):
+        clock.move(1)
+        assert state.update("key", put(b"newer"), ttl_s=60) == b"newer"
+        assert other.read("key") == b"newer"
     assert [event.getMessage() for event in events] == ["state.remade"]
     state.close()
     other.close()

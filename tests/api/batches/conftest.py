@@ -28,7 +28,7 @@ class Time:
 @pytest.fixture
 def time(monkeypatch: pytest.MonkeyPatch) -> Time:
     time = Time()
-    monkeypatch.setattr("app.ledger.clock.now_ms", lambda: time.now_ms)
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: time.now_ms)
     return time
 
 
