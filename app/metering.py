@@ -8,7 +8,6 @@ from typing import Any
 
 from flask import g, has_request_context, request
 
-from app import extensions
 from app.admission import token_rates_of
 from app.budgets import limits_of
 from app.ledger.estimate import estimated_usage, input_bound
@@ -17,6 +16,7 @@ from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.ledger.usage import most_output, told_count
 from app.openai_service import CallRecord, UpstreamError
+from app.services import services
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
 
@@ -59,14 +59,14 @@ def current_entry(operation: str, model: str) -> NewEntry:
 
 def current_caller() -> MeteredCaller:
     """The one who sends the current request."""
-    principal, config = g.principal, extensions.config()
+    principal, built = g.principal, services()
     meter = Meter(
-        extensions.ledger(),
-        extensions.prices(),
+        built.ledger,
+        built.prices,
         current_entry(str(request.blueprint).rpartition(".")[2], ""),
-        limits_of(principal, config),
-        token_rates_of(principal, config, extensions.rate_limiter()),
-        lease_s=config.request_timeout_s + _LEASE_GRACE_S,
+        limits_of(principal, built.config),
+        token_rates_of(principal, built.config, built.rate_limiter),
+        lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
     return MeteredCaller(current_visitor(), meter, principal.max_tokens, principal.tenant)
 

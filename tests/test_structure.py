@@ -39,7 +39,7 @@ ORDER = [
     "server_tools",
     "tools",
     "errors",
-    "extensions",
+    "services",
     "draining",
     "visitor",
     "metering",
