@@ -16,12 +16,12 @@ from app.config import Config
 from app.draining import refuse_while_draining
 from app.errors import init_errors
 from app.logging_config import configure_logging, log_call
-from app.metering import settle_call
 from app.model_notices import warn_of_models
 from app.origins import init_origins
 from app.request_context import init_request_context
 from app.services import build, install
 from app.shared_state import SharedState
+from app.web.call_context import settle_call
 from app.wire.answers import init_answers
 
 
@@ -68,7 +68,7 @@ def create_app(
     api = Blueprint("api", __name__, url_prefix="/api")
     api.before_request(refuse_while_draining)
     init_guards(api, built.authenticator.identify)
-    init_admission(api, config, built.rate_limiter)
+    init_admission(api, built.limits, built.rate_limiter)
     init_answers(api)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
         api.register_blueprint(blueprint)

@@ -20,6 +20,7 @@ from app.ledger.price_list import FreePrices, PriceList
 from app.ledger.pricing import Prices
 from app.ledger.reports import Reports
 from app.lifecycle import Lifecycle
+from app.limits.accounts import AccountLimits, read_limits
 from app.openai_service import CallRecord, InputLimits, OpenAIBatches, OpenAIService, build_client
 from app.prompts import read_prompts
 from app.rate_limits import RateLimiter
@@ -46,6 +47,7 @@ class Services:
     schemas: NamedSchemas
     toolbox: Toolbox
     authenticator: Authenticator
+    limits: AccountLimits
     rate_limiter: RateLimiter
     stream_slots: StreamSlots
     shared_state: SharedState
@@ -119,6 +121,7 @@ def build(
         schemas=schemas,
         toolbox=toolbox,
         authenticator=build_authenticator(config, database, state),
+        limits=read_limits(config),
         rate_limiter=RateLimiter(state),
         stream_slots=StreamSlots(state, limit=config.max_concurrent_streams),
         shared_state=state,

@@ -33,7 +33,8 @@ ORDER = [
     "ledger",
     "batches",
     "auth",
-    "budgets",
+    "limits",
+    "metering",
     "admission",
     "schemas",
     "server_tools",
@@ -42,7 +43,7 @@ ORDER = [
     "services",
     "draining",
     "visitor",
-    "metering",
+    "web",
     "wire",
     "blueprints",
     "text_table",
@@ -88,8 +89,8 @@ def test_only_the_service_knows_openai(file):
         assert "openai" not in {dotted.split(".")[0] for dotted in imports_of(file)}
 
 
-@pytest.mark.parametrize("part", ["openai_service", "offline_model"])
-def test_the_service_and_the_offline_model_know_nothing_of_flask(part):
+@pytest.mark.parametrize("part", ["limits", "openai_service", "offline_model"])
+def test_what_stands_below_the_web_knows_nothing_of_flask(part):
     for file in (ROOT / "app" / part).rglob("*.py"):
         assert not {"flask", "flask_cors"} & {dotted.split(".")[0] for dotted in imports_of(file)}, file
 

@@ -8,13 +8,13 @@ import orjson
 from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal, needs
+from app.auth.address import address_of
 from app.auth.errors import Forbidden
 from app.batches import KINDS, Batch
-from app.budgets import limits_of
-from app.metering import current_entry
 from app.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
 from app.schemas.request_body import json_body
 from app.services import services
+from app.web.call_context import current_entry
 from app.wire.answers import adjusted_headers
 from app.wire.batch_results import results_json
 
@@ -31,7 +31,8 @@ def create() -> Response:
     )
     if not principal.may(new.kind):
         raise Forbidden
-    batch = built.batches.submit(new, current_entry(new.kind, new.model), limits_of(principal, built.config))
+    limits = built.limits.spending(principal, address_of(request))
+    batch = built.batches.submit(new, current_entry(new.kind, new.model), limits)
     response = _json(batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(adjusted_headers(adjusted))

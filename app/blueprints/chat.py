@@ -6,12 +6,12 @@ from flask import Blueprint, Response, g
 
 from app.auth import needs
 from app.errors import errors_as, message_error
-from app.metering import current_caller
 from app.openai_service import ChatCall
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
 from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.plain_text import PlainText
 from app.wire.streams import stream_answer

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.metering import current_caller
 from app.schemas.request_body import json_body
 from app.schemas.structured import Filling, StructuredRequest, structured_response
 from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.partial_sse import PartialSse
 from app.wire.streams import stream_from

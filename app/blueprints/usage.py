@@ -8,7 +8,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth import needs
-from app.budgets import limits_of
+from app.auth.address import address_of
 from app.schemas.usage import usage_csv, usage_query, usage_response
 from app.services import services
 
@@ -32,7 +32,7 @@ def show() -> Response:
     if query.is_csv:
         return Response(usage_csv(query, rows), mimetype="text/csv")
     (total,) = totals()
-    limits = built.reports.remaining(limits_of(g.principal, built.config))
+    limits = built.reports.remaining(built.limits.spending(g.principal, address_of(request)))
     body = orjson.dumps(usage_response(query, total, rows, limits))
     response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"

@@ -5,11 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.metering import current_caller
 from app.openai_service import ChatCall
 from app.schemas.chat import chat_response
 from app.schemas.vision import vision_call
 from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.streams import stream_answer
 from app.wire.token_sse import TokenSse

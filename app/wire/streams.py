@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from flask import Response, g
+from flask import Response, g, request
 
-from app.admission import streams_of
+from app.auth.address import address_of
 from app.errors import note_bug
-from app.metering import current_caller
 from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
 from app.services import services
 from app.stream_slots import Slot
+from app.web.call_context import current_caller
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
 
@@ -37,9 +37,8 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     caller = current_caller()
     stream = begin(caller)
     built = services()
-    slot = built.stream_slots.take(
-        streams_of(g.principal, built.config)
-    )  # or nothing was begun, and nothing is recorded
+    accounts = built.limits.concurrent_streams(g.principal, address_of(request))
+    slot = built.stream_slots.take(accounts)  # or nothing was begun, and nothing is recorded
     body = _Body(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
     try:
         body.begin()
