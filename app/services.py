@@ -10,7 +10,13 @@ from pathlib import Path
 import httpx2
 from flask import Flask, current_app
 
-from app.auth import Authenticator, build_authenticator
+from app.auth import Authenticator
+from app.auth.failures import FailureLimit
+from app.auth.jwt_issuer import JwtIssuer
+from app.auth.keys import ApiKeys
+from app.auth.sessions import Sessions
+from app.auth.store import LazyStore
+from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.ledger.database import Database, StoreUnavailable, open_database
@@ -120,7 +126,7 @@ def build(
         ),
         schemas=schemas,
         toolbox=toolbox,
-        authenticator=build_authenticator(config, database, state),
+        authenticator=_authenticator(config, database, state),
         limits=read_limits(config),
         rate_limiter=RateLimiter(state),
         stream_slots=StreamSlots(state, limit=config.max_concurrent_streams),
@@ -143,6 +149,19 @@ def services() -> Services:
     """Return those of the current application."""
     built: Services = current_app.extensions[_KEY]
     return built
+
+
+def _authenticator(config: Config, database: Database, state: SharedState) -> Authenticator:
+    # Nothing of the database is opened before somebody shows a credential that is stored there.
+    store = LazyStore(database)
+    return Authenticator(
+        keys=ApiKeys(store),
+        tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
+        jwt_issuer=JwtIssuer(config.identity_provider) if config.identity_provider else None,
+        sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
+        failures=FailureLimit(state),
+        auth_required=config.auth_required,
+    )
 
 
 def _token_counts(config: Config) -> TokenCounts:

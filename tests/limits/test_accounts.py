@@ -6,7 +6,7 @@ from app.ledger.records import Limit
 from app.limits.accounts import kind_of, read_limits
 from app.rate_limits import Rate
 
-ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1")  # noqa: S106
+ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1")
 ADDRESS = "192.0.2.1"
 
 
@@ -60,7 +60,7 @@ def test_a_visitor_token_may_have_a_budget_of_its_own_each_month():
         tenant="acme",
         user="ada",
         scopes=frozenset(),
-        token_id="t1",  # noqa: S106
+        token_id="t1",
         budget_micro_usd=0,
     )
 
