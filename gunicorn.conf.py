@@ -77,8 +77,8 @@ def post_worker_init(worker):
     """Make a worker ready for work; the last of the first ones says what to open and what to try."""
     import gc
 
-    _parts_of(worker).start()
-    _parts_of(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
+    _services_of(worker).start()
+    _services_of(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
     # What is loaded by now stays; a full collection would walk all of it, in the middle of somebody's stream.
     gc.collect()
     gc.freeze()
@@ -90,10 +90,10 @@ def post_worker_init(worker):
 def worker_exit(_server, worker):
     """Close what the application has open, in a worker that got so far as to have one."""
     if getattr(worker, "wsgi", None) is not None:
-        _parts_of(worker).close()
+        _services_of(worker).close()
 
 
-def _parts_of(worker):
+def _services_of(worker):
     return worker.wsgi.extensions["gatehouse"]
 
 

@@ -7,8 +7,8 @@ import time
 import click
 from flask.cli import with_appcontext
 
-from app.extensions import batches as the_batches
 from app.ledger.database import StoreUnavailable
+from app.services import services
 from app.text_table import print_table
 
 
@@ -33,7 +33,7 @@ def poll(every_s: int | None) -> None:
     """
     while True:
         try:
-            found = the_batches().poll()
+            found = services().batches.poll()
         except StoreUnavailable as error:
             if every_s is None:
                 raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
@@ -52,7 +52,7 @@ def poll(every_s: int | None) -> None:
 def show_all(limit: int) -> None:
     """Show the batches of everybody."""
     try:
-        found = the_batches().page(None, limit=limit)
+        found = services().batches.page(None, limit=limit)
     except StoreUnavailable as error:
         raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = ("ID", "TENANT", "USER", "KIND", "MODEL", "CREATED", "STATUS", "REQUESTS", "ANSWERED", "USD")

@@ -18,11 +18,11 @@ from flask.cli import with_appcontext
 from app.auth.keys import ApiKey, KeyFault, NewKey
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
 from app.batch_commands import batches
-from app.extensions import authenticator, reports, token_counts
 from app.ledger.database import StoreUnavailable
 from app.ledger.reports import Grouping, Total
 from app.prompt_commands import prompts
 from app.runtime import clock
+from app.services import services
 from app.text_table import print_table
 
 
@@ -69,7 +69,7 @@ def fetch_encodings() -> None:
         return httpx2.get(url, timeout=60.0).raise_for_status().content
 
     try:
-        files, unknown = token_counts().fetch(download)
+        files, unknown = services().token_counts.fetch(download)
     except (httpx2.HTTPError, OSError, ValueError) as error:
         raise click.ClickException(f"The data cannot be had ({error or type(error).__name__}).") from None
     for file in files:
@@ -96,7 +96,9 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
     names = [name for part in by.split(",") if (name := part.strip())]
     if unknown := [name for name in names if name not in get_args(Grouping)]:
         raise click.BadParameter(f"{unknown[0]} is none of {', '.join(get_args(Grouping))}", param_hint="--by")
-    totals = partial(reports().totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31")
+    totals = partial(
+        services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
+    )
     try:
         rows = totals(cast(Sequence[Grouping], names)) if names else []
         (total,) = totals()
@@ -145,7 +147,7 @@ def create_key(name: str, tenant: str, scopes: str) -> None:
     """Make a key and show it, once."""
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
     with _faults_told():
-        _show(authenticator().keys.create(tenant=tenant, name=name, scopes=wanted))
+        _show(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
 
 
 @keys.command("list")
@@ -153,7 +155,7 @@ def create_key(name: str, tenant: str, scopes: str) -> None:
 def list_keys() -> None:
     """Show every key, but not its secret."""
     with _faults_told():
-        known = authenticator().keys.all()
+        known = services().authenticator.keys.all()
     if not known:
         click.echo("There are no keys. To make one: flask keys create --name my-server")
         return
@@ -181,7 +183,7 @@ def list_keys() -> None:
 def rotate_key(key_id: str, grace_h: float) -> None:
     """Make a key in the place of another, which stays good for a while."""
     with _faults_told():
-        new = authenticator().keys.rotate(_id_in(key_id), grace_s=round(grace_h * 3600))
+        new = services().authenticator.keys.rotate(_id_in(key_id), grace_s=round(grace_h * 3600))
     _show(new)
     click.echo(f"{_id_in(key_id)} stays good for {grace_h:g} hours.", err=True)
 
@@ -192,7 +194,7 @@ def rotate_key(key_id: str, grace_h: float) -> None:
 def revoke_key(key_id: str) -> None:
     """End a key at once, and every visitor token that was made with it."""
     with _faults_told():
-        key = authenticator().keys.revoke(_id_in(key_id))
+        key = services().authenticator.keys.revoke(_id_in(key_id))
     click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens made with it.")
 
 

@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
-from flask import g, has_request_context, request
-
-from app import extensions
-from app.admission import token_rates_of
-from app.budgets import limits_of
 from app.ledger.estimate import estimated_usage, input_bound
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
@@ -18,65 +13,6 @@ from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.ledger.usage import most_output, told_count
 from app.openai_service import CallRecord, UpstreamError
 from app.token_rates import TokenRates
-from app.visitor import Visitor, current_visitor
-
-# How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
-# who does not read may take (server/gevent_worker.py).
-_LEASE_GRACE_S = 40.0
-
-
-@dataclass(frozen=True, slots=True)
-class MeteredCaller:
-    """A visitor whose calls are in the ledger."""
-
-    visitor: Visitor
-    meter: Meter
-    max_tokens: int | None
-    tenant: str
-
-    def watch(self) -> None:
-        self.visitor.watch()
-
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
-        self.meter.charge(model, body, after, record)
-
-    def charge_nothing(self, model: str) -> None:
-        self.meter.charge_nothing(model)
-
-
-def current_entry(operation: str, model: str) -> NewEntry:
-    """What the ledger is told of the current request."""
-    return NewEntry(
-        request_id=g.request_id,
-        tenant=g.principal.tenant,
-        user=g.principal.user,
-        token_id=g.principal.token_id,
-        route=request.path,
-        operation=operation,
-        model=model,
-    )
-
-
-def current_caller() -> MeteredCaller:
-    """The one who sends the current request."""
-    principal, config = g.principal, extensions.config()
-    meter = Meter(
-        extensions.ledger(),
-        extensions.prices(),
-        current_entry(str(request.blueprint).rpartition(".")[2], ""),
-        limits_of(principal, config),
-        token_rates_of(principal, config, extensions.rate_limiter()),
-        lease_s=config.request_timeout_s + _LEASE_GRACE_S,
-    )
-    return MeteredCaller(current_visitor(), meter, principal.max_tokens, principal.tenant)
-
-
-def settle_call(record: CallRecord) -> None:
-    """The listener that settles each call."""
-    if isinstance(record.caller, MeteredCaller):
-        record.caller.meter.settle(record)
-        if has_request_context():
-            g.call_record = record
 
 
 class Meter:

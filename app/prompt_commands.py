@@ -7,8 +7,8 @@ import json
 import click
 from flask.cli import with_appcontext
 
-from app.extensions import config, kept_prompts
 from app.prompts import Prompt
+from app.services import services
 from app.text_table import print_table
 
 
@@ -19,9 +19,10 @@ def prompts() -> None:
 
     A variable in brackets may be left out; one with a value has that where none is given.
     """
-    kept = kept_prompts()
+    built = services()
+    kept = built.prompts.kept
     if not kept:
-        click.echo(f"There are no prompts. Each would be a file such as {config().prompts_dir}/support.toml")
+        click.echo(f"There are no prompts. Each would be a file such as {built.config.prompts_dir}/support.toml")
         return
     print_table(
         ("NAME", "VARIABLES", "MODEL", "TEMPERATURE", "MAX TOKENS", "TOOLS", "SCHEMA"),

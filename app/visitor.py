@@ -7,13 +7,13 @@ import ssl
 
 from flask import request
 
-from app.extensions import lifecycle
 from app.lifecycle import Draining, Lifecycle
 from app.openai_service import CallerGone
+from app.services import services
 
 
 def current_visitor() -> Visitor:
-    return Visitor(request.environ.get("gunicorn.socket"), lifecycle())
+    return Visitor(request.environ.get("gunicorn.socket"), services().lifecycle)
 
 
 class Visitor:

@@ -26,7 +26,7 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(autouse=True)
 def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app._ROOT", data_root)
+    monkeypatch.setattr("app.services._ROOT", data_root)
 
 
 @pytest.fixture(autouse=True)

@@ -33,16 +33,17 @@ ORDER = [
     "ledger",
     "batches",
     "auth",
-    "budgets",
+    "limits",
+    "metering",
     "admission",
     "schemas",
     "server_tools",
     "tools",
     "errors",
-    "extensions",
+    "services",
     "draining",
     "visitor",
-    "metering",
+    "web",
     "wire",
     "blueprints",
     "text_table",
@@ -96,8 +97,8 @@ def test_only_the_service_knows_openai():
     assert not offending(faults_of)
 
 
-@pytest.mark.parametrize("part", ["openai_service", "offline_model"])
-def test_the_service_and_the_offline_model_know_nothing_of_flask(part):
+@pytest.mark.parametrize("part", ["limits", "openai_service", "offline_model"])
+def test_what_stands_below_the_web_knows_nothing_of_flask(part):
     def faults_of(file):
         return [dotted for dotted in imports_of(file) if dotted.split(".")[0] in {"flask", "flask_cors"}]
 

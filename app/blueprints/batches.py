@@ -8,13 +8,13 @@ import orjson
 from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal, needs
+from app.auth.address import address_of
 from app.auth.errors import Forbidden
 from app.batches import KINDS, Batch
-from app.budgets import limits_of
-from app.extensions import batches, config, openai_batches, system_prompts
-from app.metering import current_entry
 from app.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
 from app.schemas.request_body import json_body
+from app.services import services
+from app.web.call_context import current_entry
 from app.wire.answers import adjusted_headers
 from app.wire.batch_results import results_json
 
@@ -25,13 +25,14 @@ bp = Blueprint("batches", __name__, url_prefix="/batches")
 @needs(*KINDS)
 def create() -> Response:
     """Take requests and have them answered, within a day, at half the price."""
-    principal = _principal()
+    principal, built = _principal(), services()
     new, adjusted = json_body(CreateBatchRequest).to_batch(
-        config(), openai_batches(), system_prompts(), most_tokens=principal.max_tokens
+        built.config, built.openai_batches, built.prompts.of(principal), most_tokens=principal.max_tokens
     )
     if not principal.may(new.kind):
         raise Forbidden
-    batch = batches().submit(new, current_entry(new.kind, new.model), limits_of(principal, config()))
+    limits = built.limits.spending(principal, address_of(request))
+    batch = built.batches.submit(new, current_entry(new.kind, new.model), limits)
     response = _json(batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(adjusted_headers(adjusted))
@@ -45,7 +46,7 @@ def show_all() -> Response:
     principal = _principal()
     query = list_query(request.args, principal)
     kinds = [kind for kind in KINDS if _may_see(principal, kind)]
-    page = batches().page(query.owner, kinds, limit=query.limit + 1, before=query.before)
+    page = services().batches.page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
     return _json({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
@@ -55,15 +56,16 @@ def show_all() -> Response:
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Tell how far a batch is."""
-    return _json(batch_response(batches().refreshed(_own(batch_id)), g.principal))
+    return _json(batch_response(services().batches.refreshed(_own(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
 @needs(*KINDS, "admin")
 def results(batch_id: str) -> Response:
     """Give what came of each request, in their order."""
-    batch = batches().refreshed(_own(batch_id))
-    answers = batches().answers(batch)
+    batches = services().batches
+    batch = batches.refreshed(_own(batch_id))
+    answers = batches.answers(batch)
     response = Response(
         results_json(batch, answers, request_id=g.request_id),
         content_type="application/json",
@@ -77,12 +79,12 @@ def results(batch_id: str) -> Response:
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
     """End a batch; what is done by then is kept, and costs."""
-    return _json(batch_response(batches().cancel(_own(batch_id)), g.principal))
+    return _json(batch_response(services().batches.cancel(_own(batch_id)), g.principal))
 
 
 def _own(batch_id: str) -> Batch:
     principal = _principal()
-    batch = batches().get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    batch = services().batches.get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
         abort(404)
     if not _may_see(principal, batch.kind):

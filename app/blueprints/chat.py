@@ -6,12 +6,12 @@ from flask import Blueprint, Response, g
 
 from app.auth import needs
 from app.errors import errors_as, message_error
-from app.extensions import openai_service, server_tools, system_prompts
-from app.metering import current_caller
 from app.openai_service import ChatCall
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
+from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.plain_text import PlainText
 from app.wire.streams import stream_answer
@@ -25,7 +25,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
     body = json_body(ChatRequest)
-    result = openai_service().chat(_call_of(body), caller=current_caller())
+    result = services().openai_service.chat(_call_of(body), caller=current_caller())
     return json_answer(body.response(result), result.record)
 
 
@@ -47,4 +47,6 @@ def stream_text() -> Response:
 
 
 def _call_of(body: ChatRequest | OpenAIChatRequest) -> ChatCall:
-    return body.to_call(system_prompts(), request_id=g.request_id, server_tools=server_tools())
+    built, principal, request_id = services(), g.principal, g.request_id
+    tools = built.toolbox.offered_to(principal, request_id)
+    return body.to_call(built.prompts.of(principal), request_id=request_id, server_tools=tools)

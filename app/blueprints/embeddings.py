@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.extensions import openai_service
-from app.metering import current_caller
 from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
 from app.schemas.request_body import json_body
+from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 
 bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
@@ -19,7 +19,7 @@ bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
 def create() -> Response:
     """Turn texts into vectors."""
     body = json_body(EmbeddingsRequest)
-    result = openai_service().embed(
+    result = services().openai_service.embed(
         body.texts(),
         request_id=g.request_id,
         model=body.model,
@@ -34,7 +34,7 @@ def create() -> Response:
 def similarity() -> Response:
     """Compare two texts, or put documents in order by nearness to a query."""
     body = json_body(SimilarityRequest)
-    result = openai_service().embed(
+    result = services().openai_service.embed(
         body.texts(), request_id=g.request_id, model=body.model, caller=current_caller()
     )
     return json_answer(body.response(result), result.record)

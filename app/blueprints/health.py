@@ -5,8 +5,8 @@ from __future__ import annotations
 from flask import Blueprint, Response
 
 from app.auth import public
-from app.extensions import database, lifecycle
 from app.ledger.database import Contended, StoreUnavailable
+from app.services import services
 
 bp = Blueprint("health", __name__)
 
@@ -22,10 +22,11 @@ def alive() -> Response:
 @public
 def ready() -> Response:
     """The process can serve: it has not been told to stop, and its ledger takes what is written into it."""
-    if lifecycle().is_draining:
+    built = services()
+    if built.lifecycle.is_draining:
         return _status("draining", 503)
     try:
-        database().check()
+        built.database.check()
     except Contended:
         pass  # so many write into it that this one's turn did not come: others' does
     except StoreUnavailable:

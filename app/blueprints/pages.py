@@ -12,7 +12,7 @@ from werkzeug.routing import Rule
 
 from app.auth import public
 from app.config import Config
-from app.extensions import authenticator
+from app.services import services
 
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -66,7 +66,7 @@ def pages(config: Config) -> Blueprint:
     @public
     def index() -> Response:
         page = make_response(render_template("try.html", config=config, routes=_routes()))
-        authenticator().sessions.open(request, page)
+        services().authenticator.sessions.open(request, page)
         return page
 
     @bp.get("/static/<path:filename>")

@@ -5,10 +5,10 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.extensions import named_schemas, openai_service, system_prompts
-from app.metering import current_caller
 from app.schemas.request_body import json_body
 from app.schemas.structured import Filling, StructuredRequest, structured_response
+from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.partial_sse import PartialSse
 from app.wire.streams import stream_from
@@ -21,7 +21,7 @@ bp = Blueprint("structured", __name__, url_prefix="/structured")
 def create() -> Response:
     """Have the model fill a JSON schema."""
     asked = _asked()
-    result = openai_service().extract(asked.call, asked.original, caller=current_caller())
+    result = services().openai_service.extract(asked.call, asked.original, caller=current_caller())
     return json_answer(structured_response(result.data, result, asked), result.record)
 
 
@@ -30,7 +30,7 @@ def create() -> Response:
 def stream() -> Response:
     """Have the model fill a JSON schema, and tell what it has filled so far."""
     asked = _asked()
-    service = openai_service()
+    service = services().openai_service
     return stream_from(
         lambda caller: service.stream_extract(asked.call, asked.original, caller=caller),
         PartialSse(g.request_id, asked),
@@ -38,4 +38,6 @@ def stream() -> Response:
 
 
 def _asked() -> Filling:
-    return json_body(StructuredRequest).to_filling(system_prompts(), named_schemas(), request_id=g.request_id)
+    built = services()
+    prompts = built.prompts.of(g.principal)
+    return json_body(StructuredRequest).to_filling(prompts, built.schemas, request_id=g.request_id)

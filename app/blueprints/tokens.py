@@ -9,10 +9,10 @@ from flask import Blueprint, Response, g, request
 
 from app.auth import needs_key
 from app.auth.principal import user_id
-from app.extensions import authenticator, config, kept_prompts
 from app.schemas.parsing import InvalidRequest
 from app.schemas.request_body import json_body
 from app.schemas.tokens import TokenRequest, token_response
+from app.services import services
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
@@ -23,8 +23,9 @@ _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 @needs_key
 def create() -> Response:
     """Make a short-lived token for a visitor."""
-    grant = json_body(TokenRequest).to_grant(config(), kept_prompts())
-    token = authenticator().tokens.issue(grant, by=g.principal)
+    built = services()
+    grant = json_body(TokenRequest).to_grant(built.config, built.prompts.kept)
+    token = built.authenticator.tokens.issue(grant, by=g.principal)
     return Response(
         orjson.dumps(token_response(token)),
         status=201,
@@ -39,7 +40,7 @@ def revoke(token_id: str) -> Response:
     """Take a visitor's token back."""
     if not _TOKEN_ID.fullmatch(token_id):
         raise InvalidRequest("The id of a token has 22 letters, digits, underscores or hyphens.")
-    authenticator().tokens.revoke(token_id, tenant=g.principal.tenant)
+    services().authenticator.tokens.revoke(token_id, tenant=g.principal.tenant)
     return Response(status=204)
 
 
@@ -55,5 +56,5 @@ def revoke_all() -> Response:
         user = user_id(request.args.get("userId", ""))
     except ValueError as error:
         raise InvalidRequest(f"userId: {error}.") from None
-    authenticator().tokens.revoke_all_of(user, tenant=g.principal.tenant)
+    services().authenticator.tokens.revoke_all_of(user, tenant=g.principal.tenant)
     return Response(status=204)

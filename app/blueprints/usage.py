@@ -8,9 +8,9 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth import needs
-from app.budgets import limits_of
-from app.extensions import config, reports
+from app.auth.address import address_of
 from app.schemas.usage import usage_csv, usage_query, usage_response
+from app.services import services
 
 bp = Blueprint("usage", __name__, url_prefix="/usage")
 
@@ -19,9 +19,10 @@ bp = Blueprint("usage", __name__, url_prefix="/usage")
 @needs("usage")
 def show() -> Response:
     """Tell callers what they have used and have left; with an admin key, what anybody has used."""
+    built = services()
     query = usage_query(request.args, g.principal)
     totals = partial(
-        reports().totals,
+        built.reports.totals,
         tenant=query.tenant,
         user=query.user,
         first_day=query.first_day,
@@ -31,7 +32,7 @@ def show() -> Response:
     if query.is_csv:
         return Response(usage_csv(query, rows), mimetype="text/csv")
     (total,) = totals()
-    limits = reports().remaining(limits_of(g.principal, config()))
+    limits = built.reports.remaining(built.limits.spending(g.principal, address_of(request)))
     body = orjson.dumps(usage_response(query, total, rows, limits))
     response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"

@@ -5,10 +5,11 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.auth import needs
-from app.extensions import config, openai_service, system_prompts
-from app.metering import current_caller
+from app.openai_service import ChatCall
 from app.schemas.chat import chat_response
 from app.schemas.vision import vision_call
+from app.services import services
+from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.streams import stream_answer
 from app.wire.token_sse import TokenSse
@@ -20,8 +21,7 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @needs("vision")
 def create() -> Response:
     """Answer a question about images in one piece."""
-    call = vision_call(system_prompts(), config(), request_id=g.request_id)
-    result = openai_service().chat(call, caller=current_caller())
+    result = services().openai_service.chat(_call(), caller=current_caller())
     return json_answer(chat_response(result), result.record)
 
 
@@ -29,4 +29,9 @@ def create() -> Response:
 @needs("vision")
 def stream() -> Response:
     """Answer a question about images as it is written, as token events."""
-    return stream_answer(vision_call(system_prompts(), config(), request_id=g.request_id), TokenSse(g.request_id))
+    return stream_answer(_call(), TokenSse(g.request_id))
+
+
+def _call() -> ChatCall:
+    built = services()
+    return vision_call(built.prompts.of(g.principal), built.config, request_id=g.request_id)

@@ -5,5 +5,6 @@ gunicorn.conf.py loads this package before the rest of the application, so it im
 
 from app.config.config import Config
 from app.config.fields import ConfigError
+from app.config.identity_provider import ProviderSettings
 
-__all__ = ["Config", "ConfigError"]
+__all__ = ["Config", "ConfigError", "ProviderSettings"]

@@ -5,10 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 
 from app.config import forms
 from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
+from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.reading import read_origins, reader_of
+from app.config.rules import find_problems
 
 _READERS: dict[str, Callable[[str], object]] = {"allowed_origins": read_origins, "log_level": str.upper}
 
@@ -105,11 +108,11 @@ class Config:
     jwt_secret: str = secret()
     jwt_algorithm: str = "RS256"
     jwt_tenant: str = "default"
-    jwt_scopes: tuple[str, ...] = ("chat", "vision", "embeddings", "structured", "usage")
+    jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
 
     def __post_init__(self) -> None:
-        faults = [*self._faults(), *(self._production_faults() if self.is_production else [])]
-        if faults:
+        each = (fault_of(declared, getattr(self, declared.name)) for declared in fields(self))
+        if faults := [*filter(None, each), *find_problems(self)]:
             raise ConfigError(faults)
 
     @classmethod
@@ -147,6 +150,11 @@ class Config:
         """Whether the offline model answers, since no upstream is configured."""
         return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
 
+    @cached_property
+    def identity_provider(self) -> ProviderSettings | None:
+        """Whose JWTs are accepted; None where there is no such provider."""
+        return read_provider(self)
+
     def models_offered(self, operation: str) -> tuple[str, ...]:
         """The models that callers may name for an operation, the default first."""
         own = {
@@ -163,37 +171,3 @@ class Config:
         if operation in ("vision", "embeddings"):
             return ()
         return tuple(other for other in self.chat_fallback_models if other != model)
-
-    def _faults(self) -> list[str]:
-        each = ((declared, getattr(self, declared.name)) for declared in fields(self))
-        faults = [fault for declared, value in each if (fault := fault_of(declared, value))]
-        if self.azure_openai_endpoint and self.openai_base_url:
-            faults.append("AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other.")
-        if self.azure_openai_endpoint and not self.openai_api_key:
-            faults.append("AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource.")
-        if self.azure_openai_endpoint and self.moderation != "off":
-            faults.append("MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint.")
-        if not self.openai_api_key.isascii() or any(char <= " " for char in self.openai_api_key):
-            faults.append("OPENAI_API_KEY has a character that no key has.")
-        models = (self.chat_model, *self.chat_fallback_models, self.vision_model, self.embedding_model)
-        models += (*self.allowed_models, self.moderation_model)
-        faults += [fault for model in models if (fault := forms.model(model))]
-        for name in ("token_rate_limit", "tenant_token_rate_limit", "address_token_rate_limit"):
-            allowed = getattr(self, name).partition("/")[0]
-            if allowed.isdigit() and int(allowed) < self.max_tokens:
-                faults.append(f"{name.upper()} is less than MAX_TOKENS, so no answer could begin.")
-        if self.auth_required and len(self.secret_key) < 32:
-            faults.append("AUTH_REQUIRED needs a SECRET_KEY of at least 32 characters.")
-        faults += [f"ALLOWED_TOOLS: {fault}" for name in self.allowed_tools if (fault := forms.name(name))]
-        faults += [f"ALLOWED_ORIGINS: {fault}" for one in self.allowed_origins if (fault := forms.origin(one))]
-        return faults
-
-    def _production_faults(self) -> list[str]:
-        faults = []
-        if not self.openai_api_key:
-            faults.append("OPENAI_API_KEY is missing; the offline model is for development only.")
-        if len(self.secret_key) < 32:
-            faults.append("SECRET_KEY is missing or shorter than 32 characters.")
-        if not self.allowed_origins:
-            faults.append("ALLOWED_ORIGINS is missing; name the origin of your site.")
-        return faults

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from urllib.parse import urlsplit
+
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+"""Of prompts, schemas and tools: the names that files and callers give to them."""
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_NAME = re.compile(NAME_PATTERN)
 
 
 def rate(value: str) -> str | None:
@@ -22,7 +26,7 @@ def redis_url(value: str) -> str | None:
 
 
 def http_url(value: str) -> str | None:
-    return None if _is_http_url(value) else "must be an http:// or https:// URL."
+    return None if is_url(value) else "must be an http:// or https:// URL."
 
 
 def model(value: str) -> str | None:
@@ -36,18 +40,15 @@ def name(value: str) -> str | None:
 def origin(value: str) -> str | None:
     if value == "*":
         return "* is never allowed; name each origin."
-    if not _ORIGIN.fullmatch(value) or not _is_http_url(value):
+    if not _ORIGIN.fullmatch(value) or not is_url(value):
         return f"{value!r} is not an origin such as https://www.example.com (no path, no wildcard)."
     return None
 
 
-def _is_http_url(url: str) -> bool:
+def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
+    """Whether a text is a URL that can be requested."""
     try:
-        parts = urlsplit(url)
-        return (
-            parts.scheme in ("http", "https")
-            and _HOST.fullmatch(parts.hostname or "") is not None
-            and parts.port != 0
-        )
+        parts = urlsplit(text)
+        return parts.scheme in schemes and _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0
     except ValueError:
         return False

@@ -9,10 +9,11 @@ from pathlib import Path
 import orjson
 
 from app.config import ConfigError
+from app.config.forms import NAME_PATTERN
 from app.nesting import is_deeper
 from app.openai_service import InstanceChecker
 from app.schemas.normalize_schema import Normalized, normalize
-from app.schemas.parsing import MAX_DEPTH, NAME_PATTERN
+from app.schemas.parsing import MAX_DEPTH
 from app.schemas.strict_schema import SchemaFault
 
 NamedSchemas = Mapping[str, Normalized]
@@ -40,7 +41,7 @@ def load_schemas(folder: Path) -> NamedSchemas:
 
 
 def _load(file: Path) -> Normalized:
-    if not re.search(NAME_PATTERN, file.stem):
+    if not re.fullmatch(NAME_PATTERN, file.stem):
         raise ValueError("its name must be 1 to 64 letters, digits, underscores or hyphens.")
     try:
         schema = orjson.loads(file.read_bytes())

@@ -11,13 +11,13 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
+from app.config.forms import NAME_PATTERN
 from app.nesting import is_deeper
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
 
 NOT_BLANK_PATTERN = r"\S"
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 _PATTERN_SENTENCES = {
     NOT_BLANK_PATTERN: "must not be empty",
     NAME_PATTERN: "must be 1 to 64 letters, digits, underscores or hyphens",

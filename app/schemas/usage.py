@@ -11,6 +11,7 @@ from typing import Any, get_args
 
 from app.auth.principal import Principal
 from app.ledger.reports import Grouping, Remaining, Total
+from app.limits.accounts import kind_of
 from app.schemas.parsing import InvalidRequest
 
 _FORMATS = ("json", "csv")
@@ -104,7 +105,7 @@ def _sums(total: Total) -> dict[str, int]:
 def _limit(left: Remaining) -> dict[str, Any]:
     limit = left.limit
     return {
-        "of": limit.key.partition(":")[0],
+        "of": kind_of(limit.key),
         "window": limit.window,
         "microUsd": limit.micro_usd,
         "tokens": limit.tokens,

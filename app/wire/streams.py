@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from flask import Response, g
+from flask import Response, g, request
 
-from app.admission import streams_of
+from app.auth.address import address_of
 from app.errors import note_bug
-from app.extensions import config, openai_service, stream_slots
-from app.metering import current_caller
 from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
+from app.services import services
 from app.stream_slots import Slot
+from app.web.call_context import current_caller
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
 
@@ -22,7 +22,7 @@ _LOOK_S = 1.0
 
 def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
     """Answer a conversation as it is written. Raises as stream_from() does."""
-    service = openai_service()
+    service = services().openai_service
     return stream_from(lambda caller: service.stream_chat(call, caller=caller), encoder)
 
 
@@ -36,8 +36,10 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     """
     caller = current_caller()
     stream = begin(caller)
-    slot = stream_slots().take(streams_of(g.principal, config()))  # or nothing was begun, and nothing is recorded
-    body = _Body(stream, encoder, slot, caller, heartbeat_s=config().heartbeat_s)
+    built = services()
+    accounts = built.limits.concurrent_streams(g.principal, address_of(request))
+    slot = built.stream_slots.take(accounts)  # or nothing was begun, and nothing is recorded
+    body = _Body(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
     try:
         body.begin()
     except BaseException as error:

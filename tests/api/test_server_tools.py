@@ -102,7 +102,7 @@ def tools(shop):
 @pytest.fixture
 def make_shop_app(make_app, tools, monkeypatch):
     declared = {function.__name__: tool_of(function) for function in tools}
-    monkeypatch.setattr("app.load_tools", lambda allowed: Toolbox(declared, frozenset(allowed)))
+    monkeypatch.setattr("app.services.load_tools", lambda allowed: Toolbox(declared, frozenset(allowed)))
 
     def make(**settings):
         settings = {"allowed_tools": tuple(declared), "chat_fallback_models": (), **settings}
@@ -351,7 +351,7 @@ class TestAStream:
         parts = make_shop_app().extensions["gatehouse"]
         offered = parts.toolbox.offered_to(SOMEBODY, "r1").of(["order_status"])
         asked = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1", server_tools=offered)
-        with closing(parts.service.stream_chat(asked)) as stream:
+        with closing(parts.openai_service.stream_chat(asked)) as stream:
             events = [event for batch in stream for event in batch]
         assert [type(event) for event in events] == [Token, ToolRun, ToolRun, Token, Done]
         # The calls' own chunks count as well: the two that hold text, and each piece of the arguments.

@@ -37,13 +37,13 @@ def provider(monkeypatch):
 
 @pytest.fixture
 def issuer(provider, clock):
-    return JwtIssuer(Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL))
+    return JwtIssuer(Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL).identity_provider)
 
 
 @pytest.fixture
 def secret_issuer(clock):
     config = Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_secret=SECRET, jwt_algorithm="HS256")
-    return JwtIssuer(config)
+    return JwtIssuer(config.identity_provider)
 
 
 def is_refused(issuer, token):
@@ -67,7 +67,9 @@ def test_what_a_token_allows_is_said_by_the_settings_and_not_by_the_token(provid
         jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL, jwt_scopes=("chat",), jwt_tenant="acme"
     )
 
-    principal = JwtIssuer(config).verify(provider.token(scopes=["admin"], scope="admin", tenant="other"))
+    principal = JwtIssuer(config.identity_provider).verify(
+        provider.token(scopes=["admin"], scope="admin", tenant="other")
+    )
 
     assert (principal.tenant, principal.scopes) == ("acme", {"chat"})
 
@@ -193,8 +195,8 @@ def test_a_shared_secret_signs_by_the_one_algorithm_only(clock):
     secret = SECRET * 2
     config = Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_secret=secret, jwt_algorithm="HS512")
 
-    assert JwtIssuer(config).verify(jwt.encode(claims(), secret, algorithm="HS512"))
-    assert is_refused(JwtIssuer(config), jwt.encode(claims(), secret, algorithm="HS256"))
+    assert JwtIssuer(config.identity_provider).verify(jwt.encode(claims(), secret, algorithm="HS512"))
+    assert is_refused(JwtIssuer(config.identity_provider), jwt.encode(claims(), secret, algorithm="HS256"))
 
 
 @pytest.mark.parametrize(
@@ -228,16 +230,16 @@ def test_an_elliptic_key_is_taken_where_it_is_the_one_algorithm(provider, clock)
     provider.keys = [jwk_of(ec_key(), "k1"), jwk_of(rsa_key(1), "k2")]
     config = Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL, jwt_algorithm="ES256")
 
-    assert JwtIssuer(config).verify(provider.token(key=ec_key(), algorithm="ES256"))
-    assert is_refused(JwtIssuer(config), provider.token(kid="k2"))
+    assert JwtIssuer(config.identity_provider).verify(provider.token(key=ec_key(), algorithm="ES256"))
+    assert is_refused(JwtIssuer(config.identity_provider), provider.token(kid="k2"))
 
 
 @pytest.mark.parametrize("algorithm", ["RS512", "PS256"])
 def test_a_key_that_does_not_say_its_algorithm_is_taken_to_be_for_the_one(provider, clock, algorithm):
     config = Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL, jwt_algorithm=algorithm)
 
-    assert JwtIssuer(config).verify(provider.token(algorithm=algorithm))
-    assert is_refused(JwtIssuer(config), provider.token())
+    assert JwtIssuer(config.identity_provider).verify(provider.token(algorithm=algorithm))
+    assert is_refused(JwtIssuer(config.identity_provider), provider.token())
 
 
 def test_a_token_that_names_no_key_is_checked_with_the_only_one(issuer, provider):
@@ -245,7 +247,7 @@ def test_a_token_that_names_no_key_is_checked_with_the_only_one(issuer, provider
 
     provider.keys.append(jwk_of(rsa_key(2), "k2"))
     assert is_refused(
-        JwtIssuer(Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL)),
+        JwtIssuer(Config(jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_jwks_url=JWKS_URL).identity_provider),
         provider.token(kid=None),
     )
 

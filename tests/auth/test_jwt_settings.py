@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.auth.jwt_settings import jwt_faults
+from app.auth.principal import VISITOR_SCOPES
 from app.config import Config, ConfigError
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL
 
@@ -31,7 +31,7 @@ PRODUCTION = {
     ],
 )
 def test_what_goes_together_has_no_fault(settings):
-    assert jwt_faults(Config(**settings)) == []
+    assert bool(Config(**settings).identity_provider) is bool(settings)
 
 
 @pytest.mark.parametrize(
@@ -60,8 +60,10 @@ def test_what_goes_together_has_no_fault(settings):
     ],
 )
 def test_what_does_not_go_together_is_named(settings, name):
-    [fault] = jwt_faults(Config(**settings))
+    with pytest.raises(ConfigError) as caught:
+        Config(**settings)
 
+    [fault] = caught.value.faults
     assert fault.startswith(name)
     assert "x" * 20 not in fault
 
@@ -69,6 +71,14 @@ def test_what_does_not_go_together_is_named(settings, name):
 def test_such_settings_do_not_allow_a_start(make_app):
     with pytest.raises(ConfigError, match="JWT_ALGORITHM"):
         make_app(jwt_algorithm="none")
+
+
+def test_without_a_word_its_users_may_do_what_visitors_may():
+    assert set(Config().jwt_scopes) == VISITOR_SCOPES
+
+
+def test_a_secret_appears_in_no_repr_of_the_providers_settings():
+    assert "x" * 20 not in repr(Config(**SECRET, jwt_algorithm="HS256").identity_provider)
 
 
 def test_asking_for_credentials_needs_a_secret_key():

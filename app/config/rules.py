@@ -1,0 +1,67 @@
+"""The rules that several settings have to keep together, or that hold for each item of a list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from app.config import forms
+from app.config.identity_provider import find_provider_problems
+
+if TYPE_CHECKING:
+    from app.config.config import Config
+
+_MIN_SECRET_CHARS = 32
+
+
+def find_problems(config: Config) -> list[str]:
+    """Return one sentence for each rule that the settings break."""
+    rules = [_check_upstream, _check_models, _check_token_rates, _check_access, find_provider_problems]
+    if config.is_production:
+        rules.append(_check_production)
+    return [problem for rule in rules for problem in rule(config)]
+
+
+def _check_upstream(config: Config) -> Iterator[str]:
+    if config.azure_openai_endpoint and config.openai_base_url:
+        yield "AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other."
+    if config.azure_openai_endpoint and not config.openai_api_key:
+        yield "AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource."
+    if config.azure_openai_endpoint and config.moderation != "off":
+        yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
+    if not config.openai_api_key.isascii() or any(char <= " " for char in config.openai_api_key):
+        yield "OPENAI_API_KEY has a character that no key has."
+
+
+def _check_models(config: Config) -> Iterator[str]:
+    models = (config.chat_model, *config.chat_fallback_models, config.vision_model, config.embedding_model)
+    for model in (*models, *config.allowed_models, config.moderation_model):
+        if problem := forms.model(model):
+            yield problem
+
+
+def _check_token_rates(config: Config) -> Iterator[str]:
+    for name in ("token_rate_limit", "tenant_token_rate_limit", "address_token_rate_limit"):
+        allowed = getattr(config, name).partition("/")[0]
+        if allowed.isdigit() and int(allowed) < config.max_tokens:
+            yield f"{name.upper()} is less than MAX_TOKENS, so no answer could begin."
+
+
+def _check_access(config: Config) -> Iterator[str]:
+    if config.auth_required and len(config.secret_key) < _MIN_SECRET_CHARS:
+        yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {_MIN_SECRET_CHARS} characters."
+    for name in config.allowed_tools:
+        if problem := forms.name(name):
+            yield f"ALLOWED_TOOLS: {problem}"
+    for origin in config.allowed_origins:
+        if problem := forms.origin(origin):
+            yield f"ALLOWED_ORIGINS: {problem}"
+
+
+def _check_production(config: Config) -> Iterator[str]:
+    if not config.openai_api_key:
+        yield "OPENAI_API_KEY is missing; the offline model is for development only."
+    if len(config.secret_key) < _MIN_SECRET_CHARS:
+        yield f"SECRET_KEY is missing or shorter than {_MIN_SECRET_CHARS} characters."
+    if not config.allowed_origins:
+        yield "ALLOWED_ORIGINS is missing; name the origin of your site."

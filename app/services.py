@@ -1,0 +1,175 @@
+"""Services: the objects that one process builds at its start, and `services()`, the one way to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx2
+from flask import Flask, current_app
+
+from app.auth import Authenticator
+from app.auth.failures import FailureLimit
+from app.auth.jwt_issuer import JwtIssuer
+from app.auth.keys import ApiKeys
+from app.auth.sessions import Sessions
+from app.auth.store import LazyStore
+from app.auth.visitor_tokens import VisitorTokens
+from app.batches import Batches
+from app.config import Config, ConfigError
+from app.ledger.database import Database, StoreUnavailable, open_database
+from app.ledger.estimate import input_bound
+from app.ledger.ledger import Ledger
+from app.ledger.price_list import FreePrices, PriceList
+from app.ledger.pricing import Prices
+from app.ledger.reports import Reports
+from app.lifecycle import Lifecycle
+from app.limits.accounts import AccountLimits, read_limits
+from app.openai_service import CallRecord, InputLimits, OpenAIBatches, OpenAIService, build_client
+from app.prompts import read_prompts
+from app.rate_limits import RateLimiter
+from app.schemas.named_schemas import NamedSchemas, load_schemas
+from app.schemas.prompting import SystemPrompts
+from app.server_tools import Toolbox, load_tools
+from app.shared_state import SharedCache, SharedState, open_cache, open_state
+from app.stream_slots import StreamSlots
+from app.token_counts import TokenCounts
+
+_ROOT = Path(__file__).parent.parent
+_KEY = "gatehouse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """What build() makes once for each process."""
+
+    config: Config
+    openai_service: OpenAIService
+    openai_batches: OpenAIBatches
+    token_counts: TokenCounts
+    prompts: SystemPrompts
+    schemas: NamedSchemas
+    toolbox: Toolbox
+    authenticator: Authenticator
+    limits: AccountLimits
+    rate_limiter: RateLimiter
+    stream_slots: StreamSlots
+    shared_state: SharedState
+    cache: SharedCache
+    database: Database
+    ledger: Ledger
+    reports: Reports
+    prices: PriceList
+    batches: Batches
+    lifecycle: Lifecycle = field(default_factory=Lifecycle)
+
+    def start(self) -> None:
+        """Start the work in the background: a worker does, a command does not."""
+        with suppress(StoreUnavailable):  # the first transaction tries it again
+            self.database.migrate()
+        self.ledger.start()
+        self.token_counts.load()
+
+    def close(self) -> None:
+        """Stop the work in the background and close files and connections: the last act of a process."""
+        self.openai_service.close()
+        self.ledger.close()
+        self.shared_state.close()
+        self.cache.close()
+        self.database.close()
+
+
+def build(
+    config: Config,
+    *,
+    listeners: Sequence[Callable[[CallRecord], None]],
+    http_client: httpx2.Client | None = None,
+    shared_state: SharedState | None = None,
+) -> Services:
+    """Build every object from the settings.
+
+    Args:
+        listeners: called with the record of each call of the upstream.
+        http_client: replaces the HTTP client below the SDK.
+        shared_state: replaces the state that all workers share.
+    Raises:
+        ConfigError: the settings do not allow a start.
+    """
+    try:
+        client = build_client(config, http_client, offline_dir=_ROOT / config.data_dir / "offline")
+        database = open_database(config.database_url, _ROOT)
+        prices = _prices(config)
+    except (ValueError, OSError) as error:
+        raise ConfigError([f"{error}."]) from None
+    toolbox = load_tools(config.allowed_tools)
+    schemas = load_schemas(_ROOT / config.schemas_dir)
+    state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
+    cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
+    token_counts = _token_counts(config)
+    input_limits = InputLimits(config, token_counts, input_bound)
+    openai_batches = OpenAIBatches(config, client, input_limits)
+    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
+    return Services(
+        config=config,
+        openai_service=OpenAIService(
+            config, client, state, listeners=listeners, input_limits=input_limits, cache=cache
+        ),
+        openai_batches=openai_batches,
+        token_counts=token_counts,
+        prompts=SystemPrompts(
+            own=config.system_prompt,
+            client_may_write=config.allow_client_system_prompt,
+            kept=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
+            schemas=schemas,
+        ),
+        schemas=schemas,
+        toolbox=toolbox,
+        authenticator=_authenticator(config, database, state),
+        limits=read_limits(config),
+        rate_limiter=RateLimiter(state),
+        stream_slots=StreamSlots(state, limit=config.max_concurrent_streams),
+        shared_state=state,
+        cache=cache,
+        database=database,
+        ledger=ledger,
+        reports=Reports(database),
+        prices=prices,
+        batches=Batches(config, openai_batches, database, ledger, prices),
+    )
+
+
+def install(app: Flask, built: Services) -> None:
+    """Make them known to an application."""
+    app.extensions[_KEY] = built
+
+
+def services() -> Services:
+    """Return those of the current application."""
+    built: Services = current_app.extensions[_KEY]
+    return built
+
+
+def _authenticator(config: Config, database: Database, state: SharedState) -> Authenticator:
+    # Nothing of the database is opened before somebody shows a credential that is stored there.
+    store = LazyStore(database)
+    return Authenticator(
+        keys=ApiKeys(store),
+        tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
+        jwt_issuer=JwtIssuer(config.identity_provider) if config.identity_provider else None,
+        sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
+        failures=FailureLimit(state),
+        auth_required=config.auth_required,
+    )
+
+
+def _token_counts(config: Config) -> TokenCounts:
+    models = (config.chat_model, *config.chat_fallback_models, config.vision_model, *config.allowed_models)
+    return TokenCounts(_ROOT / config.data_dir / "tiktoken", models)
+
+
+def _prices(config: Config) -> PriceList:
+    if config.is_offline:
+        return FreePrices()
+    return Prices(_ROOT / config.prices_file if config.prices_file else None)
