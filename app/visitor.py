@@ -9,7 +9,7 @@ from flask import request
 
 from app.extensions import lifecycle
 from app.lifecycle import Draining, Lifecycle
-from app.openai_service import CallerGone
+from app.openai_service.errors import CallerGone
 
 
 def current_visitor() -> Visitor:

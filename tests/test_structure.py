@@ -12,6 +12,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from those before it.
 ORDER = [
+    "problems",
     "nesting",
     "schema_refs",
     "in_thread",
@@ -39,6 +40,7 @@ ORDER = [
     "server_tools",
     "tools",
     "errors",
+    "web",
     "extensions",
     "draining",
     "visitor",

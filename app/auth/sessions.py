@@ -13,8 +13,8 @@ from flask import Request, Response
 from itsdangerous import BadSignature, TimestampSigner
 
 from app.auth import clock
-from app.auth.errors import Forbidden
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
+from app.problems import Forbidden
 
 # A browser takes a cookie of the first name only over https, from this very host: no neighbour can plant one.
 _SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse", "gatehouse"

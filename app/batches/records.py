@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.openai_service import CHAT_PATH, EMBEDDINGS_PATH, UpstreamBatch
+from app.problems import Problem
 
 Kind = Literal["chat", "embeddings"]
 
@@ -89,13 +90,26 @@ def running_status(upstream: UpstreamBatch) -> str:
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 
 
-class BatchNotEnded(Exception):
-    """There are no results yet."""
+class BatchNotEnded(Problem):
+    """The batch has no results yet."""
+
+    status = 409
+    code = "batch_not_ended"
+    sentence = "The batch has not ended yet."
+    retry_after_s = 5.0
 
 
-class ResultsGone(Exception):
-    """The upstream keeps the files of a batch for 30 days, and these are older."""
+class ResultsGone(Problem):
+    """The upstream has deleted the results of the batch, as it does after 30 days."""
+
+    status = 410
+    code = "results_gone"
+    sentence = "The results of this batch are not kept any more."
 
 
-class RequestCancelled(Exception):
-    """The batch was cancelled before the upstream came to this request."""
+class RequestCancelled(Problem):
+    """Only among the results of a batch: it was cancelled before the upstream came to this request."""
+
+    status = 499
+    code = "cancelled"
+    sentence = "The batch was cancelled before this request was answered."

@@ -27,7 +27,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.ledger.usage import most_output
-from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
+from app.openai_service import OpenAIBatches, may_be_made
+from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 
 HOLD_S = 7 * 86_400.0
 """After this the hold counts as spent: well after the day that a batch may take, so that whoever looks after batches

@@ -16,7 +16,8 @@ from app.config import Config
 from app.ledger import clock
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
-from app.openai_service import OpenAIBatches, UpstreamBatch, UpstreamError
+from app.openai_service import OpenAIBatches, UpstreamBatch
+from app.openai_service.errors import UpstreamError
 
 # Clocks differ.
 _BEFORE_S = 3_600
@@ -68,7 +69,7 @@ class Watching:
         try:
             return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
         except UpstreamError as error:
-            if error.status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
+            if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
                 # Another account's key, perhaps. All that was held is spent by now.
                 self._store.give_up(batch.id)
             raise
@@ -77,7 +78,7 @@ class Watching:
         try:
             return self._upstream.cancel(upstream.id, deadline=deadline)
         except UpstreamError as error:
-            if error.status not in (400, 409):
+            if error.upstream_status not in (400, 409):
                 raise
             return self._upstream.retrieve(upstream.id, deadline=deadline)  # it has ended meanwhile
 
@@ -126,7 +127,7 @@ class Watching:
         try:
             tally.add(self._upstream.lines(file_id, deadline=deadline), are_answers=are_answers)
         except UpstreamError as error:
-            if error.status != 404:
+            if error.upstream_status != 404:
                 raise
             if are_answers:
                 tally.missing()

@@ -8,11 +8,11 @@ import orjson
 from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal, needs
-from app.auth.errors import Forbidden
 from app.batches import KINDS, Batch
 from app.budgets import limits_of
 from app.extensions import batches, config, openai_batches, system_prompts
 from app.metering import current_entry
+from app.problems import Forbidden
 from app.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
 from app.schemas.request_body import json_body
 from app.wire.answers import adjusted_headers

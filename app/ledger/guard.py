@@ -6,18 +6,26 @@ import logging
 import threading
 
 from app.ledger import clock
+from app.problems import Problem
 
 ASK_AGAIN_S = 1.0
 
 log = logging.getLogger("app.ledger")
 
 
-class StoreUnavailable(Exception):
-    """The store could not do it in time; nothing was changed, unless `is_unsure`.
+class StoreUnavailable(Problem):
+    """The database does not answer in time.
+
+    Nothing was changed, unless `is_unsure`.
 
     Attributes:
         is_unsure: it was told to commit, and did not say whether it has.
     """
+
+    status = 503
+    code = "store_unavailable"
+    sentence = "What this needs cannot be looked up now; try again shortly."
+    retry_after_s = 2.0
 
     def __init__(self, reason: str, *, is_unsure: bool = False) -> None:
         super().__init__(reason)

@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from app.nesting import is_deeper
+from app.problems import InvalidRequest
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
@@ -35,14 +36,6 @@ _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
 """Where a value is: the path of what holds it, and its name or place there."""
-
-
-class InvalidRequest(ValueError):
-    """The body is off. The message is one safe sentence that names the field."""
-
-
-class UnsupportedMediaType(ValueError):
-    """The body is of a kind that the route does not take."""
 
 
 class RequestModel(BaseModel):

@@ -10,8 +10,10 @@ from flask import Response, g
 from app.admission import streams_of
 from app.errors import note_bug
 from app.extensions import config, openai_service, stream_slots
+from app.lifecycle import Draining
 from app.metering import current_caller
-from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
+from app.openai_service import Caller, ChatCall, ChatStream, Failed
+from app.openai_service.errors import CallerGone
 from app.stream_slots import Slot
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
@@ -32,7 +34,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     Raises:
         TooManyStreams: as many run as may.
         ModelNotOffered: nothing was asked.
-        UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
+        UpstreamError, CallerGone, Draining: the call ended before that, so that its status can still be told.
     """
     caller = current_caller()
     stream = begin(caller)
@@ -41,7 +43,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     try:
         body.begin()
     except BaseException as error:
-        if isinstance(error, Interrupted):
+        if isinstance(error, Draining):
             stream.fail(error)
         body.close()
         raise
@@ -117,7 +119,7 @@ class _Body:
                     self._look_after()
                 except CallerGone:
                     return
-                except Interrupted as error:
+                except Draining as error:
                     self._stream.fail(error)
                     yield encode([Failed(error)])
                     return

@@ -15,7 +15,8 @@ import pytest
 from app import create_app
 from app.auth import Principal
 from app.config import Config
-from app.openai_service import CallerGone, ChatCall, Done, Token, ToolRun
+from app.openai_service import ChatCall, Done, Token, ToolRun
+from app.openai_service.errors import CallerGone
 from app.openai_service.tool_threads import MOST_CHARS, ToolThreads
 from app.server_tools import Toolbox, ToolContext, ToolError, tool
 from app.server_tools.declaring import tool_of
