@@ -1,1 +1,1 @@
-"""All that knows Flask."""
+"""All that knows Flask: routes, request models, encoders, and the hooks around every request."""
