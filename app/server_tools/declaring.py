@@ -54,7 +54,7 @@ def tool(function: F) -> F: ...
 @overload
 def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
-    """Declare a function of a file of app/tools as a tool. It stays the function that it is.
+    """Declare a function of a file of TOOLS_DIR as a tool. It stays the function that it is.
 
     Its name, the first paragraph of its docstring and the types of its parameters are what the model is told.
 

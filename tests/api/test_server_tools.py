@@ -103,7 +103,7 @@ def tools(shop):
 @pytest.fixture
 def make_shop_app(make_app, tools, monkeypatch):
     declared = {function.__name__: tool_of(function) for function in tools}
-    monkeypatch.setattr("app.load_tools", lambda allowed: Toolbox(declared, frozenset(allowed)))
+    monkeypatch.setattr("app.load_tools", lambda _, allowed, **__: Toolbox(declared, frozenset(allowed)))
 
     def make(**settings):
         settings = {"allowed_tools": tuple(declared), "chat_fallback_models": (), **settings}
