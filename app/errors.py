@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class NotFound(Problem):
-    """There is nothing at this address; a slash at its end counts."""
+    """There is nothing at this URL; a slash at its end counts."""
 
     status = 404
     code = "not_found"
-    sentence = "There is nothing at this address."
+    sentence = "There is nothing at this URL."
 
 
 class MethodNotAllowed(Problem):
@@ -32,7 +32,7 @@ class MethodNotAllowed(Problem):
 
     status = 405
     code = "method_not_allowed"
-    sentence = "This address does not take this method."
+    sentence = "This URL does not accept this method."
 
 
 class RequestTooLarge(Problem):

@@ -13,7 +13,7 @@ class TooManyStreams(Problem):
 
     status = 503
     code = "concurrency_limit"
-    sentence = "Too many answers are being written now."
+    sentence = "Too many requests are running now; try again shortly."
     retry_after_s = 1.0
 
 
@@ -22,7 +22,7 @@ class TooManyOfOne(Problem):
 
     status = 429
     code = "concurrency_limit"
-    sentence = "Too many answers are being written to you now."
+    sentence = "Too many of your requests are running now; try again shortly."
     retry_after_s = 1.0
 
 

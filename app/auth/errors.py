@@ -15,7 +15,7 @@ class Unauthenticated(Problem):
 
     status = 401
     code = "unauthenticated"
-    sentence = "This needs a valid credential."
+    sentence = "A valid credential is required."
 
     def __init__(self, reason: str, *, is_guess: bool = False) -> None:
         super().__init__(reason)

@@ -104,7 +104,7 @@ class ResultsGone(Problem):
 
     status = 410
     code = "results_gone"
-    sentence = "The results of this batch are not kept any more."
+    sentence = "The results of this batch have been deleted."
 
 
 class RequestCancelled(Problem):

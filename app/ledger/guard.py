@@ -24,7 +24,7 @@ class StoreUnavailable(Problem):
 
     status = 503
     code = "store_unavailable"
-    sentence = "What this needs cannot be looked up now; try again shortly."
+    sentence = "The database is not available now; try again shortly."
     retry_after_s = 2.0
 
     def __init__(self, reason: str, *, is_unsure: bool = False) -> None:

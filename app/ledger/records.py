@@ -111,7 +111,7 @@ class Unpriced(Problem):
     status = 403
     code = "forbidden"
     field = "model"
-    sentence = "its price is not known, so no budget allows it."
+    sentence = "its price is unknown, so a budget in dollars does not allow it."
 
     def __init__(self, limit: Limit) -> None:
         super().__init__(f"the {limit.window}'s limit of {limit.key}")

@@ -53,7 +53,7 @@ class BatchesNotOffered(Problem):
 
     status = 501
     code = "batches_not_offered"
-    sentence = "There are no batches here."
+    sentence = "Batches are not available here."
 
 
 class CallerGone(Problem):
@@ -181,13 +181,13 @@ class Refused(UpstreamRejected):
 
     status = 422
     code = "refused"
-    sentence = "The model would not answer this request."
+    sentence = "The model refused to answer this request."
 
 
 class NotFilled(Refused):
     """`/api/structured`: the model's answer does not match the schema."""
 
-    sentence = "The model's answer did not fill the schema."
+    sentence = "The model's answer does not match the schema."
 
 
 class Truncated(UpstreamRejected):
@@ -195,7 +195,7 @@ class Truncated(UpstreamRejected):
 
     status = 422
     code = "truncated"
-    sentence = "The answer was cut off before it was whole; a larger maxTokens may help."
+    sentence = "The answer was cut off before its end; a larger maxTokens may help."
 
 
 class UpstreamUnavailable(UpstreamError):
@@ -213,7 +213,7 @@ class UpstreamTruncated(UpstreamFailed):
     """Only as an event inside a stream: the upstream stopped before the end of its answer."""
 
     code = "upstream_truncated"
-    sentence = "The model's answer ended before it was whole."
+    sentence = "The model's answer stopped before its end."
     outcome = "upstream_truncated"
 
 
@@ -240,7 +240,7 @@ class CircuitOpen(UpstreamUnavailable):
 
     status = 503
     code = "circuit_open"
-    sentence = "The model has failed too often; it is left alone for a moment."
+    sentence = "The model has failed too often; it is not called for a moment."
     outcome = "circuit_open"
 
     def __init__(self, *, retry_after_s: float) -> None:
