@@ -8,9 +8,14 @@ import re
 from pathlib import Path
 
 import pytest
+from flask import Flask
 
 import app
-from app.openai_service.errors import ModelNotOffered, SchemaNotUsable
+from app.auth.errors import Unauthenticated
+from app.errors import init_errors
+from app.lifecycle import Draining
+from app.openai_service.errors import ModelNotOffered, SchemaNotUsable, UpstreamFailed, UpstreamTruncated
+from app.request_context import init_request_context
 from app.web import error_table
 
 ROOT = Path(__file__).parents[2]
@@ -42,6 +47,34 @@ def test_each_error_has_what_a_caller_is_told(kind):
     assert kind.sentence.endswith(".")
     assert "\n" not in kind.sentence
     assert (kind.__doc__ or "").partition("\n")[0].endswith(".")
+
+
+@pytest.fixture(scope="module")
+def bare():
+    """An application with nothing but the handler of errors, and one route for each of them."""
+    flask = Flask(__name__)
+    init_request_context(flask)
+    init_errors(flask)
+    kinds = {kind.__name__: kind for kind in PROBLEMS}
+
+    @flask.get("/<name>")
+    def fail(name):
+        raise kinds[name].__new__(kinds[name])
+
+    return flask.test_client()
+
+
+@each_problem
+def test_each_error_is_answered_as_its_row_says(bare, kind):
+    answer = bare.get(f"/{kind.__name__}", headers={"X-Request-ID": "r1"})
+
+    row = UpstreamFailed if kind is UpstreamTruncated else kind  # which is one only within a stream
+    sentence = f"{row.field}: {row.sentence}" if row.field else row.sentence
+    assert answer.status_code == row.status
+    assert answer.json == {"error": sentence, "code": row.code, "requestId": "r1"}
+    assert answer.headers.get("Retry-After", type=float) == row.retry_after_s
+    assert ("WWW-Authenticate" in answer.headers) is (kind is Unauthenticated)
+    assert (answer.headers.get("Connection") == "close") is (kind is Draining)
 
 
 def test_an_error_of_one_code_has_one_meaning_for_programs():
