@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test pythons lint format lock bench chaos clean
+.PHONY: help install run test pythons lint format errors lock bench chaos clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
@@ -30,6 +30,9 @@ lint: .venv/installed-dev ## Check style and types
 format: .venv/installed-dev ## Put the code into its one format
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+errors: .venv/installed ## Write the table of errors in docs/errors.md anew
+	@$(BIN)/python -m app.web.error_table docs/errors.md
 
 lock: .venv/installed-dev ## Pin anew what requirements*.in name
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt

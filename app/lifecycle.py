@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from time import monotonic
 
-from app.openai_service import Interrupted
+from app.problems import Problem
 
 # Asked once a tick at the latest, a stream learns of the stop up to so much after it was told.
 _SEEN_LATE_S = 1.0
@@ -13,8 +13,14 @@ _SEEN_LATE_S = 1.0
 _FAREWELL_S = 5.0
 
 
-class Draining(Interrupted):
-    """The process is about to stop and takes nothing new."""
+class Draining(Problem):
+    """The server is being stopped or reloaded; inside a stream, too, that cannot be finished before."""
+
+    status = 503
+    code = "draining"
+    sentence = "The server is being restarted; try again shortly."
+    retry_after_s = 5.0
+    outcome = "interrupted"
 
 
 class Lifecycle:

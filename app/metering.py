@@ -11,7 +11,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.ledger.usage import most_output, told_count
-from app.openai_service import CallRecord, UpstreamError
+from app.openai_service import CallRecord
+from app.openai_service.errors import UpstreamError
 from app.token_rates import TokenRates
 
 

@@ -12,6 +12,7 @@ from flask import Flask, Response, request
 from flask_cors import CORS
 
 from app.config import Config
+from app.problems import Problem
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 _ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"]
@@ -30,8 +31,12 @@ _EXPOSED_HEADERS = [
 _PREFLIGHT_MAX_AGE_S = 3600
 
 
-class OriginNotAllowed(Exception):
-    """The request comes from a page of another site."""
+class OriginNotAllowed(Problem):
+    """A page of another site is calling."""
+
+    status = 403
+    code = "origin_not_allowed"
+    sentence = "This origin may not use this service."
 
 
 def init_origins(app: Flask, config: Config) -> None:

@@ -7,13 +7,19 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from app.problems import Problem
 from app.shared_state import SharedState
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
-class RateLimited(Exception):
-    """As many requests came as may, or as many tokens were used."""
+class RateLimited(Problem):
+    """More requests or tokens than the rate limits of the user, the tenant or the address allow."""
+
+    status = 429
+    code = "rate_limited"
+    sentence = "Too many requests came in a short time."
+    message_is_safe = True
 
     def __init__(self, quota: Quota, message: str = "") -> None:
         super().__init__(message)

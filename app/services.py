@@ -103,7 +103,9 @@ def build(
         prices = _prices(config)
     except (ValueError, OSError) as error:
         raise ConfigError([f"{error}."]) from None
-    toolbox = load_tools(config.allowed_tools)
+    toolbox = load_tools(
+        _ROOT / config.tools_dir, config.allowed_tools, must_exist=config.tools_dir != Config.tools_dir
+    )
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)

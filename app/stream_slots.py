@@ -4,15 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from app.problems import Problem
 from app.shared_state import Lease, SharedState
 
 
-class TooManyStreams(Exception):
-    """As many streams run here as may."""
+class TooManyStreams(Problem):
+    """As many streams run as `MAX_CONCURRENT_STREAMS` allows."""
+
+    status = 503
+    code = "concurrency_limit"
+    sentence = "Too many requests are running now; try again shortly."
+    retry_after_s = 1.0
 
 
-class TooManyOfOne(Exception):
-    """As many streams run for one user, tenant or address as may."""
+class TooManyOfOne(Problem):
+    """As many streams run for this user, tenant or address as may."""
+
+    status = 429
+    code = "concurrency_limit"
+    sentence = "Too many of your requests are running now; try again shortly."
+    retry_after_s = 1.0
 
 
 class StreamSlots:

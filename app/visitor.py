@@ -8,7 +8,7 @@ import ssl
 from flask import request
 
 from app.lifecycle import Draining, Lifecycle
-from app.openai_service import CallerGone
+from app.openai_service.errors import CallerGone
 from app.services import services
 
 

@@ -11,6 +11,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from those before it.
 ORDER = [
+    "problems",
     "nesting",
     "schema_refs",
     "in_thread",

@@ -1,22 +1,21 @@
-"""Why a request is not let in.
-
-Unauthenticated      401: no credential, or one that does not count
-Forbidden            403: a credential that counts, but not for this
-UnusableUserId       400: a name that no user can have
-TooManyFailures      429: one address has tried too many wrong credentials
-AuthUnavailable      503: what would tell is away; nobody is let in meanwhile
-"""
+"""Why a request is not let in. For a valid credential without the right to do something there is problems.Forbidden."""
 
 from __future__ import annotations
 
+from app.problems import Problem
 
-class Unauthenticated(Exception):
-    """Whoever sends this has not shown who they are.
+
+class Unauthenticated(Problem):
+    """There is no credential where one is needed, or it is not valid or not valid any more.
 
     Args:
         reason: for the log, in one word or two; never a part of the credential.
         is_guess: the credential was never given out here, as one is that was made up.
     """
+
+    status = 401
+    code = "unauthenticated"
+    sentence = "A valid credential is required."
 
     def __init__(self, reason: str, *, is_guess: bool = False) -> None:
         super().__init__(reason)
@@ -24,21 +23,32 @@ class Unauthenticated(Exception):
         self.is_guess = is_guess
 
 
-class Forbidden(Exception):
-    """Whoever sends this has no right to it. The message is a safe sentence, or empty."""
+class UnusableUserId(Problem):
+    """The header `X-User-Id` holds what no user can be called."""
+
+    status = 400
+    code = "invalid_request"
+    sentence = "The user id cannot be used."
+    message_is_safe = True
 
 
-class UnusableUserId(ValueError):
-    """What is to name a user cannot. The message is a safe sentence."""
-
-
-class TooManyFailures(Exception):
+class TooManyFailures(Problem):
     """Too many credentials from this address were wrong."""
+
+    status = 429
+    code = "rate_limited"
+    sentence = "Too many wrong credentials came from this address."
 
     def __init__(self, retry_after_s: float) -> None:
         super().__init__()
         self.retry_after_s = retry_after_s
 
 
-class AuthUnavailable(Exception):
-    """Whether a credential counts cannot be told now. The message is a safe sentence, or empty."""
+class AuthUnavailable(Problem):
+    """The public keys of the identity provider cannot be fetched, or there is no `SECRET_KEY` to sign with."""
+
+    status = 503
+    code = "auth_unavailable"
+    sentence = "Credentials cannot be checked now; try again shortly."
+    message_is_safe = True
+    retry_after_s = 5.0

@@ -9,8 +9,9 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Request, current_app, g, request
 
-from app.auth.errors import Forbidden, Unauthenticated
+from app.auth.errors import Unauthenticated
 from app.auth.principal import SCOPES, Principal
+from app.problems import Forbidden
 
 log = logging.getLogger(__name__)
 

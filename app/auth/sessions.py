@@ -12,8 +12,8 @@ import secrets
 from flask import Request, Response
 from itsdangerous import BadSignature, TimestampSigner
 
-from app.auth.errors import Forbidden
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
+from app.problems import Forbidden
 from app.runtime import clock
 
 # A browser takes a cookie of the first name only over https, from this very host: no neighbour can plant one.

@@ -18,10 +18,11 @@ from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
 from app.auth.claims import decoded
-from app.auth.errors import AuthUnavailable, Forbidden, Unauthenticated
+from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import Store
 from app.auth.tables import api_keys, revoked_tokens, revoked_users
+from app.problems import Forbidden
 from app.runtime import clock
 
 TYPE = "gatehouse-visitor+jwt"

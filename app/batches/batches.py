@@ -17,7 +17,8 @@ from app.ledger.database import Database, StoreUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Limit, NewEntry
-from app.openai_service import OpenAIBatches, UpstreamError
+from app.openai_service import OpenAIBatches
+from app.openai_service.errors import UpstreamError
 from app.runtime import clock
 
 # The least time between two questions to the upstream that are caused by a client's request.
@@ -134,4 +135,4 @@ class Batches:
             try:
                 yield from self._upstream.lines(file_id, deadline=deadline)
             except UpstreamError as error:
-                raise ResultsGone if error.status == 404 else error from None
+                raise ResultsGone if error.upstream_status == 404 else error from None

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from app.openai_service import CHAT_PATH, EMBEDDINGS_PATH, UpstreamBatch
+from app.problems import Problem
 
 Kind = Literal["chat", "embeddings"]
 
@@ -92,13 +93,26 @@ def running_status(upstream: UpstreamBatch) -> str:
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 
 
-class BatchNotEnded(Exception):
+class BatchNotEnded(Problem):
     """The batch has no results yet."""
 
+    status = 409
+    code = "batch_not_ended"
+    sentence = "The batch has not ended yet."
+    retry_after_s = 5.0
 
-class ResultsGone(Exception):
-    """The results are older than the 30 days for which the upstream keeps them."""
+
+class ResultsGone(Problem):
+    """The upstream has deleted the results of the batch, as it does after 30 days."""
+
+    status = 410
+    code = "results_gone"
+    sentence = "The results of this batch have been deleted."
 
 
-class RequestCancelled(Exception):
-    """The batch was cancelled before the upstream answered this request."""
+class RequestCancelled(Problem):
+    """Only in the results of a batch: it was cancelled before the upstream answered this request."""
+
+    status = 499
+    code = "cancelled"
+    sentence = "The batch was cancelled before this request was answered."

@@ -26,7 +26,8 @@ from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.ledger.usage import most_output
-from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
+from app.openai_service import OpenAIBatches, may_be_made
+from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.runtime import clock
 
 HOLD_S = 7 * 86_400.0

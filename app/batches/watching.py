@@ -15,7 +15,8 @@ from app.batches.tally import Tally
 from app.config import Config
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
-from app.openai_service import OpenAIBatches, UpstreamBatch, UpstreamError
+from app.openai_service import OpenAIBatches, UpstreamBatch
+from app.openai_service.errors import UpstreamError
 from app.runtime import clock
 
 # Allowed difference between two machines' clocks.
@@ -70,7 +71,7 @@ class Watching:
         try:
             return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
         except UpstreamError as error:
-            if error.status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
+            if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
                 # Perhaps the key now belongs to another account. The hold counts as spent.
                 self._store.give_up(batch.id)
             raise
@@ -79,7 +80,7 @@ class Watching:
         try:
             return self._upstream.cancel(upstream.id, deadline=deadline)
         except UpstreamError as error:
-            if error.status not in (400, 409):
+            if error.upstream_status not in (400, 409):
                 raise
             return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
 
@@ -128,7 +129,7 @@ class Watching:
         try:
             tally.add(self._upstream.lines(file_id, deadline=deadline), are_answers=are_answers)
         except UpstreamError as error:
-            if error.status != 404:
+            if error.upstream_status != 404:
                 raise
             if are_answers:
                 tally.missing()

@@ -9,8 +9,8 @@ from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal, needs
 from app.auth.address import address_of
-from app.auth.errors import Forbidden
 from app.batches import KINDS, Batch
+from app.problems import Forbidden
 from app.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
 from app.schemas.request_body import json_body
 from app.services import services

@@ -9,7 +9,7 @@ from flask import Blueprint, Response, g, request
 
 from app.auth import needs_key
 from app.auth.principal import user_id
-from app.schemas.parsing import InvalidRequest
+from app.problems import InvalidRequest
 from app.schemas.request_body import json_body
 from app.schemas.tokens import TokenRequest, token_response
 from app.services import services

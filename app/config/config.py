@@ -51,6 +51,7 @@ class Config:
     max_input_tokens: int = within(0, 100_000_000, default=0)
     prompts_dir: str = "prompts"
     schemas_dir: str = "schemas"
+    tools_dir: str = "tools"
     allowed_tools: tuple[str, ...] = ()
     tool_max_steps: int = within(1, 100, default=5)
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)

@@ -11,6 +11,7 @@ from app.images.kinds import GIF, JPEG, PNG, WEBP, Kind, kind_of
 from app.images.sizing import Limit
 from app.images.stripped import Damaged, Stripped
 from app.in_thread import in_thread
+from app.problems import Problem
 
 # While it is processed, a pixel takes four bytes several times over. 50 million pixels take 460 MB for a JPEG, 650
 # for a PNG, 830 for a WebP.
@@ -18,8 +19,13 @@ _ONE_AT_A_TIME = threading.Semaphore()
 _BY_PILLOW_NAME = {kind.name.upper(): kind for kind in (PNG, JPEG, WEBP, GIF)}
 
 
-class ImagesBusy(Exception):
-    """Other images took too long, so that this one could not start in time."""
+class ImagesBusy(Problem):
+    """Other images took so long that this one could not start within 20 seconds."""
+
+    status = 503
+    code = "concurrency_limit"
+    sentence = "Too many images are being prepared now; try again shortly."
+    retry_after_s = 2.0
 
 
 class UnusableImage(ValueError):

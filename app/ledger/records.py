@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.ledger.periods import Window
+from app.problems import Problem
 
 Source = Literal["reported", "estimated", "cached"]
 """Who has told the tokens: the upstream, or nobody; or there were none, as the answer was there already."""
@@ -85,13 +86,17 @@ class Settlement:
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
 
-class BudgetExceeded(Exception):
-    """A limit does not leave enough for this request.
+class BudgetExceeded(Problem):
+    """The most that this request may cost is more than the user's, the tenant's or the token's budget has left.
 
     Attributes:
         retry_after_s: until it may; None where the request is larger than the whole limit.
         is_held_by_running: it would, if requests that still run cost nothing.
     """
+
+    status = 429
+    code = "budget_exceeded"
+    sentence = "The budget does not allow this request."
 
     def __init__(self, limit: Limit, *, retry_after_s: int | None, is_held_by_running: bool) -> None:
         super().__init__(f"the {limit.window}'s limit of {limit.key}")
@@ -100,13 +105,22 @@ class BudgetExceeded(Exception):
         self.is_held_by_running = is_held_by_running
 
 
-class Unpriced(Exception):
-    """No price is known of the model, and a limit is one of money."""
+class Unpriced(Problem):
+    """The model has no known price, and a budget is in dollars."""
+
+    status = 403
+    code = "forbidden"
+    field = "model"
+    sentence = "its price is unknown, so a budget in dollars does not allow it."
 
     def __init__(self, limit: Limit) -> None:
         super().__init__(f"the {limit.window}'s limit of {limit.key}")
         self.limit = limit
 
 
-class HoldEnded(Exception):
-    """The hold is settled already: its lease had run out."""
+class HoldEnded(Problem):
+    """The request took so long that its hold on the budget was settled without it."""
+
+    status = 504
+    code = "upstream_timeout"
+    sentence = "The model did not answer in time."

@@ -17,11 +17,12 @@ from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
 from app.openai_service.client import upstream_path
-from app.openai_service.errors import UpstreamError, UpstreamRejected, as_ours
+from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
 from app.openai_service.results import CallRecord
+from app.openai_service.transport.sdk_errors import as_ours
 from app.openai_service.waiting import Waiting
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ import orjson
 
 from app.openai_service.completion import completion_of
 from app.openai_service.embeddings import read_embeddings
-from app.openai_service.errors import UpstreamFailed, UpstreamTimeout, from_error_object
+from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult
+from app.openai_service.transport.sdk_errors import from_error_object
 
 REFERENCE = "gatehouse_batch"
 """The name of our own id in a batch's metadata."""

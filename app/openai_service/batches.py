@@ -17,12 +17,13 @@ import orjson
 
 from app.config import Config
 from app.openai_service.batch_objects import REFERENCE, UpstreamBatch, read_batch, read_id
-from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed, as_ours
+from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.input_limits import InputLimits
 from app.openai_service.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.results import ChatCall
 from app.openai_service.retry import Waits, is_transient
+from app.openai_service.transport.sdk_errors import as_ours
 from app.openai_service.waiting import pause
 
 _TICK_S = 1.0
@@ -98,7 +99,7 @@ class OpenAIBatches:
         try:
             return read_id(self._call(send, deadline))
         except UpstreamError as error:
-            if error.status in (404, 405):
+            if error.upstream_status in (404, 405):
                 raise BatchesNotOffered from None
             raise
 
@@ -192,7 +193,7 @@ class OpenAIBatches:
 
 def may_be_made(error: UpstreamError) -> bool:
     """Whether the batch whose creation failed like that may exist all the same: the upstream did not say no."""
-    return error.was_sent and (error.status is None or error.status >= 500)
+    return error.was_sent and (error.upstream_status is None or error.upstream_status >= 500)
 
 
 def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:

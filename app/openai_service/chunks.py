@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.errors import UpstreamFailed, UpstreamTruncated, from_error_object
+from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.events import (
     Batch,
     Done,
@@ -18,6 +18,7 @@ from app.openai_service.events import (
     Usage,
 )
 from app.openai_service.sse import EventSplitter
+from app.openai_service.transport.sdk_errors import from_error_object
 
 _FINISH_REASONS = {
     "stop": "stop",

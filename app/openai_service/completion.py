@@ -8,9 +8,10 @@ import httpx2
 import orjson
 
 from app.openai_service.chunks import finish_reason
-from app.openai_service.errors import UpstreamFailed, from_error_object
+from app.openai_service.errors import UpstreamFailed
 from app.openai_service.events import ToolCallObject
 from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.transport.sdk_errors import from_error_object
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:

@@ -11,8 +11,9 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.errors import UpstreamFailed, from_error_object
+from app.openai_service.errors import UpstreamFailed
 from app.openai_service.events import Usage
+from app.openai_service.transport.sdk_errors import from_error_object
 
 VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""

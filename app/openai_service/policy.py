@@ -106,7 +106,9 @@ class Policy:
 
 def _is_the_models_own(error: UpstreamError) -> bool:
     """Whether the breaker counts it: no answer, or none in time. A limit is no failure, as the model does answer."""
-    return is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.status not in (408, 409)
+    return (
+        is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.upstream_status not in (408, 409)
+    )
 
 
 def _most_telling(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:

@@ -7,33 +7,14 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
-from app.openai_service.errors import (
-    CallerGone,
-    CircuitOpen,
-    Interrupted,
-    UpstreamError,
-    UpstreamRejected,
-    UpstreamTimeout,
-    UpstreamTruncated,
-    UpstreamUnavailable,
-)
+from app.openai_service.errors import CallerGone, UpstreamError
 from app.openai_service.events import Usage, tells_tokens
 from app.openai_service.results import CallRecord
+from app.problems import Problem
 
 Listener = Callable[[CallRecord], None]
 
 log = logging.getLogger(__name__)
-
-_OUTCOMES: list[tuple[type[BaseException], str]] = [
-    (UpstreamTruncated, "upstream_truncated"),
-    (UpstreamTimeout, "upstream_timeout"),
-    (CircuitOpen, "circuit_open"),
-    (UpstreamUnavailable, "upstream_error"),
-    (UpstreamRejected, "rejected"),
-    (CallerGone, "client_gone"),
-    (Interrupted, "interrupted"),
-    (GeneratorExit, "client_gone"),
-]
 
 
 class Recording:
@@ -88,12 +69,9 @@ class Recording:
             return
         self._is_decided = True
         record = self.record
-        other = "internal_error" if isinstance(error, Exception) else "interrupted"
-        if record.is_refused:
-            other = "not_admitted"
-        record.outcome = next((name for kind, name in _OUTCOMES if isinstance(error, kind)), other)
+        record.outcome = _outcome_of(error, is_refused=record.is_refused)
         if isinstance(error, UpstreamError):
-            record.upstream_status = error.status
+            record.upstream_status = error.upstream_status
             record.upstream_code = error.upstream_code
             record.upstream_request_id = error.upstream_request_id or record.upstream_request_id
 
@@ -119,3 +97,13 @@ class Recording:
         if error is not None:
             self.failed(error)
         self.finish()
+
+
+def _outcome_of(error: BaseException, *, is_refused: bool) -> str:
+    if isinstance(error, GeneratorExit):  # whoever read the stream has closed it
+        error = CallerGone()
+    if isinstance(error, Problem) and error.outcome:
+        return error.outcome
+    if is_refused:
+        return "not_admitted"
+    return "internal_error" if isinstance(error, Exception) else "interrupted"

@@ -29,7 +29,8 @@ def is_outage(error: UpstreamError) -> bool:
     if not isinstance(error, UpstreamFailed) or error.upstream_code == "insufficient_quota":
         return False
     # Without a status there was no answer, or nothing that is one; 408 and 409 are "too slow" and "locked".
-    return error.status is None or error.status in (408, 409) or error.status >= 500
+    status = error.upstream_status
+    return status is None or status in (408, 409) or status >= 500
 
 
 def is_transient(error: UpstreamError) -> bool:
@@ -52,7 +53,7 @@ class Waits:
     def next_s(self, error: UpstreamError) -> float:
         """Full jitter below a ceiling that doubles; never less than the upstream asked for."""
         ceiling, limited = next(self._ceilings), next(self._ceilings_limited)
-        asked_s = error.retry_after_s
+        asked_s = error.upstream_retry_after_s
         if asked_s is not None:
             # Spread out a little, as everybody who was refused has been told the same moment.
             return asked_s + backoff.full_jitter(min(1.0, asked_s))

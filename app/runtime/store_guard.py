@@ -7,6 +7,7 @@ import threading
 from collections.abc import Callable
 from typing import TypeVar
 
+from app.problems import Problem
 from app.runtime import clock
 
 T = TypeVar("T")
@@ -15,14 +16,19 @@ RETRY_AFTER_S = 1.0
 """How long a store that failed is left alone, before one caller tries it again."""
 
 
-class StoreUnavailable(Exception):
-    """The store could not do it in time; nothing was changed, unless `is_unsure`.
+class StoreUnavailable(Problem):
+    """The database does not answer in time; nothing was changed, unless `is_unsure`.
 
-    The text names the kind of fault and holds no address or secret.
+    The instance's text names the kind of fault and holds no address or secret.
 
     Attributes:
-        is_unsure: the store was asked to commit and did not say whether it has.
+        is_unsure: the database was asked to commit, and did not say whether it did.
     """
+
+    status = 503
+    code = "store_unavailable"
+    sentence = "The database is not available now; try again shortly."
+    retry_after_s = 2.0
 
     def __init__(self, reason: str, *, is_unsure: bool = False) -> None:
         super().__init__(reason)

@@ -10,15 +10,16 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from app.auth.errors import Forbidden
 from app.auth.principal import Principal
 from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.config import Config
-from app.openai_service import InputTooLong, ModelNotOffered, OpenAIBatches
+from app.openai_service import OpenAIBatches
+from app.openai_service.errors import InputTooLong, ModelNotOffered
+from app.problems import Forbidden, InvalidRequest
 from app.schemas.chat import ChatRequest
 from app.schemas.embeddings import EmbeddingsRequest
 from app.schemas.fields import Name
-from app.schemas.parsing import InvalidRequest, RequestModel
+from app.schemas.parsing import RequestModel
 from app.schemas.prompting import SystemPrompts
 
 BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")

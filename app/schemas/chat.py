@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import Any
 
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
+from app.problems import InvalidRequest
 from app.schemas.fields import MaxTokens, ModelName, NonEmptyText, Temperature
 from app.schemas.messages import Messages, check_turns
-from app.schemas.parsing import InvalidRequest
 from app.schemas.prompting import PromptFields, SystemPrompts
 from app.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 

@@ -8,8 +8,9 @@ import orjson
 from pydantic import Discriminator, Field, Tag
 
 from app.openai_service import EmbeddingResult, cosine_similarities
+from app.problems import InvalidRequest
 from app.schemas.fields import ModelName, NonEmptyText
-from app.schemas.parsing import AS_OTHER, AS_TEXT, InvalidRequest, RequestModel, form_of
+from app.schemas.parsing import AS_OTHER, AS_TEXT, RequestModel, form_of
 
 MAX_INPUTS = 2_048  # OpenAI's own limit for one request
 

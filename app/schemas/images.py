@@ -9,14 +9,20 @@ import re
 from urllib.parse import urlsplit
 
 from app.images import ImageIntake, UnusableImage
+from app.problems import Problem
 
 MAX_IMAGES = 10
 _MAX_URL_CHARS = 2_048
 _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 
-class InvalidImageInput(ValueError):
-    """An image cannot be used, or its URL must not be passed on; the message says which."""
+class InvalidImageInput(Problem):
+    """An image is of no known kind, damaged or too large, or has a URL that is not allowed."""
+
+    status = 400
+    code = "invalid_image"
+    sentence = "The image cannot be used."
+    message_is_safe = True
 
 
 def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:

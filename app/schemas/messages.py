@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from app.problems import InvalidRequest
 from app.schemas.fields import Name, NonEmptyText, Text
-from app.schemas.parsing import InvalidRequest
 
 MAX_MESSAGES = 2_000
 

@@ -10,10 +10,9 @@ import orjson
 
 from app.config import ConfigError
 from app.config.forms import NAME_PATTERN
-from app.nesting import is_deeper
+from app.nesting import MAX_DEPTH, is_deeper
 from app.openai_service import InstanceChecker
 from app.schemas.normalize_schema import Normalized, normalize
-from app.schemas.parsing import MAX_DEPTH
 from app.schemas.strict_schema import SchemaFault
 
 NamedSchemas = Mapping[str, Normalized]

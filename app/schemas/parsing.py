@@ -12,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from app.config.forms import NAME_PATTERN
-from app.nesting import is_deeper
+from app.nesting import MAX_DEPTH, is_deeper
+from app.problems import InvalidRequest
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
@@ -23,9 +24,6 @@ _PATTERN_SENTENCES = {
     NAME_PATTERN: "must be 1 to 64 letters, digits, underscores or hyphens",
 }
 
-MAX_DEPTH = 64
-"""How deeply a free-form object, such as a JSON schema, may be nested."""
-
 # Objects in a body have about ten members. Thousands of unknown ones would make a very long list of errors; smaller
 # bodies have no room for that.
 MAX_MEMBERS = 64
@@ -35,14 +33,6 @@ _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
 """The location of a value: the path of its container, and its name or index there."""
-
-
-class InvalidRequest(ValueError):
-    """The body is off. The message is one safe sentence that names the field."""
-
-
-class UnsupportedMediaType(ValueError):
-    """The body is of a kind that the route does not take."""
 
 
 class RequestModel(BaseModel):

@@ -9,12 +9,12 @@ from typing import Any, Literal
 from pydantic.alias_generators import to_camel
 
 from app.auth import Principal
-from app.auth.errors import Forbidden
 from app.openai_service import ChatCall
+from app.problems import Forbidden, InvalidRequest
 from app.prompts import Prompt, Value, VariableFault
 from app.schemas.fields import Name
 from app.schemas.named_schemas import NamedSchemas, json_schema_format
-from app.schemas.parsing import InvalidRequest, RequestModel
+from app.schemas.parsing import RequestModel
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 

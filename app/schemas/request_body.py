@@ -10,7 +10,8 @@ from flask import request
 from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException
 
-from app.schemas.parsing import InvalidRequest, RequestModel, UnsupportedMediaType, parse_json
+from app.problems import InvalidRequest, UnsupportedMediaType
+from app.schemas.parsing import RequestModel, parse_json
 
 M = TypeVar("M", bound=RequestModel)
 

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
+from app.problems import Problem
 from app.schema_refs import UnsatisfiableError, resolve
 from app.schemas.schema_mends import mend_of
 
@@ -42,11 +43,17 @@ _SHOWN_CHARS = 380
 _MAX_PATH_CHARS = 200
 
 
-class SchemaFault(ValueError):
-    """Where a schema leaves the subset, and how to mend it: the first faults, each begun with its path.
+class SchemaFault(Problem, ValueError):
+    """A JSON schema is outside of OpenAI's strict subset; the sentence says where, why, and what to write instead.
 
     Such as `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
     """
+
+    status = 400
+    code = "unsupported_schema"
+    field = "schema"
+    sentence = "cannot be used."
+    message_is_safe = True
 
     def __init__(self, faults: Sequence[str], hint: str = "") -> None:
         """Take at least one fault, each a sentence, and one more sentence for the end."""

@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
+from app.problems import InvalidRequest
 from app.schemas.chat import ChatRequest
 from app.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
 from app.schemas.messages import Messages
 from app.schemas.named_schemas import NamedSchemas, json_schema_format
 from app.schemas.normalize_schema import Normalized, normalize
-from app.schemas.parsing import InvalidRequest
 from app.schemas.prompting import NOT_WITH_PROMPT, PromptFields, SystemPrompts
 from app.schemas.strict_schema import SchemaFault
 

@@ -12,9 +12,10 @@ from pydantic import AfterValidator, Field
 from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import Config
+from app.problems import InvalidRequest
 from app.prompts import Prompt, VariableFault
 from app.schemas.fields import MaxTokens, Name
-from app.schemas.parsing import InvalidRequest, RequestModel
+from app.schemas.parsing import RequestModel
 
 _MICRO = 1_000_000
 # A token is sent in one header, and servers and proxies accept about 8,000 bytes.

@@ -12,7 +12,7 @@ from typing import Any, get_args
 from app.auth.principal import Principal
 from app.ledger.reports import Grouping, Remaining, Total
 from app.limits.accounts import kind_of
-from app.schemas.parsing import InvalidRequest
+from app.problems import InvalidRequest
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")

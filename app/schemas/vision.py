@@ -13,9 +13,10 @@ from pydantic import Field
 from app.config import Config
 from app.images import ImageIntake, limit_for
 from app.openai_service import ChatCall
+from app.problems import InvalidRequest, UnsupportedMediaType
 from app.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
 from app.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
-from app.schemas.parsing import InvalidRequest, UnsupportedMediaType, validate
+from app.schemas.parsing import validate
 from app.schemas.prompting import PromptFields, SystemPrompts
 from app.schemas.request_body import form_body, json_body
 

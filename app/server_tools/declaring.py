@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from pydantic_core import to_json
 
-from app.config.forms import NAME_PATTERN
+from app.config import forms
 from app.schemas.strict_schema import faults_of
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import arguments_of, summary_of
@@ -55,7 +54,7 @@ def tool(function: F) -> F: ...
 @overload
 def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
-    """Declare a function of a file of app/tools as a tool. It stays the function that it is.
+    """Declare a function of a file of TOOLS_DIR as a tool. It stays the function that it is.
 
     The model is given its name, the first paragraph of its docstring, and the types of its parameters.
 
@@ -100,7 +99,7 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
 def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | None:
     name = function.__name__
     description = summary_of(inspect.getdoc(function) or "")
-    if not re.fullmatch(NAME_PATTERN, name):
+    if forms.name(name):
         return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
     if tool_of(function.__globals__.get(name)) is not None:
         return "this file has another tool of this name"

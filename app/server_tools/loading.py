@@ -1,60 +1,93 @@
-"""load_tools: every file of app/tools is imported at start, so that adding one is all there is to do."""
+"""load_tools: import the tools at start, so that adding a file is all there is to do."""
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import pkgutil
+import sys
 import traceback
-from collections.abc import Collection
+from collections.abc import Collection, Iterator, Sequence
+from pathlib import Path
 from types import ModuleType
 
-from app.config import ConfigError
+from app.config import ConfigError, forms
 from app.server_tools.declaring import DeclaredTool, tool_of
 from app.server_tools.parameters import ToolFault
 from app.server_tools.toolbox import Toolbox
 
-PACKAGE = "app.tools"
+_BUILT_IN = "app.tools"
+_NAME_FAULT = "its name, without .py, must be 1 to 64 letters, digits, underscores or hyphens."
 
 
-def load_tools(allowed: Collection[str]) -> Toolbox:
-    """Import the site's tools.
+def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = False) -> Toolbox:
+    """Import the tools of Gatehouse and those of the site.
 
     Args:
+        folder: TOOLS_DIR. Each `*.py` in it is imported, but for those whose names begin with `_` or a dot.
         allowed: ALLOWED_TOOLS.
-
+        must_exist: whether a folder that is not there is a fault; otherwise it has no tools.
     Raises:
         ConfigError: a file cannot be imported or declares what cannot be a tool, two tools have one name, or one that is
             allowed is not there; all faults at once.
     """
     declared: dict[str, DeclaredTool] = {}
+    file_of: dict[str, str] = {}
     faults: list[str] = []
-    for found in pkgutil.iter_modules(importlib.import_module(PACKAGE).__path__):
+    if must_exist and not folder.is_dir():
+        faults.append(f"TOOLS_DIR: there is no folder {str(folder)!r}.")
+    files = sorted(folder.glob("[!._]*.py"))
+    faults += [f"TOOLS_DIR: {file.name}: {_NAME_FAULT}" for file in files if forms.name(file.stem)]
+    for file, module_name in (*_built_in(), *_of_the_site(files)):
         try:
-            module = importlib.import_module(f"{PACKAGE}.{found.name}")
-        except Exception as error:
-            faults.append(f"app/tools/{found.name}.py: {_told(error)}")
+            module = importlib.import_module(module_name)
+        except (Exception, SystemExit) as error:
+            faults.append(f"{file}: {_describe(error)}")
             continue
         for one in _declared_in(module):
             if one.name in declared:
-                other = declared[one.name].function.__module__.rpartition(".")[2]
-                faults.append(
-                    f"app/tools/{found.name}.py: {one.name}: {other}.py has a tool of this name as well."
-                )
-            declared[one.name] = one
-    faults += [f"ALLOWED_TOOLS: app/tools has no {name!r}." for name in allowed if name not in declared]
+                faults.append(f"{file}: {one.name}: {file_of[one.name]} has a tool of this name as well.")
+            declared[one.name], file_of[one.name] = one, file.removeprefix("TOOLS_DIR: ")
+    faults += [f"ALLOWED_TOOLS: there is no tool {name!r}." for name in allowed if name not in declared]
     if faults:
         raise ConfigError(faults)
     return Toolbox(declared, frozenset(allowed))
 
 
+def _built_in() -> Iterator[tuple[str, str]]:
+    """Return each file of app/tools as faults call it, and the name of its module."""
+    for found in pkgutil.iter_modules(importlib.import_module(_BUILT_IN).__path__):
+        yield f"app/tools/{found.name}.py", f"{_BUILT_IN}.{found.name}"
+
+
+def _of_the_site(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    """Return the same of the files of TOOLS_DIR, but for those whose names no module can have."""
+    for file in files:
+        if not forms.name(file.stem):
+            yield f"TOOLS_DIR: {file.name}", f"{_package_of(file.parent)}.{file.stem}"
+
+
+def _package_of(folder: Path) -> str:
+    """Make a package of the folder, so that its files can import one another (`from ._shop import stock`)."""
+    path = str(folder.resolve())
+    # Of the folder's own, as no name that a site or a distribution may have for its packages.
+    name = f"gatehouse_tools_{hashlib.sha256(path.encode()).hexdigest()[:12]}"
+    package = sys.modules.setdefault(name, ModuleType(name, "The site's own tools."))
+    package.__path__ = [path]
+    return name
+
+
 def _declared_in(module: ModuleType) -> list[DeclaredTool]:
-    """Those of a file's own, in its order, and not what it imports from another."""
+    """Return those of a file's own, in its order, and not what it imports from another."""
     found = (tool_of(value) for value in vars(module).values())
     return [one for one in dict.fromkeys(found) if one is not None and one.function.__module__ == module.__name__]
 
 
-def _told(error: Exception) -> str:
+def _describe(error: BaseException) -> str:
     if isinstance(error, ToolFault):
         return str(error)
+    told = f"cannot be imported: {type(error).__name__}: {error}"
+    if isinstance(error, SyntaxError):  # which says itself where it is
+        return f"{told}."
     where = traceback.extract_tb(error.__traceback__)[-1]
-    return f"cannot be imported: {type(error).__name__}: {error} ({where.filename}, line {where.lineno})."
+    return f"{told} ({where.filename}, line {where.lineno})."

@@ -6,9 +6,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from app.auth.errors import Forbidden
 from app.auth.principal import Principal
-from app.schemas.parsing import InvalidRequest
+from app.problems import Forbidden, InvalidRequest
 from app.server_tools.context import ToolContext
 from app.server_tools.declaring import DeclaredTool
 

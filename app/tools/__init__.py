@@ -1,4 +1,4 @@
-"""The site's own tools: each file here may declare some. See docs/tools.md.
+"""The tools that come with Gatehouse, and what a tool of the site's own imports. See docs/tools.md.
 
 from app.tools import ToolContext, ToolError, tool
 """

@@ -12,7 +12,8 @@ from app.auth.address import address_of
 from app.auth.principal import Principal
 from app.ledger.records import NewEntry
 from app.metering import Meter
-from app.openai_service import CallRecord, UpstreamError
+from app.openai_service import CallRecord
+from app.openai_service.errors import UpstreamError
 from app.services import services
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor

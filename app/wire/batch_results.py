@@ -9,15 +9,8 @@ import orjson
 
 from app.batches import Answers, Batch, RequestCancelled
 from app.errors import api_error, describe
-from app.openai_service import (
-    CallRecord,
-    OutputLine,
-    UpstreamError,
-    UpstreamFailed,
-    UpstreamTimeout,
-    chat_answer,
-    embeddings_answer,
-)
+from app.openai_service import CallRecord, OutputLine, chat_answer, embeddings_answer
+from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.schemas.chat import chat_response
 from app.schemas.embeddings import embeddings_response
 

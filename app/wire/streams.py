@@ -9,7 +9,9 @@ from flask import Response, g, request
 
 from app.auth.address import address_of
 from app.errors import note_bug
-from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
+from app.lifecycle import Draining
+from app.openai_service import Caller, ChatCall, ChatStream, Failed
+from app.openai_service.errors import CallerGone
 from app.services import services
 from app.stream_slots import Slot
 from app.web.call_context import current_caller
@@ -32,7 +34,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     Raises:
         TooManyStreams: as many run as may.
         ModelNotOffered: nothing was asked.
-        UpstreamError, CallerGone, Interrupted: the call ended before that, so that its status can still be told.
+        UpstreamError, CallerGone, Draining: the call ended before that, so that its status can still be told.
     """
     caller = current_caller()
     stream = begin(caller)
@@ -43,7 +45,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     try:
         body.begin()
     except BaseException as error:
-        if isinstance(error, Interrupted):
+        if isinstance(error, Draining):
             stream.fail(error)
         body.close()
         raise
@@ -119,7 +121,7 @@ class _Body:
                     self._look_after()
                 except CallerGone:
                     return
-                except Interrupted as error:
+                except Draining as error:
                     self._stream.fail(error)
                     yield encode([Failed(error)])
                     return

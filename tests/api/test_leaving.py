@@ -15,8 +15,8 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.lifecycle import Lifecycle
-from app.openai_service import CallerGone
 from app.openai_service.background import BackgroundReads
+from app.openai_service.errors import CallerGone
 from app.openai_service.http_client import UpstreamClient
 from app.shared_state import MemoryState
 from app.visitor import Visitor

@@ -15,7 +15,7 @@ from PIL import Image
 from app import create_app
 from app.config import Config
 from app.offline_model.moderations import FLAGGED_PHRASE
-from app.openai_service import CallerGone
+from app.openai_service.errors import CallerGone
 from app.openai_service.exchange import Exchange
 from app.shared_state import MemoryState
 from tests.conftest import KEY

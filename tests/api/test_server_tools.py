@@ -15,7 +15,8 @@ import pytest
 from app import create_app
 from app.auth import Principal
 from app.config import Config
-from app.openai_service import CallerGone, ChatCall, Done, Token, ToolRun
+from app.openai_service import ChatCall, Done, Token, ToolRun
+from app.openai_service.errors import CallerGone
 from app.openai_service.tool_threads import MOST_CHARS, ToolThreads
 from app.server_tools import Toolbox, ToolContext, ToolError, tool
 from app.server_tools.declaring import tool_of
@@ -102,7 +103,7 @@ def tools(shop):
 @pytest.fixture
 def make_shop_app(make_app, tools, monkeypatch):
     declared = {function.__name__: tool_of(function) for function in tools}
-    monkeypatch.setattr("app.services.load_tools", lambda allowed: Toolbox(declared, frozenset(allowed)))
+    monkeypatch.setattr("app.services.load_tools", lambda _, allowed, **__: Toolbox(declared, frozenset(allowed)))
 
     def make(**settings):
         settings = {"allowed_tools": tuple(declared), "chat_fallback_models": (), **settings}

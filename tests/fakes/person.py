@@ -9,7 +9,7 @@ import pytest
 from flask import Flask
 from werkzeug.test import TestResponse
 
-from app.openai_service import CallerGone
+from app.openai_service.errors import CallerGone
 from tests.fakes.bodies import SMALLEST
 
 # Of all tests of a process, which have one ledger together.

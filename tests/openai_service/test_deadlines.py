@@ -12,19 +12,9 @@ from types import SimpleNamespace
 import pytest
 
 from app.config import Config
-from app.openai_service import (
-    ChatCall,
-    Done,
-    Failed,
-    OpenAIService,
-    Token,
-    UpstreamFailed,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamUnavailable,
-    build_client,
-)
+from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
 from app.openai_service.breaker import CircuitBreaker
+from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamUnavailable
 from app.openai_service.exchange import Exchange
 from app.openai_service.policy import Policy
 from app.openai_service.results import CallRecord

@@ -12,18 +12,8 @@ from pathlib import Path
 import pytest
 
 from app.config import Config
-from app.openai_service import (
-    ChatCall,
-    Done,
-    Failed,
-    OpenAIService,
-    Token,
-    UpstreamFailed,
-    UpstreamRateLimited,
-    UpstreamTimeout,
-    UpstreamTruncated,
-    build_client,
-)
+from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
+from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamTruncated
 from app.shared_state import MemoryState
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy

@@ -3,7 +3,8 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config
-from app.openai_service import InputLimits, InputTooLong
+from app.openai_service import InputLimits
+from app.openai_service.errors import InputTooLong
 from app.token_counts import TokenCounts
 
 

@@ -14,7 +14,8 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app.config import Config
 from app.offline_model import create_offline_model
-from app.openai_service import CHAT_PATH, OpenAIBatches, UpstreamFailed, UpstreamTimeout, build_client, read_line
+from app.openai_service import CHAT_PATH, OpenAIBatches, build_client, read_line
+from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from tests.fakes.raw_server import CLOSE, READ, RawServer, Step, answer, chunked
 
 FILE = b"".join(

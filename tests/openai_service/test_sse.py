@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from app.openai_service import UpstreamFailed
+from app.openai_service.errors import UpstreamFailed
 from app.openai_service.sse import EventSplitter
 
 # Each text as an event stream, and the data that it holds.

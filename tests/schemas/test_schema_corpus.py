@@ -9,8 +9,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from app.openai_service import SchemaNotUsable, UnsupportedSchema
 from app.openai_service.bounded_schema import BoundedSchema
+from app.openai_service.errors import SchemaNotUsable, UnsupportedSchema
 from app.openai_service.optional_nulls import OptionalNulls
 from app.schemas.normalize_schema import normalize
 from app.schemas.strict_schema import SchemaFault, faults_of

@@ -1,26 +1,25 @@
 from __future__ import annotations
 
-import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-import app.tools
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """The TOOLS_DIR of a test."""
+    made = tmp_path / "tools"
+    made.mkdir()
+    return made
 
 
 @pytest.fixture
-def add(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[str, str], None]]:
-    """Adds a file to app/tools, for the time of a test."""
-    monkeypatch.setattr(app.tools, "__path__", [*app.tools.__path__, str(tmp_path)])
-    before = set(sys.modules)
+def add(folder: Path) -> Callable[[str, str], None]:
+    """Adds a file to TOOLS_DIR."""
 
     def write(name: str, text: str) -> None:
-        (tmp_path / f"{name}.py").write_text(textwrap.dedent(text))
+        (folder / f"{name}.py").write_text(textwrap.dedent(text), encoding="utf-8")
 
-    yield write
-    for name in set(sys.modules) - before:
-        if name.startswith("app.tools."):
-            del sys.modules[name]
-            vars(app.tools).pop(name.rpartition(".")[2], None)
+    return write

@@ -1,4 +1,4 @@
-"""The example of docs/tools.md, as a file of app/tools."""
+"""The example of docs/tools.md, as a file of TOOLS_DIR."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from app.server_tools import ToolContext, load_tools
 PAGE = (Path(__file__).parents[2] / "docs" / "tools.md").read_text(encoding="utf-8")
 
 
-def test_the_example_is_a_tool_of_which_the_model_is_told_what_is_printed(add):
+def test_the_example_is_a_tool_of_which_the_model_is_told_what_is_printed(add, folder):
     [example] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     [shown] = re.findall(r"^The model is told this of it:\n\n```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
     add("orders", example)
 
-    order_status = load_tools(("order_status",)).declared["order_status"]
+    order_status = load_tools(folder, ("order_status",)).declared["order_status"]
 
     assert order_status.definition == json.loads(shown)
     anna, ben = ToolContext("shop", "anna", "r1"), ToolContext("shop", "ben", "r2")

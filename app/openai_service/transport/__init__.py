@@ -1,0 +1,1 @@
+"""How one request reaches the upstream, and how its errors come back."""

@@ -1,0 +1,65 @@
+"""The table of errors in docs/errors.md, made from the classes: `make errors` writes it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+# Each module that has errors which a caller may see; importing it makes their classes known.
+import app.auth.errors
+import app.batches.records
+import app.errors
+import app.images.intake
+import app.ledger.guard
+import app.ledger.records
+import app.lifecycle
+import app.openai_service.errors
+import app.origins
+import app.rate_limits
+import app.schemas.images
+import app.schemas.strict_schema
+import app.stream_slots  # noqa: F401
+from app.problems import Problem
+
+BEGIN = "<!-- errors: written by `make errors` -->"
+END = "<!-- /errors -->"
+
+
+def documented_problems() -> list[type[Problem]]:
+    """Return the classes that have a sentence of their own, by status, code and name."""
+    found = {kind for kind in _subclasses_of(Problem) if "sentence" in vars(kind)}
+    return sorted(found, key=lambda kind: (kind.status, kind.code, kind.__name__))
+
+
+def render_table() -> str:
+    """Return the table as Markdown, one row a class."""
+    rows = ["| status | `code` | when | `error` | `Retry-After` (s) |", "| --- | --- | --- | --- | --- |"]
+    for kind in documented_problems():
+        summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+        wait = f"{kind.retry_after_s:g}" if kind.retry_after_s is not None else ""
+        rows.append(f"| {kind.status} | `{kind.code}` | {summary} | {_sentence_of(kind)} | {wait} |")
+    return "\n".join(rows)
+
+
+def replace_table(page: str) -> str:
+    """Return a page with the table between its two markers made anew."""
+    before, _, rest = page.partition(BEGIN)
+    after = rest.partition(END)[2]
+    return f"{before}{BEGIN}\n{render_table()}\n{END}{after}"
+
+
+def _sentence_of(kind: type[Problem]) -> str:
+    sentence = f"{kind.field}: {kind.sentence}" if kind.field else kind.sentence
+    return f"{sentence} (Or a more specific one.)" if kind.message_is_safe else sentence
+
+
+def _subclasses_of(kind: type[Problem]) -> Iterator[type[Problem]]:
+    for subclass in kind.__subclasses__():
+        yield subclass
+        yield from _subclasses_of(subclass)
+
+
+if __name__ == "__main__":
+    for path in map(Path, sys.argv[1:]):
+        path.write_text(replace_table(path.read_text(encoding="utf-8")), encoding="utf-8")
