@@ -16,6 +16,7 @@ from werkzeug.exceptions import HTTPException
 from app.auth import errors as auth
 from app.batches import BatchNotEnded, RequestCancelled, ResultsGone
 from app.images import ImagesBusy
+from app.json_schema.errors import SchemaNotUsable
 from app.ledger.database import StoreUnavailable
 from app.ledger.records import BudgetExceeded, HoldEnded, Unpriced
 from app.lifecycle import Draining
@@ -85,7 +86,7 @@ _TABLE: dict[type[Exception], Problem] = {
     upstream.ContentFiltered: Problem(422, "content_filter", "The content filter stopped this request."),
     upstream.Refused: Problem(422, "refused", "The model would not answer this request."),
     upstream.NotFilled: Problem(422, "refused", "The model's answer did not fill the schema."),
-    upstream.SchemaNotUsable: Problem(400, "unsupported_schema", "schema: cannot be used."),
+    SchemaNotUsable: Problem(400, "unsupported_schema", "schema: cannot be used."),
     SchemaFault: Problem(400, "unsupported_schema", "schema: cannot be used."),
     upstream.Truncated: Problem(
         422, "truncated", "The answer was cut off before it was whole; a larger maxTokens may help."
@@ -150,7 +151,7 @@ _OUR_WORDS = (
     InvalidImageInput,
     UnsupportedMediaType,
     SchemaFault,
-    upstream.SchemaNotUsable,
+    SchemaNotUsable,
     auth.Forbidden,
     auth.UnusableUserId,
     auth.AuthUnavailable,

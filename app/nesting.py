@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+MAX_DEPTH = 64
+"""The maximum depth of a free-form object, such as a JSON Schema."""
+
 
 def is_deeper(value: Any, depth: int) -> bool:
     """Whether lists and objects lie more than `depth` inside one another; found without recursion."""

@@ -12,13 +12,14 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from those before it.
 ORDER = [
+    "config",
     "nesting",
     "schema_refs",
+    "json_schema",
     "in_thread",
     "images",
     "shared_state",
     "offline_model",
-    "config",
     "token_counts",
     "prompts",
     "openai_service",

@@ -1,5 +1,6 @@
 """The only code that knows OpenAI. Its public face."""
 
+from app.json_schema.errors import SchemaNotUsable
 from app.openai_service.batch_objects import (
     OutputLine,
     UpstreamBatch,
@@ -24,7 +25,6 @@ from app.openai_service.errors import (
     InvalidImage,
     ModelNotOffered,
     Refused,
-    SchemaNotUsable,
     Truncated,
     UnsupportedSchema,
     UpstreamError,
@@ -49,7 +49,6 @@ from app.openai_service.events import (
     ToolRun,
     Usage,
 )
-from app.openai_service.extraction import InstanceChecker
 from app.openai_service.input_limits import InputLimits
 from app.openai_service.optional_nulls import OriginalSchema
 from app.openai_service.request_bodies import (
@@ -85,7 +84,6 @@ __all__ = [
     "Filled",
     "InputLimits",
     "InputTooLong",
-    "InstanceChecker",
     "Interrupted",
     "InvalidImage",
     "ModelNotOffered",

@@ -1,7 +1,6 @@
 """What can go wrong in a call to the upstream, and the one place where the SDK's errors become ours.
 
 ModelNotOffered              nothing was sent
-SchemaNotUsable              nothing was sent
 BatchesNotOffered            the upstream has no such thing
 CallerGone                   the visitor has left; there is nobody to tell
 Interrupted                  this server ended the call
@@ -80,10 +79,6 @@ class UpstreamError(Exception):
 
 class ModelNotOffered(Exception):
     """The call names a model that this site does not offer."""
-
-
-class SchemaNotUsable(ValueError):
-    """The JSON schema itself is off. The message is one safe sentence."""
 
 
 class BatchesNotOffered(Exception):

@@ -6,7 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.schemas.parsing import NAME_PATTERN, NOT_BLANK_PATTERN, not_too_deep
+from app.config.forms import NAME_PATTERN
+from app.schemas.parsing import NOT_BLANK_PATTERN, not_too_deep
 
 # A long book is some 1 MB; what a page's visitor sends in one piece is far below.
 MAX_TEXT_CHARS = 500_000

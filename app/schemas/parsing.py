@@ -11,20 +11,17 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
-from app.nesting import is_deeper
+from app.config.forms import NAME_PATTERN
+from app.nesting import MAX_DEPTH, is_deeper
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
 
 NOT_BLANK_PATTERN = r"\S"
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 _PATTERN_SENTENCES = {
     NOT_BLANK_PATTERN: "must not be empty",
     NAME_PATTERN: "must be 1 to 64 letters, digits, underscores or hyphens",
 }
-
-MAX_DEPTH = 64
-"""How deeply a free-form object, such as a JSON schema, may be nested."""
 
 # A body's objects have some ten members; one with thousands is an attack on the list of its errors, for which
 # a body of less than this has no room.
