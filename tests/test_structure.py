@@ -11,15 +11,16 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from those before it.
 ORDER = [
+    "config",
     "problems",
     "nesting",
     "schema_refs",
+    "json_schema",
     "in_thread",
     "runtime",
     "images",
     "shared_state",
     "offline_model",
-    "config",
     "token_counts",
     "prompts",
     "openai_service",

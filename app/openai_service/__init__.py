@@ -26,7 +26,6 @@ from app.openai_service.events import (
     ToolRun,
     Usage,
 )
-from app.openai_service.extraction import InstanceChecker
 from app.openai_service.input_limits import InputLimits
 from app.openai_service.optional_nulls import OriginalSchema
 from app.openai_service.request_bodies import (
@@ -55,7 +54,6 @@ __all__ = [
     "Failed",
     "Filled",
     "InputLimits",
-    "InstanceChecker",
     "Nobody",
     "OpenAIBatches",
     "OpenAIService",

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from app.openai_service.errors import SchemaNotUsable, UnsupportedSchema
+from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.schema_refs import UnsatisfiableError, check_ends, parts_of
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ class BoundedSchema:
         Args:
             value: of bounded depth.
         Raises:
-            UnsupportedSchema: finding out takes too long.
+            CheckTooCostly: finding out takes too long.
         """
         self._steps_left = _MAX_STEPS
         try:
@@ -72,7 +72,7 @@ class BoundedSchema:
         """Whether a value fits a part of the schema; all such questions together have one bound.
 
         Raises:
-            UnsupportedSchema: finding out takes too long.
+            CheckTooCostly: finding out takes too long.
         """
         try:
             return bool(self._validator.evolve(schema=part).is_valid(value))
@@ -85,7 +85,7 @@ class BoundedSchema:
         def counted(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
             self._steps_left -= cost
             if self._steps_left < 0:
-                raise UnsupportedSchema
+                raise CheckTooCostly
             return check(validator, wanted, value, schema)
 
         return counted

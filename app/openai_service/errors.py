@@ -1,7 +1,6 @@
 """What can go wrong in a call to the upstream; none of it has a text of the upstream's.
 
 ModelNotOffered              nothing was sent
-SchemaNotUsable              nothing was sent
 BatchesNotOffered            the upstream has no such thing
 CallerGone                   the caller has left
 UpstreamError
@@ -36,16 +35,6 @@ class ModelNotOffered(Problem):
     code = "forbidden"
     field = "model"
     sentence = "this model is not offered here."
-
-
-class SchemaNotUsable(Problem, ValueError):
-    """The JSON schema is no valid one, or has parts that cannot be checked; the sentence says which."""
-
-    status = 400
-    code = "unsupported_schema"
-    field = "schema"
-    sentence = "cannot be used."
-    message_is_safe = True
 
 
 class BatchesNotOffered(Problem):

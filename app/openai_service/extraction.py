@@ -6,10 +6,11 @@ from typing import Any
 
 import orjson
 
+from app.json_schema.errors import CheckTooCostly
 from app.nesting import is_deeper
 from app.openai_service.asking import Question
 from app.openai_service.bounded_schema import BoundedSchema
-from app.openai_service.errors import ContentFiltered, Refused, Truncated
+from app.openai_service.errors import ContentFiltered, Refused, Truncated, UnsupportedSchema
 from app.openai_service.events import Usage
 from app.openai_service.optional_nulls import OptionalNulls, OriginalSchema
 from app.openai_service.results import ChatResult
@@ -63,9 +64,12 @@ class InstanceChecker:
             raise UnfitAnswer(f"it is nested more than {_MAX_DEPTH} deep")
         if self._schema is None and not isinstance(data, dict):
             raise UnfitAnswer("it is not a JSON object")
-        if self._nulls is not None:
-            self._nulls.take_out(data)
-        fault = None if self._schema is None else self._schema.fault_of(data)
+        try:
+            if self._nulls is not None:
+                self._nulls.take_out(data)
+            fault = None if self._schema is None else self._schema.fault_of(data)
+        except CheckTooCostly:
+            raise UnsupportedSchema from None
         if fault is not None:
             raise UnfitAnswer(fault)
         return data

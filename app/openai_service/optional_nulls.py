@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from functools import cached_property
 from typing import Any, NamedTuple
 
+from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.openai_service.bounded_schema import BoundedSchema
-from app.openai_service.errors import SchemaNotUsable, UnsupportedSchema
 from app.schema_refs import MAX_CHAIN, UnsatisfiableError, resolve
 
 _MAX_STEPS = 200_000  # some tenths of a second
@@ -50,7 +50,7 @@ class OptionalNulls:
         """Change an answer of bounded depth in its place; one that fits the sent schema then fits the original.
 
         Raises:
-            UnsupportedSchema: finding them takes too long.
+            CheckTooCostly: finding them takes too long.
         """
         self._steps_left = _MAX_STEPS
         waiting = [(data, self._sent)] if self._optional else []
@@ -93,7 +93,7 @@ class OptionalNulls:
         try:
             return BoundedSchema(self._sent)
         except SchemaNotUsable:  # mending has made it too large
-            raise UnsupportedSchema from None
+            raise CheckTooCostly from None
 
     def _possible_for(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Found once for all values of a kind, as there can be thousands of either."""
@@ -125,4 +125,4 @@ class OptionalNulls:
     def _take(self, steps: int) -> None:
         self._steps_left -= steps
         if self._steps_left < 0:
-            raise UnsupportedSchema
+            raise CheckTooCostly

@@ -11,7 +11,7 @@ import orjson
 from app.config import ConfigError
 from app.config.forms import NAME_PATTERN
 from app.nesting import MAX_DEPTH, is_deeper
-from app.openai_service import InstanceChecker
+from app.openai_service.bounded_schema import BoundedSchema
 from app.schemas.normalize_schema import Normalized, normalize
 from app.schemas.strict_schema import SchemaFault
 
@@ -51,7 +51,7 @@ def _load(file: Path) -> Normalized:
     normalized = normalize(schema)
     if normalized.faults:
         raise SchemaFault(normalized.faults)
-    InstanceChecker(json_schema_format(file.stem, normalized.schema, strict=True), normalized.original)
+    BoundedSchema(schema)  # which answers are checked against
     return normalized
 
 

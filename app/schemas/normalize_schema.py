@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.openai_service import OriginalSchema
+from app.openai_service.optional_nulls import OriginalSchema
 from app.schemas.schema_mends import ANNOTATIONS, LIMITS
 from app.schemas.schema_values import Distinctions, Nulls, Steps, TooManySteps
 from app.schemas.strict_schema import BY_TYPE, FORMATS, StrictCheck, below, faults_of, types_in

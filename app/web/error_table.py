@@ -11,12 +11,13 @@ import app.auth.errors
 import app.batches.records
 import app.errors
 import app.images.intake
-import app.ledger.guard
+import app.json_schema.errors
 import app.ledger.records
 import app.lifecycle
 import app.openai_service.errors
 import app.origins
 import app.rate_limits
+import app.runtime.store_guard
 import app.schemas.images
 import app.schemas.strict_schema
 import app.stream_slots  # noqa: F401

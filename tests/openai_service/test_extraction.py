@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 import pytest
 
-from app.openai_service.errors import UnsupportedSchema
+from app.json_schema.errors import CheckTooCostly
 from app.openai_service.optional_nulls import OptionalNulls
 from app.schemas.normalize_schema import normalize
 from tests.fakes.openai_answers import USAGE, completion
@@ -490,5 +490,5 @@ def test_parts_that_double_with_the_depth_of_the_answer_end_in_time():
     for _ in range(60):
         data = [data]
 
-    with at_most(2.0), pytest.raises(UnsupportedSchema):
+    with at_most(2.0), pytest.raises(CheckTooCostly):
         nulls.take_out({"a": data})

@@ -13,8 +13,9 @@ from flask import Flask
 import app
 from app.auth.errors import Unauthenticated
 from app.errors import init_errors
+from app.json_schema.errors import SchemaNotUsable
 from app.lifecycle import Draining
-from app.openai_service.errors import ModelNotOffered, SchemaNotUsable, UpstreamFailed, UpstreamTruncated
+from app.openai_service.errors import ModelNotOffered, UpstreamFailed, UpstreamTruncated
 from app.request_context import init_request_context
 from app.web import error_table
 

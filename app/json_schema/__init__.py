@@ -1,0 +1,1 @@
+"""JSON Schemas that callers write: their rules, and checking values against them in bounded time."""
