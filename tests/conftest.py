@@ -8,7 +8,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
-from app import create_app, extensions
+from app import create_app, services
 from app.config import Config
 from app.openai_service import CallRecord
 from app.shared_state import MemoryState
@@ -32,17 +32,16 @@ def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture(autouse=True)
 def _closed_applications(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Close what the applications of a test hold open; from Python 3.13 on SQLite warns of what is only dropped."""
-    built: list[extensions.Parts] = []
-    install = extensions.install
+    built: list[services.Services] = []
 
-    def install_and_note(app: Flask, parts: extensions.Parts) -> None:
-        install(app, parts)
-        built.append(parts)
+    def install_and_note(app: Flask, each: services.Services) -> None:
+        services.install(app, each)
+        built.append(each)
 
-    monkeypatch.setattr(extensions, "install", install_and_note)
+    monkeypatch.setattr("app.install", install_and_note)
     yield
-    for parts in built:
-        parts.close()
+    for each in built:
+        each.close()
 
 
 @pytest.fixture
