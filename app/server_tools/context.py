@@ -1,4 +1,4 @@
-"""ToolContext: what a tool may know of who asks."""
+"""ToolContext: for whom a tool runs."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool is run. It comes from the request's credential, and not from the model.
+    """The user for whom a tool runs. It comes from the request's credential, never from the model.
 
     Attributes:
         tenant: the site.
-        user: as the site names its user or, where it does not, an id that begins with `address:`, `key:` or
+        user: the site's own name of the user; where it gave none, an id that begins with `address:`, `key:` or
             `session:`.
-        request_id: as in X-Request-ID and in every line of the log.
+        request_id: that of X-Request-ID and of the log.
     """
 
     tenant: str

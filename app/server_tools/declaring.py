@@ -1,4 +1,4 @@
-"""@tool: declares a function as one that models may have run."""
+"""@tool: declares a function as a tool that models can call."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ _LONGEST_DESCRIPTION = 1_024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredTool:
-    """A function, and how a model is told of it.
+    """A function, and its definition for the model.
 
     Attributes:
-        definition: in OpenAI's form.
+        definition: in OpenAI's format.
         timeout_s: None takes TOOL_TIMEOUT_S.
     """
 
@@ -37,10 +37,10 @@ class DeclaredTool:
     timeout_s: float | None
 
     def run(self, arguments: str, context: ToolContext) -> str:
-        """What the function returns: text as it is, anything else as JSON.
+        """Call the function and return its result: text unchanged, anything else as JSON.
 
         Raises:
-            ToolError: as the function does, or because the arguments do not fit it.
+            ToolError: the arguments do not match the parameters, or the function raised it.
         """
         given = self.parameters.read(arguments)
         if self.parameters.context is not None:
@@ -54,14 +54,15 @@ def tool(function: F) -> F: ...
 @overload
 def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
-    """Declare a function of a file of TOOLS_DIR as a tool. It stays the function that it is.
+    """Declare a function in a file of TOOLS_DIR as a tool. The function itself does not change.
 
-    Its name, the first paragraph of its docstring and the types of its parameters are what the model is told.
+    The model gets its name, the first paragraph of its docstring, and its parameters with their types.
 
     Args:
-        timeout_s: how long one call may take; TOOL_TIMEOUT_S where it is not said.
+        function: None when the decorator is called with arguments.
+        timeout_s: for one call; None takes TOOL_TIMEOUT_S.
     Raises:
-        ToolFault: it cannot be one.
+        ToolFault: the function cannot be a tool.
     """
 
     def declare(function: F) -> F:
@@ -72,7 +73,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
 
 def tool_of(value: object) -> DeclaredTool | None:
-    """The tool that a function was declared as, if it was."""
+    """Return the tool that a function was declared as, if any."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
 
@@ -91,7 +92,7 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
         "parameters": parameters.schema,
     }
     if not faults_of(parameters.schema):
-        definition["strict"] = True  # then OpenAI has the model write nothing but what fits
+        definition["strict"] = True  # then the model can only write arguments that match
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 

@@ -1,4 +1,4 @@
-"""What a docstring tells the model: its first paragraph, and what its `Args:` say of each parameter.
+"""Reads docstrings for the model: the first paragraph, and the description of each argument under `Args:`.
 
 Source: https://google.github.io/styleguide/pyguide.html#383-functions-and-methods
 """
@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)$")
 
 
 def summary_of(docstring: str) -> str:
-    """Its first paragraph, on one line; up to `Args:` where no empty line is before it."""
+    """Return the first paragraph on one line. It ends at `Args:` if no empty line is before that."""
     paragraph = []
     for line in docstring.strip().splitlines():
         if not line.strip() or _SECTION.match(line.strip()):
@@ -22,7 +22,7 @@ def summary_of(docstring: str) -> str:
 
 
 def arguments_of(docstring: str) -> dict[str, str]:
-    """What is said of each argument, on one line; in the order of the docstring.
+    """Return the description of each argument on one line, in the order of the docstring.
 
     Args:
         docstring: as inspect.cleandoc() leaves it.

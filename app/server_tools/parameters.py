@@ -1,4 +1,4 @@
-"""From a function's signature to the JSON schema of its arguments, and from a model's JSON to arguments that fit it."""
+"""From a function's signature to the JSON schema of its arguments, and from a model's JSON to checked arguments."""
 
 from __future__ import annotations
 
@@ -21,29 +21,32 @@ _SHOWN_CHARS = 300
 
 
 class ToolFault(ValueError):
-    """A function cannot be a tool. The message says why, and begins with its name."""
+    """A function cannot be a tool. The message begins with its name and says why."""
 
 
 class _Untitled(GenerateJsonSchema):
-    """Without the titles, which say nothing but the names once more, in tokens that are paid for."""
+    """Leaves out titles: they repeat the names, and cost tokens."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
 
 class Parameters:
-    """What a model may write as a function's arguments.
+    """The arguments that a model may write for a function.
 
     Attributes:
-        schema: of the object that they are.
-        context: the name of the parameter that is given the ToolContext, if there is one.
+        schema: of the object that holds them.
+        context: the name of the parameter that gets the ToolContext, if there is one.
     """
 
     def __init__(self, function: Callable[..., Any], described: Mapping[str, str]) -> None:
-        """Raises ToolFault.
+        """Derive the schema from a signature.
 
         Args:
-            described: what the docstring says of parameters, by their names.
+            function: must have a type hint for each parameter.
+            described: the descriptions of parameters in its docstring, by name.
+        Raises:
+            ToolFault: the signature cannot be one of a tool.
         """
         name = function.__name__
         hints = _hints(function)
@@ -73,10 +76,10 @@ class Parameters:
         self.schema.pop("title", None)
 
     def read(self, text: str) -> dict[str, Any]:
-        """The arguments, as the types of the function's signature.
+        """Return the arguments in the types of the function's signature.
 
         Raises:
-            ToolError: it is no JSON, or does not fit; with words for the model.
+            ToolError: the text is not JSON or does not match; the message is for the model.
         """
         try:
             return self._adapter.validate_json(text or "{}")

@@ -1,4 +1,4 @@
-"""The date and the time, which no model knows by itself."""
+"""current_time: the date and the time, which no model knows by itself."""
 
 from __future__ import annotations
 
