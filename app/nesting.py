@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 MAX_DEPTH = 64
-"""How deeply a free-form object of a request, such as a JSON schema, may be nested."""
+"""The maximum depth of a free-form object, such as a JSON Schema."""
 
 
 def is_deeper(value: Any, depth: int) -> bool:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
+NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
+"""Of prompts, schemas and tools: the names that files and callers give to them."""
+
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
-NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-"""Of whatever a caller names: a prompt, a schema, a tool."""
 _NAME = re.compile(NAME_PATTERN)
 
 

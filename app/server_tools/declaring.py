@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from pydantic_core import to_json
 
-from app.config import forms
+from app.config.forms import NAME_PATTERN
 from app.schemas.strict_schema import faults_of
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import arguments_of, summary_of
@@ -99,7 +100,7 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
 def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | None:
     name = function.__name__
     description = summary_of(inspect.getdoc(function) or "")
-    if forms.name(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
     if tool_of(function.__globals__.get(name)) is not None:
         return "this file has another tool of this name"
