@@ -1,4 +1,4 @@
-"""The one place where an exception becomes an answer, and the one JSON form of an error."""
+"""The one place where an exception becomes an answer, and the JSON formats of an error."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ _BY_HTTP_STATUS: dict[int, type[Problem]] = {
 
 
 def describe(error: Exception) -> Problem:
-    """Return what a caller is told of an error."""
+    """Return the problem that a caller sees of an error."""
     if isinstance(error, Problem):
         return error
     if not isinstance(error, HTTPException):
@@ -83,12 +83,12 @@ ErrorBody = Callable[[Problem, str], dict[str, Any]]
 
 
 def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
-    """{"error", "code", "requestId"}: the form of /api."""
+    """Return {"error", "code", "requestId"}, the format of /api."""
     return {"error": problem.message, "code": problem.code, "requestId": request_id}
 
 
 def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa: ARG001
-    """{"message"}: the form that pages of the /api/chat/openai kind show."""
+    """Return {"message"}, the format that pages of the /api/chat/openai kind show."""
     return {"message": problem.message}
 
 
@@ -96,7 +96,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def errors_as(body: ErrorBody) -> Callable[[V], V]:
-    """Give a view's errors another form than api_error()."""
+    """Give a view's errors another format than that of api_error()."""
 
     def mark(view: V) -> V:
         view.error_body = body  # type: ignore[attr-defined]
@@ -106,6 +106,7 @@ def errors_as(body: ErrorBody) -> Callable[[V], V]:
 
 
 def init_errors(app: Flask) -> None:
+    """Answer every exception with a problem in JSON."""
     app.register_error_handler(Exception, _answer)
 
 

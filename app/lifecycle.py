@@ -1,4 +1,4 @@
-"""Lifecycle: whether this process has been told to stop, and how long what runs in it may go on."""
+"""Lifecycle: whether this process is stopping, and how long the requests that run in it may go on."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from time import monotonic
 
 from app.problems import Problem
 
-# Asked once a tick at the latest, a stream learns of the stop up to so much after it was told.
+# A stream asks once a tick, so it learns of the stop up to this much later.
 _SEEN_LATE_S = 1.0
-# What the last event, the record of the call and the end of the process take at most.
+# The last event, the record of the call and the exit of the process take at most this long.
 _FAREWELL_S = 5.0
 
 
@@ -24,7 +24,7 @@ class Draining(Problem):
 
 
 class Lifecycle:
-    """False to everything until somebody calls watch(): under tests and `flask run` nobody does."""
+    """The state of the process. It is never draining before watch() is called, as in tests and under `flask run`."""
 
     def __init__(self) -> None:
         self._is_alive: Callable[[], bool] = lambda: True
@@ -32,17 +32,17 @@ class Lifecycle:
         self._ends_at: float | None = None
 
     def watch(self, is_alive: Callable[[], bool], *, graceful_timeout_s: float) -> None:
-        """Tell whom to ask.
+        """Set what says whether the process is stopping.
 
         Args:
-            is_alive: False from when the process is told to stop. It is asked often, so it has to be cheap.
-            graceful_timeout_s: how long after that the process is killed.
+            is_alive: returns False from when the process is told to stop. It is called often, so it must be cheap.
+            graceful_timeout_s: after this time the process is killed.
         """
         self._is_alive, self._graceful_timeout_s = is_alive, graceful_timeout_s
 
     @property
     def is_draining(self) -> bool:
-        """The process has been told to stop; the time runs from when this is first seen."""
+        """Whether the process is stopping; the time runs from the first call that finds it so."""
         if self._ends_at is not None:
             return True
         if self._is_alive():
@@ -53,5 +53,5 @@ class Lifecycle:
 
     @property
     def must_end(self) -> bool:
-        """The process is killed so soon that what still runs has to say its last word now."""
+        """Whether the process is killed so soon that streams have to send their last event now."""
         return self.is_draining and self._ends_at is not None and monotonic() >= self._ends_at

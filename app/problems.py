@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Self
+
 
 class Problem(Exception):
     """An error that a caller may see: one subclass for each row of the table in docs/errors.md.
@@ -26,8 +28,8 @@ class Problem(Exception):
 
     def __init__(self, message: str = "", *, field: str | None = None) -> None:
         """Take a text of the error's own, and the field that it is about."""
-        super().__init__(f"{field}: {message}" if field and message else message)
-        if field:
+        super().__init__(f"{field}: {message}" if field is not None and message else message)
+        if field is not None:
             self.field = field
 
     @property
@@ -35,7 +37,7 @@ class Problem(Exception):
         """What the caller reads."""
         if self.message_is_safe and (message := str(self)):
             return message
-        return f"{self.field}: {self.sentence}" if self.field else self.sentence
+        return self.sentence if self.field is None else f"{self.field}: {self.sentence}"
 
 
 class InvalidRequest(Problem):
@@ -45,6 +47,22 @@ class InvalidRequest(Problem):
     code = "invalid_request"
     sentence = "The request is not valid."
     message_is_safe = True
+
+    @classmethod
+    def missing(cls, field: str) -> Self:
+        """Return the error of a field that has to be given."""
+        return cls._naming(field, f"Missing {field}.")
+
+    @classmethod
+    def unknown(cls, field: str) -> Self:
+        """Return the error of a field that does not exist."""
+        return cls._naming(field, f"Unknown field {field}.")
+
+    @classmethod
+    def _naming(cls, field: str, message: str) -> Self:
+        problem = cls(message)
+        problem.field = field
+        return problem
 
 
 class Forbidden(Problem):

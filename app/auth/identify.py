@@ -58,11 +58,11 @@ class Authenticator:
         if named is None:
             return principal
         if principal.kind != "key":
-            raise Forbidden("X-User-Id: only a site's own server may name its user.")
+            raise Forbidden("only a site's own server may name its user.", field="X-User-Id")
         try:
             return dataclasses.replace(principal, user=user_id(named))
         except ValueError as error:
-            raise UnusableUserId(f"X-User-Id: {error}.") from None
+            raise UnusableUserId(f"{error}.", field="X-User-Id") from None
 
     def _anonymous(self, request: Request) -> Principal:
         if self.auth_required:

@@ -98,7 +98,7 @@ class VisitorTokens:
         if self._key is None:
             raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
-            raise Forbidden(f"scopes: this key cannot give {missing[0]!r}.")
+            raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
         now = int(clock.now())
         token_id, expires_at = secrets.token_urlsafe(16), now + grant.ttl_s
         claims = {

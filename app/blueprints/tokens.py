@@ -49,12 +49,12 @@ def revoke(token_id: str) -> Response:
 def revoke_all() -> Response:
     """Take back every token that a user has been given."""
     if unknown := sorted(request.args.keys() - {"userId"}):
-        raise InvalidRequest(f"Unknown field {unknown[0][:64]!a}.")
+        raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
     if len(request.args.getlist("userId")) > 1:
-        raise InvalidRequest("userId: must be given once.")
+        raise InvalidRequest("must be given once.", field="userId")
     try:
         user = user_id(request.args.get("userId", ""))
     except ValueError as error:
-        raise InvalidRequest(f"userId: {error}.") from None
+        raise InvalidRequest(f"{error}.", field="userId") from None
     services().authenticator.tokens.revoke_all_of(user, tenant=g.principal.tenant)
     return Response(status=204)

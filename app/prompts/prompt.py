@@ -9,6 +9,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from app.config import forms
+from app.problems import InvalidRequest
 from app.prompts.variable import Value, Variable, written
 
 # Not a template language: a variable's value is plain text and is never interpreted.
@@ -16,8 +17,8 @@ _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
 _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
-class VariableFault(ValueError):
-    """A variable's value is missing, unknown or invalid. The message is a safe sentence that names the field."""
+class VariableFault(InvalidRequest):
+    """The value given for a variable is not of its kind, or there is no such variable."""
 
 
 def _stripped(text: str) -> str:
@@ -65,9 +66,9 @@ class Prompt(BaseModel):
         for name, value in given.items():
             variable = self.variables.get(name)
             if variable is None:
-                raise VariableFault(f"variables: this prompt has no {name[:64]!a}.")
+                raise VariableFault(f"this prompt has no {name[:64]!a}.", field="variables")
             if fault := variable.fault_of(value):
-                raise VariableFault(f"variables.{name}: {fault}.")
+                raise VariableFault(f"{fault}.", field=f"variables.{name}")
 
     def fill(self, given: Mapping[str, Any]) -> str:
         """Return the text with each placeholder replaced by its value.
@@ -95,5 +96,5 @@ def _text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
     if name in given:
         return written(given[name])
     if variable.is_required:
-        raise VariableFault(f"Missing variables.{name}.")
+        raise VariableFault.missing(f"variables.{name}")
     return "" if variable.default is None else written(variable.default)

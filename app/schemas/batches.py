@@ -15,7 +15,7 @@ from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.config import Config
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
-from app.problems import Forbidden, InvalidRequest
+from app.problems import Forbidden, InvalidRequest, Problem
 from app.schemas.chat import ChatRequest
 from app.schemas.embeddings import EmbeddingsRequest
 from app.schemas.fields import Name
@@ -58,7 +58,7 @@ class CreateBatchRequest(RequestModel):
             Forbidden: a model is not offered.
         """
         if len(self.requests) > config.max_batch_requests:
-            raise InvalidRequest(f"requests: must be at most {config.max_batch_requests}.")
+            raise InvalidRequest(f"must be at most {config.max_batch_requests}.", field="requests")
         kind = _kind(self.requests)
         ids = _ids(self.requests)
         requests: list[BatchRequest] = []
@@ -79,17 +79,17 @@ class CreateBatchRequest(RequestModel):
                     )
                     texts += len(body["input"])
             except (InvalidRequest, Forbidden) as error:
-                raise type(error)(_placed(str(error), where)) from None
+                raise _placed(error, where) from None
             except InputTooLong:
-                raise InvalidRequest(f"{where}: the conversation is longer than may be sent.") from None
+                raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
             except ModelNotOffered:
-                raise Forbidden(f"{where}.model: this model is not offered here.") from None
+                raise Forbidden("this model is not offered here.", field=f"{where}.model") from None
             if model not in (None, own_model):
-                raise InvalidRequest(f"{where}.model: must be the same for all requests of a batch.")
+                raise InvalidRequest("must be the same for all requests of a batch.", field=f"{where}.model")
             model = own_model
             requests.append(BatchRequest(ids[place], body))
         if texts > _MAX_TEXTS:
-            raise InvalidRequest(f"requests: must have at most {_MAX_TEXTS} texts in all.")
+            raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
         return NewBatch(kind, str(model), requests), adjusted
 
 
@@ -98,9 +98,9 @@ def _chat(
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
     prompt = prompts.prompt_of(chat)
     if prompt is not None and prompt.tools:
-        raise InvalidRequest("promptName: this prompt has tools that only run while somebody waits.")
+        raise InvalidRequest("this prompt has tools that only run while somebody waits.", field="promptName")
     if chat.cache:
-        raise InvalidRequest("cache: not accepted in a batch.")
+        raise InvalidRequest("not accepted in a batch.", field="cache")
     return upstream.chat_request(chat.to_call(prompts, request_id=""), most_tokens=most_tokens)
 
 
@@ -110,10 +110,10 @@ def _kind(items: Sequence[BatchItem]) -> Kind:
         if item.chat is None and item.embeddings is None:
             raise InvalidRequest(f"Missing requests.{place}.chat (or requests.{place}.embeddings).")
         if item.chat is not None and item.embeddings is not None:
-            raise InvalidRequest(f"requests.{place}: give either chat or embeddings.")
+            raise InvalidRequest("give either chat or embeddings.", field=f"requests.{place}")
         if getattr(item, kind) is None:
             raise InvalidRequest(
-                f"requests.{place}: all requests of a batch are of one kind, which is {kind} here."
+                f"all requests of a batch are of one kind, which is {kind} here.", field=f"requests.{place}"
             )
     return kind
 
@@ -124,16 +124,21 @@ def _ids(items: Sequence[BatchItem]) -> list[str]:
     for place, item in enumerate(items):
         name = str(place) if item.id is None else item.id
         if name in ids:
-            raise InvalidRequest(f"requests.{place}.id: is that of requests.{ids[name]} as well.")
+            raise InvalidRequest(f"is that of requests.{ids[name]} as well.", field=f"requests.{place}.id")
         ids[name] = place
     return list(ids)
 
 
-def _placed(sentence: str, where: str) -> str:
-    """Prefix an error sentence about one request with its path in the batch."""
+def _placed(error: InvalidRequest | Forbidden, where: str) -> Problem:
+    """Return an error about one request of a batch, prefixed with the request's path."""
+    sentence = str(error)
     if sentence.startswith("Missing "):
-        return f"Missing {where}.{sentence.removeprefix('Missing ')}"
-    return f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
+        sentence = f"Missing {where}.{sentence.removeprefix('Missing ')}"
+    else:
+        sentence = f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
+    placed = type(error)(sentence)
+    placed.field = where if error.field is None else f"{where}.{error.field}"
+    return placed
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,16 +164,16 @@ def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
     owner = owner_of(principal)
     for name in args:
         if name not in ("limit", "before", *(("user",) if owner.user is None else ())):
-            raise InvalidRequest(f"{name[:50]}: is not known here.")
+            raise InvalidRequest("is not known here.", field=name[:50])
     if owner.user is None and (user := args.get("user")) is not None:
         if "\0" in user:
-            raise InvalidRequest("user: must not contain the character NUL.")
+            raise InvalidRequest("must not contain the character NUL.", field="user")
         owner = BatchOwner(principal.tenant, user)
     limit, before = args.get("limit", str(_DEFAULT_PAGE)), args.get("before")
     if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= _MAX_PAGE):
-        raise InvalidRequest(f"limit: must be from 1 to {_MAX_PAGE}.")
+        raise InvalidRequest(f"must be from 1 to {_MAX_PAGE}.", field="limit")
     if before is not None and not BATCH_ID.fullmatch(before):
-        raise InvalidRequest("before: must be the id of a batch.")
+        raise InvalidRequest("must be the id of a batch.", field="before")
     return ListQuery(owner, int(limit), before)
 
 

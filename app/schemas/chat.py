@@ -64,25 +64,25 @@ class ChatRequest(PromptFields):
         if server_tools and (settled := prompts.tool_names(self)):
             call = replace(call, server_tools=server_tools.of(settled))
         if self.cache and call.temperature != 0:
-            raise InvalidRequest("cache: needs temperature 0.")
+            raise InvalidRequest("needs temperature 0.", field="cache")
         return replace(call, may_be_cached=bool(self.cache))
 
     def _named_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
         if self.server_tools is None:
             return ()
         if offered is None:
-            raise InvalidRequest("serverTools: not accepted here.")
+            raise InvalidRequest("not accepted here.", field="serverTools")
         return offered.named(self.server_tools)
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:
             # OpenAI expects the results of all calls together, and neither side has both kinds.
-            raise InvalidRequest("serverTools: give either tools or serverTools.")
+            raise InvalidRequest("give either tools or serverTools.", field="serverTools")
         names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
         if self.tool_choice is not None and not names:
-            raise InvalidRequest("toolChoice: needs tools.")
+            raise InvalidRequest("needs tools.", field="toolChoice")
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
-            raise InvalidRequest("toolChoice: names a function that is not among the tools.")
+            raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
 
     def _conversation(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

@@ -70,14 +70,14 @@ class SimilarityRequest(RequestModel):
             raise InvalidRequest("Give either a and b, or query and documents.")
         if self.query is not None or self.documents is not None or self.top_k is not None:
             if self.query is None:
-                raise InvalidRequest("Missing query.")
+                raise InvalidRequest.missing("query")
             if self.documents is None:
-                raise InvalidRequest("Missing documents.")
+                raise InvalidRequest.missing("documents")
             return [self.query, *self.documents]
         if self.a is None:
             raise InvalidRequest("Missing a (with b, or query with documents).")
         if self.b is None:
-            raise InvalidRequest("Missing b.")
+            raise InvalidRequest.missing("b")
         return [self.a, self.b]
 
     def response(self, result: EmbeddingResult) -> dict[str, Any]:

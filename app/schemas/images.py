@@ -34,7 +34,7 @@ def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
     try:
         return intake.take(data).data_url
     except UnusableImage as error:
-        raise InvalidImageInput(f"{where}: {error}") from None
+        raise InvalidImageInput(str(error), field=where) from None
 
 
 def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
@@ -46,20 +46,20 @@ def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
     if url[:5].lower() == "data:":
         return image_from_bytes(_data_of(url, where), where, intake)
     if len(url) > _MAX_URL_CHARS:
-        raise InvalidImageInput(f"{where}: must be at most {_MAX_URL_CHARS} characters long.")
+        raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):
-        raise InvalidImageInput(f"{where}: must be a public https:// URL or a data: URL.")
+        raise InvalidImageInput("must be a public https:// URL or a data: URL.", field=where)
     return url
 
 
 def _data_of(url: str, where: str) -> bytes:
     head, comma, body = url.partition(",")
     if not comma or not head.lower().endswith(";base64"):
-        raise InvalidImageInput(f"{where}: must be a data: URL in base64.")
+        raise InvalidImageInput("must be a data: URL in base64.", field=where)
     try:
         return base64.b64decode(body, validate=True)
     except (binascii.Error, ValueError):
-        raise InvalidImageInput(f"{where}: is not valid base64.") from None
+        raise InvalidImageInput("is not valid base64.", field=where) from None
 
 
 def _is_public_https(url: str) -> bool:

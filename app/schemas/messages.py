@@ -104,6 +104,6 @@ def check_turns(messages: Sequence[dict[str, Any]]) -> None:
             if "tool_calls" in message:
                 calls.update(call["id"] for call in message["tool_calls"])
             elif not message.get("content"):
-                raise InvalidRequest(f"messages.{index}.content: must not be empty.")
+                raise InvalidRequest("must not be empty.", field=f"messages.{index}.content")
         elif message["role"] == "tool" and message["tool_call_id"] not in calls:
-            raise InvalidRequest(f"messages.{index}.toolCallId: answers no tool call before it.")
+            raise InvalidRequest("answers no tool call before it.", field=f"messages.{index}.toolCallId")

@@ -62,7 +62,7 @@ def parse_json(data: bytes, model: type[M]) -> M:
     if b"\\u0000" in data:
         for path, value in _leaves(body):
             if isinstance(value, str) and "\0" in value:
-                raise InvalidRequest(f"{_written(path)}: must not contain the character NUL.")
+                raise InvalidRequest("must not contain the character NUL.", field=_written(path))
     if len(data) > _MANY_BYTES:
         _check_members(body)
     return validate(body, model)
@@ -77,7 +77,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as errors:
-        raise InvalidRequest(_sentence(errors)) from None
+        raise _first_of(errors) from None
 
 
 def form_of(value: Any) -> str:
@@ -89,7 +89,7 @@ def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing their errors would take long."""
     for path, value in _containers(body):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
-            raise InvalidRequest(f"{_written(path)}: must have at most {MAX_MEMBERS} fields.")
+            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_written(path))
 
 
 def _is_free_form(path: _Path) -> bool:
@@ -125,7 +125,7 @@ def not_too_deep(value: Any) -> Any:
     return value
 
 
-def _sentence(errors: ValidationError) -> str:
+def _first_of(errors: ValidationError) -> InvalidRequest:
     """Describe the first error only, and never the input, which may be anything of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
     path = _path(error["loc"])
@@ -133,18 +133,18 @@ def _sentence(errors: ValidationError) -> str:
     if kind == "string_pattern_mismatch":
         message = _PATTERN_SENTENCES[error["ctx"]["pattern"]]
     if kind == "extra_forbidden":
-        return f"Unknown field {path}."
+        return InvalidRequest.unknown(path)
     if kind == "missing":
-        return f"Missing {path}."
+        return InvalidRequest.missing(path)
     if kind == "union_tag_not_found":
-        return f"Missing {path}.role."
+        return InvalidRequest.missing(f"{path}.role")
     if kind == "union_tag_invalid":
-        return f"{path}.role: must be one of {', '.join(sorted(_ROLES))}."
+        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
     message = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "")
     message = message[:1].lower() + message[1:]
     if not path:
-        return f"{message[:1].upper()}{message[1:].rstrip('.')}."
-    return f"{path}: {message.rstrip('.')}."
+        return InvalidRequest(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
+    return InvalidRequest(f"{message.rstrip('.')}.", field=path)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -76,12 +76,12 @@ class SystemPrompts:
         name = asked.prompt_name
         if self.tied_to is not None:
             if name not in (None, self.tied_to):
-                raise Forbidden("promptName: this token is for another prompt.")
+                raise Forbidden("this token is for another prompt.", field="promptName")
             if self.tied_to not in self.kept:
                 raise Forbidden("This token is for a prompt that is not kept here.")
             return self.kept[self.tied_to]
         if name is not None and name not in self.kept:
-            raise InvalidRequest("promptName: there is no such prompt.")
+            raise InvalidRequest("there is no such prompt.", field="promptName")
         return self.kept[name] if name is not None else None
 
     def settles(self, setting: Setting | None, asked: PromptFields) -> bool:
@@ -118,16 +118,16 @@ class SystemPrompts:
         if prompt is not None or not self.client_may_write:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
-                raise InvalidRequest(f"systemPrompt: {refusal}")
+                raise InvalidRequest(refusal, field="systemPrompt")
             if writes_own:
-                raise InvalidRequest(f"messages: the role system is {refusal}")
+                raise InvalidRequest(f"the role system is {refusal}", field="messages")
         if prompt is None:
             if asked.variables is not None:
-                raise InvalidRequest("variables: needs promptName.")
+                raise InvalidRequest("needs promptName.", field="variables")
             return _beginning_with(client_prompt or ("" if writes_own else self.own), call)
         for name in _given(call):
             if self.settles(_SETTING_OF.get(name), asked):
-                raise InvalidRequest(f"{_ALIASES.get(name) or to_camel(name)}: {NOT_WITH_PROMPT}")
+                raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
         text = self._text(prompt, asked.variables or {})
         return _beginning_with(text, self._settled(call, prompt))
 
@@ -149,11 +149,8 @@ class SystemPrompts:
             raise Forbidden("This token does not fit its prompt any more.") from None
         for name in variables:
             if name in self.fixed:
-                raise InvalidRequest(f"variables.{name}: this token settles it.")
-        try:
-            return prompt.fill({**variables, **self.fixed})
-        except VariableFault as fault:
-            raise InvalidRequest(str(fault)) from None
+                raise InvalidRequest("this token settles it.", field=f"variables.{name}")
+        return prompt.fill({**variables, **self.fixed})
 
 
 def _given(call: ChatCall) -> list[str]:

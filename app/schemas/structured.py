@@ -101,23 +101,23 @@ class StructuredRequest(PromptFields):
     def _leave_the_schema(self) -> None:
         for field, alias in _OF_SCHEMA.items():
             if field in self.model_fields_set and getattr(self, field) is not None:
-                raise InvalidRequest(f"{alias}: {NOT_WITH_PROMPT}")
+                raise InvalidRequest(NOT_WITH_PROMPT, field=alias)
 
     def _schema(self, named: NamedSchemas) -> Normalized | None:
         schema, name = self.json_schema, self.schema_name
         if schema is not None and name is not None:
             raise InvalidRequest("Give only one of schema and schemaName.")
         if self.normalize and not self.strict:
-            raise InvalidRequest("normalize: goes only with strict, which asks for what it mends.")
+            raise InvalidRequest("goes only with strict, which asks for what it mends.", field="normalize")
         if name is not None:
             if name not in named:
-                raise InvalidRequest(f"schemaName: there is no schema {name} here.")
+                raise InvalidRequest(f"there is no schema {name} here.", field="schemaName")
             if not self.strict:
-                raise InvalidRequest("strict: a schema that is kept here is always strict.")
+                raise InvalidRequest("a schema that is kept here is always strict.", field="strict")
             return named[name]
         if schema is None:
             if self.normalize:
-                raise InvalidRequest("normalize: needs a schema.")
+                raise InvalidRequest("needs a schema.", field="normalize")
             return None
         if not self.strict:
             return Normalized(schema)

@@ -13,7 +13,7 @@ from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import Config
 from app.problems import InvalidRequest
-from app.prompts import Prompt, VariableFault
+from app.prompts import Prompt
 from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import RequestModel
 
@@ -44,9 +44,9 @@ class TokenRequest(RequestModel):
             InvalidRequest: the settings or the prompt do not allow it.
         """
         if self.ttl_s > config.token_max_ttl_s:
-            raise InvalidRequest(f"ttlS: must be at most {config.token_max_ttl_s}.")
+            raise InvalidRequest(f"must be at most {config.token_max_ttl_s}.", field="ttlS")
         if self.origin is not None and self.origin not in config.allowed_origins:
-            raise InvalidRequest("origin: must be one of ALLOWED_ORIGINS, written as there.")
+            raise InvalidRequest("must be one of ALLOWED_ORIGINS, written as there.", field="origin")
         self._check_prompt(kept)
         return Grant(
             user=self.user_id,
@@ -62,21 +62,18 @@ class TokenRequest(RequestModel):
     def _check_prompt(self, kept: Mapping[str, Prompt]) -> None:
         if self.prompt is None:
             if self.variables is not None:
-                raise InvalidRequest("variables: needs prompt.")
+                raise InvalidRequest("needs prompt.", field="variables")
             return
         if self.prompt not in kept:
-            raise InvalidRequest("prompt: there is no such prompt.")
+            raise InvalidRequest("there is no such prompt.", field="prompt")
         if beside := sorted(set(self.scopes) - CONVERSATION_SCOPES):
-            raise InvalidRequest(f"scopes: {beside[0]} does not go together with prompt.")
+            raise InvalidRequest(f"{beside[0]} does not go together with prompt.", field="scopes")
         if self.variables is None:
             return
-        try:
-            kept[self.prompt].check(self.variables)
-        except VariableFault as fault:
-            raise InvalidRequest(str(fault)) from None
+        kept[self.prompt].check(self.variables)
         if len(json.dumps(self.variables)) > _MAX_VARIABLES_CHARS:
             raise InvalidRequest(
-                f"variables: must have at most {_MAX_VARIABLES_CHARS:,} characters as ASCII JSON."
+                f"must have at most {_MAX_VARIABLES_CHARS:,} characters as ASCII JSON.", field="variables"
             )
 
 

@@ -51,15 +51,15 @@ def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
     known = ("from", "to", "by", "format", *(("user", "tenant") if is_admin else ()))
     for name in args:
         if name not in known:
-            raise InvalidRequest(f"{name[:50]}: is not known here.")
+            raise InvalidRequest("is not known here.", field=name[:50])
     today = datetime.now(UTC).date()
     first = _day(args, "from", today.replace(day=1))
     last = _day(args, "to", today)
     if last < first:
-        raise InvalidRequest("to: must not be before from.")
+        raise InvalidRequest("must not be before from.", field="to")
     form = args.get("format", "json")
     if form not in _FORMATS:
-        raise InvalidRequest("format: must be json or csv.")
+        raise InvalidRequest("must be json or csv.", field="format")
     return UsageQuery(
         first.isoformat(),
         last.isoformat(),
@@ -124,7 +124,7 @@ def _day(args: Mapping[str, str], name: str, default: date) -> date:
     except ValueError:
         day = None
     if day is None or len(text) != 10:
-        raise InvalidRequest(f"{name}: must be a day such as 2026-11-20.")
+        raise InvalidRequest("must be a day such as 2026-11-20.", field=name)
     return day
 
 
@@ -135,5 +135,5 @@ def _groupings(text: str | None) -> tuple[Grouping, ...]:
     known = get_args(Grouping)
     for name in names:
         if name not in known:
-            raise InvalidRequest(f"by: must be some of {', '.join(known)}, comma-separated.")
+            raise InvalidRequest(f"must be some of {', '.join(known)}, comma-separated.", field="by")
     return names  # type: ignore[return-value]

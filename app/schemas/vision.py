@@ -92,19 +92,19 @@ def _from_form(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, li
     form, uploads = form_body()
     for name, values in form.lists():
         if len(values) > 1:
-            raise InvalidRequest(f"{name[:64]!a}: must be given once.")
+            raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
         if "\0" in values[0]:
-            raise InvalidRequest(f"{name[:64]!a}: must not contain the character NUL.")
+            raise InvalidRequest("must not contain the character NUL.", field=f"{name[:64]!a}")
         fields[name] = _typed(name, values[0])
     unknown = [name for name in uploads if name != "image"]
     if unknown:
-        raise InvalidRequest(f"Unknown field {unknown[0][:64]!a}.")
+        raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
     body = validate(fields, VisionFields)
     files = uploads.getlist("image")
     if not files:
-        raise InvalidRequest("Missing image.")
+        raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
-        raise InvalidRequest(f"image: must be at most {MAX_IMAGES} files.")
+        raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
     intake = _intake(body, prompts, config)
     return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
 

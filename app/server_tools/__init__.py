@@ -1,4 +1,12 @@
-"""Server tools: the site's Python functions that a model may call, and who may offer them to it."""
+"""Server tools: Python functions that a model can have run here, and who may name them.
+
+declaring    @tool: from a function to a tool
+parameters   from a signature to the JSON schema of the arguments, and from a model's JSON to arguments
+docstrings   what a docstring says of a function and of its arguments
+loading      imports the built-in tools and those of TOOLS_DIR
+toolbox      all tools, and those that one request may use
+context      for whom a tool runs
+"""
 
 from app.openai_service import ToolError
 from app.server_tools.context import ToolContext

@@ -1,4 +1,4 @@
-"""What a tool knows of the request it runs for."""
+"""ToolContext: for whom a tool runs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class ToolContext:
-    """For whom a tool runs. It comes from the request's credential, never from the model.
+    """The user for whom a tool runs. It comes from the request's credential, never from the model.
 
     Attributes:
         tenant: the site.
-        user: the site's name of its user; without one, an id that begins with `address:`, `key:` or `session:`.
-        request_id: as in X-Request-ID and in the log.
+        user: the site's own name of the user; where it gave none, an id that begins with `address:`, `key:` or
+            `session:`.
+        request_id: that of X-Request-ID and of the log.
     """
 
     tenant: str

@@ -1,15 +1,16 @@
-"""The decorator @tool, which declares a function as a server tool."""
+"""@tool: declares a function as a tool that models can call."""
 
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, overload
 
 from pydantic_core import to_json
 
-from app.config import forms
+from app.config.forms import NAME_PATTERN
 from app.schemas.strict_schema import faults_of
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import arguments_of, summary_of
@@ -26,8 +27,8 @@ class DeclaredTool:
     """A function, and its definition for the model.
 
     Attributes:
-        definition: in OpenAI's form.
-        timeout_s: None means TOOL_TIMEOUT_S.
+        definition: in OpenAI's format.
+        timeout_s: None takes TOOL_TIMEOUT_S.
     """
 
     name: str
@@ -37,10 +38,10 @@ class DeclaredTool:
     timeout_s: float | None
 
     def run(self, arguments: str, context: ToolContext) -> str:
-        """Run the function and return its result: a string as it is, anything else as JSON.
+        """Call the function and return its result: text unchanged, anything else as JSON.
 
         Raises:
-            ToolError: the function raised it, or the arguments are not valid.
+            ToolError: the arguments do not match the parameters, or the function raised it.
         """
         given = self.parameters.read(arguments)
         if self.parameters.context is not None:
@@ -54,13 +55,13 @@ def tool(function: F) -> F: ...
 @overload
 def tool(*, timeout_s: float) -> Callable[[F], F]: ...
 def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Callable[[F], F]:
-    """Declare a function of a file of TOOLS_DIR as a tool. It stays the function that it is.
+    """Declare a function in a file of TOOLS_DIR as a tool. The function itself does not change.
 
-    The model is given its name, the first paragraph of its docstring, and the types of its parameters.
+    The model gets its name, the first paragraph of its docstring, and its parameters with their types.
 
     Args:
-        timeout_s: the time limit of one call; by default TOOL_TIMEOUT_S.
-
+        function: None when the decorator is called with arguments.
+        timeout_s: for one call; None takes TOOL_TIMEOUT_S.
     Raises:
         ToolFault: the function cannot be a tool.
     """
@@ -73,7 +74,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
 
 def tool_of(value: object) -> DeclaredTool | None:
-    """Return the tool that a function was declared as, or None."""
+    """Return the tool that a function was declared as, if any."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
 
@@ -92,14 +93,14 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
         "parameters": parameters.schema,
     }
     if not faults_of(parameters.schema):
-        definition["strict"] = True  # makes OpenAI restrict the model to valid arguments
+        definition["strict"] = True  # then the model can only write arguments that match
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 
 def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | None:
     name = function.__name__
     description = summary_of(inspect.getdoc(function) or "")
-    if forms.name(name):
+    if not re.fullmatch(NAME_PATTERN, name):
         return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
     if tool_of(function.__globals__.get(name)) is not None:
         return "this file has another tool of this name"

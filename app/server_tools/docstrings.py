@@ -1,4 +1,4 @@
-"""Parse a docstring for the model: its first paragraph, and its `Args:` section.
+"""Reads docstrings for the model: the first paragraph, and the description of each argument under `Args:`.
 
 Source: https://google.github.io/styleguide/pyguide.html#383-functions-and-methods
 """
@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)$")
 
 
 def summary_of(docstring: str) -> str:
-    """Return the first paragraph on one line. It ends at `Args:` too."""
+    """Return the first paragraph on one line. It ends at `Args:` if no empty line is before that."""
     paragraph = []
     for line in docstring.strip().splitlines():
         if not line.strip() or _SECTION.match(line.strip()):
@@ -22,7 +22,7 @@ def summary_of(docstring: str) -> str:
 
 
 def arguments_of(docstring: str) -> dict[str, str]:
-    """Return the description of each argument on one line, in the docstring's order.
+    """Return the description of each argument on one line, in the order of the docstring.
 
     Args:
         docstring: as inspect.cleandoc() returns it.

@@ -24,12 +24,12 @@ def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = Fal
     """Import the tools of Gatehouse and those of the site.
 
     Args:
-        folder: TOOLS_DIR. Each `*.py` in it is imported, but for those whose names begin with `_` or a dot.
+        folder: TOOLS_DIR. Each `*.py` in it is imported, except those whose names begin with `_` or a dot.
         allowed: ALLOWED_TOOLS.
-        must_exist: whether a folder that is not there is a fault; otherwise it has no tools.
+        must_exist: whether a missing folder is a fault; otherwise it counts as empty.
     Raises:
-        ConfigError: a file cannot be imported or declares what cannot be a tool, two tools have one name, or one that is
-            allowed is not there; all faults at once.
+        ConfigError: a file cannot be imported or declares what cannot be a tool, two tools have the same name, or an
+            allowed one does not exist; all faults at once.
     """
     declared: dict[str, DeclaredTool] = {}
     file_of: dict[str, str] = {}

@@ -1,4 +1,4 @@
-"""Turn a function's signature into a JSON schema, and a model's JSON into arguments."""
+"""From a function's signature to the JSON schema of its arguments, and from a model's JSON to checked arguments."""
 
 from __future__ import annotations
 
@@ -25,28 +25,28 @@ class ToolFault(ValueError):
 
 
 class _Untitled(GenerateJsonSchema):
-    """Leaves out titles: they only repeat the names, and their tokens cost money."""
+    """Leaves out titles: they repeat the names, and cost tokens."""
 
     def field_title_should_be_set(self, schema: Any) -> bool:  # noqa: ARG002
         return False
 
 
 class Parameters:
-    """The arguments of a function that a model may call.
+    """The arguments that a model may write for a function.
 
     Attributes:
-        schema: the JSON schema of the arguments object.
-        context: the name of the parameter that takes the ToolContext, if any.
+        schema: of the object that holds them.
+        context: the name of the parameter that gets the ToolContext, if there is one.
     """
 
     def __init__(self, function: Callable[..., Any], described: Mapping[str, str]) -> None:
-        """Inspect a function.
+        """Derive the schema from a signature.
 
         Args:
-            described: the docstring's descriptions of parameters, by name.
-
+            function: must have a type hint for each parameter.
+            described: the descriptions of parameters in its docstring, by name.
         Raises:
-            ToolFault: a parameter cannot be described to a model.
+            ToolFault: the signature cannot be one of a tool.
         """
         name = function.__name__
         hints = _hints(function)
@@ -76,10 +76,10 @@ class Parameters:
         self.schema.pop("title", None)
 
     def read(self, text: str) -> dict[str, Any]:
-        """Return the arguments, converted to the types of the signature.
+        """Return the arguments in the types of the function's signature.
 
         Raises:
-            ToolError: the text is not JSON or not valid; the message is for the model.
+            ToolError: the text is not JSON or does not match; the message is for the model.
         """
         try:
             return self._adapter.validate_json(text or "{}")

@@ -1,4 +1,4 @@
-"""All declared tools, and which of them a request may use."""
+"""Toolbox: all tools, and which of them a caller may name."""
 
 from __future__ import annotations
 
@@ -14,41 +14,45 @@ from app.server_tools.declaring import DeclaredTool
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """All declared tools.
+    """All tools.
 
     Attributes:
-        declared: all tools, by name.
-        allowed: ALLOWED_TOOLS, which every client may name.
+        declared: by name.
+        allowed: ALLOWED_TOOLS, the names that every caller may use.
     """
 
     declared: Mapping[str, DeclaredTool]
     allowed: Collection[str]
 
     def offered_to(self, principal: Principal, request_id: str) -> OfferedTools:
-        """Return the tools for one request."""
+        """Return the tools as one request may use them."""
         return OfferedTools(self, principal, request_id)
 
 
 @dataclass(frozen=True, slots=True)
 class BoundTool:
-    """A tool bound to one request: the service's ServerTool."""
+    """A tool bound to the request that calls it; a ServerTool of openai_service."""
 
     declared: DeclaredTool
     context: ToolContext
 
     @property
     def name(self) -> str:
+        """The name by which the model calls it."""
         return self.declared.name
 
     @property
     def definition(self) -> dict[str, Any]:
+        """What the model gets of it, in OpenAI's format."""
         return self.declared.definition
 
     @property
     def timeout_s(self) -> float | None:
+        """For one call; None takes TOOL_TIMEOUT_S."""
         return self.declared.timeout_s
 
     def run(self, arguments: str) -> str:
+        """Call it with the model's JSON. Raises ToolError as DeclaredTool.run() does."""
         return self.declared.run(arguments, self.context)
 
 
@@ -61,20 +65,20 @@ class OfferedTools:
     request_id: str
 
     def named(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Return the tools that the request names. API keys may name any tool, others only allowed ones.
+        """Return the tools that the request names: a site's own server may name any, other callers those allowed.
 
         Raises:
-            Forbidden: one of them is not allowed. The error does not reveal whether it exists.
-            InvalidRequest: a tool does not exist.
+            Forbidden: the caller may not name one of them, whether or not it exists.
+            InvalidRequest: there is no tool of a name.
         """
         for number, name in enumerate(names):
             if self.principal.kind != "key" and name not in self.toolbox.allowed:
-                raise Forbidden(f"serverTools.{number}: the tool {name} is not offered here.")
+                raise Forbidden(f"the tool {name} is not offered here.", field=f"serverTools.{number}")
             if name not in self.toolbox.declared:
-                raise InvalidRequest(f"serverTools.{number}: there is no tool {name}.")
+                raise InvalidRequest(f"there is no tool {name}.", field=f"serverTools.{number}")
         return self.of(names)
 
     def of(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Return the tools of these names, whoever the client is."""
+        """Return the tools that the site itself chose, such as those of a prompt."""
         context = ToolContext(self.principal.tenant, self.principal.user, self.request_id)
         return tuple(BoundTool(self.toolbox.declared[name], context) for name in dict.fromkeys(names))

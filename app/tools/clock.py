@@ -1,4 +1,4 @@
-"""The current date and time, which no model knows."""
+"""current_time: the date and the time, which no model knows by itself."""
 
 from __future__ import annotations
 

@@ -16,7 +16,10 @@ from app.errors import init_errors
 from app.json_schema.errors import SchemaNotUsable
 from app.lifecycle import Draining
 from app.openai_service.errors import ModelNotOffered, UpstreamFailed, UpstreamTruncated
+from app.problems import InvalidRequest
 from app.request_context import init_request_context
+from app.schemas.chat import ChatRequest
+from app.schemas.parsing import parse_json
 from app.web import error_table
 
 ROOT = Path(__file__).parents[2]
@@ -101,3 +104,34 @@ def test_an_error_of_one_code_has_one_meaning_for_programs():
 )
 def test_a_text_of_its_own_is_shown_only_where_it_is_safe(problem, message):
     assert problem.message == message
+
+
+@pytest.mark.parametrize(
+    ("problem", "message"),
+    [
+        (InvalidRequest.missing("query"), "Missing query."),
+        (InvalidRequest.unknown("query"), "Unknown field query."),
+        (InvalidRequest("must be a text.", field="query"), "query: must be a text."),
+    ],
+)
+def test_an_invalid_request_knows_the_field_at_fault(problem, message):
+    assert (problem.message, problem.field) == (message, "query")
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        (b'{"message": 1}', "message"),
+        (b'{"nothing": 1}', "nothing"),
+        (b'{"messages": [{"content": "Hi"}]}', "messages.0.role"),
+        (b'{"messages": [{"role": "nobody"}]}', "messages.0.role"),
+        (b'{"messages": [{"role": "user", "content": 1}]}', "messages.0.content"),
+        (b'{"message": "\\u0000"}', "message"),
+        (b"[]", None),
+    ],
+)
+def test_a_body_that_is_off_names_its_field(body, field):
+    with pytest.raises(InvalidRequest) as raised:
+        parse_json(body, ChatRequest)
+
+    assert raised.value.field == field

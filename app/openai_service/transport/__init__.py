@@ -1,1 +1,1 @@
-"""How one request reaches the upstream, and how its errors come back."""
+"""From a request to the upstream's response: what is sent, and where to."""
