@@ -62,7 +62,7 @@ def create_app(
     install(app, built)
 
     init_request_context(app)
-    init_origins(app, config)
+    init_origins(app, config.origins)
     init_errors(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")

@@ -136,7 +136,7 @@ def build(
         ledger=ledger,
         reports=Reports(database),
         prices=prices,
-        batches=Batches(config, openai_batches, database, ledger, prices),
+        batches=Batches(config.batches, openai_batches, database, ledger, prices),
     )
 
 

@@ -12,7 +12,7 @@ from app.batches.records import Batch
 from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.batches.tally import Tally
-from app.config import Config
+from app.config import BatchSettings
 from app.ledger import clock
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
@@ -27,14 +27,14 @@ log = logging.getLogger("app.batches")
 class Watching:
     def __init__(
         self,
-        config: Config,
+        settings: BatchSettings,
         upstream: OpenAIBatches,
         ledger: Ledger,
         prices: PriceList,
         store: BatchStore,
         submission: Submission,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._upstream = upstream
         self._ledger = ledger
         self._prices = prices
@@ -49,7 +49,7 @@ class Watching:
         Raises:
             UpstreamError: the upstream could not be asked. The row is as it was.
         """
-        deadline = monotonic() + self._config.request_timeout_s
+        deadline = monotonic() + self._settings.timeout_s
         upstream = self._look(batch, deadline)
         if upstream is None:
             log.warning("batch.never_made", extra={"batch_id": batch.id})

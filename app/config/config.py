@@ -9,6 +9,7 @@ from functools import cached_property
 
 from app.config import forms
 from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
+from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.reading import read_origins, reader_of
 from app.config.rules import find_problems
@@ -154,6 +155,29 @@ class Config:
     def identity_provider(self) -> ProviderSettings | None:
         """Whose JWTs are accepted; None where there is no such provider."""
         return read_provider(self)
+
+    @cached_property
+    def origins(self) -> OriginSettings:
+        return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
+
+    @cached_property
+    def visitor_tokens(self) -> TokenSettings:
+        return TokenSettings(max_ttl_s=self.token_max_ttl_s, origins=frozenset(self.allowed_origins))
+
+    @cached_property
+    def images(self) -> ImageSettings:
+        return ImageSettings(
+            model=self.vision_model,
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            timeout_s=self.request_timeout_s,
+        )
+
+    @cached_property
+    def batches(self) -> BatchSettings:
+        return BatchSettings(
+            max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
+        )
 
     def models_offered(self, operation: str) -> tuple[str, ...]:
         """The models that callers may name for an operation, the default first."""

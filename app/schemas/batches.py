@@ -13,7 +13,7 @@ from pydantic import Field
 from app.auth.errors import Forbidden
 from app.auth.principal import Principal
 from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
-from app.config import Config
+from app.config import BatchSettings
 from app.openai_service import InputTooLong, ModelNotOffered, OpenAIBatches
 from app.schemas.chat import ChatRequest
 from app.schemas.embeddings import EmbeddingsRequest
@@ -43,7 +43,7 @@ class CreateBatchRequest(RequestModel):
     requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
 
     def to_batch(
-        self, config: Config, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
+        self, settings: BatchSettings, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
     ) -> tuple[NewBatch, dict[str, str]]:
         """What is to be sent, each request as its own route would send it, and what is otherwise than asked for.
 
@@ -53,8 +53,8 @@ class CreateBatchRequest(RequestModel):
             InvalidRequest: a request is off, or they do not go together.
             Forbidden: a model is not offered.
         """
-        if len(self.requests) > config.max_batch_requests:
-            raise InvalidRequest(f"requests: must be at most {config.max_batch_requests}.")
+        if len(self.requests) > settings.max_requests:
+            raise InvalidRequest(f"requests: must be at most {settings.max_requests}.")
         kind = _kind(self.requests)
         ids = _ids(self.requests)
         requests: list[BatchRequest] = []

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 
 from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
-from app.config import Config
+from app.config import TokenSettings
 from app.prompts import Prompt, VariableFault
 from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import InvalidRequest, RequestModel
@@ -31,16 +31,16 @@ class TokenRequest(RequestModel):
     max_tokens: MaxTokens | None = None
     budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
 
-    def to_grant(self, config: Config, kept: Mapping[str, Prompt]) -> Grant:
+    def to_grant(self, settings: TokenSettings, kept: Mapping[str, Prompt]) -> Grant:
         """
         Args:
             kept: the prompts that the token can be tied to.
         Raises:
             InvalidRequest: the settings do not allow it, or the prompt does not.
         """
-        if self.ttl_s > config.token_max_ttl_s:
-            raise InvalidRequest(f"ttlS: must be at most {config.token_max_ttl_s}.")
-        if self.origin is not None and self.origin not in config.allowed_origins:
+        if self.ttl_s > settings.max_ttl_s:
+            raise InvalidRequest(f"ttlS: must be at most {settings.max_ttl_s}.")
+        if self.origin is not None and self.origin not in settings.origins:
             raise InvalidRequest("origin: must be one of ALLOWED_ORIGINS, written as there.")
         self._check_prompt(kept)
         return Grant(
