@@ -10,6 +10,7 @@ from app.config import Config
 from app.ledger.periods import Window
 from app.ledger.records import Limit
 from app.limits.budgets import Budget
+from app.pricing.money import to_micro_usd
 from app.rate_limits import Rate
 
 T = TypeVar("T")
@@ -133,4 +134,4 @@ def _rate(text: str) -> Rate | None:
 def _budget(window: Window, usd: float, tokens: int) -> Budget | None:
     if not usd and not tokens:
         return None
-    return Budget(window, micro_usd=round(usd * 1_000_000) if usd else None, tokens=tokens or None)
+    return Budget(window, micro_usd=to_micro_usd(usd) if usd else None, tokens=tokens or None)

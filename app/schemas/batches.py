@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -15,6 +14,7 @@ from app.auth.principal import Principal
 from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.config import BatchSettings
 from app.openai_service import InputTooLong, ModelNotOffered, OpenAIBatches
+from app.runtime.times import format_iso
 from app.schemas.chat import ChatRequest
 from app.schemas.embeddings import EmbeddingsRequest
 from app.schemas.fields import Name
@@ -182,4 +182,4 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
 
 
 def _moment(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms // 1000))
+    return format_iso(at_ms // 1000)

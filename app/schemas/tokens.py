@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -12,11 +11,12 @@ from pydantic import AfterValidator, Field
 from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import TokenSettings
+from app.pricing.money import to_micro_usd
 from app.prompts import Prompt, VariableFault
+from app.runtime.times import format_iso
 from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import InvalidRequest, RequestModel
 
-_MICRO = 1_000_000
 # A token is sent in one header, of which servers and proxies take some 8,000 bytes.
 _MAX_VARIABLES_CHARS = 3_000
 
@@ -51,7 +51,7 @@ class TokenRequest(RequestModel):
             prompt=self.prompt,
             variables=self.variables,
             max_tokens=self.max_tokens,
-            budget_micro_usd=None if self.budget_usd is None else round(self.budget_usd * _MICRO),
+            budget_micro_usd=None if self.budget_usd is None else to_micro_usd(self.budget_usd),
         )
 
     def _check_prompt(self, kept: Mapping[str, Prompt]) -> None:
@@ -76,5 +76,4 @@ class TokenRequest(RequestModel):
 
 
 def token_response(token: VisitorToken) -> dict[str, Any]:
-    expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
-    return {"token": token.text, "tokenId": token.id, "expiresAt": expires_at}
+    return {"token": token.text, "tokenId": token.id, "expiresAt": format_iso(token.expires_at)}
