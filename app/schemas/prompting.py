@@ -64,6 +64,8 @@ class SystemPrompts:
 
     def of(self, principal: Principal) -> SystemPrompts:
         """The same, as far as this caller may use them."""
+        if principal.prompt is None and not principal.variables:
+            return self
         return replace(self, tied_to=principal.prompt, fixed=principal.variables)
 
     def prompt_of(self, asked: PromptFields) -> Prompt | None:
