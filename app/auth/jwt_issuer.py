@@ -1,4 +1,4 @@
-"""JwtIssuer: the site's own identity provider, whose JWTs are taken as they are."""
+"""JwtIssuer: accepts the JWTs of the site's own identity provider."""
 
 from __future__ import annotations
 

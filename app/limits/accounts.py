@@ -22,16 +22,20 @@ class AccountOwner(Protocol):
     """The principal of a request."""
 
     @property
-    def tenant(self) -> str: ...
+    def tenant(self) -> str:
+        """The site that the user belongs to."""
 
     @property
-    def user(self) -> str: ...
+    def user(self) -> str:
+        """The user, unique within the tenant."""
 
     @property
-    def token_id(self) -> str | None: ...
+    def token_id(self) -> str | None:
+        """The id of the visitor token that the request was sent with, if any."""
 
     @property
-    def budget_micro_usd(self) -> int | None: ...
+    def budget_micro_usd(self) -> int | None:
+        """What may be spent with that token, if it says."""
 
 
 # The name of an account, from its owner and the network address that the request comes from.

@@ -32,12 +32,15 @@ class MeteredCaller:
     tenant: str
 
     def watch(self) -> None:
+        """Raise what ends the call: the visitor has left, or the server stops."""
         self.visitor.watch()
 
     def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+        """Hold what an attempt may cost."""
         self.meter.charge(model, body, after, record)
 
     def charge_nothing(self, model: str) -> None:
+        """Make an entry of a call that costs nothing."""
         self.meter.charge_nothing(model)
 
 
