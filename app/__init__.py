@@ -13,7 +13,7 @@ from app.blueprints.batches import bp as batches_bp
 from app.blueprints.pages import pages
 from app.cli import init_cli
 from app.config import Config
-from app.draining import refuse_while_draining
+from app.draining import init_draining
 from app.errors import init_errors
 from app.logging_config import configure_logging, log_call
 from app.model_notices import warn_of_models
@@ -62,11 +62,11 @@ def create_app(
     install(app, built)
 
     init_request_context(app)
-    init_origins(app, config)
+    init_origins(app, config.origins)
     init_errors(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")
-    api.before_request(refuse_while_draining)
+    init_draining(api, built.lifecycle)
     init_guards(api, built.authenticator.identify)
     init_admission(api, built.limits, built.rate_limiter)
     init_answers(api)

@@ -22,24 +22,28 @@ def init_admission(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) 
 
 
 def _admit(limits: AccountLimits, limiter: RateLimiter) -> None:
-    principal: Principal | None = g.get("principal")
+    context = g._get_current_object()
+    principal: Principal | None = context.get("principal")
     if principal is None:
         return
     try:
-        g.quota = limiter.admit(limits.request_rates(principal, address_of(request)))
+        context.quota = limiter.admit(limits.request_rates(principal, address_of(request)))
     except RateLimited as refusal:
-        g.quota = refusal.quota
+        context.quota = refusal.quota
         raise
 
 
 def _tell(response: Response) -> Response:
     """Tell what is left for the account that has least."""
-    tokens: TokenRates | None = g.get("token_rates")
-    both: list[Quota | None] = [g.get("quota"), tokens.quota if tokens is not None else None]
-    if quotas := [quota for quota in both if quota is not None]:
-        quota = min(quotas, key=lambda quota: quota.remaining / quota.limit)
+    context = g._get_current_object()
+    quota: Quota | None = context.get("quota")
+    tokens: TokenRates | None = context.get("token_rates")
+    if tokens is not None and tokens.quota is not None and (quota is None or tokens.quota.share < quota.share):
+        quota = tokens.quota
+    if quota is not None:
         # Source: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html
-        response.headers["RateLimit-Limit"] = str(quota.limit)
-        response.headers["RateLimit-Remaining"] = str(quota.remaining)
-        response.headers["RateLimit-Reset"] = str(max(1, math.ceil(quota.reset_s)))
+        add = response.headers.add  # half the work of assigning: nobody else has set them
+        add("RateLimit-Limit", str(quota.limit))
+        add("RateLimit-Remaining", str(quota.remaining))
+        add("RateLimit-Reset", str(max(1, math.ceil(quota.reset_s))))
     return response

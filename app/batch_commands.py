@@ -8,6 +8,8 @@ import click
 from flask.cli import with_appcontext
 
 from app.ledger.database import StoreUnavailable
+from app.pricing.money import format_usd
+from app.runtime.times import format_minute
 from app.services import services
 from app.text_table import print_table
 
@@ -63,11 +65,11 @@ def show_all(limit: int) -> None:
             batch.user,
             batch.kind,
             batch.model,
-            time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(batch.created_at / 1000)),
+            format_minute(batch.created_at / 1000),
             batch.status,
             f"{batch.total:,}",
             f"{batch.completed:,}",
-            "" if batch.cost_micro_usd is None else f"{batch.cost_micro_usd / 1_000_000:,.6f}",
+            "" if batch.cost_micro_usd is None else format_usd(batch.cost_micro_usd),
         )
         for batch in found
     ]

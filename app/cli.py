@@ -20,8 +20,10 @@ from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
 from app.batch_commands import batches
 from app.ledger.database import StoreUnavailable
 from app.ledger.reports import Grouping, Total
+from app.pricing.money import format_usd
 from app.prompt_commands import prompts
 from app.runtime import clock
+from app.runtime.times import format_minute
 from app.services import services
 from app.text_table import print_table
 
@@ -120,7 +122,7 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
 def _figures(total: Total) -> tuple[str, ...]:
     counts = (total.requests, total.prompt_tokens, total.cached_tokens)
     more = (total.completion_tokens, total.reasoning_tokens)
-    return (*(f"{count:,}" for count in (*counts, *more)), f"{total.cost_micro_usd / 1_000_000:,.6f}")
+    return (*(f"{count:,}" for count in (*counts, *more)), format_usd(total.cost_micro_usd))
 
 
 @click.group()
@@ -163,7 +165,14 @@ def list_keys() -> None:
     print_table(
         ("ID", "TENANT", "NAME", "SCOPES", "CREATED", "STATE"),
         [
-            (key.id, key.tenant, key.name, ",".join(sorted(key.scopes)), _moment(key.created_at), _state(key, now))
+            (
+                key.id,
+                key.tenant,
+                key.name,
+                ",".join(sorted(key.scopes)),
+                format_minute(key.created_at),
+                _state(key, now),
+            )
             for key in known
         ],
     )
@@ -228,8 +237,4 @@ def _show(new: NewKey) -> None:
 
 def _state(key: ApiKey, now: float) -> str:
     state = key.state(now)
-    return f"replaced, until {_moment(key.expires_at)}" if state == "replaced" and key.expires_at else state
-
-
-def _moment(seconds: int) -> str:
-    return time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime(seconds))
+    return f"replaced, until {format_minute(key.expires_at)}" if state == "replaced" and key.expires_at else state

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from flask import request
+from flask import Blueprint, request
 
-from app.lifecycle import Draining
-from app.services import services
+from app.lifecycle import Draining, Lifecycle
 
 
-def refuse_while_draining() -> None:
-    """A before_request hook; preflights pass, so that a page can read the refusal."""
-    if services().lifecycle.is_draining and request.method != "OPTIONS":
-        raise Draining
+def init_draining(api: Blueprint, lifecycle: Lifecycle) -> None:
+    """Refuse every request below a blueprint while the server drains, but for preflights: a page can read why."""
+
+    def refuse_while_draining() -> None:
+        if lifecycle.is_draining and request.method != "OPTIONS":
+            raise Draining
+
+    api.before_request(refuse_while_draining)

@@ -11,7 +11,7 @@ import re
 from flask import Flask, Response, request
 from flask_cors import CORS
 
-from app.config import Config
+from app.config import OriginSettings
 from app.problems import Problem
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -39,9 +39,9 @@ class OriginNotAllowed(Problem):
     sentence = "This origin may not use this service."
 
 
-def init_origins(app: Flask, config: Config) -> None:
+def init_origins(app: Flask, settings: OriginSettings) -> None:
     """Answer preflights of the allowed origins, and refuse the unsafe requests of all others."""
-    allowed = frozenset(config.allowed_origins)
+    allowed = settings.allowed
 
     def refuse_foreign_origins() -> None:
         origin = request.headers.get("Origin")
@@ -62,7 +62,7 @@ def init_origins(app: Flask, config: Config) -> None:
             app,
             # Patterns of our own making, since flask-cors takes a text with brackets (IPv6) for a pattern.
             origins=[re.compile(re.escape(origin) + r"\Z") for origin in allowed],
-            supports_credentials=config.cors_credentials,
+            supports_credentials=settings.with_credentials,
             methods=["GET", "POST", "DELETE", "OPTIONS"],
             allow_headers=_ALLOWED_HEADERS,
             expose_headers=_EXPOSED_HEADERS,

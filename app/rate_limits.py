@@ -49,6 +49,11 @@ class Quota:
     remaining: int
     reset_s: float
 
+    @property
+    def share(self) -> float:
+        """How much of it is left, from 0 to 1."""
+        return self.remaining / self.limit
+
 
 class RateLimiter:
     """Counts in a sliding window: what this one has, and what the one before has as far as it reaches into it.

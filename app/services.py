@@ -91,6 +91,7 @@ def build(
     """Build every object from the settings.
 
     Args:
+        config: the settings.
         listeners: called with the record of each call of the upstream.
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
@@ -138,7 +139,7 @@ def build(
         ledger=ledger,
         reports=Reports(database),
         prices=prices,
-        batches=Batches(config, openai_batches, database, ledger, prices),
+        batches=Batches(config.batches, openai_batches, database, ledger, prices),
     )
 
 

@@ -5,15 +5,8 @@ from __future__ import annotations
 import socket
 import ssl
 
-from flask import request
-
 from app.lifecycle import Draining, Lifecycle
 from app.openai_service.errors import CallerGone
-from app.services import services
-
-
-def current_visitor() -> Visitor:
-    return Visitor(request.environ.get("gunicorn.socket"), services().lifecycle)
 
 
 class Visitor:

@@ -184,6 +184,12 @@ def test_every_fault_is_named_at_once_whether_of_kind_or_of_sense():
         assert name in text
 
 
+def test_the_identity_providers_faults_are_named_with_all_others():
+    faults = faults_of({"JWT_ALGORITHM": "none", "MAX_TOKENS": "0", "AUTH_REQUIRED": "yes"})
+
+    assert sorted(fault.split()[0] for fault in faults) == ["AUTH_REQUIRED", "JWT_ALGORITHM", "MAX_TOKENS"]
+
+
 def test_the_message_of_all_faults_has_a_line_for_each():
     error = ConfigError(["First.", "Second."])
 

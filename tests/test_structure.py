@@ -22,6 +22,7 @@ ORDER = [
     "shared_state",
     "offline_model",
     "token_counts",
+    "pricing",
     "prompts",
     "openai_service",
     "lifecycle",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import dataclasses
+import functools
 import re
 
 import orjson
@@ -67,12 +68,7 @@ class Authenticator:
     def _anonymous(self, request: Request) -> Principal:
         if self.auth_required:
             raise Unauthenticated("no credential")
-        return Principal(
-            kind="anonymous",
-            tenant=DEFAULT_TENANT,
-            user=f"address:{address_of(request)}",
-            scopes=VISITOR_SCOPES,
-        )
+        return _anonymous_at(address_of(request))
 
     def _by_authorization(self, authorization: str, request: Request) -> Principal:
         address = address_of(request)
@@ -99,6 +95,11 @@ class Authenticator:
         if self.jwt_issuer is None:
             raise Unauthenticated("foreign token", is_guess=True)
         return self.jwt_issuer.verify(credential)
+
+
+@functools.lru_cache(maxsize=1024)
+def _anonymous_at(address: str) -> Principal:
+    return Principal(kind="anonymous", tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=VISITOR_SCOPES)
 
 
 def _type_of(token: str) -> object:

@@ -12,7 +12,7 @@ from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatc
 from app.batches.store import BatchStore
 from app.batches.submission import Submission, lease_ms
 from app.batches.watching import Watching
-from app.config import Config
+from app.config import BatchSettings
 from app.ledger.database import Database, StoreUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
@@ -40,13 +40,18 @@ class Batches:
     """Batches of all users. Every method raises StoreUnavailable if the database does not answer."""
 
     def __init__(
-        self, config: Config, upstream: OpenAIBatches, database: Database, ledger: Ledger, prices: PriceList
+        self,
+        settings: BatchSettings,
+        upstream: OpenAIBatches,
+        database: Database,
+        ledger: Ledger,
+        prices: PriceList,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._upstream = upstream
         self._store = BatchStore(database)
-        self._submission = Submission(config, upstream, ledger, prices, self._store)
-        self._watching = Watching(config, upstream, ledger, prices, self._store, self._submission)
+        self._submission = Submission(settings, upstream, ledger, prices, self._store)
+        self._watching = Watching(settings, upstream, ledger, prices, self._store, self._submission)
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Reserve all that a batch may cost, or nothing, and submit it to the upstream.
@@ -115,7 +120,7 @@ class Batches:
         return self._store.get(batch.id) or batch
 
     def _look_after(self, batch_id: str) -> str:
-        batch = self._store.claim(batch_id, lease_ms=lease_ms(self._config))
+        batch = self._store.claim(batch_id, lease_ms=lease_ms(self._settings))
         if batch is None:
             return "running"  # another process is working on it
         try:
@@ -128,7 +133,7 @@ class Batches:
         return "ended" if found is None or found.has_ended else "running"
 
     def _lines(self, batch: Batch) -> Iterator[bytes]:
-        deadline = monotonic() + self._config.request_timeout_s
+        deadline = monotonic() + self._settings.timeout_s
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id is None:
                 continue

@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
 from app.batches.store import BatchStore
 from app.batches.tally import custom_id
-from app.config import Config
+from app.config import BatchSettings
 from app.ledger.database import StoreUnavailable
 from app.ledger.estimate import input_bound
 from app.ledger.ledger import Ledger
@@ -39,18 +39,23 @@ _GRACE_S = 60.0
 log = logging.getLogger("app.batches")
 
 
-def lease_ms(config: Config) -> int:
+def lease_ms(settings: BatchSettings) -> int:
     """Return for how long a process may hold the lock of a batch."""
-    return int((config.request_timeout_s + _GRACE_S) * 1000)
+    return int((settings.timeout_s + _GRACE_S) * 1000)
 
 
 class Submission:
     """Submits batches, and voids those that the upstream never got."""
 
     def __init__(
-        self, config: Config, upstream: OpenAIBatches, ledger: Ledger, prices: PriceList, store: BatchStore
+        self,
+        settings: BatchSettings,
+        upstream: OpenAIBatches,
+        ledger: Ledger,
+        prices: PriceList,
+        store: BatchStore,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._upstream = upstream
         self._ledger = ledger
         self._prices = prices
@@ -60,10 +65,10 @@ class Submission:
         """Submit a batch: see Batches.submit()."""
         self._upstream.check(PATHS[new.kind])
         lines = _lines_of(new)
-        if len(lines) > self._config.max_body_bytes:
+        if len(lines) > self._settings.max_bytes:
             raise BodyTooLarge
         batch = self._written(new, entry, limits)
-        deadline = monotonic() + self._config.request_timeout_s
+        deadline = monotonic() + self._settings.timeout_s
         try:
             file_id = self._upstream.upload(f"{batch.id}.jsonl", lines, deadline=deadline)
         except (UpstreamError, BatchesNotOffered):
@@ -117,7 +122,7 @@ class Submission:
 
         def add(connection: Connection, hold: Hold) -> None:
             written = replace(batch, entry_id=hold.id)
-            self._store.add(connection, written, requests, busy_until=now + lease_ms(self._config))
+            self._store.add(connection, written, requests, busy_until=now + lease_ms(self._settings))
 
         hold = self._ledger.hold(
             entry,

@@ -12,7 +12,7 @@ from app.batches.records import Batch
 from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.batches.tally import Tally
-from app.config import Config
+from app.config import BatchSettings
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch
@@ -30,14 +30,14 @@ class Watching:
 
     def __init__(
         self,
-        config: Config,
+        settings: BatchSettings,
         upstream: OpenAIBatches,
         ledger: Ledger,
         prices: PriceList,
         store: BatchStore,
         submission: Submission,
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._upstream = upstream
         self._ledger = ledger
         self._prices = prices
@@ -52,7 +52,7 @@ class Watching:
         Raises:
             UpstreamError: the upstream could not be asked; the row is unchanged.
         """
-        deadline = monotonic() + self._config.request_timeout_s
+        deadline = monotonic() + self._settings.timeout_s
         upstream = self._look(batch, deadline)
         if upstream is None:
             log.warning("batch.never_made", extra={"batch_id": batch.id})

@@ -27,7 +27,7 @@ def create() -> Response:
     """Take requests and have them answered, within a day, at half the price."""
     principal, built = _principal(), services()
     new, adjusted = json_body(CreateBatchRequest).to_batch(
-        built.config, built.openai_batches, built.prompts.of(principal), most_tokens=principal.max_tokens
+        built.config.batches, built.openai_batches, built.prompts.of(principal), most_tokens=principal.max_tokens
     )
     if not principal.may(new.kind):
         raise Forbidden

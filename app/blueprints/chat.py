@@ -10,7 +10,7 @@ from app.openai_service import ChatCall
 from app.schemas.chat import ChatRequest
 from app.schemas.openai_chat import OpenAIChatRequest
 from app.schemas.request_body import json_body
-from app.services import services
+from app.services import Services, services
 from app.web.call_context import current_caller
 from app.wire.answers import json_answer
 from app.wire.plain_text import PlainText
@@ -24,8 +24,8 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 @needs("chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
-    body = json_body(ChatRequest)
-    result = services().openai_service.chat(_call_of(body), caller=current_caller())
+    body, built = json_body(ChatRequest), services()
+    result = built.openai_service.chat(_call_of(body, built), caller=current_caller())
     return json_answer(body.response(result), result.record)
 
 
@@ -34,7 +34,7 @@ def create() -> Response:
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
     body = json_body(ChatRequest)
-    return stream_answer(_call_of(body), TokenSse(g.request_id))
+    return stream_answer(_call_of(body, services()), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
@@ -43,10 +43,10 @@ def stream() -> Response:
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""
     body = json_body(OpenAIChatRequest)
-    return stream_answer(_call_of(body), PlainText())
+    return stream_answer(_call_of(body, services()), PlainText())
 
 
-def _call_of(body: ChatRequest | OpenAIChatRequest) -> ChatCall:
-    built, principal, request_id = services(), g.principal, g.request_id
+def _call_of(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
+    principal, request_id = g.principal, g.request_id
     tools = built.toolbox.offered_to(principal, request_id)
     return body.to_call(built.prompts.of(principal), request_id=request_id, server_tools=tools)

@@ -24,7 +24,7 @@ _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 def create() -> Response:
     """Make a short-lived token for a visitor."""
     built = services()
-    grant = json_body(TokenRequest).to_grant(built.config, built.prompts.kept)
+    grant = json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.kept)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
     return Response(
         orjson.dumps(token_response(token)),

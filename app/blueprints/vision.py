@@ -34,4 +34,4 @@ def stream() -> Response:
 
 def _call() -> ChatCall:
     built = services()
-    return vision_call(built.prompts.of(g.principal), built.config, request_id=g.request_id)
+    return vision_call(built.prompts.of(g.principal), built.config.images, request_id=g.request_id)

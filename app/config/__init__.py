@@ -5,6 +5,15 @@ gunicorn.conf.py loads this package before the rest of the application, so it im
 
 from app.config.config import Config
 from app.config.fields import ConfigError
+from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
 from app.config.identity_provider import ProviderSettings
 
-__all__ = ["Config", "ConfigError", "ProviderSettings"]
+__all__ = [
+    "BatchSettings",
+    "Config",
+    "ConfigError",
+    "ImageSettings",
+    "OriginSettings",
+    "ProviderSettings",
+    "TokenSettings",
+]

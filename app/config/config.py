@@ -9,6 +9,7 @@ from functools import cached_property
 
 from app.config import forms
 from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
+from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.reading import read_origins, reader_of
 from app.config.rules import find_problems
@@ -144,11 +145,12 @@ class Config:
 
     @property
     def is_production(self) -> bool:
+        """Whether visitors use this server, so that it starts with safe settings only."""
         return self.app_env == "production"
 
     @property
     def is_offline(self) -> bool:
-        """Whether the offline model answers, since no upstream is configured."""
+        """Whether the offline model answers, because no upstream is configured."""
         return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
 
     @cached_property
@@ -156,8 +158,35 @@ class Config:
         """Whose JWTs are accepted; None where there is no such provider."""
         return read_provider(self)
 
+    @cached_property
+    def origins(self) -> OriginSettings:
+        """Whose pages may call the API."""
+        return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
+
+    @cached_property
+    def visitor_tokens(self) -> TokenSettings:
+        """What a visitor token may say."""
+        return TokenSettings(max_ttl_s=self.token_max_ttl_s, origins=frozenset(self.allowed_origins))
+
+    @cached_property
+    def images(self) -> ImageSettings:
+        """Which images are accepted."""
+        return ImageSettings(
+            model=self.vision_model,
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            timeout_s=self.request_timeout_s,
+        )
+
+    @cached_property
+    def batches(self) -> BatchSettings:
+        """How large a batch may be."""
+        return BatchSettings(
+            max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
+        )
+
     def models_offered(self, operation: str) -> tuple[str, ...]:
-        """The models that callers may name for an operation, the default first."""
+        """Return the models that callers may name for an operation, the default first."""
         own = {
             "vision": (self.vision_model,),
             "embeddings": (self.embedding_model,),
@@ -165,7 +194,7 @@ class Config:
         return (*own, *self.allowed_models)
 
     def fallbacks(self, operation: str, model: str) -> tuple[str, ...]:
-        """The models that stand in for one, in their order.
+        """Return the models to ask after one has failed, in their order.
 
         Only chat models have any: another one may not see images, and its vectors are of another space.
         """

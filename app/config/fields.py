@@ -1,4 +1,4 @@
-"""What one setting may be: fields of Config that carry a check of their own."""
+"""Fields of Config, each declared with the check of its value."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class ConfigError(Exception):
 
 
 def within(least: float, most: float, *, default: N) -> N:
-    """A number from `least` to `most`."""
+    """Declare a number from `least` to `most`."""
 
     def check(value: float) -> str | None:
         return None if least <= value <= most else f"must be from {least:g} to {most:g}."
@@ -34,6 +34,8 @@ def within(least: float, most: float, *, default: N) -> N:
 
 
 def one_of(*choices: str, default: str) -> str:
+    """Declare a text that must be one of these."""
+
     def check(value: str) -> str | None:
         return None if value in choices else f"must be one of {', '.join(choices)}."
 
@@ -41,12 +43,12 @@ def one_of(*choices: str, default: str) -> str:
 
 
 def text(check: Check, *, default: str = "") -> str:
-    """A text of some form; an empty one is always taken."""
+    """Declare a text of some format; an empty one is always accepted."""
     return _checked(default, lambda value: check(value) if value else None)
 
 
 def secret(check: Check | None = None, *, default: str = "") -> str:
-    """A text that is never shown."""
+    """Declare a text that no repr shows."""
     value: str = field(
         default=default, repr=False, metadata={"check": lambda value: check(value) if check and value else None}
     )
@@ -54,7 +56,7 @@ def secret(check: Check | None = None, *, default: str = "") -> str:
 
 
 def fault_of(declared: Field[Any], value: object) -> str | None:
-    """One sentence that begins with the setting's name; None where the value is right."""
+    """Return one sentence that begins with the setting's name; None where the value is right."""
     check: Check | None = declared.metadata.get("check")
     fault = check(value) if check is not None else None
     return f"{declared.name.upper()} {fault}" if fault else None

@@ -1,4 +1,4 @@
-"""The forms that texts of the settings have: each tells what is wrong with one, or None."""
+"""The formats of names, URLs and rates. Each check returns what is wrong with a text, or None."""
 
 from __future__ import annotations
 
@@ -17,27 +17,33 @@ _NAME = re.compile(NAME_PATTERN)
 
 
 def rate(value: str) -> str | None:
+    """Check an amount per second, minute, hour or day."""
     return None if _RATE.fullmatch(value) else "must be such as 60/minute (second, minute, hour or day)."
 
 
 def redis_url(value: str) -> str | None:
+    """Check the URL of a Redis server."""
     is_known = value.partition("://")[0] in ("redis", "rediss", "unix") and not value.endswith("://")
     return None if is_known else "must begin with redis://, rediss:// or unix://."
 
 
 def http_url(value: str) -> str | None:
+    """Check a URL that can be requested."""
     return None if is_url(value) else "must be an http:// or https:// URL."
 
 
 def model(value: str) -> str | None:
+    """Check the name of a model."""
     return None if _MODEL.fullmatch(value) else f"{value!r} cannot be the name of a model."
 
 
 def name(value: str) -> str | None:
+    """Check the name of a tool."""
     return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
 
 
 def origin(value: str) -> str | None:
+    """Check one of ALLOWED_ORIGINS."""
     if value == "*":
         return "* is never allowed; name each origin."
     if not _ORIGIN.fullmatch(value) or not is_url(value):

@@ -1,4 +1,4 @@
-"""From the text of a variable of the environment to the value of its setting, by the setting's type."""
+"""Parse the text of an environment variable into the value of its setting, by the setting's type."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 
 def reader_of(declared_type: str) -> Callable[[str], object]:
-    """What reads a text. It raises ValueError with what is wrong, to be read behind the setting's name."""
+    """Return the parser of a type. It raises ValueError with what is wrong, to be read behind the setting's name."""
     return _BY_TYPE[declared_type]
 
 
 def read_origins(text: str) -> tuple[str, ...]:
-    """As browsers write them: lower case, no slash at the end, no port where it is the scheme's own."""
+    """Parse origins into the form that browsers send: lower case, no slash at the end, no default port."""
     return tuple(_without_own_port(origin.lower().rstrip("/")) for origin in _list(text))
 
 

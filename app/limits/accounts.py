@@ -10,6 +10,7 @@ from app.config import Config
 from app.ledger.periods import Window
 from app.ledger.records import Limit
 from app.limits.budgets import Budget
+from app.pricing.money import to_micro_usd
 from app.rate_limits import Rate
 
 T = TypeVar("T")
@@ -21,16 +22,20 @@ class AccountOwner(Protocol):
     """The principal of a request."""
 
     @property
-    def tenant(self) -> str: ...
+    def tenant(self) -> str:
+        """The site that the user belongs to."""
 
     @property
-    def user(self) -> str: ...
+    def user(self) -> str:
+        """The user, unique within the tenant."""
 
     @property
-    def token_id(self) -> str | None: ...
+    def token_id(self) -> str | None:
+        """The id of the visitor token that the request was sent with, if any."""
 
     @property
-    def budget_micro_usd(self) -> int | None: ...
+    def budget_micro_usd(self) -> int | None:
+        """What may be spent with that token, if it says."""
 
 
 # The name of an account, from its owner and the network address that the request comes from.
@@ -133,4 +138,4 @@ def _rate(text: str) -> Rate | None:
 def _budget(window: Window, usd: float, tokens: int) -> Budget | None:
     if not usd and not tokens:
         return None
-    return Budget(window, micro_usd=round(usd * 1_000_000) if usd else None, tokens=tokens or None)
+    return Budget(window, micro_usd=to_micro_usd(usd) if usd else None, tokens=tokens or None)

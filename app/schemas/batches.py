@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -12,10 +11,11 @@ from pydantic import Field
 
 from app.auth.principal import Principal
 from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
-from app.config import Config
+from app.config import BatchSettings
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest, Problem
+from app.runtime.times import format_iso
 from app.schemas.chat import ChatRequest
 from app.schemas.embeddings import EmbeddingsRequest
 from app.schemas.fields import Name
@@ -46,7 +46,7 @@ class CreateBatchRequest(RequestModel):
     requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
 
     def to_batch(
-        self, config: Config, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
+        self, settings: BatchSettings, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
     ) -> tuple[NewBatch, dict[str, str]]:
         """Build the batch, each request as its own route would send it, and the adjusted parameters.
 
@@ -57,8 +57,8 @@ class CreateBatchRequest(RequestModel):
             InvalidRequest: a request is invalid, or they cannot be in one batch.
             Forbidden: a model is not offered.
         """
-        if len(self.requests) > config.max_batch_requests:
-            raise InvalidRequest(f"must be at most {config.max_batch_requests}.", field="requests")
+        if len(self.requests) > settings.max_requests:
+            raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
         kind = _kind(self.requests)
         ids = _ids(self.requests)
         requests: list[BatchRequest] = []
@@ -193,4 +193,4 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
 
 
 def _moment(at_ms: int) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(at_ms // 1000))
+    return format_iso(at_ms // 1000)

@@ -64,6 +64,8 @@ class SystemPrompts:
 
     def of(self, principal: Principal) -> SystemPrompts:
         """Return the prompts that this principal may use."""
+        if principal.prompt is None and not principal.variables:
+            return self
         return replace(self, tied_to=principal.prompt, fixed=principal.variables)
 
     def prompt_of(self, asked: PromptFields) -> Prompt | None:

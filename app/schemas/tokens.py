@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Mapping
 from typing import Annotated, Any
 
@@ -11,13 +10,14 @@ from pydantic import AfterValidator, Field
 
 from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
-from app.config import Config
+from app.config import TokenSettings
+from app.pricing.money import to_micro_usd
 from app.problems import InvalidRequest
 from app.prompts import Prompt
+from app.runtime.times import format_iso
 from app.schemas.fields import MaxTokens, Name
 from app.schemas.parsing import RequestModel
 
-_MICRO = 1_000_000
 # A token is sent in one header, and servers and proxies accept about 8,000 bytes.
 _MAX_VARIABLES_CHARS = 3_000
 
@@ -34,7 +34,7 @@ class TokenRequest(RequestModel):
     max_tokens: MaxTokens | None = None
     budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
 
-    def to_grant(self, config: Config, kept: Mapping[str, Prompt]) -> Grant:
+    def to_grant(self, settings: TokenSettings, kept: Mapping[str, Prompt]) -> Grant:
         """Return what the token grants.
 
         Args:
@@ -43,9 +43,9 @@ class TokenRequest(RequestModel):
         Raises:
             InvalidRequest: the settings or the prompt do not allow it.
         """
-        if self.ttl_s > config.token_max_ttl_s:
-            raise InvalidRequest(f"must be at most {config.token_max_ttl_s}.", field="ttlS")
-        if self.origin is not None and self.origin not in config.allowed_origins:
+        if self.ttl_s > settings.max_ttl_s:
+            raise InvalidRequest(f"must be at most {settings.max_ttl_s}.", field="ttlS")
+        if self.origin is not None and self.origin not in settings.origins:
             raise InvalidRequest("must be one of ALLOWED_ORIGINS, written as there.", field="origin")
         self._check_prompt(kept)
         return Grant(
@@ -56,7 +56,7 @@ class TokenRequest(RequestModel):
             prompt=self.prompt,
             variables=self.variables,
             max_tokens=self.max_tokens,
-            budget_micro_usd=None if self.budget_usd is None else round(self.budget_usd * _MICRO),
+            budget_micro_usd=None if self.budget_usd is None else to_micro_usd(self.budget_usd),
         )
 
     def _check_prompt(self, kept: Mapping[str, Prompt]) -> None:
@@ -79,5 +79,4 @@ class TokenRequest(RequestModel):
 
 def token_response(token: VisitorToken) -> dict[str, Any]:
     """Return {"token", "tokenId", "expiresAt"}."""
-    expires_at = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(token.expires_at))
-    return {"token": token.text, "tokenId": token.id, "expiresAt": expires_at}
+    return {"token": token.text, "tokenId": token.id, "expiresAt": format_iso(token.expires_at)}

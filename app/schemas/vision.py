@@ -10,7 +10,7 @@ import orjson
 from flask import request
 from pydantic import Field
 
-from app.config import Config
+from app.config import ImageSettings
 from app.images import ImageIntake, limit_for
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
@@ -41,7 +41,7 @@ class VisionRequest(VisionFields):
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
-def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> ChatCall:
+def vision_call(prompts: SystemPrompts, settings: ImageSettings, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -51,9 +51,9 @@ def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> C
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        fields, urls = _from_form(prompts, config)
+        fields, urls = _from_form(prompts, settings)
     else:
-        fields, urls = _from_json(prompts, config)
+        fields, urls = _from_json(prompts, settings)
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
     call = ChatCall(
@@ -66,16 +66,16 @@ def vision_call(prompts: SystemPrompts, config: Config, *, request_id: str) -> C
     return prompts.apply(call, fields)
 
 
-def _intake(fields: VisionFields, prompts: SystemPrompts, config: Config) -> ImageIntake:
+def _intake(fields: VisionFields, prompts: SystemPrompts, settings: ImageSettings) -> ImageIntake:
     prompt = prompts.prompt_of(fields)
-    model = (prompt.model if prompt is not None else None) or fields.model or config.vision_model
-    until = time.monotonic() + min(_PATIENCE_S, config.request_timeout_s)
-    return ImageIntake(config.max_image_bytes, config.max_image_pixels, limit_for(model, fields.detail), until)
+    model = (prompt.model if prompt is not None else None) or fields.model or settings.model
+    until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
+    return ImageIntake(settings.max_bytes, settings.max_pixels, limit_for(model, fields.detail), until)
 
 
-def _from_json(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, list[str]]:
+def _from_json(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     body = json_body(VisionRequest)
-    intake = _intake(body, prompts, config)
+    intake = _intake(body, prompts, settings)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
@@ -87,7 +87,7 @@ def _from_json(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, li
     return body, images
 
 
-def _from_form(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, list[str]]:
+def _from_form(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = form_body()
     for name, values in form.lists():
@@ -105,7 +105,7 @@ def _from_form(prompts: SystemPrompts, config: Config) -> tuple[VisionFields, li
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
-    intake = _intake(body, prompts, config)
+    intake = _intake(body, prompts, settings)
     return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
 
 

@@ -16,7 +16,7 @@ from app.openai_service import CallRecord
 from app.openai_service.errors import UpstreamError
 from app.services import services
 from app.token_rates import TokenRates
-from app.visitor import Visitor, current_visitor
+from app.visitor import Visitor
 
 # How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
 # who does not read may take (server/gevent_worker.py).
@@ -33,43 +33,44 @@ class MeteredCaller:
     tenant: str
 
     def watch(self) -> None:
+        """Raise what ends the call: the visitor has left, or the server stops."""
         self.visitor.watch()
 
     def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+        """Hold what an attempt may cost."""
         self.meter.charge(model, body, after, record)
 
     def charge_nothing(self, model: str) -> None:
+        """Make an entry of a call that costs nothing."""
         self.meter.charge_nothing(model)
-
-
-def current_entry(operation: str, model: str) -> NewEntry:
-    """Return the current request's entry for the ledger."""
-    principal: Principal = g.principal
-    return NewEntry(
-        request_id=g.request_id,
-        tenant=principal.tenant,
-        user=principal.user,
-        token_id=principal.token_id,
-        route=request.path,
-        operation=operation,
-        model=model,
-    )
 
 
 def current_caller() -> MeteredCaller:
     """Return the sender of the current request."""
-    built, principal, address = services(), g.principal, address_of(request)
+    # Each look through a proxy costs five calls.
+    context, current = g._get_current_object(), request._get_current_object()  # type: ignore[attr-defined]
+    built, principal, address = services(), context.principal, address_of(current)
     limits = built.limits
-    g.token_rates = token_rates = TokenRates(built.rate_limiter, limits.token_rates(principal, address))
+    context.token_rates = token_rates = TokenRates(built.rate_limiter, limits.token_rates(principal, address))
     meter = Meter(
         built.ledger,
         built.prices,
-        current_entry(str(request.blueprint).rpartition(".")[2], ""),
+        _entry(principal, context.request_id, current.path, operation=str(current.blueprint).rpartition(".")[2]),
         limits.spending(principal, address),
         token_rates,
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
-    return MeteredCaller(current_visitor(), meter, principal.max_tokens, principal.tenant)
+    visitor = Visitor(current.environ.get("gunicorn.socket"), built.lifecycle)
+    return MeteredCaller(visitor, meter, principal.max_tokens, principal.tenant)
+
+
+def current_entry(operation: str, model: str) -> NewEntry:
+    """Return the current request's entry for the ledger."""
+    return _entry(g.principal, g.request_id, request.path, operation=operation, model=model)
+
+
+def _entry(principal: Principal, request_id: str, route: str, *, operation: str, model: str = "") -> NewEntry:
+    return NewEntry(request_id, principal.tenant, principal.user, principal.token_id, route, operation, model)
 
 
 def settle_call(record: CallRecord) -> None:
