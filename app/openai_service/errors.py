@@ -34,7 +34,8 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
-import openai
+
+from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 
