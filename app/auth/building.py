@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from app.auth.failures import FailureLimit
 from app.auth.identify import Authenticator
-from app.auth.jwt_issuer import JwtIssuer
 from app.auth.jwt_settings import jwt_faults
 from app.auth.keys import ApiKeys
 from app.auth.sessions import Sessions
@@ -23,11 +22,16 @@ def build_authenticator(config: Config, database: Database, state: SharedState) 
     """
     if faults := jwt_faults(config):
         raise ConfigError(faults)
+    jwt_issuer = None
+    if config.jwt_issuer:
+        from app.auth.jwt_issuer import JwtIssuer  # which loads PyJWT, and most sites have no such provider
+
+        jwt_issuer = JwtIssuer(config)
     store = LazyStore(database)
     return Authenticator(
         keys=ApiKeys(store),
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
-        jwt_issuer=JwtIssuer(config) if config.jwt_issuer else None,
+        jwt_issuer=jwt_issuer,
         sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
         failures=FailureLimit(state),
         auth_required=config.auth_required,

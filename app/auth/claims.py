@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import jwt
+from typing import TYPE_CHECKING, Any
 
 from app.auth import clock
 from app.auth.errors import Unauthenticated
+
+if TYPE_CHECKING:
+    import jwt
 
 REQUIRED = ("exp", "iss", "aud", "sub")
 _LEEWAY_S = 30
@@ -27,6 +28,8 @@ def decoded(
     Raises:
         Unauthenticated: it does not.
     """
+    import jwt  # with its cryptography 4 MiB; a site without tokens never needs it
+
     try:
         claims = jwt.decode(
             token,
