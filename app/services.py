@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx2
 from flask import Flask, current_app
 
 from app.auth import Authenticator
 from app.auth.failures import FailureLimit
-from app.auth.jwt_issuer import JwtIssuer
 from app.auth.keys import ApiKeys
 from app.auth.sessions import Sessions
 from app.auth.store import LazyStore
@@ -36,6 +36,9 @@ from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedState, open_cache, open_state
 from app.stream_slots import StreamSlots
 from app.token_counts import TokenCounts
+
+if TYPE_CHECKING:
+    from app.auth.jwt_issuer import JwtIssuer
 
 _ROOT = Path(__file__).parent.parent
 _KEY = "gatehouse"
@@ -160,11 +163,19 @@ def _authenticator(config: Config, database: Database, state: SharedState) -> Au
     return Authenticator(
         keys=ApiKeys(store),
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
-        jwt_issuer=JwtIssuer(config.identity_provider) if config.identity_provider else None,
+        jwt_issuer=_jwt_issuer(config),
         sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
         failures=FailureLimit(state),
         auth_required=config.auth_required,
     )
+
+
+def _jwt_issuer(config: Config) -> JwtIssuer | None:
+    if config.identity_provider is None:
+        return None
+    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, and most sites have no identity provider
+
+    return JwtIssuer(config.identity_provider)
 
 
 def _token_counts(config: Config) -> TokenCounts:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any
-
-import jwt
+from typing import TYPE_CHECKING, Any
 
 from app.auth.errors import Unauthenticated
 from app.runtime import clock
+
+if TYPE_CHECKING:
+    import jwt
 
 REQUIRED = ("exp", "iss", "aud", "sub")
 _LEEWAY_S = 30
@@ -28,6 +29,8 @@ def decoded(
     Raises:
         Unauthenticated: the token is not valid.
     """
+    import jwt  # with its cryptography 4 MiB; a site without tokens never needs it
+
     try:
         claims = jwt.decode(
             token,

@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import functools
 import re
+from typing import TYPE_CHECKING
 
 import orjson
 from flask import Request
@@ -13,12 +14,14 @@ from flask import Request
 from app.auth.address import address_of
 from app.auth.errors import Unauthenticated, UnusableUserId
 from app.auth.failures import FailureLimit
-from app.auth.jwt_issuer import JwtIssuer
 from app.auth.keys import ApiKeys
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, user_id
 from app.auth.sessions import Sessions
 from app.auth.visitor_tokens import TYPE, VisitorTokens
 from app.problems import Forbidden
+
+if TYPE_CHECKING:
+    from app.auth.jwt_issuer import JwtIssuer
 
 _MOST_CHARS = 8192
 # Three parts of base64url. Padding (=) is left out, or the same token could be written in several ways.

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import jwt
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
@@ -118,6 +117,8 @@ class VisitorTokens:
             "maxTokens": grant.max_tokens,
             "budget": grant.budget_micro_usd,
         }
+        import jwt  # see claims.decoded
+
         present = {name: value for name, value in claims.items() if value is not None}
         text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": TYPE})
         return VisitorToken(id=token_id, expires_at=expires_at, text=text)

@@ -9,12 +9,11 @@ from typing import Any
 from urllib.parse import quote
 
 import httpx2
-import openai
 import orjson
-from openai._models import FinalRequestOptions
 
 from app.config import Config
 from app.openai_service.http_client import UpstreamClient
+from app.openai_service.transport.sdk import FinalRequestOptions, openai
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"

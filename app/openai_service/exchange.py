@@ -12,7 +12,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-import openai
+from app.openai_service.transport.sdk import openai
 
 if TYPE_CHECKING:
     from app.openai_service.connection import Connection
