@@ -14,8 +14,9 @@ from app.config import Config
 from app.openai_service.asking import Question
 from app.openai_service.caching import NO_USAGE, Cache, CacheStore
 from app.openai_service.events import Batch, Done, Filled, Refusal, Token
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.waiting import Ticks
 
 _WHOLE = ("stop", "tool_calls")
 
@@ -78,7 +79,7 @@ class AnswerPlace:
         batches = self._watched(answer)
         return replace(answer, first=next(batches), rest=batches)
 
-    def _watched(self, answer: StreamedAnswer) -> Batches:
+    def _watched(self, answer: StreamedAnswer) -> Ticks[None]:
         pieces: list[str] = []
         refusal = ""
         with closing(answer.rest):
@@ -124,6 +125,6 @@ def told_at_once(result: ChatResult, *, fills: bool) -> StreamedAnswer:
     return StreamedAnswer(result.model, [*told, end], _nothing())
 
 
-def _nothing() -> Batches:
+def _nothing() -> Ticks[None]:
     none: Iterator[Batch] = iter(())
     yield from none

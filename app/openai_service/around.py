@@ -9,7 +9,7 @@ from app.openai_service.moderation import Moderator
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 
 class Around:
@@ -27,7 +27,7 @@ class Around:
         self._question = question
         self._recording = recording
 
-    def begin(self) -> Waiting[ChatResult | None]:
+    def begin(self) -> Ticks[ChatResult | None]:
         """The answer, where it is kept, at no cost.
 
         Raises:
@@ -39,7 +39,7 @@ class Around:
             self._recording.from_cache(kept.model)
         return kept
 
-    def end(self, result: ChatResult, usage: Usage | None) -> Waiting[None]:
+    def end(self, result: ChatResult, usage: Usage | None) -> Ticks[None]:
         """Let an answer pass, and keep it.
 
         Args:
@@ -52,7 +52,7 @@ class Around:
         if self._place is not None:
             self._place.keep(result)
 
-    def streamed(self, asking: Waiting[StreamedAnswer], *, fills: bool = False) -> Waiting[StreamedAnswer]:
+    def streamed(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
         """An answer that comes as it is written, which nobody looks at before.
 
         Args:

@@ -22,7 +22,7 @@ from app.openai_service.exchange import Exchange, StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
 from app.openai_service.results import CallRecord
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
 
@@ -67,21 +67,21 @@ class Asker:
         )
         self._policy = Policy(breaker, max_attempts=config.retry_max_attempts)
 
-    def ask(self, question: Question, read: Callable[[httpx2.Response, CallRecord], T]) -> Waiting[T]:
+    def ask(self, question: Question, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
 
-        def attempt(model: str) -> Waiting[T]:
+        def attempt(model: str) -> Ticks[T]:
             with _charged(question, model):
                 response = yield from self._send(question, model)
                 return read(response, question.record)
 
         return self._policy.run(attempt, question.models, question.exchange, question.record)
 
-    def stream(self, question: Question) -> Waiting[StreamedAnswer]:
+    def stream(self, question: Question) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
         exchange, record = question.exchange, question.record
 
-        def attempt(model: str) -> Waiting[StreamedAnswer]:
+        def attempt(model: str) -> Ticks[StreamedAnswer]:
             with _charged(question, model):
                 response = yield from self._send(question, model, within_s=self._config.first_token_timeout_s)
                 started = time.perf_counter()
@@ -92,7 +92,7 @@ class Asker:
 
         return self._policy.run(attempt, question.models, exchange, record)
 
-    def _send(self, question: Question, model: str, *, within_s: float = math.inf) -> Waiting[httpx2.Response]:
+    def _send(self, question: Question, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
         """Send a request as its model takes it: again, at once, where that refuses a parameter."""
         body = {"model": model, **question.body}
         record = question.record
@@ -107,7 +107,7 @@ class Asker:
                 if not self._adaptation.learn(model, error, body, tried) or question.exchange.is_unwanted:
                     raise
 
-    def _send_once(self, question: Question, model: str, body: dict[str, Any]) -> Waiting[httpx2.Response]:
+    def _send_once(self, question: Question, model: str, body: dict[str, Any]) -> Ticks[httpx2.Response]:
         exchange, record = question.exchange, question.record
         path = upstream_path(self._config, question.path, model)
 
@@ -123,7 +123,7 @@ class Asker:
                     try:
                         response = exchange.run(post)
                     except StillWaiting:
-                        yield
+                        yield []
                         continue
                     finally:
                         record.upstream_ms += (time.perf_counter() - started) * 1000

@@ -9,10 +9,10 @@ from app.openai_service.background import BackgroundReads
 from app.openai_service.errors import CallerGone
 from app.openai_service.events import Batch, Done, Failed
 from app.openai_service.exchange import Exchange
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import CallRecord
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 
 class ChatStream:
@@ -23,7 +23,7 @@ class ChatStream:
 
     def __init__(
         self,
-        asking: Waiting[StreamedAnswer],
+        asking: Ticks[StreamedAnswer],
         exchange: Exchange,
         recording: Recording,
         background: BackgroundReads | None,
@@ -60,17 +60,11 @@ class ChatStream:
         self._recording.finish()  # for a stream that was never begun
 
 
-def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
-    rest: Batches | None = None
+def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]:
+    rest: Ticks[None] | None = None
     with recording:
         try:
-            while True:
-                try:
-                    next(asking)
-                except StopIteration as asked:
-                    answer: StreamedAnswer = asked.value
-                    break
-                yield []
+            answer = yield from asking
             rest = answer.rest
             recording.answering(answer.model)
             _note(answer.first, recording)
@@ -83,7 +77,6 @@ def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
             recording.failed(error)
             yield [Failed(error)]
         finally:
-            asking.close()
             if rest is not None:
                 rest.close()
 

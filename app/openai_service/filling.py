@@ -11,12 +11,12 @@ from app.openai_service.errors import NotFilled, UpstreamRejected
 from app.openai_service.events import Batch, Done, Filled, Partial, Refusal, Token
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
 from app.openai_service.growing_json import GrowingJson
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 
-def begin_filling(asker: Asker, question: Question, checker: InstanceChecker) -> Waiting[StreamedAnswer]:
+def begin_filling(asker: Asker, question: Question, checker: InstanceChecker) -> Ticks[StreamedAnswer]:
     """Wait for the first of the value to be told. The last events are Filled and Done.
 
     Raises:
@@ -25,7 +25,7 @@ def begin_filling(asker: Asker, question: Question, checker: InstanceChecker) ->
     return rounds.begin(_batches(asker, question, checker), question.record)
 
 
-def _batches(asker: Asker, question: Question, checker: InstanceChecker) -> Batches:
+def _batches(asker: Asker, question: Question, checker: InstanceChecker) -> Ticks[None]:
     record = question.record
     for is_last in (False, True):
         answer = yield from rounds.next_answer(asker, question)

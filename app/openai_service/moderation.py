@@ -29,7 +29,7 @@ from app.openai_service.errors import (
 from app.openai_service.exchange import Exchange
 from app.openai_service.recording import Listener, Recording
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 # Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
 _LONGEST_S = 5.0
@@ -63,7 +63,7 @@ class Moderator:
     def checks_output(self) -> bool:
         return self._config.moderation == "both"
 
-    def check_input(self, question: Question) -> Waiting[None]:
+    def check_input(self, question: Question) -> Ticks[None]:
         """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
 
         Raises:
@@ -79,7 +79,7 @@ class Moderator:
             if question.exchange.is_unwanted:
                 raise CallerGone
 
-    def check_output(self, result: ChatResult, question: Question) -> Waiting[None]:
+    def check_output(self, result: ChatResult, question: Question) -> Ticks[None]:
         """Look at an answer before it is told. Raises as check_input() does."""
         if not self.checks_output:
             return
@@ -88,7 +88,7 @@ class Moderator:
                 return
             yield from self._check(some, question)
 
-    def _check(self, some: Input, question: Question) -> Waiting[None]:
+    def _check(self, some: Input, question: Question) -> Ticks[None]:
         record = question.record
         try:
             categories = yield from self._ask(some, question)
@@ -109,7 +109,7 @@ class Moderator:
             )
             raise ContentFiltered(upstream_code="moderation_flagged")
 
-    def _ask(self, some: Input, question: Question) -> Waiting[list[str] | None]:
+    def _ask(self, some: Input, question: Question) -> Ticks[list[str] | None]:
         """The categories for which it is flagged; None where it is not."""
         exchange = Exchange(
             min(question.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=question.exchange.tick_s

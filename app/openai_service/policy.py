@@ -17,11 +17,11 @@ from app.openai_service.errors import (
 from app.openai_service.exchange import Exchange
 from app.openai_service.results import CallRecord
 from app.openai_service.retry import RetryBudget, Waits, is_outage, is_transient
-from app.openai_service.waiting import Waiting, pause
+from app.openai_service.waiting import Ticks, pause
 
 T = TypeVar("T")
 
-Attempt = Callable[[str], Waiting[T]]
+Attempt = Callable[[str], Ticks[T]]
 """Asks one model once, and reads its answer, or the first of its stream."""
 
 # Longer than this is not waited for one model while another one may answer at once.
@@ -38,9 +38,7 @@ class Policy:
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(
-        self, attempt: Attempt[T], models: Sequence[str], exchange: Exchange, record: CallRecord
-    ) -> Waiting[T]:
+    def run(self, attempt: Attempt[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
         """Ask the models in their order.
 
         Raises:
@@ -61,7 +59,7 @@ class Policy:
 
     def _ask(
         self, attempt: Attempt[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
-    ) -> Waiting[T]:
+    ) -> Ticks[T]:
         """Ask one model, again where that may help."""
         waits = Waits()
         failure: UpstreamError | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,25 +11,22 @@ from app.openai_service.chunks import ChunkReader
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.events import Batch
 from app.openai_service.exchange import Exchange
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 # How long the end of the body may lag behind `[DONE]` for its connection to be kept.
 _LINGER_S = 0.25
 
-Batches = Generator[Batch, None, None]
-"""Events as they arrive, empty batches for ticks; the last event is Done."""
-
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """An answer that has begun. `rest` must be closed."""
+    """An answer that has begun. The last event of `rest`, which must be closed, is Done."""
 
     model: str
     first: Batch
-    rest: Batches
+    rest: Ticks[None]
 
 
-def begin(response: httpx2.Response, exchange: Exchange, *, idle_timeout_s: float) -> Waiting[StreamedAnswer]:
+def begin(response: httpx2.Response, exchange: Exchange, *, idle_timeout_s: float) -> Ticks[StreamedAnswer]:
     """Wait for the first event of a stream.
 
     Raises:
@@ -38,18 +34,26 @@ def begin(response: httpx2.Response, exchange: Exchange, *, idle_timeout_s: floa
     """
     reader = ChunkReader()
     batches = _read(response, reader, exchange, idle_timeout_s)
+    first = yield from first_events(batches)
+    return StreamedAnswer(reader.model, first, batches)
+
+
+def first_events(batches: Ticks[None]) -> Ticks[Batch]:
+    """Wait for the first events of a stream. Raises what it does, and has closed it then."""
     try:
         for batch in batches:
             if batch:
-                return StreamedAnswer(reader.model, batch, batches)
-            yield
+                return batch
+            yield batch
         raise AssertionError("the last batch has an event, or there is an error")
     except BaseException:
         batches.close()
         raise
 
 
-def _read(response: httpx2.Response, reader: ChunkReader, exchange: Exchange, idle_timeout_s: float) -> Batches:
+def _read(
+    response: httpx2.Response, reader: ChunkReader, exchange: Exchange, idle_timeout_s: float
+) -> Ticks[None]:
     # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     has_begun = False

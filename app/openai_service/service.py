@@ -49,7 +49,7 @@ from app.openai_service.results import (
 from app.openai_service.rounds import part_answered
 from app.openai_service.tool_rounds import ToolRounds
 from app.openai_service.tool_threads import ToolThreads
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
 
@@ -261,7 +261,7 @@ class OpenAIService:
             place = self._answers.place(question, original.schema if original else None)
         return Around(self._moderator, place, question, recording)
 
-    def _wait_for(self, waiting: Waiting[T], question: Question, recording: Recording) -> T:
+    def _wait_for(self, waiting: Ticks[T], question: Question, recording: Recording) -> T:
         """Wait for what is asked, and look after the visitor meanwhile."""
         background, is_left = self._background, False
         try:

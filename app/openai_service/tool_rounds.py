@@ -12,11 +12,11 @@ from app.openai_service.asking import Asker, Question
 from app.openai_service.completion import read_completion
 from app.openai_service.errors import CallerGone
 from app.openai_service.events import Batch, Done, Token, ToolCallDelta, ToolCallObject, ToolRun, Usage
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
 from app.openai_service.server_tools import NoTool, ServerTool
 from app.openai_service.tool_threads import Job, ToolThreads
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 MOST_CALLS_IN_A_ROUND = 16
 
@@ -35,7 +35,7 @@ class ToolRounds:
     left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
-    def ask(self, asker: Asker) -> Waiting[ChatResult]:
+    def ask(self, asker: Asker) -> Ticks[ChatResult]:
         """The last answer, as that of all rounds. Raises as _run() does."""
         while True:
             answer = yield from asker.ask(self.question, read_completion)
@@ -43,11 +43,9 @@ class ToolRounds:
                 record = self.question.record
                 rounds.part_answered(record, answer.usage)
                 return replace(answer, usage=record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            with closing(self._run(answer.text, answer.tool_calls, answer.usage)) as running:
-                for _ in running:
-                    yield
+            yield from self._run(answer.text, answer.tool_calls, answer.usage)
 
-    def stream(self, asker: Asker) -> Waiting[StreamedAnswer]:
+    def stream(self, asker: Asker) -> Ticks[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
         return rounds.begin(self._batches(asker), self.question.record)
 
@@ -56,7 +54,7 @@ class ToolRounds:
         is_wanted = self.left > 0 and not self.question.exchange.is_unwanted
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
-    def _run(self, text: str, calls: Sequence[ToolCallObject], usage: Usage | None) -> Batches:
+    def _run(self, text: str, calls: Sequence[ToolCallObject], usage: Usage | None) -> Ticks[None]:
         """Run what an answer calls, and make the question the next one; tells of each call that begins or ends.
 
         Raises:
@@ -91,7 +89,7 @@ class ToolRounds:
         # The one that answered: another one may have asked to be left alone.
         question.models = question.models[question.models.index(record.models[-1]) :]
 
-    def _batches(self, asker: Asker) -> Batches:
+    def _batches(self, asker: Asker) -> Ticks[None]:
         record = self.question.record
         while True:
             answer = yield from rounds.next_answer(asker, self.question)
