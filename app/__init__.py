@@ -20,7 +20,6 @@ from app.config import Config, ConfigError
 from app.draining import refuse_while_draining
 from app.errors import init_errors
 from app.ledger.database import open_database
-from app.ledger.estimate import input_bound
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import FreePrices, PriceList
 from app.ledger.pricing import Prices
@@ -89,7 +88,7 @@ def create_app(
     limiter = RateLimiter(state)
     token_counts = _token_counts(config)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
-    input_limits = InputLimits(config, token_counts, input_bound)
+    input_limits = InputLimits(config, token_counts)
     openai_batches = OpenAIBatches(config, client, input_limits)
     service = OpenAIService(
         config,

@@ -11,12 +11,12 @@ from flask import g, has_request_context, request
 from app import extensions
 from app.admission import token_rates_of
 from app.budgets import limits_of
-from app.ledger.estimate import estimated_usage, input_bound
+from app.ledger.estimate import estimated_usage, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
-from app.ledger.usage import most_output, told_count
-from app.openai_service import CallRecord, UpstreamError
+from app.ledger.usage import told_count
+from app.openai_service import CallRecord, PendingRequest
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
 
@@ -37,8 +37,8 @@ class MeteredCaller:
     def watch(self) -> None:
         self.visitor.watch()
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
-        self.meter.charge(model, body, after, record)
+    def charge(self, model: str, request: PendingRequest) -> None:
+        self.meter.charge(model, request)
 
     def charge_nothing(self, model: str) -> None:
         self.meter.charge_nothing(model)
@@ -109,13 +109,14 @@ class Meter:
         self._told: Mapping[str, Any] = {}
         self._received = 0
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+    def charge(self, model: str, request: PendingRequest) -> None:
         """Hold the most that an attempt can cost.
 
         Raises:
             RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
         """
-        input_tokens, output_tokens = input_bound(body, model), most_output(body)
+        record = request.record
+        input_tokens, output_tokens = request.input_bound(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:
@@ -124,15 +125,14 @@ class Meter:
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
-        elif after is None or record.may_be_billed:
+        elif request.failure is None or record.may_be_billed:
             # A repair of an answer, or a further attempt beside one that may be billed as well.
             self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (dearer := _difference(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
         self._count_last(record, self._model)
-        # A copy, since a repair is asked for by the same body with more messages.
-        self._model, self._body, self._bound_micro_usd = model, dict(body), micro_usd
+        self._model, self._body, self._bound_micro_usd = model, request.body, micro_usd
 
     def charge_nothing(self, model: str) -> None:
         """Have an entry of what costs nothing.
@@ -178,7 +178,7 @@ class Meter:
         """Add what the last attempt has used: as the upstream told it, or about that much where it never will."""
         told = record.usage or {}
         if record.may_be_billed:
-            chunks, ceiling = record.received - self._received, most_output(self._body)
+            chunks, ceiling = record.received - self._received, max_output_tokens(self._body)
             self._used.append((model, self._model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
             self._is_estimated = True
         elif told != self._told:

@@ -22,11 +22,10 @@ from app.batches.tally import custom_id
 from app.config import Config
 from app.ledger import clock
 from app.ledger.database import StoreUnavailable
-from app.ledger.estimate import input_bound
+from app.ledger.estimate import input_bound, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
-from app.ledger.usage import most_output
 from app.openai_service import BatchesNotOffered, BodyTooLarge, OpenAIBatches, UpstreamError, may_be_made
 
 HOLD_S = 7 * 86_400.0
@@ -95,7 +94,7 @@ class Submission:
     def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """The row of the batch and its hold, made together or not at all."""
         requests = [
-            Sent(request.id, input_bound(request.body, new.model), most_output(request.body))
+            Sent(request.id, input_bound(request.body, new.model), max_output_tokens(request.body))
             for request in new.requests
         ]
         bounds = [(sent.most_input, sent.most_output) for sent in requests]

@@ -62,6 +62,7 @@ from app.openai_service.request_bodies import (
 from app.openai_service.results import CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
+from app.openai_service.transport.request import PendingRequest
 
 __all__ = [
     "CHAT_PATH",
@@ -95,6 +96,7 @@ __all__ = [
     "OriginalSchema",
     "OutputLine",
     "Partial",
+    "PendingRequest",
     "Reasoning",
     "Refusal",
     "Refused",

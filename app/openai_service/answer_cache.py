@@ -11,11 +11,12 @@ from typing import Any
 import orjson
 
 from app.config import Config
-from app.openai_service.asking import Question
 from app.openai_service.caching import NO_USAGE, Cache, CacheStore
 from app.openai_service.events import Batch, Done, Filled, Refusal, Token
 from app.openai_service.reading import StreamedAnswer
+from app.openai_service.request_bodies import STREAMED
 from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
 
 _WHOLE = ("stop", "tool_calls")
@@ -30,15 +31,16 @@ class AnswerCache:
         )
         self._moderation = config.moderation  # what was let pass before it was turned on is looked at again
 
-    def place(self, question: Question, original: Any = None) -> AnswerPlace:
-        """Where the answer to a question is kept, which must not be changed before.
+    def place(self, request: PendingRequest, original: Any = None) -> AnswerPlace:
+        """Where the answer to a request is kept, which must not be changed before.
 
         Args:
             original: the schema that its value shall fit, if not the one that is sent.
         """
-        model = question.models[0]
-        key = self._cache.key(self._moderation, question.record.operation, model, original, question.body)
-        return AnswerPlace(self._cache, key, model, question.record)
+        model = request.models[0]
+        body = {name: value for name, value in request.body.items() if name not in STREAMED}
+        key = self._cache.key(self._moderation, request.record.operation, model, original, body)
+        return AnswerPlace(self._cache, key, model, request.record)
 
 
 class AnswerPlace:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 from app.openai_service.answer_cache import AnswerPlace, told_at_once
-from app.openai_service.asking import Question
 from app.openai_service.events import Usage
 from app.openai_service.moderation import Moderator
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import ChatResult
+from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
 
 
 class Around:
-    """Made before the question is asked, or changed.
+    """Made before the request is sent, or changed.
 
     Args:
         place: where the answer is kept; None where the caller did not ask for that.
     """
 
     def __init__(
-        self, moderator: Moderator, place: AnswerPlace | None, question: Question, recording: Recording
+        self, moderator: Moderator, place: AnswerPlace | None, request: PendingRequest, recording: Recording
     ) -> None:
         self._moderator = moderator
         self._place = place
-        self._question = question
+        self._request = request
         self._recording = recording
 
     def begin(self) -> Ticks[ChatResult | None]:
@@ -33,7 +33,7 @@ class Around:
         Raises:
             UpstreamError, CallerGone: as Moderator.check_input() does.
         """
-        yield from self._moderator.check_input(self._question)
+        yield from self._moderator.check_input(self._request)
         kept = None if self._place is None else self._place.find()
         if kept is not None:
             self._recording.from_cache(kept.model)
@@ -48,7 +48,7 @@ class Around:
             UpstreamError: as Moderator.check_output() does.
         """
         self._recording.used(usage)
-        yield from self._moderator.check_output(result, self._question)
+        yield from self._moderator.check_output(result, self._request)
         if self._place is not None:
             self._place.keep(result)
 

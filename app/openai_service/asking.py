@@ -1,27 +1,26 @@
-"""Asker: from a question to an answer that has been read, by as many upstream requests as the policy makes of it."""
+"""Asker: from a request to an answer that has been read, in as many attempts as the policy makes of it."""
 
 from __future__ import annotations
 
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import httpx2
-import orjson
 
 from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
 from app.openai_service.client import upstream_path
 from app.openai_service.errors import UpstreamError, UpstreamRejected, as_ours
-from app.openai_service.exchange import Exchange, StillWaiting
+from app.openai_service.exchange import StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
 from app.openai_service.results import CallRecord
+from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
@@ -33,27 +32,8 @@ class UpstreamCaller(Protocol):
     def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
 
 
-@dataclass(slots=True)
-class Question:
-    """What is asked of which models, until when, and the record of it.
-
-    Attributes:
-        body: of the request, but for its model.
-        failure: of the last attempt, if there was one.
-        adjusted: what in it is otherwise than the caller asked for, whatever the model.
-    """
-
-    path: str
-    body: dict[str, Any]
-    models: Sequence[str]
-    exchange: Exchange
-    record: CallRecord
-    adjusted: dict[str, str] = field(default_factory=dict)
-    failure: UpstreamError | None = None
-
-
 class Asker:
-    """Raises UpstreamError where nothing came of a question, and what its caller raises when it is charged."""
+    """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
     def __init__(self, config: Config, client: UpstreamCaller, store: Store) -> None:
         self._config = config
@@ -67,54 +47,54 @@ class Asker:
         )
         self._policy = Policy(breaker, max_attempts=config.retry_max_attempts)
 
-    def ask(self, question: Question, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
+    def ask(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
 
         def attempt(model: str) -> Ticks[T]:
-            with _charged(question, model):
-                response = yield from self._send(question, model)
-                return read(response, question.record)
+            with _charged(request, model):
+                response = yield from self._send(request, model)
+                return read(response, request.record)
 
-        return self._policy.run(attempt, question.models, question.exchange, question.record)
+        return self._policy.run(attempt, request.models, request.exchange, request.record)
 
-    def stream(self, question: Question) -> Ticks[StreamedAnswer]:
+    def stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
-        exchange, record = question.exchange, question.record
+        exchange, record = request.exchange, request.record
 
         def attempt(model: str) -> Ticks[StreamedAnswer]:
-            with _charged(question, model):
-                response = yield from self._send(question, model, within_s=self._config.first_token_timeout_s)
+            with _charged(request, model):
+                response = yield from self._send(request, model, within_s=self._config.first_token_timeout_s)
                 started = time.perf_counter()
                 try:
                     return (yield from begin(response, exchange, idle_timeout_s=self._config.idle_timeout_s))
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
 
-        return self._policy.run(attempt, question.models, exchange, record)
+        return self._policy.run(attempt, request.models, exchange, record)
 
-    def _send(self, question: Question, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
+    def _send(self, request: PendingRequest, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
         """Send a request as its model takes it: again, at once, where that refuses a parameter."""
-        body = {"model": model, **question.body}
-        record = question.record
         tried: set[str] = set()
-        question.exchange.allow(within_s)
-        adjusted = question.adjusted
+        request.exchange.allow(within_s)
+        body, adjusted = request.body, request.adjusted
         while True:
-            adjusted = record.adjusted = adjusted | self._adaptation.apply(model, body)
+            body, changed = self._adaptation.apply(model, body)
+            adjusted = request.record.adjusted = adjusted | changed
+            content = request.encode(model) if body is request.body else encode(model, body)
             try:
-                return (yield from self._send_once(question, model, body))
+                return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried) or question.exchange.is_unwanted:
+                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_unwanted:
                     raise
 
-    def _send_once(self, question: Question, model: str, body: dict[str, Any]) -> Ticks[httpx2.Response]:
-        exchange, record = question.exchange, question.record
-        path = upstream_path(self._config, question.path, model)
+    def _send_once(
+        self, request: PendingRequest, model: str, content: bytes, *, stream: bool
+    ) -> Ticks[httpx2.Response]:
+        exchange, record = request.exchange, request.record
+        path = upstream_path(self._config, request.path, model)
 
         # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
-        post = functools.partial(
-            self._client.post_bytes, path, orjson.dumps(body), stream=bool(body.get("stream"))
-        )
+        post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         try:
             with as_ours():
@@ -134,11 +114,11 @@ class Asker:
 
 
 @contextmanager
-def _charged(question: Question, model: str) -> Iterator[None]:
+def _charged(request: PendingRequest, model: str) -> Iterator[None]:
     """Have the caller charged for one attempt, and remember how it failed for the next one's charge."""
-    record = question.record
+    record = request.record
     try:
-        record.caller.charge(model, question.body, question.failure, record)
+        record.caller.charge(model, request)
     except Exception:
         record.is_refused = True
         raise
@@ -146,7 +126,7 @@ def _charged(question: Question, model: str) -> Iterator[None]:
     try:
         yield
     except UpstreamError as error:
-        question.failure = error
+        request.failure = error
         record.may_be_billed = error.may_be_billed
         raise
-    question.failure = None
+    request.failure = None

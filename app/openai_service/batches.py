@@ -23,6 +23,7 @@ from app.openai_service.input_limits import InputLimits
 from app.openai_service.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.results import ChatCall
 from app.openai_service.retry import Waits, is_transient
+from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.waiting import pause
 
 _TICK_S = 1.0
@@ -76,7 +77,9 @@ class OpenAIBatches:
         model = offered_model(self._config, "chat", call.model, is_settled=call.is_model_settled)
         body, adjusted = chat_body(self._config, call, most_tokens=most_tokens)
         if self._input_limits is not None:
-            self._input_limits.fit(body, (model,))
+            request = UpstreamRequest(CHAT_PATH, body)
+            self._input_limits.fit(request, (model,))
+            body = request.body
         return model, body, adjusted
 
     def embeddings_request(

@@ -7,12 +7,12 @@ from typing import Any
 import orjson
 
 from app.nesting import is_deeper
-from app.openai_service.asking import Question
 from app.openai_service.bounded_schema import BoundedSchema
 from app.openai_service.errors import ContentFiltered, Refused, Truncated
 from app.openai_service.events import Usage
 from app.openai_service.optional_nulls import OptionalNulls, OriginalSchema
 from app.openai_service.results import ChatResult
+from app.openai_service.transport.request import PendingRequest
 
 _MAX_DEPTH = 100
 
@@ -71,11 +71,12 @@ class InstanceChecker:
         return data
 
 
-def ask_for_repair(question: Question, unfit: UnfitAnswer, answer: str) -> None:
-    """Make a question ask for the same again, rightly this time."""
+def ask_for_repair(request: PendingRequest, unfit: UnfitAnswer, answer: str) -> None:
+    """Make a request ask for the same again, rightly this time."""
     # The one that answered: another one may have asked to be left alone.
-    question.models = question.models[question.models.index(question.record.models[-1]) :]
-    question.body["messages"] = [*question.body["messages"], *unfit.repair_messages(answer)]
+    request.models = request.models[request.models.index(request.record.models[-1]) :]
+    messages = [*request.body["messages"], *unfit.repair_messages(answer)]
+    request.replace_body({**request.body, "messages": messages})
 
 
 def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from app.openai_service.asking import Asker, Question
+from app.openai_service.asking import Asker
 from app.openai_service.events import Usage, tells_tokens
 from app.openai_service.extraction import add_usage
 from app.openai_service.reading import StreamedAnswer, first_events
 from app.openai_service.results import CallRecord
+from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
 
 
@@ -22,8 +23,8 @@ def begin(batches: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
     return StreamedAnswer(record.model, first, batches)
 
 
-def next_answer(asker: Asker, question: Question) -> Ticks[StreamedAnswer]:
+def next_answer(asker: Asker, request: PendingRequest) -> Ticks[StreamedAnswer]:
     """Ask, and note which model answers."""
-    answer = yield from asker.stream(question)
-    question.record.model = answer.model or question.record.model
+    answer = yield from asker.stream(request)
+    request.record.model = answer.model or request.record.model
     return answer
