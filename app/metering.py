@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import reduce
+from operator import add
 from typing import Any
 
 from flask import g, has_request_context, request
@@ -15,8 +17,8 @@ from app.ledger.estimate import estimated_usage, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
-from app.ledger.usage import told_count
 from app.openai_service import CallRecord, PendingRequest
+from app.token_counts import FIGURES, Usage, get_figures
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
 
@@ -104,9 +106,9 @@ class Meter:
         self._bound_micro_usd: int | None = 0
         # Of each attempt the model that served it, the one that was asked for, and what it has used; and what the
         # record said when the last one was counted.
-        self._used: list[tuple[str, str, Mapping[str, Any]]] = []
+        self._used: list[tuple[str, str, Usage]] = []
         self._is_estimated = False
-        self._told: Mapping[str, Any] = {}
+        self._told: Usage | None = None
         self._received = 0
 
     def charge(self, model: str, request: PendingRequest) -> None:
@@ -151,8 +153,9 @@ class Meter:
         # Where the next attempt was refused, the record names its model already.
         self._count_last(record, self._model if record.is_refused else record.model)
         if not self._used:
-            self._used.append((record.model, self._model, {"prompt_tokens": 0, "completion_tokens": 0}))
+            self._used.append((record.model, self._model, Usage(prompt_tokens=0, completion_tokens=0)))
         costs = [self._cost(*used) for used in self._used]
+        used = reduce(add, (usage for *_, usage in self._used))
         source: Source = "estimated" if self._is_estimated else "reported"
         if record.is_cached:
             source, costs = "cached", [0]  # also of a model whose price is not known
@@ -160,10 +163,7 @@ class Meter:
             outcome=record.outcome,
             source=source,
             model=record.model if record.outcome == "complete" or record.received else None,
-            prompt_tokens=self._sum("prompt_tokens"),
-            cached_tokens=self._sum("prompt_tokens_details", "cached_tokens"),
-            completion_tokens=self._sum("completion_tokens"),
-            reasoning_tokens=self._sum("completion_tokens_details", "reasoning_tokens"),
+            **dict(zip(FIGURES, get_figures(used), strict=True)),
             cost_micro_usd=None if None in costs else sum(cost or 0 for cost in costs),
             price_version=self._prices.version,
             attempts=record.attempts,
@@ -176,25 +176,20 @@ class Meter:
 
     def _count_last(self, record: CallRecord, model: str) -> None:
         """Add what the last attempt has used: as the upstream told it, or about that much where it never will."""
-        told = record.usage or {}
+        told = record.usage
         if record.may_be_billed:
             chunks, ceiling = record.received - self._received, max_output_tokens(self._body)
             self._used.append((model, self._model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
             self._is_estimated = True
-        elif told != self._told:
-            self._used.append((model, self._model, _less(told, self._told)))
+        elif told is not None and told != self._told:
+            self._used.append((model, self._model, told if self._told is None else told - self._told))
             self._told = told
         self._received = record.received
 
-    def _cost(self, served: str, asked: str, usage: Mapping[str, Any]) -> int | None:
+    def _cost(self, served: str, asked: str, usage: Usage) -> int | None:
         """At the price of the model that was asked for, where the upstream has a name of its own for who served."""
         cost = self._prices.cost_micro_usd(served, usage)
         return self._prices.cost_micro_usd(asked, usage) if cost is None else cost
-
-    def _sum(self, *path: str) -> int | None:
-        """Of a count in what all attempts have used; None where it is in none."""
-        counts = [count for *_, usage in self._used if (count := told_count(usage, *path)) is not None]
-        return sum(counts) if counts else None
 
 
 def _difference(bound: int | None, before: int | None) -> int | None:
@@ -202,15 +197,3 @@ def _difference(bound: int | None, before: int | None) -> int | None:
     if bound is None:
         return 0 if before is None else None
     return max(0, bound - (before or 0))
-
-
-def _less(usage: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """What has been added to a usage."""
-    added: dict[str, Any] = {}
-    for name, value in usage.items():
-        earlier = before.get(name)
-        if isinstance(value, Mapping) and isinstance(earlier, Mapping):
-            added[name] = _less(value, earlier)
-        else:
-            added[name] = value - earlier if isinstance(value, int) and isinstance(earlier, int) else value
-    return added

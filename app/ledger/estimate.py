@@ -12,6 +12,7 @@ from typing import Any
 import orjson
 
 from app.images import most_tokens, size_in, usual_tokens
+from app.token_counts.usage import Usage
 
 # Around each request, beside what its own JSON is longer than the tokens that stand for it.
 _FRAME_TOKENS = 64
@@ -84,8 +85,8 @@ def text_estimate(text: str) -> int:
 
 def estimated_usage(
     body: Mapping[str, Any], received: str = "", *, chunks: int = 0, ceiling: int | None = None
-) -> dict[str, Any]:
-    """A usage in OpenAI's own terms, for an answer that broke off before the upstream told it.
+) -> Usage:
+    """The usage of an answer that broke off before the upstream told it.
 
     Args:
         received: the text that came, with that of tool calls and reasoning.
@@ -96,4 +97,4 @@ def estimated_usage(
     completion = max(text_estimate(received), chunks)
     if ceiling is not None:
         completion = min(completion, ceiling)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -14,7 +14,8 @@ from typing import Any
 from app.ledger import clock
 from app.ledger.periods import day_of
 from app.ledger.price_file import read_prices
-from app.ledger.rates import SCALE, Rates, count_of
+from app.ledger.rates import SCALE, Rates
+from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
 _MOST_KEPT = 1_000
@@ -49,7 +50,7 @@ class Prices:
         package = f"genai-prices/{metadata.version('genai-prices')}"
         return f"{package}+file/{self._file_version}" if self._file_version else package
 
-    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int | None:
+    def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
         """What a usage, in OpenAI's own terms, costs, rounded up; None where no price is known."""
         tiers = self._tiers(model)
         if tiers is None:
@@ -63,7 +64,7 @@ class Prices:
             return None
         return -(-_bound(tiers, input_tokens, output_tokens) // SCALE)
 
-    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int | None:
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """What the requests of a batch cost together, rounded up once; None where the price of one is not known.
 
         Args:
@@ -105,9 +106,9 @@ class Prices:
         return None
 
 
-def _cost(tiers: tuple[Rates, ...], usage: Mapping[str, Any]) -> int:
+def _cost(tiers: tuple[Rates, ...], usage: Usage) -> int:
     """In millionths of a micro-dollar."""
-    return _reached(tiers, count_of(usage, "prompt_tokens"))[-1].cost(usage)
+    return _reached(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
 
 
 def _bound(tiers: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> int:

@@ -47,7 +47,6 @@ from app.openai_service.events import (
     Token,
     ToolCallDelta,
     ToolRun,
-    Usage,
 )
 from app.openai_service.extraction import InstanceChecker
 from app.openai_service.input_limits import InputLimits
@@ -63,6 +62,7 @@ from app.openai_service.results import CallRecord, ChatCall, ChatResult, Embeddi
 from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
 from app.openai_service.transport.request import PendingRequest
+from app.token_counts import Usage
 
 __all__ = [
     "CHAT_PATH",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from app.openai_service.answer_cache import AnswerPlace, told_at_once
-from app.openai_service.events import Usage
 from app.openai_service.moderation import Moderator
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import ChatResult
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
+from app.token_counts import Usage
 
 
 class Around:

@@ -10,9 +10,13 @@ from typing import Any, Protocol
 import orjson
 
 from app.config import Config
-from app.openai_service.events import Usage
+from app.token_counts import Usage
 
-NO_USAGE: Usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+NO_USAGE = Usage(
+    prompt_tokens=0,
+    completion_tokens=0,
+    raw={"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+)
 """What an answer from a cache has used."""
 
 # Part of every key: to be changed with the form of what is kept.

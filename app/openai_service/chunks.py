@@ -7,17 +7,9 @@ from typing import Any
 import orjson
 
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated, from_error_object
-from app.openai_service.events import (
-    Batch,
-    Done,
-    Reasoning,
-    Refusal,
-    Token,
-    ToolCallDelta,
-    ToolCallObject,
-    Usage,
-)
+from app.openai_service.events import Batch, Done, Reasoning, Refusal, Token, ToolCallDelta, ToolCallObject
 from app.openai_service.sse import EventSplitter
+from app.token_counts import Usage
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -52,7 +44,7 @@ class ChunkReader:
         """Whether the upstream said that nothing more will come."""
         self._splitter = EventSplitter()
         self._id = ""
-        self._usage: Usage | None = None
+        self._usage: object = None
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
@@ -86,7 +78,11 @@ class ChunkReader:
             raise UpstreamTruncated
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
         return Done(
-            finish_reason(self._finish_reason, bool(tool_calls)), self._usage, self.model, self._id, tool_calls
+            finish_reason(self._finish_reason, bool(tool_calls)),
+            Usage.parse(self._usage),
+            self.model,
+            self._id,
+            tool_calls,
         )
 
     def _read(self, event: bytes, batch: Batch) -> None:

@@ -11,6 +11,7 @@ from app.openai_service.chunks import finish_reason
 from app.openai_service.errors import UpstreamFailed, from_error_object
 from app.openai_service.events import ToolCallObject
 from app.openai_service.results import CallRecord, ChatResult
+from app.token_counts import Usage
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
@@ -47,7 +48,7 @@ def completion_of(body: Any, record: CallRecord) -> ChatResult:
     return ChatResult(
         text=text or "",
         finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
-        usage=usage if isinstance(usage, dict) else None,
+        usage=Usage.parse(usage),
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
         tool_calls=tool_calls,

@@ -17,8 +17,8 @@ from app.openai_service.errors import (
     UpstreamTruncated,
     UpstreamUnavailable,
 )
-from app.openai_service.events import Usage, tells_tokens
 from app.openai_service.results import CallRecord
+from app.token_counts import Usage
 
 Listener = Callable[[CallRecord], None]
 
@@ -80,7 +80,7 @@ class Recording:
         """Note what all answers have used, unless that was done as each of them came."""
         if usage is not self.record.usage:
             self.record.usage = usage
-            self.record.may_be_billed = not tells_tokens(usage)
+            self.record.may_be_billed = usage is None or not usage.is_told
 
     def failed(self, error: BaseException) -> None:
         """Note why there is no whole answer; the first reason counts."""

@@ -8,8 +8,9 @@ from typing import Any
 
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.embeddings import VectorJson
-from app.openai_service.events import ToolCallObject, ToolRun, Usage
+from app.openai_service.events import ToolCallObject, ToolRun
 from app.openai_service.server_tools import ServerTool
+from app.token_counts import Usage
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,6 @@ from app.openai_service.completion import read_completion
 from app.openai_service.embedding_cache import EmbeddingCache
 from app.openai_service.embeddings import VectorJson, read_embeddings
 from app.openai_service.errors import CallerGone, NotFilled
-from app.openai_service.events import Usage
 from app.openai_service.exchange import Exchange
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
 from app.openai_service.filling import begin_filling
@@ -52,6 +51,7 @@ from app.openai_service.tool_rounds import ToolRounds
 from app.openai_service.tool_threads import ToolThreads
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
+from app.token_counts import Usage
 
 T = TypeVar("T")
 

@@ -11,13 +11,14 @@ from app.openai_service import rounds
 from app.openai_service.asking import Asker
 from app.openai_service.completion import read_completion
 from app.openai_service.errors import CallerGone
-from app.openai_service.events import Batch, Done, Token, ToolCallDelta, ToolCallObject, ToolRun, Usage
+from app.openai_service.events import Batch, Done, Token, ToolCallDelta, ToolCallObject, ToolRun
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
 from app.openai_service.server_tools import NoTool, ServerTool
 from app.openai_service.tool_threads import Job, ToolThreads
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
+from app.token_counts import Usage
 
 MOST_CALLS_IN_A_ROUND = 16
 

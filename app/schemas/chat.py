@@ -110,7 +110,7 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
-        "usage": result.usage,
+        "usage": result.usage and result.usage.raw,
         "model": result.model,
         "id": result.id,
     }

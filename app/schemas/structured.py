@@ -139,7 +139,7 @@ def structured_response(data: Any, end: StructuredResult | Done, filling: Fillin
     body = {
         "data": data,
         "finishReason": end.finish_reason,
-        "usage": end.usage,
+        "usage": end.usage and end.usage.raw,
         "model": end.model,
         "id": end.id,
     }

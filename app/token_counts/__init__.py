@@ -1,6 +1,7 @@
-"""How many tokens texts are, and how many a model takes."""
+"""How many tokens texts are, how many a model takes, and how many a call has used."""
 
 from app.token_counts.counting import Count, TokenCounts
+from app.token_counts.usage import FIGURES, Figures, Usage, get_figures
 from app.token_counts.windows import input_window
 
-__all__ = ["Count", "TokenCounts", "input_window"]
+__all__ = ["FIGURES", "Count", "Figures", "TokenCounts", "Usage", "get_figures", "input_window"]
