@@ -62,6 +62,7 @@ from app.openai_service.results import CallRecord, ChatCall, ChatResult, Embeddi
 from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
 from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
 from app.token_counts import Usage
 
 __all__ = [
@@ -109,6 +110,7 @@ __all__ = [
     "ToolRun",
     "Truncated",
     "UnsupportedSchema",
+    "Upstream",
     "UpstreamBatch",
     "UpstreamError",
     "UpstreamFailed",

@@ -17,6 +17,7 @@ from app.openai_service.reading import StreamedAnswer
 from app.openai_service.request_bodies import STREAMED
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
 
 _WHOLE = ("stop", "tool_calls")
@@ -25,9 +26,9 @@ _WHOLE = ("stop", "tool_calls")
 class AnswerCache:
     """What CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S say is kept."""
 
-    def __init__(self, store: CacheStore | None, config: Config) -> None:
+    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
         self._cache = Cache(
-            store, config, "chat", entries=config.chat_cache_entries, ttl_s=config.chat_cache_ttl_s
+            store, upstream, "chat", entries=config.chat_cache_entries, ttl_s=config.chat_cache_ttl_s
         )
         self._moderation = config.moderation  # what was let pass before it was turned on is looked at again
 

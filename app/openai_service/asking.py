@@ -14,13 +14,13 @@ import httpx2
 from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
-from app.openai_service.client import upstream_path
 from app.openai_service.errors import UpstreamError, UpstreamRejected, as_ours
 from app.openai_service.exchange import StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
 from app.openai_service.results import CallRecord
 from app.openai_service.transport.request import PendingRequest, encode
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
@@ -35,13 +35,14 @@ class UpstreamCaller(Protocol):
 class Asker:
     """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
-    def __init__(self, config: Config, client: UpstreamCaller, store: Store) -> None:
+    def __init__(self, config: Config, upstream: Upstream, client: UpstreamCaller, store: Store) -> None:
         self._config = config
+        self._upstream = upstream
         self._client = client
         self._adaptation = Adaptation()
         breaker = CircuitBreaker(
             store,
-            upstream=config.azure_openai_endpoint or config.openai_base_url,
+            upstream=upstream.breaker_key,
             failures=config.breaker_failures,
             cooldown_s=config.breaker_cooldown_s,
         )
@@ -91,7 +92,7 @@ class Asker:
         self, request: PendingRequest, model: str, content: bytes, *, stream: bool
     ) -> Ticks[httpx2.Response]:
         exchange, record = request.exchange, request.record
-        path = upstream_path(self._config, request.path, model)
+        path = self._upstream.path(request.path, model)
 
         # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)

@@ -24,6 +24,7 @@ from app.openai_service.request_bodies import CHAT_PATH, chat_body, embeddings_b
 from app.openai_service.results import ChatCall
 from app.openai_service.retry import Waits, is_transient
 from app.openai_service.transport.request import UpstreamRequest
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import pause
 
 _TICK_S = 1.0
@@ -51,13 +52,13 @@ class OpenAIBatches:
 
     def __init__(self, config: Config, client: BatchClient, input_limits: InputLimits | None = None) -> None:
         self._config = config
+        self._upstream = Upstream.from_config(config)
         self._client = client
         self._input_limits = input_limits
 
     def check(self, path: str) -> None:
         """Raise BatchesNotOffered where it is known already that there are none of such requests."""
-        # On Azure, batches need deployments of a kind of their own.
-        if self._config.azure_openai_endpoint:
+        if not self._upstream.offers_batches:
             raise BatchesNotOffered
         # What is asked and answered would not be looked at.
         if path == CHAT_PATH and self._config.moderation != "off":

@@ -30,6 +30,7 @@ from app.openai_service.exchange import Exchange
 from app.openai_service.recording import Listener, Recording
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
 
 # Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
@@ -52,13 +53,18 @@ class Moderator:
     """Its requests cost nothing, so nobody is charged for them; each leaves a CallRecord of its own."""
 
     def __init__(
-        self, config: Config, client: UpstreamCaller, store: Store, listeners: Sequence[Listener]
+        self,
+        config: Config,
+        upstream: Upstream,
+        client: UpstreamCaller,
+        store: Store,
+        listeners: Sequence[Listener],
     ) -> None:
         self._config = config
         self._listeners = listeners
         # One of its own: its failures shall not use up the further attempts that answers may need.
         attempts = min(config.retry_max_attempts, _MOST_ATTEMPTS)
-        self._asker = Asker(replace(config, retry_max_attempts=attempts), client, store)
+        self._asker = Asker(replace(config, retry_max_attempts=attempts), upstream, client, store)
 
     @property
     def checks_output(self) -> bool:

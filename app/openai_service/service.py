@@ -50,6 +50,7 @@ from app.openai_service.rounds import part_answered
 from app.openai_service.tool_rounds import ToolRounds
 from app.openai_service.tool_threads import ToolThreads
 from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
 from app.token_counts import Usage
 
@@ -76,10 +77,11 @@ class OpenAIService:
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
-        self._asker = Asker(config, client, store)
-        self._moderator = Moderator(config, client, store, listeners)
-        self._answers = AnswerCache(cache, config)
-        self._embeddings = EmbeddingCache(cache, config)
+        upstream = Upstream.from_config(config)
+        self._asker = Asker(config, upstream, client, store)
+        self._moderator = Moderator(config, upstream, client, store, listeners)
+        self._answers = AnswerCache(cache, config, upstream)
+        self._embeddings = EmbeddingCache(cache, config, upstream)
         self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
         self._tool_threads = ToolThreads(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)
