@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import add
 from typing import Any
 
 from flask import g, has_request_context, request
@@ -17,7 +15,7 @@ from app.ledger.estimate import estimated_usage, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
-from app.openai_service import CallRecord, PendingRequest
+from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.token_counts import FIGURES, Usage, get_figures
 from app.token_rates import TokenRates
 from app.visitor import Visitor, current_visitor
@@ -25,6 +23,7 @@ from app.visitor import Visitor, current_visitor
 # How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
 # who does not read may take (server/gevent_worker.py).
 _LEASE_GRACE_S = 40.0
+_NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,15 +100,9 @@ class Meter:
         self._token_rates = token_rates
         self._lease_s = lease_s
         self._hold: Hold | None = None
-        self._model = ""
-        self._body: Mapping[str, Any] = {}
         self._bound_micro_usd: int | None = 0
-        # Of each attempt the model that served it, the one that was asked for, and what it has used; and what the
-        # record said when the last one was counted.
-        self._used: list[tuple[str, str, Usage]] = []
-        self._is_estimated = False
-        self._told: Usage | None = None
-        self._received = 0
+        # Of each attempt, since what it has used may have to be estimated; the record holds no content.
+        self._bodies: list[Mapping[str, Any]] = []
 
     def charge(self, model: str, request: PendingRequest) -> None:
         """Hold the most that an attempt can cost.
@@ -117,7 +110,6 @@ class Meter:
         Raises:
             RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
         """
-        record = request.record
         input_tokens, output_tokens = request.input_bound(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
@@ -127,14 +119,14 @@ class Meter:
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
-        elif request.failure is None or record.may_be_billed:
-            # A repair of an answer, or a further attempt beside one that may be billed as well.
+        elif request.record.attempt_log[-1].billed != "no":
+            # A further answer, or a further attempt beside one that may be billed as well.
             self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (dearer := _difference(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
-        self._count_last(record, self._model)
-        self._model, self._body, self._bound_micro_usd = model, request.body, micro_usd
+        self._bodies.append(request.body)
+        self._bound_micro_usd = micro_usd
 
     def charge_nothing(self, model: str) -> None:
         """Have an entry of what costs nothing.
@@ -150,21 +142,14 @@ class Meter:
         if self._hold is None:
             self._token_rates.settle(0)
             return
-        # Where the next attempt was refused, the record names its model already.
-        self._count_last(record, self._model if record.is_refused else record.model)
-        if not self._used:
-            self._used.append((record.model, self._model, Usage(prompt_tokens=0, completion_tokens=0)))
-        costs = [self._cost(*used) for used in self._used]
-        used = reduce(add, (usage for *_, usage in self._used))
-        source: Source = "estimated" if self._is_estimated else "reported"
-        if record.is_cached:
-            source, costs = "cached", [0]  # also of a model whose price is not known
+        used, cost, is_estimated = self._bill(record)
+        source: Source = "cached" if record.is_cached else "estimated" if is_estimated else "reported"
         settlement = Settlement(
             outcome=record.outcome,
             source=source,
             model=record.model if record.outcome == "complete" or record.received else None,
             **dict(zip(FIGURES, get_figures(used), strict=True)),
-            cost_micro_usd=None if None in costs else sum(cost or 0 for cost in costs),
+            cost_micro_usd=cost,
             price_version=self._prices.version,
             attempts=record.attempts,
             tool_calls=record.tool_calls,
@@ -174,22 +159,32 @@ class Meter:
         self._token_rates.settle(settlement.charged_tokens)
         self._ledger.settle(self._hold, settlement)
 
-    def _count_last(self, record: CallRecord, model: str) -> None:
-        """Add what the last attempt has used: as the upstream told it, or about that much where it never will."""
-        told = record.usage
-        if record.may_be_billed:
-            chunks, ceiling = record.received - self._received, max_output_tokens(self._body)
-            self._used.append((model, self._model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
-            self._is_estimated = True
-        elif told is not None and told != self._told:
-            self._used.append((model, self._model, told if self._told is None else told - self._told))
-            self._told = told
-        self._received = record.received
+    def _bill(self, record: CallRecord) -> tuple[Usage, int | None, bool]:
+        """Return what all attempts have used and cost, and whether that is estimated.
 
-    def _cost(self, served: str, asked: str, usage: Usage) -> int | None:
+        Of each it is what the upstream told, or about as much where it never will. The cost is None where one has no
+        known price.
+        """
+        used: Usage | None = None
+        cost: int | None = 0
+        is_estimated = False
+        for attempt, body in zip(record.attempt_log, self._bodies, strict=False):  # the last one may be refused
+            usage = attempt.usage
+            if attempt.billed == "unknown":
+                is_estimated = True
+                usage = estimated_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+            if usage is not None:
+                used = usage if used is None else used + usage
+                price = self._cost(attempt, usage)
+                cost = None if cost is None or price is None else cost + price
+        if used is None and self._bodies:  # nothing was billed, which is no known cost either without a price
+            cost = self._cost(record.attempt_log[len(self._bodies) - 1], _NOTHING)
+        return used or _NOTHING, cost, is_estimated
+
+    def _cost(self, attempt: Attempt, usage: Usage) -> int | None:
         """At the price of the model that was asked for, where the upstream has a name of its own for who served."""
-        cost = self._prices.cost_micro_usd(served, usage)
-        return self._prices.cost_micro_usd(asked, usage) if cost is None else cost
+        cost = None if attempt.served is None else self._prices.cost_micro_usd(attempt.served, usage)
+        return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
 
 
 def _difference(bound: int | None, before: int | None) -> int | None:

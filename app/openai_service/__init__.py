@@ -58,7 +58,7 @@ from app.openai_service.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.results import CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
+from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
 from app.openai_service.transport.request import PendingRequest
@@ -68,6 +68,7 @@ from app.token_counts import Usage
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
+    "Attempt",
     "Batch",
     "BatchesNotOffered",
     "BodyTooLarge",

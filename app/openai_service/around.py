@@ -9,7 +9,6 @@ from app.openai_service.recording import Recording
 from app.openai_service.results import ChatResult
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
-from app.token_counts import Usage
 
 
 class Around:
@@ -39,15 +38,12 @@ class Around:
             self._recording.from_cache(kept.model)
         return kept
 
-    def end(self, result: ChatResult, usage: Usage | None) -> Ticks[None]:
+    def end(self, result: ChatResult) -> Ticks[None]:
         """Let an answer pass, and keep it.
 
-        Args:
-            usage: of all that led to it, which is billed whether it may pass or not.
         Raises:
             UpstreamError: as Moderator.check_output() does.
         """
-        self._recording.used(usage)
         yield from self._moderator.check_output(result, self._request)
         if self._place is not None:
             self._place.keep(result)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Protocol, TypeVar
 
 import httpx2
@@ -18,7 +17,7 @@ from app.openai_service.errors import UpstreamError, UpstreamRejected, as_ours
 from app.openai_service.exchange import StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
-from app.openai_service.results import CallRecord
+from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
@@ -51,27 +50,43 @@ class Asker:
     def ask(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
 
-        def attempt(model: str) -> Ticks[T]:
-            with _charged(request, model):
-                response = yield from self._send(request, model)
-                return read(response, request.record)
+        record = request.record
 
-        return self._policy.run(attempt, request.models, request.exchange, request.record)
+        def ask(model: str) -> Ticks[T]:
+            attempt = _reserve(request, model)
+            try:
+                response = yield from self._send(request, model)
+                answer = read(response, record)
+            except UpstreamError as error:
+                attempt.billed = "unknown" if error.may_be_billed else "no"
+                raise
+            attempt.served = record.model
+            return answer
+
+        return self._policy.run(ask, request.models, request.exchange, record)
 
     def stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
         exchange, record = request.exchange, request.record
 
-        def attempt(model: str) -> Ticks[StreamedAnswer]:
-            with _charged(request, model):
+        def ask(model: str) -> Ticks[StreamedAnswer]:
+            attempt = _reserve(request, model)
+            try:
                 response = yield from self._send(request, model, within_s=self._config.first_token_timeout_s)
                 started = time.perf_counter()
                 try:
-                    return (yield from begin(response, exchange, idle_timeout_s=self._config.idle_timeout_s))
+                    answer = yield from begin(
+                        response, exchange, record, idle_timeout_s=self._config.idle_timeout_s
+                    )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
+            except UpstreamError as error:
+                attempt.billed = "unknown" if error.may_be_billed else "no"
+                raise
+            attempt.served = answer.model or None
+            return answer
 
-        return self._policy.run(attempt, request.models, exchange, record)
+        return self._policy.run(ask, request.models, exchange, record)
 
     def _send(self, request: PendingRequest, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
         """Send a request as its model takes it: again, at once, where that refuses a parameter."""
@@ -114,20 +129,14 @@ class Asker:
             exchange.abandon()
 
 
-@contextmanager
-def _charged(request: PendingRequest, model: str) -> Iterator[None]:
-    """Have the caller charged for one attempt, and remember how it failed for the next one's charge."""
+def _reserve(request: PendingRequest, model: str) -> Attempt:
+    """Have the caller reserve what one attempt may cost, and begin it. Raises what the caller does."""
     record = request.record
     try:
         record.caller.charge(model, request)
     except Exception:
-        record.is_refused = True
+        record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
         raise
-    record.may_be_billed = True
-    try:
-        yield
-    except UpstreamError as error:
-        request.failure = error
-        record.may_be_billed = error.may_be_billed
-        raise
-    request.failure = None
+    attempt = Attempt(model)
+    record.attempt_log.append(attempt)
+    return attempt

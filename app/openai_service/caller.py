@@ -26,7 +26,7 @@ class Caller(Protocol):
         """Called before each attempt. What it raises refuses it.
 
         Args:
-            request: with the failure of the attempt before it, and the record as that has left it.
+            request: with its record, as the attempts before it have left that.
         """
 
     def charge_nothing(self, model: str) -> None:

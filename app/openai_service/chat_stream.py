@@ -67,11 +67,12 @@ def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]
             answer = yield from asking
             rest = answer.rest
             recording.answering(answer.model)
-            _note(answer.first, recording)
+            if type(end := answer.first[-1]) is Done:
+                _end(answer.first, end, recording)
             yield answer.first
             for batch in rest:
-                if batch:
-                    _note(batch, recording)
+                if batch and type(batch[-1]) is Done:
+                    _end(batch, batch[-1], recording)
                 yield batch
         except Exception as error:
             recording.failed(error)
@@ -81,10 +82,7 @@ def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]
                 rest.close()
 
 
-def _note(batch: Batch, recording: Recording) -> None:
-    """Before it is told: whoever hears of the end may leave."""
-    recording.record.received += len(batch)
-    end = batch[-1]
-    if type(end) is Done:
-        batch[-1] = end._replace(trimmed=recording.record.trimmed)
-        recording.answered(finish_reason=end.finish_reason, usage=end.usage)
+def _end(batch: Batch, end: Done, recording: Recording) -> None:
+    """Complete the record before the end is told: whoever hears of it may leave."""
+    batch[-1] = end._replace(trimmed=recording.record.trimmed)
+    recording.answered(finish_reason=end.finish_reason)

@@ -42,9 +42,11 @@ class ChunkReader:
         """How many were parsed; those that hold a piece of text and nothing else are not counted."""
         self.is_done = False
         """Whether the upstream said that nothing more will come."""
+        self.usage: Usage | None = None
+        """What the answer has used, once it is whole."""
         self._splitter = EventSplitter()
         self._id = ""
-        self._usage: object = None
+        self._raw_usage: object = None
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
@@ -76,10 +78,11 @@ class ChunkReader:
     def _done(self) -> Done:
         if self._finish_reason is None:
             raise UpstreamTruncated
+        self.usage = Usage.parse(self._raw_usage)
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
         return Done(
             finish_reason(self._finish_reason, bool(tool_calls)),
-            Usage.parse(self._usage),
+            self.usage,
             self.model,
             self._id,
             tool_calls,
@@ -99,7 +102,7 @@ class ChunkReader:
         self.model = self.model or _text(chunk.get("model"))
         usage = chunk.get("usage")
         if isinstance(usage, dict):
-            self._usage = usage
+            self._raw_usage = usage
         choices = chunk.get("choices")
         # Empty in the chunk that carries the usage, and in Azure's first one.
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):

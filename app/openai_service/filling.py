@@ -41,7 +41,6 @@ def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) ->
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
-                        rounds.part_answered(record, event.usage)
                         try:
                             told = [Filled(checker.read(_result(growing.text, refusal, event, request)))]
                         except (UnfitAnswer, UpstreamRejected) as error:
@@ -50,8 +49,6 @@ def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) ->
                             told.append(event._replace(usage=record.usage))
                 if not told and fault is None and (data := growing.news()) is not None:
                     told = [Partial(data)]
-                # What is told counts as received, and what came is what was.
-                record.received += len(batch) - len(told)
                 yield told
         if fault is None:
             return

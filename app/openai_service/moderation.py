@@ -127,7 +127,7 @@ class Moderator:
         try:
             with Recording(own, self._listeners) as recording:
                 categories = yield from self._asker.ask(asked, _read)
-                recording.answered(finish_reason=None, usage=None)
+                recording.answered(finish_reason=None)
                 return categories
         finally:
             request.record.upstream_ms += own.upstream_ms

@@ -21,8 +21,8 @@ from app.openai_service.waiting import Ticks, pause
 
 T = TypeVar("T")
 
-Attempt = Callable[[str], Ticks[T]]
-"""Asks one model once, and reads its answer, or the first of its stream."""
+AskModel = Callable[[str], Ticks[T]]
+"""Makes one attempt at a model, and reads its answer, or the first of its stream."""
 
 # Longer than this is not waited for one model while another one may answer at once.
 _LONGEST_WAIT_BEFORE_FALLBACK_S = 5.0
@@ -38,7 +38,7 @@ class Policy:
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(self, attempt: Attempt[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
+    def run(self, ask: AskModel[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
         """Ask the models in their order.
 
         Raises:
@@ -50,7 +50,7 @@ class Policy:
         for position, model in enumerate(models):
             has_fallback = position + 1 < len(models)
             try:
-                return (yield from self._ask(attempt, model, exchange, record, has_fallback=has_fallback))
+                return (yield from self._ask(ask, model, exchange, record, has_fallback=has_fallback))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
                 if exchange.is_unwanted or not is_outage(failure):
@@ -58,7 +58,7 @@ class Policy:
         raise _most_telling(failures)
 
     def _ask(
-        self, attempt: Attempt[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
+        self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
     ) -> Ticks[T]:
         """Ask one model, again where that may help."""
         waits = Waits()
@@ -77,7 +77,7 @@ class Policy:
                 record.model = model
                 record.models.append(model)
             try:
-                answer = yield from attempt(model)
+                answer = yield from ask(model)
             except UpstreamError as error:
                 failure = error
                 if _is_the_models_own(error) and not exchange.is_unwanted:

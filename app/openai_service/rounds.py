@@ -7,14 +7,6 @@ from app.openai_service.reading import StreamedAnswer, first_events
 from app.openai_service.results import CallRecord
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
-from app.token_counts import Usage
-
-
-def part_answered(record: CallRecord, usage: Usage | None) -> None:
-    """Note that one of several answers is whole; the record's usage is that of all so far."""
-    if usage is not None:
-        record.usage = usage if record.usage is None else record.usage + usage
-    record.may_be_billed = usage is None or not usage.is_told
 
 
 def begin(batches: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:

@@ -17,7 +17,7 @@ from app.openai_service.around import Around
 from app.openai_service.asking import Asker, UpstreamCaller
 from app.openai_service.background import BackgroundReads
 from app.openai_service.breaker import Store
-from app.openai_service.caching import NO_USAGE, CacheStore
+from app.openai_service.caching import CacheStore
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
@@ -46,13 +46,11 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
-from app.openai_service.rounds import part_answered
 from app.openai_service.tool_rounds import ToolRounds
 from app.openai_service.tool_threads import ToolThreads
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import Ticks
-from app.token_counts import Usage
 
 T = TypeVar("T")
 
@@ -107,15 +105,15 @@ class OpenAIService:
             around = self._around(call, request, recording)
             kept = self._wait_for(around.begin(), request, recording)
             if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                recording.answered(finish_reason=kept.finish_reason)
                 return kept
             if call.server_tools:
                 asking = self._tool_rounds(call, request).ask(self._asker)
             else:
                 asking = self._asker.ask(request, read_completion)
             result = self._wait_for(asking, request, recording)
-            self._wait_for(around.end(result, result.usage), request, recording)
-            recording.answered(finish_reason=result.finish_reason, usage=result.usage)
+            self._wait_for(around.end(result), request, recording)
+            recording.answered(finish_reason=result.finish_reason)
             return result
 
     def stream_chat(self, call: ChatCall, *, caller: Caller = _NOBODY) -> ChatStream:
@@ -156,11 +154,10 @@ class OpenAIService:
             around = self._around(call, request, recording, original)
             kept = self._wait_for(around.begin(), request, recording)
             if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                recording.answered(finish_reason=kept.finish_reason)
                 return kept.filled(orjson.loads(kept.text), kept.usage)
             for is_last in (False, True):
                 result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
-                part_answered(record, result.usage)
                 try:
                     data = checker.read(result)
                 except UnfitAnswer as unfit:
@@ -169,10 +166,9 @@ class OpenAIService:
                     ask_for_repair(request, unfit, result.text)
                     continue
                 result = replace(result, text=orjson.dumps(data).decode())
-                usage = record.usage
-                self._wait_for(around.end(result, usage), request, recording)
-                recording.answered(finish_reason=result.finish_reason, usage=usage)
-                return result.filled(data, usage)
+                self._wait_for(around.end(result), request, recording)
+                recording.answered(finish_reason=result.finish_reason)
+                return result.filled(data, record.usage)
             raise AssertionError("the last round returns or raises")
 
     def stream_extract(
@@ -210,25 +206,25 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/api-reference/embeddings
         """
 
-        def read(response: httpx2.Response, record: CallRecord) -> tuple[list[VectorJson], Usage | None]:
+        def read(response: httpx2.Response, record: CallRecord) -> list[VectorJson]:
             vectors, usage, served = read_embeddings(response.content, len(known.unknown))
             record.model = served or record.model
-            return vectors, usage
+            record.note_usage(usage)
+            return vectors
 
         model = offered_model(self._config, "embeddings", model)
         with self._recording("embeddings", model, request_id, caller) as recording:
             record = recording.record
             known = self._embeddings.look_up(caller.tenant, model, texts, dimensions)
-            usage: Usage | None = NO_USAGE
             if known.unknown:
                 body = embeddings_body(known.unknown, dimensions=dimensions)
                 request = self._request(EMBEDDINGS_PATH, body, record)
-                vectors, usage = self._wait_for(self._asker.ask(request, read), request, recording)
+                vectors = self._wait_for(self._asker.ask(request, read), request, recording)
                 known.add(vectors, record.model)
             else:
                 recording.from_cache(known.model)
-            recording.answered(finish_reason=None, usage=usage)
-            return EmbeddingResult(known.vectors(), usage, record.model, record, known.found)
+            recording.answered(finish_reason=None)
+            return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
     def _tool_rounds(self, call: ChatCall, request: PendingRequest) -> ToolRounds:
         return ToolRounds(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)

@@ -11,14 +11,13 @@ from app.openai_service import rounds
 from app.openai_service.asking import Asker
 from app.openai_service.completion import read_completion
 from app.openai_service.errors import CallerGone
-from app.openai_service.events import Batch, Done, Token, ToolCallDelta, ToolCallObject, ToolRun
+from app.openai_service.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
 from app.openai_service.server_tools import NoTool, ServerTool
 from app.openai_service.tool_threads import Job, ToolThreads
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.waiting import Ticks
-from app.token_counts import Usage
 
 MOST_CALLS_IN_A_ROUND = 16
 
@@ -42,10 +41,8 @@ class ToolRounds:
         while True:
             answer = yield from asker.ask(self.request, read_completion)
             if not self._go_on_after(answer):
-                record = self.request.record
-                rounds.part_answered(record, answer.usage)
-                return replace(answer, usage=record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            yield from self._run(answer.text, answer.tool_calls, answer.usage)
+                return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
+            yield from self._run(answer.text, answer.tool_calls)
 
     def stream(self, asker: Asker) -> Ticks[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
@@ -56,14 +53,13 @@ class ToolRounds:
         is_wanted = self.left > 0 and not self.request.exchange.is_unwanted
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
-    def _run(self, text: str, calls: Sequence[ToolCallObject], usage: Usage | None) -> Ticks[None]:
+    def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
         """Run what an answer calls, and make the request the next one; tells of each call that begins or ends.
 
         Raises:
             CallerGone: nobody waits for it any more.
         """
         request, record = self.request, self.request.record
-        rounds.part_answered(record, usage)
         record.tool_calls += len(calls)
         self.left -= 1
         calls = [{**call, "id": call["id"] or f"call_{number}"} for number, call in enumerate(calls)]
@@ -99,19 +95,12 @@ class ToolRounds:
                 for batch in chain([answer.first], answer.rest):
                     text += "".join([event.text for event in batch if type(event) is Token])
                     end = next((event for event in batch if type(event) is Done), end)
-                    told: Batch = [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
-                    # What is told counts as received, and what came is what was.
-                    record.received += len(batch) - len(told)
-                    yield told
+                    yield [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
             assert end is not None, "the last batch has a Done, or there is an error"
             if not self._go_on_after(end):
-                rounds.part_answered(record, end.usage)
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
-            with closing(self._run(text, end.tool_calls, end.usage)) as running:
-                for news in running:
-                    record.received -= len(news)
-                    yield news
+            yield from self._run(text, end.tool_calls)
 
     def _tool(self, number: int, name: str) -> ServerTool:
         if number >= MOST_CALLS_IN_A_ROUND:

@@ -74,14 +74,6 @@ class Usage(Figures):
             counts[name] = right if left is None else left if right is None else left + right
         return Usage(raw=_add(self.raw, other.raw), **counts)
 
-    def __sub__(self, earlier: Usage) -> Usage:
-        """Return what has been added to an earlier usage, without its raw form."""
-        counts: dict[str, Any] = {}
-        for name in _COUNTS:
-            now, before = getattr(self, name), getattr(earlier, name)
-            counts[name] = None if now is None else now - (before or 0)
-        return Usage(**counts)
-
 
 _COUNTS = tuple(each.name for each in fields(Usage) if each.name != "raw")
 _SECTIONS = [

@@ -9,7 +9,6 @@ from typing import Any
 import orjson
 
 from app.ledger.estimate import ImageInput, images_in, input_bound_of, max_output_tokens
-from app.openai_service.errors import UpstreamError
 from app.openai_service.exchange import Exchange
 from app.openai_service.results import CallRecord
 
@@ -75,11 +74,9 @@ class PendingRequest(UpstreamRequest):
         models: to ask, in their order.
         exchange: until when, and for whom.
         adjusted: what in the body is otherwise than the caller asked for, whatever the model.
-        failure: of the last attempt, if there was one.
     """
 
     models: Sequence[str]
     exchange: Exchange
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)
-    failure: UpstreamError | None = None
