@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import TypeVar
 
-from app.openai_service.breaker import CircuitBreaker
+from app.openai_service.breaker import CircuitBreaker, Permit
 from app.openai_service.errors import (
     CircuitOpen,
     UpstreamError,
@@ -61,21 +60,13 @@ class Policy:
         self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
     ) -> Ticks[T]:
         """Ask one model, again where that may help."""
-        waits = Waits()
-        failure: UpstreamError | None = None
-        for number in count(1):
-            if exchange.remaining_s() <= 0:
-                raise UpstreamTimeout
-            try:
-                permit = self._breaker.admit(model, lease_s=exchange.remaining_s() + _PROBE_GRACE_S)
-            except CircuitOpen:
-                if failure is None:
-                    raise
-                raise failure from None
-            if failure is None:
-                self._budget.count_call()
-                record.model = model
-                record.models.append(model)
+        permit = self._admit(model, exchange)
+        self._budget.count_call()
+        record.model = model
+        record.models.append(model)
+        waits: Waits | None = None
+        attempts_left = self._max_attempts
+        while True:
             try:
                 answer = yield from ask(model)
             except UpstreamError as error:
@@ -87,19 +78,40 @@ class Policy:
                 return answer
             finally:
                 permit.release()  # where nothing else was said of it
-            if number >= self._max_attempts or not is_transient(failure):
-                raise failure
-            wait_s = waits.next_s(failure)
-            is_too_long = has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S
-            if is_too_long or wait_s >= exchange.remaining_s():
-                raise failure
-            if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+
+            attempts_left -= 1
+            waits = waits or Waits()
+            wait_s = self._wait_s(failure, waits, model, exchange, has_fallback) if attempts_left else None
+            if wait_s is None:
                 raise failure
             record.waited_ms += wait_s * 1000
             yield from pause(wait_s, tick_s=exchange.tick_s)
             if exchange.is_unwanted:  # it was wanted before the pause
                 raise failure
-        raise AssertionError("the last attempt returns or raises")
+            try:
+                permit = self._admit(model, exchange)
+            except CircuitOpen:
+                raise failure from None
+
+    def _admit(self, model: str, exchange: Exchange) -> Permit:
+        """Let one attempt through the breaker. Raises UpstreamTimeout or CircuitOpen."""
+        remaining_s = exchange.remaining_s()
+        if remaining_s <= 0:
+            raise UpstreamTimeout
+        return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
+
+    def _wait_s(
+        self, failure: UpstreamError, waits: Waits, model: str, exchange: Exchange, has_fallback: bool
+    ) -> float | None:
+        """Return how long to wait before a model is asked again; None where that would not help, or may not be."""
+        if not is_transient(failure):
+            return None
+        wait_s = waits.next_s(failure)
+        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S):
+            return None
+        if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+            return None
+        return wait_s
 
 
 def _is_the_models_own(error: UpstreamError) -> bool:

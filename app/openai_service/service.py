@@ -149,27 +149,17 @@ class OpenAIService:
         """
         checker = InstanceChecker(call.response_format, original)
         with self._call_recording(call, caller) as recording:
-            record = recording.record
             request = self._chat_request(call, recording.record)
             around = self._around(call, request, recording, original)
             kept = self._wait_for(around.begin(), request, recording)
             if kept is not None:
                 recording.answered(finish_reason=kept.finish_reason)
                 return kept.filled(orjson.loads(kept.text), kept.usage)
-            for is_last in (False, True):
-                result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
-                try:
-                    data = checker.read(result)
-                except UnfitAnswer as unfit:
-                    if is_last or request.exchange.is_unwanted:
-                        raise NotFilled from None
-                    ask_for_repair(request, unfit, result.text)
-                    continue
-                result = replace(result, text=orjson.dumps(data).decode())
-                self._wait_for(around.end(result), request, recording)
-                recording.answered(finish_reason=result.finish_reason)
-                return result.filled(data, record.usage)
-            raise AssertionError("the last round returns or raises")
+            result, data = self._fill(request, recording, checker)
+            result = replace(result, text=orjson.dumps(data).decode())
+            self._wait_for(around.end(result), request, recording)
+            recording.answered(finish_reason=result.finish_reason)
+            return result.filled(data, recording.record.usage)
 
     def stream_extract(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
@@ -225,6 +215,23 @@ class OpenAIService:
                 recording.from_cache(known.model)
             recording.answered(finish_reason=None)
             return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
+
+    def _fill(
+        self, request: PendingRequest, recording: Recording, checker: InstanceChecker
+    ) -> tuple[ChatResult, Any]:
+        """Return an answer with its value, after a repair where the first one does not fit."""
+        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
+        try:
+            return result, checker.read(result)
+        except UnfitAnswer as unfit:
+            if request.exchange.is_unwanted:
+                raise NotFilled from None
+            ask_for_repair(request, unfit, result.text)
+        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
+        try:
+            return result, checker.read(result)
+        except UnfitAnswer:
+            raise NotFilled from None
 
     def _tool_rounds(self, call: ChatCall, request: PendingRequest) -> ToolRounds:
         return ToolRounds(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
