@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
 
 from app.auth import Principal
 from app.auth.errors import Forbidden
-from app.openai_service import ChatCall
 from app.prompts import Prompt, Value, VariableFault
 from app.schemas.fields import Name
 from app.schemas.named_schemas import NamedSchemas, json_schema_format
@@ -18,11 +17,13 @@ from app.schemas.parsing import InvalidRequest, RequestModel
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
+Messages = list[dict[str, Any]]
+
 Setting = Literal["model", "temperature", "tools", "answer_schema"]
 
 _ROLES = ("system", "developer")
-# What of a call is free to everyone: the conversation, and fewer tokens than the ceiling.
-_FREE = {"operation", "messages", "request_id", "max_tokens"}
+# What is free to everyone beside the conversation: fewer tokens than the ceiling, and an answer that was given before.
+_FREE = {"max_tokens", "may_be_cached"}
 # Which setting of a prompt settles the rest. What is not listed is open only where no token is tied to the prompt.
 _SETTING_OF: dict[str, Setting] = {
     "model": "model",
@@ -32,6 +33,7 @@ _SETTING_OF: dict[str, Setting] = {
     "tool_choice": "tools",
     "response_format": "answer_schema",
 }
+_NOT_CHOSEN = (None, ())
 _ALIASES = {"response_format": "schema"}
 
 
@@ -40,6 +42,20 @@ class PromptFields(RequestModel):
 
     prompt_name: Name | None = None
     variables: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a request asks to be answered.
+
+    Attributes:
+        client_prompt: the text that the caller wants before it.
+    """
+
+    messages: Messages
+    request_id: str
+    operation: str = "chat"
+    client_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,36 +100,27 @@ class SystemPrompts:
             raise InvalidRequest("promptName: there is no such prompt.")
         return self.kept[name] if name is not None else None
 
-    def settles(self, setting: Setting | None, asked: PromptFields) -> bool:
-        """Whether a setting is not for the caller to choose. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
+    def settles(self, setting: Setting | None, prompt: Prompt | None) -> bool:
+        """Whether a setting is not for the caller to choose."""
         if prompt is None or self.tied_to is not None:
             return prompt is not None
         return setting is not None and getattr(prompt, setting) is not None
 
-    def schema_name(self, asked: PromptFields) -> str | None:
-        """The kept schema that the prompt has answers fill. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
-        return prompt.answer_schema if prompt is not None else None
-
-    def tool_names(self, asked: PromptFields) -> list[str]:
-        """The tools of this server that the prompt lets the model have run. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
-        return (prompt.tools if prompt is not None else None) or []
-
-    def apply(self, call: ChatCall, asked: PromptFields, *, client_prompt: str | None = None) -> ChatCall:
-        """The call with its system text before the conversation, and with all that a kept prompt settles.
+    def apply(
+        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], asked: PromptFields
+    ) -> tuple[Messages, dict[str, Any]]:
+        """Return the messages with their system text before them, and the settings with those of a kept prompt.
 
         Args:
-            call: as the caller wants it.
-            client_prompt: the text that the caller wants before it.
+            prompt: the kept prompt that the conversation has: see prompt_of().
+            settings: what the caller has chosen of a ChatCall, by the names of its fields.
         Raises:
             InvalidRequest: the caller may not write such a text, or not choose what the prompt settles, or the
                 variables are off.
-            Forbidden: as prompt_of() does.
+            Forbidden: the caller's token does not fit the prompt any more.
         """
-        writes_own = any(message["role"] in _ROLES for message in call.messages)
-        prompt = self.prompt_of(asked)
+        messages, client_prompt = conversation.messages, conversation.client_prompt
+        writes_own = any(message["role"] in _ROLES for message in messages)
         if prompt is not None or not self.client_may_write:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
@@ -123,23 +130,24 @@ class SystemPrompts:
         if prompt is None:
             if asked.variables is not None:
                 raise InvalidRequest("variables: needs promptName.")
-            return _beginning_with(client_prompt or ("" if writes_own else self.own), call)
-        for name in _given(call):
-            if self.settles(_SETTING_OF.get(name), asked):
+            return _beginning_with(client_prompt or ("" if writes_own else self.own), messages), {**settings}
+        for name, value in settings.items():
+            if name not in _FREE and value not in _NOT_CHOSEN and self.settles(_SETTING_OF.get(name), prompt):
                 raise InvalidRequest(f"{_ALIASES.get(name) or to_camel(name)}: {NOT_WITH_PROMPT}")
         text = self._text(prompt, asked.variables or {})
-        return _beginning_with(text, self._settled(call, prompt))
+        return _beginning_with(text, messages), {**settings, **self._settled(prompt)}
 
-    def _settled(self, call: ChatCall, prompt: Prompt) -> ChatCall:
-        call = replace(call, ceiling=prompt.max_tokens)
+    def _settled(self, prompt: Prompt) -> dict[str, Any]:
+        """What a prompt settles of a ChatCall."""
+        settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
-            call = replace(call, model=prompt.model, is_model_settled=True)
+            settled |= {"model": prompt.model, "is_model_settled": True}
         if prompt.temperature is not None:
-            call = replace(call, temperature=prompt.temperature)
+            settled["temperature"] = prompt.temperature
         if prompt.answer_schema is not None:
             schema = self.schemas[prompt.answer_schema].schema
-            call = replace(call, response_format=json_schema_format(prompt.answer_schema, schema, strict=True))
-        return call
+            settled["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)
+        return settled
 
     def _text(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
         try:
@@ -155,12 +163,5 @@ class SystemPrompts:
             raise InvalidRequest(str(fault)) from None
 
 
-def _given(call: ChatCall) -> list[str]:
-    """The names of what a caller has chosen of a call, but for what is free to everyone."""
-    bare = ChatCall(call.operation, call.messages, call.request_id)
-    names = (declared.name for declared in fields(ChatCall) if declared.name not in _FREE)
-    return [name for name in names if getattr(call, name) != getattr(bare, name)]
-
-
-def _beginning_with(text: str, call: ChatCall) -> ChatCall:
-    return replace(call, messages=[{"role": "system", "content": text}, *call.messages]) if text else call
+def _beginning_with(text: str, messages: Messages) -> Messages:
+    return [{"role": "system", "content": text}, *messages] if text else messages
