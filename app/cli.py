@@ -26,6 +26,7 @@ from app.runtime import clock
 from app.runtime.times import format_minute
 from app.services import services
 from app.text_table import print_table
+from app.token_counts import FIGURES, get_figures
 
 
 def init_cli(app: Flask) -> None:
@@ -106,13 +107,13 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         (total,) = totals()
     except StoreUnavailable as error:
         raise click.ClickException(f"The ledger does not answer ({error}).") from None
-    head = (*names, "requests", "prompt", "cached", "completion", "reasoning", "USD")
+    head = (*names, "requests", *(name.removesuffix("_tokens") for name in FIGURES), "USD")
     lines = [(*row.group, *_figures(row)) for row in rows]
     if names:
         lines.append(("total", *[""] * (len(names) - 1), *_figures(total)))
     else:
         lines.append(_figures(total))
-    print_table(head, lines, figures=6)
+    print_table(head, lines, figures=2 + len(FIGURES))
     if total.estimated:
         click.echo(f"The tokens of {total.estimated:,} of these requests were estimated: nobody reported them.")
     if total.unpriced:
@@ -120,9 +121,8 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
 
 
 def _figures(total: Total) -> tuple[str, ...]:
-    counts = (total.requests, total.prompt_tokens, total.cached_tokens)
-    more = (total.completion_tokens, total.reasoning_tokens)
-    return (*(f"{count:,}" for count in (*counts, *more)), format_usd(total.cost_micro_usd))
+    counts = (total.requests, *get_figures(total))
+    return (*(f"{count:,}" for count in counts), format_usd(total.cost_micro_usd))
 
 
 @click.group()

@@ -70,7 +70,7 @@ def log_call(record: CallRecord) -> None:
     """The listener that writes one line for each call."""
     if not call_log.isEnabledFor(logging.INFO):
         return
-    usage = record.usage or {}
+    usage = record.usage
     fields = {
         "request_id": record.request_id,
         "operation": record.operation,
@@ -82,8 +82,8 @@ def log_call(record: CallRecord) -> None:
         "trimmed": record.trimmed or None,
         "tool_calls": record.tool_calls or None,
         "finish_reason": record.finish_reason,
-        "prompt_tokens": usage.get("prompt_tokens"),
-        "completion_tokens": usage.get("completion_tokens"),
+        "prompt_tokens": usage and usage.prompt_tokens,
+        "completion_tokens": usage and usage.completion_tokens,
         "upstream_status": record.upstream_status,
         "upstream_code": record.upstream_code,
         "upstream_request_id": record.upstream_request_id,

@@ -6,14 +6,15 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from app.ledger.estimate import estimated_usage, input_bound
+from app.ledger.estimate import estimated_usage, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
-from app.ledger.usage import most_output, told_count
-from app.openai_service import CallRecord
-from app.openai_service.errors import UpstreamError
+from app.openai_service import Attempt, CallRecord, PendingRequest
+from app.token_counts import FIGURES, Usage, get_figures
 from app.token_rates import TokenRates
+
+_NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 
 
 class Meter:
@@ -36,23 +37,17 @@ class Meter:
         self._token_rates = token_rates
         self._lease_s = lease_s
         self._hold: Hold | None = None
-        self._model = ""
-        self._body: Mapping[str, Any] = {}
         self._bound_micro_usd: int | None = 0
-        # Of each attempt the model that served it, the one that was asked for, and what it has used; and what the
-        # record said when the last one was counted.
-        self._used: list[tuple[str, str, Mapping[str, Any]]] = []
-        self._is_estimated = False
-        self._told: Mapping[str, Any] = {}
-        self._received = 0
+        # Of each attempt, since what it has used may have to be estimated; the record holds no content.
+        self._bodies: list[Mapping[str, Any]] = []
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+    def charge(self, model: str, request: PendingRequest) -> None:
         """Hold the most that an attempt can cost.
 
         Raises:
             RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
         """
-        input_tokens, output_tokens = input_bound(body, model), most_output(body)
+        input_tokens, output_tokens = request.input_bound(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:
@@ -61,15 +56,14 @@ class Meter:
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
-        elif after is None or record.may_be_billed:
-            # A repair of an answer, or a further attempt beside one that may be billed as well.
+        elif request.record.attempt_log[-1].billed != "no":
+            # A further answer, or a further attempt beside one that may be billed as well.
             self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (dearer := _difference(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
-        self._count_last(record, self._model)
-        # A copy, since a repair is asked for by the same body with more messages.
-        self._model, self._body, self._bound_micro_usd = model, dict(body), micro_usd
+        self._bodies.append(request.body)
+        self._bound_micro_usd = micro_usd
 
     def charge_nothing(self, model: str) -> None:
         """Have an entry of what costs nothing.
@@ -85,23 +79,14 @@ class Meter:
         if self._hold is None:
             self._token_rates.settle(0)
             return
-        # Where the next attempt was refused, the record names its model already.
-        self._count_last(record, self._model if record.is_refused else record.model)
-        if not self._used:
-            self._used.append((record.model, self._model, {"prompt_tokens": 0, "completion_tokens": 0}))
-        costs = [self._cost(*used) for used in self._used]
-        source: Source = "estimated" if self._is_estimated else "reported"
-        if record.is_cached:
-            source, costs = "cached", [0]  # also of a model whose price is not known
+        used, cost, is_estimated = self._bill(record)
+        source: Source = "cached" if record.is_cached else "estimated" if is_estimated else "reported"
         settlement = Settlement(
             outcome=record.outcome,
             source=source,
             model=record.model if record.outcome == "complete" or record.received else None,
-            prompt_tokens=self._sum("prompt_tokens"),
-            cached_tokens=self._sum("prompt_tokens_details", "cached_tokens"),
-            completion_tokens=self._sum("completion_tokens"),
-            reasoning_tokens=self._sum("completion_tokens_details", "reasoning_tokens"),
-            cost_micro_usd=None if None in costs else sum(cost or 0 for cost in costs),
+            **dict(zip(FIGURES, get_figures(used), strict=True)),
+            cost_micro_usd=cost,
             price_version=self._prices.version,
             attempts=record.attempts,
             tool_calls=record.tool_calls,
@@ -111,27 +96,32 @@ class Meter:
         self._token_rates.settle(settlement.charged_tokens)
         self._ledger.settle(self._hold, settlement)
 
-    def _count_last(self, record: CallRecord, model: str) -> None:
-        """Add what the last attempt has used: as the upstream told it, or about that much where it never will."""
-        told = record.usage or {}
-        if record.may_be_billed:
-            chunks, ceiling = record.received - self._received, most_output(self._body)
-            self._used.append((model, self._model, estimated_usage(self._body, chunks=chunks, ceiling=ceiling)))
-            self._is_estimated = True
-        elif told != self._told:
-            self._used.append((model, self._model, _less(told, self._told)))
-            self._told = told
-        self._received = record.received
+    def _bill(self, record: CallRecord) -> tuple[Usage, int | None, bool]:
+        """Return what all attempts have used and cost, and whether that is estimated.
 
-    def _cost(self, served: str, asked: str, usage: Mapping[str, Any]) -> int | None:
+        Of each it is what the upstream told, or about as much where it never will. The cost is None where one has no
+        known price.
+        """
+        used: Usage | None = None
+        cost: int | None = 0
+        is_estimated = False
+        for attempt, body in zip(record.attempt_log, self._bodies, strict=False):  # the last one may be refused
+            usage = attempt.usage
+            if attempt.billed == "unknown":
+                is_estimated = True
+                usage = estimated_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+            if usage is not None:
+                used = usage if used is None else used + usage
+                price = self._cost(attempt, usage)
+                cost = None if cost is None or price is None else cost + price
+        if used is None and self._bodies:  # nothing was billed, which is no known cost either without a price
+            cost = self._cost(record.attempt_log[len(self._bodies) - 1], _NOTHING)
+        return used or _NOTHING, cost, is_estimated
+
+    def _cost(self, attempt: Attempt, usage: Usage) -> int | None:
         """At the price of the model that was asked for, where the upstream has a name of its own for who served."""
-        cost = self._prices.cost_micro_usd(served, usage)
-        return self._prices.cost_micro_usd(asked, usage) if cost is None else cost
-
-    def _sum(self, *path: str) -> int | None:
-        """Of a count in what all attempts have used; None where it is in none."""
-        counts = [count for *_, usage in self._used if (count := told_count(usage, *path)) is not None]
-        return sum(counts) if counts else None
+        cost = None if attempt.served is None else self._prices.cost_micro_usd(attempt.served, usage)
+        return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
 
 
 def _difference(bound: int | None, before: int | None) -> int | None:
@@ -139,15 +129,3 @@ def _difference(bound: int | None, before: int | None) -> int | None:
     if bound is None:
         return 0 if before is None else None
     return max(0, bound - (before or 0))
-
-
-def _less(usage: Mapping[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
-    """What has been added to a usage."""
-    added: dict[str, Any] = {}
-    for name, value in usage.items():
-        earlier = before.get(name)
-        if isinstance(value, Mapping) and isinstance(earlier, Mapping):
-            added[name] = _less(value, earlier)
-        else:
-            added[name] = value - earlier if isinstance(value, int) and isinstance(earlier, int) else value
-    return added

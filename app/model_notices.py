@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 from app.config import Config
+from app.openai_service import Upstream
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +33,7 @@ def announced_shutdowns() -> dict[str, str]:
 
 def warn_of_models(config: Config) -> None:
     """Log one warning for each configured model whose end is known."""
-    if config.is_offline or config.azure_openai_endpoint:  # Azure's names are those of deployments
+    if not Upstream.from_config(config).has_openai_models:
         return
     configured = (
         config.chat_model,

@@ -20,7 +20,6 @@ from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.ledger.database import Database, StoreUnavailable, open_database
-from app.ledger.estimate import input_bound
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import FreePrices, PriceList
 from app.ledger.pricing import Prices
@@ -114,7 +113,7 @@ def build(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = _token_counts(config)
-    input_limits = InputLimits(config, token_counts, input_bound)
+    input_limits = InputLimits(config, token_counts)
     openai_batches = OpenAIBatches(config, client, input_limits)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(

@@ -21,11 +21,10 @@ from app.batches.store import BatchStore
 from app.batches.tally import custom_id
 from app.config import BatchSettings
 from app.ledger.database import StoreUnavailable
-from app.ledger.estimate import input_bound
+from app.ledger.estimate import input_bound, max_output_tokens
 from app.ledger.ledger import Ledger
 from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
-from app.ledger.usage import most_output
 from app.openai_service import OpenAIBatches, may_be_made
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.runtime import clock
@@ -102,7 +101,7 @@ class Submission:
     def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Insert the batch's row and its hold in one transaction."""
         requests = [
-            Sent(request.id, input_bound(request.body, new.model), most_output(request.body))
+            Sent(request.id, input_bound(request.body, new.model), max_output_tokens(request.body))
             for request in new.requests
         ]
         bounds = [(sent.most_input, sent.most_output) for sent in requests]

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Sequence
 
 from app.batches.records import Batch, Sent
 from app.ledger.price_list import PriceList
 from app.ledger.records import Settlement
-from app.ledger.usage import told_count
 from app.openai_service import OutputLine, UpstreamBatch, read_line
+from app.token_counts import FIGURES, Usage
 
 _OUTCOMES = {
     "completed": "complete",
     "failed": "rejected",
     "expired": "upstream_timeout",
     "cancelled": "cancelled",
-}
-_PATHS = {
-    "prompt_tokens": ("prompt_tokens",),
-    "cached_tokens": ("prompt_tokens_details", "cached_tokens"),
-    "completion_tokens": ("completion_tokens",),
-    "reasoning_tokens": ("completion_tokens_details", "reasoning_tokens"),
 }
 
 
@@ -35,7 +28,7 @@ class Tally:
     def __init__(self, batch: Batch, requests: Sequence[Sent]) -> None:
         self._batch = batch
         self._requests = requests
-        self._usages: dict[int, tuple[str, Mapping[str, Any]]] = {}
+        self._usages: dict[int, tuple[str, Usage]] = {}
         self._unanswered: set[int] = set()
         self._estimated: set[int] = set()
         self._is_whole = True
@@ -62,7 +55,7 @@ class Tally:
             self._usages[place] = self._bound(place)
             self._estimated.add(place)
         usages = list(self._usages.values())
-        sums = {name: sum(told_count(usage, *path) or 0 for _, usage in usages) for name, path in _PATHS.items()}
+        sums = {name: sum(getattr(usage, name) or 0 for _, usage in usages) for name in FIGURES}
         return Settlement(
             outcome=_OUTCOMES[upstream.status],
             source="estimated" if self._estimated else "reported",
@@ -76,7 +69,7 @@ class Tally:
             total_ms=at_ms - self._batch.created_at,
         )
 
-    def _priced(self, model: str, usage: Mapping[str, Any], prices: PriceList) -> tuple[str, Mapping[str, Any]]:
+    def _priced(self, model: str, usage: Usage, prices: PriceList) -> tuple[str, Usage]:
         """Price a usage, by the requested model if the upstream's name of the serving model has no price."""
         is_known = prices.batch_cost_micro_usd([(model, usage)]) is not None
         return (model if is_known else self._batch.model), usage
@@ -87,8 +80,8 @@ class Tally:
             return
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}
-        usage, model = body.get("usage"), body.get("model")
-        if isinstance(usage, dict) and told_count(usage, "prompt_tokens") is not None:
+        usage, model = Usage.parse(body.get("usage")), body.get("model")
+        if usage is not None and usage.is_told:
             self._usages[place] = (model if isinstance(model, str) and model else self._batch.model, usage)
         else:
             self._usages[place] = self._bound(place)
@@ -99,9 +92,9 @@ class Tally:
         if not self._is_whole:
             yield from set(range(len(self._requests))) - self._unanswered - self._usages.keys()
 
-    def _bound(self, place: int) -> tuple[str, Mapping[str, Any]]:
+    def _bound(self, place: int) -> tuple[str, Usage]:
         sent = self._requests[place]
-        return self._batch.model, {"prompt_tokens": sent.most_input, "completion_tokens": sent.most_output}
+        return self._batch.model, Usage(prompt_tokens=sent.most_input, completion_tokens=sent.most_output)
 
 
 def custom_id(place: int) -> str:

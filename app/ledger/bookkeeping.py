@@ -15,6 +15,7 @@ from sqlalchemy import Connection
 from app.ledger.database import Database
 from app.ledger.periods import day_of, left_s, period_of
 from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement
+from app.token_counts.usage import FIGURES, get_figures
 
 _UNLIMITED = 2**62
 _RUNNING_END_S = 5
@@ -36,9 +37,10 @@ _EXTEND = """
 UPDATE entries SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
 WHERE id = ? AND state = 'pending'
 """
-_SETTLE = """
-UPDATE entries SET state = 'settled', outcome = ?, source = ?, served_model = ?, prompt_tokens = ?,
-    cached_tokens = ?, completion_tokens = ?, reasoning_tokens = ?, tokens = ?, cost_micro_usd = ?,
+_TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
+_SETTLE = f"""
+UPDATE entries SET state = 'settled', outcome = ?, source = ?, served_model = ?,
+    {" = ?, ".join(_TOTALS)} = ?,
     price_version = ?, attempts = ?, tool_calls = ?, first_token_ms = ?, total_ms = ?, settled_at = ?,
     over_hold = CASE WHEN accounts <> '[]' AND (? > held_micro_usd OR ? > held_tokens) THEN 1 ELSE 0 END
 WHERE id = ? AND state = 'pending'
@@ -49,11 +51,10 @@ UPDATE accounts SET held_micro_usd = held_micro_usd - ?, held_tokens = held_toke
     spent_micro_usd = spent_micro_usd + ?, spent_tokens = spent_tokens + ?
 WHERE key = ? AND period = ?
 """
-_TOTALS = ("prompt_tokens", "cached_tokens", "completion_tokens", "reasoning_tokens", "tokens", "cost_micro_usd")
 _COUNTS = ("requests", "estimated", "unpriced", *_TOTALS)
 _ADD_TO_DAY = f"""
 INSERT INTO daily_totals (day, tenant, user_id, model, route, {", ".join(_COUNTS)})
-VALUES (?, ?, ?, ?, ?, 1, ?, ?, ?, ?, ?, ?, ?, ?)
+VALUES (?, ?, ?, ?, ?, 1, ?, ?, {", ".join("?" for _ in _TOTALS)})
 ON CONFLICT (day, tenant, user_id, model, route) DO UPDATE SET
 {", ".join(f"{name} = daily_totals.{name} + excluded.{name}" for name in _COUNTS)}
 """
@@ -110,14 +111,7 @@ class Bookkeeping:
         """Move what is held to what is spent; False where that has been done already."""
         run = _runner(connection)
         cost, tokens = settlement.cost_micro_usd or 0, settlement.charged_tokens
-        counts = (
-            settlement.prompt_tokens,
-            settlement.cached_tokens,
-            settlement.completion_tokens,
-            settlement.reasoning_tokens,
-            tokens,
-            settlement.cost_micro_usd,
-        )
+        counts = (*get_figures(settlement), tokens, settlement.cost_micro_usd)
         found = run(
             self._settle,
             (

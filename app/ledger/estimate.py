@@ -5,35 +5,75 @@ A bound is never less than the upstream's own count, so that a hold of it cannot
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
 from app.images import most_tokens, size_in, usual_tokens
+from app.token_counts.usage import Usage
 
 # Around each request, beside what its own JSON is longer than the tokens that stand for it.
 _FRAME_TOKENS = 64
 
 
-def input_bound(body: Mapping[str, Any], model: str) -> int:
-    """The most tokens that the input of a chat or an embedding can have.
+@dataclass(frozen=True, slots=True)
+class ImageInput:
+    """An image in a message.
 
-    No token is shorter than a byte, so the bytes of the body's JSON, with its tools and schemas, bound its tokens;
-    an image's data counts for nothing, and the image for the most that one of its size and detail comes to.
+    Attributes:
+        size: in pixels; None where its URL does not tell it.
     """
-    tokens = len(orjson.dumps(body)) + _FRAME_TOKENS
-    for image in _images(body):
-        tokens += most_tokens(_size(image), _detail(image), model) - _bytes(image.get("url"))
+
+    url: str
+    detail: str
+    size: tuple[int, int] | None
+
+
+def images_in(body: Mapping[str, Any]) -> list[ImageInput]:
+    """Return the images of a request's messages, in their order."""
+    images = []
+    messages = body.get("messages")
+    for message in messages if isinstance(messages, list) else ():
+        content = message.get("content") if isinstance(message, Mapping) else None
+        for part in content if isinstance(content, list) else ():
+            image = part.get("image_url") if isinstance(part, Mapping) else None
+            if isinstance(image, Mapping):
+                url = image.get("url")
+                text = url if isinstance(url, str) else ""
+                images.append(ImageInput(text, str(image.get("detail") or "auto"), size_in(text)))
+    return images
+
+
+def input_bound(body: Mapping[str, Any], model: str) -> int:
+    """Return the most tokens that the input of a chat or an embedding can have."""
+    return input_bound_of(len(orjson.dumps(body)), images_in(body), model)
+
+
+def input_bound_of(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
+    """Return the most tokens of an input, by the length of its body's JSON.
+
+    No token is shorter than a byte, so the bytes of the JSON, with its tools and schemas, bound its tokens; an image's
+    data counts for nothing, and the image for the most that one of its size and detail comes to.
+    """
+    tokens = json_bytes + _FRAME_TOKENS
+    for image in images:
+        tokens += most_tokens(image.size, image.detail, model) - len(image.url.encode())
     return tokens
+
+
+def max_output_tokens(body: Mapping[str, Any]) -> int:
+    """Return the most tokens that the upstream may write: none for embeddings."""
+    return int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
 
 
 def input_estimate(body: Mapping[str, Any]) -> int:
     """About how many tokens the input has."""
-    images = list(_images(body))
+    images = images_in(body)
     text = orjson.dumps(body).decode()
-    data = sum(_bytes(image.get("url")) for image in images)
-    pictures = sum(usual_tokens(_size(image), _detail(image)) for image in images)
+    data = sum(len(image.url.encode()) for image in images)
+    pictures = sum(usual_tokens(image.size, image.detail) for image in images)
     return max(1, text_estimate(text) - data // 4) + pictures
 
 
@@ -45,8 +85,8 @@ def text_estimate(text: str) -> int:
 
 def estimated_usage(
     body: Mapping[str, Any], received: str = "", *, chunks: int = 0, ceiling: int | None = None
-) -> dict[str, Any]:
-    """A usage in OpenAI's own terms, for an answer that broke off before the upstream told it.
+) -> Usage:
+    """The usage of an answer that broke off before the upstream told it.
 
     Args:
         received: the text that came, with that of tool calls and reasoning.
@@ -57,27 +97,4 @@ def estimated_usage(
     completion = max(text_estimate(received), chunks)
     if ceiling is not None:
         completion = min(completion, ceiling)
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
-
-
-def _images(body: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    messages = body.get("messages")
-    for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, Mapping) else None
-        for part in content if isinstance(content, list) else ():
-            image = part.get("image_url") if isinstance(part, Mapping) else None
-            if isinstance(image, Mapping):
-                yield image
-
-
-def _size(image: Mapping[str, Any]) -> tuple[int, int] | None:
-    url = image.get("url")
-    return size_in(url) if isinstance(url, str) else None
-
-
-def _detail(image: Mapping[str, Any]) -> str:
-    return str(image.get("detail") or "auto")
-
-
-def _bytes(text: object) -> int:
-    return len(text.encode()) if isinstance(text, str) else 0
+    return Usage(prompt_tokens=prompt, completion_tokens=completion)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Protocol
+
+from app.token_counts.usage import Usage
 
 
 class PriceList(Protocol):
@@ -12,11 +14,11 @@ class PriceList(Protocol):
     @property
     def version(self) -> str: ...
 
-    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int | None: ...
+    def cost_micro_usd(self, model: str, usage: Usage) -> int | None: ...
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None: ...
 
-    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int | None: ...
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None: ...
 
     def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None: ...
 
@@ -26,13 +28,13 @@ class FreePrices:
 
     version = "free"
 
-    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int:  # noqa: ARG002
+    def cost_micro_usd(self, model: str, usage: Usage) -> int:  # noqa: ARG002
         return 0
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int:  # noqa: ARG002
         return 0
 
-    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int:  # noqa: ARG002
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int:  # noqa: ARG002
         return 0
 
     def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int:  # noqa: ARG002

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -13,8 +13,9 @@ from typing import Any
 
 from app.ledger.periods import day_of
 from app.ledger.price_file import read_prices
-from app.ledger.rates import SCALE, Rates, count_of
+from app.ledger.rates import SCALE, Rates
 from app.runtime import clock
+from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
 _MOST_KEPT = 1_000
@@ -54,7 +55,7 @@ class Prices:
         package = f"genai-prices/{metadata.version('genai-prices')}"
         return f"{package}+file/{self._file_version}" if self._file_version else package
 
-    def cost_micro_usd(self, model: str, usage: Mapping[str, Any]) -> int | None:
+    def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""
         tiers = self._tiers(model)
         if tiers is None:
@@ -68,7 +69,7 @@ class Prices:
             return None
         return -(-_bound(tiers, input_tokens, output_tokens) // SCALE)
 
-    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Mapping[str, Any]]]) -> int | None:
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """Return the cost of a batch, rounded up once; None if one of the prices is unknown.
 
         Args:
@@ -110,9 +111,9 @@ class Prices:
         return None
 
 
-def _cost(tiers: tuple[Rates, ...], usage: Mapping[str, Any]) -> int:
+def _cost(tiers: tuple[Rates, ...], usage: Usage) -> int:
     """In millionths of a micro-dollar."""
-    return _reached(tiers, count_of(usage, "prompt_tokens"))[-1].cost(usage)
+    return _reached(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
 
 
 def _bound(tiers: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> int:

@@ -6,7 +6,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from decimal import Decimal
-from typing import Any
+
+from app.token_counts.usage import Usage
 
 SCALE = 1_000_000
 """A price in USD per million tokens is one in micro-dollars per token; rates are millionths of that."""
@@ -47,14 +48,13 @@ class Rates:
         values = {field.name: -(-getattr(self, field.name) // 2) for field in fields(self)}
         return Rates(**{**values, "above": self.above})
 
-    def cost(self, usage: Mapping[str, Any]) -> int:
+    def cost(self, usage: Usage) -> int:
         """Return the cost in millionths of a micro-dollar. Completion tokens include reasoning tokens."""
-        prompt, completion = count_of(usage, "prompt_tokens"), count_of(usage, "completion_tokens")
-        details = _part(usage, "prompt_tokens_details")
-        cached = min(count_of(details, "cached_tokens"), prompt)
-        written = min(count_of(details, "cache_write_tokens"), prompt - cached)
-        audio = min(count_of(details, "audio_tokens"), prompt - cached - written)
-        spoken = min(count_of(_part(usage, "completion_tokens_details"), "audio_tokens"), completion)
+        prompt, completion = usage.prompt_tokens or 0, usage.completion_tokens or 0
+        cached = min(usage.cached_tokens or 0, prompt)
+        written = min(usage.cache_write_tokens or 0, prompt - cached)
+        audio = min(usage.input_audio_tokens or 0, prompt - cached - written)
+        spoken = min(usage.output_audio_tokens or 0, completion)
         return (
             (prompt - cached - written - audio) * self.input
             + cached * self.cached
@@ -71,14 +71,3 @@ class Rates:
     @property
     def dearest_output(self) -> int:
         return max(self.output, self.output_audio)
-
-
-def _part(usage: Mapping[str, Any], name: str) -> Mapping[str, Any]:
-    part = usage.get(name)
-    return part if isinstance(part, Mapping) else {}
-
-
-def count_of(usage: Mapping[str, Any], name: str) -> int:
-    """A count of tokens; 0 where there is none."""
-    count = usage.get(name)
-    return count if isinstance(count, int) and count > 0 else 0

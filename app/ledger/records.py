@@ -7,6 +7,7 @@ from typing import Literal
 
 from app.ledger.periods import Window
 from app.problems import Problem
+from app.token_counts.usage import Figures
 
 Source = Literal["reported", "estimated", "cached"]
 """Who has told the tokens: the upstream, or nobody; or there were none, as the answer was there already."""
@@ -52,7 +53,7 @@ class Hold:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settlement:
+class Settlement(Figures):
     """How a request ended and what it cost.
 
     Attributes:
@@ -67,10 +68,6 @@ class Settlement:
     outcome: str
     source: Source
     model: str | None = None
-    prompt_tokens: int | None = None
-    cached_tokens: int | None = None
-    completion_tokens: int | None = None
-    reasoning_tokens: int | None = None
     cost_micro_usd: int | None = None
     price_version: str | None = None
     attempts: int = 0

@@ -14,6 +14,7 @@ from app.ledger.periods import left_s, period_of
 from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
 from app.runtime import clock
+from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 
@@ -27,21 +28,11 @@ _COLUMNS: dict[str, Any] = {
     "user": daily_totals.c.user_id,
     "tenant": daily_totals.c.tenant,
 }
-_SUMS = (
-    "requests",
-    "estimated",
-    "unpriced",
-    "prompt_tokens",
-    "cached_tokens",
-    "completion_tokens",
-    "reasoning_tokens",
-    "tokens",
-    "cost_micro_usd",
-)
+SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Total:
+class Total(Figures):
     """The totals of a group of requests.
 
     Attributes:
@@ -55,10 +46,6 @@ class Total:
     requests: int
     estimated: int
     unpriced: int
-    prompt_tokens: int
-    cached_tokens: int
-    completion_tokens: int
-    reasoning_tokens: int
     tokens: int
     cost_micro_usd: int
 
@@ -113,14 +100,14 @@ class Reports:
         if last_day is not None:
             conditions.append(daily_totals.c.day <= last_day)
         groups = [_COLUMNS[name] for name in by]
-        sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in _SUMS]
+        sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
         query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*groups)
         with self._database.reading(_REPORT_S) as connection:
             rows = self._long(connection, query)
         return [
             Total(
                 group=tuple(row[: len(groups)]),
-                **{name: int(row[len(groups) + at]) for at, name in enumerate(_SUMS)},
+                **{name: int(row[len(groups) + at]) for at, name in enumerate(SUMS)},
             )
             for row in rows
         ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text, text
 
 from app.ledger.metadata import metadata
+from app.token_counts.usage import FIGURES
 
 
 def _amount(name: str) -> Column[int]:
@@ -29,10 +30,7 @@ entries = Table(
     Column("state", Text, nullable=False),  # pending, settled
     Column("outcome", Text),
     Column("source", Text),  # reported, estimated, cached
-    Column("prompt_tokens", BigInteger),
-    Column("cached_tokens", BigInteger),
-    Column("completion_tokens", BigInteger),
-    Column("reasoning_tokens", BigInteger),
+    *(Column(name, BigInteger) for name in FIGURES),
     Column("tokens", BigInteger),  # charged to budgets: prompt plus completion, or the whole hold
     Column("cost_micro_usd", BigInteger),  # null: the price is unknown
     Column("price_version", Text),
@@ -82,10 +80,7 @@ daily_totals = Table(
     _amount("requests"),
     _amount("estimated"),
     _amount("unpriced"),
-    _amount("prompt_tokens"),
-    _amount("cached_tokens"),
-    _amount("completion_tokens"),
-    _amount("reasoning_tokens"),
+    *map(_amount, FIGURES),
     _amount("tokens"),
     _amount("cost_micro_usd"),
     Index("daily_totals_by_user", "tenant", "user_id", "day"),

@@ -24,7 +24,6 @@ from app.openai_service.events import (
     Token,
     ToolCallDelta,
     ToolRun,
-    Usage,
 )
 from app.openai_service.input_limits import InputLimits
 from app.openai_service.optional_nulls import OriginalSchema
@@ -35,13 +34,17 @@ from app.openai_service.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.results import CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
+from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.server_tools import ServerTool, ToolError
 from app.openai_service.service import OpenAIService
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
+from app.token_counts import Usage
 
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
+    "Attempt",
     "Batch",
     "CallRecord",
     "Caller",
@@ -60,6 +63,7 @@ __all__ = [
     "OriginalSchema",
     "OutputLine",
     "Partial",
+    "PendingRequest",
     "Reasoning",
     "Refusal",
     "ServerTool",
@@ -68,6 +72,7 @@ __all__ = [
     "ToolCallDelta",
     "ToolError",
     "ToolRun",
+    "Upstream",
     "UpstreamBatch",
     "Usage",
     "build_client",

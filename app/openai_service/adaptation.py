@@ -24,20 +24,22 @@ class Adaptation:
     def __init__(self) -> None:
         self._by_model: dict[str, dict[str, str]] = {}
 
-    def apply(self, model: str, body: dict[str, Any]) -> dict[str, str]:
-        """Change a request's body, in place, to what its model takes.
+    def apply(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Change a request's body to what its model takes.
 
         Returns:
-            what was changed, and how: {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
+            the body to send, which is a new one where it was changed; and what was changed, and how:
+            {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
         """
-        adjusted = {}
-        for name, change in self._by_model.get(model, {}).items():
-            if name in body:
-                value = body.pop(name)
-                if change != "dropped":
-                    body[change] = value
-                adjusted[name] = change
-        return adjusted
+        known = self._by_model.get(model, {})
+        adjusted = {name: change for name, change in known.items() if name in body}
+        if not adjusted:
+            return body, adjusted
+        adapted = {name: value for name, value in body.items() if name not in adjusted}
+        for name, change in adjusted.items():
+            if change != "dropped":
+                adapted[change] = body[name]
+        return adapted, adjusted
 
     def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[str]) -> bool:
         """Take note of a refusal.

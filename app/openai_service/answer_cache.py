@@ -11,11 +11,14 @@ from typing import Any
 import orjson
 
 from app.config import Config
-from app.openai_service.asking import Question
 from app.openai_service.caching import NO_USAGE, Cache, CacheStore
 from app.openai_service.events import Batch, Done, Filled, Refusal, Token
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
+from app.openai_service.request_bodies import STREAMED
 from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
+from app.openai_service.waiting import Ticks
 
 _WHOLE = ("stop", "tool_calls")
 
@@ -23,21 +26,22 @@ _WHOLE = ("stop", "tool_calls")
 class AnswerCache:
     """What CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S say is kept."""
 
-    def __init__(self, store: CacheStore | None, config: Config) -> None:
+    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
         self._cache = Cache(
-            store, config, "chat", entries=config.chat_cache_entries, ttl_s=config.chat_cache_ttl_s
+            store, upstream, "chat", entries=config.chat_cache_entries, ttl_s=config.chat_cache_ttl_s
         )
         self._moderation = config.moderation  # what was let pass before it was turned on is looked at again
 
-    def place(self, question: Question, original: Any = None) -> AnswerPlace:
-        """Where the answer to a question is kept, which must not be changed before.
+    def place(self, request: PendingRequest, original: Any = None) -> AnswerPlace:
+        """Where the answer to a request is kept, which must not be changed before.
 
         Args:
             original: the schema that its value shall fit, if not the one that is sent.
         """
-        model = question.models[0]
-        key = self._cache.key(self._moderation, question.record.operation, model, original, question.body)
-        return AnswerPlace(self._cache, key, model, question.record)
+        model = request.models[0]
+        body = {name: value for name, value in request.body.items() if name not in STREAMED}
+        key = self._cache.key(self._moderation, request.record.operation, model, original, body)
+        return AnswerPlace(self._cache, key, model, request.record)
 
 
 class AnswerPlace:
@@ -78,7 +82,7 @@ class AnswerPlace:
         batches = self._watched(answer)
         return replace(answer, first=next(batches), rest=batches)
 
-    def _watched(self, answer: StreamedAnswer) -> Batches:
+    def _watched(self, answer: StreamedAnswer) -> Ticks[None]:
         pieces: list[str] = []
         refusal = ""
         with closing(answer.rest):
@@ -124,6 +128,6 @@ def told_at_once(result: ChatResult, *, fills: bool) -> StreamedAnswer:
     return StreamedAnswer(result.model, [*told, end], _nothing())
 
 
-def _nothing() -> Batches:
+def _nothing() -> Ticks[None]:
     none: Iterator[Batch] = iter(())
     yield from none

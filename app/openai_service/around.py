@@ -3,56 +3,52 @@
 from __future__ import annotations
 
 from app.openai_service.answer_cache import AnswerPlace, told_at_once
-from app.openai_service.asking import Question
-from app.openai_service.events import Usage
 from app.openai_service.moderation import Moderator
 from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.waiting import Ticks
 
 
 class Around:
-    """Made before the question is asked, or changed.
+    """Made before the request is sent, or changed.
 
     Args:
         place: where the answer is kept; None where the caller did not ask for that.
     """
 
     def __init__(
-        self, moderator: Moderator, place: AnswerPlace | None, question: Question, recording: Recording
+        self, moderator: Moderator, place: AnswerPlace | None, request: PendingRequest, recording: Recording
     ) -> None:
         self._moderator = moderator
         self._place = place
-        self._question = question
+        self._request = request
         self._recording = recording
 
-    def begin(self) -> Waiting[ChatResult | None]:
+    def begin(self) -> Ticks[ChatResult | None]:
         """The answer, where it is kept, at no cost.
 
         Raises:
             UpstreamError, CallerGone: as Moderator.check_input() does.
         """
-        yield from self._moderator.check_input(self._question)
+        yield from self._moderator.check_input(self._request)
         kept = None if self._place is None else self._place.find()
         if kept is not None:
             self._recording.from_cache(kept.model)
         return kept
 
-    def end(self, result: ChatResult, usage: Usage | None) -> Waiting[None]:
+    def end(self, result: ChatResult) -> Ticks[None]:
         """Let an answer pass, and keep it.
 
-        Args:
-            usage: of all that led to it, which is billed whether it may pass or not.
         Raises:
             UpstreamError: as Moderator.check_output() does.
         """
-        self._recording.used(usage)
-        yield from self._moderator.check_output(result, self._question)
+        yield from self._moderator.check_output(result, self._request)
         if self._place is not None:
             self._place.keep(result)
 
-    def streamed(self, asking: Waiting[StreamedAnswer], *, fills: bool = False) -> Waiting[StreamedAnswer]:
+    def streamed(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
         """An answer that comes as it is written, which nobody looks at before.
 
         Args:

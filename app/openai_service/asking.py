@@ -1,29 +1,27 @@
-"""Asker: from a question to an answer that has been read, by as many upstream requests as the policy makes of it."""
+"""Asker: from a request to an answer that has been read, in as many attempts as the policy makes of it."""
 
 from __future__ import annotations
 
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeVar
+from collections.abc import Callable
+from typing import Protocol, TypeVar
 
 import httpx2
-import orjson
 
 from app.config import Config
 from app.openai_service.adaptation import Adaptation
 from app.openai_service.breaker import CircuitBreaker, Store
-from app.openai_service.client import upstream_path
 from app.openai_service.errors import UpstreamError, UpstreamRejected
-from app.openai_service.exchange import Exchange, StillWaiting
+from app.openai_service.exchange import StillWaiting
 from app.openai_service.policy import Policy
 from app.openai_service.reading import StreamedAnswer, begin
-from app.openai_service.results import CallRecord
+from app.openai_service.results import Attempt, CallRecord
+from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.sdk_errors import as_ours
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.upstream import Upstream
+from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
 
@@ -34,88 +32,86 @@ class UpstreamCaller(Protocol):
     def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
 
 
-@dataclass(slots=True)
-class Question:
-    """What is asked of which models, until when, and the record of it.
-
-    Attributes:
-        body: of the request, but for its model.
-        failure: of the last attempt, if there was one.
-        adjusted: what in it is otherwise than the caller asked for, whatever the model.
-    """
-
-    path: str
-    body: dict[str, Any]
-    models: Sequence[str]
-    exchange: Exchange
-    record: CallRecord
-    adjusted: dict[str, str] = field(default_factory=dict)
-    failure: UpstreamError | None = None
-
-
 class Asker:
-    """Raises UpstreamError where nothing came of a question, and what its caller raises when it is charged."""
+    """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
-    def __init__(self, config: Config, client: UpstreamCaller, store: Store) -> None:
+    def __init__(self, config: Config, upstream: Upstream, client: UpstreamCaller, store: Store) -> None:
         self._config = config
+        self._upstream = upstream
         self._client = client
         self._adaptation = Adaptation()
         breaker = CircuitBreaker(
             store,
-            upstream=config.azure_openai_endpoint or config.openai_base_url,
+            upstream=upstream.breaker_key,
             failures=config.breaker_failures,
             cooldown_s=config.breaker_cooldown_s,
         )
         self._policy = Policy(breaker, max_attempts=config.retry_max_attempts)
 
-    def ask(self, question: Question, read: Callable[[httpx2.Response, CallRecord], T]) -> Waiting[T]:
+    def ask(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
 
-        def attempt(model: str) -> Waiting[T]:
-            with _charged(question, model):
-                response = yield from self._send(question, model)
-                return read(response, question.record)
+        record = request.record
 
-        return self._policy.run(attempt, question.models, question.exchange, question.record)
+        def ask(model: str) -> Ticks[T]:
+            attempt = _reserve(request, model)
+            try:
+                response = yield from self._send(request, model)
+                answer = read(response, record)
+            except UpstreamError as error:
+                attempt.billed = "unknown" if error.may_be_billed else "no"
+                raise
+            attempt.served = record.model
+            return answer
 
-    def stream(self, question: Question) -> Waiting[StreamedAnswer]:
+        return self._policy.run(ask, request.models, request.exchange, record)
+
+    def stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
-        exchange, record = question.exchange, question.record
+        exchange, record = request.exchange, request.record
 
-        def attempt(model: str) -> Waiting[StreamedAnswer]:
-            with _charged(question, model):
-                response = yield from self._send(question, model, within_s=self._config.first_token_timeout_s)
+        def ask(model: str) -> Ticks[StreamedAnswer]:
+            attempt = _reserve(request, model)
+            try:
+                response = yield from self._send(request, model, within_s=self._config.first_token_timeout_s)
                 started = time.perf_counter()
                 try:
-                    return (yield from begin(response, exchange, idle_timeout_s=self._config.idle_timeout_s))
+                    answer = yield from begin(
+                        response, exchange, record, idle_timeout_s=self._config.idle_timeout_s
+                    )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
+            except UpstreamError as error:
+                attempt.billed = "unknown" if error.may_be_billed else "no"
+                raise
+            attempt.served = answer.model or None
+            return answer
 
-        return self._policy.run(attempt, question.models, exchange, record)
+        return self._policy.run(ask, request.models, exchange, record)
 
-    def _send(self, question: Question, model: str, *, within_s: float = math.inf) -> Waiting[httpx2.Response]:
+    def _send(self, request: PendingRequest, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
         """Send a request as its model takes it: again, at once, where that refuses a parameter."""
-        body = {"model": model, **question.body}
-        record = question.record
         tried: set[str] = set()
-        question.exchange.allow(within_s)
-        adjusted = question.adjusted
+        request.exchange.allow(within_s)
+        body, adjusted = request.body, request.adjusted
         while True:
-            adjusted = record.adjusted = adjusted | self._adaptation.apply(model, body)
+            body, changed = self._adaptation.apply(model, body)
+            adjusted = request.record.adjusted = adjusted | changed
+            content = request.encode(model) if body is request.body else encode(model, body)
             try:
-                return (yield from self._send_once(question, model, body))
+                return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried) or question.exchange.is_unwanted:
+                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_unwanted:
                     raise
 
-    def _send_once(self, question: Question, model: str, body: dict[str, Any]) -> Waiting[httpx2.Response]:
-        exchange, record = question.exchange, question.record
-        path = upstream_path(self._config, question.path, model)
+    def _send_once(
+        self, request: PendingRequest, model: str, content: bytes, *, stream: bool
+    ) -> Ticks[httpx2.Response]:
+        exchange, record = request.exchange, request.record
+        path = self._upstream.path(request.path, model)
 
         # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
-        post = functools.partial(
-            self._client.post_bytes, path, orjson.dumps(body), stream=bool(body.get("stream"))
-        )
+        post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         try:
             with as_ours():
@@ -124,7 +120,7 @@ class Asker:
                     try:
                         response = exchange.run(post)
                     except StillWaiting:
-                        yield
+                        yield []
                         continue
                     finally:
                         record.upstream_ms += (time.perf_counter() - started) * 1000
@@ -134,20 +130,14 @@ class Asker:
             exchange.abandon()
 
 
-@contextmanager
-def _charged(question: Question, model: str) -> Iterator[None]:
-    """Have the caller charged for one attempt, and remember how it failed for the next one's charge."""
-    record = question.record
+def _reserve(request: PendingRequest, model: str) -> Attempt:
+    """Have the caller reserve what one attempt may cost, and begin it. Raises what the caller does."""
+    record = request.record
     try:
-        record.caller.charge(model, question.body, question.failure, record)
+        record.caller.charge(model, request)
     except Exception:
-        record.is_refused = True
+        record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
         raise
-    record.may_be_billed = True
-    try:
-        yield
-    except UpstreamError as error:
-        question.failure = error
-        record.may_be_billed = error.may_be_billed
-        raise
-    question.failure = None
+    attempt = Attempt(model)
+    record.attempt_log.append(attempt)
+    return attempt

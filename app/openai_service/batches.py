@@ -23,7 +23,9 @@ from app.openai_service.input_limits import InputLimits
 from app.openai_service.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.results import ChatCall
 from app.openai_service.retry import Waits, is_transient
+from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.sdk_errors import as_ours
+from app.openai_service.transport.upstream import Upstream
 from app.openai_service.waiting import pause
 
 _TICK_S = 1.0
@@ -51,13 +53,13 @@ class OpenAIBatches:
 
     def __init__(self, config: Config, client: BatchClient, input_limits: InputLimits | None = None) -> None:
         self._config = config
+        self._upstream = Upstream.from_config(config)
         self._client = client
         self._input_limits = input_limits
 
     def check(self, path: str) -> None:
         """Raise BatchesNotOffered where it is known already that there are none of such requests."""
-        # On Azure, batches need deployments of a kind of their own.
-        if self._config.azure_openai_endpoint:
+        if not self._upstream.offers_batches:
             raise BatchesNotOffered
         # What is asked and answered would not be looked at.
         if path == CHAT_PATH and self._config.moderation != "off":
@@ -77,7 +79,9 @@ class OpenAIBatches:
         model = offered_model(self._config, "chat", call.model, is_settled=call.is_model_settled)
         body, adjusted = chat_body(self._config, call, most_tokens=most_tokens)
         if self._input_limits is not None:
-            self._input_limits.fit(body, (model,))
+            request = UpstreamRequest(CHAT_PATH, body)
+            self._input_limits.fit(request, (model,))
+            body = request.body
         return model, body, adjusted
 
     def embeddings_request(

@@ -9,10 +9,14 @@ from typing import Any, Protocol
 
 import orjson
 
-from app.config import Config
-from app.openai_service.events import Usage
+from app.openai_service.transport.upstream import Upstream
+from app.token_counts import Usage
 
-NO_USAGE: Usage = {"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0}
+NO_USAGE = Usage(
+    prompt_tokens=0,
+    completion_tokens=0,
+    raw={"prompt_tokens": 0, "completion_tokens": 0, "total_tokens": 0},
+)
 """What an answer from a cache has used."""
 
 # Part of every key: to be changed with the form of what is kept.
@@ -35,14 +39,15 @@ class Cache:
     evicts; of keys that share a slot the last one is kept.
     """
 
-    def __init__(self, store: CacheStore | None, config: Config, kind: str, *, entries: int, ttl_s: float) -> None:
+    def __init__(
+        self, store: CacheStore | None, upstream: Upstream, kind: str, *, entries: int, ttl_s: float
+    ) -> None:
         """Prepare a cache. Without a store or entries nothing is kept."""
         self._store = store
         self._kind = kind
         self._entries = entries
         self._ttl_s = ttl_s
-        # What another upstream has said, the offline model above all, is no answer of this one.
-        self._upstream = [config.is_offline, config.azure_openai_endpoint or config.openai_base_url]
+        self._upstream = upstream.cache_key
 
     @property
     def is_on(self) -> bool:

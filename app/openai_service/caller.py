@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Protocol
-
-from app.openai_service.errors import UpstreamError
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from app.openai_service.results import CallRecord
+    from app.openai_service.transport.request import PendingRequest
 
 
 class Caller(Protocol):
@@ -25,13 +22,11 @@ class Caller(Protocol):
     def watch(self) -> None:
         """Called at each tick of waiting. What it raises ends the call: CallerGone where nobody waits any more."""
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+    def charge(self, model: str, request: PendingRequest) -> None:
         """Called before each attempt. What it raises refuses it.
 
         Args:
-            body: of the request, but for its model.
-            after: why the attempt before it failed.
-            record: of the call, as the attempt before it has left it.
+            request: with its record, as the attempts before it have left that.
         """
 
     def charge_nothing(self, model: str) -> None:
@@ -47,7 +42,7 @@ class Nobody:
     def watch(self) -> None:
         pass
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+    def charge(self, model: str, request: PendingRequest) -> None:
         pass
 
     def charge_nothing(self, model: str) -> None:

@@ -9,10 +9,10 @@ from app.openai_service.background import BackgroundReads
 from app.openai_service.errors import CallerGone
 from app.openai_service.events import Batch, Done, Failed
 from app.openai_service.exchange import Exchange
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.recording import Recording
 from app.openai_service.results import CallRecord
-from app.openai_service.waiting import Waiting
+from app.openai_service.waiting import Ticks
 
 
 class ChatStream:
@@ -23,7 +23,7 @@ class ChatStream:
 
     def __init__(
         self,
-        asking: Waiting[StreamedAnswer],
+        asking: Ticks[StreamedAnswer],
         exchange: Exchange,
         recording: Recording,
         background: BackgroundReads | None,
@@ -60,38 +60,29 @@ class ChatStream:
         self._recording.finish()  # for a stream that was never begun
 
 
-def _batches(asking: Waiting[StreamedAnswer], recording: Recording) -> Batches:
-    rest: Batches | None = None
+def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]:
+    rest: Ticks[None] | None = None
     with recording:
         try:
-            while True:
-                try:
-                    next(asking)
-                except StopIteration as asked:
-                    answer: StreamedAnswer = asked.value
-                    break
-                yield []
+            answer = yield from asking
             rest = answer.rest
             recording.answering(answer.model)
-            _note(answer.first, recording)
+            if type(end := answer.first[-1]) is Done:
+                _end(answer.first, end, recording)
             yield answer.first
             for batch in rest:
-                if batch:
-                    _note(batch, recording)
+                if batch and type(batch[-1]) is Done:
+                    _end(batch, batch[-1], recording)
                 yield batch
         except Exception as error:
             recording.failed(error)
             yield [Failed(error)]
         finally:
-            asking.close()
             if rest is not None:
                 rest.close()
 
 
-def _note(batch: Batch, recording: Recording) -> None:
-    """Before it is told: whoever hears of the end may leave."""
-    recording.record.received += len(batch)
-    end = batch[-1]
-    if type(end) is Done:
-        batch[-1] = end._replace(trimmed=recording.record.trimmed)
-        recording.answered(finish_reason=end.finish_reason, usage=end.usage)
+def _end(batch: Batch, end: Done, recording: Recording) -> None:
+    """Complete the record before the end is told: whoever hears of it may leave."""
+    batch[-1] = end._replace(trimmed=recording.record.trimmed)
+    recording.answered(finish_reason=end.finish_reason)

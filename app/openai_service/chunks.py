@@ -7,18 +7,10 @@ from typing import Any
 import orjson
 
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
-from app.openai_service.events import (
-    Batch,
-    Done,
-    Reasoning,
-    Refusal,
-    Token,
-    ToolCallDelta,
-    ToolCallObject,
-    Usage,
-)
+from app.openai_service.events import Batch, Done, Reasoning, Refusal, Token, ToolCallDelta, ToolCallObject
 from app.openai_service.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import from_error_object
+from app.token_counts import Usage
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -51,9 +43,11 @@ class ChunkReader:
         """How many were parsed; those that hold a piece of text and nothing else are not counted."""
         self.is_done = False
         """Whether the upstream said that nothing more will come."""
+        self.usage: Usage | None = None
+        """What the answer has used, once it is whole."""
         self._splitter = EventSplitter()
         self._id = ""
-        self._usage: Usage | None = None
+        self._raw_usage: object = None
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
@@ -85,9 +79,14 @@ class ChunkReader:
     def _done(self) -> Done:
         if self._finish_reason is None:
             raise UpstreamTruncated
+        self.usage = Usage.parse(self._raw_usage)
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
         return Done(
-            finish_reason(self._finish_reason, bool(tool_calls)), self._usage, self.model, self._id, tool_calls
+            finish_reason(self._finish_reason, bool(tool_calls)),
+            self.usage,
+            self.model,
+            self._id,
+            tool_calls,
         )
 
     def _read(self, event: bytes, batch: Batch) -> None:
@@ -104,7 +103,7 @@ class ChunkReader:
         self.model = self.model or _text(chunk.get("model"))
         usage = chunk.get("usage")
         if isinstance(usage, dict):
-            self._usage = usage
+            self._raw_usage = usage
         choices = chunk.get("choices")
         # Empty in the chunk that carries the usage, and in Azure's first one.
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from copy import copy
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import httpx2
 import orjson
@@ -109,16 +108,6 @@ def build_client(
         timeout=None,
         http_client=http_client or _own_client(base_url, config, offline_dir),
     )
-
-
-def upstream_path(config: Config, operation_path: str, model: str) -> str:
-    """The path of an operation: Azure has it below the model's deployment.
-
-    The SDK would add the deployment itself if it were given the body as an object.
-    """
-    if config.azure_openai_endpoint:
-        return f"/deployments/{quote(model, safe='')}{operation_path}"
-    return operation_path
 
 
 def _own_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:

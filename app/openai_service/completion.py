@@ -12,10 +12,11 @@ from app.openai_service.errors import UpstreamFailed
 from app.openai_service.events import ToolCallObject
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.transport.sdk_errors import from_error_object
+from app.token_counts import Usage
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
-    """Read a whole answer.
+    """Read a whole answer, and note what it has used.
 
     Raises:
         UpstreamFailed: a 200 that holds no completion.
@@ -25,7 +26,11 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
-    return completion_of(body, record)
+    result = completion_of(body, record)
+    written = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
+    record.attempt_log[-1].received = -(-written // 4)  # characters of a token, about
+    record.note_usage(result.usage)
+    return result
 
 
 def completion_of(body: Any, record: CallRecord) -> ChatResult:
@@ -42,13 +47,11 @@ def completion_of(body: Any, record: CallRecord) -> ChatResult:
         raise UpstreamFailed from None
     if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
         raise UpstreamFailed
-    written = len(text or "") + sum(len(str(call["function"]["arguments"])) for call in tool_calls)
-    record.received += -(-written // 4)  # characters of a token, about
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",
         finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
-        usage=usage if isinstance(usage, dict) else None,
+        usage=Usage.parse(usage),
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
         tool_calls=tool_calls,

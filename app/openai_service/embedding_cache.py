@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from app.config import Config
 from app.openai_service.caching import Cache, CacheStore
 from app.openai_service.embeddings import VectorJson
+from app.openai_service.transport.upstream import Upstream
 
 
 class EmbeddingCache:
     """What EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S say is kept."""
 
-    def __init__(self, store: CacheStore | None, config: Config) -> None:
+    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
         self._cache = Cache(
             store,
-            config,
+            upstream,
             "embedding",
             entries=config.embedding_cache_entries,
             ttl_s=config.embedding_cache_ttl_s,

@@ -12,8 +12,8 @@ from typing import Any
 import orjson
 
 from app.openai_service.errors import UpstreamFailed
-from app.openai_service.events import Usage
 from app.openai_service.transport.sdk_errors import from_error_object
+from app.token_counts import Usage
 
 VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""
@@ -53,7 +53,7 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
     usage, model = body.get("usage"), body.get("model")
     return (
         [vector for vector in vectors if vector is not None],
-        usage if isinstance(usage, dict) else None,
+        Usage.parse(usage),
         model if isinstance(model, str) else None,
     )
 

@@ -4,15 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-Usage = dict[str, Any]
-"""Token counts under OpenAI's own names: prompt_tokens, completion_tokens, total_tokens, *_details."""
-
-
-def tells_tokens(usage: Usage | None) -> bool:
-    """Whether the upstream has told what an answer used; some servers send a usage with nothing in it."""
-    prompt = (usage or {}).get("prompt_tokens")
-    return isinstance(prompt, int) and not isinstance(prompt, bool) and prompt >= 0
-
+from app.token_counts import Usage
 
 ToolCallObject = dict[str, Any]
 """One call of a tool, in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""

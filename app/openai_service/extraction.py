@@ -8,12 +8,11 @@ import orjson
 
 from app.json_schema.errors import CheckTooCostly
 from app.nesting import is_deeper
-from app.openai_service.asking import Question
 from app.openai_service.bounded_schema import BoundedSchema
 from app.openai_service.errors import ContentFiltered, Refused, Truncated, UnsupportedSchema
-from app.openai_service.events import Usage
 from app.openai_service.optional_nulls import OptionalNulls, OriginalSchema
 from app.openai_service.results import ChatResult
+from app.openai_service.transport.request import PendingRequest
 
 _MAX_DEPTH = 100
 
@@ -75,24 +74,9 @@ class InstanceChecker:
         return data
 
 
-def ask_for_repair(question: Question, unfit: UnfitAnswer, answer: str) -> None:
-    """Make a question ask for the same again, rightly this time."""
+def ask_for_repair(request: PendingRequest, unfit: UnfitAnswer, answer: str) -> None:
+    """Make a request ask for the same again, rightly this time."""
     # The one that answered: another one may have asked to be left alone.
-    question.models = question.models[question.models.index(question.record.models[-1]) :]
-    question.body["messages"] = [*question.body["messages"], *unfit.repair_messages(answer)]
-
-
-def add_usage(one: Usage | None, other: Usage | None) -> Usage | None:
-    """The sum of two usages, member by member; one with nothing in it is unknown, not zero, and changes nothing."""
-    if not one or not other:
-        return one or other
-    total: Usage = {}
-    for name in one.keys() | other.keys():
-        left, right = one.get(name), other.get(name)
-        if isinstance(left, dict) or isinstance(right, dict):
-            total[name] = add_usage(left or {}, right or {})
-        elif isinstance(left, int) and isinstance(right, int):
-            total[name] = left + right
-        else:
-            total[name] = left if right is None else right
-    return total
+    request.models = request.models[request.models.index(request.record.models[-1]) :]
+    messages = [*request.body["messages"], *unfit.repair_messages(answer)]
+    request.replace_body({**request.body, "messages": messages})

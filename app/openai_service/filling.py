@@ -6,29 +6,30 @@ from contextlib import closing
 from itertools import chain
 
 from app.openai_service import rounds
-from app.openai_service.asking import Asker, Question
+from app.openai_service.asking import Asker
 from app.openai_service.errors import NotFilled, UpstreamRejected
 from app.openai_service.events import Batch, Done, Filled, Partial, Refusal, Token
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
 from app.openai_service.growing_json import GrowingJson
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.waiting import Ticks
 
 
-def begin_filling(asker: Asker, question: Question, checker: InstanceChecker) -> Waiting[StreamedAnswer]:
+def begin_filling(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[StreamedAnswer]:
     """Wait for the first of the value to be told. The last events are Filled and Done.
 
     Raises:
         UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
     """
-    return rounds.begin(_batches(asker, question, checker), question.record)
+    return rounds.begin(_batches(asker, request, checker), request.record)
 
 
-def _batches(asker: Asker, question: Question, checker: InstanceChecker) -> Batches:
-    record = question.record
+def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[None]:
+    record = request.record
     for is_last in (False, True):
-        answer = yield from rounds.next_answer(asker, question)
+        answer = yield from rounds.next_answer(asker, request)
         growing, refusal = GrowingJson(), ""
         fault: Exception | None = None
         with closing(answer.rest):
@@ -40,28 +41,25 @@ def _batches(asker: Asker, question: Question, checker: InstanceChecker) -> Batc
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
-                        rounds.part_answered(record, event.usage)
                         try:
-                            told = [Filled(checker.read(_result(growing.text, refusal, event, question)))]
+                            told = [Filled(checker.read(_result(growing.text, refusal, event, request)))]
                         except (UnfitAnswer, UpstreamRejected) as error:
                             fault = error  # what is left of the body comes first, for its connection to be kept
                         else:
                             told.append(event._replace(usage=record.usage))
                 if not told and fault is None and (data := growing.news()) is not None:
                     told = [Partial(data)]
-                # What is told counts as received, and what came is what was.
-                record.received += len(batch) - len(told)
                 yield told
         if fault is None:
             return
         if not isinstance(fault, UnfitAnswer):
             raise fault
-        if is_last or question.exchange.is_unwanted:
+        if is_last or request.exchange.is_unwanted:
             raise NotFilled
-        ask_for_repair(question, fault, growing.text)
+        ask_for_repair(request, fault, growing.text)
 
 
-def _result(text: str, refusal: str, end: Done, question: Question) -> ChatResult:
+def _result(text: str, refusal: str, end: Done, request: PendingRequest) -> ChatResult:
     return ChatResult(
-        text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, question.record
+        text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, request.record
     )

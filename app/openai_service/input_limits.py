@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
 from app.config import Config
+from app.ledger.estimate import input_bound
 from app.openai_service.errors import InputTooLong
 from app.openai_service.history import trim
+from app.openai_service.request_bodies import STREAMED
+from app.openai_service.transport.request import UpstreamRequest
 from app.token_counts import Count, TokenCounts, input_window
-
-InputBound = Callable[[Mapping[str, Any], str], int]
-"""The most tokens that the input of a request's body can be for a model, by a look at its size."""
 
 # Around each message the model is told whose it is: 3 or 4 tokens. Around them all there is a little more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -23,14 +23,13 @@ _AROUND_ALL = 64
 
 
 class InputLimits:
-    def __init__(self, config: Config, token_counts: TokenCounts, input_bound: InputBound) -> None:
+    def __init__(self, config: Config, token_counts: TokenCounts) -> None:
         self._most = config.max_input_tokens or math.inf
         self._ceiling = config.max_tokens_param
         self._token_counts = token_counts
-        self._input_bound = input_bound
 
-    def fit(self, body: dict[str, Any], models: Sequence[str]) -> int:
-        """Leave the oldest turns of a chat's body out where that is too long for one of the models that may serve it.
+    def fit(self, request: UpstreamRequest, models: Sequence[str]) -> int:
+        """Leave the oldest turns of a chat out where that is too long for one of the models that may serve it.
 
         One that is still too long for a model is left to the upstream to refuse, as it may be counted too high.
 
@@ -39,13 +38,15 @@ class InputLimits:
         Raises:
             InputTooLong: even the rest is more than MAX_INPUT_TOKENS.
         """
+        body = request.body
         windows = (input_window(model, body[self._ceiling]) for model in models)
         room = min(self._most, *(math.inf if window is None else window for window in windows))
         # Most are so much shorter that no token has to be counted.
-        if room == math.inf or all(self._input_bound(body, model) <= room for model in models):
+        if room == math.inf or all(request.input_bound(model) <= room for model in models):
             return 0
         count = self._token_counts.counter(models)
-        others = {name: value for name, value in body.items() if name not in ("messages", self._ceiling)}
+        uncounted = ("messages", self._ceiling, *STREAMED)
+        others = {name: value for name, value in body.items() if name not in uncounted}
         around = _AROUND_ALL + count(_json(others))
 
         def tokens_of(message: dict[str, Any]) -> int:
@@ -55,7 +56,7 @@ class InputLimits:
         if around + tokens > self._most:
             raise InputTooLong
         left_out = len(body["messages"]) - len(kept)
-        body["messages"] = kept
+        request.replace_body({**body, "messages": kept})
         return left_out
 
     def _tokens_of(self, message: dict[str, Any], models: Sequence[str], count: Count) -> int:
@@ -69,7 +70,7 @@ class InputLimits:
                 tokens += count(part["text"])
             else:
                 alone = {"messages": [{"content": [part]}]}
-                tokens += max(self._input_bound(alone, model) for model in models)
+                tokens += max(input_bound(alone, model) for model in models)
         return tokens
 
 

@@ -16,7 +16,7 @@ import httpx2
 import orjson
 
 from app.config import Config
-from app.openai_service.asking import Asker, Question, UpstreamCaller
+from app.openai_service.asking import Asker, UpstreamCaller
 from app.openai_service.breaker import Store
 from app.openai_service.errors import (
     CallerGone,
@@ -29,7 +29,9 @@ from app.openai_service.errors import (
 from app.openai_service.exchange import Exchange
 from app.openai_service.recording import Listener, Recording
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
+from app.openai_service.waiting import Ticks
 
 # Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
 _LONGEST_S = 5.0
@@ -51,19 +53,24 @@ class Moderator:
     """Its requests cost nothing, so nobody is charged for them; each leaves a CallRecord of its own."""
 
     def __init__(
-        self, config: Config, client: UpstreamCaller, store: Store, listeners: Sequence[Listener]
+        self,
+        config: Config,
+        upstream: Upstream,
+        client: UpstreamCaller,
+        store: Store,
+        listeners: Sequence[Listener],
     ) -> None:
         self._config = config
         self._listeners = listeners
         # One of its own: its failures shall not use up the further attempts that answers may need.
         attempts = min(config.retry_max_attempts, _MOST_ATTEMPTS)
-        self._asker = Asker(replace(config, retry_max_attempts=attempts), client, store)
+        self._asker = Asker(replace(config, retry_max_attempts=attempts), upstream, client, store)
 
     @property
     def checks_output(self) -> bool:
         return self._config.moderation == "both"
 
-    def check_input(self, question: Question) -> Waiting[None]:
+    def check_input(self, request: PendingRequest) -> Ticks[None]:
         """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
 
         Raises:
@@ -74,24 +81,24 @@ class Moderator:
         """
         if self._config.moderation == "off":
             return
-        for some in _inputs(question.body, own=self._config.system_prompt):
-            yield from self._check(some, question)
-            if question.exchange.is_unwanted:
+        for some in _inputs(request, own=self._config.system_prompt):
+            yield from self._check(some, request)
+            if request.exchange.is_unwanted:
                 raise CallerGone
 
-    def check_output(self, result: ChatResult, question: Question) -> Waiting[None]:
+    def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
         """Look at an answer before it is told. Raises as check_input() does."""
         if not self.checks_output:
             return
         for some in _in_requests(_answer_texts(result)):
-            if question.exchange.is_unwanted:  # nobody will be told
+            if request.exchange.is_unwanted:  # nobody will be told
                 return
-            yield from self._check(some, question)
+            yield from self._check(some, request)
 
-    def _check(self, some: Input, question: Question) -> Waiting[None]:
-        record = question.record
+    def _check(self, some: Input, request: PendingRequest) -> Ticks[None]:
+        record = request.record
         try:
-            categories = yield from self._ask(some, question)
+            categories = yield from self._ask(some, request)
         except UpstreamError as error:
             if isinstance(error, UpstreamRejected) and not isinstance(some[0], str):
                 # It is the image that cannot be used: a caller must not get past by sending such a one.
@@ -109,21 +116,21 @@ class Moderator:
             )
             raise ContentFiltered(upstream_code="moderation_flagged")
 
-    def _ask(self, some: Input, question: Question) -> Waiting[list[str] | None]:
+    def _ask(self, some: Input, request: PendingRequest) -> Ticks[list[str] | None]:
         """The categories for which it is flagged; None where it is not."""
         exchange = Exchange(
-            min(question.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=question.exchange.tick_s
+            min(request.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=request.exchange.tick_s
         )
         model = self._config.moderation_model
-        own = CallRecord(question.record.request_id, "moderation", model)
-        asked = Question(_PATH, {"input": some}, (model,), exchange, own)
+        own = CallRecord(request.record.request_id, "moderation", model)
+        asked = PendingRequest(_PATH, {"input": some}, (model,), exchange, own)
         try:
             with Recording(own, self._listeners) as recording:
                 categories = yield from self._asker.ask(asked, _read)
-                recording.answered(finish_reason=None, usage=None)
+                recording.answered(finish_reason=None)
                 return categories
         finally:
-            question.record.upstream_ms += own.upstream_ms
+            request.record.upstream_ms += own.upstream_ms
 
 
 def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
@@ -152,24 +159,21 @@ def _categories(result: Mapping[str, Any]) -> list[str]:
     return [name for name, is_in_it in named if is_in_it is True and _CATEGORY.fullmatch(name)]
 
 
-def _inputs(body: Mapping[str, Any], *, own: str) -> Iterator[Input]:
+def _inputs(request: PendingRequest, *, own: str) -> Iterator[Input]:
     """All texts and images of a conversation but the site's own prompt; tools and schemas have texts as well."""
+    body = request.body
     texts = [orjson.dumps(body[name]).decode() for name in ("tools", "response_format") if name in body]
-    images: list[dict[str, Any]] = []
     for message in body["messages"]:
         content = message.get("content")
         if message["role"] == "system" and content == own:
             continue
-        for part in content if isinstance(content, list) else ():
-            if part["type"] == "text":
-                texts.append(part["text"])
-            elif part["type"] == "image_url":
-                images.append({"type": "image_url", "image_url": {"url": part["image_url"]["url"]}})
         if isinstance(content, str):
             texts.append(content)
+        elif content:
+            texts += [part["text"] for part in content if part["type"] == "text"]
         texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
     yield from _in_requests(texts)
-    yield from ([image] for image in images)
+    yield from ([{"type": "image_url", "image_url": {"url": image.url}}] for image in request.images)
 
 
 def _answer_texts(result: ChatResult) -> list[str]:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from itertools import count
 from typing import TypeVar
 
-from app.openai_service.breaker import CircuitBreaker
+from app.openai_service.breaker import CircuitBreaker, Permit
 from app.openai_service.errors import (
     CircuitOpen,
     UpstreamError,
@@ -17,12 +16,12 @@ from app.openai_service.errors import (
 from app.openai_service.exchange import Exchange
 from app.openai_service.results import CallRecord
 from app.openai_service.retry import RetryBudget, Waits, is_outage, is_transient
-from app.openai_service.waiting import Waiting, pause
+from app.openai_service.waiting import Ticks, pause
 
 T = TypeVar("T")
 
-Attempt = Callable[[str], Waiting[T]]
-"""Asks one model once, and reads its answer, or the first of its stream."""
+AskModel = Callable[[str], Ticks[T]]
+"""Makes one attempt at a model, and reads its answer, or the first of its stream."""
 
 # Longer than this is not waited for one model while another one may answer at once.
 _LONGEST_WAIT_BEFORE_FALLBACK_S = 5.0
@@ -38,9 +37,7 @@ class Policy:
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(
-        self, attempt: Attempt[T], models: Sequence[str], exchange: Exchange, record: CallRecord
-    ) -> Waiting[T]:
+    def run(self, ask: AskModel[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
         """Ask the models in their order.
 
         Raises:
@@ -52,7 +49,7 @@ class Policy:
         for position, model in enumerate(models):
             has_fallback = position + 1 < len(models)
             try:
-                return (yield from self._ask(attempt, model, exchange, record, has_fallback=has_fallback))
+                return (yield from self._ask(ask, model, exchange, record, has_fallback=has_fallback))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
                 if exchange.is_unwanted or not is_outage(failure):
@@ -60,26 +57,18 @@ class Policy:
         raise _most_telling(failures)
 
     def _ask(
-        self, attempt: Attempt[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
-    ) -> Waiting[T]:
+        self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
+    ) -> Ticks[T]:
         """Ask one model, again where that may help."""
-        waits = Waits()
-        failure: UpstreamError | None = None
-        for number in count(1):
-            if exchange.remaining_s() <= 0:
-                raise UpstreamTimeout
+        permit = self._admit(model, exchange)
+        self._budget.count_call()
+        record.model = model
+        record.models.append(model)
+        waits: Waits | None = None
+        attempts_left = self._max_attempts
+        while True:
             try:
-                permit = self._breaker.admit(model, lease_s=exchange.remaining_s() + _PROBE_GRACE_S)
-            except CircuitOpen:
-                if failure is None:
-                    raise
-                raise failure from None
-            if failure is None:
-                self._budget.count_call()
-                record.model = model
-                record.models.append(model)
-            try:
-                answer = yield from attempt(model)
+                answer = yield from ask(model)
             except UpstreamError as error:
                 failure = error
                 if _is_the_models_own(error) and not exchange.is_unwanted:
@@ -89,19 +78,40 @@ class Policy:
                 return answer
             finally:
                 permit.release()  # where nothing else was said of it
-            if number >= self._max_attempts or not is_transient(failure):
-                raise failure
-            wait_s = waits.next_s(failure)
-            is_too_long = has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S
-            if is_too_long or wait_s >= exchange.remaining_s():
-                raise failure
-            if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+
+            attempts_left -= 1
+            waits = waits or Waits()
+            wait_s = self._wait_s(failure, waits, model, exchange, has_fallback) if attempts_left else None
+            if wait_s is None:
                 raise failure
             record.waited_ms += wait_s * 1000
             yield from pause(wait_s, tick_s=exchange.tick_s)
             if exchange.is_unwanted:  # it was wanted before the pause
                 raise failure
-        raise AssertionError("the last attempt returns or raises")
+            try:
+                permit = self._admit(model, exchange)
+            except CircuitOpen:
+                raise failure from None
+
+    def _admit(self, model: str, exchange: Exchange) -> Permit:
+        """Let one attempt through the breaker. Raises UpstreamTimeout or CircuitOpen."""
+        remaining_s = exchange.remaining_s()
+        if remaining_s <= 0:
+            raise UpstreamTimeout
+        return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
+
+    def _wait_s(
+        self, failure: UpstreamError, waits: Waits, model: str, exchange: Exchange, has_fallback: bool
+    ) -> float | None:
+        """Return how long to wait before a model is asked again; None where that would not help, or may not be."""
+        if not is_transient(failure):
+            return None
+        wait_s = waits.next_s(failure)
+        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S):
+            return None
+        if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+            return None
+        return wait_s
 
 
 def _is_the_models_own(error: UpstreamError) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -12,44 +11,58 @@ from app.openai_service.chunks import ChunkReader
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.events import Batch
 from app.openai_service.exchange import Exchange
-from app.openai_service.waiting import Waiting
+from app.openai_service.results import CallRecord
+from app.openai_service.waiting import Ticks
 
 # How long the end of the body may lag behind `[DONE]` for its connection to be kept.
 _LINGER_S = 0.25
 
-Batches = Generator[Batch, None, None]
-"""Events as they arrive, empty batches for ticks; the last event is Done."""
-
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """An answer that has begun. `rest` must be closed."""
+    """An answer that has begun. The last event of `rest`, which must be closed, is Done."""
 
     model: str
     first: Batch
-    rest: Batches
+    rest: Ticks[None]
 
 
-def begin(response: httpx2.Response, exchange: Exchange, *, idle_timeout_s: float) -> Waiting[StreamedAnswer]:
+def begin(
+    response: httpx2.Response, exchange: Exchange, record: CallRecord, *, idle_timeout_s: float
+) -> Ticks[StreamedAnswer]:
     """Wait for the first event of a stream.
 
     Raises:
         UpstreamError: it holds an error instead, or nothing, or ended, or the time allowed has passed.
     """
     reader = ChunkReader()
-    batches = _read(response, reader, exchange, idle_timeout_s)
+    batches = _read(response, reader, exchange, record, idle_timeout_s)
+    first = yield from first_events(batches)
+    return StreamedAnswer(reader.model, first, batches)
+
+
+def first_events(batches: Ticks[None]) -> Ticks[Batch]:
+    """Wait for the first events of a stream. Raises what it does, and has closed it then."""
     try:
         for batch in batches:
             if batch:
-                return StreamedAnswer(reader.model, batch, batches)
-            yield
+                return batch
+            yield batch
         raise AssertionError("the last batch has an event, or there is an error")
     except BaseException:
         batches.close()
         raise
 
 
-def _read(response: httpx2.Response, reader: ChunkReader, exchange: Exchange, idle_timeout_s: float) -> Batches:
+def _read(
+    response: httpx2.Response,
+    reader: ChunkReader,
+    exchange: Exchange,
+    record: CallRecord,
+    idle_timeout_s: float,
+) -> Ticks[None]:
+    """Read the answer to the last attempt. What has come is noted before it is passed on: whoever gets it may leave."""
+    attempt = record.attempt_log[-1]
     # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     has_begun = False
@@ -61,9 +74,13 @@ def _read(response: httpx2.Response, reader: ChunkReader, exchange: Exchange, id
                 reader.feed(data, batch)
             except Exception:
                 if batch:
+                    attempt.received += len(batch)
                     yield batch  # what came before the fault is not lost
                 raise
             has_begun = has_begun or bool(batch)
+            attempt.received += len(batch)
+            if reader.is_done:
+                record.note_usage(reader.usage)
             yield batch
             if reader.is_done:
                 break
@@ -78,8 +95,11 @@ def _read(response: httpx2.Response, reader: ChunkReader, exchange: Exchange, id
                 reader.end(batch)
             except Exception:
                 if batch:
+                    attempt.received += len(batch)
                     yield batch
                 raise
+            attempt.received += len(batch)
+            record.note_usage(reader.usage)
             yield batch
         exchange.allow(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not

@@ -7,9 +7,9 @@ import time
 from collections.abc import Callable, Sequence
 from types import TracebackType
 
+from app.openai_service.caching import NO_USAGE
 from app.openai_service.errors import CallerGone, UpstreamError
-from app.openai_service.events import Usage, tells_tokens
-from app.openai_service.results import CallRecord
+from app.openai_service.results import Attempt, CallRecord
 from app.problems import Problem
 
 Listener = Callable[[CallRecord], None]
@@ -40,28 +40,22 @@ class Recording:
         try:
             self.record.caller.charge_nothing(self.record.model)
         except Exception:
-            self.record.is_refused = True
+            self.record.attempt_log.append(Attempt(self.record.model, billed="no", is_refused=True))
             raise
         self.record.is_cached = True
+        self.record.usage = NO_USAGE
         self.record.model = model
 
     @property
     def is_decided(self) -> bool:
         return self._is_decided
 
-    def answered(self, *, finish_reason: str | None, usage: Usage | None) -> None:
-        """Note that the answer is whole, if only to learn its usage where its visitor has left before."""
+    def answered(self, *, finish_reason: str | None) -> None:
+        """Note that the answer is whole; its visitor may have left before."""
         if not self._is_decided:
             self._is_decided = True
             self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
-        self.used(usage)
-
-    def used(self, usage: Usage | None) -> None:
-        """Note what all answers have used, unless that was done as each of them came."""
-        if usage is not self.record.usage:
-            self.record.usage = usage
-            self.record.may_be_billed = not tells_tokens(usage)
 
     def failed(self, error: BaseException) -> None:
         """Note why there is no whole answer; the first reason counts."""

@@ -12,6 +12,9 @@ from app.openai_service.results import ChatCall
 CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
 
+STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
+"""What a request has more where its answer is to be streamed."""
+
 
 def offered_model(config: Config, operation: str, model: str | None, *, is_settled: bool = False) -> str:
     """The model that was asked for, or the operation's own.

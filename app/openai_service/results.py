@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.embeddings import VectorJson
-from app.openai_service.events import ToolCallObject, ToolRun, Usage
+from app.openai_service.events import ToolCallObject, ToolRun
 from app.openai_service.server_tools import ServerTool
+from app.token_counts import Usage
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +42,30 @@ class ChatCall:
     server_tools: Sequence[ServerTool] = ()
 
 
+Billed = Literal["yes", "no", "unknown"]
+"""Whether an attempt is paid for: its usage says so, the upstream refused it, or it may have been answered unseen."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One attempt at one model, for which the caller reserves what it may cost.
+
+    Attributes:
+        model: that was asked.
+        served: the model that answered, by the upstream's own name for it.
+        usage: as the upstream told it, where the answer is whole.
+        received: about how many tokens of an answer came, whatever the upstream says.
+        is_refused: whether the caller could not reserve it, so that it was not made.
+    """
+
+    model: str
+    served: str | None = None
+    usage: Usage | None = None
+    billed: Billed = "unknown"
+    received: int = 0
+    is_refused: bool = False
+
+
 @dataclass(slots=True)
 class CallRecord:
     """What is known of one call when it has ended: metadata only, never content.
@@ -49,16 +74,15 @@ class CallRecord:
         model: the model asked for, then the one that served.
         outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, circuit_open,
             not_admitted (its caller may not be charged), client_gone, interrupted (the server stopped), or internal_error (a bug).
-        attempts: upstream requests made.
+        attempts: upstream requests made; more than are in `attempt_log` where a model did not take a parameter.
+        attempt_log: each attempt, in order.
         models: those that were asked, in their order.
-        received: about how many tokens of an answer came, whatever the upstream says.
-        may_be_billed: whether the last attempt may have cost something that `usage` does not tell.
-        is_refused: whether its caller refused to be charged for an attempt.
         is_cached: whether nothing was asked, as the answer was there already.
         caller: for whom the call was made.
         adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
         trimmed: messages that were left out of the conversation, as it was too long.
         tool_calls: how many calls of tools were answered here.
+        usage: of all attempts whose answers are whole.
         upstream_ms: time spent waiting for the upstream until its answer, or its first token.
         waited_ms: time spent between attempts.
     """
@@ -68,10 +92,8 @@ class CallRecord:
     model: str
     outcome: str = "client_gone"
     attempts: int = 0
+    attempt_log: list[Attempt] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
-    received: int = 0
-    may_be_billed: bool = False
-    is_refused: bool = False
     is_cached: bool = False
     caller: Caller = field(default_factory=Nobody, repr=False)
     adjusted: dict[str, str] = field(default_factory=dict)
@@ -86,6 +108,26 @@ class CallRecord:
     waited_ms: float = 0.0
     first_token_ms: float | None = None
     total_ms: float = 0.0
+
+    @property
+    def received(self) -> int:
+        """About how many tokens came in all attempts."""
+        return sum([attempt.received for attempt in self.attempt_log])
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether its caller could not reserve the last attempt."""
+        return bool(self.attempt_log) and self.attempt_log[-1].is_refused
+
+    def note_usage(self, usage: Usage | None) -> None:
+        """Note what the answer to the last attempt has used, now that it is whole."""
+        attempt = self.attempt_log[-1]
+        attempt.usage = usage
+        if usage is None:
+            return
+        if usage.is_told:
+            attempt.billed = "yes"
+        self.usage = usage if self.usage is None else self.usage + usage
 
 
 @dataclass(frozen=True, slots=True)

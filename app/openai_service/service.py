@@ -14,17 +14,16 @@ import orjson
 from app.config import Config
 from app.openai_service.answer_cache import AnswerCache
 from app.openai_service.around import Around
-from app.openai_service.asking import Asker, Question, UpstreamCaller
+from app.openai_service.asking import Asker, UpstreamCaller
 from app.openai_service.background import BackgroundReads
 from app.openai_service.breaker import Store
-from app.openai_service.caching import NO_USAGE, CacheStore
+from app.openai_service.caching import CacheStore
 from app.openai_service.caller import Caller, Nobody
 from app.openai_service.chat_stream import ChatStream
 from app.openai_service.completion import read_completion
 from app.openai_service.embedding_cache import EmbeddingCache
 from app.openai_service.embeddings import VectorJson, read_embeddings
 from app.openai_service.errors import CallerGone, NotFilled
-from app.openai_service.events import Usage
 from app.openai_service.exchange import Exchange
 from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
 from app.openai_service.filling import begin_filling
@@ -35,6 +34,7 @@ from app.openai_service.recording import Listener, Recording
 from app.openai_service.request_bodies import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
+    STREAMED,
     chat_body,
     embeddings_body,
     offered_model,
@@ -46,10 +46,11 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
-from app.openai_service.rounds import part_answered
 from app.openai_service.tool_rounds import ToolRounds
 from app.openai_service.tool_threads import ToolThreads
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.upstream import Upstream
+from app.openai_service.waiting import Ticks
 
 T = TypeVar("T")
 
@@ -74,10 +75,11 @@ class OpenAIService:
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
-        self._asker = Asker(config, client, store)
-        self._moderator = Moderator(config, client, store, listeners)
-        self._answers = AnswerCache(cache, config)
-        self._embeddings = EmbeddingCache(cache, config)
+        upstream = Upstream.from_config(config)
+        self._asker = Asker(config, upstream, client, store)
+        self._moderator = Moderator(config, upstream, client, store, listeners)
+        self._answers = AnswerCache(cache, config, upstream)
+        self._embeddings = EmbeddingCache(cache, config, upstream)
         self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
         self._tool_threads = ToolThreads(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)
@@ -99,19 +101,19 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/api-reference/chat/create
         """
         with self._call_recording(call, caller) as recording:
-            question = self._chat_question(call, recording.record)
-            around = self._around(call, question, recording)
-            kept = self._wait_for(around.begin(), question, recording)
+            request = self._chat_request(call, recording.record)
+            around = self._around(call, request, recording)
+            kept = self._wait_for(around.begin(), request, recording)
             if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                recording.answered(finish_reason=kept.finish_reason)
                 return kept
             if call.server_tools:
-                asking = self._tool_rounds(call, question).ask(self._asker)
+                asking = self._tool_rounds(call, request).ask(self._asker)
             else:
-                asking = self._asker.ask(question, read_completion)
-            result = self._wait_for(asking, question, recording)
-            self._wait_for(around.end(result, result.usage), question, recording)
-            recording.answered(finish_reason=result.finish_reason, usage=result.usage)
+                asking = self._asker.ask(request, read_completion)
+            result = self._wait_for(asking, request, recording)
+            self._wait_for(around.end(result), request, recording)
+            recording.answered(finish_reason=result.finish_reason)
             return result
 
     def stream_chat(self, call: ChatCall, *, caller: Caller = _NOBODY) -> ChatStream:
@@ -121,14 +123,13 @@ class OpenAIService:
             ModelNotOffered: the call names a model that this site does not offer.
         """
         recording = self._call_recording(call, caller)
-        question = self._chat_question(call, recording.record)
-        around = self._around(call, question, recording)
-        question.body |= {"stream": True, "stream_options": {"include_usage": True}}
+        request = self._chat_request(call, recording.record, streamed=True)
+        around = self._around(call, request, recording)
         if call.server_tools:
-            asking = self._tool_rounds(call, question).stream(self._asker)
+            asking = self._tool_rounds(call, request).stream(self._asker)
         else:
-            asking = self._asker.stream(question)
-        return ChatStream(around.streamed(asking), question.exchange, recording, self._background)
+            asking = self._asker.stream(request)
+        return ChatStream(around.streamed(asking), request.exchange, recording, self._background)
 
     def extract(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
@@ -148,29 +149,17 @@ class OpenAIService:
         """
         checker = InstanceChecker(call.response_format, original)
         with self._call_recording(call, caller) as recording:
-            record = recording.record
-            question = self._chat_question(call, recording.record)
-            around = self._around(call, question, recording, original)
-            kept = self._wait_for(around.begin(), question, recording)
+            request = self._chat_request(call, recording.record)
+            around = self._around(call, request, recording, original)
+            kept = self._wait_for(around.begin(), request, recording)
             if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason, usage=kept.usage)
+                recording.answered(finish_reason=kept.finish_reason)
                 return kept.filled(orjson.loads(kept.text), kept.usage)
-            for is_last in (False, True):
-                result = self._wait_for(self._asker.ask(question, read_completion), question, recording)
-                part_answered(record, result.usage)
-                try:
-                    data = checker.read(result)
-                except UnfitAnswer as unfit:
-                    if is_last or question.exchange.is_unwanted:
-                        raise NotFilled from None
-                    ask_for_repair(question, unfit, result.text)
-                    continue
-                result = replace(result, text=orjson.dumps(data).decode())
-                usage = record.usage
-                self._wait_for(around.end(result, usage), question, recording)
-                recording.answered(finish_reason=result.finish_reason, usage=usage)
-                return result.filled(data, usage)
-            raise AssertionError("the last round returns or raises")
+            result, data = self._fill(request, recording, checker)
+            result = replace(result, text=orjson.dumps(data).decode())
+            self._wait_for(around.end(result), request, recording)
+            recording.answered(finish_reason=result.finish_reason)
+            return result.filled(data, recording.record.usage)
 
     def stream_extract(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
@@ -181,11 +170,10 @@ class OpenAIService:
         """
         checker = InstanceChecker(call.response_format, original)
         recording = self._call_recording(call, caller)
-        question = self._chat_question(call, recording.record)
-        around = self._around(call, question, recording, original)
-        question.body |= {"stream": True, "stream_options": {"include_usage": True}}
-        asking = begin_filling(self._asker, question, checker)
-        return ChatStream(around.streamed(asking, fills=True), question.exchange, recording, self._background)
+        request = self._chat_request(call, recording.record, streamed=True)
+        around = self._around(call, request, recording, original)
+        asking = begin_filling(self._asker, request, checker)
+        return ChatStream(around.streamed(asking, fills=True), request.exchange, recording, self._background)
 
     def embed(
         self,
@@ -208,28 +196,45 @@ class OpenAIService:
         Source: https://platform.openai.com/docs/api-reference/embeddings
         """
 
-        def read(response: httpx2.Response, record: CallRecord) -> tuple[list[VectorJson], Usage | None]:
+        def read(response: httpx2.Response, record: CallRecord) -> list[VectorJson]:
             vectors, usage, served = read_embeddings(response.content, len(known.unknown))
             record.model = served or record.model
-            return vectors, usage
+            record.note_usage(usage)
+            return vectors
 
         model = offered_model(self._config, "embeddings", model)
         with self._recording("embeddings", model, request_id, caller) as recording:
             record = recording.record
             known = self._embeddings.look_up(caller.tenant, model, texts, dimensions)
-            usage: Usage | None = NO_USAGE
             if known.unknown:
                 body = embeddings_body(known.unknown, dimensions=dimensions)
-                question = self._question(EMBEDDINGS_PATH, body, record)
-                vectors, usage = self._wait_for(self._asker.ask(question, read), question, recording)
+                request = self._request(EMBEDDINGS_PATH, body, record)
+                vectors = self._wait_for(self._asker.ask(request, read), request, recording)
                 known.add(vectors, record.model)
             else:
                 recording.from_cache(known.model)
-            recording.answered(finish_reason=None, usage=usage)
-            return EmbeddingResult(known.vectors(), usage, record.model, record, known.found)
+            recording.answered(finish_reason=None)
+            return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
-    def _tool_rounds(self, call: ChatCall, question: Question) -> ToolRounds:
-        return ToolRounds(question, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
+    def _fill(
+        self, request: PendingRequest, recording: Recording, checker: InstanceChecker
+    ) -> tuple[ChatResult, Any]:
+        """Return an answer with its value, after a repair where the first one does not fit."""
+        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
+        try:
+            return result, checker.read(result)
+        except UnfitAnswer as unfit:
+            if request.exchange.is_unwanted:
+                raise NotFilled from None
+            ask_for_repair(request, unfit, result.text)
+        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
+        try:
+            return result, checker.read(result)
+        except UnfitAnswer:
+            raise NotFilled from None
+
+    def _tool_rounds(self, call: ChatCall, request: PendingRequest) -> ToolRounds:
+        return ToolRounds(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
 
     def _call_recording(self, call: ChatCall, caller: Caller) -> Recording:
         model = offered_model(self._config, call.operation, call.model, is_settled=call.is_model_settled)
@@ -238,30 +243,32 @@ class OpenAIService:
     def _recording(self, operation: str, model: str, request_id: str, caller: Caller) -> Recording:
         return Recording(CallRecord(request_id, operation, model, caller=caller), self._listeners)
 
-    def _question(
+    def _request(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
-    ) -> Question:
+    ) -> PendingRequest:
         models = (record.model, *self._config.fallbacks(record.operation, record.model))
         deadline = time.monotonic() + self._config.request_timeout_s
         exchange = Exchange(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return Question(path, body, models, exchange, record, adjusted or {})
+        return PendingRequest(path, body, models, exchange, record, adjusted or {})
 
-    def _chat_question(self, call: ChatCall, record: CallRecord) -> Question:
+    def _chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._config, call, most_tokens=record.caller.max_tokens)
-        question = self._question(CHAT_PATH, body, record, adjusted)
+        if streamed:
+            body |= STREAMED
+        request = self._request(CHAT_PATH, body, record, adjusted)
         if self._input_limits is not None:
-            record.trimmed = self._input_limits.fit(body, question.models)
-        return question
+            record.trimmed = self._input_limits.fit(request, request.models)
+        return request
 
     def _around(
-        self, call: ChatCall, question: Question, recording: Recording, original: OriginalSchema | None = None
+        self, call: ChatCall, request: PendingRequest, recording: Recording, original: OriginalSchema | None = None
     ) -> Around:
         place = None
         if call.may_be_cached and not call.server_tools:  # what these say is not of the request
-            place = self._answers.place(question, original.schema if original else None)
-        return Around(self._moderator, place, question, recording)
+            place = self._answers.place(request, original.schema if original else None)
+        return Around(self._moderator, place, request, recording)
 
-    def _wait_for(self, waiting: Waiting[T], question: Question, recording: Recording) -> T:
+    def _wait_for(self, waiting: Ticks[T], request: PendingRequest, recording: Recording) -> T:
         """Wait for what is asked, and look after the visitor meanwhile."""
         background, is_left = self._background, False
         try:
@@ -282,7 +289,7 @@ class OpenAIService:
                             raise
                         is_left = True
                         recording.failed(gone)
-                        question.exchange.end_within(background.LONGEST_S)
+                        request.exchange.end_within(background.LONGEST_S)
         finally:
             if background is not None and is_left:
                 background.leave()

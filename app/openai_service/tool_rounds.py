@@ -8,15 +8,16 @@ from dataclasses import dataclass, field, replace
 from itertools import chain
 
 from app.openai_service import rounds
-from app.openai_service.asking import Asker, Question
+from app.openai_service.asking import Asker
 from app.openai_service.completion import read_completion
 from app.openai_service.errors import CallerGone
-from app.openai_service.events import Batch, Done, Token, ToolCallDelta, ToolCallObject, ToolRun, Usage
-from app.openai_service.reading import Batches, StreamedAnswer
+from app.openai_service.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
+from app.openai_service.reading import StreamedAnswer
 from app.openai_service.results import ChatResult
 from app.openai_service.server_tools import NoTool, ServerTool
 from app.openai_service.tool_threads import Job, ToolThreads
-from app.openai_service.waiting import Waiting
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.waiting import Ticks
 
 MOST_CALLS_IN_A_ROUND = 16
 
@@ -29,41 +30,36 @@ class ToolRounds:
         left: how many more rounds of tools there may be; the answer behind the last one has to be in words.
     """
 
-    question: Question
+    request: PendingRequest
     tools: Sequence[ServerTool]
     threads: ToolThreads
     left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
-    def ask(self, asker: Asker) -> Waiting[ChatResult]:
+    def ask(self, asker: Asker) -> Ticks[ChatResult]:
         """The last answer, as that of all rounds. Raises as _run() does."""
         while True:
-            answer = yield from asker.ask(self.question, read_completion)
+            answer = yield from asker.ask(self.request, read_completion)
             if not self._go_on_after(answer):
-                record = self.question.record
-                rounds.part_answered(record, answer.usage)
-                return replace(answer, usage=record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            with closing(self._run(answer.text, answer.tool_calls, answer.usage)) as running:
-                for _ in running:
-                    yield
+                return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
+            yield from self._run(answer.text, answer.tool_calls)
 
-    def stream(self, asker: Asker) -> Waiting[StreamedAnswer]:
+    def stream(self, asker: Asker) -> Ticks[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
-        return rounds.begin(self._batches(asker), self.question.record)
+        return rounds.begin(self._batches(asker), self.request.record)
 
     def _go_on_after(self, answer: ChatResult | Done) -> bool:
         """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
-        is_wanted = self.left > 0 and not self.question.exchange.is_unwanted
+        is_wanted = self.left > 0 and not self.request.exchange.is_unwanted
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
-    def _run(self, text: str, calls: Sequence[ToolCallObject], usage: Usage | None) -> Batches:
-        """Run what an answer calls, and make the question the next one; tells of each call that begins or ends.
+    def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
+        """Run what an answer calls, and make the request the next one; tells of each call that begins or ends.
 
         Raises:
             CallerGone: nobody waits for it any more.
         """
-        question, record = self.question, self.question.record
-        rounds.part_answered(record, usage)
+        request, record = self.request, self.request.record
         record.tool_calls += len(calls)
         self.left -= 1
         calls = [{**call, "id": call["id"] or f"call_{number}"} for number, call in enumerate(calls)]
@@ -71,48 +67,40 @@ class ToolRounds:
             Job(call["id"], self._tool(number, call["function"]["name"]), call["function"]["arguments"])
             for number, call in enumerate(calls)
         ]
-        with closing(self.threads.run(jobs, question.exchange, record.request_id)) as running:
+        with closing(self.threads.run(jobs, request.exchange, record.request_id)) as running:
             for news in running:
                 events = [_told(job) for job in news]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]
-        if question.exchange.is_unwanted:
+        if request.exchange.is_unwanted:
             raise CallerGone
         said = {"role": "assistant", "content": text or None, "tool_calls": calls}
         results = [
             {"role": "tool", "tool_call_id": job.id, "content": job.outcome.text} for job in jobs if job.outcome
         ]
-        # A body of its own: whoever was charged for the one before may look at that again.
-        body = {**question.body, "messages": [*question.body["messages"], said, *results]}
+        body = {**request.body, "messages": [*request.body["messages"], said, *results]}
         body.pop("tool_choice", None)  # what is forced each time never ends
         if self.left == 0:
             body["tool_choice"] = "none"
-        question.body = body
+        request.replace_body(body)
         # The one that answered: another one may have asked to be left alone.
-        question.models = question.models[question.models.index(record.models[-1]) :]
+        request.models = request.models[request.models.index(record.models[-1]) :]
 
-    def _batches(self, asker: Asker) -> Batches:
-        record = self.question.record
+    def _batches(self, asker: Asker) -> Ticks[None]:
+        record = self.request.record
         while True:
-            answer = yield from rounds.next_answer(asker, self.question)
+            answer = yield from rounds.next_answer(asker, self.request)
             text, end = "", None
             with closing(answer.rest):
                 for batch in chain([answer.first], answer.rest):
                     text += "".join([event.text for event in batch if type(event) is Token])
                     end = next((event for event in batch if type(event) is Done), end)
-                    told: Batch = [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
-                    # What is told counts as received, and what came is what was.
-                    record.received += len(batch) - len(told)
-                    yield told
+                    yield [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
             assert end is not None, "the last batch has a Done, or there is an error"
             if not self._go_on_after(end):
-                rounds.part_answered(record, end.usage)
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
-            with closing(self._run(text, end.tool_calls, end.usage)) as running:
-                for news in running:
-                    record.received -= len(news)
-                    yield news
+            yield from self._run(text, end.tool_calls)
 
     def _tool(self, number: int, name: str) -> ServerTool:
         if number >= MOST_CALLS_IN_A_ROUND:

@@ -1,4 +1,4 @@
-"""Waiting: work that comes back at each tick, so that whoever waits can look after its visitor meanwhile."""
+"""Ticks: work that comes back at each tick of waiting, so that whoever runs it can check on its client meanwhile."""
 
 from __future__ import annotations
 
@@ -6,16 +6,18 @@ from collections.abc import Generator
 from time import sleep
 from typing import TypeVar
 
+from app.openai_service.events import Batch
+
 T = TypeVar("T")
 
-Waiting = Generator[None, None, T]
-"""Work that yields at each tick of waiting, and returns what it waited for."""
+Ticks = Generator[Batch, None, T]
+"""Work that yields events as they arrive, and an empty list at each tick of waiting; it returns its result."""
 
 
-def pause(seconds: float, *, tick_s: float) -> Waiting[None]:
+def pause(seconds: float, *, tick_s: float) -> Ticks[None]:
     """Let time pass."""
     while seconds > 0:
         step_s = min(seconds, tick_s)
         sleep(step_s)
         seconds -= step_s
-        yield
+        yield []

@@ -2,16 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.schemas.fields import MaxTokens, ModelName, NonEmptyText, Temperature
 from app.schemas.messages import Messages, check_turns
-from app.schemas.prompting import PromptFields, SystemPrompts
+from app.schemas.prompting import Conversation, PromptFields, SystemPrompts
 from app.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
+
+
+def messages_of(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
+    """Return the messages, or the one that a text is. Raises InvalidRequest where their turns do not go together."""
+    if messages is None:
+        return [{"role": "user", "content": text}]
+    plain: list[dict[str, Any]] = messages  # type: ignore[assignment]
+    check_turns(plain)
+    return plain
+
+
+def build_chat_call(
+    conversation: Conversation,
+    settings: Mapping[str, Any],
+    asked: PromptFields,
+    prompts: SystemPrompts,
+    server_tools: OfferedTools | None = None,
+) -> ChatCall:
+    """Return what the service is asked to do: what the caller has chosen, and what a prompt of the site settles.
+
+    Args:
+        settings: by the names of ChatCall's fields.
+        server_tools: those that a prompt may let the model have run; None where none are.
+    Raises:
+        InvalidRequest, Forbidden: as SystemPrompts.prompt_of() and apply() do.
+    """
+    prompt = prompts.prompt_of(asked)
+    messages, settled = prompts.apply(prompt, conversation, settings, asked)
+    if server_tools and prompt is not None and prompt.tools:
+        settled["server_tools"] = server_tools.of(prompt.tools)
+    if settled.get("may_be_cached") and settled["temperature"] != 0:
+        raise InvalidRequest("cache: needs temperature 0.")
+    return ChatCall(conversation.operation, messages, conversation.request_id, **settled)
 
 
 class ChatRequest(PromptFields):
@@ -34,8 +66,6 @@ class ChatRequest(PromptFields):
         prompts: SystemPrompts,
         *,
         request_id: str,
-        operation: str = "chat",
-        response_format: dict[str, Any] | None = None,
         server_tools: OfferedTools | None = None,
     ) -> ChatCall:
         """Build the call to the service.
@@ -48,24 +78,17 @@ class ChatRequest(PromptFields):
             Forbidden: the token is tied to another prompt, or a tool is not allowed.
         """
         self._check_tools()
-        call = ChatCall(
-            operation=operation,
-            messages=self._conversation(),
-            request_id=request_id,
-            model=self.model,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            tools=self.tools,  # type: ignore[arg-type]
-            tool_choice=self.tool_choice,  # type: ignore[arg-type]
-            response_format=response_format,
-            server_tools=self._named_tools(server_tools),
-        )
-        call = prompts.apply(call, self, client_prompt=self.system_prompt)
-        if server_tools and (settled := prompts.tool_names(self)):
-            call = replace(call, server_tools=server_tools.of(settled))
-        if self.cache and call.temperature != 0:
-            raise InvalidRequest("needs temperature 0.", field="cache")
-        return replace(call, may_be_cached=bool(self.cache))
+        conversation = Conversation(self._messages(), request_id, client_prompt=self.system_prompt)
+        settings = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "server_tools": self._named_tools(server_tools),
+            "may_be_cached": bool(self.cache),
+        }
+        return build_chat_call(conversation, settings, self, prompts, server_tools)
 
     def _named_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
         if self.server_tools is None:
@@ -84,17 +107,13 @@ class ChatRequest(PromptFields):
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
 
-    def _conversation(self) -> list[dict[str, Any]]:
+    def _messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]
         if not given:
             raise InvalidRequest("Missing userMessage (or message, or messages).")
         if len(given) > 1:
             raise InvalidRequest("Give only one of messages, message and userMessage.")
-        if self.messages is None:
-            return [{"role": "user", "content": self.message or self.user_message}]
-        messages: list[dict[str, Any]] = self.messages  # type: ignore[assignment]
-        check_turns(messages)
-        return messages
+        return messages_of(self.messages, self.message or self.user_message)
 
     def response(self, result: ChatResult) -> dict[str, Any]:
         """Return the answer's body. The field that the text came in decides which names repeat the reply."""
@@ -111,7 +130,7 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
-        "usage": result.usage,
+        "usage": result.usage and result.usage.raw,
         "model": result.model,
         "id": result.id,
     }

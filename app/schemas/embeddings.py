@@ -42,7 +42,7 @@ def embeddings_response(result: EmbeddingResult) -> bytes:
     return b'{"embeddings":[%b],"model":%b,"usage":%b%b}' % (
         b",".join(result.vectors),
         orjson.dumps(result.model),
-        orjson.dumps(result.usage),
+        orjson.dumps(result.usage and result.usage.raw),
         b',"cached":%d' % result.cached if result.cached else b"",
     )
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from app.openai_service import ChatCall
-from app.schemas.chat import ChatRequest
+from app.schemas.chat import build_chat_call, messages_of
 from app.schemas.fields import MaxTokens, ModelName, Temperature
 from app.schemas.messages import Messages
 from app.schemas.parsing import RequestModel
-from app.schemas.prompting import PromptFields, SystemPrompts
+from app.schemas.prompting import Conversation, PromptFields, SystemPrompts
 from app.schemas.tools import OfferedTools
 
 
@@ -37,12 +37,10 @@ class OpenAIChatRequest(PromptFields):
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         settings = self.chat_settings
-        chat = ChatRequest.model_construct(
-            messages=self.messages,
-            model=settings.model,
-            temperature=settings.temperature,
-            max_tokens=settings.max_tokens,
-            prompt_name=self.prompt_name,
-            variables=self.variables,
-        )
-        return chat.to_call(prompts, request_id=request_id, server_tools=server_tools)
+        chosen = {
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+        }
+        conversation = Conversation(messages_of(self.messages, None), request_id)
+        return build_chat_call(conversation, chosen, self, prompts, server_tools)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from pydantic.alias_generators import to_camel
 
 from app.auth import Principal
-from app.openai_service import ChatCall
 from app.problems import Forbidden, InvalidRequest
 from app.prompts import Prompt, Value, VariableFault
 from app.schemas.fields import Name
@@ -18,11 +17,13 @@ from app.schemas.parsing import RequestModel
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
+Messages = list[dict[str, Any]]
+
 Setting = Literal["model", "temperature", "tools", "answer_schema"]
 
 _ROLES = ("system", "developer")
-# Fields that every client may set: the conversation, and fewer tokens than the ceiling.
-_FREE = {"operation", "messages", "request_id", "max_tokens"}
+# Fields that every client may set besides the conversation: fewer tokens than the ceiling, and a cached answer.
+_FREE = {"max_tokens", "may_be_cached"}
 # Which setting of a prompt fixes which field. Fields that are not listed are free unless a token is tied to the prompt.
 _SETTING_OF: dict[str, Setting] = {
     "model": "model",
@@ -32,6 +33,7 @@ _SETTING_OF: dict[str, Setting] = {
     "tool_choice": "tools",
     "response_format": "answer_schema",
 }
+_NOT_CHOSEN = (None, ())
 _ALIASES = {"response_format": "schema"}
 
 
@@ -40,6 +42,20 @@ class PromptFields(RequestModel):
 
     prompt_name: Name | None = None
     variables: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Conversation:
+    """What a request asks to be answered.
+
+    Attributes:
+        client_prompt: the text that the caller wants before it.
+    """
+
+    messages: Messages
+    request_id: str
+    operation: str = "chat"
+    client_prompt: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,37 +102,28 @@ class SystemPrompts:
             raise InvalidRequest("there is no such prompt.", field="promptName")
         return self.kept[name] if name is not None else None
 
-    def settles(self, setting: Setting | None, asked: PromptFields) -> bool:
-        """Return whether the prompt sets a setting, so that the client may not. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
+    def settles(self, setting: Setting | None, prompt: Prompt | None) -> bool:
+        """Return whether the prompt sets a setting, so that the client may not."""
         if prompt is None or self.tied_to is not None:
             return prompt is not None
         return setting is not None and getattr(prompt, setting) is not None
 
-    def schema_name(self, asked: PromptFields) -> str | None:
-        """Return the name of the prompt's answer schema, if any. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
-        return prompt.answer_schema if prompt is not None else None
-
-    def tool_names(self, asked: PromptFields) -> list[str]:
-        """Return the names of the prompt's server tools. Raises as prompt_of() does."""
-        prompt = self.prompt_of(asked)
-        return (prompt.tools if prompt is not None else None) or []
-
-    def apply(self, call: ChatCall, asked: PromptFields, *, client_prompt: str | None = None) -> ChatCall:
-        """Return the call with its system text and the settings of a stored prompt.
+    def apply(
+        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], asked: PromptFields
+    ) -> tuple[Messages, dict[str, Any]]:
+        """Return the messages with their system text before them, and the settings with those of a stored prompt.
 
         Args:
-            call: as the client sent it.
-            client_prompt: the system text that the client sent.
+            prompt: the stored prompt of the conversation: see prompt_of().
+            settings: the fields of ChatCall that the client set, by name.
 
         Raises:
             InvalidRequest: the client may not send a system text, or may not set what the prompt sets, or a
                 variable is not valid.
-            Forbidden: as prompt_of() does.
+            Forbidden: the client's token does not match the prompt any more.
         """
-        writes_own = any(message["role"] in _ROLES for message in call.messages)
-        prompt = self.prompt_of(asked)
+        messages, client_prompt = conversation.messages, conversation.client_prompt
+        writes_own = any(message["role"] in _ROLES for message in messages)
         if prompt is not None or not self.client_may_write:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
@@ -126,23 +133,24 @@ class SystemPrompts:
         if prompt is None:
             if asked.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _beginning_with(client_prompt or ("" if writes_own else self.own), call)
-        for name in _given(call):
-            if self.settles(_SETTING_OF.get(name), asked):
+            return _beginning_with(client_prompt or ("" if writes_own else self.own), messages), {**settings}
+        for name, value in settings.items():
+            if name not in _FREE and value not in _NOT_CHOSEN and self.settles(_SETTING_OF.get(name), prompt):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
         text = self._text(prompt, asked.variables or {})
-        return _beginning_with(text, self._settled(call, prompt))
+        return _beginning_with(text, messages), {**settings, **self._settled(prompt)}
 
-    def _settled(self, call: ChatCall, prompt: Prompt) -> ChatCall:
-        call = replace(call, ceiling=prompt.max_tokens)
+    def _settled(self, prompt: Prompt) -> dict[str, Any]:
+        """What a prompt settles of a ChatCall."""
+        settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
-            call = replace(call, model=prompt.model, is_model_settled=True)
+            settled |= {"model": prompt.model, "is_model_settled": True}
         if prompt.temperature is not None:
-            call = replace(call, temperature=prompt.temperature)
+            settled["temperature"] = prompt.temperature
         if prompt.answer_schema is not None:
             schema = self.schemas[prompt.answer_schema].schema
-            call = replace(call, response_format=json_schema_format(prompt.answer_schema, schema, strict=True))
-        return call
+            settled["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)
+        return settled
 
     def _text(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
         try:
@@ -155,12 +163,5 @@ class SystemPrompts:
         return prompt.fill({**variables, **self.fixed})
 
 
-def _given(call: ChatCall) -> list[str]:
-    """Return the names of the fields that the client set, without those that are always free."""
-    bare = ChatCall(call.operation, call.messages, call.request_id)
-    names = (declared.name for declared in fields(ChatCall) if declared.name not in _FREE)
-    return [name for name in names if getattr(call, name) != getattr(bare, name)]
-
-
-def _beginning_with(text: str, call: ChatCall) -> ChatCall:
-    return replace(call, messages=[{"role": "system", "content": text}, *call.messages]) if text else call
+def _beginning_with(text: str, messages: Messages) -> Messages:
+    return [{"role": "system", "content": text}, *messages] if text else messages

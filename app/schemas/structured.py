@@ -10,12 +10,12 @@ from pydantic import Field
 
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
-from app.schemas.chat import ChatRequest
+from app.schemas.chat import build_chat_call, messages_of
 from app.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
 from app.schemas.messages import Messages
 from app.schemas.named_schemas import NamedSchemas, json_schema_format
 from app.schemas.normalize_schema import Normalized, normalize
-from app.schemas.prompting import NOT_WITH_PROMPT, PromptFields, SystemPrompts
+from app.schemas.prompting import NOT_WITH_PROMPT, Conversation, PromptFields, SystemPrompts
 from app.schemas.strict_schema import SchemaFault
 
 _JSON_MODE = {"type": "json_object"}
@@ -71,29 +71,27 @@ class StructuredRequest(PromptFields):
             raise InvalidRequest("Missing prompt (or messages).")
         if self.messages is not None and self.prompt is not None:
             raise InvalidRequest("Give only one of messages and prompt.")
-        if prompts.settles("answer_schema", self):
+        prompt = prompts.prompt_of(self)
+        if prompts.settles("answer_schema", prompt):
             self._leave_the_schema()
         asked = self._schema(named)
         response_format = None
         if asked is not None:
             name = self.schema_name if self.schema_name and "name" not in self.model_fields_set else self.name
             response_format = json_schema_format(name, asked.schema, strict=self.strict)
-        chat = ChatRequest.model_construct(
-            messages=self.messages,
-            message=self.prompt,
-            system_prompt=self.system_prompt,
-            model=self.model,
-            temperature=self.temperature,
-            max_tokens=self.max_tokens,
-            cache=self.cache,
-            prompt_name=self.prompt_name,
-            variables=self.variables,
+        conversation = Conversation(
+            messages_of(self.messages, self.prompt), request_id, "structured", self.system_prompt
         )
-        call = chat.to_call(
-            prompts, request_id=request_id, operation="structured", response_format=response_format
-        )
-        if prompt_schema := prompts.schema_name(self):
-            asked = named[prompt_schema]
+        settings = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "response_format": response_format,
+            "may_be_cached": bool(self.cache),
+        }
+        call = build_chat_call(conversation, settings, self, prompts)
+        if prompt is not None and prompt.answer_schema:
+            asked = named[prompt.answer_schema]
         if asked is None:
             return Filling(replace(call, messages=_asking_for_json(call.messages), response_format=_JSON_MODE))
         return Filling(call, asked.original, asked.told if self.normalize else None)
@@ -141,7 +139,7 @@ def structured_response(data: Any, end: StructuredResult | Done, filling: Fillin
     body = {
         "data": data,
         "finishReason": end.finish_reason,
-        "usage": end.usage,
+        "usage": end.usage and end.usage.raw,
         "model": end.model,
         "id": end.id,
     }

@@ -9,24 +9,16 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import Any, get_args
 
+from pydantic.alias_generators import to_camel
+
 from app.auth.principal import Principal
-from app.ledger.reports import Grouping, Remaining, Total
+from app.ledger.reports import SUMS, Grouping, Remaining, Total
 from app.limits.accounts import kind_of
 from app.problems import InvalidRequest
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
-_SUMS = {
-    "requests": "requests",
-    "estimated": "estimated",
-    "unpriced": "unpriced",
-    "prompt_tokens": "promptTokens",
-    "cached_tokens": "cachedTokens",
-    "completion_tokens": "completionTokens",
-    "reasoning_tokens": "reasoningTokens",
-    "tokens": "tokens",
-    "cost_micro_usd": "costMicroUsd",
-}
+_SUMS = {name: to_camel(name) for name in SUMS}
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from app.config import ImageSettings
 from app.images import ImageIntake, limit_for
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
+from app.schemas.chat import build_chat_call
 from app.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
 from app.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
 from app.schemas.parsing import validate
-from app.schemas.prompting import PromptFields, SystemPrompts
+from app.schemas.prompting import Conversation, PromptFields, SystemPrompts
 from app.schemas.request_body import form_body, json_body
 
 # How long all images of a request may take, including the wait for those of other requests.
@@ -56,14 +57,8 @@ def vision_call(prompts: SystemPrompts, settings: ImageSettings, *, request_id: 
         fields, urls = _from_json(prompts, settings)
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
-    call = ChatCall(
-        operation="vision",
-        messages=[{"role": "user", "content": content}],
-        request_id=request_id,
-        model=fields.model,
-        max_tokens=fields.max_tokens,
-    )
-    return prompts.apply(call, fields)
+    conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
+    return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
 
 
 def _intake(fields: VisionFields, prompts: SystemPrompts, settings: ImageSettings) -> ImageIntake:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
 
 from flask import g, has_request_context, request
 
@@ -12,8 +10,7 @@ from app.auth.address import address_of
 from app.auth.principal import Principal
 from app.ledger.records import NewEntry
 from app.metering import Meter
-from app.openai_service import CallRecord
-from app.openai_service.errors import UpstreamError
+from app.openai_service import CallRecord, PendingRequest
 from app.services import services
 from app.token_rates import TokenRates
 from app.visitor import Visitor
@@ -36,9 +33,9 @@ class MeteredCaller:
         """Raise what ends the call: the visitor has left, or the server stops."""
         self.visitor.watch()
 
-    def charge(self, model: str, body: Mapping[str, Any], after: UpstreamError | None, record: CallRecord) -> None:
+    def charge(self, model: str, request: PendingRequest) -> None:
         """Hold what an attempt may cost."""
-        self.meter.charge(model, body, after, record)
+        self.meter.charge(model, request)
 
     def charge_nothing(self, model: str) -> None:
         """Make an entry of a call that costs nothing."""

@@ -34,7 +34,7 @@ class TokenSse:
             data: dict[str, Any] = {
                 "done": True,
                 "finishReason": event.finish_reason,
-                "usage": event.usage,
+                "usage": event.usage and event.usage.raw,
                 "model": event.model,
                 "id": event.id,
             }

@@ -146,4 +146,4 @@ def test_a_call_leaves_one_record(app, client, records, make_app):
 
     [record] = records
     assert (record.request_id, record.operation, record.outcome) == ("r1", "chat", "complete")
-    assert (record.attempts, record.usage, record.finish_reason) == (1, USAGE, "stop")
+    assert (record.attempts, record.usage.raw, record.finish_reason) == (1, USAGE, "stop")

@@ -98,4 +98,4 @@ def test_a_call_leaves_one_record(make_app, upstream, records):
 
     [record] = records
     assert (record.request_id, record.operation, record.outcome) == ("r1", "embeddings", "complete")
-    assert record.usage == {"prompt_tokens": 5, "total_tokens": 5}
+    assert record.usage.raw == {"prompt_tokens": 5, "total_tokens": 5}

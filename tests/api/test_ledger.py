@@ -12,6 +12,7 @@ from PIL import Image
 
 from app.ledger import Prices
 from app.ledger.estimate import input_bound, input_estimate
+from app.token_counts import Usage
 from tests.conftest import KEY
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.person import Person
@@ -60,7 +61,7 @@ def bound_of(body):
 
 def cost(prompt_tokens, completion_tokens=0, model=FIRST, **details):
     usage = {"prompt_tokens": prompt_tokens, "completion_tokens": completion_tokens, **details}
-    return Prices().cost_micro_usd(model, usage)
+    return Prices().cost_micro_usd(model, Usage.parse(usage))
 
 
 def bill(row):

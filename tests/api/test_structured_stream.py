@@ -124,7 +124,7 @@ def test_an_answer_that_does_not_fit_is_mended_in_the_same_stream(ask, upstream,
     assert shown == {"role": "assistant", "content": '{"city": "Rome"}'}
     assert "'size' is a required property" in demand["content"]
     [record] = records
-    assert (record.attempts, record.usage, record.outcome, record.operation) == (
+    assert (record.attempts, record.usage.raw, record.outcome, record.operation) == (
         2,
         TWICE,
         "complete",
@@ -141,7 +141,7 @@ def test_an_answer_that_never_fits_is_refused_after_one_repair(make_app, upstrea
 
     assert (*outcome(answer), len(upstream.sent)) == (422, "refused", 2)
     [record] = records
-    assert (record.usage, record.outcome) == (TWICE, "rejected")
+    assert (record.usage.raw, record.outcome) == (TWICE, "rejected")
     assert upstream.open_streams == 0
 
 

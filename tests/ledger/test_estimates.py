@@ -59,7 +59,7 @@ def test_an_image_of_known_size_counts_by_it(kind):
 
     # 20 times 15 patches, each as dear as the dearest.
     assert 2 * 739 < bound < 2 * 739 + 300
-    assert 2 * 360 <= estimated_usage(chat([part, part]))["prompt_tokens"] < 2 * 360 + 100
+    assert 2 * 360 <= estimated_usage(chat([part, part])).prompt_tokens < 2 * 360 + 100
 
 
 def test_embeddings_are_bounded_as_well():
@@ -74,9 +74,8 @@ def test_an_estimate_is_near_for_english_and_high_elsewhere():
 
 def test_usage_that_nobody_reported():
     used = estimated_usage(chat("x" * 400), "y" * 40, chunks=25)
-    assert used["completion_tokens"] == 25
-    assert 100 <= used["prompt_tokens"] < 130
-    assert used["total_tokens"] == used["prompt_tokens"] + 25
-    assert estimated_usage(chat("x"), "y" * 400, ceiling=50)["completion_tokens"] == 50
+    assert used.completion_tokens == 25
+    assert 100 <= used.prompt_tokens < 130
+    assert estimated_usage(chat("x"), "y" * 400, ceiling=50).completion_tokens == 50
     seen = estimated_usage(chat([image("auto")]))
-    assert 1_024 <= seen["prompt_tokens"] < 1_100
+    assert 1_024 <= seen.prompt_tokens < 1_100

@@ -11,6 +11,7 @@ import pytest
 from genai_prices import Usage, calc_price
 
 from app.ledger.pricing import Prices
+from app.token_counts import Usage as UsedTokens
 
 ROOT = Path(__file__).parents[2]
 FILE = """
@@ -28,12 +29,14 @@ input = 0.0000001
 
 
 def usage(prompt, completion, cached=0, written=0):
-    return {
-        "prompt_tokens": prompt,
-        "completion_tokens": completion,
-        "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
-        "completion_tokens_details": {"reasoning_tokens": completion // 2},
-    }
+    return UsedTokens.parse(
+        {
+            "prompt_tokens": prompt,
+            "completion_tokens": completion,
+            "prompt_tokens_details": {"cached_tokens": cached, "cache_write_tokens": written},
+            "completion_tokens_details": {"reasoning_tokens": completion // 2},
+        }
+    )
 
 
 @pytest.fixture
@@ -53,7 +56,7 @@ def test_tokens_are_priced_apart_and_the_sum_rounded_up(prices):
     assert prices.cost_micro_usd("gpt-6.1-terra", usage(1_000, 0, cached=400, written=200)) == 400 + 20 + 250
     assert prices.cost_micro_usd("gpt-6.1-terra", usage(1, 0, cached=1)) == 1
     assert prices.cost_micro_usd("gpt-6.1-terra", usage(0, 0)) == 0
-    assert prices.cost_micro_usd("text-embedding-3-small", {"prompt_tokens": 1_000_000}) == 20_000
+    assert prices.cost_micro_usd("text-embedding-3-small", usage(1_000_000, 0)) == 20_000
 
 
 def test_many_input_tokens_cost_more_each(prices):
@@ -109,7 +112,7 @@ def test_the_packages_own_sums_are_ours(prices):
     ],
 )
 def test_odd_usages_never_cost_less_than_nothing(prices, odd):
-    assert prices.cost_micro_usd("gpt-6.1-terra", odd) >= 0
+    assert prices.cost_micro_usd("gpt-6.1-terra", UsedTokens.parse(odd)) >= 0
 
 
 def test_a_file_comes_before_the_package(own, prices):
@@ -147,10 +150,11 @@ def test_the_package_is_loaded_with_the_first_price_only():
     code = """
 import sys
 from app.ledger.pricing import Prices
+from app.token_counts import Usage as UsedTokens
 prices = Prices()
 assert prices.version
 assert "genai_prices" not in sys.modules
-assert prices.cost_micro_usd("gpt-6.1-terra", {"prompt_tokens": 1}) == 1
+assert prices.cost_micro_usd("gpt-6.1-terra", UsedTokens(prompt_tokens=1)) == 1
 """
     subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
@@ -175,7 +179,7 @@ def test_a_batch_costs_what_the_list_has_for_that_and_the_sum_is_rounded_up_once
 
 
 def test_a_batch_of_a_model_that_has_no_price_for_that_costs_half(prices):
-    cost = prices.batch_cost_micro_usd([("text-embedding-3-small", {"prompt_tokens": 1_000_001})])
+    cost = prices.batch_cost_micro_usd([("text-embedding-3-small", UsedTokens(prompt_tokens=1_000_001))])
 
     assert cost == 10_001
 
@@ -203,6 +207,6 @@ def test_no_batch_costs_more_than_its_bound(prices):
             usages.append(
                 usage(prompt, numbers.randint(0, 900), numbers.randint(0, prompt), numbers.randint(0, prompt))
             )
-        bounds = [(each["prompt_tokens"], each["completion_tokens"]) for each in usages]
+        bounds = [(each.prompt_tokens, each.completion_tokens) for each in usages]
         cost = prices.batch_cost_micro_usd([("gpt-6.1-terra", each) for each in usages])
         assert cost <= prices.batch_bound_micro_usd("gpt-6.1-terra", bounds)

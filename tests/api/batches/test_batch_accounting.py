@@ -92,6 +92,7 @@ def test_each_request_is_priced_by_its_own_size(client, upstream, time, rows):
 
 def test_one_request_costs_half_of_what_it_costs_at_once(client, upstream, time, rows, start):
     from app.ledger.pricing import Prices
+    from app.token_counts import Usage
 
     client.post("/api/batches", json=chats("a"))
     upstream.end(answer(prompt=1_001, cached=300, completion_tokens=77))
@@ -99,7 +100,7 @@ def test_one_request_costs_half_of_what_it_costs_at_once(client, upstream, time,
     client.get("/api/batches/" + rows("batches")[0]["id"])
 
     usage = {"prompt_tokens": 1_001, "completion_tokens": 77, "prompt_tokens_details": {"cached_tokens": 300}}
-    at_once = Prices().cost_micro_usd("gpt-6.1-terra", usage)
+    at_once = Prices().cost_micro_usd("gpt-6.1-terra", Usage.parse(usage))
     assert books(rows)["cost_micro_usd"] == math.ceil(at_once / 2)
 
 
