@@ -58,6 +58,8 @@ def commands_of(page: str) -> list[tuple[str, str, str]]:
 
 
 COMMANDS = [command for page in PAGES.values() for command in commands_of(page)]
+# The README shows what to expect in words only.
+README_COMMANDS = [command for command, *_ in commands_of((ROOT / "README.md").read_text(encoding="utf-8"))]
 MODELS: dict[str, type[RequestModel]] = {
     "POST /api/chat": ChatRequest,
     "POST /api/chat/openai": OpenAIChatRequest,
@@ -147,7 +149,7 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
     env["BATCH"] = run(make_batch).output.decode().strip()
     look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH"'
     wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
-    commands = [command for command, *_ in COMMANDS]
+    commands = [command for command, *_ in COMMANDS] + [one for one in README_COMMANDS if "$TOKEN" not in one]
     with ThreadPoolExecutor(len(commands)) as pool:
         return dict(zip(commands, pool.map(run, commands), strict=True))
 
@@ -204,6 +206,15 @@ def test_a_command_gives_the_answer_that_is_printed_below_it(
         assert ran.output.decode().startswith(shown.partition("…")[0])
 
 
+def test_the_first_commands_of_the_readme_are_answered(results: dict[str, Ran]) -> None:
+    chat, stream, vision = (results[command] for command in README_COMMANDS[:3])
+
+    assert [(ran.exit_status, ran.status) for ran in (chat, stream, vision)] == [(0, "200")] * 3
+    assert {"reply", "role", "content"} <= json.loads(chat.output).keys()
+    assert b'"done":true' in stream.output
+    assert "a JPEG image" in json.loads(vision.output)["reply"]
+
+
 def test_every_route_has_a_command_and_every_command_a_route() -> None:
     called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/$]+)", command)}
 
@@ -240,6 +251,18 @@ def test_the_table_of_errors_has_each_code_with_its_status_and_no_other() -> Non
     problems = [*errors._TABLE.values(), *errors._HTTP_TABLE.values(), errors._INTERNAL]
 
     assert shown == {(str(problem.status), problem.code) for problem in problems}
+
+
+def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None:
+    log = PAGES["health.md"].partition("\n## The log\n")[2]
+    outcomes, events = (
+        set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
+    )
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py"))
+
+    named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}
+    assert {"complete", "request.bug"} <= named
+    assert not {name for name in named if f'"{name}"' not in source}
 
 
 def anchors_of(page: str) -> set[str]:
