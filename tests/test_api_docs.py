@@ -1,6 +1,6 @@
-"""The pages of docs/ that show how to call are run: their curl lines against a real server, and more of api.md.
+"""The commands of docs/ are run: each curl line against a real server, and the tables are compared with the code.
 
-A page whose commands shall be run needs its name in PAGES, and below each command the answer.
+A command needs its answer in the next block. Only the pages in NOT_RUN are left out.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,18 +34,11 @@ from app.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
 from tests.fakes.servers import ROOT, environment, free_port, gunicorn, wait_until
 
+DOCS = ROOT / "docs"
+NOT_RUN = {"deploying.md"}  # its commands need a server with systemd, Nginx and a name
 PAGES = {
-    name: (ROOT / "docs" / name).read_text(encoding="utf-8")
-    for name in (
-        "api.md",
-        "batches.md",
-        "errors.md",
-        "prompts.md",
-        "structured-output.md",
-        "tools.md",
-    )
+    file.name: file.read_text(encoding="utf-8") for file in sorted(DOCS.glob("*.md")) if file.name not in NOT_RUN
 }
-PAGE = PAGES["api.md"]
 PRINTED_ADDRESS = "http://127.0.0.1:8000"
 
 
@@ -58,12 +52,14 @@ def commands_of(page: str) -> list[tuple[str, str, str]]:
     blocks = blocks_of(page)
     return [
         (text.strip(), *following)
-        for (kind, text), following in zip(blocks, [*blocks[1:], ("", "")], strict=True)
+        for (kind, text), following in pairwise([*blocks, ("", "")])
         if kind in {"sh", "bash"} and text.startswith("curl")
     ]
 
 
 COMMANDS = [command for page in PAGES.values() for command in commands_of(page)]
+# The README shows what to expect in words only.
+README_COMMANDS = [command for command, *_ in commands_of((ROOT / "README.md").read_text(encoding="utf-8"))][:3]
 MODELS: dict[str, type[RequestModel]] = {
     "POST /api/chat": ChatRequest,
     "POST /api/chat/openai": OpenAIChatRequest,
@@ -106,7 +102,7 @@ def address(settings: dict[str, str]) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def key(settings: dict[str, str]) -> str:
     """A key, made by the command that the page has for it."""
-    [command] = MAKE_KEY.findall(PAGE)
+    [command] = MAKE_KEY.findall(PAGES["auth.md"])
     ran = subprocess.run(
         [Path(sys.executable).with_name("flask"), *shlex.split(command)[1:]],
         cwd=ROOT,
@@ -153,7 +149,7 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
     env["BATCH"] = run(make_batch).output.decode().strip()
     look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH"'
     wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
-    commands = [command for command, *_ in COMMANDS]
+    commands = [command for command, *_ in COMMANDS] + README_COMMANDS
     with ThreadPoolExecutor(len(commands)) as pool:
         return dict(zip(commands, pool.map(run, commands), strict=True))
 
@@ -210,6 +206,15 @@ def test_a_command_gives_the_answer_that_is_printed_below_it(
         assert ran.output.decode().startswith(shown.partition("…")[0])
 
 
+def test_the_first_commands_of_the_readme_are_answered(results: dict[str, Ran]) -> None:
+    chat, stream, vision = (results[command] for command in README_COMMANDS)
+
+    assert [(ran.exit_status, ran.status) for ran in (chat, stream, vision)] == [(0, "200")] * 3
+    assert {"reply", "role", "content"} <= json.loads(chat.output).keys()
+    assert b'"done":true' in stream.output
+    assert "a JPEG image" in json.loads(vision.output)["reply"]
+
+
 def test_every_route_has_a_command_and_every_command_a_route() -> None:
     called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/$]+)", command)}
 
@@ -222,8 +227,8 @@ def test_every_route_has_a_command_and_every_command_a_route() -> None:
 
 
 def section(title: str) -> str:
-    _, found, rest = PAGE.partition(f"\n## {title}\n")
-    assert found, title
+    """The text of the one section that documents a route, without its subsections."""
+    [rest] = [page.partition(f"\n## {title}\n")[2] for page in PAGES.values() if f"\n## {title}\n" in page]
     return re.split(r"^##", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
@@ -240,20 +245,45 @@ def test_the_table_of_a_route_has_each_of_its_fields_and_no_other(title: str) ->
     assert names == fields
 
 
+def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None:
+    log = PAGES["health.md"].partition("\n## The log\n")[2]
+    outcomes, events = (
+        set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
+    )
+    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py"))
+
+    named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}
+    assert {"complete", "request.bug"} <= named
+    assert not {name for name in named if f'"{name}"' not in source}
+
+
 def anchors_of(page: str) -> set[str]:
     titles = re.findall(r"^#+ (.+)$", page, re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title).lower().replace(" ", "-") for title in titles}
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_links_within_the_pages_lead_somewhere(name: str) -> None:
-    for file, anchor in re.findall(r"\]\(([\w.-]*)(?:#([^)]+))?\)", PAGES[name]):
-        linked = ROOT / "docs" / (file or name)
-        assert linked.exists(), file
-        assert not anchor or anchor in anchors_of(linked.read_text(encoding="utf-8")), anchor
+LINKING = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 
 
-READER = next((text for kind, text in blocks_of(PAGE) if kind == "js"), "")
+@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+def test_links_within_the_pages_lead_somewhere(page: Path) -> None:
+    for target, anchor in re.findall(
+        r"\]\((?!https?:)([\w./-]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")
+    ):
+        linked = page.parent / target if target else page
+        assert linked.exists(), target
+        assert not anchor or anchor in anchors_of(linked.read_text(encoding="utf-8")), (target, anchor)
+
+
+def test_every_page_is_linked_from_the_index_or_the_readme() -> None:
+    index = PAGES["api.md"] + (ROOT / "README.md").read_text(encoding="utf-8")
+
+    assert not [
+        file.name for file in DOCS.glob("*.md") if f"{file.name})" not in index and f"{file.name}#" not in index
+    ]
+
+
+READER = next((text for kind, text in blocks_of(PAGES["streaming.md"]) if kind == "js"), "")
 # Answers as no test server gives them: cut into single bytes, with comments, and with every kind of end.
 CASES = """
 const bytes = new TextEncoder();

@@ -31,7 +31,7 @@ def test_the_command_prints_what_is_on_the_page(make_app):
 
 @pytest.mark.parametrize(("model", "number"), [(Prompt, 0), (Variable, 1)])
 def test_the_tables_have_each_key_and_no_other(model, number):
-    table = PAGE.split("| key | what it is | left out |\n")[number + 1].split("\n\n")[0]
+    table = PAGE.split("| key | meaning | default |\n")[number + 1].split("\n\n")[0]
     keys = {key for line in table.splitlines()[1:] for key in re.findall(r"`(\w+)`", line.split("|")[1])}
 
     assert keys == {field.alias or name for name, field in model.model_fields.items()} - {"variables"}

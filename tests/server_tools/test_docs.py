@@ -16,7 +16,9 @@ PAGE = (Path(__file__).parents[2] / "docs" / "tools.md").read_text(encoding="utf
 
 def test_the_example_is_a_tool_of_which_the_model_is_told_what_is_printed(add, folder):
     [example] = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    [shown] = re.findall(r"^The model is told this of it:\n\n```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    [shown] = re.findall(
+        r"^The model receives this definition:\n\n```json\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL
+    )
     add("orders", example)
 
     order_status = load_tools(folder, ("order_status",)).declared["order_status"]
