@@ -75,10 +75,12 @@ class _Client(openai.OpenAI):
             return super()._build_request(options, retries_taken=retries_taken)
         prepared = self._prepared.get(options.url) or self._prepare(options.url)
         # Made from Headers, these share their encoded bytes; nearly all of a request's cost is encoding them.
-        headers = httpx2.Headers(prepared.headers, encoding="ascii")
+        headers = httpx2.Headers(prepared.headers)
         headers["Content-Length"] = str(len(options.content))
         body = httpx2.ByteStream(options.content)
-        return httpx2.Request("POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions)
+        request = httpx2.Request("POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions)
+        request.headers.encoding = "ascii"  # or all are decoded to find that out
+        return request
 
     def _prepare(self, path: str) -> httpx2.Request:
         """Have the SDK make a request to a path, with its URL, credentials and headers."""
