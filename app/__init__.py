@@ -38,6 +38,7 @@ from app.server_tools import load_tools
 from app.shared_state import SharedState, open_cache, open_state
 from app.stream_slots import StreamSlots
 from app.token_counts import TokenCounts
+from app.web.flask_app import WebApp
 from app.wire.answers import init_answers
 
 _ROOT = Path(__file__).parent.parent
@@ -62,7 +63,7 @@ def create_app(
     configure_logging(config.log_level)
     warn_of_models(config)
 
-    app = Flask(__name__, static_folder=None)
+    app = WebApp(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # an address is right or 404; a redirect would lose a POST's body
     app.config.update(
         SECRET_KEY=config.secret_key or None,

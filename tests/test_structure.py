@@ -43,6 +43,7 @@ ORDER = [
     "draining",
     "visitor",
     "metering",
+    "web",
     "wire",
     "blueprints",
     "text_table",

@@ -1,0 +1,1 @@
+"""All that knows Flask: routes, request models, encoders, and the hooks around every request."""
