@@ -22,6 +22,7 @@ from app.request_context import init_request_context
 from app.services import build, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
+from app.web.flask_app import WebApp
 from app.wire.answers import init_answers
 
 
@@ -44,7 +45,7 @@ def create_app(
     configure_logging(config.log_level)
     warn_of_models(config)
 
-    app = Flask(__name__, static_folder=None)
+    app = WebApp(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # an address is right or 404; a redirect would lose a POST's body
     app.config.update(
         SECRET_KEY=config.secret_key or None,

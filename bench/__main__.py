@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from bench.calls import COUNTED
 from bench.measures import GROUPS
 from bench.procs import BenchError
 from bench.report import Rounds, tables
@@ -46,6 +47,11 @@ def _measure(args: argparse.Namespace, targets: Sequence[Target]) -> Rounds:
             for i, figures in enumerate(rounds):
                 say(f"round {i + 1}: start")
                 _add(figures, {t.name: run.time_start(t) for t in servers if t.is_python})
+        if "calls" in args.only:  # the same in each round
+            say("calls of a chat")
+            _add(rounds[0], {t.name: run.count_calls(t) for t in servers if t.kind in COUNTED})
+        if not set(args.only) - {"start", "calls"}:
+            return rounds
         run.keep_running(targets)
         for i, figures in enumerate(rounds):
             order = targets[i % len(targets) :] + targets[: i % len(targets)]  # nobody is always first

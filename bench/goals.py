@@ -34,6 +34,8 @@ class Goal:
 
 
 GOALS = (
+    Goal("calls", (Limit(1400),), ()),
+    Goal("statements", (Limit(6),), ()),
     Goal("chat32_cpu", (Limit(0.35, TUTORIAL),), (Limit(0.14, TUTORIAL), Limit(20, NGINX))),
     Goal("chat1_p50", (Limit(1.2, unit=" ms"),), (Limit(10, NGINX),)),
     Goal("long_cpu", (Limit(0.07, TUTORIAL),), (Limit(0.035, TUTORIAL),)),

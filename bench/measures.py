@@ -24,6 +24,19 @@ class Row:
 ROWS = {
     "start_s": Row("start to first answer, s"),
     "rest_mib": Row("memory at rest, MiB", 0),
+    # Counted in process, without the web server: see bench/calls.py.
+    "calls": Row("a chat's calls of functions, of Python and C", 0),
+    "calls_app": Row("    of app/, but for the next three", 0, has_ratio=False),
+    "calls_openai_service": Row("    openai_service", 0, has_ratio=False),
+    "calls_ledger": Row("    ledger", 0, has_ratio=False),
+    "calls_shared_state": Row("    shared_state", 0, has_ratio=False),
+    "calls_werkzeug": Row("    werkzeug", 0, has_ratio=False),
+    "calls_flask": Row("    flask", 0, has_ratio=False),
+    "calls_sdk": Row("    the SDK", 0, has_ratio=False),
+    "calls_httpx2": Row("    httpx2", 0, has_ratio=False),
+    "calls_stdlib": Row("    the standard library", 0, has_ratio=False),
+    "calls_others": Row("    others", 0, has_ratio=False),
+    "statements": Row("a chat's SQL statements", 0, has_ratio=False),
     "chat1_rps": Row("chat, one at a time: requests/s", 0),
     "chat1_cpu": Row("    CPU ms a request", 3),
     "chat1_p50": Row("    added p50, ms", 3),
@@ -166,4 +179,4 @@ HELD_LADDER = (64, 128, 256, 512, 1024)
 HELD_LATEST_MS = 50.0
 HELD_STARTS_PER_S = 250
 
-GROUPS = ("start", *dict.fromkeys(measure.group for measure in MEASURES), "held")
+GROUPS = ("start", "calls", *dict.fromkeys(measure.group for measure in MEASURES), "held")

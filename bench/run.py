@@ -10,6 +10,7 @@ from pathlib import Path
 
 import orjson
 
+from bench import calls
 from bench.measures import (
     HELD_CALL,
     HELD_LADDER,
@@ -54,6 +55,11 @@ class Run:
             rest_mib = pss_kib(process.pids()) / 1024
             del self._processes[target.name]
         return {"start_s": start_s, "rest_mib": rest_mib}
+
+    def count_calls(self, target: Target) -> Rows:
+        """How much one chat makes its application do: see calls.count()."""
+        self._started += 1
+        return calls.count(target, self._upstream_port, self._folder / str(self._started))
 
     def keep_running(self, targets: Iterable[Target]) -> None:
         """Start them for all that follows."""

@@ -92,9 +92,9 @@ class Target:
         """Start it on this port, with its files and its log in a folder of its own."""
         folder.mkdir()
         command = {NGINX: _nginx, TUTORIAL: _tutorial, PRODUCT: _gatehouse}[self.kind](upstream_port, port, folder)
-        environment = _environment(upstream_port, port, folder) | self.settings
+        env = environment(upstream_port, port, folder) | self.settings
         cwd = ROOT if self.kind == PRODUCT else folder
-        return Process(self.name, command, folder / "log", env=environment, cwd=cwd)
+        return Process(self.name, command, folder / "log", env=env, cwd=cwd)
 
 
 def start_upstream(folder: Path) -> tuple[Process, int]:
@@ -139,7 +139,7 @@ def _inherited() -> dict[str, str]:
     return kept | {"PYTHONPATH": str(ROOT)}
 
 
-def _environment(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
+def environment(upstream_port: int, port: int, folder: Path) -> dict[str, str]:
     return _inherited() | {
         "OPENAI_API_KEY": "sk-bench",
         "OPENAI_BASE_URL": f"http://127.0.0.1:{upstream_port}/v1",

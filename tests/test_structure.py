@@ -46,6 +46,7 @@ ORDER = [
     "services",
     "draining",
     "visitor",
+    "metering",
     "web",
     "wire",
     "blueprints",

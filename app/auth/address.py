@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from functools import lru_cache
 
 from flask import Request
 
@@ -15,8 +16,13 @@ def address_of(request: Request) -> str:
     It is the connection's own, or what the last of TRUSTED_PROXIES has put into X-Forwarded-For; no other
     header counts. Of IPv6 only the network (/64) is taken: a visitor can have any address in theirs.
     """
+    return _account(request.remote_addr or "")
+
+
+@lru_cache(maxsize=1024)  # three times a request, at 25 calls each
+def _account(remote: str) -> str:
     try:
-        address = ipaddress.ip_address(request.remote_addr or "")
+        address = ipaddress.ip_address(remote)
     except ValueError:
         # A Unix socket without TRUSTED_PROXIES: all who come through it are one.
         return UNKNOWN

@@ -7,11 +7,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from flask import Blueprint, Request, current_app, g, request
+from flask import Blueprint, Request, current_app
 
 from app.auth.errors import Unauthenticated
 from app.auth.principal import SCOPES, Principal
 from app.problems import Forbidden
+from app.request_context import current_request, current_state
 
 log = logging.getLogger(__name__)
 
@@ -61,6 +62,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
     """
 
     def check() -> None:
+        request, state = current_request(), current_state()
         if request.method == "OPTIONS":
             return
         guard = guard_of(current_app.view_functions[str(request.endpoint)])
@@ -68,9 +70,9 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
         if guard.is_public:
             return
         try:
-            g.principal = _admitted(identify(request), guard)
+            state.principal = _admitted(identify(request), guard)
         except Unauthenticated as error:
-            log.info("auth.refused", extra={"request_id": g.request_id, "reason": error.reason})
+            log.info("auth.refused", extra={"request_id": state.request_id, "reason": error.reason})
             raise
 
     api.before_request(check)

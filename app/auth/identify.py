@@ -53,12 +53,13 @@ class Authenticator:
         Raises:
             Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
         """
-        authorization = request.headers.get("Authorization")
+        headers = request.environ  # past request.headers, where each look-up takes ten calls
+        authorization = headers.get("HTTP_AUTHORIZATION")
         if authorization is not None:
             principal = self._by_authorization(authorization, request)
         else:
             principal = self.sessions.read(request) or self._anonymous(request)
-        named = request.headers.get("X-User-Id")
+        named = headers.get("HTTP_X_USER_ID")
         if named is None:
             return principal
         if principal.kind != "key":
@@ -77,7 +78,7 @@ class Authenticator:
         address = address_of(request)
         self.failures.check(address)
         try:
-            return self._by_credential(authorization, request.headers.get("Origin"))
+            return self._by_credential(authorization, request.environ.get("HTTP_ORIGIN"))
         except Unauthenticated as error:
             if error.is_guess:
                 self.failures.count(address)

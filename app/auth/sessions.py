@@ -65,8 +65,10 @@ class Sessions:
         )
 
     def _id_in(self, request: Request) -> str | None:
+        if "HTTP_COOKIE" not in request.environ or self._signer is None:
+            return None
         cookie = request.cookies.get(_name_for(request))
-        if cookie is None or self._signer is None:
+        if cookie is None:
             return None
         try:
             return self._signer.unsign(cookie, max_age=self._ttl_s).decode("ascii")

@@ -36,11 +36,13 @@ class Connection:
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
         self.status = 0
-        self.headers: list[tuple[bytes, bytes]] = []
+        self.headers: list[tuple[bytes, bytes, bytes]] = []
+        """Of the answer: each name as it came and in lower case, and its value."""
         self.head_complete = False
         self.complete = False
         self.keep_alive = False
         self.has_answered = False
+        self.is_encoded = False
         self._is_framed = False
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
@@ -120,17 +122,17 @@ class Connection:
             raise ConnectionEnded("more came than was asked for")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self.headers.append((name, value))
+        self.headers.append((name, name.lower(), value))
 
     def on_headers_complete(self) -> None:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
-        for name, value in self.headers:
-            lower = name.lower()
-            if lower == b"content-length":
+        for _, name, value in self.headers:
+            if name == b"content-length":
                 self._missing_bytes = int(value)
-            self._is_framed |= lower in (b"content-length", b"transfer-encoding")
+            self._is_framed |= name in (b"content-length", b"transfer-encoding")
+            self.is_encoded |= name == b"content-encoding"
         self.keep_alive = self._parser.should_keep_alive()
         self.head_complete = True
 

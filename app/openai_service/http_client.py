@@ -10,7 +10,7 @@ is what heartbeats to a waiting browser need.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httptools
@@ -20,7 +20,6 @@ from app.openai_service.connection import Connection, ConnectionEnded
 from app.openai_service.connection_pool import ConnectionPool
 from app.openai_service.exchange import Exchange, StillWaiting, current_exchange
 
-_MAX_URLS = 256
 # How soon the end of a kept connection that the upstream had closed shows, the way there and back included.
 _ENDS_AT_ONCE_S = 0.5
 
@@ -31,7 +30,6 @@ class UpstreamClient(httpx2.Client):
     def __init__(self, base_url: str, *, connect_timeout_s: float) -> None:
         super().__init__(trust_env=False)
         self._pool = ConnectionPool(httpx2.URL(base_url), connect_timeout_s=connect_timeout_s)
-        self._urls: dict[str, httpx2.URL] = {}
 
     def build_request(  # type: ignore[override]
         self,
@@ -48,19 +46,12 @@ class UpstreamClient(httpx2.Client):
         Args:
             form: `data` and `files`, where a file is uploaded; that is held in memory as a whole.
         """
-        parsed = self._urls.get(url)
-        if parsed is None:
-            if len(self._urls) >= _MAX_URLS:
-                self._urls.clear()
-            parsed = self._urls[url] = httpx2.URL(url)
         # A compressed answer would cost more to unpack than its bytes cost to move.
         headers.append(("Accept-Encoding", "identity"))
         files = form.get("files")
         if files is None:
-            return httpx2.Request(method, parsed, params=params, headers=headers, content=content)
-        request = httpx2.Request(
-            method, parsed, params=params, headers=headers, data=form.get("data"), files=files
-        )
+            return httpx2.Request(method, url, params=params, headers=headers, content=content)
+        request = httpx2.Request(method, url, params=params, headers=headers, data=form.get("data"), files=files)
         request.read()
         return request
 
@@ -78,13 +69,21 @@ class UpstreamClient(httpx2.Client):
         if connection is None:
             connection = self._start(request, exchange)
         else:
-            _await(connection, exchange, lambda: connection.head_complete)
-        if not stream:
-            _await(connection, exchange, lambda: connection.complete)
-        body = _Body(connection, exchange, self._pool)
-        response = httpx2.Response(connection.status, headers=connection.headers, stream=body, request=request)
-        if not stream:
+            _await(connection, exchange, is_whole=False)
+        if stream:
+            return self._streamed(connection, exchange, request)
+        _await(connection, exchange, is_whole=True)
+        if connection.is_encoded:
+            response = self._streamed(connection, exchange, request)
             response.read()
+            return response
+        self._pool.put(connection)
+        return _WholeResponse(connection, request)
+
+    def _streamed(self, connection: Connection, exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
+        body = _Body(connection, exchange, self._pool)
+        response = httpx2.Response(connection.status, stream=body, request=request)
+        response.headers = _headers_of(connection)
         return response
 
     def _start(self, request: httpx2.Request, exchange: Exchange) -> Connection:
@@ -104,6 +103,19 @@ class UpstreamClient(httpx2.Client):
     def close(self) -> None:
         self._pool.close()
         super().close()
+
+
+class _WholeResponse(httpx2.Response):
+    """An answer that is there already: `read()` would take it through a dozen layers of decoders."""
+
+    # private API: _content of httpx2.Response; guarded by tests/openai_service/test_prepared_requests.py
+
+    def __init__(self, connection: Connection, request: httpx2.Request) -> None:
+        content = connection.take_body()
+        super().__init__(connection.status, stream=httpx2.ByteStream(content), request=request)
+        self.headers = _headers_of(connection)
+        self._content = content
+        self.is_closed = self.is_stream_consumed = True
 
 
 class _Body(httpx2.SyncByteStream):
@@ -140,16 +152,25 @@ class _Body(httpx2.SyncByteStream):
             connection.close()
 
 
+def _headers_of(connection: Connection) -> httpx2.Headers:
+    """An answer's headers, without httpx2's look at the type and the encoding of each name and value."""
+    # private API: _list of httpx2.Headers; guarded by tests/openai_service/test_prepared_requests.py
+    is_ascii = b"".join([value for _, _, value in connection.headers]).isascii()
+    headers = httpx2.Headers(encoding="ascii" if is_ascii else None)
+    headers._list = connection.headers
+    return headers
+
+
 def _serialize(request: httpx2.Request) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (request.method.encode(), request.url.raw_path)]
     lines += [b"%b: %b" % header for header in request.headers.raw]
-    lines += [b"", request.content]
+    lines += [b"", request.read()]
     return b"\r\n".join(lines)
 
 
 def _exchange_on(connection: Connection, message: bytes, exchange: Exchange) -> Connection:
     _send(connection, message, exchange)
-    _await(connection, exchange, lambda: connection.head_complete)
+    _await(connection, exchange, is_whole=False)
     return connection
 
 
@@ -167,9 +188,9 @@ def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
         raise
 
 
-def _await(connection: Connection, exchange: Exchange, is_there: Callable[[], bool]) -> None:
-    """Read on until it is there; where a tick passes before, the exchange keeps the connection."""
-    while not is_there():
+def _await(connection: Connection, exchange: Exchange, *, is_whole: bool) -> None:
+    """Read on until the answer's head, or all of it, is there; where a tick passes before, the exchange keeps the connection."""
+    while not (connection.complete if is_whole else connection.head_complete):
         try:
             if time.monotonic() >= exchange.tick_at:  # also while bytes drip in
                 raise StillWaiting

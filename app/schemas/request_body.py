@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import TypeVar
 
-from flask import request
+from flask import Request, current_app, request
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
 
 from app.problems import InvalidRequest, UnsupportedMediaType
+from app.request_context import current_request
 from app.schemas.parsing import RequestModel, parse_json
 
 M = TypeVar("M", bound=RequestModel)
+T = TypeVar("T")
 
 
 def json_body(model: type[M]) -> M:
@@ -25,11 +26,10 @@ def json_body(model: type[M]) -> M:
         InvalidRequest: it cannot be read, or is not valid.
         RequestEntityTooLarge: it is larger than MAX_BODY_BYTES.
     """
-    if request.mimetype != "application/json":
+    request = current_request()
+    if request.environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
         raise UnsupportedMediaType
-    with _reading():
-        data = request.get_data(cache=False)
-    return parse_json(data, model)
+    return parse_json(_read(lambda: _content(request)), model)
 
 
 def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
@@ -38,14 +38,26 @@ def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     Raises:
         InvalidRequest, RequestEntityTooLarge: as json_body() does.
     """
-    with _reading():
-        return request.form, request.files
+    return _read(lambda: (request.form, request.files))
 
 
-@contextmanager
-def _reading() -> Iterator[None]:
+def _content(request: Request) -> bytes:
+    """Return the body. One of a known length is read at once, past the layers that werkzeug has to find its end."""
+    environ = request.environ
+    length = environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal() or "HTTP_TRANSFER_ENCODING" in environ:
+        return request.get_data(cache=False)
+    if int(length) > current_app.config["MAX_CONTENT_LENGTH"]:
+        raise RequestEntityTooLarge
+    data: bytes = environ["wsgi.input"].read(int(length))
+    if len(data) < int(length) and "wsgi.input_terminated" not in environ:
+        raise ClientDisconnected
+    return data
+
+
+def _read(read: Callable[[], T]) -> T:
     try:
-        yield
+        return read()
     except HTTPException:
         raise
     except Exception:

@@ -1,0 +1,197 @@
+"""How many calls and SQL statements one chat takes: figures that no neighbour on the machine can change.
+
+`python -m bench.calls TARGET PORT FOLDER` loads a target's application in this very process, without its web server,
+and prints the counts. Calls are those of Python and C functions, as cProfile counts them; a C function counts for
+the package that calls it.
+"""
+
+import cProfile
+import gc
+import importlib
+import io
+import os
+import statistics
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from types import CodeType
+from typing import Any
+
+import orjson
+
+from bench.procs import BenchError
+from bench.targets import PRODUCT, ROOT, TUTORIAL, Target, environment
+from bench.traffic import Call, path_and_body
+
+COUNTED = (TUTORIAL, PRODUCT)
+
+_WARM_UP = 30
+_REPEATS = 15
+_TIMEOUT_S = 60.0
+# The rooms of app/ that have a row of their own, each with those that it was one with.
+_ROOMS = {
+    "openai_service": "openai_service",
+    "upstream_http": "openai_service",
+    "ledger": "ledger",
+    "database": "ledger",
+    "pricing": "ledger",
+    "shared_state": "shared_state",
+}
+_PACKAGES = {"werkzeug": "werkzeug", "flask": "flask", "flask_cors": "flask", "httpx2": "httpx2", "openai": "sdk"}
+
+Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
+
+
+def count(target: Target, upstream_port: int, folder: Path) -> dict[str, float]:
+    """The rows of a target: calls of one warm chat, in all and by package, and its SQL statements."""
+    folder.mkdir()
+    command = [sys.executable, "-m", "bench.calls", target.kind, str(upstream_port), str(folder)]
+    env = environment(upstream_port, 0, folder) | target.settings
+    try:
+        done = subprocess.run(command, env=env, cwd=ROOT, capture_output=True, timeout=_TIMEOUT_S, check=True)
+    except subprocess.TimeoutExpired:
+        raise BenchError(f"counting the calls of {target.name} took too long") from None
+    except subprocess.CalledProcessError as error:
+        raise BenchError(f"{target.name}: {error.stderr.decode(errors='replace').strip()[-2000:]}") from None
+    return orjson.loads(done.stdout)
+
+
+def _load(kind: str, folder: Path) -> Wsgi:
+    if kind == TUTORIAL:
+        return importlib.import_module("bench.tutorial").app
+    from app import create_app
+    from app.config import Config
+
+    settings = os.environ | {"DATA_DIR": str(folder / "data"), "STATE_DIR": str(folder / "state")}
+    return create_app(Config.from_env(settings))
+
+
+class _Chat:
+    """Asks an application for the same chat again and again, as a WSGI server would."""
+
+    def __init__(self, app: Wsgi, target: Target) -> None:
+        path, self._body = path_and_body(target.dialect, Call("chat"))
+        self._app = app
+        self._environ = {
+            "REQUEST_METHOD": "POST",
+            "SCRIPT_NAME": "",
+            "PATH_INFO": path,
+            "QUERY_STRING": "",
+            "SERVER_NAME": "127.0.0.1",
+            "SERVER_PORT": "8000",
+            "SERVER_PROTOCOL": "HTTP/1.1",
+            "REMOTE_ADDR": "127.0.0.1",
+            "CONTENT_TYPE": "application/json",
+            "CONTENT_LENGTH": str(len(self._body)),
+            "HTTP_HOST": "127.0.0.1:8000",
+            "HTTP_ACCEPT": "*/*",
+            **{f"HTTP_{name.upper()}": value for name, value in target.headers.items()},
+            "wsgi.version": (1, 0),
+            "wsgi.url_scheme": "http",
+            "wsgi.errors": sys.stderr,
+            "wsgi.multithread": True,
+            "wsgi.multiprocess": True,
+            "wsgi.run_once": False,
+        }
+        self._status = ""
+
+    def ask(self, around: Any = None) -> None:
+        """Ask once, with a profiler enabled around it where there is one."""
+        environ = {**self._environ, "wsgi.input": io.BytesIO(self._body)}
+        app, start = self._app, self._start
+        if around is not None:
+            around.enable()
+        answer = app(environ, start)
+        content = b"".join(answer)
+        getattr(answer, "close", tuple)()
+        if around is not None:
+            around.disable()
+        if not self._status.startswith("200") or b"reply" not in content:
+            raise BenchError(f"answered {self._status}: {content[:300]!r}")
+
+    def _start(self, status: str, _headers: list[tuple[str, str]], _error: object = None) -> None:
+        self._status = status
+
+
+def _calls(chat: _Chat) -> Counter[str]:
+    profile = cProfile.Profile()
+    chat.ask(profile)
+    counts: Counter[str] = Counter()
+    in_python: Counter[str] = Counter()
+    for entry in profile.getstats():
+        if isinstance(entry.code, str):
+            in_python[entry.code] += entry.callcount
+            continue
+        package = _package(entry.code)
+        counts[package] += entry.callcount
+        for called in entry.calls or ():
+            if isinstance(called.code, str):
+                counts[package] += called.callcount
+                in_python[called.code] -= called.callcount
+    counts["stdlib"] += sum(max(0, left) for left in in_python.values())  # called from C
+    return counts
+
+
+def _package(code: CodeType) -> str:
+    path = Path(code.co_filename)
+    if path.is_relative_to(ROOT / "app"):
+        return _ROOMS.get(path.relative_to(ROOT / "app").parts[0], "app")
+    if "site-packages" not in path.parts:
+        return "bench" if path.is_relative_to(ROOT / "bench") else "stdlib"
+    return _PACKAGES.get(path.parts[path.parts.index("site-packages") + 1], "others")
+
+
+class _Statements:
+    """Counts what SQLite is told to do, BEGIN and COMMIT included, whoever opens a connection to it."""
+
+    def __init__(self) -> None:
+        self._connections: list[Any] = []
+        for name in ("sqlite3", "sqlite3.dbapi2", "pysqlite3.dbapi2"):
+            try:
+                module = importlib.import_module(name)
+            except ImportError:
+                continue
+            module.connect = self._noting(module.connect)  # type: ignore[attr-defined]
+
+    def count(self, chat: _Chat) -> int:
+        seen: list[str] = []
+        for connection in self._connections:
+            connection.set_trace_callback(seen.append)
+        chat.ask()
+        for connection in self._connections:
+            connection.set_trace_callback(None)
+        return len(seen)
+
+    def _noting(self, connect: Callable[..., Any]) -> Callable[..., Any]:
+        def noting(*args: Any, **settings: Any) -> Any:
+            connection = connect(*args, **settings)
+            if connection not in self._connections:
+                self._connections.append(connection)
+            return connection
+
+        return noting
+
+
+def main(kind: str, folder: str) -> None:
+    """Print the rows of this target, as JSON."""
+    statements = _Statements()
+    chat = _Chat(_load(kind, Path(folder)), Target(kind, kind))
+    for _ in range(_WARM_UP):
+        chat.ask()
+    gc.collect()
+    gc.disable()
+    counts = [_calls(chat) for _ in range(_REPEATS)]
+    rows = {
+        f"calls_{name}": statistics.median(each[name] for each in counts) for name in sorted(set().union(*counts))
+    }
+    rows["calls"] = statistics.median(each.total() for each in counts)
+    if kind == PRODUCT:
+        # The least, as once a second something is tidied up.
+        rows["statements"] = min(statements.count(chat) for _ in range(5))
+    os.write(1, orjson.dumps(rows))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1], sys.argv[3])

@@ -1,0 +1,168 @@
+"""What WebApp leaves out of Flask changes nothing that a caller sees."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from flask import Flask, Response, g, request
+
+from app.request_context import RequestState, add_headers, current_request, current_state
+from app.web.flask_app import WebApp
+from app.wire.answers import JsonAnswer
+from tests.fakes.openai_answers import completion
+
+HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
+
+
+def build(kind):
+    app = kind("test")
+    app.url_map.merge_slashes = False
+
+    @app.post("/fixed")
+    def fixed():
+        return {"host": request.host, "path": request.path, "args": request.args, "url": request.url}
+
+    @app.get("/fixed")
+    def shown():
+        return "shown"
+
+    @app.route("/of/<name>", methods=["POST"])
+    def of(name):
+        return name
+
+    return app
+
+
+@pytest.fixture(params=HOSTS)
+def host(request):
+    return request.param
+
+
+def ask(app, path, **how):
+    answer = app.test_client().open(path, **how)
+    return answer.status, answer.data, sorted(answer.headers)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", "/fixed"),
+        ("POST", "/fixed?a=1&a=2"),
+        ("POST", "/fixed/"),
+        ("POST", "//fixed"),
+        ("GET", "/fixed"),
+        ("HEAD", "/fixed"),
+        ("OPTIONS", "/fixed"),
+        ("DELETE", "/fixed"),
+        ("POST", "/of/me"),
+        ("POST", "/of/%C3%A9"),
+        ("POST", "/nowhere"),
+    ],
+)
+def test_every_request_is_matched_as_flask_matches_it(method, path):
+    ours, theirs = build(WebApp), build(Flask)
+    for _ in range(3):  # once by Flask, then by the table
+        assert ask(ours, path, method=method) == ask(theirs, path, method=method)
+
+
+def test_every_host_is_taken_or_refused_as_flask_does_it(host):
+    ours, theirs = build(WebApp), build(Flask)
+    for _ in range(3):
+        how = {"method": "POST", "environ_overrides": {"HTTP_HOST": host}}
+        assert ask(ours, "/fixed", **how) == ask(theirs, "/fixed", **how)
+
+
+def test_hosts_that_were_seen_do_not_fill_the_memory():
+    app = build(WebApp)
+    for number in range(200):
+        ask(app, "/fixed", method="POST", environ_overrides={"HTTP_HOST": f"h{number}.example"})
+    assert len(app._hosts) <= 64
+
+
+def test_a_websocket_is_refused_as_flask_refuses_it():
+    headers = {"Connection": "Upgrade", "Upgrade": "websocket"}
+    ours, theirs = build(WebApp), build(Flask)
+    for _ in range(2):
+        assert ask(ours, "/fixed", method="POST") == ask(theirs, "/fixed", method="POST")
+        assert ask(ours, "/fixed", method="POST", headers=headers) == ask(
+            theirs, "/fixed", method="POST", headers=headers
+        )
+
+
+def test_no_view_or_hook_is_a_coroutine(app):
+    hooks = [app.before_request_funcs, app.after_request_funcs, app.teardown_request_funcs]
+    functions = [function for each in hooks for group in each.values() for function in group]
+    for function in (*app.view_functions.values(), *functions):
+        assert Flask.ensure_sync(app, function) is function
+
+
+def test_what_stands_for_the_request_is_the_request_itself(app):
+    with app.test_request_context("/", headers={"X-A": "1"}):
+        assert type(g._get_current_object()) is RequestState
+        assert current_state() is g._get_current_object()
+        assert current_request() is request._get_current_object()
+        current_state().request_id = "r1"
+        assert (g.request_id, g.get("request_id"), g.get("absent", 2)) == ("r1", "r1", 2)
+
+
+def test_added_headers_are_headers_like_others():
+    response = Response()
+    add_headers(response, [("X-One", "1"), ("X-Two", "2")])
+    assert (response.headers["x-one"], response.headers.getlist("X-Two")) == ("1", ["2"])
+    response.headers["X-One"] = "3"
+    assert response.headers.getlist("X-One") == ["3"]
+
+
+def called(response, method="POST"):
+    sent = []
+    environ = {"REQUEST_METHOD": method, "wsgi.url_scheme": "http", "HTTP_HOST": "localhost"}
+    body = response(environ, lambda status, headers: sent.append((status, sorted(headers))))
+    return sent, b"".join(body)
+
+
+def test_json_answer_is_sent_as_a_response_would_be():
+    content, more = b'{"a":1}', [("X-Model", "m")]
+    theirs = Response(content, content_type="application/json", headers=more)
+
+    assert called(JsonAnswer.of(content, more)) == called(theirs)
+    assert called(JsonAnswer.of(content, more), "HEAD") == called(theirs, "HEAD")
+    ours = JsonAnswer.of(content, more)
+    assert (ours.status_code, ours.data, ours.json, ours.mimetype) == (200, content, {"a": 1}, "application/json")
+    assert (ours.content_length, ours.is_json, ours.headers["X-Model"]) == (len(content), True, "m")
+
+
+def test_json_answers_share_nothing():
+    first, second = JsonAnswer.of(b"1", []), JsonAnswer.of(b"22", [])
+    closed = []
+    first.call_on_close(lambda: closed.append(1))
+    first.headers["X-A"] = "1"
+    first.status_code = 201
+
+    called(second)
+    assert (second.status_code, second.headers.get("X-A"), closed) == (200, None, [])
+    sent, body = called(first)
+    first.close()
+    assert (sent[0][0], body, closed) == ("201 CREATED", b"1", [1])
+
+
+BODY = b'{"message": "Hi"}'
+
+
+@pytest.mark.parametrize(
+    ("length", "body", "is_terminated"),
+    [(length, BODY + b" and more", False) for length in ("3", "17", "999", "", "-1", "+3", "0x3", "²", "00017")]
+    # A server that ends the body by itself hands out no more than was announced.
+    + [(length, BODY, True) for length in ("17", "999", "", "-1", "+3", "0x3", "²")],
+)
+def test_body_is_read_as_far_as_its_length_goes(upstream, client, length, body, is_terminated):
+    answers = []
+    # With a transfer encoding it is left to werkzeug how to read it.
+    for more in ({}, {"HTTP_TRANSFER_ENCODING": "identity"}):
+        upstream.answers(completion())
+        overrides = {"CONTENT_LENGTH": length, "wsgi.input": io.BytesIO(body), **more}
+        if is_terminated:
+            overrides["wsgi.input_terminated"] = True
+        answer = client.post("/api/chat", content_type="application/json", environ_overrides=overrides)
+        answers.append((answer.status_code, answer.json.get("error"), answer.json.get("reply")))
+    assert answers[0] == answers[1]
