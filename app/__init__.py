@@ -6,24 +6,24 @@ import httpx2
 from flask import Blueprint, Flask
 from werkzeug.middleware.proxy_fix import ProxyFix
 
-from app.admission import init_admission
-from app.auth import init_guards
-from app.blueprints import chat, embeddings, health, structured, tokens, usage, vision
-from app.blueprints.batches import bp as batches_bp
-from app.blueprints.pages import pages
 from app.cli import init_cli
 from app.config import Config
-from app.draining import init_draining
-from app.errors import init_errors
-from app.logging_config import configure_logging, log_call
-from app.model_notices import warn_of_models
-from app.origins import init_origins
-from app.request_context import init_request_context
+from app.openai_service.transport.model_notices import warn_of_models
+from app.runtime.logs import configure_logging, log_call
 from app.services import build, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
+from app.web.draining import init_draining
+from app.web.errors import init_errors
 from app.web.flask_app import WebApp
-from app.wire.answers import init_answers
+from app.web.guards import init_guards
+from app.web.origins import init_origins
+from app.web.rate_limiting import init_admission
+from app.web.request_id import init_request_context
+from app.web.responses import init_answers
+from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
+from app.web.routes.batches import bp as batches_bp
+from app.web.routes.playground import pages
 
 
 def create_app(

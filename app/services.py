@@ -12,28 +12,28 @@ import httpx2
 from flask import Flask, current_app
 
 from app.auth import Authenticator
-from app.auth.failures import FailureLimit
+from app.auth.failed_attempts import FailureLimit
 from app.auth.keys import ApiKeys
 from app.auth.sessions import Sessions
 from app.auth.store import LazyStore
 from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
-from app.ledger.database import Database, StoreUnavailable, open_database
+from app.database.database import Database, StoreUnavailable, open_database
+from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.ledger.ledger import Ledger
-from app.ledger.price_list import FreePrices, PriceList
-from app.ledger.pricing import Prices
 from app.ledger.reports import Reports
-from app.lifecycle import Lifecycle
 from app.limits.accounts import AccountLimits, read_limits
+from app.limits.concurrency import StreamSlots
+from app.limits.rate_limiter import RateLimiter
 from app.openai_service import CallRecord, InputLimits, OpenAIBatches, OpenAIService, build_client
+from app.pricing.catalog import Prices
+from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
-from app.rate_limits import RateLimiter
-from app.schemas.named_schemas import NamedSchemas, load_schemas
-from app.schemas.prompting import SystemPrompts
+from app.prompts.selection import SystemPrompts
+from app.runtime.lifecycle import Lifecycle
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedState, open_cache, open_state
-from app.stream_slots import StreamSlots
 from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ def make_app(upstream: FakeOpenAI, request: pytest.FixtureRequest) -> Callable[.
 def waits(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     """The waits between attempts, in seconds, none of which takes any time."""
     kept: list[float] = []
-    monkeypatch.setattr("app.openai_service.waiting.sleep", kept.append)
+    monkeypatch.setattr("app.openai_service.streaming.ticks.sleep", kept.append)
     return kept
 
 

@@ -24,13 +24,13 @@ from PIL import Image
 
 from app import create_app
 from app.config import Config
-from app.schemas.chat import ChatRequest
-from app.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
-from app.schemas.openai_chat import ChatSettings, OpenAIChatRequest
-from app.schemas.parsing import RequestModel
-from app.schemas.structured import StructuredRequest
-from app.schemas.tokens import TokenRequest
-from app.schemas.vision import VisionRequest
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
+from app.web.schemas.openai_chat import ChatSettings, OpenAIChatRequest
+from app.web.schemas.structured import StructuredRequest
+from app.web.schemas.tokens import TokenRequest
+from app.web.schemas.validation import RequestModel
+from app.web.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
 from tests.fakes.servers import ROOT, environment, free_port, gunicorn, wait_until
 

@@ -76,7 +76,7 @@ def imports_of(file):
 
 
 def part_of(dotted):
-    """`app.schemas.chat.ChatRequest` is of the part `schemas`; a name of the factory's own of `__init__`."""
+    """`app.web.schemas.chat.ChatRequest` is of the part `schemas`; a name of the factory's own of `__init__`."""
     name = dotted.split(".")[1]
     return name if (ROOT / "app" / name).is_dir() or (ROOT / "app" / f"{name}.py").exists() else "__init__"
 

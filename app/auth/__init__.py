@@ -11,8 +11,8 @@ Authenticator          identify.py: from a request to a Principal
 init_guards            guards.py: what each route needs, and that it is seen to
 """
 
-from app.auth.guards import init_guards, needs, needs_key, public
 from app.auth.identify import Authenticator
 from app.auth.principal import Principal
+from app.web.guards import init_guards, needs, needs_key, public
 
 __all__ = ["Authenticator", "Principal", "init_guards", "needs", "needs_key", "public"]

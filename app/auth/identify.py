@@ -13,7 +13,7 @@ from flask import Request
 
 from app.auth.address import address_of
 from app.auth.errors import Unauthenticated, UnusableUserId
-from app.auth.failures import FailureLimit
+from app.auth.failed_attempts import FailureLimit
 from app.auth.keys import ApiKeys
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, user_id
 from app.auth.sessions import Sessions

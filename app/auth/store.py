@@ -7,7 +7,7 @@ from typing import Protocol
 
 from sqlalchemy import Connection
 
-from app.ledger.database import Database
+from app.database.database import Database
 
 
 class Store(Protocol):

@@ -1,7 +1,6 @@
 """Batches: many requests at half the price, charged as one, answered by the upstream within a day."""
 
 from app.batches.batches import Batches, Round
-from app.batches.output import Answers
 from app.batches.records import (
     KINDS,
     Batch,
@@ -13,6 +12,7 @@ from app.batches.records import (
     RequestCancelled,
     ResultsGone,
 )
+from app.batches.results import Answers
 
 __all__ = [
     "KINDS",

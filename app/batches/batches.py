@@ -7,18 +7,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from app.batches.output import Answers
+from app.batches.poller import Watching
 from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
+from app.batches.results import Answers
 from app.batches.store import BatchStore
 from app.batches.submission import Submission, lease_ms
-from app.batches.watching import Watching
 from app.config import BatchSettings
-from app.ledger.database import Database, StoreUnavailable
+from app.database.database import Database, StoreUnavailable
 from app.ledger.ledger import Ledger
-from app.ledger.price_list import PriceList
 from app.ledger.records import Limit, NewEntry
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import UpstreamError
+from app.pricing.interface import PriceList
 from app.runtime import clock
 
 # The least time between two questions to the upstream that are caused by a client's request.

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, case, insert, select, update
 
 from app.batches.records import Batch, BatchOwner, Sent, running_status
 from app.batches.tables import batches
-from app.ledger.database import Database
+from app.database.database import Database
 from app.openai_service import UpstreamBatch
 from app.runtime import clock
 

@@ -17,17 +17,17 @@ import orjson
 from sqlalchemy import Connection
 
 from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
+from app.batches.settlement import custom_id
 from app.batches.store import BatchStore
-from app.batches.tally import custom_id
 from app.config import BatchSettings
-from app.ledger.database import StoreUnavailable
-from app.ledger.estimate import input_bound, max_output_tokens
+from app.database.database import StoreUnavailable
 from app.ledger.ledger import Ledger
-from app.ledger.price_list import PriceList
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
 from app.openai_service import OpenAIBatches, may_be_made
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
+from app.pricing.interface import PriceList
 from app.runtime import clock
+from app.token_counts.estimates import input_bound, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
 """After this time a hold counts as spent. A batch takes up to a day, and the poller may be down for some days."""

@@ -3,10 +3,10 @@
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
 """
 
-from app.config.config import Config
 from app.config.fields import ConfigError
 from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
 from app.config.identity_provider import ProviderSettings
+from app.config.settings import Config
 
 __all__ = [
     "BatchSettings",

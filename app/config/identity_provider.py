@@ -6,10 +6,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from app.config import forms
+from app.config import formats as forms
 
 if TYPE_CHECKING:
-    from app.config.config import Config
+    from app.config.settings import Config
 
 VISITOR_SCOPES = ("chat", "vision", "embeddings", "structured", "usage")
 """What visitors can be allowed; a site's own server can have `admin` besides."""

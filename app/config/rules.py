@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.config import forms
+from app.config import formats as forms
 from app.config.identity_provider import find_provider_problems
 
 if TYPE_CHECKING:
-    from app.config.config import Config
+    from app.config.settings import Config
 
 _MIN_SECRET_CHARS = 32
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from app.images.kinds import GIF, JPEG, PNG, WEBP, Kind, kind_of
 from app.images.sizing import Limit
 from app.images.stripped import Damaged, Stripped
-from app.in_thread import in_thread
 from app.problems import Problem
+from app.runtime.blocking import in_thread
 
 # While it is processed, a pixel takes four bytes several times over. 50 million pixels take 460 MB for a JPEG, 650
 # for a PNG, 830 for a WebP.

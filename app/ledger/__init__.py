@@ -12,11 +12,11 @@ It knows nothing of Flask or of openai: plain values go in and come out.
     metadata         metadata.py: what the tables of the whole application are described in; migrations/ makes them
 """
 
-from app.ledger.database import Database, StoreUnavailable, open_database
+from app.database.database import Database, StoreUnavailable, open_database
 from app.ledger.ledger import Ledger
-from app.ledger.pricing import Prices
 from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.reports import Remaining, Reports, Total
+from app.pricing.catalog import Prices
 
 __all__ = [
     "BudgetExceeded",

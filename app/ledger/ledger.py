@@ -12,11 +12,11 @@ from pathlib import Path
 
 from sqlalchemy import Connection
 
-from app.ledger.bookkeeping import Bookkeeping
-from app.ledger.database import Database, StoreUnavailable
+from app.database.database import Database, StoreUnavailable
+from app.ledger.background import Retrying
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
-from app.ledger.retrying import Retrying
+from app.ledger.statements import Bookkeeping
 from app.runtime import clock
 
 _SWEPT_AT_ONCE = 500

@@ -10,8 +10,8 @@ from app.config import Config
 from app.ledger.periods import Window
 from app.ledger.records import Limit
 from app.limits.budgets import Budget
+from app.limits.rate_limiter import Rate
 from app.pricing.money import to_micro_usd
-from app.rate_limits import Rate
 
 T = TypeVar("T")
 

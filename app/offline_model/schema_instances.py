@@ -14,11 +14,11 @@ from functools import reduce
 from itertools import chain, count, islice
 from typing import Any, cast
 
+from app.json_schema.references import Schema, UnsatisfiableError, check_ends, resolve
 from app.offline_model.hints import Hints
 from app.offline_model.schema_merge import merge
 from app.offline_model.schema_numbers import numbers_for
 from app.offline_model.schema_strings import strings_for
-from app.schema_refs import Schema, UnsatisfiableError, check_ends, resolve
 
 __all__ = ["UnsatisfiableError", "instance_of"]
 

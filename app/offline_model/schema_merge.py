@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from app.schema_refs import Schema
+from app.json_schema.references import Schema
 
 # Keywords that are worked off one at a time: a second one waits its turn under allOf.
 ONE_AT_A_TIME = ("$ref", "anyOf", "oneOf")

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.openai_service.caller import Caller, Nobody
-from app.openai_service.embeddings import VectorJson
-from app.openai_service.events import ToolCallObject, ToolRun
-from app.openai_service.server_tools import ServerTool
+from app.openai_service.context import Caller, Nobody
+from app.openai_service.embeddings.vectors import VectorJson
+from app.openai_service.streaming.events import ToolCallObject, ToolRun
+from app.openai_service.tools.tool import ServerTool
 from app.token_counts import Usage
 
 

@@ -12,33 +12,20 @@ import httpx2
 import orjson
 
 from app.config import Config
-from app.openai_service.answer_cache import AnswerCache
-from app.openai_service.around import Around
-from app.openai_service.asking import Asker, UpstreamCaller
-from app.openai_service.background import BackgroundReads
-from app.openai_service.breaker import Store
-from app.openai_service.caching import CacheStore
-from app.openai_service.caller import Caller, Nobody
-from app.openai_service.chat_stream import ChatStream
-from app.openai_service.completion import read_completion
-from app.openai_service.embedding_cache import EmbeddingCache
-from app.openai_service.embeddings import VectorJson, read_embeddings
+from app.json_schema.optional_nulls import OriginalSchema
+from app.openai_service.cache import CacheStore
+from app.openai_service.call_recording import Listener, Recording
+from app.openai_service.chat.completion import read_completion
+from app.openai_service.chat.input_window import InputLimits
+from app.openai_service.chat.moderation import Moderator
+from app.openai_service.chat.pipeline import Around
+from app.openai_service.chat.response_cache import AnswerCache
+from app.openai_service.context import Caller, Nobody
+from app.openai_service.embeddings.cache import EmbeddingCache
+from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
 from app.openai_service.errors import CallerGone, NotFilled
-from app.openai_service.exchange import Exchange
-from app.openai_service.extraction import InstanceChecker, UnfitAnswer, ask_for_repair
-from app.openai_service.filling import begin_filling
-from app.openai_service.input_limits import InputLimits
-from app.openai_service.moderation import Moderator
-from app.openai_service.optional_nulls import OriginalSchema
-from app.openai_service.recording import Listener, Recording
-from app.openai_service.request_bodies import (
-    CHAT_PATH,
-    EMBEDDINGS_PATH,
-    STREAMED,
-    chat_body,
-    embeddings_body,
-    offered_model,
-)
+from app.openai_service.resilience.breaker import Store
+from app.openai_service.resilience.drain import BackgroundReads
 from app.openai_service.results import (
     CallRecord,
     ChatCall,
@@ -46,11 +33,24 @@ from app.openai_service.results import (
     EmbeddingResult,
     StructuredResult,
 )
-from app.openai_service.tool_rounds import ToolRounds
-from app.openai_service.tool_threads import ToolThreads
+from app.openai_service.streaming.chat_stream import ChatStream
+from app.openai_service.streaming.ticks import Ticks
+from app.openai_service.structured.checker import InstanceChecker, UnfitAnswer, ask_for_repair
+from app.openai_service.structured.streaming import begin_filling
+from app.openai_service.tools.executor import ToolThreads
+from app.openai_service.tools.loop import ToolRounds
 from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.request_bodies import (
+    CHAT_PATH,
+    EMBEDDINGS_PATH,
+    STREAMED,
+    chat_body,
+    embeddings_body,
+    offered_model,
+)
+from app.openai_service.transport.sender import Asker, UpstreamCaller
 from app.openai_service.transport.upstream import Upstream
-from app.openai_service.waiting import Ticks
+from app.upstream_http.deadline import Exchange
 
 T = TypeVar("T")
 

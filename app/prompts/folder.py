@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.config import ConfigError, forms
+from app.config import ConfigError
+from app.config import formats as forms
 from app.prompts.prompt import Prompt
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.config import forms
+from app.config import formats as forms
 from app.problems import InvalidRequest
 from app.prompts.variable import Value, Variable, written
 

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, overload
 
 from pydantic_core import to_json
 
-from app.config.forms import NAME_PATTERN
-from app.schemas.strict_schema import faults_of
+from app.config.formats import NAME_PATTERN
+from app.json_schema.strict_rules import faults_of
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import arguments_of, summary_of
 from app.server_tools.parameters import Parameters, ToolFault

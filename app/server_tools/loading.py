@@ -11,7 +11,8 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from app.config import ConfigError, forms
+from app.config import ConfigError
+from app.config import formats as forms
 from app.server_tools.declaring import DeclaredTool, tool_of
 from app.server_tools.parameters import ToolFault
 from app.server_tools.toolbox import Toolbox

@@ -15,8 +15,8 @@ It may be lost without harm and is never waited for: while its store is away, ea
 """
 
 from app.shared_state.cache import SharedCache
+from app.shared_state.factory import open_cache, open_state
 from app.shared_state.interface import Lease, SharedState
 from app.shared_state.memory import MemoryState
-from app.shared_state.opening import open_cache, open_state
 
 __all__ = ["Lease", "MemoryState", "SharedCache", "SharedState", "open_cache", "open_state"]

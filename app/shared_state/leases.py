@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from app.runtime import clock
 from app.runtime.store_guard import StoreGuard, StoreUnavailable
-from app.shared_state.batches import Batches
+from app.shared_state.coalescing import Batches
 from app.shared_state.store import Store
 
 RENEW_S = 2.0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.shared_state.batches import Batches
+from app.shared_state.coalescing import Batches
 from app.shared_state.interface import Change
 from app.shared_state.store import QUEUE_S, Store, tries
 

@@ -9,11 +9,11 @@ from flask import g, has_request_context, request
 from app.auth.address import address_of
 from app.auth.principal import Principal
 from app.ledger.records import NewEntry
-from app.metering import Meter
+from app.limits.meter import Meter
+from app.limits.token_rate_limit import TokenRates
 from app.openai_service import CallRecord, PendingRequest
 from app.services import services
-from app.token_rates import TokenRates
-from app.visitor import Visitor
+from app.web.client_connection import Visitor
 
 # How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
 # who does not read may take (server/gevent_worker.py).

@@ -9,18 +9,11 @@ from pathlib import Path
 # Each module that has errors which a caller may see; importing it makes their classes known.
 import app.auth.errors
 import app.batches.records
-import app.errors
 import app.images.intake
 import app.json_schema.errors
+import app.json_schema.strict_rules
 import app.ledger.records
-import app.lifecycle
-import app.openai_service.errors
-import app.origins
-import app.rate_limits
-import app.runtime.store_guard
-import app.schemas.images
-import app.schemas.strict_schema
-import app.stream_slots  # noqa: F401
+import app.limits.concurrency  # noqa: F401
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

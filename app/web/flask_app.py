@@ -10,7 +10,7 @@ from flask import Flask, Request
 from flask.sessions import NullSession, SessionInterface
 from werkzeug.routing import MapAdapter, Rule
 
-from app.request_context import RequestState
+from app.web.request_id import RequestState
 
 _MAX_HOSTS = 64
 

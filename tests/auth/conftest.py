@@ -4,7 +4,7 @@ import pytest
 
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
-from app.ledger.database import open_database
+from app.database.database import open_database
 from tests.fakes.identity_provider import MovableClock
 
 

@@ -11,7 +11,7 @@ from app.auth.errors import Unauthenticated
 from app.auth.keys import ApiKeys, KeyFault
 from app.auth.store import LazyStore
 from app.auth.tables import api_keys
-from app.ledger.database import open_database
+from app.database.database import open_database
 
 WRONG = "gh_AAAAAAAA_" + "x" * 43
 

@@ -12,7 +12,7 @@ from app.auth.principal import Principal
 from app.auth.store import LazyStore
 from app.auth.tables import revoked_tokens, revoked_users
 from app.auth.visitor_tokens import TYPE, Grant, VisitorTokens
-from app.ledger.database import open_database
+from app.database.database import open_database
 from app.problems import Forbidden
 from tests.fakes.identity_provider import NOW, by_hand
 

@@ -20,8 +20,8 @@ from typing import Any
 import pytest
 
 from app.ledger import Database, Ledger, Prices, open_database
-from app.ledger.estimate import input_bound
 from app.runtime import clock as ledger_clock
+from app.token_counts.estimates import input_bound
 from tests.deploy import test_workers_together as workers
 from tests.fakes.costly_upstream import EVENTS, INPUT, OUTPUT, PRICES, TOKENS, CostlyUpstream, Plan
 from tests.fakes.redis_server import redis_server

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from app.ledger.estimate import input_bound
+from app.token_counts.estimates import input_bound
 from tests.fakes.openai_answers import completion, sse, stream_of
 
 INPUT, OUTPUT = 1, 5

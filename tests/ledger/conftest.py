@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from app.ledger.database import Database, open_database
+from app.database.database import Database, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry
 from tests.fakes import stores

@@ -15,7 +15,7 @@ import gevent, json, sys, time, types
 from pathlib import Path
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.ledger.database import StoreUnavailable, open_database
+from app.database.database import StoreUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry, Settlement
 

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from app.ledger.database import StoreUnavailable, open_database
+from app.database.database import StoreUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
 from app.runtime import store_guard
@@ -95,7 +95,7 @@ def test_what_a_process_could_not_settle_is_settled_by_another(
 def test_too_many_to_keep_go_to_the_journal(
     store, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("app.ledger.retrying._MOST_KEPT", 4)
+    monkeypatch.setattr("app.ledger.background._MOST_KEPT", 4)
     held = [hold(ledger, entry) for _ in range(9)]
     with store.frozen():
         monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
@@ -113,7 +113,7 @@ def test_too_many_to_keep_go_to_the_journal(
 def test_a_background_of_its_own_settles_sweeps_and_ends(
     store, ledger, entry, rows, clock, violations, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("app.ledger.retrying._ROUND_S", 0.01)
+    monkeypatch.setattr("app.ledger.background._ROUND_S", 0.01)
     hold(ledger, entry)
     clock.move(91)
     held = hold(ledger, entry)
@@ -208,7 +208,7 @@ def test_a_store_that_is_away_at_the_start_is_migrated_when_it_is_there(
 ):
     database = open_database(store.url, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("app.ledger.migrating.migrate", _unavailable)
+        patch.setattr("app.database.migrate.migrate", _unavailable)
         with pytest.raises(StoreUnavailable):
             database.migrate()
 

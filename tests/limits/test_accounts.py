@@ -4,7 +4,7 @@ from app.auth import Principal
 from app.config import Config
 from app.ledger.records import Limit
 from app.limits.accounts import kind_of, read_limits
-from app.rate_limits import Rate
+from app.limits.rate_limiter import Rate
 
 ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1")
 ADDRESS = "192.0.2.1"

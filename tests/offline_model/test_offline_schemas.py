@@ -4,8 +4,8 @@ import time
 import pytest
 from jsonschema import Draft202012Validator
 
+from app.json_schema.references import check_ends
 from app.offline_model.schema_instances import UnsatisfiableError, instance_of
-from app.schema_refs import check_ends
 
 TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
 

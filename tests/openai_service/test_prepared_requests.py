@@ -12,7 +12,7 @@ import pytest
 
 from app.config import Config
 from app.openai_service import build_client
-from app.openai_service.exchange import Exchange
+from app.upstream_http.deadline import Exchange
 from tests.fakes.raw_server import CLOSE, READ, RawServer
 
 PATH = "/chat/completions"

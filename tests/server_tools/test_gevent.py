@@ -14,8 +14,8 @@ monkey.patch_all()
 import json, threading, time, types, sys
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.openai_service.exchange import Exchange
-from app.openai_service.tool_threads import Job, ToolThreads
+from app.upstream_http.deadline import Exchange
+from app.openai_service.tools.executor import Job, ToolThreads
 
 class Tool:
     timeout_s = None

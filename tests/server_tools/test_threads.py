@@ -4,8 +4,8 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.openai_service.exchange import Exchange
-from app.openai_service.tool_threads import Job, ToolThreads
+from app.openai_service.tools.executor import Job, ToolThreads
+from app.upstream_http.deadline import Exchange
 
 
 class Tool:

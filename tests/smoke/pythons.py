@@ -22,10 +22,10 @@ TESTS = (
     "tests/smoke",
     "tests/deploy/test_gunicorn.py",
     "tests/ledger/test_ledger_entries.py",
-    "tests/api/test_chat.py",
-    "tests/api/test_chat_stream.py",
-    "tests/api/test_vision.py",
-    "tests/api/test_structured.py",
+    "tests/web/routes/test_chat.py",
+    "tests/web/routes/test_chat_stream.py",
+    "tests/web/routes/test_vision.py",
+    "tests/web/routes/test_structured.py",
 )
 _PROBE = "import sys; print(sys.version_info[1], sys.version_info.releaselevel, sys.version.split()[0])"
 

@@ -12,15 +12,15 @@ from flask import Flask
 
 import app
 from app.auth.errors import Unauthenticated
-from app.errors import init_errors
 from app.json_schema.errors import SchemaNotUsable
-from app.lifecycle import Draining
 from app.openai_service.errors import ModelNotOffered, UpstreamFailed, UpstreamTruncated
 from app.problems import InvalidRequest
-from app.request_context import init_request_context
-from app.schemas.chat import ChatRequest
-from app.schemas.parsing import parse_json
+from app.runtime.lifecycle import Draining
 from app.web import error_table
+from app.web.errors import init_errors
+from app.web.request_id import init_request_context
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.validation import parse_json
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")

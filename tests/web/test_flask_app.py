@@ -7,9 +7,9 @@ import io
 import pytest
 from flask import Flask, Response, g, request
 
-from app.request_context import RequestState, add_headers, current_request, current_state
 from app.web.flask_app import WebApp
-from app.wire.answers import JsonAnswer
+from app.web.request_id import RequestState, add_headers, current_request, current_state
+from app.web.responses import JsonAnswer
 from tests.fakes.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]

@@ -8,9 +8,9 @@ from typing import Any
 
 import orjson
 
-from app.ledger.estimate import ImageInput, images_in, input_bound_of, max_output_tokens
-from app.openai_service.exchange import Exchange
 from app.openai_service.results import CallRecord
+from app.token_counts.estimates import ImageInput, images_in, input_bound_of, max_output_tokens
+from app.upstream_http.deadline import Exchange
 
 _AROUND_MODEL = len(b'"model":,')
 

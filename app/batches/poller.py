@@ -1,0 +1,135 @@
+"""Poll the upstream for the progress of a batch, and settle the batch when it has ended."""
+
+from __future__ import annotations
+
+import logging
+from contextlib import suppress
+from time import monotonic
+
+from sqlalchemy import Connection
+
+from app.batches.records import Batch
+from app.batches.settlement import Tally
+from app.batches.store import BatchStore
+from app.batches.submission import HOLD_S, Submission
+from app.config import BatchSettings
+from app.ledger.ledger import Ledger
+from app.openai_service import OpenAIBatches, UpstreamBatch
+from app.openai_service.errors import UpstreamError
+from app.pricing.interface import PriceList
+from app.runtime import clock
+
+# Allowed difference between two machines' clocks.
+_BEFORE_S = 3_600
+
+log = logging.getLogger("app.batches")
+
+
+class Watching:
+    """Updates the rows of batches from the upstream."""
+
+    def __init__(
+        self,
+        settings: BatchSettings,
+        upstream: OpenAIBatches,
+        ledger: Ledger,
+        prices: PriceList,
+        store: BatchStore,
+        submission: Submission,
+    ) -> None:
+        self._settings = settings
+        self._upstream = upstream
+        self._ledger = ledger
+        self._prices = prices
+        self._store = store
+        self._submission = submission
+
+    def advance(self, batch: Batch) -> None:
+        """Update the row of a batch that the caller has locked.
+
+        Settling twice changes nothing, so two processes at once do no harm.
+
+        Raises:
+            UpstreamError: the upstream could not be asked; the row is unchanged.
+        """
+        deadline = monotonic() + self._settings.timeout_s
+        upstream = self._look(batch, deadline)
+        if upstream is None:
+            log.warning("batch.never_made", extra={"batch_id": batch.id})
+            self._submission.void(batch)
+            return
+        if batch.cancel_requested_at is not None and not upstream.has_ended and upstream.status != "cancelling":
+            upstream = self._cancelled(upstream, deadline)
+        if upstream.has_ended:
+            self._settle(batch, upstream, deadline)
+        else:
+            self._store.note(batch.id, upstream)
+
+    def _look(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
+        if batch.upstream_id is None:
+            return self._upstream.find(batch.id, since_s=batch.created_at // 1000 - _BEFORE_S, deadline=deadline)
+        try:
+            return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
+        except UpstreamError as error:
+            if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
+                # Perhaps the key now belongs to another account. The hold counts as spent.
+                self._store.give_up(batch.id)
+            raise
+
+    def _cancelled(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
+        try:
+            return self._upstream.cancel(upstream.id, deadline=deadline)
+        except UpstreamError as error:
+            if error.upstream_status not in (400, 409):
+                raise
+            return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
+
+    def _settle(self, batch: Batch, upstream: UpstreamBatch, deadline: float) -> None:
+        tally = Tally(batch, self._store.requests(batch.id))
+        self._count(tally, upstream.output_file_id, deadline, are_answers=True)
+        self._count(tally, upstream.error_file_id, deadline, are_answers=False)
+        if tally.completed < upstream.completed:
+            tally.missing()
+        settlement = tally.settlement(upstream, self._prices, at_ms=clock.now_ms())
+
+        def end(connection: Connection) -> None:
+            self._store.end(
+                connection,
+                batch.id,
+                status=upstream.status,
+                upstream_id=upstream.id,
+                output_file_id=upstream.output_file_id,
+                error_file_id=upstream.error_file_id,
+                completed=tally.completed,
+                failed=batch.total - tally.completed,
+                cost_micro_usd=settlement.cost_micro_usd,
+            )
+
+        self._ledger.settle_beside(batch.entry_id, settlement, end)
+        log.info(
+            "batch.ended",
+            extra={
+                "batch_id": batch.id,
+                "status": upstream.status,
+                "completed": tally.completed,
+                "requests": batch.total,
+                "source": settlement.source,
+                "upstream_id": upstream.id,
+                "upstream_code": upstream.error_code,
+            },
+        )
+        if upstream.input_file_id is not None:
+            # The upstream deletes them itself after 30 days.
+            with suppress(UpstreamError):
+                self._upstream.delete_file(upstream.input_file_id, deadline=deadline)
+
+    def _count(self, tally: Tally, file_id: str | None, deadline: float, *, are_answers: bool) -> None:
+        if file_id is None:
+            return
+        try:
+            tally.add(self._upstream.lines(file_id, deadline=deadline), are_answers=are_answers)
+        except UpstreamError as error:
+            if error.upstream_status != 404:
+                raise
+            if are_answers:
+                tally.missing()

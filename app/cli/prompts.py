@@ -1,0 +1,50 @@
+"""`flask prompts`: the prompts that are kept on the server."""
+
+from __future__ import annotations
+
+import json
+
+import click
+from flask.cli import with_appcontext
+
+from app.cli.table import print_table
+from app.prompts import Prompt
+from app.services import services
+
+
+@click.command("prompts")
+@with_appcontext
+def prompts() -> None:
+    """Show every kept prompt, and what it settles.
+
+    A variable in brackets may be left out; one with a value has that where none is given.
+    """
+    built = services()
+    kept = built.prompts.kept
+    if not kept:
+        click.echo(f"There are no prompts. Each would be a file such as {built.config.prompts_dir}/support.toml")
+        return
+    print_table(
+        ("NAME", "VARIABLES", "MODEL", "TEMPERATURE", "MAX TOKENS", "TOOLS", "SCHEMA"),
+        [(name, *_cells(prompt)) for name, prompt in kept.items()],
+    )
+
+
+def _cells(prompt: Prompt) -> tuple[str, ...]:
+    settings = (prompt.model, prompt.temperature, prompt.max_tokens)
+    return (
+        " ".join(_variables(prompt)) or "-",
+        *("-" if setting is None else str(setting) for setting in settings),
+        ",".join(prompt.tools or ()) or "-",
+        prompt.answer_schema or "-",
+    )
+
+
+def _variables(prompt: Prompt) -> list[str]:
+    texts = []
+    for name, variable in prompt.variables.items():
+        if variable.default is not None:
+            texts.append(f"{name}={json.dumps(variable.default, ensure_ascii=False)}")
+        else:
+            texts.append(name if variable.is_required else f"[{name}]")
+    return texts

@@ -1,0 +1,203 @@
+"""Config: every setting, and what they have to be together."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+
+from app.config import formats as forms
+from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
+from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
+from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
+from app.config.parsing import read_origins, reader_of
+from app.config.rules import find_problems
+
+_READERS: dict[str, Callable[[str], object]] = {"allowed_origins": read_origins, "log_level": str.upper}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One field for each environment variable of the same name in capitals; .env.example explains them."""
+
+    app_env: str = one_of("development", "production", default="development")
+    host: str = "127.0.0.1"
+    port: int = within(0, 65_535, default=8000)
+    bind: str = ""
+    web_concurrency: int = within(0, 1_000, default=0)
+    worker_class: str = one_of("gevent", "gthread", default="gevent")
+    worker_connections: int = within(1, 1_000_000, default=2000)
+    threads: int = within(1, 10_000, default=64)
+    secret_key: str = secret()
+    trusted_proxies: int = within(0, 10, default=0)
+    log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
+
+    openai_api_key: str = secret()
+    openai_base_url: str = text(forms.http_url)
+    openai_org_id: str = ""
+    azure_openai_endpoint: str = text(forms.http_url)
+    azure_openai_api_version: str = "2024-10-21"
+
+    chat_model: str = "gpt-6.1-terra"
+    chat_fallback_models: tuple[str, ...] = ("gpt-6-luna",)
+    vision_model: str = "gpt-6.1-terra"
+    embedding_model: str = "text-embedding-3-small"
+    allowed_models: tuple[str, ...] = ()
+    max_tokens: int = within(1, 10_000_000, default=8192)
+    max_tokens_param: str = one_of("max_completion_tokens", "max_tokens", default="max_completion_tokens")
+    system_prompt: str = ""
+    allow_client_system_prompt: bool = True
+
+    max_input_tokens: int = within(0, 100_000_000, default=0)
+    prompts_dir: str = "prompts"
+    schemas_dir: str = "schemas"
+    tools_dir: str = "tools"
+    allowed_tools: tuple[str, ...] = ()
+    tool_max_steps: int = within(1, 100, default=5)
+    tool_timeout_s: float = within(0.001, 86_400, default=10.0)
+    max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
+    max_image_pixels: int = within(1, 1_000_000_000, default=50_000_000)
+    max_batch_requests: int = within(1, 50_000, default=1_000)
+    moderation: str = one_of("off", "input", "both", default="off")
+    moderation_model: str = "omni-moderation-latest"
+    moderation_on_failure: str = one_of("allow", "refuse", default="allow")
+    embedding_cache_entries: int = within(0, 1_000_000, default=0)
+    embedding_cache_ttl_s: int = within(1, 31_536_000, default=7 * 86_400)
+    chat_cache_entries: int = within(0, 1_000_000, default=1_000)
+    chat_cache_ttl_s: int = within(1, 31_536_000, default=3_600)
+
+    request_timeout_s: float = within(0.001, 86_400, default=60.0)
+    connect_timeout_s: float = within(0.001, 86_400, default=5.0)
+    first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
+    idle_timeout_s: float = within(0.001, 86_400, default=30.0)
+    heartbeat_s: float = within(0.001, 86_400, default=15.0)
+    max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
+
+    retry_max_attempts: int = within(1, 20, default=3)
+    breaker_failures: int = within(1, 1_000_000, default=5)
+    breaker_cooldown_s: float = within(0.001, 86_400, default=30.0)
+    disconnect_policy: str = one_of("cancel", "drain", default="cancel")
+    max_concurrent_streams: int = within(1, 1_000_000, default=1000)
+    state_dir: str = "instance"
+    redis_url: str = secret(forms.redis_url)
+
+    allowed_origins: tuple[str, ...] = ()
+    cors_credentials: bool = False
+    auth_required: bool = False
+    user_budget_usd: float = within(0, 1_000_000_000, default=0.0)
+    user_budget_tokens: int = within(0, 10**15, default=0)
+    tenant_budget_usd: float = within(0, 1_000_000_000, default=0.0)
+    tenant_budget_tokens: int = within(0, 10**15, default=0)
+    budget_window: str = one_of("day", "month", default="month")
+    rate_limit: str = text(forms.rate)
+    tenant_rate_limit: str = text(forms.rate)
+    address_rate_limit: str = text(forms.rate)
+    token_rate_limit: str = text(forms.rate)
+    tenant_token_rate_limit: str = text(forms.rate)
+    address_token_rate_limit: str = text(forms.rate)
+    user_concurrent_streams: int = within(0, 1_000_000, default=0)
+    tenant_concurrent_streams: int = within(0, 1_000_000, default=0)
+    address_concurrent_streams: int = within(0, 1_000_000, default=0)
+    prices_file: str = ""
+    data_dir: str = "instance"
+    database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
+    session_ttl_s: int = within(60, 2_592_000, default=8 * 3600)
+    token_max_ttl_s: int = within(1, 2_592_000, default=24 * 3600)
+    jwt_issuer: str = ""
+    jwt_audience: str = ""
+    jwt_jwks_url: str = ""
+    jwt_secret: str = secret()
+    jwt_algorithm: str = "RS256"
+    jwt_tenant: str = "default"
+    jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
+
+    def __post_init__(self) -> None:
+        each = (fault_of(declared, getattr(self, declared.name)) for declared in fields(self))
+        if faults := [*filter(None, each), *find_problems(self)]:
+            raise ConfigError(faults)
+
+    @classmethod
+    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
+        """Read the settings from the environment; an empty value counts as unset.
+
+        Raises:
+            ConfigError: a value is not of its kind, or the settings do not go together; all faults at once.
+        """
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        faults = []
+        for declared in fields(cls):
+            given = environ.get(declared.name.upper(), "").strip()
+            if not given:
+                continue
+            try:
+                values[declared.name] = _READERS.get(declared.name, reader_of(str(declared.type)))(given)
+            except ValueError as error:
+                faults.append(f"{declared.name.upper()} {error}")
+        try:
+            config = cls(**values)  # type: ignore[arg-type]
+        except ConfigError as error:
+            raise ConfigError(faults + error.faults) from None
+        if faults:
+            raise ConfigError(faults)
+        return config
+
+    @property
+    def is_production(self) -> bool:
+        """Whether visitors use this server, so that it starts with safe settings only."""
+        return self.app_env == "production"
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether the offline model answers, because no upstream is configured."""
+        return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
+
+    @cached_property
+    def identity_provider(self) -> ProviderSettings | None:
+        """Whose JWTs are accepted; None where there is no such provider."""
+        return read_provider(self)
+
+    @cached_property
+    def origins(self) -> OriginSettings:
+        """Whose pages may call the API."""
+        return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
+
+    @cached_property
+    def visitor_tokens(self) -> TokenSettings:
+        """What a visitor token may say."""
+        return TokenSettings(max_ttl_s=self.token_max_ttl_s, origins=frozenset(self.allowed_origins))
+
+    @cached_property
+    def images(self) -> ImageSettings:
+        """Which images are accepted."""
+        return ImageSettings(
+            model=self.vision_model,
+            max_bytes=self.max_image_bytes,
+            max_pixels=self.max_image_pixels,
+            timeout_s=self.request_timeout_s,
+        )
+
+    @cached_property
+    def batches(self) -> BatchSettings:
+        """How large a batch may be."""
+        return BatchSettings(
+            max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
+        )
+
+    def models_offered(self, operation: str) -> tuple[str, ...]:
+        """Return the models that callers may name for an operation, the default first."""
+        own = {
+            "vision": (self.vision_model,),
+            "embeddings": (self.embedding_model,),
+        }.get(operation, (self.chat_model, *self.chat_fallback_models))
+        return (*own, *self.allowed_models)
+
+    def fallbacks(self, operation: str, model: str) -> tuple[str, ...]:
+        """Return the models to ask after one has failed, in their order.
+
+        Only chat models have any: another one may not see images, and its vectors are of another space.
+        """
+        if operation in ("vision", "embeddings"):
+            return ()
+        return tuple(other for other in self.chat_fallback_models if other != model)

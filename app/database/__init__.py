@@ -1,0 +1,1 @@
+"""Transactions on SQLite or PostgreSQL, and the migrations that make the tables."""

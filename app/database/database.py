@@ -1,0 +1,225 @@
+"""Database: transactions on SQLite or PostgreSQL that end within two seconds, well or badly."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from app.database import migrate as migrating
+from app.database.driver import Driver
+from app.database.sqlite_driver import SqliteDriver
+from app.runtime import clock
+from app.runtime.store_guard import Contended, StoreGuard, StoreUnavailable
+
+__all__ = ["Contended", "Database", "StoreUnavailable", "open_database"]
+
+log = logging.getLogger("app.ledger")
+
+PATIENCE_S = 1.8
+"""How long a transaction may take in all. Nothing but statements belongs into one."""
+
+
+def open_database(url: str, root: Path) -> Database:
+    """The database of a URL: sqlite:///path (relative to `root`, or absolute after a fourth slash), postgresql://…
+
+    Nothing is opened before it is needed, so this works while the store is away.
+
+    Raises:
+        ValueError: the URL is of no kind that is known. The message holds nothing of it.
+    """
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        raise ValueError("DATABASE_URL is not a URL") from None
+    kind = parsed.drivername.partition("+")[0]
+    if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
+        return Database(SqliteDriver(root / parsed.database))
+    if kind in ("postgresql", "postgres"):
+        from app.database.postgres_driver import PostgresDriver  # only who uses it shall pay for loading psycopg
+
+        return Database(PostgresDriver(parsed))
+    raise ValueError("DATABASE_URL must begin with sqlite:/// and name a file, or with postgresql://")
+
+
+class Database:
+    """Hands out transactions. A store that failed is left alone for a second: see StoreGuard."""
+
+    def __init__(self, driver: Driver) -> None:
+        self.driver = driver
+        self._guard = _guard_of(driver)
+        self._pid = os.getpid()
+        self._of_parents: list[Any] = []
+        self._owes_migration = True
+        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _begin_once()
+
+    def transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
+        """A transaction that writes: committed at the end of the block, rolled back where that raises.
+
+        Raises:
+            StoreUnavailable: the store did not do it in time, wherever in the block that came out.
+        """
+        return self._transaction(within_s, writes=True)
+
+    def reading(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
+        """A transaction that only reads, and sees the tables as they were at one moment. Raises StoreUnavailable."""
+        return self._transaction(within_s, writes=False)
+
+    def sql(self, text: str) -> str:
+        """A statement's text, in which each `?` stands for a value, as the store's own connections take it."""
+        return text.replace("?", self.driver.placeholder)
+
+    def migrate(self) -> None:
+        """Make the tables what this version of the code expects; cheap where they are already.
+
+        Raises:
+            StoreUnavailable: that could not be done now. The next transaction tries it again.
+        """
+        self._owes_migration = True
+        self._adopt()
+        try:
+            self.driver.create()
+            with self.driver.turn(clock.ticks() + PATIENCE_S, writes=False):
+                migrating.migrate(self.driver)
+        except OSError as error:
+            raise StoreUnavailable(type(error).__name__) from error
+        except Exception as error:
+            raise self._translated(error) or error from error
+        self._owes_migration = False
+
+    def check(self) -> None:
+        """Raise StoreUnavailable unless the store would take a change now."""
+        with self.transaction() as connection:
+            connection.exec_driver_sql("SELECT 1")
+
+    def tidy(self) -> None:
+        """What somebody has to do about once a second. Raises StoreUnavailable."""
+        self._adopt()
+        try:
+            self.driver.tidy()
+        except Exception as error:
+            raise self._translated(error) or error from error
+
+    def close(self) -> None:
+        self._writer = None
+        self.driver.close()
+
+    @contextmanager
+    def _transaction(self, within_s: float, *, writes: bool) -> Iterator[Connection]:
+        deadline = clock.ticks() + within_s
+        if self._pid != os.getpid():
+            self._adopt()
+        is_trial = self._guard.enter()
+        if self._owes_migration:
+            self._migrate_late()
+        is_committing = False
+        try:
+            with self.driver.turn(deadline, writes=writes):
+                self._guard.recheck(is_trial)
+                connection, raw = self._begin(deadline, writes=writes)
+                try:
+                    yield connection
+                    is_committing = True
+                    self.driver.commit(raw, deadline)
+                except BaseException:
+                    self._abandon(connection)
+                    raise
+                self._put_back(connection)
+        except BaseException as error:
+            unavailable = self._translated(error)
+            if unavailable is None:
+                if is_trial and isinstance(error, Exception):
+                    self._guard.succeeded()
+                raise
+            unavailable.is_unsure = is_committing and not isinstance(unavailable, Contended)
+            if not isinstance(unavailable, Contended):
+                self._guard.failed(str(unavailable))
+            raise unavailable from error
+        self._guard.succeeded()
+
+    def _begin(self, deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+        try:
+            return self._begin_once(deadline, writes=writes)
+        except Exception as error:
+            unavailable = self._translated(error)
+            if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
+                raise
+            # A kept connection may have died with a server that is back by now, or with a file that was moved.
+            self._writer = None
+            self.driver.engine.dispose()
+            return self._begin_once(deadline, writes=writes)
+
+    def _begin_once(self, deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+        # A pool's rounds cost as much as the transaction itself, in SQLite.
+        connection = self._writer if writes else None
+        if connection is None:
+            connection = self.driver.engine.connect()
+            if writes and self.driver.has_one_writer:
+                self._writer = connection
+        try:
+            raw = connection.connection.driver_connection
+            self.driver.begin(raw, deadline, writes=writes)
+        except BaseException:
+            self._abandon(connection)
+            raise
+        return connection, raw
+
+    def _put_back(self, connection: Connection) -> None:
+        if connection is self._writer:
+            connection.rollback()  # SQLAlchemy's own idea of a transaction, if statements went through it
+        else:
+            connection.close()
+
+    def _abandon(self, connection: Connection) -> None:
+        """Roll back, and keep the connection only where that works."""
+        with suppress(Exception):
+            raw: Any = connection.connection.driver_connection
+            raw.rollback()
+            self._put_back(connection)
+            return
+        if connection is self._writer:
+            self._writer = None
+        with suppress(Exception):
+            connection.invalidate()
+        with suppress(Exception):
+            connection.close()
+
+    def _translated(self, error: BaseException) -> StoreUnavailable | None:
+        if isinstance(error, StoreUnavailable):
+            return error
+        if isinstance(error, PoolTimeout):
+            return Contended("contended")
+        fault = self.driver.fault_of(error.orig if isinstance(error, DBAPIError) and error.orig else error)
+        if fault is None:
+            return None
+        reason, is_well = fault
+        return Contended(reason) if is_well else StoreUnavailable(reason)
+
+    def _migrate_late(self) -> None:
+        try:
+            self.migrate()
+        except StoreUnavailable as error:
+            self._guard.failed(str(error))
+            raise
+
+    def _adopt(self) -> None:
+        """After a fork: the parent's connections are its own, and closing one here could harm its file."""
+        if self._pid != os.getpid():
+            self._of_parents.append(self.driver.engine.pool)
+            self._of_parents.append(self._writer)
+            self._writer = None
+            self.driver.engine.dispose(close=False)
+            self._guard = _guard_of(self.driver)
+            self._pid = os.getpid()
+
+
+def _guard_of(driver: Driver) -> StoreGuard:
+    # What cannot be written down is refused, so somebody has to hear of it.
+    return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

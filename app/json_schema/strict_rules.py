@@ -1,0 +1,272 @@
+"""OpenAI's strict subset of JSON Schema, checked before anything is spent.
+
+Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Any
+
+from app.json_schema.hints import mend_of
+from app.json_schema.references import UnsatisfiableError, resolve
+from app.problems import Problem
+
+MAX_LEVELS = 10
+MAX_PROPERTIES = 5_000
+MAX_ENUM_VALUES = 1_000
+MAX_NAMES_CHARS = 120_000
+MAX_SCHEMAS = 20_000  # a bound of our own, on what the limits above leave open
+LARGE_ENUM = 250
+MAX_LARGE_ENUM_CHARS = 15_000
+
+ANYWHERE = {"type", "description", "title", "enum", "const", "anyOf", "$ref", "$defs", "definitions"}
+BY_TYPE: dict[str, set[str]] = {
+    "object": {"properties", "required", "additionalProperties"},
+    "array": {"items", "minItems", "maxItems"},
+    "string": {"pattern", "format"},
+    "number": {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
+    "boolean": set(),
+    "null": set(),
+}
+BY_TYPE["integer"] = BY_TYPE["number"]
+# A list, as what is looked for in it may be of a kind that no set takes.
+FORMATS = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"]
+
+MAX_FAULTS = 100
+"""After so many the rest is not looked for."""
+
+_SHOWN_FAULTS = 3
+_SHOWN_CHARS = 380
+_MAX_PATH_CHARS = 200
+
+
+class SchemaFault(Problem, ValueError):
+    """A JSON schema is outside of OpenAI's strict subset; the sentence says where, why, and what to write instead.
+
+    Such as `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
+    """
+
+    status = 400
+    code = "unsupported_schema"
+    field = "schema"
+    sentence = "cannot be used."
+    message_is_safe = True
+
+    def __init__(self, faults: Sequence[str], hint: str = "") -> None:
+        """Take at least one fault, each a sentence, and one more sentence for the end."""
+        told = faults[0]
+        shown = 1
+        for fault in faults[1:_SHOWN_FAULTS]:
+            if len(told) + len(fault) > _SHOWN_CHARS:
+                break
+            told, shown = f"{told} {fault}", shown + 1
+        left = len(faults) - shown
+        if len(faults) >= MAX_FAULTS:
+            told += " And many more faults."
+        elif left:
+            told += f" And {left} more fault{'s' if left > 1 else ''}."
+        super().__init__(f"{told} {hint}".strip())
+
+
+def faults_of(schema: dict[str, Any]) -> list[str]:
+    """What in a whole schema the model would not take, the outermost first; each fault with its path and its mend."""
+    return StrictCheck(schema).run()
+
+
+def below(path: str, *steps: object) -> str:
+    """The path of what is in a schema, cut where a stranger's names make it long."""
+    if len(path) > _MAX_PATH_CHARS:
+        return path
+    return ".".join([path, *(_printable(str(step)) for step in steps)])
+
+
+def types_in(node: dict[str, Any]) -> list[Any]:
+    """What `type` lists, be it a list or not."""
+    kinds = node.get("type", [])
+    return kinds if isinstance(kinds, list) else [kinds]
+
+
+def _printable(text: str) -> str:
+    text = text[:64]
+    return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
+
+
+class _Enough(Exception):
+    """There is no use in looking further."""
+
+
+class StrictCheck:
+    """One look at a whole schema, which goes no further than the limits of the subset.
+
+    Attributes:
+        is_too_large: one of them is exceeded, which is the last fault.
+    """
+
+    def __init__(self, root: dict[str, Any]) -> None:
+        self.is_too_large = False
+        self._root = root
+        self._faults: list[str] = []
+        self._properties = 0
+        self._enum_values = 0
+        self._chars = 0
+        self._schemas = 0
+        # (path, schema, level): no recursion, since the caller chooses how deep it goes.
+        self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
+
+    def run(self) -> list[str]:
+        """The faults, the outermost first."""
+        with suppress(_Enough):
+            self._check_outermost()
+            while self._waiting:
+                self._check_node(*self._waiting.popleft())
+        return self._faults
+
+    def _fault(self, path: str, sentence: str) -> None:
+        self._faults.append(f"{path}: {sentence}.")
+        if len(self._faults) >= MAX_FAULTS:
+            raise _Enough
+
+    def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0, schemas: int = 0) -> None:
+        """Before they are looked at, so that no more are than may be there."""
+        self._schemas += schemas
+        self._properties += properties
+        self._enum_values += enum_values
+        self._chars += chars
+        for count, most, what in (
+            (self._properties, MAX_PROPERTIES, "properties"),
+            (self._enum_values, MAX_ENUM_VALUES, "enum values"),
+            (self._chars, MAX_NAMES_CHARS, "characters in its names and enum values"),
+            (self._schemas, MAX_SCHEMAS, "schemas in it"),
+        ):
+            if count > most:
+                self.is_too_large = True
+                self._fault("schema", f"has more than {most} {what}: split it over several requests")
+                raise _Enough
+
+    def _check_outermost(self) -> None:
+        root = self._root
+        if "$ref" in root:
+            self._fault("schema", 'the outermost schema must be no "$ref": write out here what it points to')
+        elif root.get("type") != "object":
+            mend = "make it one property of an object" if "type" in root else 'add "type": "object"'
+            self._fault("schema", f'the outermost schema must have "type": "object": {mend}')
+        if "anyOf" in root:
+            self._fault("schema", 'the outermost schema must have no "anyOf": make it one property of an object')
+
+    def _check_node(self, path: str, node: Any, level: int) -> None:
+        """Check one schema; those inside it wait for their turn."""
+        if not isinstance(node, dict):
+            self._fault(path, 'must be an object such as {"type": "string"}')
+            return
+        if level > MAX_LEVELS:
+            self._fault(path, f"is nested more than {MAX_LEVELS} levels deep: make the schema flatter")
+            return
+        types = types_in(node)
+        if (
+            len(types) > len(BY_TYPE)
+            or not all(isinstance(kind, str) and kind in BY_TYPE for kind in types)
+            or ("type" in node and not types)
+        ):
+            self._fault(path, f'"type" must be one of {", ".join(sorted(BY_TYPE))}, or a list of them')
+            return
+        self._check_keywords(path, node, types)
+        self._check_values(path, node)
+        if "$ref" in node:
+            self._check_reference(path, node)
+        if "object" in types:
+            self._check_object(path, node, level)
+        if "array" in types:
+            if "items" in node:
+                self._waiting.append((below(path, "items"), node["items"], level + 1))
+            else:
+                self._fault(path, 'an array needs "items": add the schema that each of them has')
+        if "anyOf" in node:
+            options = node["anyOf"]
+            if isinstance(options, list) and options:
+                self._count(schemas=len(options))
+                self._waiting += [(below(path, "anyOf", n), option, level) for n, option in enumerate(options)]
+            else:
+                self._fault(path, '"anyOf" must be a list with at least one schema')
+        for key in ("$defs", "definitions"):
+            definitions = node.get(key, {})
+            if isinstance(definitions, dict):
+                self._count(chars=sum(map(len, definitions)), schemas=len(definitions))
+                self._waiting += [(below(path, key, name), part, 1) for name, part in definitions.items()]
+            else:
+                self._fault(path, f'"{key}" must be an object of schemas by name')
+
+    def _check_keywords(self, path: str, node: dict[str, Any], types: list[str]) -> None:
+        allowed = ANYWHERE.union(*(BY_TYPE[kind] for kind in types))
+        for keyword in node:
+            if keyword not in allowed:
+                known = any(keyword in keywords for keywords in BY_TYPE.values())
+                kinds = f" for {' or '.join(types)}" if known and types else ""
+                self._fault(path, f'"{_printable(keyword)}" is not supported{kinds}: {mend_of(keyword)}')
+        if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
+            self._fault(path, 'needs a "type", such as "string"')
+        if "format" in node and "string" in types and node["format"] not in FORMATS:
+            self._fault(
+                path, f'"format" must be one of {", ".join(FORMATS)}: leave it out, or say it in "description"'
+            )
+
+    def _check_object(self, path: str, node: dict[str, Any], level: int) -> None:
+        properties, required = node.get("properties"), node.get("required")
+        if node.get("additionalProperties") is not False:
+            mend = "set it"
+            if node.get("additionalProperties") is not None:
+                mend = "for names that are not known before, use an array of objects with a name and a value"
+            self._fault(path, f'needs "additionalProperties": false: {mend}')
+        if not isinstance(properties, dict):
+            self._fault(path, 'needs "properties", an object of schemas by name: list each of them')
+            return
+        self._count(properties=len(properties), chars=sum(map(len, properties)))
+        if isinstance(required, list):
+            # A name may stand there twice, or be no property.
+            self._count(properties=max(0, len(required) - len(properties)))
+        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+            self._fault(path, 'needs "required": list the names of all properties in it')
+            required = list(properties)
+        named = set(required)
+        for name, inner in properties.items():
+            inner_path = below(path, "properties", name)
+            if name not in named:
+                self._fault(
+                    inner_path, 'must be in "required": add it, with "null" as a type where it is optional'
+                )
+            self._waiting.append((inner_path, inner, level + 1))
+        for name in dict.fromkeys(name for name in required if name not in properties):
+            self._fault(
+                path, f'"required" names {_printable(name)!a}, which is no property: add it, or take it out'
+            )
+
+    def _check_values(self, path: str, node: dict[str, Any]) -> None:
+        values = node.get("enum", [])
+        if not isinstance(values, list) or ("enum" in node and not values):
+            self._fault(path, '"enum" must be a list with at least one value')
+            return
+        self._count(enum_values=len(values))
+        chars = sum(len(value) for value in values if isinstance(value, str))
+        if len(values) > LARGE_ENUM and chars > MAX_LARGE_ENUM_CHARS:
+            self._fault(
+                path,
+                f'an "enum" of more than {LARGE_ENUM} values may have {MAX_LARGE_ENUM_CHARS} characters: shorten it',
+            )
+        constant = node.get("const")
+        self._count(chars=chars + (len(constant) if isinstance(constant, str) else 0))
+
+    def _check_reference(self, path: str, node: dict[str, Any]) -> None:
+        reference = node["$ref"]
+        if not isinstance(reference, str) or not reference.startswith("#"):
+            self._fault(path, '"$ref" must point into this schema, as "#/$defs/name" does')
+            return
+        try:
+            resolve(self._root, reference)
+        except UnsatisfiableError:
+            self._fault(path, '"$ref" points to nothing: add what it names to "$defs"')
+        # Undocumented, but the API says: "$ref cannot have keywords {'description'}".
+        beside = [keyword for keyword in node if keyword in ANYWHERE - {"$ref", "$defs", "definitions"}]
+        if beside and node is not self._root:
+            self._fault(path, f'"$ref" must stand alone: put it into "anyOf", beside "{beside[0]}"')

@@ -1,0 +1,1 @@
+"""The upstream's batches: files of requests answered within a day."""

@@ -1,0 +1,220 @@
+"""OpenAIBatches: files of requests that the upstream works off within a day, for half the price.
+
+Source: https://platform.openai.com/docs/guides/batch and https://platform.openai.com/docs/api-reference/batch
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing
+from itertools import count
+from time import monotonic
+from typing import Any, Protocol
+from urllib.parse import quote
+
+import httpx2
+import orjson
+
+from app.config import Config
+from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
+from app.openai_service.chat.input_window import InputLimits
+from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
+from app.openai_service.resilience.retry import Waits, is_transient
+from app.openai_service.results import ChatCall
+from app.openai_service.streaming.ticks import pause
+from app.openai_service.transport.request import UpstreamRequest
+from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
+from app.openai_service.transport.sdk_errors import as_ours
+from app.openai_service.transport.upstream import Upstream
+from app.upstream_http.deadline import Exchange, StillWaiting
+
+_TICK_S = 1.0
+_PAGE = 100
+# An item may be 2,048 texts, whose vectors come to some 30 kB each.
+_LONGEST_LINE = 256 * 1024 * 1024
+
+
+class BatchClient(Protocol):
+    """What is asked of the client: see client.py."""
+
+    def send_json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
+    ) -> httpx2.Response: ...
+
+    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response: ...
+
+
+class OpenAIBatches:
+    """One method an operation; each raises UpstreamError where it fails.
+
+    What may be repeated is, within the deadline, a time of time.monotonic(). The breaker is not asked: it knows models,
+    and none is at work here.
+    """
+
+    def __init__(self, config: Config, client: BatchClient, input_limits: InputLimits | None = None) -> None:
+        self._config = config
+        self._upstream = Upstream.from_config(config)
+        self._client = client
+        self._input_limits = input_limits
+
+    def check(self, path: str) -> None:
+        """Raise BatchesNotOffered where it is known already that there are none of such requests."""
+        if not self._upstream.offers_batches:
+            raise BatchesNotOffered
+        # What is asked and answered would not be looked at.
+        if path == CHAT_PATH and self._config.moderation != "off":
+            raise BatchesNotOffered
+
+    def chat_request(
+        self, call: ChatCall, *, most_tokens: int | None
+    ) -> tuple[str, dict[str, Any], dict[str, str]]:
+        """The model and the body of a chat, as it would be sent at once, and what in it is otherwise than asked for.
+
+        Args:
+            most_tokens: the caller's own ceiling, where it is less than the site's.
+        Raises:
+            ModelNotOffered: callers may not name it.
+            InputTooLong: it is more than MAX_INPUT_TOKENS.
+        """
+        model = offered_model(self._config, "chat", call.model, is_settled=call.is_model_settled)
+        body, adjusted = chat_body(self._config, call, most_tokens=most_tokens)
+        if self._input_limits is not None:
+            request = UpstreamRequest(CHAT_PATH, body)
+            self._input_limits.fit(request, (model,))
+            body = request.body
+        return model, body, adjusted
+
+    def embeddings_request(
+        self, texts: Sequence[str], *, model: str | None, dimensions: int | None
+    ) -> tuple[str, dict[str, Any]]:
+        """The model and the body of a request for vectors. Raises ModelNotOffered."""
+        return offered_model(self._config, "embeddings", model), embeddings_body(texts, dimensions=dimensions)
+
+    def upload(self, name: str, lines: bytes, *, deadline: float) -> str:
+        """Upload the requests, one JSON object a line; the file's id.
+
+        Raises:
+            BatchesNotOffered: the upstream knows of no files.
+        """
+
+        def send() -> httpx2.Response:
+            return self._client.send_file("/files", {"purpose": "batch"}, name, lines)
+
+        try:
+            return read_id(self._call(send, deadline))
+        except UpstreamError as error:
+            if error.upstream_status in (404, 405):
+                raise BatchesNotOffered from None
+            raise
+
+    def create(self, file_id: str, path: str, reference: str, *, deadline: float) -> UpstreamBatch:
+        """Have the requests of a file worked off. It is not tried again where a first time may have succeeded.
+
+        Args:
+            path: that of each request: CHAT_PATH or EMBEDDINGS_PATH.
+            reference: by which find() finds it again.
+        """
+        body = {
+            "input_file_id": file_id,
+            "endpoint": f"/v1{path}",
+            "completion_window": "24h",
+            "metadata": {REFERENCE: reference},
+        }
+        response = self._call(
+            lambda: self._client.send_json("post", "/batches", body),
+            deadline,
+            is_safe=lambda error: not may_be_made(error),
+        )
+        return read_batch(response.content)
+
+    def find(self, reference: str, *, since_s: int, deadline: float) -> UpstreamBatch | None:
+        """The batch that was created with a reference, not before `since_s` (since 1970); None if there is none."""
+        after = ""
+        while True:
+            path = f"/batches?limit={_PAGE}{after}"
+            page = self._call(lambda path=path: self._client.send_json("get", path), deadline)  # type: ignore[misc]
+            found = _list_of(page.content)
+            for batch in found:
+                if batch.reference == reference:
+                    return batch
+            # The newest come first.
+            if len(found) < _PAGE or found[-1].created_at < since_s:
+                return None
+            after = f"&after={quote(found[-1].id, safe='')}"
+
+    def retrieve(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
+        path = f"/batches/{quote(batch_id, safe='')}"
+        return read_batch(self._call(lambda: self._client.send_json("get", path), deadline).content)
+
+    def cancel(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
+        """Ask for its end, which may take ten minutes. What is done by then is kept, and billed."""
+        path = f"/batches/{quote(batch_id, safe='')}/cancel"
+        return read_batch(self._call(lambda: self._client.send_json("post", path), deadline).content)
+
+    def lines(self, file_id: str, *, deadline: float) -> Iterator[bytes]:
+        """The lines of a file as they come, none of them blank."""
+        path = f"/files/{quote(file_id, safe='')}/content"
+        with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
+            rest = bytearray()
+            with as_ours():
+                # The stream itself: b"" means that a tick has passed.
+                for data in response.stream:  # type: ignore[union-attr]
+                    rest += data
+                    if b"\n" in data:
+                        *whole, rest = rest.split(b"\n")
+                        yield from (bytes(line) for line in whole if line.strip())
+                    elif len(rest) > _LONGEST_LINE:
+                        raise UpstreamFailed
+            if rest.strip():
+                yield bytes(rest)
+
+    def delete_file(self, file_id: str, *, deadline: float) -> None:
+        self._call(lambda: self._client.send_json("delete", f"/files/{quote(file_id, safe='')}"), deadline)
+
+    def _call(
+        self,
+        send: Callable[[], httpx2.Response],
+        deadline: float,
+        *,
+        is_safe: Callable[[UpstreamError], bool] = lambda _: True,
+    ) -> httpx2.Response:
+        """Send a request, again where that is safe and may help."""
+        waits = Waits()
+        for number in count(1):
+            try:
+                return _send(send, deadline)
+            except UpstreamError as error:
+                failure = error
+            wait_s = waits.next_s(failure)
+            if number >= self._config.retry_max_attempts or not is_transient(failure) or not is_safe(failure):
+                raise failure
+            if wait_s >= deadline - monotonic():
+                raise failure
+            for _ in pause(wait_s, tick_s=_TICK_S):
+                pass
+        raise AssertionError("the last attempt returns or raises")
+
+
+def may_be_made(error: UpstreamError) -> bool:
+    """Whether the batch whose creation failed like that may exist all the same: the upstream did not say no."""
+    return error.was_sent and (error.upstream_status is None or error.upstream_status >= 500)
+
+
+def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
+    exchange = Exchange(deadline, tick_s=_TICK_S)
+    try:
+        with as_ours():
+            while True:
+                try:
+                    return exchange.run(send)
+                except StillWaiting:
+                    continue
+    finally:
+        exchange.abandon()
+
+
+def _list_of(content: bytes) -> list[UpstreamBatch]:
+    try:
+        return [read_batch(orjson.dumps(item)) for item in orjson.loads(content)["data"]]
+    except (orjson.JSONDecodeError, TypeError, KeyError):
+        raise UpstreamFailed from None

@@ -1,0 +1,152 @@
+"""What the upstream says of a batch, and what it puts into the files that come out of one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import httpx2
+import orjson
+
+from app.openai_service.chat.completion import completion_of
+from app.openai_service.embeddings.vectors import read_embeddings
+from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
+from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult
+from app.openai_service.transport.sdk_errors import from_error_object
+
+REFERENCE = "gatehouse_batch"
+"""The name of our own id in a batch's metadata."""
+
+ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamBatch:
+    """A batch as the upstream sees it.
+
+    Attributes:
+        status: validating, failed, in_progress, finalizing, completed, expired, cancelling or cancelled.
+        completed, failed: how many requests were, so far.
+        output_file_id: of the answers; error_file_id: of what went wrong.
+        error_code: the first reason for which the whole of it failed.
+    """
+
+    id: str
+    status: str
+    created_at: int
+    reference: str | None = None
+    completed: int = 0
+    failed: int = 0
+    input_file_id: str | None = None
+    output_file_id: str | None = None
+    error_file_id: str | None = None
+    error_code: str | None = None
+
+    @property
+    def has_ended(self) -> bool:
+        return self.status in ENDED
+
+
+@dataclass(frozen=True, slots=True)
+class OutputLine:
+    """What came of one request.
+
+    Attributes:
+        custom_id: what the request was called when it was sent.
+        status: of its answer; None where it was not answered.
+        body: of the answer.
+        error_code: why it was not answered.
+    """
+
+    custom_id: str
+    status: int | None
+    body: Any
+    error_code: str | None
+
+
+def read_id(response: httpx2.Response) -> str:
+    """The id of an object. Raises UpstreamFailed."""
+    return _text(_object(response.content), "id")
+
+
+def read_batch(content: bytes) -> UpstreamBatch:
+    """Raises UpstreamFailed where it is none."""
+    body = _object(content)
+    counts, metadata, errors = (body.get(name) for name in ("request_counts", "metadata", "errors"))
+    reasons = errors.get("data") if isinstance(errors, dict) else None
+    return UpstreamBatch(
+        id=_text(body, "id"),
+        status=_text(body, "status"),
+        created_at=_count(body, "created_at"),
+        reference=_text_or_none(metadata, REFERENCE),
+        completed=_count(counts, "completed"),
+        failed=_count(counts, "failed"),
+        input_file_id=_text_or_none(body, "input_file_id"),
+        output_file_id=_text_or_none(body, "output_file_id"),
+        error_file_id=_text_or_none(body, "error_file_id"),
+        error_code=_text_or_none(reasons[0], "code") if isinstance(reasons, list) and reasons else None,
+    )
+
+
+def read_line(line: bytes) -> OutputLine | None:
+    """A line of an output or error file; None for one that is not in their form."""
+    try:
+        body = orjson.loads(line)
+        custom_id, response, error = body["custom_id"], body.get("response"), body.get("error")
+        status = response["status_code"] if response else None
+        answer = response.get("body") if response else None
+    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+        return None
+    if not isinstance(custom_id, str) or not (status is None or type(status) is int):
+        return None
+    return OutputLine(custom_id, status, answer, _text_or_none(error, "code"))
+
+
+def chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
+    """Raises UpstreamError where it is no answer."""
+    return completion_of(_answer(line), record)
+
+
+def embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
+    """Raises UpstreamError where it is no answer."""
+    body = _answer(line)
+    items = body.get("data") if isinstance(body, dict) else None
+    vectors, usage, served = read_embeddings(orjson.dumps(body), len(items) if isinstance(items, list) else 0)
+    record.model = served or record.model
+    return EmbeddingResult(vectors, usage, record.model, record)
+
+
+def _answer(line: OutputLine) -> Any:
+    if line.status is None:
+        raise UpstreamTimeout if line.error_code == "batch_expired" else UpstreamFailed
+    if line.status != 200:
+        error = line.body.get("error") if isinstance(line.body, dict) else None
+        raise from_error_object(error, status=line.status)
+    return line.body
+
+
+def _object(content: bytes) -> dict[str, Any]:
+    try:
+        body = orjson.loads(content)
+    except orjson.JSONDecodeError:
+        raise UpstreamFailed from None
+    if not isinstance(body, dict):
+        raise UpstreamFailed
+    return body
+
+
+def _text(body: dict[str, Any], name: str) -> str:
+    text = _text_or_none(body, name)
+    if not text:
+        raise UpstreamFailed
+    return text
+
+
+def _text_or_none(body: object, name: str) -> str | None:
+    value = body.get(name) if isinstance(body, dict) else None
+    return value if isinstance(value, str) else None
+
+
+def _count(body: object, name: str) -> int:
+    value = body.get(name) if isinstance(body, dict) else None
+    return value if type(value) is int and value >= 0 else 0

@@ -1,0 +1,1 @@
+"""One conversation: its input window, moderation, cached answers, and its completion."""

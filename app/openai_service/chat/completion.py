@@ -1,0 +1,70 @@
+"""From OpenAI's chat completion object to a ChatResult."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import orjson
+
+from app.openai_service.errors import UpstreamFailed
+from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.streaming.chunks import finish_reason
+from app.openai_service.streaming.events import ToolCallObject
+from app.openai_service.transport.sdk_errors import from_error_object
+from app.token_counts import Usage
+
+
+def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
+    """Read a whole answer, and note what it has used.
+
+    Raises:
+        UpstreamFailed: a 200 that holds no completion.
+        UpstreamError: a 200 that holds an error object.
+    """
+    try:
+        body = orjson.loads(response.content)
+    except orjson.JSONDecodeError:
+        raise UpstreamFailed from None
+    result = completion_of(body, record)
+    written = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
+    record.attempt_log[-1].received = -(-written // 4)  # characters of a token, about
+    record.note_usage(result.usage)
+    return result
+
+
+def completion_of(body: Any, record: CallRecord) -> ChatResult:
+    """What is in an answer that is parsed already. Raises as read_completion() does."""
+    if isinstance(body, dict) and body.get("error"):
+        raise from_error_object(body["error"])
+    try:
+        choice = body["choices"][0]
+        message = choice["message"]
+        text, refusal = message.get("content"), message.get("refusal")
+        tool_calls = [_tool_call(call) for call in message.get("tool_calls") or []]
+        usage = body.get("usage")
+    except (TypeError, KeyError, IndexError, AttributeError):
+        raise UpstreamFailed from None
+    if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
+        raise UpstreamFailed
+    record.model = body["model"] if isinstance(body.get("model"), str) else record.model
+    return ChatResult(
+        text=text or "",
+        finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
+        usage=Usage.parse(usage),
+        model=record.model,
+        id=body["id"] if isinstance(body.get("id"), str) else "",
+        tool_calls=tool_calls,
+        refusal=refusal if isinstance(refusal, str) else None,
+        record=record,
+    )
+
+
+def _tool_call(call: dict[str, Any]) -> ToolCallObject:
+    """A call without what servers add to it, so that it can be sent back as it came."""
+    function = call["function"]
+    return {
+        "id": call["id"],
+        "type": "function",
+        "function": {"name": function["name"], "arguments": function["arguments"]},
+    }

@@ -1,0 +1,67 @@
+"""Around: what goes on around the answer to one conversation: moderation before and behind it, and the cache."""
+
+from __future__ import annotations
+
+from app.openai_service.call_recording import Recording
+from app.openai_service.chat.moderation import Moderator
+from app.openai_service.chat.response_cache import AnswerPlace, told_at_once
+from app.openai_service.results import ChatResult
+from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.ticks import Ticks
+from app.openai_service.transport.request import PendingRequest
+
+
+class Around:
+    """Made before the request is sent, or changed.
+
+    Args:
+        place: where the answer is kept; None where the caller did not ask for that.
+    """
+
+    def __init__(
+        self, moderator: Moderator, place: AnswerPlace | None, request: PendingRequest, recording: Recording
+    ) -> None:
+        self._moderator = moderator
+        self._place = place
+        self._request = request
+        self._recording = recording
+
+    def begin(self) -> Ticks[ChatResult | None]:
+        """The answer, where it is kept, at no cost.
+
+        Raises:
+            UpstreamError, CallerGone: as Moderator.check_input() does.
+        """
+        yield from self._moderator.check_input(self._request)
+        kept = None if self._place is None else self._place.find()
+        if kept is not None:
+            self._recording.from_cache(kept.model)
+        return kept
+
+    def end(self, result: ChatResult) -> Ticks[None]:
+        """Let an answer pass, and keep it.
+
+        Raises:
+            UpstreamError: as Moderator.check_output() does.
+        """
+        yield from self._moderator.check_output(result, self._request)
+        if self._place is not None:
+            self._place.keep(result)
+
+    def streamed(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
+        """An answer that comes as it is written, which nobody looks at before.
+
+        Args:
+            fills: whether it comes as the value that fills a schema.
+        Raises:
+            UpstreamError, CallerGone: as begin() does.
+        """
+        kept = yield from self.begin()
+        if kept is not None:
+            return told_at_once(kept, fills=fills)
+        answer = yield from asking
+        if (
+            self._place is None or self._moderator.checks_output
+        ):  # what nobody has looked at is not kept for others
+            return answer
+        return self._place.keeping(answer)

@@ -1,0 +1,1 @@
+"""Embeddings: vectors from the upstream, or from the cache."""

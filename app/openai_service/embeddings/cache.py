@@ -1,0 +1,67 @@
+"""EmbeddingCache: vectors of texts that were embedded before, with the same model and dimensions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from app.config import Config
+from app.openai_service.cache import Cache, CacheStore
+from app.openai_service.embeddings.vectors import VectorJson
+from app.openai_service.transport.upstream import Upstream
+
+
+class EmbeddingCache:
+    """What EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S say is kept."""
+
+    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
+        self._cache = Cache(
+            store,
+            upstream,
+            "embedding",
+            entries=config.embedding_cache_entries,
+            ttl_s=config.embedding_cache_ttl_s,
+        )
+
+    def look_up(self, tenant: str, model: str, texts: Sequence[str], dimensions: int | None) -> EmbeddedTexts:
+        """What is known of the texts of one request."""
+        if self._cache.is_on:
+            keys = [self._cache.key(model, dimensions, text) for text in texts]
+        else:
+            keys = [b"%d" % number for number in range(len(texts))]
+        return EmbeddedTexts(self._cache, tenant, keys, texts)
+
+
+class EmbeddedTexts:
+    """The texts of one request, by their keys.
+
+    Attributes:
+        unknown: those to be asked for; where anything is kept, each once.
+        found: how many of all are known.
+        model: that served one of these.
+    """
+
+    def __init__(self, cache: Cache, tenant: str, keys: list[bytes], texts: Sequence[str]) -> None:
+        self._cache = cache
+        self._tenant = tenant
+        self._keys = keys
+        self._vectors: dict[bytes, VectorJson] = {}
+        self.model = ""
+        for key, value in cache.find(tenant, keys).items():
+            model, _, vector = bytes(value).partition(b"\n")
+            self.model = model.decode()
+            self._vectors[key] = vector
+        self.found = sum(key in self._vectors for key in keys)
+        self._asked = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
+        self.unknown = list(self._asked.values())
+
+    def add(self, vectors: Sequence[VectorJson], model: str) -> None:
+        """Note, and keep, those of the unknown ones, in their order."""
+        new = dict(zip(self._asked, vectors, strict=True))
+        self._vectors |= new
+        if self._cache.is_on:
+            named = model.encode().replace(b"\n", b" ")
+            self._cache.keep(self._tenant, {key: b"\n".join([named, vector]) for key, vector in new.items()})
+
+    def vectors(self) -> list[VectorJson]:
+        """Of all texts, in their order."""
+        return [self._vectors[key] for key in self._keys]

@@ -1,0 +1,1 @@
+"""Streamed answers: from the bytes of an event stream to events."""

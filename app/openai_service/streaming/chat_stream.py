@@ -1,0 +1,88 @@
+"""ChatStream: a streamed answer as the service hands it out, closed whatever happens."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Iterator
+
+from app.openai_service.call_recording import Recording
+from app.openai_service.errors import CallerGone
+from app.openai_service.resilience.drain import BackgroundReads
+from app.openai_service.results import CallRecord
+from app.openai_service.streaming.events import Batch, Done, Failed
+from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.ticks import Ticks
+from app.upstream_http.deadline import Exchange
+
+
+class ChatStream:
+    """Batches of events as they arrive; an empty one at each tick of waiting, and where nothing was to be told.
+
+    The last event is Done or Failed. Always close() it.
+    """
+
+    def __init__(
+        self,
+        asking: Ticks[StreamedAnswer],
+        exchange: Exchange,
+        recording: Recording,
+        background: BackgroundReads | None,
+    ) -> None:
+        self._exchange = exchange
+        self._recording = recording
+        self._background = background
+        self._batches = _batches(asking, recording)
+
+    @property
+    def record(self) -> CallRecord:
+        return self._recording.record
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._batches
+
+    def fail(self, error: Exception) -> None:
+        """End the call for a reason that is not its own."""
+        self._recording.failed(error)
+        self.close()
+
+    def close(self) -> None:
+        """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
+        is_running = inspect.getgeneratorstate(self._batches) == inspect.GEN_SUSPENDED
+        if is_running and not self._recording.is_decided and self._background is not None:
+            self._recording.failed(CallerGone())
+            self._exchange.end_within(self._background.LONGEST_S)
+            if self._background.take(self._batches, self._finish):
+                return
+        self._finish()
+
+    def _finish(self) -> None:
+        self._batches.close()
+        self._recording.finish()  # for a stream that was never begun
+
+
+def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]:
+    rest: Ticks[None] | None = None
+    with recording:
+        try:
+            answer = yield from asking
+            rest = answer.rest
+            recording.answering(answer.model)
+            if type(end := answer.first[-1]) is Done:
+                _end(answer.first, end, recording)
+            yield answer.first
+            for batch in rest:
+                if batch and type(batch[-1]) is Done:
+                    _end(batch, batch[-1], recording)
+                yield batch
+        except Exception as error:
+            recording.failed(error)
+            yield [Failed(error)]
+        finally:
+            if rest is not None:
+                rest.close()
+
+
+def _end(batch: Batch, end: Done, recording: Recording) -> None:
+    """Complete the record before the end is told: whoever hears of it may leave."""
+    batch[-1] = end._replace(trimmed=recording.record.trimmed)
+    recording.answered(finish_reason=end.finish_reason)

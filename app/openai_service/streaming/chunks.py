@@ -1,0 +1,189 @@
+"""From OpenAI's chat completion chunks to events."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+
+from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
+from app.openai_service.streaming.events import (
+    Batch,
+    Done,
+    Reasoning,
+    Refusal,
+    Token,
+    ToolCallDelta,
+    ToolCallObject,
+)
+from app.openai_service.streaming.sse import EventSplitter
+from app.openai_service.transport.sdk_errors import from_error_object
+from app.token_counts import Usage
+
+_FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content_filter",
+    "tool_calls": "tool_calls",
+    "function_call": "tool_calls",
+}
+
+
+def finish_reason(upstream: object, has_tool_calls: bool) -> str:
+    """One of the four reasons that callers know; compatible servers have more, all of them kinds of "stop".
+
+    Some servers, and a forced choice of a tool, end with "stop" although tools are called.
+    """
+    reason = _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
+    return "tool_calls" if reason == "stop" and has_tool_calls else reason
+
+
+_END = b"[DONE]"
+_CONTENT = b'"delta":{"content":"'
+
+
+class ChunkReader:
+    """Reads one answer's bytes in their order, and remembers what its end will have to tell."""
+
+    def __init__(self) -> None:
+        self.model = ""
+        self.chunks = 0
+        """How many were parsed; those that hold a piece of text and nothing else are not counted."""
+        self.is_done = False
+        """Whether the upstream said that nothing more will come."""
+        self.usage: Usage | None = None
+        """What the answer has used, once it is whole."""
+        self._splitter = EventSplitter()
+        self._id = ""
+        self._raw_usage: object = None
+        self._finish_reason: object = None
+        self._tool_calls: dict[int, ToolCallObject] = {}
+
+    def feed(self, data: bytes, batch: Batch) -> None:
+        """Add to `batch` the events that are whole with these bytes; Done is the last one.
+
+        Raises:
+            UpstreamTruncated: the stream ended without saying that it was finished.
+            UpstreamFailed: what came is no stream of chunks.
+            UpstreamError: it holds an error object.
+        """
+        for event in self._splitter.feed(data):
+            if self.model and (text := _plain_token(event)):
+                batch.append(Token(text))
+            elif event == _END:
+                self.is_done = True
+                batch.append(self._done())
+                return
+            else:
+                self._read(event, batch)
+
+    def end(self, batch: Batch) -> None:
+        """Add what the end of the bytes brings; for a stream that ended without `[DONE]`. Raises as feed() does."""
+        for event in self._splitter.end():
+            if event != _END:
+                self._read(event, batch)
+        batch.append(self._done())
+
+    def _done(self) -> Done:
+        if self._finish_reason is None:
+            raise UpstreamTruncated
+        self.usage = Usage.parse(self._raw_usage)
+        tool_calls = [call for _, call in sorted(self._tool_calls.items())]
+        return Done(
+            finish_reason(self._finish_reason, bool(tool_calls)),
+            self.usage,
+            self.model,
+            self._id,
+            tool_calls,
+        )
+
+    def _read(self, event: bytes, batch: Batch) -> None:
+        try:
+            chunk = orjson.loads(event)
+        except orjson.JSONDecodeError:
+            raise UpstreamFailed from None
+        if not isinstance(chunk, dict):
+            raise UpstreamFailed
+        self.chunks += 1
+        if chunk.get("error"):
+            raise from_error_object(chunk["error"])
+        self._id = self._id or _text(chunk.get("id"))
+        self.model = self.model or _text(chunk.get("model"))
+        usage = chunk.get("usage")
+        if isinstance(usage, dict):
+            self._raw_usage = usage
+        choices = chunk.get("choices")
+        # Empty in the chunk that carries the usage, and in Azure's first one.
+        if isinstance(choices, list) and choices and isinstance(choices[0], dict):
+            batch += self._read_choice(choices[0])
+
+    def _read_choice(self, choice: dict[str, Any]) -> Batch:
+        if choice.get("finish_reason"):
+            self._finish_reason = choice["finish_reason"]
+        delta = choice.get("delta")
+        if not isinstance(delta, dict):
+            return []
+        events: Batch = []
+        if text := delta.get("content"):
+            if not isinstance(text, str):
+                raise UpstreamFailed
+            events.append(Token(text))
+        if text := _text(delta.get("refusal")):
+            events.append(Refusal(text))
+        if text := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
+            events.append(Reasoning(text))
+        if delta.get("tool_calls"):
+            events += self._read_tool_calls(delta["tool_calls"])
+        return events
+
+    def _read_tool_calls(self, deltas: object) -> list[ToolCallDelta]:
+        events = []
+        for delta in deltas if isinstance(deltas, list) else []:
+            if not isinstance(delta, dict):
+                continue
+            index, function = delta.get("index"), delta.get("function")
+            position = index if isinstance(index, int) else len(self._tool_calls)
+            function = function if isinstance(function, dict) else {}
+            event = ToolCallDelta(
+                position=position,
+                id=_text(delta.get("id")),
+                name=_text(function.get("name")),
+                arguments=_text(function.get("arguments")),
+            )
+            call = self._tool_calls.setdefault(
+                position, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
+            )
+            call["id"] = call["id"] or event.id
+            call["function"]["name"] = call["function"]["name"] or event.name
+            call["function"]["arguments"] += event.arguments
+            events.append(event)
+        return events
+
+
+def _plain_token(event: bytes) -> str | None:
+    """The text of a chunk that holds a piece of text and nothing else, as nearly all do; None for any other.
+
+    Cut out rather than parsed: on a stream of single tokens the parsing is most of the work.
+    """
+    start = event.find(_CONTENT)
+    if start < 0:
+        return None
+    start += len(_CONTENT)
+    end = event.find(b'"}', start)
+    text = event[start:end]
+    if (
+        end < 0
+        or b"\\" in text
+        or b'"' in text
+        or event.find(b'"finish_reason":null', end) < 0
+        or event.find(b'"usage":{') >= 0
+    ):
+        return None
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else ""

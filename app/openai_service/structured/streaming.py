@@ -1,0 +1,65 @@
+"""From the tokens of a streamed answer to the value that fills a schema, as it grows and as it ends."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from itertools import chain
+
+from app.openai_service.errors import NotFilled, UpstreamRejected
+from app.openai_service.results import ChatResult
+from app.openai_service.streaming.events import Batch, Done, Filled, Partial, Refusal, Token
+from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.ticks import Ticks
+from app.openai_service.structured.checker import InstanceChecker, UnfitAnswer, ask_for_repair
+from app.openai_service.structured.partial_json import GrowingJson
+from app.openai_service.tools import rounds
+from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.sender import Asker
+
+
+def begin_filling(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[StreamedAnswer]:
+    """Wait for the first of the value to be told. The last events are Filled and Done.
+
+    Raises:
+        UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
+    """
+    return rounds.begin(_batches(asker, request, checker), request.record)
+
+
+def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[None]:
+    record = request.record
+    for is_last in (False, True):
+        answer = yield from rounds.next_answer(asker, request)
+        growing, refusal = GrowingJson(), ""
+        fault: Exception | None = None
+        with closing(answer.rest):
+            for batch in chain([answer.first], answer.rest):
+                told: Batch = []
+                for event in batch:
+                    if type(event) is Token:
+                        growing.add(event.text)
+                    elif type(event) is Refusal:
+                        refusal += event.text
+                    elif type(event) is Done:
+                        try:
+                            told = [Filled(checker.read(_result(growing.text, refusal, event, request)))]
+                        except (UnfitAnswer, UpstreamRejected) as error:
+                            fault = error  # what is left of the body comes first, for its connection to be kept
+                        else:
+                            told.append(event._replace(usage=record.usage))
+                if not told and fault is None and (data := growing.news()) is not None:
+                    told = [Partial(data)]
+                yield told
+        if fault is None:
+            return
+        if not isinstance(fault, UnfitAnswer):
+            raise fault
+        if is_last or request.exchange.is_unwanted:
+            raise NotFilled
+        ask_for_repair(request, fault, growing.text)
+
+
+def _result(text: str, refusal: str, end: Done, request: PendingRequest) -> ChatResult:
+    return ChatResult(
+        text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, request.record
+    )

@@ -1,0 +1,157 @@
+"""ToolThreads: the calls of one round side by side, each in a thread of its own and for a limited time."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Generator, Iterable
+from dataclasses import dataclass
+from queue import Empty, SimpleQueue
+
+from app.openai_service.tools.tool import ServerTool, ToolError
+from app.upstream_http.deadline import Exchange
+
+MOST_CHARS = 100_000
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What the model is told of a call, and the kind of error where it went wrong."""
+
+    text: str
+    error: str | None = None
+    ms: int = 0
+
+
+@dataclass(slots=True, eq=False)
+class Job:
+    """One call of a tool: begun, and ended where it has an outcome."""
+
+    id: str
+    tool: ServerTool
+    arguments: str
+    outcome: Outcome | None = None
+    started: float = 0.0
+    until: float = 0.0
+    is_over: bool = False
+
+    def end(self, text: str, error: str | None) -> None:
+        if len(text) > MOST_CHARS:
+            text = f"The tool's result is too long: it has {len(text):,} characters of at most {MOST_CHARS:,}."
+            error = "TooLong"
+        # Half of a surrogate pair cannot be sent.
+        text = text.encode("utf-8", "replace").decode()
+        self.outcome = Outcome(text, error, round((time.monotonic() - self.started) * 1000))
+
+
+_Ended = SimpleQueue[tuple[Job, str, str | None]]
+
+
+class ToolThreads:
+    """A thread cannot be ended: one that takes too long is left alone, and there is room for only so many of these."""
+
+    MOST_AT_ONCE = 8
+    MOST_LEFT_ALONE = 32
+
+    def __init__(self, *, timeout_s: float) -> None:
+        self._timeout_s = timeout_s
+        self._lock = threading.Lock()
+        self._left_alone = 0
+
+    def run(self, jobs: Iterable[Job], exchange: Exchange, request_id: str) -> Generator[list[Job], None, None]:
+        """Run them all; yields those that have begun or have ended, and none at each tick.
+
+        Those that run when the generator is closed, or the exchange no longer wanted, are left alone.
+        """
+        ended: _Ended = SimpleQueue()
+        waiting, running = deque(jobs), set[Job]()
+        try:
+            while (waiting or running) and not exchange.is_unwanted:
+                begun = []
+                while waiting and len(running) < self.MOST_AT_ONCE:
+                    job = waiting.popleft()
+                    begun.append(job)
+                    running.add(job)
+                    self._start(job, exchange, ended)
+                if begun:
+                    yield list(begun)
+                done = self._wait(running, exchange, ended)
+                running.difference_update(done)
+                for job in done:
+                    _log(job, request_id)
+                yield done
+        finally:
+            self._leave(running)
+
+    def _start(self, job: Job, exchange: Exchange, ended: _Ended) -> None:
+        job.started = time.monotonic()
+        limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
+        job.until = min(job.started + limit_s, exchange.deadline)
+        if self._left_alone >= self.MOST_LEFT_ALONE:
+            job.is_over = True
+            ended.put((job, "The tool is not available at the moment.", "TooManyLeftAlone"))
+            return
+        thread = threading.Thread(target=self._work, args=(job, ended), daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:  # the process may have no more threads
+            job.is_over = True
+            ended.put((job, "The tool is not available at the moment.", "NoThread"))
+
+    def _work(self, job: Job, ended: _Ended) -> None:
+        text, error = "The tool failed.", None
+        try:
+            text = job.tool.run(job.arguments)
+        except ToolError as refusal:
+            text, error = str(refusal), "ToolError"
+        except BaseException as failure:  # such as SystemExit, which would end nothing but this thread
+            error = type(failure).__name__
+        with self._lock:
+            if job.is_over:
+                self._left_alone -= 1
+            job.is_over = True
+        ended.put((job, text, error))
+
+    def _wait(self, running: set[Job], exchange: Exchange, ended: _Ended) -> list[Job]:
+        """Those that have ended by now, or within a tick, or have to."""
+        done = []
+        first_until = min(job.until for job in running)
+        try:
+            patience_s = min(exchange.tick_s, max(0.0, first_until - time.monotonic()))
+            job, text, error = ended.get(timeout=patience_s)
+            while True:
+                if job.outcome is None:  # or it was late, and that has been told
+                    job.end(text, error)
+                    done.append(job)
+                job, text, error = ended.get_nowait()
+        except Empty:
+            pass
+        late = [job for job in running if job.outcome is None and job.until <= time.monotonic()]
+        self._leave(late)
+        for job in late:
+            job.end("The tool took too long.", "Timeout")
+        return done + late
+
+    def _leave(self, jobs: Iterable[Job]) -> None:
+        with self._lock:
+            for job in jobs:
+                if not job.is_over:
+                    job.is_over = True
+                    self._left_alone += 1
+
+
+def _log(job: Job, request_id: str) -> None:
+    assert job.outcome is not None
+    log.info(
+        "tool.run",
+        extra={
+            "request_id": request_id,
+            "tool": job.tool.name,
+            "error": job.outcome.error,
+            "ms": job.outcome.ms,
+        },
+    )

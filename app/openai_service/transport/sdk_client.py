@@ -1,0 +1,178 @@
+"""build_client(): the official OpenAI client, for OpenAI, a compatible server, Azure, or the offline model."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import orjson
+from openai import not_given
+
+from app.config import Config
+from app.openai_service.transport.sdk import FinalRequestOptions, openai
+from app.upstream_http.client import UpstreamClient
+
+_OPENAI_URL = "https://api.openai.com/v1"
+_OFFLINE_URL = "http://offline.invalid/v1"
+_STREAM = openai.Stream[Any]  # to ask for it in brackets takes a dozen calls
+
+
+class _Post:
+    """The options of one POST of bytes, as far as the SDK's `request()` reads them.
+
+    Its own are a pydantic model of which it makes two copies a call, in case it has to ask again. These are used
+    once, and what they say about headers and URL is in a request that is prepared already.
+    """
+
+    __slots__ = ("content", "url")
+
+    method = "post"
+    headers = not_given
+    files = None
+    follow_redirects = None
+    security = None
+    idempotency_key = ""  # none is sent; the SDK would make one up
+
+    def __init__(self, path: str, content: bytes) -> None:
+        self.url = path
+        self.content = content
+
+    def model_copy(self, **_: Any) -> _Post:
+        return self
+
+    def get_max_retries(self, max_retries: int) -> int:
+        return max_retries
+
+
+class _Client(openai.OpenAI):
+    """Prepares once for each path what the SDK would make anew for each call, at most of the call's cost.
+
+    There are a handful of paths; on Azure, as many for each model that is offered.
+    """
+
+    # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request and
+    # _process_response of openai.OpenAI; guarded by tests/openai_service/test_prepared_requests.py
+
+    def __init__(self, *args: Any, **settings: Any) -> None:
+        self._prepared: dict[str, httpx2.Request] = {}
+        super().__init__(*args, **settings)
+
+    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
+        """What `post(path, cast_to=httpx2.Response, content=…)` does: the answer as it came, streams unread."""
+        options: Any = _Post(path, content)
+        response: httpx2.Response = self.request(httpx2.Response, options, stream=stream, stream_cls=_STREAM)  # type: ignore[assignment]
+        return response
+
+    def _prepare_options(self, options: Any) -> Any:
+        return options if type(options) is _Post else super()._prepare_options(options)
+
+    def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
+        if type(options) is not _Post:
+            return super()._build_request(options, retries_taken=retries_taken)
+        prepared = self._prepared.get(options.url) or self._prepare(options.url)
+        # Made from Headers, these share their encoded bytes; nearly all of a request's cost is encoding them.
+        headers = httpx2.Headers(prepared.headers)
+        headers["Content-Length"] = str(len(options.content))
+        body = httpx2.ByteStream(options.content)
+        request = httpx2.Request(
+            "POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions
+        )
+        request.headers.encoding = "ascii"  # or all are decoded to find that out
+        return request
+
+    def _prepare(self, path: str) -> httpx2.Request:
+        """Have the SDK make a request to a path, with its URL, credentials and headers."""
+        options = super()._prepare_options(FinalRequestOptions.construct(method="post", url=path, content=b"{}"))
+        self._prepared[path] = request = super()._build_request(options)
+        return request
+
+    # What these do in the SDK is for providers, workload identities and typed answers, of which there are none here.
+
+    def _prepare_request(self, request: httpx2.Request) -> None:
+        pass
+
+    def _custom_auth(self, security: Any) -> None:  # noqa: ARG002
+        return None
+
+    def _send_request(self, request: httpx2.Request, *, stream: bool, **settings: Any) -> httpx2.Response:
+        return self._client.send(request, stream=stream, **settings)
+
+    def _process_response(self, *, response: httpx2.Response, **_: Any) -> Any:
+        return response
+
+    def send_json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
+    ) -> httpx2.Response:
+        """A request of any method, past the typed layer as well; a path may have a query."""
+        content = None if body is None else orjson.dumps(body)
+        options = FinalRequestOptions.construct(method=method, url=path, content=content)
+        response: httpx2.Response = self.request(  # type: ignore[assignment]
+            httpx2.Response, options, stream=stream, stream_cls=_STREAM
+        )
+        return response
+
+    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
+        """Upload a file, with other fields of its form."""
+        options = FinalRequestOptions.construct(
+            method="post",
+            url=path,
+            headers={"Content-Type": "multipart/form-data"},
+            json_data=dict(fields),
+            files={"file": (name, content, "application/jsonl")},
+        )
+        return self.request(httpx2.Response, options)
+
+
+class _AzureClient(_Client, openai.AzureOpenAI):
+    pass
+
+
+def build_client(
+    config: Config, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
+) -> _Client:
+    """Make the one client of this process.
+
+    Retrying is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
+
+    Args:
+        http_client: stands in for our own, as the offline model and tests do.
+        offline_dir: where the offline model keeps files, for all processes that use it.
+    Raises:
+        ValueError: the environment names a proxy of a kind that is not supported.
+    """
+    if config.azure_openai_endpoint:
+        return _AzureClient(
+            azure_endpoint=config.azure_openai_endpoint,
+            api_version=config.azure_openai_api_version,
+            api_key=config.openai_api_key,
+            max_retries=0,
+            timeout=None,
+            http_client=http_client or _own_client(config.azure_openai_endpoint, config, offline_dir),
+        )
+    base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
+    return _Client(
+        base_url=base_url,
+        # A compatible server may want no key, but the SDK wants one.
+        api_key=config.openai_api_key or "none",
+        organization=config.openai_org_id or None,
+        max_retries=0,
+        timeout=None,
+        http_client=http_client or _own_client(base_url, config, offline_dir),
+    )
+
+
+def _own_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:
+    if config.is_offline:
+        return _offline_client(offline_dir)
+    return UpstreamClient(url, connect_timeout_s=config.connect_timeout_s)
+
+
+def _offline_client(directory: Path | None) -> httpx2.Client:
+    # Imported here: with a key, none of it is needed.
+    from app.offline_model import create_offline_model
+
+    return httpx2.Client(
+        transport=httpx2.WSGITransport(app=create_offline_model(directory=directory)), trust_env=False
+    )

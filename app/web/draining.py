@@ -1,0 +1,17 @@
+"""No new work for a server that stops."""
+
+from __future__ import annotations
+
+from flask import Blueprint, request
+
+from app.runtime.lifecycle import Draining, Lifecycle
+
+
+def init_draining(api: Blueprint, lifecycle: Lifecycle) -> None:
+    """Refuse every request below a blueprint while the server drains, but for preflights: a page can read why."""
+
+    def refuse_while_draining() -> None:
+        if lifecycle.is_draining and request.method != "OPTIONS":
+            raise Draining
+
+    api.before_request(refuse_while_draining)

@@ -1,0 +1,47 @@
+"""The results of a batch as JSON, each as the request's own route would have answered it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+
+import orjson
+
+from app.batches import Answers, Batch, RequestCancelled
+from app.openai_service import CallRecord, OutputLine, chat_answer, embeddings_answer
+from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
+from app.web.errors import api_error, describe
+from app.web.schemas.chat import chat_response
+from app.web.schemas.embeddings import embeddings_response
+
+
+def results_json(batch: Batch, answers: Answers, *, request_id: str) -> Iterator[bytes]:
+    """{"results": [{"id", "status", "body"}]}, written piece by piece as it may be large. Closes the answers."""
+    with closing(answers):
+        yield b'{"results":['
+        for place, (name, line) in enumerate(answers):
+            status, body = _result(batch, line, request_id)
+            yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if place else b"", orjson.dumps(name), status, body)
+        yield b"]}"
+
+
+def _result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
+    try:
+        return 200, _answer(batch, line, request_id)
+    except (UpstreamError, RequestCancelled) as error:
+        problem = describe(error)
+        return problem.status, orjson.dumps(api_error(problem, request_id))
+
+
+def _answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
+    if line is None or line.status is None:
+        if batch.status == "cancelled":
+            raise RequestCancelled
+        if batch.status == "expired":
+            raise UpstreamTimeout
+    if line is None:
+        raise UpstreamFailed
+    record = CallRecord(request_id, batch.kind, batch.model)
+    if batch.kind == "embeddings":
+        return embeddings_response(embeddings_answer(line, record))
+    return orjson.dumps(chat_response(chat_answer(line, record)))

@@ -1,0 +1,154 @@
+"""The one place where an exception becomes an answer, and the JSON formats of an error."""
+
+from __future__ import annotations
+
+import logging
+import math
+import traceback
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import orjson
+from flask import Flask, Response, current_app, g, request
+from werkzeug.exceptions import HTTPException
+
+from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
+from app.problems import Problem, UnsupportedMediaType
+from app.runtime.lifecycle import Draining
+
+log = logging.getLogger(__name__)
+
+
+class NotFound(Problem):
+    """There is nothing at this URL; a slash at its end counts."""
+
+    status = 404
+    code = "not_found"
+    sentence = "There is nothing at this URL."
+
+
+class MethodNotAllowed(Problem):
+    """The route does not take this method; the header `Allow` names those that it takes."""
+
+    status = 405
+    code = "method_not_allowed"
+    sentence = "This URL does not accept this method."
+
+
+class RequestTooLarge(Problem):
+    """The body is larger than `MAX_BODY_BYTES`."""
+
+    status = 413
+    code = "body_too_large"
+    sentence = "The body is larger than this server takes."
+
+
+class InvalidHttp(Problem):
+    """The request is no valid HTTP; a few such have another status."""
+
+    status = 400
+    code = "invalid_request"
+    sentence = "The request is not valid HTTP."
+
+
+class InternalError(Problem):
+    """A fault of this server, which is in its log."""
+
+    status = 500
+    code = "internal_error"
+    sentence = "Something went wrong here. It has been noted."
+
+
+_BY_HTTP_STATUS: dict[int, type[Problem]] = {
+    404: NotFound,
+    405: MethodNotAllowed,
+    413: RequestTooLarge,
+    415: UnsupportedMediaType,
+}
+
+
+def describe(error: Exception) -> Problem:
+    """Return the problem that a caller sees of an error."""
+    if isinstance(error, Problem):
+        return error
+    if not isinstance(error, HTTPException):
+        return InternalError()
+    status = error.code or 500
+    problem = _BY_HTTP_STATUS.get(status, InvalidHttp)()
+    problem.status = status
+    return problem
+
+
+ErrorBody = Callable[[Problem, str], dict[str, Any]]
+
+
+def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
+    """Return {"error", "code", "requestId"}, the format of /api."""
+    return {"error": problem.message, "code": problem.code, "requestId": request_id}
+
+
+def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa: ARG001
+    """Return {"message"}, the format that pages of the /api/chat/openai kind show."""
+    return {"message": problem.message}
+
+
+V = TypeVar("V", bound=Callable[..., Any])
+
+
+def errors_as(body: ErrorBody) -> Callable[[V], V]:
+    """Give a view's errors another format than that of api_error()."""
+
+    def mark(view: V) -> V:
+        view.error_body = body  # type: ignore[attr-defined]
+        return view
+
+    return mark
+
+
+def init_errors(app: Flask) -> None:
+    """Answer every exception with a problem in JSON."""
+    app.register_error_handler(Exception, _answer)
+
+
+def _answer(error: Exception) -> Response:
+    # Before its first token, a stream that ended early is a failure like any other.
+    error = UpstreamFailed() if isinstance(error, UpstreamTruncated) else error
+    problem = describe(error)
+    if not note_bug(error, g.request_id):
+        log.info(
+            "request.refused",
+            extra={
+                "request_id": g.request_id,
+                "status": problem.status,
+                "code": problem.code,
+                "route": request.endpoint,
+            },
+        )
+    view = current_app.view_functions.get(request.endpoint or "")
+    body: ErrorBody = getattr(view, "error_body", api_error)
+    response = Response(
+        orjson.dumps(body(problem, g.request_id)), status=problem.status, mimetype="application/json"
+    )
+    if problem.retry_after_s is not None:
+        response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
+        # What OpenAI's SDKs look at first, since most waits are shorter than a second.
+        response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
+    if problem.status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, Draining):
+        response.headers["Connection"] = "close"
+    if isinstance(error, HTTPException):
+        allow = [value for name, value in error.get_headers() if name == "Allow"]
+        response.headers.extend([("Allow", value) for value in allow])
+    return response
+
+
+def note_bug(error: Exception, request_id: str) -> bool:
+    """Log an error that is no Problem; False for one that is."""
+    if describe(error).status != InternalError.status:
+        return False
+    # Where it happened, and not what it says: an exception's text can hold a prompt or a key.
+    frames = traceback.extract_tb(error.__traceback__)
+    trace = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-12:]))
+    log.error("request.bug", extra={"request_id": request_id, "error": type(error).__name__, "trace": trace})
+    return True

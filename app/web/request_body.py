@@ -1,0 +1,65 @@
+"""Read and validate the body of Flask's current request."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from flask import Request, current_app, request
+from werkzeug.datastructures import FileStorage, MultiDict
+from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+
+from app.problems import InvalidRequest, UnsupportedMediaType
+from app.web.request_id import current_request
+from app.web.schemas.validation import RequestModel, parse_json
+
+M = TypeVar("M", bound=RequestModel)
+T = TypeVar("T")
+
+
+def json_body(model: type[M]) -> M:
+    """Read and validate the JSON body.
+
+    Raises:
+        UnsupportedMediaType: its type is not application/json. Any site's page could send another type without
+            a preflight.
+        InvalidRequest: it cannot be read, or is not valid.
+        RequestEntityTooLarge: it is larger than MAX_BODY_BYTES.
+    """
+    request = current_request()
+    if request.environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
+        raise UnsupportedMediaType
+    return parse_json(_read(lambda: _content(request)), model)
+
+
+def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    """Read a form's fields and files.
+
+    Raises:
+        InvalidRequest, RequestEntityTooLarge: as json_body() does.
+    """
+    return _read(lambda: (request.form, request.files))
+
+
+def _content(request: Request) -> bytes:
+    """Return the body. One of a known length is read at once, past the layers that werkzeug has to find its end."""
+    environ = request.environ
+    length = environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal() or "HTTP_TRANSFER_ENCODING" in environ:
+        return request.get_data(cache=False)
+    if int(length) > current_app.config["MAX_CONTENT_LENGTH"]:
+        raise RequestEntityTooLarge
+    data: bytes = environ["wsgi.input"].read(int(length))
+    if len(data) < int(length) and "wsgi.input_terminated" not in environ:
+        raise ClientDisconnected
+    return data
+
+
+def _read(read: Callable[[], T]) -> T:
+    try:
+        return read()
+    except HTTPException:
+        raise
+    except Exception:
+        # Raised by the server: broken chunks, or a connection that ended within the body.
+        raise InvalidRequest("The body could not be read to its end.") from None

@@ -1,0 +1,114 @@
+"""/api/batches: many requests at once, answered within a day for half the price."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, abort, g, request
+
+from app.auth import Principal
+from app.auth.address import address_of
+from app.batches import KINDS, Batch
+from app.problems import Forbidden
+from app.services import services
+from app.web.call_context import current_entry
+from app.web.encoders.batch_results import results_json
+from app.web.guards import needs
+from app.web.request_body import json_body
+from app.web.responses import adjusted_headers
+from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
+
+bp = Blueprint("batches", __name__, url_prefix="/batches")
+
+
+@bp.post("")
+@needs(*KINDS)
+def create() -> Response:
+    """Take requests and have them answered, within a day, at half the price."""
+    principal, built = _principal(), services()
+    new, adjusted = json_body(CreateBatchRequest).to_batch(
+        built.config.batches, built.openai_batches, built.prompts.of(principal), most_tokens=principal.max_tokens
+    )
+    if not principal.may(new.kind):
+        raise Forbidden
+    limits = built.limits.spending(principal, address_of(request))
+    batch = built.batches.submit(new, current_entry(new.kind, new.model), limits)
+    response = _json(batch_response(batch, principal), status=201)
+    response.headers["Location"] = f"{request.path}/{batch.id}"
+    response.headers.extend(adjusted_headers(adjusted))
+    return response
+
+
+@bp.get("")
+@needs(*KINDS, "admin")
+def show_all() -> Response:
+    """Tell of the caller's batches, the newest first."""
+    principal = _principal()
+    query = list_query(request.args, principal)
+    kinds = [kind for kind in KINDS if _may_see(principal, kind)]
+    page = services().batches.page(query.owner, kinds, limit=query.limit + 1, before=query.before)
+    shown = page[: query.limit]
+    more = shown[-1].id if len(page) > query.limit else None
+    return _json({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
+
+
+@bp.get("/<batch_id>")
+@needs(*KINDS, "admin")
+def show(batch_id: str) -> Response:
+    """Tell how far a batch is."""
+    return _json(batch_response(services().batches.refreshed(_own(batch_id)), g.principal))
+
+
+@bp.get("/<batch_id>/results")
+@needs(*KINDS, "admin")
+def results(batch_id: str) -> Response:
+    """Give what came of each request, in their order."""
+    batches = services().batches
+    batch = batches.refreshed(_own(batch_id))
+    answers = batches.answers(batch)
+    response = Response(
+        results_json(batch, answers, request_id=g.request_id),
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )
+    response.call_on_close(answers.close)
+    return response
+
+
+@bp.post("/<batch_id>/cancel")
+@needs(*KINDS, "admin")
+def cancel(batch_id: str) -> Response:
+    """End a batch; what is done by then is kept, and costs."""
+    return _json(batch_response(services().batches.cancel(_own(batch_id)), g.principal))
+
+
+def _own(batch_id: str) -> Batch:
+    principal = _principal()
+    batch = services().batches.get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    if batch is None:
+        abort(404)
+    if not _may_see(principal, batch.kind):
+        raise Forbidden
+    return batch
+
+
+def _principal() -> Principal:
+    """The caller, whose token is not tied to a prompt."""
+    principal: Principal = g.principal
+    if principal.prompt is not None:
+        raise Forbidden("This token is for conversations only.")
+    return principal
+
+
+def _may_see(principal: Principal, kind: str) -> bool:
+    return principal.may(kind) or principal.may("admin")
+
+
+def _json(body: dict[str, Any], status: int = 200) -> Response:
+    return Response(
+        orjson.dumps(body),
+        status=status,
+        content_type="application/json",
+        headers={"Cache-Control": "no-store"},
+    )

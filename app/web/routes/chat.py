@@ -1,0 +1,52 @@
+"""/api/chat: a conversation answered in one piece, or as it is written."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.openai_service import ChatCall
+from app.services import Services, services
+from app.web.call_context import current_caller
+from app.web.encoders.plain_text import PlainText
+from app.web.encoders.token_sse import TokenSse
+from app.web.errors import errors_as, message_error
+from app.web.guards import needs
+from app.web.request_body import json_body
+from app.web.responses import json_answer
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.openai_chat import OpenAIChatRequest
+from app.web.streaming import stream_answer
+
+bp = Blueprint("chat", __name__, url_prefix="/chat")
+
+
+@bp.post("")
+@needs("chat")
+def create() -> Response:
+    """Answer a conversation in one piece."""
+    body, built = json_body(ChatRequest), services()
+    result = built.openai_service.chat(_call_of(body, built), caller=current_caller())
+    return json_answer(body.response(result), result.record)
+
+
+@bp.post("/stream")
+@needs("chat")
+def stream() -> Response:
+    """Answer a conversation as it is written, as token events."""
+    body = json_body(ChatRequest)
+    return stream_answer(_call_of(body, services()), TokenSse(g.request_id))
+
+
+@bp.post("/openai")
+@needs("chat")
+@errors_as(message_error)
+def stream_text() -> Response:
+    """Answer a conversation as bare text, for the many pages that read nothing else."""
+    body = json_body(OpenAIChatRequest)
+    return stream_answer(_call_of(body, services()), PlainText())
+
+
+def _call_of(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
+    principal, request_id = g.principal, g.request_id
+    tools = built.toolbox.offered_to(principal, request_id)
+    return body.to_call(built.prompts.of(principal), request_id=request_id, server_tools=tools)

@@ -1,0 +1,40 @@
+"""/api/embeddings: texts turned into vectors, and compared by them."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.services import services
+from app.web.call_context import current_caller
+from app.web.guards import needs
+from app.web.request_body import json_body
+from app.web.responses import json_answer
+from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
+
+bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
+
+
+@bp.post("")
+@needs("embeddings")
+def create() -> Response:
+    """Turn texts into vectors."""
+    body = json_body(EmbeddingsRequest)
+    result = services().openai_service.embed(
+        body.texts(),
+        request_id=g.request_id,
+        model=body.model,
+        dimensions=body.dimensions,
+        caller=current_caller(),
+    )
+    return json_answer(embeddings_response(result), result.record)
+
+
+@bp.post("/similarity")
+@needs("embeddings")
+def similarity() -> Response:
+    """Compare two texts, or put documents in order by nearness to a query."""
+    body = json_body(SimilarityRequest)
+    result = services().openai_service.embed(
+        body.texts(), request_id=g.request_id, model=body.model, caller=current_caller()
+    )
+    return json_answer(body.response(result), result.record)

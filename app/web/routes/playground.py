@@ -1,0 +1,113 @@
+"""/: one page to try the API with. It is for development only; in production there is nothing at its address."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from flask import Blueprint, Response, current_app, make_response, render_template, request, send_from_directory
+from werkzeug.routing import Rule
+
+from app.config import Config
+from app.services import services
+from app.web.guards import public
+
+_STATIC = Path(__file__).parent.parent / "static"
+
+_HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+}
+
+# Half red, half blue, and small enough for a command line.
+_IMAGE = (
+    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEXcHh4ePNxFowWuAAAA"
+    "EElEQVR42mNg+M/EwEA8AgAw0gEe0P1L1QAAAABJRU5ErkJggg=="
+)
+_CITY = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
+    "required": ["city", "people"],
+    "additionalProperties": False,
+}
+_EXAMPLES: dict[str, dict[str, Any]] = {
+    "/api/chat": {"message": "Hello"},
+    "/api/chat/stream": {"message": "Hello"},
+    "/api/chat/openai": {"chatSettings": {}, "messages": [{"role": "user", "content": "Hello"}]},
+    "/api/vision": {"prompt": "Which colours are these?", "imageUrl": _IMAGE},
+    "/api/vision/stream": {"prompt": "Which colours are these?", "imageUrl": _IMAGE},
+    "/api/embeddings": {"input": ["a gate", "a house"], "dimensions": 8},
+    "/api/embeddings/similarity": {"query": "an open gate", "documents": ["a cloud", "the gate is open"]},
+    "/api/structured": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
+    "/api/structured/stream": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
+}
+
+
+class _Route(NamedTuple):
+    """A line of the page's list; `curl` is empty where there is no example."""
+
+    method: str
+    path: str
+    summary: str
+    curl: str
+
+
+def pages(config: Config) -> Blueprint:
+    """Make the blueprint of the page and of its static files."""
+    bp = Blueprint("pages", __name__)
+
+    @bp.get("/")
+    @public
+    def index() -> Response:
+        page = make_response(render_template("try.html", config=config, routes=_routes()))
+        services().authenticator.sessions.open(request, page)
+        return page
+
+    @bp.get("/static/<path:filename>")
+    @public
+    def static(filename: str) -> Response:
+        # Not Flask's own route for these, which could not state that it is public.
+        return send_from_directory(_STATIC, filename)
+
+    @bp.get("/favicon.ico")
+    @public
+    def no_icon() -> Response:
+        # Browsers ask for it of themselves, and a 404 would look like a fault of the page.
+        return Response(status=204)
+
+    @bp.after_request
+    def protect(response: Response) -> Response:
+        response.headers.update(_HEADERS)
+        return response
+
+    return bp
+
+
+def _routes() -> list[_Route]:
+    """All that this server answers but the page itself; a summary is the first line of the view's docstring."""
+    return [
+        _Route(method, rule.rule, _summary(rule), _curl(method, rule))
+        for rule in current_app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if not rule.endpoint.startswith("pages.")
+    ]
+
+
+def _summary(rule: Rule) -> str:
+    return (current_app.view_functions[rule.endpoint].__doc__ or "").partition("\n")[0]
+
+
+def _curl(method: str, rule: Rule) -> str:
+    url = shlex.quote(f"{request.host_url.rstrip('/')}{rule.rule}")
+    if method == "GET" and not rule.arguments:
+        return f"curl {url}"
+    if method == "POST" and rule.rule in _EXAMPLES:
+        body = shlex.quote(json.dumps(_EXAMPLES[rule.rule]))
+        return f"curl -N {url} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"
+    return ""

@@ -1,0 +1,39 @@
+"""/api/usage: what was used, and what is left."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from app.auth.address import address_of
+from app.services import services
+from app.web.guards import needs
+from app.web.schemas.usage import usage_csv, usage_query, usage_response
+
+bp = Blueprint("usage", __name__, url_prefix="/usage")
+
+
+@bp.get("")
+@needs("usage")
+def show() -> Response:
+    """Tell callers what they have used and have left; with an admin key, what anybody has used."""
+    built = services()
+    query = usage_query(request.args, g.principal)
+    totals = partial(
+        built.reports.totals,
+        tenant=query.tenant,
+        user=query.user,
+        first_day=query.first_day,
+        last_day=query.last_day,
+    )
+    rows = totals(query.by)
+    if query.is_csv:
+        return Response(usage_csv(query, rows), mimetype="text/csv")
+    (total,) = totals()
+    limits = built.reports.remaining(built.limits.spending(g.principal, address_of(request)))
+    body = orjson.dumps(usage_response(query, total, rows, limits))
+    response = Response(body, mimetype="application/json")
+    response.headers["Cache-Control"] = "no-store"
+    return response

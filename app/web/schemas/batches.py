@@ -1,0 +1,196 @@
+"""Request and answer models of /api/batches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.auth.principal import Principal
+from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
+from app.config import BatchSettings
+from app.openai_service import OpenAIBatches
+from app.openai_service.errors import InputTooLong, ModelNotOffered
+from app.problems import Forbidden, InvalidRequest, Problem
+from app.prompts.selection import SystemPrompts
+from app.runtime.times import format_iso
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.embeddings import EmbeddingsRequest
+from app.web.schemas.fields import Name
+from app.web.schemas.validation import RequestModel
+
+BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
+
+# OpenAI's own limits for one batch.
+_MAX_REQUESTS = 50_000
+_MAX_TEXTS = 50_000
+_MAX_PAGE = 100
+_DEFAULT_PAGE = 20
+_FIELD_FIRST = re.compile(r"[\w.]+: ")
+
+
+class BatchItem(RequestModel):
+    """One request of a batch: the body of POST /api/chat under `chat`, or of POST /api/embeddings under `embeddings`."""
+
+    id: Name | None = None
+    chat: ChatRequest | None = None
+    embeddings: EmbeddingsRequest | None = None
+
+
+class CreateBatchRequest(RequestModel):
+    """The body of POST /api/batches."""
+
+    requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
+
+    def to_batch(
+        self, settings: BatchSettings, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
+    ) -> tuple[NewBatch, dict[str, str]]:
+        """Build the batch, each request as its own route would send it, and the adjusted parameters.
+
+        Args:
+            most_tokens: a ceiling for each answer, if this user has a lower one.
+
+        Raises:
+            InvalidRequest: a request is invalid, or they cannot be in one batch.
+            Forbidden: a model is not offered.
+        """
+        if len(self.requests) > settings.max_requests:
+            raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
+        kind = _kind(self.requests)
+        ids = _ids(self.requests)
+        requests: list[BatchRequest] = []
+        adjusted: dict[str, str] = {}
+        model: str | None = None
+        texts = 0
+        for place, item in enumerate(self.requests):
+            where = f"requests.{place}.{kind}"
+            try:
+                if item.chat is not None:
+                    own_model, body, changed = _chat(item.chat, upstream, prompts, most_tokens)
+                    adjusted |= changed
+                else:
+                    assert item.embeddings is not None, "one of both is given"
+                    asked = item.embeddings
+                    own_model, body = upstream.embeddings_request(
+                        asked.texts(), model=asked.model, dimensions=asked.dimensions
+                    )
+                    texts += len(body["input"])
+            except (InvalidRequest, Forbidden) as error:
+                raise _placed(error, where) from None
+            except InputTooLong:
+                raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
+            except ModelNotOffered:
+                raise Forbidden("this model is not offered here.", field=f"{where}.model") from None
+            if model not in (None, own_model):
+                raise InvalidRequest("must be the same for all requests of a batch.", field=f"{where}.model")
+            model = own_model
+            requests.append(BatchRequest(ids[place], body))
+        if texts > _MAX_TEXTS:
+            raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
+        return NewBatch(kind, str(model), requests), adjusted
+
+
+def _chat(
+    chat: ChatRequest, upstream: OpenAIBatches, prompts: SystemPrompts, most_tokens: int | None
+) -> tuple[str, dict[str, Any], dict[str, str]]:
+    prompt = prompts.prompt_of(chat)
+    if prompt is not None and prompt.tools:
+        raise InvalidRequest("this prompt has tools that only run while somebody waits.", field="promptName")
+    if chat.cache:
+        raise InvalidRequest("not accepted in a batch.", field="cache")
+    return upstream.chat_request(chat.to_call(prompts, request_id=""), most_tokens=most_tokens)
+
+
+def _kind(items: Sequence[BatchItem]) -> Kind:
+    kind: Kind = "chat" if items[0].chat is not None else "embeddings"
+    for place, item in enumerate(items):
+        if item.chat is None and item.embeddings is None:
+            raise InvalidRequest(f"Missing requests.{place}.chat (or requests.{place}.embeddings).")
+        if item.chat is not None and item.embeddings is not None:
+            raise InvalidRequest("give either chat or embeddings.", field=f"requests.{place}")
+        if getattr(item, kind) is None:
+            raise InvalidRequest(
+                f"all requests of a batch are of one kind, which is {kind} here.", field=f"requests.{place}"
+            )
+    return kind
+
+
+def _ids(items: Sequence[BatchItem]) -> list[str]:
+    """Return the id of each request: the client's, or its index."""
+    ids: dict[str, int] = {}
+    for place, item in enumerate(items):
+        name = str(place) if item.id is None else item.id
+        if name in ids:
+            raise InvalidRequest(f"is that of requests.{ids[name]} as well.", field=f"requests.{place}.id")
+        ids[name] = place
+    return list(ids)
+
+
+def _placed(error: InvalidRequest | Forbidden, where: str) -> Problem:
+    """Return an error about one request of a batch, prefixed with the request's path."""
+    sentence = str(error)
+    if sentence.startswith("Missing "):
+        sentence = f"Missing {where}.{sentence.removeprefix('Missing ')}"
+    else:
+        sentence = f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
+    placed = type(error)(sentence)
+    placed.field = where if error.field is None else f"{where}.{error.field}"
+    return placed
+
+
+@dataclass(frozen=True, slots=True)
+class ListQuery:
+    """The query of GET /api/batches."""
+
+    owner: BatchOwner
+    limit: int
+    before: str | None
+
+
+def owner_of(principal: Principal) -> BatchOwner:
+    """Return whose batches a principal may see: their own, or with the scope `admin` all of the tenant."""
+    return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
+
+
+def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
+    """Parse the query of GET /api/batches.
+
+    Raises:
+        InvalidRequest: a parameter is not valid.
+    """
+    owner = owner_of(principal)
+    for name in args:
+        if name not in ("limit", "before", *(("user",) if owner.user is None else ())):
+            raise InvalidRequest("is not known here.", field=name[:50])
+    if owner.user is None and (user := args.get("user")) is not None:
+        if "\0" in user:
+            raise InvalidRequest("must not contain the character NUL.", field="user")
+        owner = BatchOwner(principal.tenant, user)
+    limit, before = args.get("limit", str(_DEFAULT_PAGE)), args.get("before")
+    if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= _MAX_PAGE):
+        raise InvalidRequest(f"must be from 1 to {_MAX_PAGE}.", field="limit")
+    if before is not None and not BATCH_ID.fullmatch(before):
+        raise InvalidRequest("must be the id of a batch.", field="before")
+    return ListQuery(owner, int(limit), before)
+
+
+def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
+    """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}, and "user" for an admin."""
+    body = {
+        "id": batch.id,
+        "kind": batch.kind,
+        "model": batch.model,
+        "status": batch.status,
+        "createdAt": _moment(batch.created_at),
+        "endedAt": None if batch.ended_at is None else _moment(batch.ended_at),
+        "counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
+        "costMicroUsd": batch.cost_micro_usd,
+    }
+    return body | {"user": batch.user} if principal.may("admin") else body
+
+
+def _moment(at_ms: int) -> str:
+    return format_iso(at_ms // 1000)

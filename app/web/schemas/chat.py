@@ -1,0 +1,151 @@
+"""Request and answer models of POST /api/chat and /api/chat/stream."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
+from app.problems import InvalidRequest
+from app.prompts.selection import Conversation, PromptFields, SystemPrompts
+from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, Temperature
+from app.web.schemas.messages import Messages, check_turns
+from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
+
+
+def messages_of(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
+    """Return the messages, or the one that a text is. Raises InvalidRequest where their turns do not go together."""
+    if messages is None:
+        return [{"role": "user", "content": text}]
+    plain: list[dict[str, Any]] = messages  # type: ignore[assignment]
+    check_turns(plain)
+    return plain
+
+
+def build_chat_call(
+    conversation: Conversation,
+    settings: Mapping[str, Any],
+    asked: PromptFields,
+    prompts: SystemPrompts,
+    server_tools: OfferedTools | None = None,
+) -> ChatCall:
+    """Return what the service is asked to do: what the caller has chosen, and what a prompt of the site settles.
+
+    Args:
+        settings: by the names of ChatCall's fields.
+        server_tools: those that a prompt may let the model have run; None where none are.
+    Raises:
+        InvalidRequest, Forbidden: as SystemPrompts.prompt_of() and apply() do.
+    """
+    prompt = prompts.prompt_of(asked)
+    messages, settled = prompts.apply(prompt, conversation, settings, asked)
+    if server_tools and prompt is not None and prompt.tools:
+        settled["server_tools"] = server_tools.of(prompt.tools)
+    if settled.get("may_be_cached") and settled["temperature"] != 0:
+        raise InvalidRequest("cache: needs temperature 0.")
+    return ChatCall(conversation.operation, messages, conversation.request_id, **settled)
+
+
+class ChatRequest(PromptFields):
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+
+    messages: Messages | None = None
+    message: NonEmptyText | None = None
+    user_message: NonEmptyText | None = None
+    system_prompt: NonEmptyText | None = None
+    model: ModelName | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    tools: Tools | None = None
+    server_tools: ServerToolNames | None = None
+    tool_choice: ToolChoice | None = None
+    cache: bool | None = None
+
+    def to_call(
+        self,
+        prompts: SystemPrompts,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
+    ) -> ChatCall:
+        """Build the call to the service.
+
+        Args:
+            server_tools: None if server tools are not available here.
+
+        Raises:
+            InvalidRequest: the fields contradict each other.
+            Forbidden: the token is tied to another prompt, or a tool is not allowed.
+        """
+        self._check_tools()
+        conversation = Conversation(self._messages(), request_id, client_prompt=self.system_prompt)
+        settings = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "server_tools": self._named_tools(server_tools),
+            "may_be_cached": bool(self.cache),
+        }
+        return build_chat_call(conversation, settings, self, prompts, server_tools)
+
+    def _named_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
+        if self.server_tools is None:
+            return ()
+        if offered is None:
+            raise InvalidRequest("not accepted here.", field="serverTools")
+        return offered.named(self.server_tools)
+
+    def _check_tools(self) -> None:
+        if self.tools is not None and self.server_tools is not None:
+            # OpenAI expects the results of all calls together, and neither side has both kinds.
+            raise InvalidRequest("give either tools or serverTools.", field="serverTools")
+        names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
+        if self.tool_choice is not None and not names:
+            raise InvalidRequest("needs tools.", field="toolChoice")
+        if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
+            raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
+
+    def _messages(self) -> list[dict[str, Any]]:
+        given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]
+        if not given:
+            raise InvalidRequest("Missing userMessage (or message, or messages).")
+        if len(given) > 1:
+            raise InvalidRequest("Give only one of messages, message and userMessage.")
+        return messages_of(self.messages, self.message or self.user_message)
+
+    def response(self, result: ChatResult) -> dict[str, Any]:
+        """Return the answer's body. The field that the text came in decides which names repeat the reply."""
+        body = chat_response(result)
+        if self.user_message is not None:
+            body["text"] = body["reply"]
+        if self.message is not None:
+            body |= {"role": "assistant", "content": body["reply"]}
+        return body
+
+
+def chat_response(result: ChatResult) -> dict[str, Any]:
+    """Return {"reply", "finishReason", "usage", "model", "id"}; and "toolCalls", "toolRuns", "trimmed" if any."""
+    body: dict[str, Any] = {
+        "reply": result.text or result.refusal or "",
+        "finishReason": result.finish_reason,
+        "usage": result.usage and result.usage.raw,
+        "model": result.model,
+        "id": result.id,
+    }
+    if result.tool_calls:
+        body["toolCalls"] = result.tool_calls
+    if result.tool_runs:
+        body["toolRuns"] = [tool_run(run) for run in result.tool_runs]
+    if result.trimmed:
+        body["trimmed"] = result.trimmed
+    if result.is_cached:
+        body["cached"] = True
+    return body
+
+
+def tool_run(run: ToolRun) -> dict[str, Any]:
+    """Return {"id", "name", "status"}, and "ms" once it ended. Arguments and results stay on the server."""
+    told: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
+    return told if run.ms is None else told | {"ms": run.ms}

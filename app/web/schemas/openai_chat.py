@@ -1,0 +1,46 @@
+"""Request model of POST /api/chat/openai, whose body open-source chat pages send."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from app.openai_service import ChatCall
+from app.prompts.selection import Conversation, PromptFields, SystemPrompts
+from app.web.schemas.chat import build_chat_call, messages_of
+from app.web.schemas.fields import MaxTokens, ModelName, Temperature
+from app.web.schemas.messages import Messages
+from app.web.schemas.tools import OfferedTools
+from app.web.schemas.validation import RequestModel
+
+
+class ChatSettings(RequestModel):
+    """The page's settings that have a meaning here. Others are accepted and ignored."""
+
+    model: ModelName | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    prompt: Any = None
+    context_length: Any = None
+    include_profile_context: Any = None
+    include_workspace_instructions: Any = None
+    embeddings_provider: Any = None
+
+
+class OpenAIChatRequest(PromptFields):
+    """The body of POST /api/chat/openai: settings apart from messages."""
+
+    chat_settings: ChatSettings
+    messages: Messages
+
+    def to_call(
+        self, prompts: SystemPrompts, *, request_id: str, server_tools: OfferedTools | None = None
+    ) -> ChatCall:
+        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        settings = self.chat_settings
+        chosen = {
+            "model": settings.model,
+            "temperature": settings.temperature,
+            "max_tokens": settings.max_tokens,
+        }
+        conversation = Conversation(messages_of(self.messages, None), request_id)
+        return build_chat_call(conversation, chosen, self, prompts, server_tools)

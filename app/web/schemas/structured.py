@@ -1,0 +1,152 @@
+"""Request and answer models of POST /api/structured."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.json_schema.catalog import NamedSchemas, json_schema_format
+from app.json_schema.normalize import Normalized, normalize
+from app.json_schema.strict_rules import SchemaFault
+from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
+from app.problems import InvalidRequest
+from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptFields, SystemPrompts
+from app.web.schemas.chat import build_chat_call, messages_of
+from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
+from app.web.schemas.messages import Messages
+
+_JSON_MODE = {"type": "json_object"}
+_JSON_MODE_PROMPT = "Answer with one JSON object and nothing else."
+_OF_SCHEMA = {
+    "json_schema": "schema",
+    "schema_name": "schemaName",
+    "name": "name",
+    "strict": "strict",
+    "normalize": "normalize",
+}
+_NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
+
+
+@dataclass(frozen=True, slots=True)
+class Filling:
+    """A structured call to the service.
+
+    Attributes:
+        original: the schema that the answer must match, if it is not the one that is sent.
+        normalized: how the schema was changed; None if normalization was not requested.
+    """
+
+    call: ChatCall
+    original: OriginalSchema | None = None
+    normalized: Sequence[str] | None = None
+
+
+class StructuredRequest(PromptFields):
+    """The body of POST /api/structured."""
+
+    messages: Messages | None = None
+    prompt: NonEmptyText | None = None
+    # `schema` is a name that pydantic uses itself.
+    json_schema: Annotated[JsonObject | None, Field(alias="schema")] = None
+    schema_name: Name | None = None
+    name: Name = "answer"
+    strict: bool = True
+    normalize: bool = False
+    system_prompt: NonEmptyText | None = None
+    model: ModelName | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    cache: bool | None = None
+
+    def to_filling(self, prompts: SystemPrompts, named: NamedSchemas, *, request_id: str) -> Filling:
+        """Build the structured call.
+
+        Raises:
+            InvalidRequest, SchemaFault: the fields contradict each other, or the schema cannot be used.
+        """
+        if self.messages is None and self.prompt is None:
+            raise InvalidRequest("Missing prompt (or messages).")
+        if self.messages is not None and self.prompt is not None:
+            raise InvalidRequest("Give only one of messages and prompt.")
+        prompt = prompts.prompt_of(self)
+        if prompts.settles("answer_schema", prompt):
+            self._leave_the_schema()
+        asked = self._schema(named)
+        response_format = None
+        if asked is not None:
+            name = self.schema_name if self.schema_name and "name" not in self.model_fields_set else self.name
+            response_format = json_schema_format(name, asked.schema, strict=self.strict)
+        conversation = Conversation(
+            messages_of(self.messages, self.prompt), request_id, "structured", self.system_prompt
+        )
+        settings = {
+            "model": self.model,
+            "temperature": self.temperature,
+            "max_tokens": self.max_tokens,
+            "response_format": response_format,
+            "may_be_cached": bool(self.cache),
+        }
+        call = build_chat_call(conversation, settings, self, prompts)
+        if prompt is not None and prompt.answer_schema:
+            asked = named[prompt.answer_schema]
+        if asked is None:
+            return Filling(replace(call, messages=_asking_for_json(call.messages), response_format=_JSON_MODE))
+        return Filling(call, asked.original, asked.told if self.normalize else None)
+
+    def _leave_the_schema(self) -> None:
+        for field, alias in _OF_SCHEMA.items():
+            if field in self.model_fields_set and getattr(self, field) is not None:
+                raise InvalidRequest(NOT_WITH_PROMPT, field=alias)
+
+    def _schema(self, named: NamedSchemas) -> Normalized | None:
+        schema, name = self.json_schema, self.schema_name
+        if schema is not None and name is not None:
+            raise InvalidRequest("Give only one of schema and schemaName.")
+        if self.normalize and not self.strict:
+            raise InvalidRequest("goes only with strict, which asks for what it mends.", field="normalize")
+        if name is not None:
+            if name not in named:
+                raise InvalidRequest(f"there is no schema {name} here.", field="schemaName")
+            if not self.strict:
+                raise InvalidRequest("a schema that is kept here is always strict.", field="strict")
+            return named[name]
+        if schema is None:
+            if self.normalize:
+                raise InvalidRequest("needs a schema.", field="normalize")
+            return None
+        if not self.strict:
+            return Normalized(schema)
+        normalized = normalize(schema)
+        if self.normalize and normalized.faults:
+            raise SchemaFault(normalized.faults)
+        if not self.normalize and normalized.found:
+            raise SchemaFault(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
+        return normalized
+
+
+def _asking_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
+    if any("json" in (message.get("content") or "").lower() for message in messages):
+        return messages
+    return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
+
+
+def structured_response(data: Any, end: StructuredResult | Done, filling: Filling) -> dict[str, Any]:
+    """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
+    body = {
+        "data": data,
+        "finishReason": end.finish_reason,
+        "usage": end.usage and end.usage.raw,
+        "model": end.model,
+        "id": end.id,
+    }
+    if end.is_cached:
+        body["cached"] = True
+    if filling.normalized is not None:
+        body["normalized"] = filling.normalized
+    if end.trimmed:
+        body["trimmed"] = end.trimmed
+    return body

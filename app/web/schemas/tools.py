@@ -1,0 +1,72 @@
+"""Tools of a conversation: the client's own, in OpenAI's form, which it runs itself; or server tools, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Literal, NotRequired, Protocol
+
+from pydantic import ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from app.openai_service import ServerTool
+from app.web.schemas.fields import JsonObject, Name
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, form_of
+
+MAX_TOOLS = 128
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class Function(TypedDict):
+    """A function's declaration."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: Name
+    description: NotRequired[Annotated[str, Field(max_length=10_000)]]
+    parameters: NotRequired[JsonObject]
+    strict: NotRequired[bool]
+
+
+class Tool(TypedDict):
+    """A tool that the client runs."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(TypedDict):
+    """The name of a function."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: Name
+
+
+class NamedTool(TypedDict):
+    """A tool choice that names one function."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function"]
+    function: NamedFunction
+
+
+Tools = Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+ServerToolNames = Annotated[list[Name], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
+    Discriminator(form_of),
+]
+
+
+class OfferedTools(Protocol):
+    """The server tools that one request may use."""
+
+    def named(self, names: Sequence[str]) -> Sequence[ServerTool]:
+        """Return the tools that a request names. Raises Forbidden or InvalidRequest."""
+
+    def of(self, names: Sequence[str]) -> Sequence[ServerTool]:
+        """Return the tools that a stored prompt names."""

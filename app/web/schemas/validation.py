@@ -1,0 +1,208 @@
+"""Parse and validate a body, or say in one sentence what is wrong with it."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.alias_generators import to_camel
+
+from app.config.formats import NAME_PATTERN
+from app.json_schema.nesting import MAX_DEPTH, is_deeper
+from app.problems import InvalidRequest
+
+AS_TEXT, AS_OTHER = "(as text)", "(as other)"
+_ROLES = {"user", "assistant", "tool", "system"}
+
+NOT_BLANK_PATTERN = r"\S"
+_PATTERN_SENTENCES = {
+    NOT_BLANK_PATTERN: "must not be empty",
+    NAME_PATTERN: "must be 1 to 64 letters, digits, underscores or hyphens",
+}
+
+# Objects in a body have about ten members. Thousands of unknown ones would make a very long list of errors; smaller
+# bodies have no room for that.
+MAX_MEMBERS = 64
+_MANY_BYTES = 32_768
+_MAX_VALUES = 200_000
+_FREE_FORM = ("schema", "parameters")
+
+_Path = tuple[Any, int | str] | None
+"""The location of a value: the path of its container, and its name or index there."""
+
+
+class RequestModel(BaseModel):
+    """A body in camelCase, validated strictly: no unknown fields, no "1" for 1."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, extra="forbid", strict=True, frozen=True, hide_input_in_errors=True
+    )
+
+
+M = TypeVar("M", bound=RequestModel)
+
+
+def parse_json(data: bytes, model: type[M]) -> M:
+    """Parse a body.
+
+    Raises:
+        InvalidRequest: it is not a JSON object, or a field is missing, unknown, of the wrong type or out of bounds.
+    """
+    try:
+        body = orjson.loads(data)
+    except orjson.JSONDecodeError:
+        raise InvalidRequest(_why_not_json(data)) from None
+    if not isinstance(body, dict):
+        raise InvalidRequest("The body must be a JSON object.")
+    # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
+    if b"\\u0000" in data:
+        for path, value in _leaves(body):
+            if isinstance(value, str) and "\0" in value:
+                raise InvalidRequest("must not contain the character NUL.", field=_written(path))
+    if len(data) > _MANY_BYTES:
+        _check_members(body)
+    return validate(body, model)
+
+
+def validate(body: dict[str, Any], model: type[M]) -> M:
+    """Validate a parsed body.
+
+    Raises:
+        InvalidRequest: as parse_json() does.
+    """
+    try:
+        return model.model_validate(body)
+    except ValidationError as errors:
+        raise _first_of(errors) from None
+
+
+def form_of(value: Any) -> str:
+    """Tell a union of text and something else which one was sent, so that only its errors are reported."""
+    return AS_OTHER if isinstance(value, list | dict) else AS_TEXT
+
+
+def _check_members(body: dict[str, Any]) -> None:
+    """Refuse objects with so many members that listing their errors would take long."""
+    for path, value in _containers(body):
+        if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
+            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_written(path))
+
+
+def _is_free_form(path: _Path) -> bool:
+    while path is not None:
+        path, part = path
+        if part in _FREE_FORM:
+            return True
+    return False
+
+
+def _containers(body: Any) -> Iterator[tuple[_Path, Any]]:
+    """Yield each list and object with its location, without recursion.
+
+    Raises:
+        InvalidRequest: there are more values than any honest body has.
+    """
+    left = _MAX_VALUES
+    waiting: list[tuple[_Path, Any]] = [(None, body)]
+    while waiting:
+        path, value = waiting.pop()
+        yield path, value
+        left -= len(value)
+        if left < 0:
+            raise InvalidRequest("The body holds too many values.")
+        members = value.items() if isinstance(value, dict) else enumerate(value)
+        waiting += [((path, name), member) for name, member in members if isinstance(member, dict | list)]
+
+
+def not_too_deep(value: Any) -> Any:
+    """Refuse a free-form object that is nested more than MAX_DEPTH deep."""
+    if is_deeper(value, MAX_DEPTH):
+        raise ValueError(f"must be nested at most {MAX_DEPTH} deep")
+    return value
+
+
+def _first_of(errors: ValidationError) -> InvalidRequest:
+    """Describe the first error only, and never the input, which may be anything of any size."""
+    error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
+    path = _path(error["loc"])
+    kind, message = error["type"], error["msg"]
+    if kind == "string_pattern_mismatch":
+        message = _PATTERN_SENTENCES[error["ctx"]["pattern"]]
+    if kind == "extra_forbidden":
+        return InvalidRequest.unknown(path)
+    if kind == "missing":
+        return InvalidRequest.missing(path)
+    if kind == "union_tag_not_found":
+        return InvalidRequest.missing(f"{path}.role")
+    if kind == "union_tag_invalid":
+        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
+    message = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "")
+    message = message[:1].lower() + message[1:]
+    if not path:
+        return InvalidRequest(f"{message[:1].upper()}{message[1:].rstrip('.')}.")
+    return InvalidRequest(f"{message.rstrip('.')}.", field=path)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Format an error's location as the client wrote it.
+
+    Pydantic adds a message's role behind its index, and the branch of a union; both are left out.
+    """
+    parts = [
+        str(part)
+        for before, part in zip((None, *location), location, strict=False)
+        if not (isinstance(before, int) and part in _ROLES) and part not in (AS_TEXT, AS_OTHER)
+    ]
+    return _printable(".".join(parts))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:200])
+
+
+def _why_not_json(data: bytes) -> str:
+    """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
+    try:
+        body = json.loads(data)
+    except (ValueError, RecursionError):
+        return "The body is not valid JSON in UTF-8, or is nested too deeply."
+    for path, value in _leaves(body):
+        if isinstance(value, float) and not math.isfinite(value):
+            return f"{_written(path)}: must be a finite number."
+        if isinstance(value, str) and not _is_unicode(value):
+            return f"{_written(path)}: must not contain half of a surrogate pair."
+    return "The body is not valid JSON in UTF-8, or is nested too deeply."
+
+
+def _is_unicode(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
+    """Yield each name and each scalar value with its location. Raises as _containers() does."""
+    if not isinstance(body, dict | list):
+        yield None, body
+        return
+    for path, container in _containers(body):
+        members = container.items() if isinstance(container, dict) else enumerate(container)
+        for name, member in members:
+            if isinstance(name, str):
+                yield (path, "a name"), name
+            if not isinstance(member, dict | list):
+                yield (path, name), member
+
+
+def _written(path: _Path) -> str:
+    parts: list[str] = []
+    while path is not None:
+        path, part = path
+        parts.append(str(part))
+    return _printable(".".join(reversed(parts))) or "The body"

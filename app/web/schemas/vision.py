@@ -1,0 +1,114 @@
+"""Request models of POST /api/vision and /api/vision/stream: JSON, or a form with files."""
+
+from __future__ import annotations
+
+import time
+from contextlib import suppress
+from typing import Annotated, Any
+
+import orjson
+from flask import request
+from pydantic import Field
+
+from app.config import ImageSettings
+from app.images import ImageIntake, limit_for
+from app.openai_service import ChatCall
+from app.problems import InvalidRequest, UnsupportedMediaType
+from app.prompts.selection import Conversation, PromptFields, SystemPrompts
+from app.web.request_body import form_body, json_body
+from app.web.schemas.chat import build_chat_call
+from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
+from app.web.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
+from app.web.schemas.validation import validate
+
+# How long all images of a request may take, including the wait for those of other requests.
+_PATIENCE_S = 20.0
+_WHOLE_NUMBERS = {"maxTokens"}
+
+
+class VisionFields(PromptFields):
+    """The fields that JSON and form have in common."""
+
+    prompt: NonEmptyText
+    detail: Detail = "auto"
+    max_tokens: MaxTokens | None = None
+    model: ModelName | None = None
+
+
+class VisionRequest(VisionFields):
+    """The JSON body of POST /api/vision."""
+
+    image_url: Annotated[str, Field(min_length=1)] | None = None
+    images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
+
+
+def vision_call(prompts: SystemPrompts, settings: ImageSettings, *, request_id: str) -> ChatCall:
+    """Read the current request, JSON or form, and build the call.
+
+    Raises:
+        InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is not valid.
+        ImagesBusy: other images took too long.
+    """
+    if request.mimetype not in ("application/json", "multipart/form-data"):
+        raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
+    if request.mimetype == "multipart/form-data":
+        fields, urls = _from_form(prompts, settings)
+    else:
+        fields, urls = _from_json(prompts, settings)
+    content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
+    content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
+    conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
+    return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
+
+
+def _intake(fields: VisionFields, prompts: SystemPrompts, settings: ImageSettings) -> ImageIntake:
+    prompt = prompts.prompt_of(fields)
+    model = (prompt.model if prompt is not None else None) or fields.model or settings.model
+    until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
+    return ImageIntake(settings.max_bytes, settings.max_pixels, limit_for(model, fields.detail), until)
+
+
+def _from_json(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+    body = json_body(VisionRequest)
+    intake = _intake(body, prompts, settings)
+    if body.images is not None and body.image_url is not None:
+        raise InvalidRequest("Give only one of imageUrl and images.")
+    if body.images is not None:
+        images = [image_from_url(url, f"images.{index}", intake) for index, url in enumerate(body.images)]
+    elif body.image_url is not None:
+        images = [image_from_url(body.image_url, "imageUrl", intake)]
+    else:
+        raise InvalidRequest("Missing imageUrl (or images).")
+    return body, images
+
+
+def _from_form(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+    fields: dict[str, Any] = {}
+    form, uploads = form_body()
+    for name, values in form.lists():
+        if len(values) > 1:
+            raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
+        if "\0" in values[0]:
+            raise InvalidRequest("must not contain the character NUL.", field=f"{name[:64]!a}")
+        fields[name] = _typed(name, values[0])
+    unknown = [name for name in uploads if name != "image"]
+    if unknown:
+        raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
+    body = validate(fields, VisionFields)
+    files = uploads.getlist("image")
+    if not files:
+        raise InvalidRequest.missing("image")
+    if len(files) > MAX_IMAGES:
+        raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
+    intake = _intake(body, prompts, settings)
+    return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
+
+
+def _typed(name: str, text: str) -> Any:
+    """Convert a form's text to the field's type."""
+    if name in _WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) < 10:
+        return int(text)
+    if name == "variables":
+        with suppress(orjson.JSONDecodeError):
+            return orjson.loads(text)
+    return text

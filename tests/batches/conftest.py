@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from flask import Flask
+from flask.testing import FlaskClient
+
+from app.database.database import open_database
+from tests.fakes.fake_batches import FakeBatches
+
+NOON_MS = 1795176000_000  # 2026-11-20, 12:00 UTC
+
+
+class Time:
+    """What the ledger and the batches take for the time, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOON_MS
+
+    def move(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+
+@pytest.fixture
+def time(monkeypatch: pytest.MonkeyPatch) -> Time:
+    time = Time()
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: time.now_ms)
+    return time
+
+
+@pytest.fixture
+def upstream() -> FakeBatches:
+    return FakeBatches()
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store with all tables and nothing in them: making those takes longer than a test does."""
+    path = tmp_path_factory.mktemp("empty") / "store.sqlite3"
+    database = open_database(f"sqlite:///{path}", path.parent)
+    database.migrate()
+    database.close()
+    return path
+
+
+@pytest.fixture
+def start(
+    make_app: Callable[..., Flask], tmp_path: Path, time: Time, empty_store: Path
+) -> Iterator[Callable[..., Flask]]:
+    """Starts the application over a store of the test's own; again, as after a restart."""
+    started: list[Flask] = []
+    shutil.copy(empty_store, tmp_path / "own.sqlite3")
+
+    def start(**settings: Any) -> Flask:
+        started.append(make_app(**{"database_url": f"sqlite:///{tmp_path}/own.sqlite3", **settings}))
+        return started[-1]
+
+    yield start
+    for app in started:
+        app.extensions["gatehouse"].database.close()
+
+
+@pytest.fixture
+def app(start: Callable[..., Flask]) -> Flask:
+    return start()
+
+
+@pytest.fixture
+def client(app: Flask) -> FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture
+def rows(tmp_path: Path, start: Callable[..., Flask]) -> Callable[[str], list[dict[str, Any]]]:
+    """What is in a table."""
+    database = start().extensions["gatehouse"].database
+
+    def read(table: str) -> list[dict[str, Any]]:
+        with database.reading() as connection:
+            return [dict(row._mapping) for row in connection.exec_driver_sql(f"SELECT * FROM {table}")]
+
+    return read
+
+
+def chats(*texts: str, **fields: Any) -> dict[str, Any]:
+    """A body of chats; further fields go into each."""
+    return {"requests": [{"chat": {"message": text, **fields}} for text in texts]}

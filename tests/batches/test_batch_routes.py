@@ -1,0 +1,542 @@
+"""What /api/batches takes, says and gives back, and to whom."""
+
+from __future__ import annotations
+
+import re
+
+import httpx2
+import pytest
+
+from tests.batches.conftest import chats
+from tests.fakes.fake_batches import answer
+from tests.fakes.openai_answers import embeddings, error
+from tests.fakes.site import bearer
+
+ID = re.compile(r"batch_[0-9a-f]{28}")
+
+
+def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time):
+    body = {
+        "requests": [
+            {"id": "first", "chat": {"message": "One", "maxTokens": 50, "temperature": 0.5}},
+            {"chat": {"messages": [{"role": "user", "content": "Two"}]}},
+        ]
+    }
+
+    made = client.post("/api/batches", json=body)
+
+    assert made.status_code == 201, made.text
+    assert ID.fullmatch(made.json["id"])
+    assert made.headers["Location"] == f"/api/batches/{made.json['id']}"
+    assert made.json == {
+        "id": made.json["id"],
+        "kind": "chat",
+        "model": "gpt-6.1-terra",
+        "status": "in_progress",
+        "createdAt": "2026-11-20T12:00:00Z",
+        "endedAt": None,
+        "counts": {"total": 2, "completed": 0, "failed": 0},
+        "costMicroUsd": None,
+    }
+    assert upstream.only["endpoint"] == "/v1/chat/completions"
+    assert upstream.only["metadata"] == {"gatehouse_batch": made.json["id"]}
+    assert upstream.names == [f"{made.json['id']}.jsonl"]
+    assert upstream.requests() == [
+        {
+            "custom_id": "request-0",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {
+                "model": "gpt-6.1-terra",
+                "messages": [{"role": "user", "content": "One"}],
+                "max_completion_tokens": 50,
+                "temperature": 0.5,
+            },
+        },
+        {
+            "custom_id": "request-1",
+            "method": "POST",
+            "url": "/v1/chat/completions",
+            "body": {
+                "model": "gpt-6.1-terra",
+                "messages": [{"role": "user", "content": "Two"}],
+                "max_completion_tokens": 8192,
+            },
+        },
+    ]
+
+    address = made.headers["Location"]
+    early = client.get(f"{address}/results")
+    assert (early.status_code, early.json["code"], early.headers["Retry-After"]) == (409, "batch_not_ended", "5")
+
+    upstream.end(answer("1", prompt=10, completion_tokens=4), answer("2", prompt=20, completion_tokens=6))
+    time.move(3_600)
+    shown = client.get(address)
+
+    assert shown.json | {"id": 0} == made.json | {
+        "id": 0,
+        "status": "completed",
+        "endedAt": "2026-11-20T13:00:00Z",
+        "counts": {"total": 2, "completed": 2, "failed": 0},
+        "costMicroUsd": 40,
+    }
+    results = client.get(f"{address}/results")
+    assert results.content_type == "application/json"
+    assert results.headers["Cache-Control"] == "no-store"
+    first, second = results.json["results"]
+    assert (first["id"], first["status"], second["id"], second["status"]) == ("first", 200, "1", 200)
+    assert first["body"]["reply"] == "1"
+    assert first["body"].keys() == {"reply", "finishReason", "usage", "model", "id"}
+    assert second["body"]["usage"]["prompt_tokens"] == 20
+
+
+def test_a_batch_of_embeddings(client, upstream, time):
+    body = {"requests": [{"embeddings": {"input": ["a", "b"], "dimensions": 2}}, {"embeddings": {"input": "c"}}]}
+
+    made = client.post("/api/batches", json=body)
+
+    assert (made.status_code, made.json["kind"], made.json["model"]) == (
+        201,
+        "embeddings",
+        "text-embedding-3-small",
+    )
+    assert upstream.only["endpoint"] == "/v1/embeddings"
+    assert upstream.requests()[0]["body"] == {
+        "model": "text-embedding-3-small",
+        "input": ["a", "b"],
+        "encoding_format": "float",
+        "dimensions": 2,
+    }
+    upstream.end(embeddings([[0.25, 1.5], [1e-7, -2.0]]), embeddings([[0.5]]))
+    time.move(10)
+    results = client.get(f"/api/batches/{made.json['id']}/results").json["results"]
+    assert [result["body"]["embeddings"] for result in results] == [[[0.25, 1.5], [1e-7, -2.0]], [[0.5]]]
+    assert client.get(made.headers["Location"]).json["costMicroUsd"] == 1  # 10 tokens of 0.01
+
+
+@pytest.mark.parametrize(
+    ("requests", "status", "sentence"),
+    [
+        ([], 400, "requests: list should have at least 1 item, not 0."),
+        ([{}], 400, "Missing requests.0.chat (or requests.0.embeddings)."),
+        (
+            [{"chat": {"message": "a"}, "embeddings": {"input": "b"}}],
+            400,
+            "requests.0: give either chat or embeddings.",
+        ),
+        (
+            [{"chat": {"message": "a"}}, {"embeddings": {"input": "b"}}],
+            400,
+            "requests.1: all requests of a batch are of one kind, which is chat here.",
+        ),
+        (
+            [{"chat": {"message": "a"}}, {"chat": {"message": "a", "temperature": 3}}],
+            400,
+            "requests.1.chat.temperature: should be less than or equal to 2.",
+        ),
+        ([{"chat": {"message": "a", "loud": 1}}], 400, "Unknown field requests.0.chat.loud."),
+        ([{"chat": {}}], 400, "Missing requests.0.chat.userMessage (or message, or messages)."),
+        ([{"chat": {"message": "a", "toolChoice": "auto"}}], 400, "requests.0.chat.toolChoice: needs tools."),
+        (
+            [{"chat": {"message": "a", "userMessage": "b"}}],
+            400,
+            "requests.0.chat: Give only one of messages, message and userMessage.",
+        ),
+        ([{"chat": {"messages": [{"role": "user"}]}}], 400, "Missing requests.0.chat.messages.0.content."),
+        (
+            [{"embeddings": {"input": "a", "dimensions": 0}}],
+            400,
+            "requests.0.embeddings.dimensions: should be greater than or equal to 1.",
+        ),
+        (
+            [{"id": "no spaces", "chat": {"message": "a"}}],
+            400,
+            "requests.0.id: must be 1 to 64 letters, digits, underscores or hyphens.",
+        ),
+        (
+            [{"id": "x", "chat": {"message": "a"}}, {"id": "x", "chat": {"message": "b"}}],
+            400,
+            "requests.1.id: is that of requests.0 as well.",
+        ),
+        (
+            [{"id": "1", "chat": {"message": "a"}}, {"chat": {"message": "b"}}],
+            400,
+            "requests.1.id: is that of requests.0 as well.",
+        ),
+        (
+            [{"chat": {"message": "a"}}, {"chat": {"message": "a", "model": "gpt-6-luna"}}],
+            400,
+            "requests.1.chat.model: must be the same for all requests of a batch.",
+        ),
+        (
+            [{"chat": {"message": "a", "model": "gpt-9"}}],
+            403,
+            "requests.0.chat.model: this model is not offered here.",
+        ),
+        ([{"chat": {"message": "a"}}] * 4, 400, "requests: must be at most 3."),
+    ],
+)
+def test_what_is_off_is_named(start, upstream, rows, requests, status, sentence):
+    client = start(max_batch_requests=3).test_client()
+
+    refused = client.post("/api/batches", json={"requests": requests})
+
+    assert (refused.status_code, refused.json["error"]) == (status, sentence)
+    assert upstream.asked == []
+    assert rows("entries") == rows("batches") == []
+
+
+def test_the_sites_own_prompt_goes_before_each_request_and_may_be_the_only_one(start, upstream):
+    client = start(system_prompt="Be brief.", allow_client_system_prompt=False).test_client()
+
+    assert client.post("/api/batches", json=chats("Hi", "Ho")).status_code == 201
+    refused = client.post("/api/batches", json=chats("Hi", systemPrompt="Be rude."))
+
+    assert [request["body"]["messages"][0] for request in upstream.requests()] == [
+        {"role": "system", "content": "Be brief."}
+    ] * 2
+    assert (refused.status_code, refused.json["error"]) == (
+        400,
+        "requests.0.chat.systemPrompt: not accepted here.",
+    )
+
+
+def test_more_tokens_than_the_ceiling_are_lowered_and_that_is_said(client, upstream):
+    made = client.post("/api/batches", json=chats("Hi", maxTokens=9_000))
+
+    assert made.headers["X-Params-Adjusted"] == "maxTokens=8192"
+    assert upstream.requests()[0]["body"]["max_completion_tokens"] == 8192
+
+
+def test_what_would_be_too_large_a_file_is_refused(start, upstream, rows):
+    client = start(system_prompt="x" * 10_000, max_body_bytes=50_000).test_client()
+
+    refused = client.post("/api/batches", json=chats(*["Hi"] * 6))
+
+    assert (refused.status_code, refused.json["code"]) == (413, "body_too_large")
+    assert upstream.asked == [] == rows("entries")
+
+
+def test_each_request_has_a_result_of_its_own_whatever_became_of_it(client, upstream, time):
+    made = client.post("/api/batches", json=chats("a", "b", "c", "d", "e"))
+    temperature = error("secret words", param="temperature", code="unsupported_value")
+    upstream.end(answer("A"), (400, temperature), (429, error("slow")), (500, error("oops")), {"no": "completion"})
+    time.move(10)
+
+    results = client.get(f"{made.headers['Location']}/results")
+
+    assert [(result["id"], result["status"]) for result in results.json["results"]] == [
+        ("0", 200),
+        ("1", 400),
+        ("2", 503),
+        ("3", 502),
+        ("4", 502),
+    ]
+    assert results.json["results"][1]["body"] == {
+        "error": "temperature: the model does not accept this value.",
+        "code": "invalid_request",
+        "requestId": results.headers["X-Request-ID"],
+    }
+    assert "secret" not in results.text
+    # The last one was answered, if not in a way that can be read: it counts, and costs.
+    assert client.get(made.headers["Location"]).json["counts"] == {"total": 5, "completed": 2, "failed": 3}
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "number"), [("cancelled", "cancelled", 499), ("expired", "upstream_timeout", 504)]
+)
+def test_requests_that_were_not_come_to_say_why(client, upstream, time, status, code, number):
+    made = client.post("/api/batches", json=chats("a", "b", "c"))
+    # Of the last one there is no line at all.
+    upstream.end(answer("A"), None, status=status)
+    time.move(10)
+
+    results = client.get(f"{made.headers['Location']}/results").json["results"]
+
+    assert results[0]["status"] == 200
+    assert [(result["status"], result["body"]["code"]) for result in results[1:]] == [(number, code)] * 2
+    shown = client.get(made.headers["Location"]).json
+    assert (shown["status"], shown["counts"]) == (status, {"total": 3, "completed": 1, "failed": 2})
+
+
+def test_cancelling_asks_the_upstream_and_keeps_what_is_done(client, upstream, time):
+    address = client.post("/api/batches", json=chats("a", "b")).headers["Location"]
+
+    cancelled = client.post(f"{address}/cancel")
+
+    assert (cancelled.status_code, cancelled.json["status"]) == (200, "cancelling")
+    assert upstream.only["status"] == "cancelling"
+    time.move(10)
+    assert client.post(f"{address}/cancel").json["status"] == "cancelling"
+    assert upstream.asked.count("POST /v1/batches/*/cancel") == 1
+    upstream.end(answer("A"), None, status="cancelled")
+    time.move(10)
+    assert client.get(address).json["status"] == "cancelled"
+    assert client.post(f"{address}/cancel").json["status"] == "cancelled"
+    assert client.get(f"{address}/results").json["results"][0]["body"]["reply"] == "A"
+
+
+def test_cancelling_what_has_just_ended_shows_the_end(client, upstream, time):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+    upstream.end(answer("A"))
+
+    shown = client.post(f"{address}/cancel").json
+
+    assert (shown["status"], shown["costMicroUsd"] is not None) == ("completed", True)
+
+
+@pytest.mark.parametrize("status", [400, 409])
+def test_cancelling_what_ends_at_that_very_moment_shows_the_end(client, upstream, time, status):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+
+    def end():
+        upstream.end(answer("A"))
+        return httpx2.Response(status, json=error("Cannot cancel a completed batch"))
+
+    upstream.before["POST /v1/batches/*/cancel"] = [end] if status == 400 else [end, end, end]
+
+    assert client.post(f"{address}/cancel").json["status"] == "completed"
+
+
+def test_cancelling_is_repeated_until_the_upstream_was_told(app, client, upstream, time):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+    for _ in range(3):
+        upstream.fail("POST /v1/batches/*/cancel", 500)
+
+    assert client.post(f"{address}/cancel").json["status"] == "cancelling"
+    assert upstream.only["status"] == "in_progress"
+    app.test_cli_runner().invoke(args=["batches", "poll"])
+
+    assert upstream.only["status"] == "cancelling"
+
+
+def test_the_upstream_is_not_asked_by_every_look(client, upstream, time):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+    upstream.asked.clear()
+
+    for _ in range(5):
+        assert client.get(address).json["status"] == "in_progress"
+    assert upstream.asked == []
+    time.move(3)
+    for _ in range(5):
+        client.get(address)
+    assert upstream.asked == ["GET /v1/batches/*"]
+
+
+def test_a_look_while_the_upstream_is_away_shows_what_is_known(client, upstream, time):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+    for _ in range(3):
+        upstream.fail("GET /v1/batches/*", 503)
+    time.move(10)
+
+    shown = client.get(address)
+
+    assert (shown.status_code, shown.json["status"]) == (200, "in_progress")
+
+
+def test_batches_are_listed_the_newest_first_and_by_pages(client, upstream, time):
+    ids = []
+    for text in ("a", "b", "c"):
+        ids.append(client.post("/api/batches", json=chats(text)).json["id"])
+        time.move(1)
+
+    page = client.get("/api/batches?limit=2").json
+    rest = client.get(f"/api/batches?limit=2&before={page['next']}").json
+
+    assert [batch["id"] for batch in page["batches"]] == ids[:0:-1]
+    assert ([batch["id"] for batch in rest["batches"]], rest["next"]) == (ids[:1], None)
+    assert client.get("/api/batches?limit=3").json["next"] is None
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "limit=x", "before=1", "before=batch_1%00", "user=ann", "x=1"]
+)
+def test_a_query_that_is_off_is_refused(client, query):
+    refused = client.get(f"/api/batches?{query}")
+
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    assert refused.json["error"].startswith(f"{query.split('=')[0]}:")
+
+
+def test_files_that_the_upstream_has_forgotten_are_gone(client, upstream, time):
+    address = client.post("/api/batches", json=chats("a")).headers["Location"]
+    upstream.end(answer("A"))
+    time.move(10)
+    client.get(address)
+    upstream.files.clear()
+
+    gone = client.get(f"{address}/results")
+
+    assert (gone.status_code, gone.json["code"]) == (410, "results_gone")
+
+
+def test_a_batch_has_no_more_texts_than_openai_takes(client, upstream):
+    refused = client.post("/api/batches", json={"requests": [{"embeddings": {"input": ["a"] * 2_001}}] * 25})
+    taken = client.post("/api/batches", json={"requests": [{"embeddings": {"input": ["a"] * 2_000}}] * 25})
+
+    assert (refused.status_code, refused.json["error"]) == (400, "requests: must have at most 50000 texts in all.")
+    assert taken.status_code == 201
+
+
+# Whose batches they are.
+
+
+@pytest.fixture
+def site(make_site, time):
+    return make_site()
+
+
+def submit(site, credential, **fields):
+    made = site.client.post("/api/batches", json=chats("Hi", **fields), headers=bearer(credential))
+    assert made.status_code == 201, made.text
+    return made.headers["Location"]
+
+
+def test_a_batch_is_nobody_elses(site):
+    anna, bert = site.token(), site.token(userId="bert")
+    other_site = site.new_key("chat,admin", tenant="other")
+    address = submit(site, anna)
+
+    for credential in (bert, other_site):
+        for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
+            hidden = site.client.open(address + path, method=method, headers=bearer(credential))
+            assert (hidden.status_code, hidden.json["code"]) == (404, "not_found")
+        assert site.client.get("/api/batches", headers=bearer(credential)).json["batches"] == []
+    assert site.client.get(address, headers=bearer(anna)).status_code == 200
+    assert "user" not in site.client.get(address, headers=bearer(anna)).json
+
+
+def test_an_admin_sees_all_batches_of_its_tenant(site):
+    address, other = submit(site, site.token()), submit(site, site.token(userId="bert"))
+    headers = bearer(site.new_key("admin"))
+
+    shown = site.client.get("/api/batches", headers=headers).json["batches"]
+    of_bert = site.client.get("/api/batches?user=bert", headers=headers).json["batches"]
+
+    assert {(batch["id"], batch["user"]) for batch in shown} == {
+        (address.rpartition("/")[2], "anna"),
+        (other.rpartition("/")[2], "bert"),
+    }
+    assert [batch["user"] for batch in of_bert] == ["bert"]
+    assert site.client.post(f"{address}/cancel", headers=headers).json["status"] == "cancelling"
+    refused = site.client.post("/api/batches", json=chats("Hi"), headers=headers)
+    assert refused.status_code == 403
+
+
+def test_a_batch_of_another_kind_than_the_scope_is_neither_shown_nor_cancelled(site):
+    address = submit(site, site.token(scopes=["chat"]))
+    other = bearer(site.token(scopes=["embeddings"]))
+
+    for method, path in (("GET", ""), ("GET", "/results"), ("POST", "/cancel")):
+        assert site.client.open(address + path, method=method, headers=other).status_code == 403
+    assert site.client.get("/api/batches", headers=other).json["batches"] == []
+    assert len(site.client.get("/api/batches", headers=bearer(site.token(scopes=["chat"]))).json["batches"]) == 1
+
+
+def test_a_batch_needs_the_scope_of_its_kind(site, upstream):
+    chat_only, vectors_only = site.new_key("chat"), site.new_key("embeddings")
+    of_vectors = {"requests": [{"embeddings": {"input": "a"}}]}
+
+    for key, body in ((chat_only, of_vectors), (vectors_only, chats("a")), (site.new_key("usage"), chats("a"))):
+        refused = site.client.post("/api/batches", json=body, headers=bearer(key))
+        assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert upstream.asked == []
+    assert site.client.post("/api/batches", json=of_vectors, headers=bearer(vectors_only)).status_code == 201
+    assert site.client.post("/api/batches", json=chats("a")).status_code == 401
+
+
+def test_a_tokens_ceiling_holds_for_each_request(site, upstream):
+    submit(site, site.token(maxTokens=100), maxTokens=500)
+
+    assert upstream.requests()[0]["body"]["max_completion_tokens"] == 100
+
+
+def test_a_token_that_is_tied_to_a_prompt_may_not_have_batches(make_site, tmp_path, data_root, upstream, time):
+    (data_root / "tied").mkdir(exist_ok=True)
+    (data_root / "tied" / "support.toml").write_text('system = "Only about parcels."')
+    site = make_site(prompts_dir="tied")
+    token = site.token(prompt="support")
+
+    refused = site.client.post("/api/batches", json=chats("a"), headers=bearer(token))
+
+    assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+    assert upstream.asked == []
+
+
+def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):
+    (data_root / "kept").mkdir(exist_ok=True)
+    (data_root / "kept" / "short.toml").write_text('system = "Be brief."\nmax_tokens = 40')
+    client = start(prompts_dir="kept").test_client()
+
+    made = client.post("/api/batches", json=chats("a", promptName="short"))
+    refused = client.post("/api/batches", json=chats("a", promptName="long"))
+
+    assert made.status_code == 201, made.text
+    assert upstream.requests()[0]["body"] == {
+        "model": "gpt-6.1-terra",
+        "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}],
+        "max_completion_tokens": 40,
+    }
+    assert refused.json["error"] == "requests.0.chat.promptName: there is no such prompt."
+
+
+def test_what_only_makes_sense_while_somebody_waits_is_refused(start, data_root, upstream):
+    (data_root / "tools").mkdir(exist_ok=True)
+    (data_root / "tools" / "clock.toml").write_text('system = "Tell the time."\ntools = ["current_time"]')
+    client = start(prompts_dir="tools", allowed_tools=("current_time",)).test_client()
+
+    for field, value in (("serverTools", ["current_time"]), ("cache", True), ("promptName", "clock")):
+        refused = client.post("/api/batches", json=chats("a", **{field: value, "temperature": 0}))
+        assert refused.status_code == 400
+        assert refused.json["error"].startswith(f"requests.0.chat.{field}: "), refused.json
+    assert upstream.asked == []
+
+
+def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
+    client = start(max_input_tokens=100).test_client()
+    turns = [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "ok"}]
+    last = {"role": "user", "content": "The end"}
+
+    made = client.post("/api/batches", json={"requests": [{"chat": {"messages": [*turns, last]}}]})
+    refused = client.post("/api/batches", json=chats("a", "word " * 600))
+
+    assert made.status_code == 201, made.text
+    assert upstream.requests()[0]["body"]["messages"] == [last]
+    assert (refused.status_code, refused.json["error"]) == (
+        400,
+        "requests.1.chat: the conversation is longer than may be sent.",
+    )
+
+
+# Where there are none.
+
+
+def test_azure_has_none(start, upstream, rows):
+    client = start(azure_openai_endpoint="https://example.openai.azure.com").test_client()
+
+    refused = client.post("/api/batches", json=chats("a"))
+
+    assert (refused.status_code, refused.json["code"]) == (501, "batches_not_offered")
+    assert upstream.asked == [] == rows("entries")
+
+
+def test_a_server_that_knows_no_files_has_none(start, upstream, rows):
+    client = start(openai_base_url="http://127.0.0.1:11434/v1").test_client()
+    upstream.fail("POST /v1/files", 404)
+
+    refused = client.post("/api/batches", json=chats("a"))
+
+    assert (refused.status_code, refused.json["code"]) == (501, "batches_not_offered")
+    assert [entry["state"] for entry in rows("entries")] == ["settled"]
+
+
+@pytest.mark.parametrize("moderation", ["input", "both"])
+def test_what_would_have_to_be_moderated_is_not_taken(start, upstream, moderation):
+    client = start(moderation=moderation).test_client()
+
+    refused = client.post("/api/batches", json=chats("a"))
+    vectors = client.post("/api/batches", json={"requests": [{"embeddings": {"input": "a"}}]})
+
+    assert (refused.status_code, refused.json["code"]) == (501, "batches_not_offered")
+    assert vectors.status_code == 201
+    assert len(upstream.batches) == 1

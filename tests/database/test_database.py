@@ -1,0 +1,156 @@
+"""The database itself: its URL, its transactions, its tables."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import text
+
+import app.auth.tables
+import app.ledger.tables  # noqa: F401
+from app.database.database import StoreUnavailable, open_database
+from app.database.metadata import metadata
+from app.database.migrate import SCRIPTS, newest_revision
+from tests.ledger.ledger_worker import run_together
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_tables_are_what_the_migrations_make(database):
+    with database.driver.engine.connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_type": True})
+        assert compare_metadata(context, metadata) == []
+
+
+def test_files_of_migrations_begin_with_their_revision():
+    scripts = ScriptDirectory(str(SCRIPTS))
+    assert scripts.get_heads() == [newest_revision()]
+    for script in scripts.walk_revisions():
+        assert Path(script.path).name.startswith(f"{script.revision}_")
+        assert len(script.revision) == 4
+
+
+def test_four_processes_may_migrate_at_once(store, tmp_path):
+    run_together(store.url, 4, "migrate")
+
+    database = open_database(store.url, tmp_path)
+    database.check()
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM entries")).scalar() == 0
+    database.close()
+
+
+def test_tables_that_are_up_to_date_cost_a_start_no_alembic(store, database):
+    code = f"""
+import sys
+from pathlib import Path
+from app.database.database import open_database
+database = open_database({store.url!r}, Path())
+database.migrate()
+database.close()
+assert "alembic" not in sys.modules
+assert "genai_prices" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
+
+
+def test_a_newer_version_of_the_tables_is_left_alone(database):
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+
+    database.migrate()
+
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
+
+
+def test_a_block_that_raises_is_rolled_back(database):
+    class OfTheBlock(Exception):
+        pass
+
+    with pytest.raises(OfTheBlock), database.transaction() as connection:
+        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+        raise OfTheBlock
+
+    with database.reading() as connection:
+        assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+
+
+def test_readings_see_one_moment(database):
+    with database.reading() as connection:
+        count = text("SELECT count(*) FROM accounts")
+        assert connection.execute(count).scalar() == 0
+        with database.transaction() as other:
+            other.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+        assert connection.execute(count).scalar() == 0
+
+    with database.reading() as connection:
+        assert connection.execute(count).scalar() == 1
+
+
+def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database):
+    with pytest.raises(Exception, match=r"(?i)syntax") as error, database.transaction() as connection:
+        connection.execute(text("SELEKT"))
+
+    assert not isinstance(error.value, StoreUnavailable)
+    database.check()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_the_file_is_its_owners_alone_and_written_ahead(store, tmp_path):
+    database = open_database(store.url, tmp_path)
+    database.migrate()
+    assert store.path.stat().st_mode & 0o777 == 0o600
+    assert store.path.parent.stat().st_mode & 0o777 == 0o700
+    with database.reading() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
+    database.close()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_tidying_empties_the_log_into_the_file(store, tmp_path):
+    database = open_database(store.url, tmp_path)
+    database.migrate()
+    with database.transaction() as connection:
+        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+    size = store.path.stat().st_size
+
+    database.tidy()
+
+    assert store.path.stat().st_size > size
+    database.close()
+
+
+def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):
+    monkeypatch.setattr("app.runtime.sqlite.has_safe_wal", lambda version: False)
+    database = open_database("sqlite:///old.sqlite3", tmp_path)
+    database.migrate()
+
+    with database.transaction() as connection:
+        connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+    with database.reading() as connection:
+        assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
+        assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
+    database.close()
+
+
+@pytest.mark.parametrize(
+    "url", ["", "sqlite://", "sqlite:///:memory:", "mysql://u:canary@h/d", "canary", "postgresql://u:canary@h:x/d"]
+)
+def test_other_urls_are_refused_without_a_word_of_theirs(url, tmp_path):
+    with pytest.raises(ValueError, match="DATABASE_URL") as error:
+        open_database(url, tmp_path)
+    assert "canary" not in str(error.value)
+
+
+def test_a_relative_path_is_below_the_root(tmp_path):
+    database = open_database("sqlite:///instance/a.sqlite3", tmp_path)
+    database.migrate()
+    database.close()
+    assert (tmp_path / "instance" / "a.sqlite3").exists()

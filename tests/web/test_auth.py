@@ -1,0 +1,643 @@
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from app.auth.failed_attempts import MOST_FAILURES, WINDOW_S
+from app.database.database import StoreUnavailable
+from app.web.guards import guard_of
+from tests.conftest import KEY, ORIGIN
+from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
+from tests.fakes.site import SECRET_KEY, bearer
+
+SCOPE_OF = {
+    route: next(scope for scope in ("chat", "vision", "embeddings", "structured") if f"/{scope}" in route)
+    for route in ROUTES
+}
+HERE = "http://localhost"
+
+
+def code_of(answer):
+    return (answer.status_code, answer.json.get("code"))
+
+
+def post(site, route, **headers):
+    return site.client.post(route, json=SMALLEST[route], headers=headers)
+
+
+# The rule: every route states who may call it.
+
+
+@pytest.mark.parametrize("settings", [{}, {"app_env": "production", "secret_key": "s" * 40}])
+def test_every_route_states_its_guard_and_is_public_or_below_the_guarded_blueprint(make_app, settings):
+    app = make_app(**settings)
+    guarded = {
+        blueprint
+        for blueprint, hooks in app.before_request_funcs.items()
+        if any(hook.__module__ == "app.web.guards" for hook in hooks)
+    }
+
+    assert "api" in guarded
+    for rule in app.url_map.iter_rules():
+        guard = guard_of(app.view_functions[rule.endpoint])
+        assert guard is not None, f"{rule.rule} states no guard"
+        if rule.endpoint.split(".")[0] in guarded:
+            assert not guard.is_public
+            assert guard.scopes or guard.keys_only
+        else:
+            assert guard.is_public, f"{rule.rule} states a guard that nobody sees to"
+            assert not rule.rule.startswith("/api")
+
+
+def test_a_route_that_states_nothing_lets_nobody_in(make_site):
+    site = make_site(auth_required=False)
+    site.app.view_functions["api.chat.create"] = lambda: "open"
+
+    for headers in ({}, bearer(site.key)):
+        assert site.client.post("/api/chat", headers=headers).status_code == 500
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "/api/tokens"])
+def test_without_a_credential_no_route_does_anything(site, upstream, route):
+    answer = site.client.post(route, json=SMALLEST.get(route, {}))
+
+    assert answer.status_code == 401
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert answer.json.get("code", "unauthenticated") == "unauthenticated"
+    assert upstream.sent == []
+
+
+def test_a_stranger_is_turned_away_before_the_body_is_looked_at(site):
+    answer = site.client.post("/api/chat", data=b"{", content_type="text/plain")
+
+    assert code_of(answer) == (401, "unauthenticated")
+
+
+def test_health_and_what_is_not_there_need_no_credential(site):
+    for path, status in {"/healthz": 200, "/readyz": 200, "/api/nothing": 404, "/nothing": 404}.items():
+        assert site.client.get(path).status_code == status
+    assert site.client.get("/api/chat").status_code == 405
+
+
+# The scope matrix.
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("scope", ["chat", "vision", "embeddings", "structured", "usage", "admin"])
+def test_a_key_may_do_what_its_scopes_say_and_nothing_else(site, upstream, route, scope):
+    answer = post(site, route, **bearer(site.new_key(scope)))
+
+    assert (answer.status_code == 403) is (scope != SCOPE_OF[route])
+    assert bool(upstream.sent) is (scope == SCOPE_OF[route])
+
+
+@pytest.mark.parametrize("route", ROUTES)
+@pytest.mark.parametrize("scope", ["chat", "vision", "embeddings", "structured", "usage"])
+def test_a_visitors_token_may_do_what_its_scopes_say_and_nothing_else(site, upstream, route, scope):
+    token = site.token(scopes=[scope])
+
+    answer = post(site, route, **bearer(token))
+
+    assert (answer.status_code == 403) is (scope != SCOPE_OF[route])
+    assert bool(upstream.sent) is (scope == SCOPE_OF[route])
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_a_token_of_the_identity_provider_may_do_what_the_settings_say(make_site, route):
+    site = make_site(jwt_scopes=("chat",))
+
+    answer = post(site, route, **bearer(site.provider.token()))
+
+    assert (answer.status_code == 403) is (SCOPE_OF[route] != "chat")
+
+
+# Whom a request comes from.
+
+
+def test_each_kind_of_credential_gives_its_principal(site, principals):
+    site.chat(site.key)
+    site.chat(site.key, X_User_Id="anna")
+    site.chat(site.token(userId="bob"))
+    site.chat(site.provider.token(sub="carla"))
+
+    key, named, _, token, provided = principals
+    assert (key.kind, key.tenant, key.user) == ("key", "acme", f"key:{key.key_id}")
+    assert (named.kind, named.tenant, named.user) == ("key", "acme", "anna")
+    assert (token.kind, token.tenant, token.user) == ("visitor", "acme", "bob")
+    assert (provided.kind, provided.tenant, provided.user) == ("visitor", "default", "carla")
+    assert key.may("admin")
+    assert not token.may("admin")
+
+
+@pytest.mark.parametrize("field", ["user", "userId", "user_id", "tenant"])
+def test_a_user_id_in_a_body_is_not_even_taken(site, upstream, field):
+    answer = site.client.post("/api/chat", json={"message": "Hi", field: "bob"}, headers=bearer(site.key))
+
+    assert code_of(answer) == (400, "invalid_request")
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize("kind", ["token", "provided", "session", "anonymous"])
+def test_only_a_sites_server_may_name_a_user(make_site, upstream, kind):
+    site = make_site(auth_required=False)
+    credential = {"token": site.token, "provided": site.provider.token}.get(kind, lambda: None)()
+    if kind == "session":
+        site.client.get("/")
+
+    for named in ("bob", "anna", ""):
+        assert code_of(site.chat(credential, X_User_Id=named, Origin=HERE)) == (403, "forbidden")
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize(
+    "named", ["", " ", "a b", "anna,bob", "é", "x" * 129, "a\tb", "address:203.0.113.7", "session:x", "key:x"]
+)
+def test_a_name_that_no_user_can_have_is_refused(site, named):
+    answer = site.chat(site.key, X_User_Id=named)
+
+    assert code_of(answer) == (400, "invalid_request")
+    assert answer.json["error"].startswith("X-User-Id: ")
+
+
+@pytest.mark.parametrize("named", ["a", "auth0|5f7c8ec7c33c6c004bbafe82", "anna@example.com", "x" * 128, "-", "~"])
+def test_a_name_may_be_of_any_visible_ascii(site, principals, named):
+    assert site.chat(site.key, X_User_Id=named).status_code == 200
+    assert principals[0].user == named
+
+
+def test_a_name_sent_twice_is_refused(site):
+    answer = site.client.post(
+        "/api/chat",
+        json={"message": "Hi"},
+        headers=[("Authorization", f"Bearer {site.key}"), ("X-User-Id", "anna"), ("X-User-Id", "bob")],
+    )
+
+    assert answer.status_code == 400
+
+
+# What is forged.
+
+HS = {"alg": "HS256", "typ": "JWT"}
+FORGED = {
+    "nothing": "",
+    "a word": "admin",
+    "the upstream's key": KEY,
+    "the secret key": SECRET_KEY,
+    "a made-up key": "gh_AAAAAAAA_" + "x" * 43,
+    "alg none": by_hand({"alg": "none"}, claims()),
+    "HS256 with the public key": by_hand({**HS, "kid": "k1"}, claims(), secret=pem_of(rsa_key(1))),
+    "HS256 with the secret key": by_hand(HS, claims(), secret=SECRET_KEY.encode()),
+    "a visitor's token, unsigned": by_hand({"alg": "none", "typ": "gatehouse-visitor+jwt"}, claims()),
+    "a visitor's token by the secret key": by_hand(
+        {**HS, "typ": "gatehouse-visitor+jwt"},
+        {
+            **claims(iss="gatehouse", aud="gatehouse:visitor"),
+            "tenant": "acme",
+            "scopes": ["chat"],
+            "jti": "x",
+            "key": "x",
+        },
+        secret=SECRET_KEY.encode(),
+    ),
+    "the type a list": by_hand({**HS, "typ": ["gatehouse-visitor+jwt"]}, claims(), secret=b"x" * 32),
+    "far too long": "a." * 9000 + "a",
+    "header no JSON": "e.e.e",
+    "not ASCII": "gh_é",
+}
+
+
+@pytest.mark.parametrize("auth_required", [True, False])
+@pytest.mark.parametrize("credential", FORGED.values(), ids=FORGED)
+def test_a_forged_credential_is_refused_even_where_none_is_needed(make_site, upstream, credential, auth_required):
+    answer = make_site(auth_required=auth_required).chat(credential)
+
+    assert code_of(answer) == (401, "unauthenticated")
+    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer ",
+        "Basic {key}",
+        "Token {key}",
+        "{key}",
+        "Bearer {key} x",
+        "Bearer {key}, Bearer {key}",
+        "Bearer {key}=",
+        "bearer\t{key}",
+    ],
+)
+def test_a_key_counts_only_as_a_bearer_token(site, header):
+    answer = site.client.post(
+        "/api/chat", json={"message": "Hi"}, headers={"Authorization": header.format(key=site.key)}
+    )
+
+    assert code_of(answer) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+def test_the_name_of_the_scheme_may_be_written_in_any_case(site, scheme):
+    headers = {"Authorization": f"{scheme}  {site.key} "}
+    assert site.client.post("/api/chat", json={"message": "Hi"}, headers=headers).status_code == 200
+
+
+def test_a_credential_in_the_address_or_a_cookie_does_not_count(site):
+    site.client.set_cookie("Authorization", f"Bearer {site.key}")
+
+    assert site.client.post(f"/api/chat?access_token={site.key}", json={"message": "Hi"}).status_code == 401
+
+
+def test_a_token_with_padding_is_not_the_same_token(site):
+    for token in (site.token(), site.provider.token()):
+        for end in ("=", "=="):
+            assert site.chat(token + end).status_code == 401
+
+
+def test_a_token_of_the_provider_is_foreign_where_there_is_no_provider(make_site):
+    site = make_site(jwt_issuer="", jwt_audience="", jwt_jwks_url="")
+
+    assert site.chat(site.provider.token()).status_code == 401
+    assert site.chat(site.token()).status_code == 200
+
+
+def test_an_expired_token_is_refused(site, clock):
+    tokens = [site.token(), site.provider.token()]
+    for token in tokens:
+        assert site.chat(token).status_code == 200
+
+    clock.move(600)
+
+    for token in tokens:
+        assert code_of(site.chat(token)) == (401, "unauthenticated")
+
+
+def test_a_key_of_one_server_is_none_of_another_with_its_own_database(make_site, tmp_path):
+    one = make_site()
+    other = make_site(database_url=f"sqlite:///{tmp_path}/other.sqlite3")
+
+    assert one.chat(one.key).status_code == 200
+    assert other.chat(one.key).status_code == 401
+
+
+def test_a_replaced_key_counts_until_its_grace_ends(site, clock):
+    new = site.auth.keys.rotate(site.key[3:11], grace_s=60)
+
+    clock.move(59)
+    assert site.chat(site.key).status_code == site.chat(new.text).status_code == 200
+    clock.move(1)
+    assert site.chat(site.key).status_code == 401
+    assert site.chat(new.text).status_code == 200
+
+
+# Guessing.
+
+
+def test_guessing_is_bounded_for_each_address(site, clock):
+    for _ in range(MOST_FAILURES):
+        assert site.chat("gh_AAAAAAAA_" + "x" * 43).status_code == 401
+
+    refused = site.chat("gh_AAAAAAAA_" + "x" * 43)
+    assert code_of(refused) == (429, "rate_limited")
+    assert 0 < int(refused.headers["Retry-After"]) <= WINDOW_S
+    assert code_of(site.chat(site.key)) == (429, "rate_limited")  # or the answer would tell which one is right
+    assert code_of(site.chat()) == (401, "unauthenticated")
+    elsewhere = {"environ_base": {"REMOTE_ADDR": "203.0.113.7"}, "headers": bearer(site.key)}
+    assert site.client.post("/api/chat", json={"message": "Hi"}, **elsewhere).status_code == 200
+
+    clock.move(int(refused.headers["Retry-After"]))
+    assert site.chat(site.key).status_code == 200
+
+
+def test_what_was_once_good_is_no_guess(site, clock):
+    token, revoked = site.token(), site.new_key()
+    site.auth.keys.revoke(revoked[3:11])
+    clock.move(600)
+
+    for _ in range(MOST_FAILURES):
+        assert site.chat(token).status_code == site.chat(revoked).status_code == 401
+    assert site.chat(site.key).status_code == 200
+
+
+def test_guesses_are_counted_over_all_workers(make_site):
+    one = make_site()
+    other = make_site()
+    other.auth.failures._state = one.auth.failures._state
+
+    for site in (one, other) * (MOST_FAILURES // 2):
+        assert site.chat("wrong").status_code == 401
+    assert one.chat("wrong").status_code == other.chat("wrong").status_code == 429
+
+
+# Network addresses.
+
+
+def anonymous(site, principals, address, forwarded=None, **headers):
+    if forwarded is not None:
+        headers["X-Forwarded-For"] = forwarded
+    site.client.post("/api/chat", json={"message": "Hi"}, headers=headers, environ_base={"REMOTE_ADDR": address})
+    principal = principals.pop()
+    assert (principal.kind, principal.tenant) == ("anonymous", "default")
+    return principal.user
+
+
+def test_without_a_trusted_proxy_no_header_changes_who_an_anonymous_visitor_is(make_site, principals):
+    site = make_site(auth_required=False)
+
+    for name in ("X-Forwarded-For", "Forwarded", "X-Real-IP", "True-Client-IP", "CF-Connecting-IP", "X-Client-IP"):
+        assert anonymous(site, principals, "198.51.100.1", **{name: "203.0.113.7"}) == "address:198.51.100.1"
+
+
+@pytest.mark.parametrize(
+    ("proxies", "forwarded", "user"),
+    [
+        (1, "203.0.113.7", "203.0.113.7"),
+        (1, "1.2.3.4, 203.0.113.7", "203.0.113.7"),
+        (1, "1.2.3.4,, 203.0.113.7", "203.0.113.7"),
+        (2, "1.2.3.4, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+        (2, "203.0.113.7", "198.51.100.1"),
+        (1, None, "198.51.100.1"),
+        (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        (1, "2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
+        (1, "::ffff:203.0.113.7", "203.0.113.7"),
+        (1, "made-up", "unknown"),
+        (1, "203.0.113.7:4711", "unknown"),
+    ],
+)
+def test_the_address_is_what_the_trusted_proxy_says(make_site, principals, proxies, forwarded, user):
+    site = make_site(auth_required=False, trusted_proxies=proxies)
+
+    assert anonymous(site, principals, "198.51.100.1", forwarded) == f"address:{user}"
+
+
+def test_behind_a_socket_without_trusted_proxies_all_visitors_are_one(make_site, principals):
+    assert anonymous(make_site(auth_required=False), principals, "") == "address:unknown"
+
+
+def test_an_anonymous_visitor_may_do_what_visitors_do(make_site, upstream):
+    site = make_site(auth_required=False)
+
+    for route in ROUTES:
+        assert post(site, route).status_code not in (401, 403)
+    assert code_of(site.client.post("/api/tokens", json={})) == (401, "unauthenticated")
+
+
+# Pages of other origins.
+
+
+@pytest.mark.parametrize("route", [*ROUTES, "/api/tokens"])
+def test_a_preflight_needs_no_credential(site, route):
+    answer = site.client.options(
+        route,
+        headers={
+            "Origin": ORIGIN,
+            "Access-Control-Request-Method": "POST",
+            "Access-Control-Request-Headers": "authorization, content-type",
+        },
+    )
+
+    assert answer.status_code in (200, 204)
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "authorization" in answer.headers["Access-Control-Allow-Headers"].lower()
+
+
+@pytest.mark.parametrize("credential", [None, "wrong"])
+def test_a_page_can_read_that_its_credential_does_not_count(site, credential):
+    answer = site.chat(credential, Origin=ORIGIN)
+
+    assert answer.status_code == 401
+    assert answer.headers["Access-Control-Allow-Origin"] == ORIGIN
+    assert "Origin" in answer.vary
+
+
+# When the store is away.
+
+
+def test_nobody_is_let_in_while_keys_cannot_be_looked_up(site, upstream, monkeypatch):
+    token = site.token()
+
+    def away():
+        raise StoreUnavailable("away")
+
+    monkeypatch.setattr(site.auth.keys._store, "reading", away)
+    for credential in (site.key, token):
+        answer = site.chat(credential)
+        assert code_of(answer) == (503, "store_unavailable")
+        assert answer.headers["Retry-After"]
+    assert upstream.sent == []
+
+
+def test_a_provider_that_is_away_is_a_503_and_no_one_is_let_in(site, upstream):
+    site.provider.is_away = True
+
+    answer = site.chat(site.provider.token())
+
+    assert code_of(answer) == (503, "auth_unavailable")
+    assert upstream.sent == []
+
+
+def test_whoever_shows_nothing_is_let_in_without_a_look_at_the_keys(make_app, monkeypatch):
+    monkeypatch.setattr("app.auth.store.LazyStore._ready", None)
+    client = make_app(secret_key=SECRET_KEY).test_client()
+
+    assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
+    client.get("/")
+    assert client.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code == 200
+
+
+# What is written down.
+
+
+def test_no_credential_is_in_any_log_or_answer(site, caplog, monkeypatch):
+    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
+    caplog.set_level(logging.DEBUG)
+    token = site.token()
+    provided = site.provider.token()
+    wrong = "gh_AAAAAAAA_" + "canary" * 7 + "x"
+    caplog.clear()
+
+    answers = [
+        *(site.chat(credential) for credential in (site.key, token, provided, wrong, token[:-5], provided + "x")),
+        site.chat(token, X_User_Id="canary-name"),
+        site.chat(site.key, X_User_Id="canary name"),
+        site.token_answer(key=site.new_key("chat"), scopes=["usage"]),
+    ]
+    site.auth.keys.revoke(site.key[3:11])
+    answers += [site.chat(site.key), site.chat(token)]
+
+    seen = caplog.text + "".join(str(vars(record)) for record in caplog.records)
+    seen += "".join(answer.text + str(answer.headers) for answer in answers)
+    for secret in (
+        site.key[12:],
+        token,
+        token.split(".")[2],
+        provided.split(".")[2],
+        wrong[12:],
+        SECRET_KEY,
+        "canary",
+    ):
+        assert secret not in seen
+    assert "auth.refused" in caplog.text
+
+
+# Pages served here.
+
+
+def session_cookie(answer):
+    [header] = answer.headers.getlist("Set-Cookie")
+    name, _, rest = header.partition("=")
+    return name, [part.strip() for part in rest.split(";")[1:]]
+
+
+def test_a_page_served_here_gives_each_browser_a_session(make_site, principals):
+    site = make_site()
+    browsers = [site.app.test_client() for _ in range(2)]
+
+    for browser in browsers:
+        name, attributes = session_cookie(browser.get("/"))
+        assert name == "gatehouse"
+        assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=28800"} <= set(attributes)
+        assert "Secure" not in attributes
+        for _ in range(2):
+            browser.get("/")  # a page opened again goes on with the session
+            assert browser.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code == 200
+
+    users = [principal.user for principal in principals]
+    assert users[0] == users[1] != users[2] == users[3]
+    assert all(user.startswith("session:") for user in users)
+    assert {(principal.kind, principal.may("admin")) for principal in principals} == {("session", False)}
+
+
+def test_over_https_the_cookie_is_bound_to_this_host_and_secure(make_site, principals):
+    site = make_site(trusted_proxies=1)
+    https = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
+
+    name, attributes = session_cookie(site.client.get("/", headers=https, base_url="https://localhost"))
+
+    assert name == "__Host-gatehouse"
+    assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(attributes)
+    assert not any(attribute.startswith("Domain") for attribute in attributes)
+    headers = {**https, "Origin": "https://localhost", "Sec-Fetch-Site": "same-origin"}
+    assert (
+        site.client.post(
+            "/api/chat", json={"message": "Hi"}, headers=headers, base_url="https://localhost"
+        ).status_code
+        == 200
+    )
+    assert principals[0].kind == "session"
+
+
+def test_a_cookie_set_over_http_does_not_count_over_https(make_site):
+    site = make_site(trusted_proxies=1)
+    site.client.get("/")
+
+    answer = site.chat(Origin="https://localhost", X_Forwarded_Proto="https")
+
+    assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"Sec-Fetch-Site": "same-origin"}, 200),
+        ({"Origin": HERE}, 200),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": HERE}, 200),
+        ({}, 403),
+        ({"Sec-Fetch-Site": "cross-site"}, 403),
+        ({"Sec-Fetch-Site": "same-site"}, 403),
+        ({"Sec-Fetch-Site": "none"}, 403),
+        ({"Sec-Fetch-Site": ""}, 403),
+        ({"Sec-Fetch-Site": "cross-site", "Origin": HERE}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": ORIGIN}, 403),
+        ({"Origin": ORIGIN}, 403),
+        ({"Origin": "null"}, 403),
+        ({"Origin": "https://localhost"}, 403),
+        ({"Sec-Fetch-Site": "same-origin", "Origin": "null"}, 403),
+        ({"Referer": "http://localhost/"}, 403),
+    ],
+)
+@pytest.mark.parametrize("auth_required", [True, False])
+def test_a_session_counts_only_on_requests_of_this_servers_own_pages(
+    make_site, upstream, headers, status, auth_required
+):
+    site = make_site(auth_required=auth_required)
+    site.client.get("/")
+
+    assert site.client.post("/api/chat", json={"message": "Hi"}, headers=headers).status_code == status
+    assert bool(upstream.sent) is (status == 200)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
+)
+def test_a_form_of_another_site_cannot_use_a_session(site, upstream, content_type):
+    site.client.get("/")
+
+    answer = site.client.post(
+        "/api/chat", data=b'{"message": "Hi"}', content_type=content_type, headers={"Sec-Fetch-Site": "cross-site"}
+    )
+
+    assert answer.status_code == 403
+    assert upstream.sent == []
+
+
+def test_a_session_ends_after_its_time_and_opening_a_page_prolongs_it(make_site, clock, principals):
+    site = make_site(session_ttl_s=100)
+    site.client.get("/")
+    clock.move(90)
+    site.client.get("/")
+    clock.move(90)
+    assert site.chat(Origin=HERE).status_code == 200
+    clock.move(11)
+    assert site.chat(Origin=HERE).status_code == 401
+    site.client.get("/")
+    assert site.chat(Origin=HERE).status_code == 200
+    assert principals[0].user != principals[1].user
+
+
+def test_a_forged_cookie_is_none(site):
+    site.client.get("/")
+    good = site.client.get_cookie("gatehouse").value
+    session_id, time, signature = good.split(".")
+
+    for forged in (
+        "",
+        "x",
+        session_id,
+        f"x.{time}.{signature}",
+        f"{session_id}.{time}.x",
+        good[:-1],
+        f"{good}x",
+        "é",
+    ):
+        site.client.set_cookie("gatehouse", forged)
+        assert code_of(site.chat(Origin=HERE)) == (401, "unauthenticated")
+    site.client.set_cookie("gatehouse", good)
+    assert site.chat(Origin=HERE).status_code == 200
+
+
+def test_a_credential_goes_before_a_session_and_needs_no_page(site, principals):
+    site.client.get("/")
+
+    assert site.chat(site.key).status_code == 200
+    assert site.chat("wrong", Origin=HERE).status_code == 401
+    assert [principal.kind for principal in principals] == ["key"]
+
+
+def test_without_a_secret_key_there_are_no_sessions(make_app):
+    answer = make_app().test_client().get("/")
+
+    assert "Set-Cookie" not in answer.headers
+
+
+def test_a_session_cannot_make_tokens(site):
+    site.client.get("/")
+
+    answer = site.client.post("/api/tokens", json={}, headers={"Origin": HERE})
+
+    assert code_of(answer) == (403, "forbidden")
