@@ -8,8 +8,9 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.cli import init_cli
 from app.config import Config
+from app.openai_service.call_log import log_call
 from app.openai_service.transport.model_notices import warn_of_models
-from app.runtime.logs import configure_logging, log_call
+from app.runtime.logs import configure_logging
 from app.services import build, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call

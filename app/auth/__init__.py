@@ -1,18 +1,16 @@
-"""Who may do what: principals, the ways to show that one is one, and the guards of the routes.
+"""Authentication: who sends a request, and what they may do.
 
-Authenticator          identify.py: from a request to a Principal
-  ApiKeys              keys.py: a site's own servers
-  VisitorTokens        visitor_tokens.py: the visitors of its pages, by a token that its server gets for them
-  JwtIssuer, Jwks      jwt_issuer.py, jwks.py: the same, by a token of the site's identity provider
-  Sessions             sessions.py: pages served here
-  address_of           address.py: everybody else, while AUTH_REQUIRED=false
-  FailureLimit         failures.py: no end of guessing
-  LazyStore            store.py: where keys and revocations are kept
-init_guards            guards.py: what each route needs, and that it is seen to
+identify         Authenticator: from a request to a Principal
+keys             API keys of sites' own servers
+visitor_tokens   short-lived tokens that a site's server issues for visitors of its pages
+jwt_issuer       tokens of the site's identity provider, checked with the keys in jwks
+sessions         signed cookies for pages that are served here
+address          the client's address, for anonymous use while AUTH_REQUIRED=false
+failed_attempts  a limit on wrong credentials for each address
+store, tables    where keys and revocations are stored
 """
 
 from app.auth.identify import Authenticator
 from app.auth.principal import Principal
-from app.web.guards import init_guards, needs, needs_key, public
 
-__all__ = ["Authenticator", "Principal", "init_guards", "needs", "needs_key", "public"]
+__all__ = ["Authenticator", "Principal"]

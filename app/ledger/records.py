@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from app.ledger.periods import Window
 from app.problems import Problem
+from app.runtime.periods import Window
 from app.token_counts.usage import Figures
 
 Source = Literal["reported", "estimated", "cached"]

@@ -9,11 +9,11 @@ from typing import Any, Literal
 from sqlalchemy import ColumnElement, Connection, Select, func, select
 
 from app.database.database import Database
-from app.ledger.periods import left_s, period_of
 from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
 from app.runtime import clock
 from app.runtime.blocking import in_thread
+from app.runtime.periods import left_s, period_of
 from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]

@@ -13,8 +13,8 @@ import orjson
 from sqlalchemy import Connection
 
 from app.database.database import Database
-from app.ledger.periods import day_of, left_s, period_of
 from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement
+from app.runtime.periods import day_of, left_s, period_of
 from app.token_counts.usage import FIGURES, get_figures
 
 _UNLIMITED = 2**62

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from typing import Literal, Protocol, TypeVar
 
 from app.config import Config
-from app.ledger.periods import Window
 from app.ledger.records import Limit
 from app.limits.budgets import Budget
 from app.limits.rate_limiter import Rate
 from app.pricing.money import to_micro_usd
+from app.runtime.periods import Window
 
 T = TypeVar("T")
 

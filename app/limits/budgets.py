@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from app.ledger.periods import Window
 from app.ledger.records import Limit
+from app.runtime.periods import Window
 
 
 @dataclass(frozen=True, slots=True)

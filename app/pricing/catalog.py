@@ -11,10 +11,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from app.ledger.periods import day_of
 from app.pricing.price_file import read_prices
 from app.pricing.rates import SCALE, Rates
 from app.runtime import clock
+from app.runtime.periods import day_of
 from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")

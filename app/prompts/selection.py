@@ -4,16 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from pydantic.alias_generators import to_camel
 
-from app.auth import Principal
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.problems import Forbidden, InvalidRequest
 from app.prompts import Prompt, Value, VariableFault
-from app.web.schemas.fields import Name
-from app.web.schemas.validation import RequestModel
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
@@ -37,11 +34,28 @@ _NOT_CHOSEN = (None, ())
 _ALIASES = {"response_format": "schema"}
 
 
-class PromptFields(RequestModel):
-    """The fields that select a stored prompt, in every body with a conversation."""
+class PromptChoice(Protocol):
+    """What a request says of the stored prompt that it wants."""
 
-    prompt_name: Name | None = None
-    variables: dict[str, Any] | None = None
+    @property
+    def prompt_name(self) -> str | None:
+        """The prompt's name."""
+
+    @property
+    def variables(self) -> dict[str, Any] | None:
+        """The values of its variables."""
+
+
+class PromptUser(Protocol):
+    """Who wants a prompt; app.auth has it as Principal."""
+
+    @property
+    def prompt(self) -> str | None:
+        """The one prompt that their token is tied to."""
+
+    @property
+    def variables(self) -> Mapping[str, Value]:
+        """The values of its variables that the token sets."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,13 +92,13 @@ class SystemPrompts:
     tied_to: str | None = None
     fixed: Mapping[str, Value] = field(default_factory=dict)
 
-    def of(self, principal: Principal) -> SystemPrompts:
-        """Return the prompts that this principal may use."""
-        if principal.prompt is None and not principal.variables:
+    def of(self, user: PromptUser) -> SystemPrompts:
+        """Return the prompts that a user may use."""
+        if user.prompt is None and not user.variables:
             return self
-        return replace(self, tied_to=principal.prompt, fixed=principal.variables)
+        return replace(self, tied_to=user.prompt, fixed=user.variables)
 
-    def prompt_of(self, asked: PromptFields) -> Prompt | None:
+    def prompt_of(self, asked: PromptChoice) -> Prompt | None:
         """Return the stored prompt of a conversation, if any.
 
         Raises:
@@ -109,7 +123,7 @@ class SystemPrompts:
         return setting is not None and getattr(prompt, setting) is not None
 
     def apply(
-        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], asked: PromptFields
+        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], asked: PromptChoice
     ) -> tuple[Messages, dict[str, Any]]:
         """Return the messages with their system text before them, and the settings with those of a stored prompt.
 

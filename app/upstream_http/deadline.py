@@ -12,8 +12,6 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
-from app.openai_service.transport.sdk import openai
-
 if TYPE_CHECKING:
     from app.upstream_http.connection import Connection
 
@@ -22,10 +20,10 @@ T = TypeVar("T")
 current_exchange: ContextVar[Exchange | None] = ContextVar("current_exchange", default=None)
 
 
-class StillWaiting(openai.OpenAIError):
-    """No answer began within one tick; the request is on its way. Run the same call again to wait on.
+class StillWaiting(Exception):
+    """No answer began within one tick, and the request is on its way. Run the same call again to wait on.
 
-    An OpenAIError because the SDK lets those of its `http_client` through as they are.
+    The SDK above wraps only httpx2's errors in its own, so this one reaches whoever made the call.
     """
 
 

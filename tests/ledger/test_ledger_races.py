@@ -10,8 +10,8 @@ from dataclasses import asdict
 
 import pytest
 
-from app.ledger.periods import period_of
 from app.ledger.records import BudgetExceeded, Limit, Settlement
+from app.runtime.periods import period_of
 from tests.ledger.ledger_worker import run_together, workers
 
 

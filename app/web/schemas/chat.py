@@ -7,8 +7,8 @@ from typing import Any
 
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
-from app.prompts.selection import Conversation, PromptFields, SystemPrompts
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, Temperature
+from app.prompts.selection import Conversation, SystemPrompts
+from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
 from app.web.schemas.messages import Messages, check_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 

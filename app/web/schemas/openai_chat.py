@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from app.openai_service import ChatCall
-from app.prompts.selection import Conversation, PromptFields, SystemPrompts
+from app.prompts.selection import Conversation, SystemPrompts
 from app.web.schemas.chat import build_chat_call, messages_of
-from app.web.schemas.fields import MaxTokens, ModelName, Temperature
+from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
 from app.web.schemas.messages import Messages
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.validation import RequestModel

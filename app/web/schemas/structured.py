@@ -13,9 +13,9 @@ from app.json_schema.normalize import Normalized, normalize
 from app.json_schema.strict_rules import SchemaFault
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
-from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptFields, SystemPrompts
+from app.prompts.selection import NOT_WITH_PROMPT, Conversation, SystemPrompts
 from app.web.schemas.chat import build_chat_call, messages_of
-from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
+from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, PromptFields, Temperature
 from app.web.schemas.messages import Messages
 
 _JSON_MODE = {"type": "json_object"}

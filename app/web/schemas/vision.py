@@ -14,10 +14,10 @@ from app.config import ImageSettings
 from app.images import ImageIntake, limit_for
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
-from app.prompts.selection import Conversation, PromptFields, SystemPrompts
+from app.prompts.selection import Conversation, SystemPrompts
 from app.web.request_body import form_body, json_body
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText
+from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
 from app.web.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
 from app.web.schemas.validation import validate
 
