@@ -12,7 +12,10 @@ from app import create_app, services
 from app.config import Config
 from app.openai_service import CallRecord
 from app.shared_state import MemoryState
+from app.web import guards
 from tests.fakes.fake_openai import FakeOpenAI
+from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
+from tests.fakes.site import SECRET_KEY, Site
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
@@ -86,4 +89,60 @@ def records(monkeypatch: pytest.MonkeyPatch) -> list[CallRecord]:
     """The record of each call that the application under test makes."""
     kept: list[CallRecord] = []
     monkeypatch.setattr("app.log_call", kept.append)
+    return kept
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
+    clock = MovableClock()
+    monkeypatch.setattr("app.runtime.clock.now", clock.now)
+    monkeypatch.setattr("app.runtime.clock.ticks", clock.now)
+    return clock
+
+
+@pytest.fixture
+def make_site(
+    make_app: Callable[..., Flask],
+    tmp_path: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    clock: MovableClock,
+) -> Iterator[Callable[..., Site]]:
+    provider = IdentityProvider()
+    monkeypatch.setattr("app.auth.jwks.fetched", provider.fetch)
+    apps: list[Flask] = []
+
+    def make(**settings: Any) -> Site:
+        own = {
+            "auth_required": True,
+            "secret_key": SECRET_KEY,
+            "database_url": f"sqlite:///{tmp_path}/site.sqlite3",
+            "jwt_issuer": ISSUER,
+            "jwt_audience": AUDIENCE,
+            "jwt_jwks_url": JWKS_URL,
+            "allowed_origins": (ORIGIN, "https://app.example.com"),
+        }
+        apps.append(make_app(**{**own, **settings}))
+        return Site(apps[-1], provider)
+
+    yield make
+    for app in apps:
+        app.extensions["gatehouse"].database.close()
+
+
+@pytest.fixture
+def site(make_site: Callable[..., Site]) -> Site:
+    return make_site()
+
+
+@pytest.fixture
+def principals(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Who each request that was let in came from."""
+    kept: list[Any] = []
+    real = guards._admitted
+
+    def admitted(*args: Any) -> Any:
+        kept.append(real(*args))
+        return kept[-1]
+
+    monkeypatch.setattr(guards, "_admitted", admitted)
     return kept

@@ -10,18 +10,31 @@ FILES = sorted((ROOT / "app").rglob("*.py"))
 OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from those before it; a line is a layer.
-ORDER = """
-    problems config upstream_http
-    runtime json_schema
-    shared_state database images offline_model prompts
-    auth token_counts
-    openai_service pricing
-    ledger server_tools
-    limits batches tools
-    services
-    web cli
-    __init__
-""".split()
+ORDER = [
+    "problems",
+    "config",
+    "upstream_http",
+    "runtime",
+    "json_schema",
+    "shared_state",
+    "database",
+    "images",
+    "offline_model",
+    "prompts",
+    "auth",
+    "token_counts",
+    "openai_service",
+    "pricing",
+    "ledger",
+    "server_tools",
+    "limits",
+    "batches",
+    "tools",
+    "services",
+    "web",
+    "cli",
+    "__init__",
+]
 
 
 def offending(faults_of, files=FILES):

@@ -8,7 +8,6 @@ from typing import Any
 
 import httpx2
 import orjson
-from openai import not_given
 
 from app.config import Config
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
@@ -29,7 +28,7 @@ class _Post:
     __slots__ = ("content", "url")
 
     method = "post"
-    headers = not_given
+    headers = openai.not_given
     files = None
     follow_redirects = None
     security = None

@@ -10,7 +10,6 @@ from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx2
-import openai
 
 from app.openai_service.errors import (
     BodyTooLarge,
@@ -25,6 +24,7 @@ from app.openai_service.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 # What the upstream calls a parameter, and what our callers call it.

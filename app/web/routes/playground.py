@@ -60,12 +60,12 @@ class _Route(NamedTuple):
 
 def pages(config: Config) -> Blueprint:
     """Make the blueprint of the page and of its static files."""
-    bp = Blueprint("pages", __name__)
+    bp = Blueprint("pages", __name__, template_folder="../templates")
 
     @bp.get("/")
     @public
     def index() -> Response:
-        page = make_response(render_template("try.html", config=config, routes=_routes()))
+        page = make_response(render_template("playground.html", config=config, routes=_routes()))
         services().authenticator.sessions.open(request, page)
         return page
 

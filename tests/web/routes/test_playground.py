@@ -13,7 +13,7 @@ from app.config import Config
 from tests.conftest import KEY
 from tests.fakes.bodies import ROUTES
 
-FILES = {"/static/try.js": "text/javascript", "/static/try.css": "text/css"}
+FILES = {"/static/playground.js": "text/javascript", "/static/playground.css": "text/css"}
 POLICY = "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
 
 
@@ -133,11 +133,11 @@ def test_the_page_has_no_inline_script_or_style_and_nothing_from_elsewhere(clien
         assert not [name for name in attributes if name == "style" or name.startswith("on")], tag
         for name in ("src", "href", "action"):
             assert re.match(r"/(?!/)", attributes.get(name, "/")), attributes
-    assert [attributes["src"] for tag, attributes in page.all if tag == "script"] == ["/static/try.js"]
+    assert [attributes["src"] for tag, attributes in page.all if tag == "script"] == ["/static/playground.js"]
 
 
 def test_what_the_model_writes_is_never_taken_for_html(client):
-    with client.get("/static/try.js") as answer:
+    with client.get("/static/playground.js") as answer:
         assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|eval\(", answer.text)
 
 
