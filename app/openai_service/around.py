@@ -27,7 +27,7 @@ class Around:
         self._recording = recording
 
     def whole(self, asking: Ticks[ChatResult]) -> Ticks[ChatResult]:
-        """An answer in one piece: the one that is kept, at no cost, or else a new one, which is looked at first.
+        """Answer in one piece: return the cached answer, if any, at no cost, or else a new one that was moderated.
 
         Raises:
             UpstreamError, CallerGone: as Moderator.check_input() and check_output() do.
@@ -61,7 +61,7 @@ class Around:
         return self._place.keeping(answer)
 
     def _begin(self) -> Ticks[ChatResult | None]:
-        """Have the conversation looked at; the answer, where it is kept."""
+        """Moderate the conversation, and return the cached answer, if any."""
         if self._moderator.checks_input:
             yield from self._moderator.check_input(self._request)
         kept = None if self._place is None else self._place.find()
