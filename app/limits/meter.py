@@ -119,7 +119,7 @@ class Meter:
         return used or _NOTHING, cost, is_estimated
 
     def _cost(self, attempt: Attempt, usage: Usage) -> int | None:
-        """At the price of the model that was asked for, where the upstream has a name of its own for who served."""
+        """Return what an attempt cost, by the price of the model asked where none is known of the one that served."""
         cost = None if attempt.served is None else self._prices.cost_micro_usd(attempt.served, usage)
         return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
 

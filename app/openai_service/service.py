@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import replace
 from typing import Any, TypeVar
 
 import httpx2
@@ -23,7 +21,7 @@ from app.openai_service.chat.response_cache import AnswerCache
 from app.openai_service.context import Caller, Nobody
 from app.openai_service.embeddings.cache import EmbeddingCache
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
-from app.openai_service.errors import CallerGone, NotFilled
+from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.breaker import Store
 from app.openai_service.resilience.drain import BackgroundReads
 from app.openai_service.results import (
@@ -35,8 +33,8 @@ from app.openai_service.results import (
 )
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.structured.checker import InstanceChecker, UnfitAnswer, ask_for_repair
-from app.openai_service.structured.streaming import begin_filling
+from app.openai_service.structured.checker import InstanceChecker
+from app.openai_service.structured.streaming import begin_filling, fill
 from app.openai_service.tools.executor import ToolThreads
 from app.openai_service.tools.loop import ToolRounds
 from app.openai_service.transport.request import PendingRequest
@@ -103,16 +101,11 @@ class OpenAIService:
         with self._call_recording(call, caller) as recording:
             request = self._chat_request(call, recording.record)
             around = self._around(call, request, recording)
-            kept = self._wait_for(around.begin(), request, recording)
-            if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason)
-                return kept
             if call.server_tools:
                 asking = self._tool_rounds(call, request).ask(self._asker)
             else:
                 asking = self._asker.ask(request, read_completion)
-            result = self._wait_for(asking, request, recording)
-            self._wait_for(around.end(result), request, recording)
+            result = self._wait_for(around.whole(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
             return result
 
@@ -151,15 +144,10 @@ class OpenAIService:
         with self._call_recording(call, caller) as recording:
             request = self._chat_request(call, recording.record)
             around = self._around(call, request, recording, original)
-            kept = self._wait_for(around.begin(), request, recording)
-            if kept is not None:
-                recording.answered(finish_reason=kept.finish_reason)
-                return kept.filled(orjson.loads(kept.text), kept.usage)
-            result, data = self._fill(request, recording, checker)
-            result = replace(result, text=orjson.dumps(data).decode())
-            self._wait_for(around.end(result), request, recording)
+            asking = fill(self._asker, request, checker)
+            result = self._wait_for(around.whole(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
-            return result.filled(data, recording.record.usage)
+            return result.filled(orjson.loads(result.text), result.usage)
 
     def stream_extract(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
@@ -216,23 +204,6 @@ class OpenAIService:
             recording.answered(finish_reason=None)
             return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
-    def _fill(
-        self, request: PendingRequest, recording: Recording, checker: InstanceChecker
-    ) -> tuple[ChatResult, Any]:
-        """Return an answer with its value, after a repair where the first one does not fit."""
-        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
-        try:
-            return result, checker.read(result)
-        except UnfitAnswer as unfit:
-            if request.exchange.is_unwanted:
-                raise NotFilled from None
-            ask_for_repair(request, unfit, result.text)
-        result = self._wait_for(self._asker.ask(request, read_completion), request, recording)
-        try:
-            return result, checker.read(result)
-        except UnfitAnswer:
-            raise NotFilled from None
-
     def _tool_rounds(self, call: ChatCall, request: PendingRequest) -> ToolRounds:
         return ToolRounds(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
 
@@ -272,24 +243,24 @@ class OpenAIService:
         """Wait for what is asked, and look after the visitor meanwhile."""
         background, is_left = self._background, False
         try:
-            with closing(waiting):
-                while True:
-                    try:
-                        next(waiting)
-                    except StopIteration as end:
-                        answer: T = end.value
-                        return answer
-                    try:
-                        if not is_left:
-                            recording.record.caller.watch()
-                        elif background is None or background.is_closed:
-                            raise CallerGone
-                    except CallerGone as gone:
-                        if background is None or is_left or not background.enter():
-                            raise
-                        is_left = True
-                        recording.failed(gone)
-                        request.exchange.end_within(background.LONGEST_S)
+            while True:
+                try:
+                    next(waiting)
+                except StopIteration as end:
+                    answer: T = end.value
+                    return answer
+                try:
+                    if not is_left:
+                        recording.record.caller.watch()
+                    elif background is None or background.is_closed:
+                        raise CallerGone
+                except CallerGone as gone:
+                    if background is None or is_left or not background.enter():
+                        raise
+                    is_left = True
+                    recording.failed(gone)
+                    request.exchange.end_within(background.LONGEST_S)
         finally:
+            waiting.close()
             if background is not None and is_left:
                 background.leave()

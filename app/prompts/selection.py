@@ -155,7 +155,7 @@ class SystemPrompts:
         return _beginning_with(text, messages), {**settings, **self._settled(prompt)}
 
     def _settled(self, prompt: Prompt) -> dict[str, Any]:
-        """What a prompt settles of a ChatCall."""
+        """Return what a prompt settles of a ChatCall."""
         settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
             settled |= {"model": prompt.model, "is_model_settled": True}

@@ -8,7 +8,7 @@ import pytest
 
 from app.config import Config, ConfigError
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SECRET = "sk-canary-0123456789"
 PRODUCTION = {
     "APP_ENV": "production",

@@ -39,8 +39,10 @@ class InputLimits:
             InputTooLong: even the rest is more than MAX_INPUT_TOKENS.
         """
         body = request.body
-        windows = (input_window(model, body[self._ceiling]) for model in models)
-        room = min(self._most, *(math.inf if window is None else window for window in windows))
+        room = self._most
+        for model in models:
+            window = input_window(model, body[self._ceiling])
+            room = room if window is None or window > room else window
         # Most are so much shorter that no token has to be counted.
         if room == math.inf or all(request.input_bound(model) <= room for model in models):
             return 0

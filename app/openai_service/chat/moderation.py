@@ -62,13 +62,11 @@ class Moderator:
     ) -> None:
         self._config = config
         self._listeners = listeners
+        self.checks_input = config.moderation != "off"
+        self.checks_output = config.moderation == "both"
         # One of its own: its failures shall not use up the further attempts that answers may need.
         attempts = min(config.retry_max_attempts, _MOST_ATTEMPTS)
         self._asker = Asker(replace(config, retry_max_attempts=attempts), upstream, client, store)
-
-    @property
-    def checks_output(self) -> bool:
-        return self._config.moderation == "both"
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
         """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
@@ -79,8 +77,6 @@ class Moderator:
             UpstreamFailed: it could not be looked at, and MODERATION_ON_FAILURE is `refuse`.
             CallerGone: its visitor has left meanwhile.
         """
-        if self._config.moderation == "off":
-            return
         for some in _inputs(request, own=self._config.system_prompt):
             yield from self._check(some, request)
             if request.exchange.is_unwanted:
@@ -88,8 +84,6 @@ class Moderator:
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
         """Look at an answer before it is told. Raises as check_input() does."""
-        if not self.checks_output:
-            return
         for some in _in_requests(_answer_texts(result)):
             if request.exchange.is_unwanted:  # nobody will be told
                 return

@@ -26,27 +26,21 @@ class Around:
         self._request = request
         self._recording = recording
 
-    def begin(self) -> Ticks[ChatResult | None]:
-        """The answer, where it is kept, at no cost.
+    def whole(self, asking: Ticks[ChatResult]) -> Ticks[ChatResult]:
+        """Answer in one piece: return the cached answer, if any, at no cost, or else a new one that was moderated.
 
         Raises:
-            UpstreamError, CallerGone: as Moderator.check_input() does.
+            UpstreamError, CallerGone: as Moderator.check_input() and check_output() do.
         """
-        yield from self._moderator.check_input(self._request)
-        kept = None if self._place is None else self._place.find()
+        kept = yield from self._begin()
         if kept is not None:
-            self._recording.from_cache(kept.model)
-        return kept
-
-    def end(self, result: ChatResult) -> Ticks[None]:
-        """Let an answer pass, and keep it.
-
-        Raises:
-            UpstreamError: as Moderator.check_output() does.
-        """
-        yield from self._moderator.check_output(result, self._request)
+            return kept
+        result = yield from asking
+        if self._moderator.checks_output:
+            yield from self._moderator.check_output(result, self._request)
         if self._place is not None:
             self._place.keep(result)
+        return result
 
     def streamed(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
         """An answer that comes as it is written, which nobody looks at before.
@@ -54,9 +48,9 @@ class Around:
         Args:
             fills: whether it comes as the value that fills a schema.
         Raises:
-            UpstreamError, CallerGone: as begin() does.
+            UpstreamError, CallerGone: as Moderator.check_input() does.
         """
-        kept = yield from self.begin()
+        kept = yield from self._begin()
         if kept is not None:
             return told_at_once(kept, fills=fills)
         answer = yield from asking
@@ -65,3 +59,12 @@ class Around:
         ):  # what nobody has looked at is not kept for others
             return answer
         return self._place.keeping(answer)
+
+    def _begin(self) -> Ticks[ChatResult | None]:
+        """Moderate the conversation, and return the cached answer, if any."""
+        if self._moderator.checks_input:
+            yield from self._moderator.check_input(self._request)
+        kept = None if self._place is None else self._place.find()
+        if kept is not None:
+            self._recording.from_cache(kept.model)
+        return kept

@@ -1,10 +1,15 @@
-"""From the tokens of a streamed answer to the value that fills a schema, as it grows and as it ends."""
+"""From an answer to the value that fills a schema: whole, or as it grows and as it ends."""
 
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import replace
 from itertools import chain
+from typing import Any
 
+import orjson
+
+from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import NotFilled, UpstreamRejected
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Batch, Done, Filled, Partial, Refusal, Token
@@ -15,6 +20,26 @@ from app.openai_service.structured.partial_json import GrowingJson
 from app.openai_service.tools import rounds
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import Asker
+
+
+def fill(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[ChatResult]:
+    """Wait for an answer that fits, after a repair where the first one does not. Its text is that of the value.
+
+    Raises:
+        UpstreamError: there is no answer, or none that fits.
+    """
+    result = yield from asker.ask(request, read_completion)
+    try:
+        return _whole(result, checker.read(result))
+    except UnfitAnswer as unfit:
+        if request.exchange.is_unwanted:
+            raise NotFilled from None
+        ask_for_repair(request, unfit, result.text)
+    result = yield from asker.ask(request, read_completion)
+    try:
+        return _whole(result, checker.read(result))
+    except UnfitAnswer:
+        raise NotFilled from None
 
 
 def begin_filling(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[StreamedAnswer]:
@@ -63,3 +88,7 @@ def _result(text: str, refusal: str, end: Done, request: PendingRequest) -> Chat
     return ChatResult(
         text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, request.record
     )
+
+
+def _whole(result: ChatResult, data: Any) -> ChatResult:
+    return replace(result, text=orjson.dumps(data).decode(), usage=result.record.usage)
