@@ -11,18 +11,18 @@ UNKNOWN = "unknown"
 
 
 def address_of(request: Request) -> str:
-    """The visitor's network address, by which they are told apart while nothing else does.
+    """Return the visitor's network address, by which they are told apart while nothing else does.
 
     It is the connection's own, or what the last of TRUSTED_PROXIES has put into X-Forwarded-For; no other
     header counts. Of IPv6 only the network (/64) is taken: a visitor can have any address in theirs.
     """
-    return _account(request.remote_addr or "")
+    return _network_of(request.remote_addr or "")
 
 
-@lru_cache(maxsize=1024)  # three times a request, at 25 calls each
-def _account(remote: str) -> str:
+@lru_cache(maxsize=1024)
+def _network_of(remote_addr: str) -> str:
     try:
-        address = ipaddress.ip_address(remote)
+        address = ipaddress.ip_address(remote_addr)
     except ValueError:
         # A Unix socket without TRUSTED_PROXIES: all who come through it are one.
         return UNKNOWN

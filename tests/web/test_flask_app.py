@@ -118,7 +118,10 @@ def called(response, method="POST"):
     sent = []
     environ = {"REQUEST_METHOD": method, "wsgi.url_scheme": "http", "HTTP_HOST": "localhost"}
     body = response(environ, lambda status, headers: sent.append((status, sorted(headers))))
-    return sent, b"".join(body)
+    content = b"".join(body)
+    if hasattr(body, "close"):
+        body.close()
+    return sent, content
 
 
 def test_json_answer_is_sent_as_a_response_would_be():
@@ -142,7 +145,6 @@ def test_json_answers_share_nothing():
     called(second)
     assert (second.status_code, second.headers.get("X-A"), closed) == (200, None, [])
     sent, body = called(first)
-    first.close()
     assert (sent[0][0], body, closed) == ("201 CREATED", b"1", [1])
 
 
