@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.in_thread import in_thread
 from app.runtime import clock, sqlite
-from app.runtime.store_guard import Contended
+from app.runtime.store_guard import Contended, StoreUnavailable
 
 _MIGRATION_S = 60.0
 # Connections that read beside the one that writes.
@@ -71,9 +71,7 @@ class SqliteDriver:
             self._lock.release()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        if self._watch.has_moved():  # what is written to it would be in nobody's books
-            self._close_tidy()
-            raise self._dbapi.OperationalError("the file was moved")
+        self._check_place()
         if writes:
             self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
@@ -81,6 +79,13 @@ class SqliteDriver:
             raw.execute("BEGIN")
             # Only the first reading takes a lock, and may find the file busy.
             self._try(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
+
+    def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
+        self._check_place()
+        self._has_changes = True
+
+    def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
+        return int(self._try(lambda: raw.execute(sql, values), raw, deadline).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
         # In the older mode a commit waits for readers; what was written stays until it is tried again.
@@ -144,13 +149,18 @@ class SqliteDriver:
             raise
         return raw
 
-    def _try(self, step: Callable[[], object], raw: Any, deadline: float) -> None:
+    def _check_place(self) -> None:
+        """Fail where the file was moved: what is written to it would be in nobody's books."""
+        if self._watch.has_moved():
+            self._close_tidy()
+            raise self._dbapi.OperationalError("the file was moved")
+
+    def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         """Do it again while the file is busy, until the deadline."""
         changes: object = None
         for pause_s in sqlite.busy_pauses():
             try:
-                step()
-                return
+                return step()
             except self._dbapi.OperationalError as error:
                 if not sqlite.is_busy(error):
                     raise
@@ -160,8 +170,9 @@ class SqliteDriver:
                 if left_s <= 0:
                     if self._changes(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
-                    raise
+                    raise StoreUnavailable(sqlite.reason_of(error)) from error
             time.sleep(min(left_s, pause_s))
+        raise AssertionError("pauses never end")
 
     def _changes(self, raw: Any) -> object:
         """A number that is another one after each commit of another connection."""
