@@ -59,6 +59,7 @@ class Database:
         self._of_parents: list[Any] = []
         self._owes_migration = True
         self._writer: Connection | None = None  # where there is one at a time, it is kept: see _open_once()
+        self._raw_writer: Any = None
         self._writers_set_up: tuple[str, ...] = ()
 
     def transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
@@ -208,21 +209,25 @@ class Database:
         self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool
     ) -> tuple[Connection, Any]:
         # A pool's rounds cost as much as the transaction itself, in SQLite.
-        connection, is_new = self._writer if writes else None, False
+        connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
+        is_new = connection is None
         if connection is None:
             connection = self.driver.engine.connect()
-            is_new = writes and self.driver.has_one_writer
         try:
-            raw: Any = connection.connection.driver_connection
             if is_new:
-                for statement in self._writers_set_up:
-                    self.driver.execute(raw, statement, (), deadline)
-                self._writer = connection
+                raw = connection.connection.driver_connection
+                if writes and self.driver.has_one_writer:
+                    self._keep_writer(connection, raw, deadline)
             make_ready(raw)
         except BaseException:
             self._abandon(connection)
             raise
         return connection, raw
+
+    def _keep_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
+        for statement in self._writers_set_up:
+            self.driver.execute(raw, statement, (), deadline)
+        self._writer, self._raw_writer = connection, raw
 
     def _put_back(self, connection: Connection) -> None:
         if connection is self._writer:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -57,18 +57,9 @@ class SqliteDriver:
             isolation_level="AUTOCOMMIT",
         )
 
-    @contextmanager
-    def turn(self, deadline: float, *, writes: bool) -> Iterator[None]:
-        if not writes:
-            yield
-            return
+    def turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         # SQLite has no queue of its own: without this one, those that wait would ask again and again.
-        if not self._lock.acquire(timeout=max(0.0, deadline - clock.ticks())):
-            raise Contended("contended")
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return _Turn(self._lock, deadline) if writes else nullcontext()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
         self._check_place()
@@ -157,6 +148,14 @@ class SqliteDriver:
 
     def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         """Do it again while the file is busy, until the deadline."""
+        try:
+            return step()  # as nearly always
+        except self._dbapi.OperationalError as error:
+            if not sqlite.is_busy(error):
+                raise
+        return self._try_again(step, raw, deadline)
+
+    def _try_again(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         changes: object = None
         for pause_s in sqlite.busy_pauses():
             try:
@@ -180,3 +179,18 @@ class SqliteDriver:
             return raw.execute("PRAGMA data_version").fetchone()
         except self._dbapi.OperationalError:
             return None
+
+
+class _Turn:
+    """The one writer's turn. A class, as a generator costs more than taking the lock."""
+
+    def __init__(self, lock: threading.Lock, deadline: float) -> None:
+        self._lock = lock
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=max(0.0, self._deadline - clock.ticks())):
+            raise Contended("contended")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
