@@ -131,7 +131,7 @@ class Bookkeeping:
                 raise Contended("contended")
 
     def settle(self, connection: Connection, entry_id: str, settlement: Settlement, *, at_ms: int) -> bool:
-        """Settle within a transaction; False where that has been done already."""
+        """Settle within a transaction; return False where that has been done already."""
         return bool(_runner(connection)(*self.to_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
 
     def expire_one(self, connection: Connection, *, at_ms: int) -> bool:
@@ -165,12 +165,12 @@ class Bookkeeping:
 
 
 def _account_of(limit: Limit, hold: Hold) -> tuple[str, str]:
-    """The key and the period of the account that a limit is of."""
+    """Return the key and the period of the account that a limit is of."""
     return limit.key, period_of(limit.window, hold.created_at)
 
 
 def _most(limit: Limit) -> tuple[int, int]:
-    """How many micro-dollars and tokens an account may have, spent and held."""
+    """Return how many micro-dollars and tokens an account may have, spent and held."""
     return (
         _UNLIMITED if limit.micro_usd is None else limit.micro_usd,
         _UNLIMITED if limit.tokens is None else limit.tokens,
@@ -178,6 +178,6 @@ def _most(limit: Limit) -> tuple[int, int]:
 
 
 def _runner(connection: Connection) -> Any:
-    """Past SQLAlchemy's statements: they cost three times what SQLite takes for the work itself."""
+    """Return what runs a statement: not SQLAlchemy, which costs three times what SQLite takes for the work."""
     raw: Any = connection.connection.driver_connection
     return raw.execute

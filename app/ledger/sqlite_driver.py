@@ -147,7 +147,7 @@ class SqliteDriver:
             raise self._dbapi.OperationalError("the file was moved")
 
     def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
-        """Do it again while the file is busy, until the deadline."""
+        """Run a step, again while the file is busy, until the deadline."""
         try:
             return step()  # as nearly always
         except self._dbapi.OperationalError as error:
