@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -58,7 +58,9 @@ class Database:
         self._pid = os.getpid()
         self._of_parents: list[Any] = []
         self._owes_migration = True
-        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _begin_once()
+        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _open_once()
+        self._raw_writer: Any = None
+        self._writers_set_up: tuple[str, ...] = ()
 
     def transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
         """A transaction that writes: committed at the end of the block, rolled back where that raises.
@@ -71,6 +73,40 @@ class Database:
     def reading(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
         """A transaction that only reads, and sees the tables as they were at one moment. Raises StoreUnavailable."""
         return self._transaction(within_s, writes=False)
+
+    def execute(self, sql: str, values: Sequence[Any], within_s: float = PATIENCE_S) -> int:
+        """Run one statement that is a transaction of its own, and return how many rows it changed or found.
+
+        Raises:
+            StoreUnavailable: as in a transaction.
+        """
+        deadline = clock.ticks() + within_s
+        is_trial = self._enter()
+        is_sent = False
+        try:
+            with self.driver.turn(deadline, writes=True):
+                self._guard.recheck(is_trial)
+                connection, raw = self._open(lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True)
+                is_sent = True
+                try:
+                    count = self.driver.execute(raw, sql, values, deadline)
+                except BaseException:
+                    self._abandon(connection)
+                    raise
+                if connection is not self._writer:
+                    connection.close()
+        except BaseException as error:
+            self._fail(error, is_trial=is_trial, is_unsure=is_sent)
+            raise
+        self._guard.succeeded()
+        return count
+
+    def set_up_writers(self, statements: Sequence[str]) -> None:
+        """Have statements run on the connection that writes, before its first change; where there is one at a time."""
+        self._writers_set_up = tuple(statements)
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
 
     def sql(self, text: str) -> str:
         """A statement's text, in which each `?` stands for a value, as the store's own connections take it."""
@@ -114,16 +150,14 @@ class Database:
     @contextmanager
     def _transaction(self, within_s: float, *, writes: bool) -> Iterator[Connection]:
         deadline = clock.ticks() + within_s
-        if self._pid != os.getpid():
-            self._adopt()
-        is_trial = self._guard.enter()
-        if self._owes_migration:
-            self._migrate_late()
+        is_trial = self._enter()
         is_committing = False
         try:
             with self.driver.turn(deadline, writes=writes):
                 self._guard.recheck(is_trial)
-                connection, raw = self._begin(deadline, writes=writes)
+                connection, raw = self._open(
+                    lambda raw: self.driver.begin(raw, deadline, writes=writes), deadline, writes=writes
+                )
                 try:
                     yield connection
                     is_committing = True
@@ -133,20 +167,35 @@ class Database:
                     raise
                 self._put_back(connection)
         except BaseException as error:
-            unavailable = self._translated(error)
-            if unavailable is None:
-                if is_trial and isinstance(error, Exception):
-                    self._guard.succeeded()
-                raise
-            unavailable.is_unsure = is_committing and not isinstance(unavailable, Contended)
-            if not isinstance(unavailable, Contended):
-                self._guard.failed(str(unavailable))
-            raise unavailable from error
+            self._fail(error, is_trial=is_trial, is_unsure=is_committing)
+            raise
         self._guard.succeeded()
 
-    def _begin(self, deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+    def _enter(self) -> bool:
+        """Tell whether the caller tries a store that is away. Raises StoreUnavailable."""
+        if self._pid != os.getpid():
+            self._adopt()
+        is_trial = self._guard.enter()
+        if self._owes_migration:
+            self._migrate_late()
+        return is_trial
+
+    def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
+        """Raise StoreUnavailable where an error means that; and tell the guard."""
+        unavailable = self._translated(error)
+        if unavailable is None:
+            if is_trial and isinstance(error, Exception):
+                self._guard.succeeded()
+            return
+        # Where the driver itself gave up, nothing was done.
+        unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
+        if not isinstance(unavailable, Contended):
+            self._guard.failed(str(unavailable))
+        raise unavailable from error
+
+    def _open(self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool) -> tuple[Connection, Any]:
         try:
-            return self._begin_once(deadline, writes=writes)
+            return self._open_once(make_ready, deadline, writes=writes)
         except Exception as error:
             unavailable = self._translated(error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
@@ -154,22 +203,31 @@ class Database:
             # A kept connection may have died with a server that is back by now, or with a file that was moved.
             self._writer = None
             self.driver.engine.dispose()
-            return self._begin_once(deadline, writes=writes)
+            return self._open_once(make_ready, deadline, writes=writes)
 
-    def _begin_once(self, deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+    def _open_once(
+        self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool
+    ) -> tuple[Connection, Any]:
         # A pool's rounds cost as much as the transaction itself, in SQLite.
-        connection = self._writer if writes else None
+        connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
+        is_new = connection is None
         if connection is None:
             connection = self.driver.engine.connect()
-            if writes and self.driver.has_one_writer:
-                self._writer = connection
         try:
-            raw = connection.connection.driver_connection
-            self.driver.begin(raw, deadline, writes=writes)
+            if is_new:
+                raw = connection.connection.driver_connection
+                if writes and self.driver.has_one_writer:
+                    self._keep_writer(connection, raw, deadline)
+            make_ready(raw)
         except BaseException:
             self._abandon(connection)
             raise
         return connection, raw
+
+    def _keep_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
+        for statement in self._writers_set_up:
+            self.driver.execute(raw, statement, (), deadline)
+        self._writer, self._raw_writer = connection, raw
 
     def _put_back(self, connection: Connection) -> None:
         if connection is self._writer:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -24,6 +25,16 @@ class Driver(Protocol):
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
         """Begin a transaction that ends by the deadline, or fails."""
+
+    def prepare(self, raw: Any, deadline: float) -> None:
+        """Make a connection ready for execute(); fails where it has died, or leads to a store that was moved."""
+
+    def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
+        """Run one statement by the deadline, and return how many rows it changed or found.
+
+        Raises:
+            StoreUnavailable: it was not run, as the store had no turn for it.
+        """
 
     def commit(self, raw: Any, deadline: float) -> None: ...
 

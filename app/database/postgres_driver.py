@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
@@ -106,6 +106,17 @@ class PostgresDriver:
         left_s = deadline - clock.ticks()
         if left_s > _STATEMENT_S:
             raw.execute(f"SET LOCAL statement_timeout = {int(left_s * 1000)}")
+
+    def prepare(self, raw: Any, deadline: float) -> None:
+        raw.deadline = deadline
+        # A server that has closed this connection is noticed here, where it does no harm to try another one: first
+        # there is its farewell to be read, then the end. Neither waits.
+        raw.pgconn.consume_input()
+        raw.pgconn.consume_input()
+
+    def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
+        raw.deadline = deadline
+        return int(raw.execute(sql, values).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
         raw.deadline = deadline

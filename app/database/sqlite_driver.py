@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.runtime import clock, sqlite
 from app.runtime.blocking import in_thread
-from app.runtime.store_guard import Contended
+from app.runtime.store_guard import Contended, StoreUnavailable
 
 _MIGRATION_S = 60.0
 # Connections that read beside the one that writes.
@@ -57,23 +57,12 @@ class SqliteDriver:
             isolation_level="AUTOCOMMIT",
         )
 
-    @contextmanager
-    def turn(self, deadline: float, *, writes: bool) -> Iterator[None]:
-        if not writes:
-            yield
-            return
+    def turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         # SQLite has no queue of its own: without this one, those that wait would ask again and again.
-        if not self._lock.acquire(timeout=max(0.0, deadline - clock.ticks())):
-            raise Contended("contended")
-        try:
-            yield
-        finally:
-            self._lock.release()
+        return _Turn(self._lock, deadline) if writes else nullcontext()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        if self._watch.has_moved():  # what is written to it would be in nobody's books
-            self._close_tidy()
-            raise self._dbapi.OperationalError("the file was moved")
+        self._check_place()
         if writes:
             self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
@@ -81,6 +70,13 @@ class SqliteDriver:
             raw.execute("BEGIN")
             # Only the first reading takes a lock, and may find the file busy.
             self._try(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
+
+    def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
+        self._check_place()
+        self._has_changes = True
+
+    def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
+        return int(self._try(lambda: raw.execute(sql, values), raw, deadline).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
         # In the older mode a commit waits for readers; what was written stays until it is tried again.
@@ -144,13 +140,26 @@ class SqliteDriver:
             raise
         return raw
 
-    def _try(self, step: Callable[[], object], raw: Any, deadline: float) -> None:
-        """Do it again while the file is busy, until the deadline."""
+    def _check_place(self) -> None:
+        """Fail where the file was moved: what is written to it would be in nobody's books."""
+        if self._watch.has_moved():
+            self._close_tidy()
+            raise self._dbapi.OperationalError("the file was moved")
+
+    def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
+        """Run a step, again while the file is busy, until the deadline."""
+        try:
+            return step()  # as nearly always
+        except self._dbapi.OperationalError as error:
+            if not sqlite.is_busy(error):
+                raise
+        return self._try_again(step, raw, deadline)
+
+    def _try_again(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         changes: object = None
         for pause_s in sqlite.busy_pauses():
             try:
-                step()
-                return
+                return step()
             except self._dbapi.OperationalError as error:
                 if not sqlite.is_busy(error):
                     raise
@@ -160,8 +169,9 @@ class SqliteDriver:
                 if left_s <= 0:
                     if self._changes(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
-                    raise
+                    raise StoreUnavailable(sqlite.reason_of(error)) from error
             time.sleep(min(left_s, pause_s))
+        raise AssertionError("pauses never end")
 
     def _changes(self, raw: Any) -> object:
         """A number that is another one after each commit of another connection."""
@@ -169,3 +179,18 @@ class SqliteDriver:
             return raw.execute("PRAGMA data_version").fetchone()
         except self._dbapi.OperationalError:
             return None
+
+
+class _Turn:
+    """The one writer's turn. A class, as a generator costs more than taking the lock."""
+
+    def __init__(self, lock: threading.Lock, deadline: float) -> None:
+        self._lock = lock
+        self._deadline = deadline
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=max(0.0, self._deadline - clock.ticks())):
+            raise Contended("contended")
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()

@@ -9,6 +9,7 @@ import socket
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import Connection
 
@@ -48,7 +49,7 @@ class Ledger:
         micro_usd: int | None,
         tokens: int,
         lease_s: float,
-        beside: Callable[[Connection, Hold], None] = lambda *_: None,
+        beside: Callable[[Connection, Hold], None] | None = None,
     ) -> Hold:
         """Admit a request, if each limit has so much left.
 
@@ -69,11 +70,18 @@ class Ledger:
         # In one order for all, so that no two requests wait for each other.
         ordered = tuple(sorted(limits, key=lambda limit: (limit.key, limit.window)))
         hold = Hold(f"{at_ms:012x}{secrets.token_hex(6)}", ordered, micro_usd, tokens, at_ms)
-        worker = f"{self._host}:{os.getpid()}"
+        owner: dict[str, Any] = {
+            "lease_until": at_ms + int(lease_s * 1000),
+            "worker": f"{self._host}:{os.getpid()}",
+        }
         try:
+            if beside is None and self._database.execute(*self._books.to_hold(hold, entry, **owner)):
+                return hold
+            # An account is not open yet, or has not so much left.
             with self._database.transaction() as connection:
-                self._books.hold(connection, hold, entry, lease_until=at_ms + int(lease_s * 1000), worker=worker)
-                beside(connection, hold)
+                self._books.hold(connection, hold, entry, **owner)
+                if beside is not None:
+                    beside(connection, hold)
         except StoreUnavailable as error:
             if error.is_unsure:  # if it was made after all, nobody will use it
                 self._retrying.add(hold.id, _VOID)
@@ -143,8 +151,7 @@ class Ledger:
         self._retrying.retry()
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
-        with self._database.transaction() as connection:
-            self._books.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
+        self._database.execute(*self._books.to_settle(entry_id, settlement, at_ms=clock.now_ms()))
 
     def _sweep_one(self) -> bool:
         with self._database.transaction() as connection:

@@ -1,9 +1,7 @@
-"""Bookkeeping: the ledger's statements, each method a part of one transaction.
+"""Bookkeeping: what the ledger does to its tables, by the statements of sql.py.
 
 Locks are always taken in the same order (the entry, its accounts by key, the day), so that no two wait for each other.
 """
-
-# ruff: noqa: S608  # what is put together here are our own words; values are bound
 
 from __future__ import annotations
 
@@ -13,136 +11,130 @@ import orjson
 from sqlalchemy import Connection
 
 from app.database.database import Database
+from app.ledger import sql
 from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement
-from app.runtime.periods import day_of, left_s, period_of
-from app.token_counts.usage import FIGURES, get_figures
+from app.runtime.periods import left_s, period_of
+from app.runtime.store_guard import Contended
+from app.token_counts import get_figures
 
 _UNLIMITED = 2**62
 _RUNNING_END_S = 5
+# How often a hold that fits is tried while others are always first; under SQLite nobody else is.
+_TRIES = 10
 
-_HOLD = """
-UPDATE accounts SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
-WHERE key = ? AND period = ?
-AND spent_micro_usd + held_micro_usd + ? <= ? AND spent_tokens + held_tokens + ? <= ?
-"""
-_OPEN_ACCOUNT = "INSERT INTO accounts (key, period) VALUES (?, ?) ON CONFLICT DO NOTHING"
-_SPENT = "SELECT spent_micro_usd, spent_tokens FROM accounts WHERE key = ? AND period = ?"
-_INSERT = """
-INSERT INTO entries (
-    id, request_id, tenant, user_id, token_id, route, operation, model,
-    state, held_micro_usd, held_tokens, accounts, lease_until, worker, created_at
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?)
-"""
-_EXTEND = """
-UPDATE entries SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
-WHERE id = ? AND state = 'pending'
-"""
-_TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
-_SETTLE = f"""
-UPDATE entries SET state = 'settled', outcome = ?, source = ?, served_model = ?,
-    {" = ?, ".join(_TOTALS)} = ?,
-    price_version = ?, attempts = ?, tool_calls = ?, first_token_ms = ?, total_ms = ?, settled_at = ?,
-    over_hold = CASE WHEN accounts <> '[]' AND (? > held_micro_usd OR ? > held_tokens) THEN 1 ELSE 0 END
-WHERE id = ? AND state = 'pending'
-RETURNING held_micro_usd, held_tokens, accounts, created_at, tenant, user_id, model, route
-"""
-_CHARGE = """
-UPDATE accounts SET held_micro_usd = held_micro_usd - ?, held_tokens = held_tokens - ?,
-    spent_micro_usd = spent_micro_usd + ?, spent_tokens = spent_tokens + ?
-WHERE key = ? AND period = ?
-"""
-_COUNTS = ("requests", "estimated", "unpriced", *_TOTALS)
-_ADD_TO_DAY = f"""
-INSERT INTO daily_totals (day, tenant, user_id, model, route, {", ".join(_COUNTS)})
-VALUES (?, ?, ?, ?, ?, 1, ?, ?, {", ".join("?" for _ in _TOTALS)})
-ON CONFLICT (day, tenant, user_id, model, route) DO UPDATE SET
-{", ".join(f"{name} = daily_totals.{name} + excluded.{name}" for name in _COUNTS)}
-"""
-_EXPIRED = """
-SELECT id, held_micro_usd, held_tokens FROM entries WHERE state = 'pending' AND lease_until < ?
-ORDER BY lease_until LIMIT 1
-"""
+Statement = tuple[str, tuple[Any, ...]]
+"""A statement's text and its values."""
 
 
 class Bookkeeping:
-    """What the ledger does within a transaction, in the words of its store."""
+    """The ledger's statements, in the words of its store, and what they mean together."""
 
     def __init__(self, database: Database) -> None:
-        sql = database.sql
-        self._hold, self._open, self._spent = sql(_HOLD), sql(_OPEN_ACCOUNT), sql(_SPENT)
-        self._insert, self._extend, self._settle = sql(_INSERT), sql(_EXTEND), sql(_SETTLE)
-        self._charge, self._add_to_day = sql(_CHARGE), sql(_ADD_TO_DAY)
+        # Each of several servers' processes sees what others change while its transaction runs.
+        self._is_shared = is_shared = database.driver.name == "postgresql"
+        if not is_shared:
+            database.set_up_writers(sql.SQLITE_TRIGGERS)
+        to_text = database.sql
+        self._hold_unlimited = to_text(sql.HOLD_UNLIMITED)
+        self._hold = to_text(sql.POSTGRES_HOLD)
+        self._settle = to_text(sql.POSTGRES_SETTLE if is_shared else sql.SQLITE_SETTLE)
+        self._open, self._read = to_text(sql.OPEN_ACCOUNT), to_text(sql.READ_ACCOUNT)
+        self._extend_entry, self._extend_account = to_text(sql.EXTEND_ENTRY), to_text(sql.EXTEND_ACCOUNT)
         # Each of several sweepers takes entries that no other one has at hand.
-        is_shared = database.driver.name == "postgresql"
-        self._expired = sql(_EXPIRED) + ("FOR UPDATE SKIP LOCKED" if is_shared else "")
+        self._find_expired = to_text(sql.FIND_EXPIRED) + ("FOR UPDATE SKIP LOCKED" if is_shared else "")
+
+    def to_hold(self, hold: Hold, entry: NewEntry, *, lease_until: int, worker: str) -> Statement:
+        """Return the statement that adds an entry, if each of its limits' accounts is open and has room for it.
+
+        It changes one row then, and else none.
+        """
+        amounts = (hold.micro_usd or 0, hold.tokens)
+        accounts = [_account_of(limit, hold) for limit in hold.limits]
+        values: tuple[Any, ...] = (
+            hold.id,
+            entry.request_id,
+            entry.tenant,
+            entry.user,
+            entry.token_id,
+            entry.route,
+            entry.operation,
+            entry.model,
+            *amounts,
+            orjson.dumps(accounts).decode(),
+            lease_until,
+            worker,
+            hold.created_at,
+        )
+        if not accounts:
+            return self._hold_unlimited, values
+        limits = [(*account, *_most(limit)) for account, limit in zip(accounts, hold.limits, strict=True)]
+        if self._is_shared:
+            return self._hold, (orjson.dumps(limits).decode(), *amounts, len(limits), *amounts, *values)
+        for key, period, most_micro_usd, most_tokens in limits:
+            values += (key, period, amounts[0], most_micro_usd, amounts[1], most_tokens)
+        return sql.SQLITE_HOLDS[len(limits)], values
+
+    def to_settle(self, entry_id: str, settlement: Settlement, *, at_ms: int) -> Statement:
+        """Return the statement that moves what is held to what is spent: one row then, none where that is done."""
+        tokens = settlement.charged_tokens
+        return self._settle, (
+            settlement.outcome,
+            settlement.source,
+            settlement.model,
+            *get_figures(settlement),
+            tokens,
+            settlement.cost_micro_usd,
+            settlement.price_version,
+            settlement.attempts,
+            settlement.tool_calls,
+            settlement.first_token_ms,
+            settlement.total_ms,
+            at_ms,
+            settlement.cost_micro_usd or 0,
+            tokens,
+            entry_id,
+        )
 
     def hold(self, connection: Connection, hold: Hold, entry: NewEntry, *, lease_until: int, worker: str) -> None:
-        """Add an entry that holds its amounts on the account of each limit. Raises BudgetExceeded."""
+        """Add an entry within a transaction, open accounts that are missing, or say what refuses it.
+
+        Raises:
+            BudgetExceeded: a limit has too little left.
+            Contended: it had each time it was asked, and others were always first.
+        """
         run = _runner(connection)
+        statement = self.to_hold(hold, entry, lease_until=lease_until, worker=worker)
         amounts = (hold.micro_usd or 0, hold.tokens)
-        accounts = self._take(run, hold, amounts)
-        run(
-            self._insert,
-            (
-                hold.id,
-                entry.request_id,
-                entry.tenant,
-                entry.user,
-                entry.token_id,
-                entry.route,
-                entry.operation,
-                entry.model,
-                *amounts,
-                orjson.dumps(accounts).decode(),
-                lease_until,
-                worker,
-                hold.created_at,
-            ),
-        )
+        for _ in range(_TRIES):
+            for limit in hold.limits:
+                self._check(run, limit, hold, amounts)
+            if run(*statement).rowcount:
+                return
+        raise Contended("contended")
 
     def extend(self, connection: Connection, hold: Hold, *, micro_usd: int, tokens: int) -> None:
         """Hold so much more. Raises BudgetExceeded or HoldEnded."""
         run = _runner(connection)
-        if run(self._extend, (micro_usd, tokens, hold.id)).rowcount == 0:
+        amounts = (micro_usd, tokens)
+        if run(self._extend_entry, (*amounts, hold.id)).rowcount == 0:
             raise HoldEnded
-        self._take(run, hold, (micro_usd, tokens))
+        for limit in hold.limits:
+            account, most = _account_of(limit, hold), _most(limit)
+            values = (*amounts, *account, amounts[0], most[0], amounts[1], most[1])
+            for _ in range(_TRIES):
+                if run(self._extend_account, values).rowcount:
+                    break
+                self._check(run, limit, hold, amounts)
+            else:
+                raise Contended("contended")
 
     def settle(self, connection: Connection, entry_id: str, settlement: Settlement, *, at_ms: int) -> bool:
-        """Move what is held to what is spent; False where that has been done already."""
-        run = _runner(connection)
-        cost, tokens = settlement.cost_micro_usd or 0, settlement.charged_tokens
-        counts = (*get_figures(settlement), tokens, settlement.cost_micro_usd)
-        found = run(
-            self._settle,
-            (
-                settlement.outcome,
-                settlement.source,
-                settlement.model,
-                *counts,
-                settlement.price_version,
-                settlement.attempts,
-                settlement.tool_calls,
-                settlement.first_token_ms,
-                settlement.total_ms,
-                at_ms,
-                cost,
-                tokens,
-                entry_id,
-            ),
-        ).fetchall()
-        if not found:
-            return False
-        held_micro_usd, held_tokens, accounts, created_at, tenant, user, model, route = found[0]
-        for key, period in orjson.loads(accounts):
-            run(self._charge, (held_micro_usd, held_tokens, cost, tokens, key, period))
-        is_estimated, is_unpriced = settlement.source == "estimated", settlement.cost_micro_usd is None
-        where = (day_of(created_at), tenant, user, settlement.model or model, route)
-        run(self._add_to_day, (*where, int(is_estimated), int(is_unpriced), *(count or 0 for count in counts)))
-        return True
+        """Settle within a transaction; return False where that has been done already."""
+        return bool(_runner(connection)(*self.to_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
 
     def expire_one(self, connection: Connection, *, at_ms: int) -> bool:
         """Settle one entry whose lease has run out, at all it holds: the upstream may have billed that."""
-        found = _runner(connection)(self._expired, (at_ms,)).fetchall()
+        found = _runner(connection)(self._find_expired, (at_ms,)).fetchall()
         if not found:
             return False
         entry_id, micro_usd, tokens = found[0]
@@ -152,33 +144,38 @@ class Bookkeeping:
         )
         return self.settle(connection, entry_id, expired, at_ms=at_ms)
 
-    def _take(self, run: Any, hold: Hold, amounts: tuple[int, int]) -> list[tuple[str, str]]:
-        accounts = []
-        for limit in hold.limits:
-            account = (limit.key, period_of(limit.window, hold.created_at))
-            most = (
-                _UNLIMITED if limit.micro_usd is None else limit.micro_usd,
-                _UNLIMITED if limit.tokens is None else limit.tokens,
-            )
-            values = (*amounts, *account, amounts[0], most[0], amounts[1], most[1])
-            if run(self._hold, values).rowcount == 0:
-                run(self._open, account)
-                if run(self._hold, values).rowcount == 0:
-                    raise _exceeded(limit, amounts, most, run(self._spent, account).fetchone(), hold.created_at)
-            accounts.append(account)
-        return accounts
+    def _check(self, run: Any, limit: Limit, hold: Hold, amounts: tuple[int, int]) -> None:
+        """Open the account of a limit if it is missing. Raises BudgetExceeded if it has not so much left."""
+        account, most = _account_of(limit, hold), _most(limit)
+        found = run(self._read, account).fetchone()
+        if found is None:
+            run(self._open, account)
+        *spent, held_micro_usd, held_tokens = found or (0, 0, 0, 0)
+        used = (spent[0] + held_micro_usd, spent[1] + held_tokens)
+        if all(was + more <= limited for was, more, limited in zip(used, amounts, most, strict=True)):
+            return
+        fits_beside = all(was + more <= limited for was, more, limited in zip(spent, amounts, most, strict=True))
+        fits_at_all = all(more <= limited for more, limited in zip(amounts, most, strict=True))
+        retry_after_s = (
+            _RUNNING_END_S if fits_beside else left_s(limit.window, hold.created_at) if fits_at_all else None
+        )
+        raise BudgetExceeded(limit, retry_after_s=retry_after_s, is_held_by_running=fits_beside)
 
 
-def _exceeded(
-    limit: Limit, amounts: tuple[int, int], most: tuple[int, int], spent: tuple[int, int], at_ms: int
-) -> BudgetExceeded:
-    fits_beside = all(was + more <= limited for was, more, limited in zip(spent, amounts, most, strict=True))
-    fits_at_all = all(more <= limited for more, limited in zip(amounts, most, strict=True))
-    retry_after_s = _RUNNING_END_S if fits_beside else left_s(limit.window, at_ms) if fits_at_all else None
-    return BudgetExceeded(limit, retry_after_s=retry_after_s, is_held_by_running=fits_beside)
+def _account_of(limit: Limit, hold: Hold) -> tuple[str, str]:
+    """Return the key and the period of the account that a limit is of."""
+    return limit.key, period_of(limit.window, hold.created_at)
+
+
+def _most(limit: Limit) -> tuple[int, int]:
+    """Return how many micro-dollars and tokens an account may have, spent and held."""
+    return (
+        _UNLIMITED if limit.micro_usd is None else limit.micro_usd,
+        _UNLIMITED if limit.tokens is None else limit.tokens,
+    )
 
 
 def _runner(connection: Connection) -> Any:
-    """Past SQLAlchemy's statements: they cost three times what SQLite takes for the work itself."""
+    """Return what runs a statement: not SQLAlchemy, which costs three times what SQLite takes for the work."""
     raw: Any = connection.connection.driver_connection
     return raw.execute

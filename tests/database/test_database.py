@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -80,6 +82,38 @@ def test_a_block_that_raises_is_rolled_back(database):
 
     with database.reading() as connection:
         assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
+
+
+def test_a_single_statement_that_is_wrong_is_a_bug_and_no_outage(database):
+    with pytest.raises(Exception, match=r"(?i)syntax") as error:
+        database.execute("SELEKT", ())
+
+    assert not isinstance(error.value, StoreUnavailable)
+    database.check()
+
+
+def test_a_single_statement_waits_for_its_turn(store, database, tmp_path):
+    """Of those of this process, and of those of others."""
+    other = open_database(store.url, tmp_path)
+    statement = database.sql("INSERT INTO accounts (key, period) VALUES (?, ?)")
+    for busy in (database, other):
+        with ThreadPoolExecutor(1) as threads:
+            with busy.transaction() as connection:
+                connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
+                waiting = threads.submit(database.execute, statement, ("c", "d"))
+                time.sleep(0.05)
+                connection.execute(text("DELETE FROM accounts WHERE key = 'a'"))
+            assert waiting.result(5) == 1
+            assert database.execute(database.sql("DELETE FROM accounts WHERE key = ?"), ("c",)) == 1
+    other.close()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_a_single_statement_that_got_no_turn_was_not_run(store, database):
+    with store.frozen(), pytest.raises(StoreUnavailable) as error:
+        database.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')", (), within_s=0.1)
+
+    assert not error.value.is_unsure
 
 
 def test_readings_see_one_moment(database):

@@ -130,25 +130,33 @@ def test_a_background_of_its_own_settles_sweeps_and_ends(
     assert not violations()
 
 
+@pytest.mark.parametrize("step", ["execute", "commit"])
 def test_a_hold_that_may_have_been_made_is_returned(
-    database, ledger, entry, rows, violations, monkeypatch, asked_at_once
+    database, ledger, entry, rows, violations, monkeypatch, asked_at_once, step
 ):
-    commit = database.driver.commit
+    database.check()
+    original = getattr(database.driver, step)
+    # What else is to be written is written in a transaction, and that ends with a commit.
+    options = {"beside": lambda *_: None} if step == "commit" else {}
 
-    def silent(raw, deadline):
-        commit(raw, deadline)
+    def silent(*arguments):
+        original(*arguments)
         raise database_error(database)
 
-    monkeypatch.setattr(database.driver, "commit", silent)
+    # There is an account already.
+    ledger.settle(hold(ledger, entry), Settlement(outcome="complete", source="reported", cost_micro_usd=0))
+    monkeypatch.setattr(database.driver, step, silent)
     with pytest.raises(StoreUnavailable) as error:
-        hold(ledger, entry)
+        ledger.hold(entry(), [DAY], micro_usd=100, tokens=10, lease_s=90, **options)
     assert error.value.is_unsure
     monkeypatch.undo()
-    assert [row["state"] for row in rows("entries")] == ["pending"]
+    assert sorted(row["state"] for row in rows("entries")) == ["pending", "settled"]
 
     ledger.retry()
 
-    assert [(row["outcome"], row["cost_micro_usd"]) for row in rows("entries")] == [("not_admitted", 0)]
+    ends = sorted((row["outcome"], row["cost_micro_usd"]) for row in rows("entries"))
+    assert ends == [("complete", 0), ("not_admitted", 0)]
+    assert rows("accounts")[0]["held_micro_usd"] == 0
     assert not violations()
 
 

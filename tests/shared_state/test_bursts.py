@@ -121,3 +121,47 @@ def test_value_that_others_always_change_first_is_left_to_them(state, monkeypatc
     assert state.update("key", lambda old: b"mine", ttl_s=60) == b"theirs"
     assert state.read("key") == b"theirs"
     assert not events
+
+
+def count_up(old):
+    return b"%d" % (int(old or 0) + 1)
+
+
+def test_key_that_one_process_alone_changes_costs_one_round_trip_a_change(state, monkeypatch):
+    for _ in range(2):
+        state.update("key", count_up, ttl_s=60)
+    held = Held(state, monkeypatch)
+    held._is_first = False
+    assert [state.update("key", count_up, ttl_s=60) for _ in range(3)] == [b"3", b"4", b"5"]
+    assert held.asked == {"swap": 3}
+
+
+def test_what_another_process_changed_meanwhile_is_built_upon(state, store):
+    other = store.open()
+    for _ in range(3):
+        state.update("key", count_up, ttl_s=60)
+    assert [other.update("key", count_up, ttl_s=60) for _ in range(3)] == [b"4", b"5", b"6"]
+    assert state.update("key", lambda old: old, ttl_s=60) == b"6"
+    assert [one.update("key", count_up, ttl_s=60) for one in (state, other, state, state)] == [
+        b"7",
+        b"8",
+        b"9",
+        b"10",
+    ]
+    assert other.update("key", lambda old: None, ttl_s=60) is None
+    assert [state.update("key", count_up, ttl_s=60) for _ in range(3)] == [b"1", b"2", b"3"]
+
+
+def test_what_has_expired_meanwhile_is_not_built_upon(state, store):
+    for _ in range(3):
+        state.update("key", count_up, ttl_s=60)
+    store.move(61)
+    assert state.update("key", count_up, ttl_s=60) == b"1"
+
+
+def test_no_more_values_are_remembered_than_may_be(state, monkeypatch):
+    monkeypatch.setattr("app.shared_state.updates._MAX_REMEMBERED", 10)
+    for number in range(25):
+        state.update(f"key {number}", count_up, ttl_s=60)
+    assert len(state._own.get().updates._written) <= 10
+    assert state.update("key 0", count_up, ttl_s=60) == b"2"

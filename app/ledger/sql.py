@@ -1,0 +1,168 @@
+"""The ledger's SQL: a hold and a settlement are one statement each, a transaction and a round trip of its own.
+
+PostgreSQL does all of one in common table expressions. SQLite has none that write: there triggers of the writing
+connection do the rest. They are temporary, so that a file's tables stay what every version of this program expects.
+"""
+
+# ruff: noqa: S608  # what is put together here are our own words; values are bound
+
+from __future__ import annotations
+
+from app.token_counts import FIGURES
+
+_ENTRY = """(
+    id, request_id, tenant, user_id, token_id, route, operation, model,
+    state, held_micro_usd, held_tokens, accounts, lease_until, worker, created_at
+)"""
+_VALUES = "?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?"
+
+HOLD_UNLIMITED = f"INSERT INTO entries {_ENTRY} VALUES ({_VALUES})"
+"""Takes the entry's values."""
+
+MOST_LIMITS = 4
+"""How many accounts one entry may be charged to."""
+
+_HAS_ROOM = """EXISTS (
+    SELECT 1 FROM accounts WHERE key = ? AND period = ?
+    AND spent_micro_usd + held_micro_usd + ? <= ? AND spent_tokens + held_tokens + ? <= ?
+)"""
+
+SQLITE_HOLDS = {
+    number: f"INSERT INTO entries {_ENTRY} SELECT {_VALUES} WHERE {' AND '.join([_HAS_ROOM] * number)}"
+    for number in range(1, MOST_LIMITS + 1)
+}
+"""By the number of limits: adds an entry only if each account has room. Takes the entry's values; and of each limit the
+key, the period, the amount and the most of micro-dollars, and those of tokens."""
+
+POSTGRES_HOLD = f"""
+WITH locked AS MATERIALIZED (
+    SELECT account.key, account.period FROM json_array_elements(?::json) AS wanted
+    JOIN accounts AS account ON account.key = wanted->>0 AND account.period = wanted->>1
+    WHERE account.spent_micro_usd + account.held_micro_usd + ? <= (wanted->>2)::bigint
+    AND account.spent_tokens + account.held_tokens + ? <= (wanted->>3)::bigint
+    ORDER BY account.key, account.period FOR UPDATE OF account
+), admitted AS (
+    SELECT 1 WHERE (SELECT count(*) FROM locked) = ?
+), taken AS (
+    UPDATE accounts SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
+    FROM locked, admitted WHERE accounts.key = locked.key AND accounts.period = locked.period
+)
+INSERT INTO entries {_ENTRY} SELECT {_VALUES} FROM admitted
+"""
+"""The same, of any number of limits. Takes them as JSON, [[key, period, most micro-dollars,
+most tokens], …]; the amounts; how many limits there are; the amounts again; and the entry's values."""
+
+_TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
+_SETTLE = f"""
+UPDATE entries SET state = 'settled', outcome = ?, source = ?, served_model = ?,
+    {" = ?, ".join(_TOTALS)} = ?,
+    price_version = ?, attempts = ?, tool_calls = ?, first_token_ms = ?, total_ms = ?, settled_at = ?,
+    over_hold = CASE WHEN accounts <> '[]' AND (? > held_micro_usd OR ? > held_tokens) THEN 1 ELSE 0 END
+WHERE id = ? AND state = 'pending'
+"""
+_COUNTS = ("requests", "estimated", "unpriced", *_TOTALS)
+
+
+def _add_to_day(day: str, entry: str, source: str) -> str:
+    values = (
+        day,
+        f"{entry}.tenant",
+        f"{entry}.user_id",
+        f"coalesce(nullif({entry}.served_model, ''), {entry}.model)",
+        f"{entry}.route",
+        "1",
+        f"CASE {entry}.source WHEN 'estimated' THEN 1 ELSE 0 END",
+        f"CASE WHEN {entry}.cost_micro_usd IS NULL THEN 1 ELSE 0 END",
+        *(f"coalesce({entry}.{name}, 0)" for name in _TOTALS),
+    )
+    return f"""
+    INSERT INTO daily_totals (day, tenant, user_id, model, route, {", ".join(_COUNTS)})
+    SELECT {", ".join(values)} {source}
+    ON CONFLICT (day, tenant, user_id, model, route) DO UPDATE SET
+    {", ".join(f"{name} = daily_totals.{name} + excluded.{name}" for name in _COUNTS)}
+    """
+
+
+SQLITE_SETTLE = _SETTLE
+"""Claims a pending entry, returns what it held and charges what it cost; changes no row where that has been done."""
+
+
+def _of_each_account(changes: str) -> str:
+    # One by one: json_each() takes twice as long. There is no account whose key is null.
+    return "\n".join(
+        f"""UPDATE accounts SET {changes} WHERE key = json_extract(NEW.accounts, '$[{number}][0]')
+        AND period = json_extract(NEW.accounts, '$[{number}][1]');"""
+        for number in range(MOST_LIMITS)
+    )
+
+
+_TAKE = """
+held_micro_usd = held_micro_usd + NEW.held_micro_usd, held_tokens = held_tokens + NEW.held_tokens
+"""
+_CHARGE = """
+held_micro_usd = held_micro_usd - NEW.held_micro_usd, held_tokens = held_tokens - NEW.held_tokens,
+spent_micro_usd = spent_micro_usd + coalesce(NEW.cost_micro_usd, 0), spent_tokens = spent_tokens + NEW.tokens
+"""
+
+SQLITE_TRIGGERS = (
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS take_from_accounts AFTER INSERT ON main.entries
+    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_TAKE)} END
+    """,
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS charge_accounts AFTER UPDATE OF state ON main.entries
+    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_CHARGE)} END
+    """,
+    f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS add_to_day AFTER UPDATE OF state ON main.entries
+    BEGIN
+        {_add_to_day("strftime('%Y-%m-%d', NEW.created_at / 1000, 'unixepoch')", "NEW", "WHERE true")};
+    END
+    """,
+)
+"""What the two statements make happen in the same transaction. An entry's state changes once, when it is settled."""
+
+POSTGRES_SETTLE = f"""
+WITH settled AS ({_SETTLE} RETURNING *), locked AS MATERIALIZED (
+    SELECT account.key, account.period, settled.held_micro_usd AS was_held_micro_usd,
+        settled.held_tokens AS was_held_tokens, coalesce(settled.cost_micro_usd, 0) AS cost_micro_usd, settled.tokens
+    FROM settled CROSS JOIN json_array_elements(settled.accounts::json) AS charged
+    JOIN accounts AS account ON account.key = charged->>0 AND account.period = charged->>1
+    ORDER BY account.key, account.period FOR UPDATE OF account
+), charged AS (
+    UPDATE accounts SET held_micro_usd = held_micro_usd - was_held_micro_usd,
+        held_tokens = held_tokens - was_held_tokens,
+        spent_micro_usd = spent_micro_usd + locked.cost_micro_usd, spent_tokens = spent_tokens + locked.tokens
+    FROM locked WHERE accounts.key = locked.key AND accounts.period = locked.period
+), counted AS (
+    {
+    _add_to_day(
+        "to_char(to_timestamp(settled.created_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+        "settled",
+        "FROM settled",
+    )
+}
+)
+SELECT 1 FROM settled
+"""
+"""The same; returns a row where it has claimed the entry."""
+
+OPEN_ACCOUNT = "INSERT INTO accounts (key, period) VALUES (?, ?) ON CONFLICT DO NOTHING"
+READ_ACCOUNT = """
+SELECT spent_micro_usd, spent_tokens, held_micro_usd, held_tokens FROM accounts WHERE key = ? AND period = ?
+"""
+
+EXTEND_ENTRY = """
+UPDATE entries SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
+WHERE id = ? AND state = 'pending'
+"""
+EXTEND_ACCOUNT = """
+UPDATE accounts SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
+WHERE key = ? AND period = ?
+AND spent_micro_usd + held_micro_usd + ? <= ? AND spent_tokens + held_tokens + ? <= ?
+"""
+
+FIND_EXPIRED = """
+SELECT id, held_micro_usd, held_tokens FROM entries WHERE state = 'pending' AND lease_until < ?
+ORDER BY lease_until LIMIT 1
+"""
