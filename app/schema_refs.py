@@ -47,15 +47,18 @@ def check_ends(root: Schema) -> None:
     """
     chains: dict[int, int | None] = {}
 
-    def chain_from(part: Any) -> int:
+    def chain_from(part: Any, depth: int = 0) -> int:
         """How many schemas apply to one value, each by way of the one before."""
         if not isinstance(part, dict):
             return 0
         if id(part) not in chains:
             chains[id(part)] = None
-            chains[id(part)] = 1 + max(map(chain_from, schemas_of_same_value(part, root)), default=0)
+            inner = [
+                chain_from(other, depth + 1) for other in schemas_of_same_value(part, root) if depth < MAX_CHAIN
+            ]
+            chains[id(part)] = 1 + max(inner, default=0)
         length = chains[id(part)]
-        if length is None or length > MAX_CHAIN:
+        if length is None or depth + length > MAX_CHAIN:
             raise UnsatisfiableError("it refers to itself without end, or nearly so")
         return length
 

@@ -15,7 +15,7 @@ from app.schema_refs import Schema, resolve
 
 _MAX_CHARS = 500
 _MAX_PATH_CHARS = 200
-_NOT_ABOUT_MEMBERS = {
+OWN_KEYWORDS = {
     "type",
     "enum",
     "const",
@@ -35,6 +35,7 @@ _NOT_ABOUT_MEMBERS = {
     "required",
     "dependentRequired",
 }
+"""Keywords that say something of a value without a schema for its members."""
 
 
 def describe_misfit(value: Any, schema: dict[str, Any], allows: Callable[[Any, Schema], bool]) -> str:
@@ -83,7 +84,7 @@ def _inner_schemas(value: Any, part: dict[str, Any], root: dict[str, Any]) -> It
 def _describe_itself(value: Any, part: dict[str, Any]) -> str:
     import jsonschema_rs
 
-    alone = {keyword: wanted for keyword, wanted in part.items() if keyword in _NOT_ABOUT_MEMBERS}
+    alone = {keyword: wanted for keyword, wanted in part.items() if keyword in OWN_KEYWORDS}
     if part.get("additionalProperties") is False:
         alone |= {"properties": dict.fromkeys(part.get("properties", {}), True), "additionalProperties": False}
     try:

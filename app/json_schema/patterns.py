@@ -7,8 +7,11 @@ bounded time. Folding the case of large ranges takes it long, so that no flags a
 from __future__ import annotations
 
 import re
+from copy import deepcopy
+from typing import Any
 
 from app.json_schema.engine import compile_schema
+from app.schema_refs import parts_of
 
 _MAX_CHARS = 1_000
 # Compiling 1,000 characters takes up to 3 ms, and the shortest pattern 20 us.
@@ -45,6 +48,17 @@ class Patterns:
                 return "must be a regular expression"
             self.unchecked.add(pattern)
         return None
+
+
+def drop_patterns(schema: dict[str, Any], unwanted: set[str]) -> dict[str, Any]:
+    """Return the schema without these patterns; the given one stays as it is."""
+    if not unwanted:
+        return schema
+    schema = deepcopy(schema)
+    for part in parts_of(schema):
+        if isinstance(part.get("pattern"), str) and part["pattern"] in unwanted:
+            del part["pattern"]
+    return schema
 
 
 def _compiles(pattern: str) -> bool:

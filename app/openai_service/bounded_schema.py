@@ -7,7 +7,6 @@ asking for the members of a value one by one whether they fit.
 
 from __future__ import annotations
 
-from copy import deepcopy
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -16,7 +15,7 @@ from app.json_schema.check_cost import CheckCost
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.misfits import describe_misfit
-from app.json_schema.patterns import Patterns
+from app.json_schema.patterns import Patterns, drop_patterns
 from app.schema_refs import Schema, UnsatisfiableError, check_ends, parts_of
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ class BoundedSchema:
         self._schema = schema
         try:
             check_ends(schema)  # first, since nothing else survives a schema without end
-            self._checked = _without(_check_parts(schema), schema)
+            self._checked = _without_name(drop_patterns(schema, _check_parts(schema)))
             self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
             raise SchemaNotUsable(f"schema: {error}.") from None
@@ -120,13 +119,8 @@ def _check_parts(schema: dict[str, Any]) -> set[str]:
     return patterns.unchecked
 
 
-def _without(unchecked: set[str], schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without these patterns, and without names of its own, which a `$ref` would go by."""
-    if unchecked:
-        schema = deepcopy(schema)
-        for part in parts_of(schema):
-            if isinstance(part.get("pattern"), str) and part["pattern"] in unchecked:
-                del part["pattern"]
+def _without_name(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without a URI of its own, which its references would be relative to."""
     names = {keyword for keyword in ("$id", "$schema") if isinstance(schema.get(keyword), str)}
     return {keyword: value for keyword, value in schema.items() if keyword not in names}
 
