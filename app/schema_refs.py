@@ -75,7 +75,7 @@ def check_ends(root: Schema) -> None:
 
 
 def parts_of(root: Any) -> Iterator[dict[str, Any]]:
-    """A schema and every schema in it, without what only looks like one: values, and the names of properties.
+    """Yield a schema and every schema in it, without what only looks like one: values, and the names of properties.
 
     Raises:
         UnsatisfiableError: it is nested too deeply.

@@ -23,6 +23,7 @@ def instance_of(schema: Schema, text: str) -> Any:
     Args:
         schema: JSON Schema 2020-12, with `$ref` only into itself.
         text: the user's, for names, numbers and words.
+
     Raises:
         UnsatisfiableError: the schema is none, or no value was found.
     """

@@ -32,7 +32,11 @@ class BoundedSchema:
     """A JSON Schema (draft 2020-12) that is ready to be checked against."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        """Raises SchemaNotUsable if it is not valid, or could not be checked in bounded time."""
+        """Compile the schema.
+
+        Raises:
+            SchemaNotUsable: it is not valid, or cannot be checked in bounded time.
+        """
         # Imported here: most sites' first request is a chat.
         import jsonschema_rs
 
@@ -53,6 +57,7 @@ class BoundedSchema:
 
         Args:
             value: of bounded depth.
+
         Raises:
             CheckTooCostly: finding out takes too long.
         """
