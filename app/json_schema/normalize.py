@@ -86,7 +86,7 @@ class _Normalizing:
         self.told.append((path, sentence))
 
     def mended(self, path: str, given: Any) -> Any:
-        """A copy of a schema and those in it, mended; whatever else stands there is left to the check."""
+        """Copy a schema and those in it, mended; whatever else stands there is left to the check."""
         self.steps.take(1)
         if not isinstance(given, dict):
             return given
@@ -119,7 +119,7 @@ class _Normalizing:
         return self._with_lonely_reference(path, node)
 
     def _without_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
-        """A copy whose `allOf` of one schema is that schema, where the rest says nothing else about values."""
+        """Copy a schema whose `allOf` of one schema becomes that schema, where the rest says nothing else about values."""
         self.steps.take(len(given))
         node = dict(given)
         while (
@@ -202,7 +202,7 @@ class _Normalizing:
 
 
 def _or_null(node: Any) -> Any:
-    """A strict schema that also allows null."""
+    """Return a strict schema that also allows null."""
     if not isinstance(node, dict):
         return node
     if isinstance(node.get("anyOf"), list) and not node.keys() & {"type", "enum", "const", "$ref"}:

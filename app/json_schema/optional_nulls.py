@@ -71,7 +71,7 @@ class OptionalNulls:
                             waiting.append((value[name], properties[name]))
 
     def _parts_that_apply(self, value: Any, node: dict[str, Any], chain: int) -> Iterator[dict[str, Any]]:
-        """The schemas that a value fits: this one, what it refers to, and one of its options."""
+        """Yield the schemas that a value fits: this one, what it refers to, and one of its options."""
         yield node
         if chain < MAX_CHAIN:
             if "$ref" in node:

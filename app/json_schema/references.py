@@ -47,25 +47,35 @@ def check_ends(root: Schema) -> None:
     """
     chains: dict[int, int | None] = {}
 
-    def chain_from(part: Any) -> int:
+    def chain_from(part: Any, depth: int = 0) -> int:
         """How many schemas apply to one value, each by way of the one before."""
         if not isinstance(part, dict):
             return 0
         if id(part) not in chains:
             chains[id(part)] = None
-            chains[id(part)] = 1 + max(map(chain_from, _on_the_same_value(part, root)), default=0)
+            inner = [
+                chain_from(other, depth + 1) for other in schemas_of_same_value(part, root) if depth < MAX_CHAIN
+            ]
+            chains[id(part)] = 1 + max(inner, default=0)
         length = chains[id(part)]
-        if length is None or length > MAX_CHAIN:
+        if length is None or depth + length > MAX_CHAIN:
             raise UnsatisfiableError("it refers to itself without end, or nearly so")
         return length
 
-    for part in parts_of(root):
+    parts = list(parts_of(root))
+    known = {id(part) for part in parts}
+    for part in parts:
         _check_references(part, is_root=part is root)
+        # What only looks like a schema, such as a default, has not been looked at.
+        if isinstance(part.get("$ref"), str):
+            target = resolve(root, part["$ref"])
+            if isinstance(target, dict) and id(target) not in known:
+                raise UnsatisfiableError("it has a $ref that leads to no schema")
         chain_from(part)
 
 
 def parts_of(root: Any) -> Iterator[dict[str, Any]]:
-    """A schema and every schema in it, without what only looks like one: values, and the names of properties.
+    """Yield a schema and every schema in it, without what only looks like one: values, and the names of properties.
 
     Raises:
         UnsatisfiableError: it is nested too deeply.
@@ -96,7 +106,8 @@ def _check_references(part: dict[str, Any], *, is_root: bool) -> None:
         raise UnsatisfiableError("it has a reference that is no JSON pointer into it")
 
 
-def _on_the_same_value(part: dict[str, Any], root: Schema) -> Iterator[Any]:
+def schemas_of_same_value(part: dict[str, Any], root: Schema) -> Iterator[Any]:
+    """Yield what a schema applies to the very value that it applies to itself: references, options, conditions."""
     if isinstance(part.get("$ref"), str):
         yield resolve(root, part["$ref"])
     for key in ("allOf", "anyOf", "oneOf"):

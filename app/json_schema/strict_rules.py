@@ -72,19 +72,19 @@ class SchemaFault(Problem, ValueError):
 
 
 def faults_of(schema: dict[str, Any]) -> list[str]:
-    """What in a whole schema the model would not take, the outermost first; each fault with its path and its mend."""
+    """List what in a whole schema the model would not take, the outermost first; each with its path and its mend."""
     return StrictCheck(schema).run()
 
 
 def below(path: str, *steps: object) -> str:
-    """The path of what is in a schema, cut where a stranger's names make it long."""
+    """Return the path of what is in a schema, cut where a stranger's names make it long."""
     if len(path) > _MAX_PATH_CHARS:
         return path
     return ".".join([path, *(_printable(str(step)) for step in steps)])
 
 
 def types_in(node: dict[str, Any]) -> list[Any]:
-    """What `type` lists, be it a list or not."""
+    """List what `type` names, be it a list or not."""
     kinds = node.get("type", [])
     return kinds if isinstance(kinds, list) else [kinds]
 
@@ -117,7 +117,7 @@ class StrictCheck:
         self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
 
     def run(self) -> list[str]:
-        """The faults, the outermost first."""
+        """List the faults, the outermost first."""
         with suppress(_Enough):
             self._check_outermost()
             while self._waiting:

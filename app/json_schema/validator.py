@@ -1,125 +1,143 @@
-"""Checking a value against a JSON schema that a stranger wrote, in bounded time.
+"""Checking a value against a JSON Schema that a stranger wrote, in bounded time.
 
-The `jsonschema` package trusts its schemas: it fetches what they refer to, runs their regular expressions, and
-follows references that double at each step. None of that may happen to a server.
+`jsonschema_rs` is fast and fetches nothing here, but a check cannot be stopped once it runs, and lists every error
+inside an `anyOf`, which can be millions. So the cost is counted before a check, and what is wrong is found by
+asking for the members of a value one by one whether they fit.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
-import orjson
-
-from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
-from app.json_schema.references import UnsatisfiableError, check_ends, parts_of
+from app.json_schema.check_cost import CheckCost
+from app.json_schema.engine import compile_schema
+from app.json_schema.errors import SchemaNotUsable
+from app.json_schema.misfits import describe_misfit
+from app.json_schema.patterns import Patterns, drop_patterns
+from app.json_schema.references import Schema, UnsatisfiableError, check_ends, parts_of
 
 if TYPE_CHECKING:
-    import jsonschema
+    import jsonschema_rs
 
 _MAX_PARTS = 2_000
-_MAX_PATTERN_CHARS = 1_000
-_MAX_STEPS = 40_000  # some tenths of a second; four for each token of a long answer
-_COST = {"$ref": 5}
-_MAX_FAULT_CHARS = 500
-_TELLING = {"type", "minimum", "exclusiveMinimum", "minItems"}
+_MAX_COST = 20_000_000  # 0.1 to 0.2 s
+_MAX_PATH_CHARS = 200
+_BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
+_URI = "urn:gatehouse:schema"
 
 
 class BoundedSchema:
-    """A JSON schema (draft 2020-12) that is ready to be checked against."""
+    """A JSON Schema (draft 2020-12) that is ready to be checked against."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
-        """Raises SchemaNotUsable if it is not valid, or could not be checked in bounded time."""
-        # Imported here: it takes a tenth of the whole start, and most sites' first request is a chat.
-        import jsonschema
-        import referencing
+        """Compile the schema.
 
-        draft = jsonschema.Draft202012Validator
+        Raises:
+            SchemaNotUsable: it is not valid, or cannot be checked in bounded time.
+        """
+        # Imported here: most sites' first request is a chat.
+        import jsonschema_rs
+
+        self._schema = schema
         try:
-            check_ends(schema)  # first, since the validator does not survive a schema without end
-            _check_parts(schema)
-            draft.check_schema(schema, format_checker=jsonschema.FormatChecker(()))
+            check_ends(schema)  # first, since nothing else survives a schema without end
+            self._checked = _without_name(drop_patterns(schema, _check_parts(schema)))
+            self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
             raise SchemaNotUsable(f"schema: {error}.") from None
-        except jsonschema.SchemaError as error:
-            raise SchemaNotUsable(_fault_in_schema(error)) from None
-        self._steps_left = _MAX_STEPS
-        checks = {**draft.VALIDATORS, "pattern": _passes, "uniqueItems": _unique_items}
-        kind = jsonschema.validators.extend(  # type: ignore[no-untyped-call]
-            draft,
-            validators={keyword: self._counted(check, _COST.get(keyword, 1)) for keyword, check in checks.items()},
-        )
-        # The empty registry keeps a `$ref` from being fetched from where it points.
-        self._validator = kind(schema, registry=referencing.Registry())
+        except jsonschema_rs.ValidationError as error:
+            raise SchemaNotUsable(_problem_of_schema(error)) from None
+        self._costs = CheckCost(schema)
+        self._cost_left = _MAX_COST
 
     def fault_of(self, value: Any) -> str | None:
-        """What is wrong with a value, in words that may hold parts of it; None if nothing is.
+        """Return what is wrong with a value, in words that may hold names in it but no other values; None if nothing.
 
         Args:
             value: of bounded depth.
-        Raises:
-            CheckTooCostly: finding out takes too long.
-        """
-        self._steps_left = _MAX_STEPS
-        try:
-            error = next(self._validator.iter_errors(value), None)
-        except (RecursionError, ArithmeticError):
-            return "it has values that cannot be checked"
-        return None if error is None else f"at {error.json_path}: {error.message[:_MAX_FAULT_CHARS]}"
-
-    def allows(self, value: Any, part: dict[str, Any]) -> bool:
-        """Whether a value fits a part of the schema; all such questions together have one bound.
 
         Raises:
             CheckTooCostly: finding out takes too long.
         """
+        self._cost_left = _MAX_COST
+        if self.allows(value, self._schema):
+            return None
+        return describe_misfit(value, self._checked, self.allows)
+
+    def allows(self, value: Any, part: Schema) -> bool:
+        """Say whether a value fits a part of the schema; all such questions about one value have one bound.
+
+        Raises:
+            CheckTooCostly: finding out takes too long.
+        """
+        if isinstance(part, bool):
+            return part
+        self._cost_left -= self._costs.count(value, part, self._cost_left)
         try:
-            return bool(self._validator.evolve(schema=part).is_valid(value))
-        except (RecursionError, ArithmeticError):
+            if part is self._schema:
+                return self._validator.is_valid(value)
+            return self._part_validator.is_valid({self._pointers[id(part)]: value})
+        except ValueError:  # a number that no one can calculate with
             return False
 
-    def _counted(self, check: Callable[..., Any], cost: int) -> Callable[..., Any]:
-        """A keyword's check that takes its steps from those that are left."""
+    @cached_property
+    def _part_validator(self) -> jsonschema_rs.Draft202012Validator:
+        """One for all parts, as compiling each by itself takes too long: a value's name says which it is to fit."""
+        parts = {pointer: {"$ref": f"{_URI}#{pointer}"} for pointer in self._pointers.values()}
+        return compile_schema({"$defs": {"": {**self._checked, "$id": _URI}}, "properties": parts})
 
-        def counted(validator: Any, wanted: Any, value: Any, schema: Any) -> Any:
-            self._steps_left -= cost
-            if self._steps_left < 0:
-                raise CheckTooCostly
-            return check(validator, wanted, value, schema)
+    @cached_property
+    def _pointers(self) -> dict[int, str]:
+        """The JSON pointers of all parts, by identity; of the schema as it was given, and as it is checked."""
+        known = {id(part) for schema in (self._schema, self._checked) for part in parts_of(schema)}
+        pointers: dict[int, str] = {}
+        waiting: list[tuple[str, Any]] = [("", self._schema), ("", self._checked)]
+        while waiting:
+            pointer, value = waiting.pop()
+            if id(value) in known:
+                pointers[id(value)] = pointer
+            if isinstance(value, dict | list):
+                members = value.items() if isinstance(value, dict) else enumerate(value)
+                waiting += [
+                    (f"{pointer}/{quote(str(name).replace('~', '~0').replace('/', '~1'), safe='')}", member)
+                    for name, member in members
+                ]
+        return pointers
 
-        return counted
 
+def _check_parts(schema: dict[str, Any]) -> set[str]:
+    """Refuse too large a schema, what is no regular expression, and those that stand for names.
 
-def _fault_in_schema(error: jsonschema.SchemaError) -> str:
-    """Where a schema is no schema, and what should stand there; not what does, which may be anything."""
-    path = _printable(".".join(["schema", *map(str, error.absolute_path)]))
-    if error.validator in _TELLING:
-        return f"{path}: must be as JSON Schema has it, {error.validator} {error.validator_value}."
-    return f"{path}: is not as JSON Schema has it."
-
-
-def _check_parts(schema: dict[str, Any]) -> None:
-    """Refuse too large a schema, what is no regular expression, and those as names, which would have to be run.
-
-    Those of `pattern` are left to the upstream, as some take Python's `re` for ever.
+    Returns:
+        the patterns that are not checked.
     """
+    patterns = Patterns()
     for number, part in enumerate(parts_of(schema)):
         if number >= _MAX_PARTS:
             raise SchemaNotUsable(f"schema: has more than {_MAX_PARTS} parts.")
         if "patternProperties" in part:
             raise SchemaNotUsable('schema: "patternProperties" is not supported.')
-        if isinstance(pattern := part.get("pattern"), str):
-            try:
-                re.compile(pattern[: _MAX_PATTERN_CHARS + 1])
-            except (re.error, OverflowError, RecursionError):
-                raise SchemaNotUsable(
-                    f'{_path_to(part, schema)}: "pattern" must be a regular expression.'
-                ) from None
-            if len(pattern) > _MAX_PATTERN_CHARS:
-                raise SchemaNotUsable(
-                    f'{_path_to(part, schema)}: "pattern" must be of at most {_MAX_PATTERN_CHARS} characters.'
-                )
+        if isinstance(pattern := part.get("pattern"), str) and (problem := patterns.add(pattern)) is not None:
+            raise SchemaNotUsable(f'{_path_to(part, schema)}: "pattern" {problem}.')
+    return patterns.unchecked
+
+
+def _without_name(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without a URI of its own, which its references would be relative to."""
+    names = {keyword for keyword in ("$id", "$schema") if isinstance(schema.get(keyword), str)}
+    return {keyword: value for keyword, value in schema.items() if keyword not in names}
+
+
+def _problem_of_schema(error: jsonschema_rs.ValidationError) -> str:
+    """Say where a schema is no schema, and what should stand there; not what does, which may be anything."""
+    path = _printable(".".join(["schema", *map(str, error.instance_path)]))
+    if error.kind.name in _BOUNDS:
+        wanted = error.kind.value
+        words = " or ".join(wanted) if isinstance(wanted, list) else wanted
+        return f"{path}: must be as JSON Schema has it, {error.kind.name} {words}."
+    return f"{path}: is not as JSON Schema has it."
 
 
 def _path_to(part: dict[str, Any], schema: dict[str, Any]) -> str:
@@ -135,18 +153,4 @@ def _path_to(part: dict[str, Any], schema: dict[str, Any]) -> str:
 
 
 def _printable(path: str) -> str:
-    return "".join(char if char.isprintable() else "?" for char in path[:200])
-
-
-def _passes(*_: Any) -> Iterator[Any]:
-    return iter(())
-
-
-def _unique_items(validator: Any, is_wanted: Any, value: Any, _: Any) -> Iterator[Any]:
-    """The package compares each with each."""
-    from jsonschema import ValidationError
-
-    if is_wanted and validator.is_type(value, "array"):
-        texts = {orjson.dumps(item, option=orjson.OPT_SORT_KEYS) for item in value}
-        if len(texts) < len(value):
-            yield ValidationError("has items that are not unique")
+    return "".join(char if char.isprintable() else "?" for char in path[:_MAX_PATH_CHARS])

@@ -28,7 +28,7 @@ class Steps:
         self._left = most
 
     def take(self, count: int) -> None:
-        """Raises TooManySteps when there are not so many left."""
+        """Take so many steps; raises TooManySteps when there are fewer left."""
         self._left -= count
         if self._left < 0:
             raise TooManySteps
@@ -96,7 +96,7 @@ class Distinctions:
         return {(_TYPE_OF[type(value)], value) for value in values}
 
     def _telling_of(self, node: dict[str, Any]) -> dict[str, _Values]:
-        """The properties that are always there and whose values are known."""
+        """Return the values of the properties that are always there, where they are known."""
         if id(node) not in self._telling:
             self._telling[id(node)] = dict(self._find_telling(node))
         return self._telling[id(node)]
@@ -123,6 +123,7 @@ class Nulls:
         self._known: dict[int, bool] = {}
 
     def allowed_by(self, node: Any, chain: int = 0) -> bool:
+        """Say whether null fits a schema; `chain` counts the schemas that led to it."""
         if not isinstance(node, dict) or chain > MAX_CHAIN:
             return node is True
         if id(node) not in self._known:

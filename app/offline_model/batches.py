@@ -120,7 +120,7 @@ def _answer(endpoint: str, body: JsonObject) -> tuple[int, JsonObject]:
 
 
 def _faults(lines: list[JsonObject | None], endpoint: str) -> list[JsonObject]:
-    """What is wrong with a file as a whole, as OpenAI says it."""
+    """List what is wrong with a file as a whole, as OpenAI says it."""
     faults = [] if lines else [_fault("empty_file", "The file has no requests.", None)]
     seen: set[Any] = set()
     models: set[Any] = set()

@@ -33,6 +33,8 @@ class ResponseFormat:
 
 @dataclass(frozen=True)
 class ChatRequest:
+    """What a body of `POST /chat/completions` asks for."""
+
     messages: tuple[Message, ...]
     max_tokens: int | None
     stop: tuple[str, ...]

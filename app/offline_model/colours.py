@@ -34,7 +34,7 @@ PALETTE = {
 
 
 def name_of(red: int, green: int, blue: int) -> str:
-    """The name of the nearest colour, as near as the eye sees it.
+    """Name the nearest colour, as near as the eye sees it.
 
     Source of the distance ("redmean"): https://www.compuphase.com/cmetric.htm
     """

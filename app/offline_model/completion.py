@@ -27,6 +27,7 @@ class Completion:
     created_s: int
 
     def usage(self) -> JsonObject:
+        """Count the tokens of the prompt and of the answer."""
         prompt_tokens = PRIMING_TOKENS + self.request.tools.prompt_tokens
         prompt_tokens += sum(message.prompt_tokens for message in self.request.messages)
         completion_tokens = len(self.pieces) + bool(self.tool_name)
@@ -39,7 +40,7 @@ class Completion:
         }
 
     def whole(self) -> JsonObject:
-        """The `chat.completion` object."""
+        """Return the `chat.completion` object."""
         text = "".join(self.pieces)
         message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
         if self.tool_name:
@@ -50,7 +51,7 @@ class Completion:
         return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage()}
 
     def events(self, token_delay_s: float) -> Iterator[bytes]:
-        """The events of a stream: the role, one event a token, the reason for the end, `[DONE]`."""
+        """Yield the events of a stream: the role, one event a token, the reason for the end, `[DONE]`."""
         yield self._event({"role": "assistant", "content": None if self.tool_name else "", "refusal": None})
         for at, delta in enumerate(self._deltas()):
             if at:

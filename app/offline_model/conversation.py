@@ -24,6 +24,8 @@ TOKENS_PER_MESSAGE = 3
 
 @dataclass(frozen=True)
 class Message:
+    """One message of a conversation."""
+
     role: str
     text: str
     images: tuple[SeenImage, ...]

@@ -18,7 +18,7 @@ class InvalidRequestError(Exception):
         self.status = status
 
     def body(self) -> dict[str, Any]:
-        """The JSON body: `{"error": {"message", "type", "param", "code"}}`."""
+        """Return the JSON body: `{"error": {"message", "type", "param", "code"}}`."""
         return {
             "error": {
                 "message": self.message,

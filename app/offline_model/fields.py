@@ -14,23 +14,26 @@ JsonObject = dict[str, Any]
 
 
 def wrong_type(param: str, wanted: str) -> InvalidRequestError:
+    """Return the error for a field of another type."""
     return InvalidRequestError(f"Invalid type for '{param}': expected {wanted}.", param=param, code="invalid_type")
 
 
 def invalid_value(param: str, wanted: str) -> InvalidRequestError:
+    """Return the error for a field of the right type."""
     return InvalidRequestError(
         f"Invalid value for '{param}': expected {wanted}.", param=param, code="invalid_value"
     )
 
 
 def missing(param: str) -> InvalidRequestError:
+    """Return the error for a field that is not there."""
     return InvalidRequestError(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
 def string(body: JsonObject, name: str, param: str | None = None) -> str:
-    """A string that must be there; it may be empty."""
+    """Return a string that must be there; it may be empty."""
     value = body.get(name)
     if value is None:
         raise missing(param or name)
@@ -40,7 +43,7 @@ def string(body: JsonObject, name: str, param: str | None = None) -> str:
 
 
 def json_object(body: JsonObject, name: str, param: str | None = None) -> JsonObject:
-    """An object that must be there."""
+    """Return an object that must be there."""
     value = body.get(name)
     if value is None:
         raise missing(param or name)
@@ -50,7 +53,7 @@ def json_object(body: JsonObject, name: str, param: str | None = None) -> JsonOb
 
 
 def flag(body: JsonObject, name: str, param: str | None = None) -> bool:
-    """A boolean, false where it is not given."""
+    """Return a boolean, false where it is not given."""
     value = body.get(name)
     if value is None:
         return False
@@ -60,6 +63,7 @@ def flag(body: JsonObject, name: str, param: str | None = None) -> bool:
 
 
 def integer(body: JsonObject, name: str, *, low: int, high: int) -> int | None:
+    """Return an integer within its bounds, None where it is not given."""
     value = body.get(name)
     if value is None:
         return None

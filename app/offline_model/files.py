@@ -25,41 +25,43 @@ class Folder:
         self._path_of_all = directory
 
     def write(self, name: str, content: bytes) -> None:
-        """Whole, or not at all."""
+        """Write a file whole, or not at all."""
         partial = self._directory / f".{name}.{secrets.token_hex(4)}"
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)
         partial.replace(self._directory / name)
 
     def read(self, name: str) -> bytes:
-        """Raises InvalidRequestError, a 404."""
+        """Return what a file holds; raises InvalidRequestError, a 404."""
         try:
             return self._path(name).read_bytes()
         except FileNotFoundError:
             raise self.nothing(name) from None
 
     def has(self, name: str) -> bool:
+        """Say whether there is such a file."""
         return self._path(name).exists()
 
     def delete(self, name: str) -> None:
-        """Raises InvalidRequestError, a 404."""
+        """Delete a file; raises InvalidRequestError, a 404."""
         try:
             self._path(name).unlink()
         except FileNotFoundError:
             raise self.nothing(name) from None
 
     def names(self, prefix: str) -> Iterator[str]:
-        """Of all objects of a kind."""
+        """Return the names of all objects of a kind."""
         return (path.name for path in self._directory.glob(f"{prefix}_offline_*"))
 
     def forget_old(self) -> None:
-        """As OpenAI does it, after 30 days."""
+        """Delete files after 30 days, as OpenAI does."""
         for path in self._directory.iterdir():
             if path.stat().st_mtime < time.time() - _KEPT_S:
                 path.unlink(missing_ok=True)
 
     @staticmethod
     def nothing(name: str) -> InvalidRequestError:
+        """Return the error for a name that there is not."""
         return InvalidRequestError(f"No such object: {name[:100]}", param="id", status=404)
 
     def _path(self, name: str) -> Path:
@@ -74,6 +76,7 @@ class Folder:
 
 
 def new_id(kind: str) -> str:
+    """Make the id of a file or a batch."""
     return f"{kind}_offline_{secrets.token_hex(16)}"
 
 
@@ -100,7 +103,7 @@ def delete(folder: Folder, file_id: str) -> JsonObject:
 
 
 def parse(content: bytes) -> list[JsonObject | None]:
-    """Each line that is not blank; None for one that is no JSON object."""
+    """Parse each line that is not blank; None for one that is no JSON object."""
     return [_parsed(line) for line in content.splitlines() if line.strip()]
 
 

@@ -27,12 +27,12 @@ class Hints:
         self.words = list(dict.fromkeys([*self._names(), *self._other_words()]))
 
     def take_word(self) -> str:
-        """The next of the words, so that two fields do not say the same while there are words left."""
+        """Return the next of the words, so that two fields do not say the same while there are words left."""
         self._taken_words += 1
         return self.words[(self._taken_words - 1) % len(self.words)]
 
     def take_number(self) -> int:
-        """The next of 0, 1, 2, …: to tell made-up values apart."""
+        """Return the next of 0, 1, 2, … to tell made-up values apart."""
         self._taken_numbers += 1
         return self._taken_numbers - 1
 

@@ -27,6 +27,8 @@ _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECA
 
 @dataclass(frozen=True)
 class SeenImage:
+    """What the offline model says of an image, and what it costs."""
+
     description: str
     tokens: int
 

@@ -54,7 +54,7 @@ def _result(text: str, *, is_flagged: bool) -> JsonObject:
 
 
 def _texts(body: JsonObject) -> list[str]:
-    """What each result is about: a text, or the texts beside an image together."""
+    """List what each result is about: a text, or the texts beside an image together."""
     given = body.get("input")
     if given is None:
         raise missing("input")

@@ -71,7 +71,7 @@ SAMPLES = (
 
 
 def text_reply(messages: Sequence[Message]) -> str:
-    """A reply to the last message: the same conversation gets the same reply."""
+    """Reply to the last message: the same conversation gets the same reply."""
     last = messages[-1]
     if last.role == "tool":
         body = f"The tool answered: {_shortened(last.text, RESULT_CHARS)}"
@@ -81,7 +81,7 @@ def text_reply(messages: Sequence[Message]) -> str:
 
 
 def json_reply(messages: Sequence[Message]) -> JsonObject:
-    """The reply of JSON mode: an object that holds the text reply."""
+    """Return the reply of JSON mode: an object that holds the text reply."""
     return {"offline": True, "reply": text_reply(messages), "messages": len(messages)}
 
 

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from itertools import chain, count
 from typing import Any
 
 from app.offline_model.hints import Hints
-from app.offline_model.schema_patterns import strings_matching
 
 MAX_LENGTH = 10_000
+MAX_PIECES = 50
+
+# What patterns often ask for; others are not made up.
+COMMON = (
+    "Aa",
+    "Aa Aa",
+    "A1",
+    "AA-11",
+    "a-1",
+    "a_1",
+    "1.0.0",
+    "v1.0.0",
+    "1.5",
+    "12:00",
+    "+15550100",
+    "#a1b2c3",
+    "@a",
+)
 
 # Fields of these names hold sentences rather than words.
 _PROSE = """
@@ -37,29 +53,47 @@ FORMATS: dict[str, tuple[str, Callable[[int], str]]] = {
 }
 
 
-def strings_for(schema: dict[str, Any], name: str, hints: Hints) -> Iterator[str]:
-    """Strings for one field, mostly without end; `name` is the field's own, which tells prose from words."""
+def strings_for(schema: dict[str, Any], name: str, turn: int, hints: Hints) -> Iterator[str]:
+    """Yield strings for one field.
+
+    Args:
+        name: the field's own, which tells prose from words.
+        turn: counts the items of an array, whose strings shall differ.
+    """
     low, high = int(schema.get("minLength", 0)), int(schema.get("maxLength", MAX_LENGTH))
     if low > MAX_LENGTH:
         return
     if "pattern" in schema:
-        yield from strings_matching(schema["pattern"], low)
+        yield from _strings_to_match(schema, hints)
         return
     known = FORMATS.get(schema.get("format", ""))
     if known:
         told, made = known
-        yield from (piece for piece in hints.pieces if re.fullmatch(told, piece))
-        yield from (made(hints.take_number()) for _ in count())
+        matching = [piece for piece in hints.pieces if re.fullmatch(told, piece)]
+        yield from matching[turn:]
+        yield made(hints.take_number())
         return
     if name.casefold() in FORMATS:  # a plain string called "date" or "email"
         told, made = FORMATS[name.casefold()]
         yield next((piece for piece in hints.pieces if re.fullmatch(told, piece)), made(hints.take_number()))
     if name.casefold() in PROSE and hints.text:
         yield _sized(hints.text, low, min(high, max(low, 200)))
+    if turn < len(hints.words):
+        yield _sized(hints.take_word(), low, high)
     own_name = name or "text"
-    words = (hints.take_word() for _ in hints.words)
-    for text in chain(words, [own_name], (f"{number} {own_name}" for number in count(1))):
-        yield _sized(text, low, high)
+    yield _sized(f"{turn} {own_name}" if turn else own_name, low, high)
+
+
+def _strings_to_match(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
+    """Yield what may match a pattern: examples from the text and the description, then common ones."""
+    described = str(schema.get("description", "")).split()[:MAX_PIECES]
+    pieces = hints.pieces[:MAX_PIECES]
+    yield from dict.fromkeys(
+        [*pieces, *hints.words[:MAX_PIECES], *(piece.strip("\"'.,;:()") for piece in described)]
+    )
+    yield from COMMON
+    yield from (made(0) for _, made in FORMATS.values())
+    yield from (sign * length for length in range(1, 41) for sign in "A1a")
 
 
 def _sized(text: str, low: int, high: int) -> str:

@@ -22,6 +22,7 @@ def split(text: str) -> list[str]:
 
 
 def count(text: str) -> int:
+    """Count the tokens of a text."""
     return len(split(text))
 
 

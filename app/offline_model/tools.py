@@ -20,6 +20,8 @@ from app.offline_model.fields import JsonObject, invalid_value, json_object, mis
 
 @dataclass(frozen=True)
 class Tool:
+    """A function that the caller runs."""
+
     name: str
     description: str
     parameters: JsonObject
@@ -42,7 +44,7 @@ class ToolSet:
     prompt_tokens: int = 0
 
     def chosen_for(self, text: str) -> Tool | None:
-        """The tool to call after the user wrote `text`, or None to answer in words."""
+        """Return the tool to call after the user wrote `text`, or None to answer in words."""
         if isinstance(self.choice, Tool):
             return self.choice
         if self.choice == "none":

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
-from jsonschema import Draft202012Validator
+from jsonschema_rs import Draft202012Validator
 
 from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.normalize import normalize

@@ -21,7 +21,7 @@ class UnfitAnswer(Exception):
     """The answer does not fit. The message says why, in words for the model: it can hold parts of the answer."""
 
     def repair_messages(self, answer: str) -> list[dict[str, Any]]:
-        """What to add to the conversation so that the model can mend its answer."""
+        """Return the messages to add to the conversation so that the model can correct its answer."""
         demand = f"This does not fit: {self}. Answer again with the corrected JSON and nothing else."
         return [{"role": "assistant", "content": answer}, {"role": "user", "content": demand}]
 
@@ -30,10 +30,14 @@ class InstanceChecker:
     """Reads answers to one `response_format`, a JSON schema or JSON mode."""
 
     def __init__(self, response_format: dict[str, Any] | None, original: OriginalSchema | None = None) -> None:
-        """Raises SchemaNotUsable if the schema is no valid JSON schema, or one that cannot be checked safely.
+        """Prepare to check answers.
 
         Args:
+            response_format: OpenAI's, as it is sent; None is JSON mode.
             original: what answers shall fit, if not the very schema that is sent.
+
+        Raises:
+            SchemaNotUsable: the schema is not valid, or cannot be checked in bounded time.
         """
         asked = (response_format or {}).get("json_schema")
         self._schema = self._nulls = None
@@ -42,7 +46,7 @@ class InstanceChecker:
             self._nulls = OptionalNulls(asked["schema"], original) if original else None
 
     def read(self, result: ChatResult) -> Any:
-        """The value that the model answered with.
+        """Return the value that the model answered with.
 
         Raises:
             Refused, Truncated, ContentFiltered: there is none, and asking again would not change that.

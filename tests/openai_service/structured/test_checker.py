@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import random
 import signal
 import time
 from contextlib import contextmanager
@@ -10,6 +11,7 @@ import pytest
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
+from app.json_schema.validator import BoundedSchema
 from tests.fakes.openai_answers import USAGE, completion
 
 pytestmark = pytest.mark.one_attempt
@@ -96,7 +98,37 @@ def test_what_is_wrong_is_told_to_the_model_in_few_words(extract, upstream):
 
     demand = upstream.sent[1].body["messages"][-1]["content"]
     assert "$.age" in demand
+    assert "xxx" not in demand
     assert len(demand) < 1_000
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        ({"name": 5}, "$.people[1].name: it is not of type"),
+        ({"name": "Ada", "age": 5}, "$.people[1]: Additional properties are not allowed ('age' was unexpected)"),
+        ({}, '$.people[1]: "name" is a required property'),
+        (5, "$.people[1]: it is not of type"),
+    ],
+)
+def test_what_is_wrong_is_found_behind_references_and_beside_null(extract, upstream, value, words):
+    person = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    people = {"type": "array", "items": {"anyOf": [{"$ref": "#/$defs/person"}, {"type": "null"}]}}
+    schema = {
+        "type": "object",
+        "properties": {"people": people},
+        "required": ["people"],
+        "additionalProperties": False,
+    }
+
+    extract({**schema, "$defs": {"person": person}}, {"people": [None, value]}, {"people": []})
+
+    assert words in upstream.sent[1].body["messages"][-1]["content"]
 
 
 def test_an_answer_that_never_fits_is_refused_after_one_repair(extract, make_app, upstream, records):
@@ -286,6 +318,7 @@ def test_a_strict_schema_may_be_ten_levels_deep(extract, upstream, levels):
         {"$ref": "#anchor"},
         {"$ref": "#/anyOf/x", "anyOf": [{}]},
         {"$ref": "#/title", "title": "t"},
+        {"$ref": "#/default", "default": {"type": "object"}},
         {"$ref": "http://[a"},
         {"$ref": "//127.0.0.1:1/x"},
         {"$ref": "file:///etc/passwd"},
@@ -346,6 +379,66 @@ def test_a_recursive_schema_is_filled(extract, strict):
     data = {"next": {"next": {"next": None}}}
 
     assert extract(schema, data, strict=strict).json["data"] == data
+
+
+def patterned(*patterns):
+    properties = {f"p{number}": {"type": "string", "pattern": pattern} for number, pattern in enumerate(patterns)}
+    return {
+        "type": "object",
+        "properties": properties,
+        "required": list(properties),
+        "additionalProperties": False,
+    }
+
+
+def test_a_pattern_is_checked(extract, upstream):
+    answer = extract(patterned("^[A-Z]{3}$"), {"p0": "oslo"}, {"p0": "OSL"})
+
+    assert (answer.json["data"], answer.headers["X-Attempts"]) == ({"p0": "OSL"}, "2")
+    assert '$.p0: it does not match "^[A-Z]{3}$"' in upstream.sent[1].body["messages"][-1]["content"]
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [r"^(?=.*\d)a+$", r"^(a|b)\1$", "(?i)^[a-z]$", "(?i:^[a-z]$)", "^(?i)(?P<name>[a-z])$", "^.{600,5000}$"],
+)
+def test_a_pattern_that_cannot_be_checked_in_bounded_time_is_left_to_the_model(extract, pattern):
+    answer = extract(patterned(pattern, "^ok$"), {"p0": "!", "p1": "no"}, {"p0": "!", "p1": "ok"})
+
+    assert (answer.json["data"], answer.headers["X-Attempts"]) == ({"p0": "!", "p1": "ok"}, "2")
+
+
+# Each just under the 1,000 characters that a pattern may have.
+COSTLY_PATTERNS = {
+    "negated ranges": "[^\u0100-\u4000]" * 160,
+    "folded ranges": "(?i)" + "[\u0080-\U0010fff0]" * 190,
+    "folded ranges of a group": "(?i:" + "[\u0080-\U0010fff0]" * 190 + ")",
+    "no spaces": r"\S" * 490,
+    "no letters": r"\P{L}" * 195,
+    "counts": "(a{99}){99}" * 89,
+}
+
+
+@pytest.mark.parametrize("pattern", COSTLY_PATTERNS.values(), ids=COSTLY_PATTERNS)
+def test_many_costly_patterns_are_compiled_in_time(pattern):
+    schema = patterned(*(f"{pattern}{number:02}" for number in range(60)))
+    started = time.process_time()
+
+    BoundedSchema(schema)
+
+    assert time.process_time() - started < 0.1
+
+
+@pytest.mark.parametrize("count", [1, 60])
+def test_costly_patterns_are_matched_in_time(extract, count):
+    # What may follow grows as fast as what was read, which no cache of an automaton holds.
+    schema = patterned(*(f"(a|b)*a(a|b){{{200 + number}}}c" for number in range(count)))
+    text = "".join(random.Random(1).choices("ab", k=30_000))
+    data = {f"p{number}": text for number in range(count)}
+
+    answer = extract(schema, data, data)
+
+    assert outcome(answer) in {(422, "refused"), (400, "unsupported_schema")}
 
 
 SLOW = "a" * 40 + "!"

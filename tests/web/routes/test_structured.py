@@ -170,7 +170,7 @@ def test_an_answer_is_checked_against_the_callers_own_schema(client, upstream):
     answer = client.post("/api/structured", json={"prompt": "x", "schema": OPTIONAL, "normalize": True})
 
     assert answer.json["data"] == {"name": "Ada", "age": 1}
-    assert "'A' is too short" in upstream.sent[1].body["messages"][-1]["content"]
+    assert "$.name: it is shorter than 2 characters" in upstream.sent[1].body["messages"][-1]["content"]
 
 
 def test_nulls_are_left_out_of_the_kind_of_object_that_the_answer_is(client, upstream):

@@ -122,7 +122,7 @@ def test_an_answer_that_does_not_fit_is_mended_in_the_same_stream(ask, upstream,
     *asked, shown, demand = upstream.sent[1].body["messages"]
     assert asked == upstream.sent[0].body["messages"]
     assert shown == {"role": "assistant", "content": '{"city": "Rome"}'}
-    assert "'size' is a required property" in demand["content"]
+    assert '"size" is a required property' in demand["content"]
     [record] = records
     assert (record.attempts, record.usage.raw, record.outcome, record.operation) == (
         2,

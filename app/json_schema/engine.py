@@ -1,0 +1,33 @@
+"""Compiling JSON Schemas with `jsonschema_rs`, so that nothing is fetched and patterns take linear time."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import jsonschema_rs
+
+MAX_COMPILED_PATTERN_BYTES = 50_000
+
+
+def compile_schema(
+    schema: dict[str, Any], registry: jsonschema_rs.Registry | None = None
+) -> jsonschema_rs.Draft202012Validator:
+    """Compile a schema of draft 2020-12; `format` is not checked.
+
+    Raises:
+        jsonschema_rs.ValidationError: it is not valid, or has a pattern that the engine does not take.
+    """
+    # Imported here: most sites' first request is a chat.
+    import jsonschema_rs
+
+    return jsonschema_rs.Draft202012Validator(
+        schema,
+        registry=registry,
+        pattern_options=jsonschema_rs.RegexOptions(
+            size_limit=MAX_COMPILED_PATTERN_BYTES, dfa_size_limit=MAX_COMPILED_PATTERN_BYTES
+        ),
+        validate_formats=False,
+        offline=True,
+        mask="it",  # in messages, for the value, which may be of any length
+    )

@@ -1,0 +1,150 @@
+"""Making a value for a JSON schema, which the caller checks as a whole.
+
+Made for what OpenAI's strict subset has, and what a tool's parameters have beside it: optional properties, lengths
+and unique items. Keywords beyond that are not looked at.
+
+What cannot be filled is done without where that is allowed: the next branch of an anyOf, an empty array, an
+optional property left out. So recursion ends too: a `$ref` met inside itself cannot be filled.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from functools import reduce
+from itertools import islice
+from typing import Any, cast
+
+from app.json_schema.engine import compile_schema
+from app.json_schema.misfits import OWN_KEYWORDS
+from app.json_schema.references import Schema, UnsatisfiableError, resolve
+from app.offline_model.hints import Hints
+from app.offline_model.schema_join import join
+from app.offline_model.schema_numbers import numbers_for
+from app.offline_model.schema_strings import strings_for
+
+MAX_DEPTH = 20
+# Values made on the way, dead ends among them; a schema of a few lines can ask for millions.
+MAX_WORK = 10_000
+# Candidates that may fail a check before a part counts as one that cannot be filled.
+MAX_TRIES = 400
+USUAL_ITEMS = 2
+# Arrays within arrays grow by powers.
+MANY_TO_DEPTH = 4
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where in the value we are: the property's name, the item's number, how deep, and inside which `$ref`s."""
+
+    name: str = ""
+    turn: int = 0
+    depth: int = 0
+    refs: tuple[str, ...] = ("#",)
+
+
+class SchemaMaker:
+    """Makes values for one schema, the same ones for the same text."""
+
+    def __init__(self, root: Schema, hints: Hints) -> None:
+        self._root = root
+        self._hints = hints
+        self._work = 0
+
+    def make(self, schema: Schema, place: Place) -> Any:
+        """Make a value; raises UnsatisfiableError."""
+        self._work += 1
+        if self._work > MAX_WORK or place.depth > MAX_DEPTH:
+            raise UnsatisfiableError("it asks for too much")
+        if isinstance(schema, bool):
+            schema = {} if schema else {"enum": []}
+        rest = dict(schema)
+        if "$ref" in schema:
+            ref = rest.pop("$ref")
+            if ref in place.refs:
+                raise UnsatisfiableError("it holds itself without end")
+            return self.make(join(rest, resolve(self._root, ref)), replace(place, refs=(*place.refs, ref)))
+        for keyword in ("anyOf", "oneOf"):
+            if keyword in schema:
+                options = sorted(rest.pop(keyword), key=lambda option: option == {"type": "null"})
+                return self._first([join(rest, option) for option in options], place)
+        if "allOf" in schema:
+            return self.make(reduce(join, rest.pop("allOf"), cast(Schema, rest)), place)
+        if "const" in schema or "enum" in schema:
+            values = schema.get("enum", [schema.get("const")])
+            return self._choose(schema, sorted(values, key=lambda value: not self._hints.mentions(value)), place)
+        kinds = _kinds(schema)
+        if len(kinds) > 1:
+            return self._first([{**schema, "type": kind} for kind in kinds], place)
+        return self._of_kind(kinds[0], schema, place)
+
+    def _first(self, schemas: list[Schema], place: Place) -> Any:
+        """Make a value for the first schema that has one."""
+        failed = UnsatisfiableError("it has a choice of nothing")
+        for schema in schemas:
+            try:
+                return self.make(schema, place)
+            except UnsatisfiableError as error:
+                failed = error
+        raise failed
+
+    def _choose(self, schema: dict[str, Any], candidates: Iterable[Any], place: Place) -> Any:
+        """Take one of those that fit the schema itself; another one for each item of an array."""
+        itself = compile_schema({keyword: schema[keyword] for keyword in schema.keys() & OWN_KEYWORDS})
+        fitting = list(islice(filter(itself.is_valid, islice(candidates, MAX_TRIES)), place.turn + 1))
+        if not fitting:
+            wanted = f'"pattern": {schema["pattern"]}' if "pattern" in schema else "its bounds"
+            raise UnsatisfiableError(
+                f'no value for "{place.name}" was found that fits {wanted}; the text can hold one'
+            )
+        return fitting[place.turn % len(fitting)]
+
+    def _of_kind(self, kind: str, schema: dict[str, Any], place: Place) -> Any:
+        if kind == "object":
+            return self._object(schema, place)
+        if kind == "array":
+            return self._array(schema, place)
+        if kind == "string":
+            strings = strings_for(schema, place.name, place.turn, self._hints)
+            # Others than those for a pattern differ already.
+            return self._choose(schema, strings, place if "pattern" in schema else replace(place, turn=0))
+        values = {"boolean": (True, False), "null": (None,)}.get(kind)
+        return self._choose(schema, values or numbers_for(schema, kind, self._hints), place)
+
+    def _object(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
+        required, others = schema.get("required", []), schema.get("additionalProperties", True)
+        made = {}
+        for name, part in {**dict.fromkeys(required, others), **schema.get("properties", {})}.items():
+            try:
+                made[name] = self.make(part, replace(place, name=name, depth=place.depth + 1))
+            except UnsatisfiableError:
+                if name in required:
+                    raise
+        return made
+
+    def _array(self, schema: dict[str, Any], place: Place) -> list[Any]:
+        low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_WORK))
+        wanted = max(low, min(high, USUAL_ITEMS if place.depth < MANY_TO_DEPTH else 1))
+        made: list[Any] = []
+        for turn in range(wanted + MAX_TRIES):
+            if len(made) == wanted:
+                break
+            try:
+                item = self.make(schema.get("items", True), replace(place, turn=turn, depth=place.depth + 1))
+            except UnsatisfiableError:
+                if len(made) < low:
+                    raise
+                break
+            if not schema.get("uniqueItems") or item not in made:
+                made.append(item)
+        return made
+
+
+def _kinds(schema: dict[str, Any]) -> list[str]:
+    """List the types to try, null last; without `type`, the one that the other keywords speak of."""
+    if "type" in schema:
+        kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
+        return sorted(kinds, key=lambda kind: kind == "null")
+    if schema.keys() & {"properties", "required"}:
+        return ["object"]
+    return ["array" if "items" in schema else "string"]
