@@ -15,9 +15,9 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from app.offline_model import batches, chat, embeddings, files, moderations
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject, missing
 from app.offline_model.files import Folder
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject, missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -14,9 +14,9 @@ from typing import Any
 import orjson
 
 from app.offline_model import chat, embeddings
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject, invalid_value, string
 from app.offline_model.files import Folder, new_id, parse
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject, invalid_value, string
 
 _TAKES_S = 1.0
 _DAY_S = 86_400

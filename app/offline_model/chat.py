@@ -8,11 +8,11 @@ import uuid
 import orjson
 
 from app.offline_model import replies, tokens
-from app.offline_model.chat_request import ChatRequest, parse_chat_request
 from app.offline_model.completion import Completion
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject
-from app.offline_model.schema_instances import UnsatisfiableError, instance_of
+from app.offline_model.instances.instance import UnsatisfiableError, instance_of
+from app.offline_model.requests.chat_request import ChatRequest, parse_chat_request
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject
 
 
 def complete(body: JsonObject) -> Completion:

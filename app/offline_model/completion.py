@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.offline_model.chat_request import ChatRequest
-from app.offline_model.fields import JsonObject
+from app.offline_model.requests.chat_request import ChatRequest
+from app.offline_model.requests.fields import JsonObject
 
 # What OpenAI counts for the start of its own answer, in tokens.
 PRIMING_TOKENS = 3

@@ -15,8 +15,8 @@ from hashlib import blake2b
 
 from app.offline_model import tokens
 from app.offline_model.common_words import COMMON_WORDS
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject, integer, invalid_value, missing, string, wrong_type
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject, integer, invalid_value, missing, string, wrong_type
 
 DEFAULT_DIMENSIONS = 1536
 MAX_DIMENSIONS = 3072

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import orjson
 
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject
 
 _ID = re.compile(r"(file|batch)_offline_[0-9a-f]{32}(_output|_errors)?")
 _KEPT_S = 30 * 86_400

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from app.offline_model.colours import name_of
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject, invalid_value, string
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject, invalid_value, string
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -5,8 +5,8 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import JsonObject, invalid_value, json_object, missing, string, wrong_type
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import JsonObject, invalid_value, json_object, missing, string, wrong_type
 
 FLAGGED_PHRASE = "offline: flag this"
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from app.offline_model.conversation import Message
-from app.offline_model.fields import JsonObject
+from app.offline_model.requests.conversation import Message
+from app.offline_model.requests.fields import JsonObject
 
 NOTE = "[offline model] No AI was asked; this reply is made up on the spot."
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.offline_model.fields import invalid_value
+from app.offline_model.requests.fields import invalid_value
 
 _TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s")
 

@@ -5,7 +5,7 @@ import pytest
 from jsonschema_rs import Draft202012Validator
 
 from app.json_schema.references import check_ends
-from app.offline_model.schema_instances import UnsatisfiableError, instance_of
+from app.offline_model.instances.instance import UnsatisfiableError, instance_of
 
 TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from app.offline_model.hints import Hints
+from app.offline_model.instances.hints import Hints
 
 MAX_LENGTH = 10_000
 MAX_PIECES = 50

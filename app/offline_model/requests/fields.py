@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from app.offline_model.errors import InvalidRequestError
+from app.offline_model.requests.errors import InvalidRequestError
 
 JsonObject = dict[str, Any]
 

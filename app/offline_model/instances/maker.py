@@ -18,10 +18,10 @@ from typing import Any, cast
 from app.json_schema.engine import compile_schema
 from app.json_schema.misfits import OWN_KEYWORDS
 from app.json_schema.references import Schema, UnsatisfiableError, resolve
-from app.offline_model.hints import Hints
-from app.offline_model.schema_join import join
-from app.offline_model.schema_numbers import numbers_for
-from app.offline_model.schema_strings import strings_for
+from app.offline_model.instances.hints import Hints
+from app.offline_model.instances.join import join
+from app.offline_model.instances.numbers import numbers_for
+from app.offline_model.instances.strings import strings_for
 
 MAX_DEPTH = 20
 # Values made on the way, dead ends among them; a schema of a few lines can ask for millions.

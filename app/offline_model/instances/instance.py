@@ -9,8 +9,8 @@ from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.patterns import Patterns, drop_patterns
 from app.json_schema.references import Schema, UnsatisfiableError, check_ends, parts_of
-from app.offline_model.hints import Hints
-from app.offline_model.schema_maker import Place, SchemaMaker
+from app.offline_model.instances.hints import Hints
+from app.offline_model.instances.maker import Place, SchemaMaker
 
 __all__ = ["UnsatisfiableError", "instance_of"]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.offline_model.conversation import Message, parse_messages
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import (
+from app.offline_model.requests.conversation import Message, parse_messages
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import (
     JsonObject,
     check_number,
     flag,

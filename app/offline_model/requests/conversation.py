@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.offline_model import tokens
-from app.offline_model.errors import InvalidRequestError
-from app.offline_model.fields import (
+from app.offline_model.images import SeenImage, look_at
+from app.offline_model.requests.errors import InvalidRequestError
+from app.offline_model.requests.fields import (
     JsonObject,
     invalid_value,
     json_object,
@@ -14,7 +15,6 @@ from app.offline_model.fields import (
     string,
     wrong_type,
 )
-from app.offline_model.images import SeenImage, look_at
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 

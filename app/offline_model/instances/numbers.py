@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import count
 from typing import Any
 
-from app.offline_model.hints import Hints
+from app.offline_model.instances.hints import Hints
 
 
 def numbers_for(schema: dict[str, Any], kind: str, hints: Hints) -> Iterator[int | float]:
