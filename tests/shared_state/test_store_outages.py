@@ -4,13 +4,13 @@ import os
 import socket
 import sqlite3
 import stat
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from app.shared_state import open_state
+from tests.fakes.stopwatch import Stopwatch
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def frozen(kind, request, file):
 
 @contextmanager
 def within(seconds):
-    start = time.perf_counter()
+    watch = Stopwatch()
     yield
-    assert time.perf_counter() - start < seconds
+    assert watch.elapsed_s() < seconds
 
 
 def put(value):
