@@ -27,6 +27,7 @@ from flask import Flask, jsonify, request
 
 from app import create_app
 from tests.fakes.openai_answers import completion, error, sse, stream_of
+from tests.fakes.stopwatch import Stopwatch
 
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
@@ -42,9 +43,9 @@ def free_port() -> int:
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = _PATIENCE_S) -> None:
     """Ask again and again, for what another process does."""
-    deadline = time.monotonic() + timeout_s
+    watch = Stopwatch()
     while not condition():
-        assert time.monotonic() < deadline, f"not within {timeout_s} s: {what}"
+        assert watch.elapsed_s() < timeout_s, f"not within {timeout_s} s: {what}"
         time.sleep(_POLL_S)
 
 

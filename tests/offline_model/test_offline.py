@@ -3,7 +3,6 @@ from __future__ import annotations
 import base64
 import io
 import math
-import time
 
 import pytest
 from PIL import Image
@@ -12,6 +11,7 @@ from app import create_app
 from app.config import Config
 from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.reading import events_of
+from tests.fakes.stopwatch import Stopwatch
 
 SCHEMA = {
     "type": "object",
@@ -121,11 +121,11 @@ def test_whoever_leaves_a_stream_is_not_waited_for(monkeypatch):
     slept = []
     monkeypatch.setattr("app.offline_model.completion.time.sleep", slept.append)
     client = create_app(Config()).test_client()
-    started = time.monotonic()
+    watch = Stopwatch()
 
     answer = client.post("/api/chat/stream", json={"message": "Hello"}, buffered=False)
     next(answer.response)
     answer.close()
 
     assert len(slept) < 3
-    assert time.monotonic() - started < 1
+    assert watch.elapsed_s() < 1

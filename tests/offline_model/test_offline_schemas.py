@@ -184,10 +184,10 @@ UNSATISFIABLE = {
 
 @pytest.mark.parametrize("schema", UNSATISFIABLE.values(), ids=UNSATISFIABLE)
 def test_schema_that_cannot_be_filled_is_refused_soon(schema):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(UnsatisfiableError):
         instance_of(schema, TEXT)
-    assert time.perf_counter() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("name", ["reference to itself", "all of itself", "not itself", "if not itself"])

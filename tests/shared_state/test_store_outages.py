@@ -3,13 +3,13 @@ from __future__ import annotations
 import os
 import socket
 import stat
-import time
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
 import pytest
 
 from app.shared_state import open_state
+from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.stores import locked_file
 
 
@@ -28,9 +28,9 @@ def frozen(store, request, file):
 
 @contextmanager
 def within(seconds):
-    start = time.perf_counter()
+    watch = Stopwatch()
     yield
-    assert time.perf_counter() - start < seconds
+    assert watch.elapsed_s() < seconds
 
 
 def put(value):

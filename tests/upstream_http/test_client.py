@@ -17,6 +17,7 @@ from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, Upstr
 from app.shared_state import MemoryState
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
+from tests.fakes.stopwatch import Stopwatch
 
 CALL = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1")
 HELLO = answer(completion("Hello"))
@@ -322,35 +323,37 @@ def test_a_refusal_is_read_to_its_end_and_its_connection_kept(service_for):
 )
 def test_the_deadline_ends_a_wait_for_the_head(service_for, way, silence):
     with RawServer([*silence]) as server:
-        started = time.monotonic()
+        watch = Stopwatch()
 
         with pytest.raises(UpstreamTimeout):
             way(service_for(server.url, request_timeout_s=0.12))
 
-        assert 0.1 < time.monotonic() - started < 1.0
+        assert watch.wall_s() > 0.1
+        assert watch.elapsed_s() < 1.0
 
 
 def test_the_deadline_ends_a_drip_of_bytes(service_for):
     drip = [step for byte in HELLO for step in (bytes([byte]), 0.02)]
     for steps in (drip, [HELLO[:-100], *drip]):
         with RawServer([READ, *steps]) as server:
-            started = time.monotonic()
+            watch = Stopwatch()
 
             with pytest.raises(UpstreamTimeout):
                 chat(service_for(server.url, request_timeout_s=0.15))
 
-            assert 0.13 < time.monotonic() - started < 1.0
+            assert watch.wall_s() > 0.13
+            assert watch.elapsed_s() < 1.0
             wait_until(lambda: server.left == 1)
 
 
 def test_the_deadline_ends_a_stream_with_an_event(service_for):
     drip = [step for _ in range(99) for step in (b"b\r\n: waiting\n\n\r\n", 0.02)]
     with RawServer([READ, *chunked(sse(*stream_of("Hel")[:2]))[:-1], *drip]) as server:
-        started = time.monotonic()
+        watch = Stopwatch()
 
         token, failed = events(service_for(server.url, request_timeout_s=0.15))
 
-        assert time.monotonic() - started < 1.0
+        assert watch.elapsed_s() < 1.0
         assert token == Token("Hel")
         assert type(failed.error) is UpstreamTimeout
 
@@ -358,14 +361,14 @@ def test_the_deadline_ends_a_stream_with_an_event(service_for):
 def test_the_deadline_holds_while_bytes_follow_the_end_of_a_stream(service_for):
     drip = [step for _ in range(200) for step in (b"2\r\n\n\n\r\n", 0.02)]
     with RawServer([READ, *STREAM[:-1], *drip]) as server:
-        started = time.monotonic()
+        watch = Stopwatch()
 
         assert [type(event) for event in events(service_for(server.url, request_timeout_s=2))] == [
             Token,
             Token,
             Done,
         ]
-        assert time.monotonic() - started < 1.0
+        assert watch.elapsed_s() < 1.0
 
 
 def test_ticks_pass_before_the_head_and_the_same_request_is_waited_for(service_for):
@@ -386,9 +389,10 @@ def test_ticks_pass_within_the_body(service_for):
     with RawServer([READ, head, one, 0.1, two, end]) as server:
         batches = stream(service_for(server.url, heartbeat_s=0.03))
 
-    assert batches[0] == [Token("Hel")]
-    assert batches[1] == []
-    assert [type(event) for event in batches[-1]] == [Token, Done]
+    begun = batches.index([Token("Hel")])
+    assert not any(batches[:begun])  # a busy machine may need a tick or two to get there
+    assert batches[begun + 1] == []
+    assert [type(event) for batch in batches[begun + 1 :] for event in batch] == [Token, Done]
 
 
 def test_a_refusal_after_ticks_is_the_streams_end(service_for):
@@ -416,7 +420,7 @@ def test_calls_in_parallel_have_a_connection_each_and_do_not_wait_for_one_anothe
         service = service_for(server.url)
         texts = []
         threads = [threading.Thread(target=lambda: texts.append(chat(service))) for _ in range(4)]
-        started = time.monotonic()
+        watch = Stopwatch()
 
         for thread in threads:
             thread.start()
@@ -424,7 +428,7 @@ def test_calls_in_parallel_have_a_connection_each_and_do_not_wait_for_one_anothe
             thread.join()
 
         assert texts == ["Hello"] * 4
-        assert time.monotonic() - started < 0.3
+        assert watch.elapsed_s() < 0.3
         assert server.connections == 4
         assert chat(service) == "Hello"
         assert server.connections == 4
@@ -518,12 +522,12 @@ def test_a_certificate_that_is_not_trusted_or_anothers_is_a_failure(service_for,
 
 def test_a_server_that_never_speaks_tls_is_given_up_after_the_connect_timeout(service_for):
     with RawServer([]) as server:
-        started = time.monotonic()
+        watch = Stopwatch()
 
         with pytest.raises(UpstreamTimeout):
             chat(service_for(server.url.replace("http:", "https:"), connect_timeout_s=0.1))
 
-        assert time.monotonic() - started < 0.3
+        assert watch.elapsed_s() < 0.3
 
 
 @pytest.mark.parametrize("variable", ["http_proxy", "HTTP_PROXY", "ALL_PROXY"])

@@ -24,6 +24,7 @@ from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.openai_answers import USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.raw_server import READ, RawServer, answer, chunked
 from tests.fakes.servers import wait_until
+from tests.fakes.stopwatch import Stopwatch
 
 STREAM, TEXT, CHAT = "/api/chat/stream", "/api/chat/openai", "/api/chat"
 STREAMED = [STREAM, TEXT, "/api/vision/stream"]
@@ -126,11 +127,11 @@ class Site:
 def leave(answered, person):
     """What the server does once the visitor has left: go on until it is noticed, then close."""
     person.leaves()
-    begun = time.monotonic()
+    watch = Stopwatch()
     with suppress(ConnectionResetError):  # either end will do, as nobody hears of it
         list(answered.response)
     answered.close()
-    assert time.monotonic() - begun < AT_ONCE_S
+    assert watch.elapsed_s() < AT_ONCE_S
 
 
 @pytest.fixture
@@ -196,9 +197,9 @@ class TestLeavingAnAnswerInOnePiece:
     @pytest.mark.parametrize("body", [[HELLO[:-9]], [HELLO[:-200], *slowly(b" ")]], ids=["silent", "dripping"])
     def test_once_it_has_begun_to_come_is_noticed_as_well(self, site, person, records, body):
         site = site([READ, *body], request_timeout_s=0.5)
-        begun = time.monotonic()
+        watch = Stopwatch()
 
-        site.left_while(person, lambda: time.monotonic() - begun > 0.2, CHAT)
+        site.left_while(person, lambda: watch.wall_s() > 0.2, CHAT)
 
         assert outcomes(records) == ["client_gone"]
 
@@ -248,10 +249,10 @@ class TestLeavingAStream:
     def test_before_its_first_token_closes_the_upstream(self, site, person, records, route, steps):
         site = site([READ, *steps])
 
-        begun = time.monotonic()
+        watch = Stopwatch()
         status = site.left_while(person, lambda: site.server.requests, route)
 
-        assert time.monotonic() - begun < AT_ONCE_S
+        assert watch.elapsed_s() < AT_ONCE_S
         assert status in (200, 499)  # 200 where a heartbeat had gone out
         assert_closed(site)
         assert outcomes(records) == ["client_gone"]
@@ -464,9 +465,9 @@ class TestDraining:
 
         leave(site.begin(person), person)
 
-        begun = time.monotonic()
+        watch = Stopwatch()
         assert_closed(site)
-        assert time.monotonic() - begun > 0.05
+        assert watch.wall_s() > 0.05
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage) for record in records] == [("client_gone", None)]
 
@@ -538,10 +539,10 @@ class TestDraining:
             leave(site.begin(person), person)
         assert records == []
 
-        begun = time.monotonic()
+        watch = Stopwatch()
         site.stop()
 
-        assert time.monotonic() - begun < AT_ONCE_S
+        assert watch.elapsed_s() < AT_ONCE_S
         assert outcomes(records) == ["client_gone"] * 4
         assert_closed(site, 4)
 
