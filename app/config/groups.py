@@ -49,3 +49,52 @@ class BatchSettings:
     max_requests: int
     max_bytes: int
     timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """After how many failures in a row a model's circuit opens, and for how long."""
+
+    failures: int
+    cooldown_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendSettings:
+    """How often a call asks each model, and how long a stream may be silent.
+
+    Attributes:
+        max_attempts: at each model.
+        first_token_timeout_s: until a stream begins.
+        idle_timeout_s: between two chunks of it.
+    """
+
+    max_attempts: int
+    first_token_timeout_s: float
+    idle_timeout_s: float
+    breaker: BreakerSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModerationSettings:
+    """What is moderated, and by which model.
+
+    Attributes:
+        of_input, of_output: whether requests and answers are.
+        refuses_on_failure: whether a call ends where the moderation itself fails.
+        own_text: the site's system prompt, which needs none.
+    """
+
+    of_input: bool
+    of_output: bool
+    model: str
+    refuses_on_failure: bool
+    own_text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CacheSettings:
+    """How many answers are cached for each tenant, and for how long; 0 entries turn a cache off."""
+
+    entries: int
+    ttl_s: float

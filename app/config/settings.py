@@ -9,7 +9,16 @@ from functools import cached_property
 
 from app.config import formats as forms
 from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
-from app.config.groups import BatchSettings, ImageSettings, OriginSettings, TokenSettings
+from app.config.groups import (
+    BatchSettings,
+    BreakerSettings,
+    CacheSettings,
+    ImageSettings,
+    ModerationSettings,
+    OriginSettings,
+    SendSettings,
+    TokenSettings,
+)
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.parsing import read_origins, reader_of
 from app.config.rules import find_problems
@@ -184,6 +193,37 @@ class Config:
         return BatchSettings(
             max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
         )
+
+    @cached_property
+    def sending(self) -> SendSettings:
+        """How often a call asks each model, and how long a stream may be silent."""
+        return SendSettings(
+            max_attempts=self.retry_max_attempts,
+            first_token_timeout_s=self.first_token_timeout_s,
+            idle_timeout_s=self.idle_timeout_s,
+            breaker=BreakerSettings(failures=self.breaker_failures, cooldown_s=self.breaker_cooldown_s),
+        )
+
+    @cached_property
+    def moderating(self) -> ModerationSettings:
+        """What is moderated, and by which model."""
+        return ModerationSettings(
+            of_input=self.moderation != "off",
+            of_output=self.moderation == "both",
+            model=self.moderation_model,
+            refuses_on_failure=self.moderation_on_failure == "refuse",
+            own_text=self.system_prompt,
+        )
+
+    @cached_property
+    def chat_cache(self) -> CacheSettings:
+        """How many answers to conversations are cached."""
+        return CacheSettings(entries=self.chat_cache_entries, ttl_s=self.chat_cache_ttl_s)
+
+    @cached_property
+    def embedding_cache(self) -> CacheSettings:
+        """How many vectors are cached."""
+        return CacheSettings(entries=self.embedding_cache_entries, ttl_s=self.embedding_cache_ttl_s)
 
     def models_offered(self, operation: str) -> tuple[str, ...]:
         """Return the models that callers may name for an operation, the default first."""

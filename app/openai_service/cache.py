@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 import orjson
 
+from app.config import CacheSettings
 from app.openai_service.transport.upstream import Upstream
 from app.token_counts import Usage
 
@@ -39,14 +40,12 @@ class Cache:
     evicts; of keys that share a slot the last one is kept.
     """
 
-    def __init__(
-        self, store: CacheStore | None, upstream: Upstream, kind: str, *, entries: int, ttl_s: float
-    ) -> None:
+    def __init__(self, store: CacheStore | None, upstream: Upstream, kind: str, settings: CacheSettings) -> None:
         """Prepare a cache. Without a store or entries nothing is kept."""
         self._store = store
         self._kind = kind
-        self._entries = entries
-        self._ttl_s = ttl_s
+        self._entries = settings.entries
+        self._ttl_s = settings.ttl_s
         self._upstream = upstream.cache_key
 
     @property

@@ -74,10 +74,10 @@ class OpenAIService:
     ) -> None:
         self._config = config
         upstream = Upstream.from_config(config)
-        self._asker = Asker(config, upstream, client, store)
-        self._moderator = Moderator(config, upstream, client, store, listeners)
-        self._answers = AnswerCache(cache, config, upstream)
-        self._embeddings = EmbeddingCache(cache, config, upstream)
+        self._asker = Asker(config.sending, upstream, client, store)
+        self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
+        self._answers = AnswerCache(cache, config.chat_cache, upstream, moderation=config.moderation)
+        self._embeddings = EmbeddingCache(cache, config.embedding_cache, upstream)
         self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
         self._tool_threads = ToolThreads(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)

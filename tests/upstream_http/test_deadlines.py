@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.config import Config
+from app.config import BreakerSettings, Config
 from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamUnavailable
 from app.openai_service.resilience.breaker import CircuitBreaker
@@ -444,7 +444,7 @@ class TestNothingIsBegunAfterIt:
     def begun(self, clock, failure, *, takes_s):
         """When attempts were begun, in seconds from the start, until the call was given up."""
         began = clock.now
-        breaker = CircuitBreaker(MemoryState(), upstream="x", failures=99, cooldown_s=1)
+        breaker = CircuitBreaker(MemoryState(), BreakerSettings(failures=99, cooldown_s=1), upstream="x")
         begun = []
 
         def attempt(model):

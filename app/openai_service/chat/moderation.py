@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from app.config import Config
+from app.config import ModerationSettings, SendSettings
 from app.openai_service.call_recording import Listener, Recording
 from app.openai_service.errors import (
     CallerGone,
@@ -54,19 +54,20 @@ class Moderator:
 
     def __init__(
         self,
-        config: Config,
+        settings: ModerationSettings,
+        sending: SendSettings,
         upstream: Upstream,
         client: UpstreamCaller,
         store: Store,
         listeners: Sequence[Listener],
     ) -> None:
-        self._config = config
+        self._settings = settings
         self._listeners = listeners
-        self.checks_input = config.moderation != "off"
-        self.checks_output = config.moderation == "both"
+        self.checks_input = settings.of_input
+        self.checks_output = settings.of_output
         # One of its own: its failures shall not use up the further attempts that answers may need.
-        attempts = min(config.retry_max_attempts, _MOST_ATTEMPTS)
-        self._asker = Asker(replace(config, retry_max_attempts=attempts), upstream, client, store)
+        attempts = min(sending.max_attempts, _MOST_ATTEMPTS)
+        self._asker = Asker(replace(sending, max_attempts=attempts), upstream, client, store)
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
         """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
@@ -77,7 +78,7 @@ class Moderator:
             UpstreamFailed: it could not be looked at, and MODERATION_ON_FAILURE is `refuse`.
             CallerGone: its visitor has left meanwhile.
         """
-        for some in _inputs(request, own=self._config.system_prompt):
+        for some in _inputs(request, own=self._settings.own_text):
             yield from self._check(some, request)
             if request.exchange.is_unwanted:
                 raise CallerGone
@@ -97,7 +98,7 @@ class Moderator:
             if isinstance(error, UpstreamRejected) and not isinstance(some[0], str):
                 # It is the image that cannot be used: a caller must not get past by sending such a one.
                 raise InvalidImage from None
-            if self._config.moderation_on_failure == "refuse":
+            if self._settings.refuses_on_failure:
                 raise UpstreamFailed(upstream_code="moderation_failed") from None
             log.warning(
                 "moderation.skipped", extra={"request_id": record.request_id, "reason": type(error).__name__}
@@ -115,7 +116,7 @@ class Moderator:
         exchange = Exchange(
             min(request.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=request.exchange.tick_s
         )
-        model = self._config.moderation_model
+        model = self._settings.model
         own = CallRecord(request.record.request_id, "moderation", model)
         asked = PendingRequest(_PATH, {"input": some}, (model,), exchange, own)
         try:

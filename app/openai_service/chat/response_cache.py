@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from app.config import Config
+from app.config import CacheSettings
 from app.openai_service.cache import NO_USAGE, Cache, CacheStore
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.events import Batch, Done, Filled, Refusal, Token
@@ -26,11 +26,11 @@ _WHOLE = ("stop", "tool_calls")
 class AnswerCache:
     """What CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S say is kept."""
 
-    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
-        self._cache = Cache(
-            store, upstream, "chat", entries=config.chat_cache_entries, ttl_s=config.chat_cache_ttl_s
-        )
-        self._moderation = config.moderation  # what was let pass before it was turned on is looked at again
+    def __init__(
+        self, store: CacheStore | None, settings: CacheSettings, upstream: Upstream, *, moderation: str
+    ) -> None:
+        self._cache = Cache(store, upstream, "chat", settings)
+        self._moderation = moderation  # what was let pass before it was turned on is looked at again
 
     def place(self, request: PendingRequest, original: Any = None) -> AnswerPlace:
         """Where the answer to a request is kept, which must not be changed before.

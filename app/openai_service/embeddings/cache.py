@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.config import Config
+from app.config import CacheSettings
 from app.openai_service.cache import Cache, CacheStore
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.transport.upstream import Upstream
@@ -13,13 +13,12 @@ from app.openai_service.transport.upstream import Upstream
 class EmbeddingCache:
     """What EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S say is kept."""
 
-    def __init__(self, store: CacheStore | None, config: Config, upstream: Upstream) -> None:
+    def __init__(self, store: CacheStore | None, settings: CacheSettings, upstream: Upstream) -> None:
         self._cache = Cache(
             store,
             upstream,
             "embedding",
-            entries=config.embedding_cache_entries,
-            ttl_s=config.embedding_cache_ttl_s,
+            settings,
         )
 
     def look_up(self, tenant: str, model: str, texts: Sequence[str], dimensions: int | None) -> EmbeddedTexts:

@@ -12,6 +12,7 @@ from typing import Protocol
 
 import orjson
 
+from app.config import BreakerSettings
 from app.openai_service.errors import CircuitOpen
 
 log = logging.getLogger(__name__)
@@ -62,11 +63,11 @@ class CircuitBreaker:
     The state is changed in a moment before and after a call; nothing is held during it.
     """
 
-    def __init__(self, store: Store, *, upstream: str, failures: int, cooldown_s: float) -> None:
+    def __init__(self, store: Store, settings: BreakerSettings, *, upstream: str) -> None:
         self._store = store
         self._prefix = f"breaker:{hashlib.sha256(upstream.encode()).hexdigest()[:12]}:"
-        self._failures = failures
-        self._cooldown_s = cooldown_s
+        self._failures = settings.failures
+        self._cooldown_s = settings.cooldown_s
 
     def admit(self, model: str, *, lease_s: float) -> Permit:
         """Let one attempt through; tell the permit how it went.

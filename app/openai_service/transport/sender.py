@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 
 import httpx2
 
-from app.config import Config
+from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, Store
 from app.openai_service.resilience.policy import Policy
@@ -35,18 +35,13 @@ class UpstreamCaller(Protocol):
 class Asker:
     """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
-    def __init__(self, config: Config, upstream: Upstream, client: UpstreamCaller, store: Store) -> None:
-        self._config = config
+    def __init__(self, settings: SendSettings, upstream: Upstream, client: UpstreamCaller, store: Store) -> None:
+        self._settings = settings
         self._upstream = upstream
         self._client = client
         self._adaptation = Adaptation()
-        breaker = CircuitBreaker(
-            store,
-            upstream=upstream.breaker_key,
-            failures=config.breaker_failures,
-            cooldown_s=config.breaker_cooldown_s,
-        )
-        self._policy = Policy(breaker, max_attempts=config.retry_max_attempts)
+        breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
+        self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
     def ask(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
@@ -73,11 +68,11 @@ class Asker:
         def ask(model: str) -> Ticks[StreamedAnswer]:
             attempt = _reserve(request, model)
             try:
-                response = yield from self._send(request, model, within_s=self._config.first_token_timeout_s)
+                response = yield from self._send(request, model, within_s=self._settings.first_token_timeout_s)
                 started = time.perf_counter()
                 try:
                     answer = yield from begin(
-                        response, exchange, record, idle_timeout_s=self._config.idle_timeout_s
+                        response, exchange, record, idle_timeout_s=self._settings.idle_timeout_s
                     )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000

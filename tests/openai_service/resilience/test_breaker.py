@@ -12,7 +12,7 @@ import httpx2
 import pytest
 
 from app import create_app
-from app.config import Config
+from app.config import BreakerSettings, Config
 from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
 from app.shared_state import MemoryState, open_state
@@ -673,7 +673,8 @@ class Model:
 def test_whatever_happens_in_whatever_order_it_does_what_its_model_does(clock, seed):
     draw = random.Random(seed)
     state = MemoryState()
-    breakers = [CircuitBreaker(state, upstream="u", failures=5, cooldown_s=COOLDOWN_S) for _ in range(3)]
+    settings = BreakerSettings(failures=5, cooldown_s=COOLDOWN_S)
+    breakers = [CircuitBreaker(state, settings, upstream="u") for _ in range(3)]
     model = Model()
     calls = []
     seen = dict.fromkeys(["probe", "replaced", "refused", "opened", "closed", "released", "old", "counted"], 0)
