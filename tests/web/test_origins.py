@@ -255,3 +255,16 @@ def test_a_stream_can_be_read_by_an_allowed_origin(client, upstream):
 
 def test_vary_names_the_origin_once(client):
     assert client.get("/healthz", headers={"Origin": ORIGIN}).headers.getlist("Vary") == ["Origin"]
+
+
+@pytest.mark.parametrize("credentials", [False, True])
+@pytest.mark.parametrize("origin", [ORIGIN, V6])
+def test_headers_added_by_hand_are_those_of_flask_cors(make_app, monkeypatch, credentials, origin):
+    settings = {"allowed_origins": (ORIGIN, SECOND, V6), "cors_credentials": credentials}
+    by_hand = make_app(**settings).test_client().post("/api/chat", json=CHAT, headers={"Origin": origin})
+    monkeypatch.setattr("app.origins.add_headers", lambda *_: None)
+    by_library = make_app(**settings).test_client()
+    # A preflight without the method that it asks for gets what any answer gets.
+    answer = by_library.options("/api/chat", headers={"Origin": origin})
+
+    assert cors(by_hand) == cors(answer)
