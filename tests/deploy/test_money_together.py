@@ -384,8 +384,13 @@ def test_what_a_killed_worker_was_at_is_settled_by_the_sweep_at_whatever_stage_i
 
     wait_until(lambda: others.states() == {"complete": 2}, "what was not killed is settled", BACK_S)
     assert people.pop("unread").rows() == []
-    assert [somebody.states() for somebody in people.values()] == [{"pending": 1}] * 5
-    assert sweep(site) == 5
+    if site.store.kind == "postgresql" and people["ending"].states() == {"complete": 1}:
+        # A frozen server does what it was sent, once it is awake: here to settle what had ended, at its bill.
+        ended = people.pop("ending")
+        assert ended.costs() == [plans["ending"].bill]
+        assert ended.account() == (0, plans["ending"].bill)
+    assert [somebody.states() for somebody in people.values()] == [{"pending": 1}] * len(people)
+    assert sweep(site) == len(people) >= 4
     assert sweep(site) == 0
 
     assert site.upstream.bills == []
