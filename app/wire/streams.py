@@ -12,6 +12,7 @@ from app.errors import note_bug
 from app.extensions import config, openai_service, stream_slots
 from app.metering import current_caller
 from app.openai_service import Caller, CallerGone, ChatCall, ChatStream, Failed, Interrupted
+from app.request_context import add_headers
 from app.stream_slots import Slot
 from app.wire.answers import call_headers
 from app.wire.encoder import Encoder
@@ -47,9 +48,9 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
         raise
     # Passed through as it is: each layer around a stream would be gone through for each of its tokens.
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
-    response.headers.extend([("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
+    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if body.has_answer:
-        response.headers.extend(call_headers(stream.record))
+        add_headers(response, call_headers(stream.record))
     return response
 
 
