@@ -78,7 +78,9 @@ class _Client(openai.OpenAI):
         headers = httpx2.Headers(prepared.headers)
         headers["Content-Length"] = str(len(options.content))
         body = httpx2.ByteStream(options.content)
-        request = httpx2.Request("POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions)
+        request = httpx2.Request(
+            "POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions
+        )
         request.headers.encoding = "ascii"  # or all are decoded to find that out
         return request
 
