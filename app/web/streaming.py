@@ -5,18 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
-from flask import Response, g, request
-
 from app.auth.address import address_of
 from app.limits.concurrency import Slot
-from app.openai_service import Caller, ChatCall, ChatStream, Failed
+from app.openai_service import Caller
+from app.openai_service import ChatCall
+from app.openai_service import ChatStream
+from app.openai_service import Failed
 from app.openai_service.errors import CallerGone
+from app.request_context import add_headers
 from app.runtime.lifecycle import Draining
 from app.services import services
 from app.web.call_context import current_caller
 from app.web.encoders.base import Encoder
 from app.web.errors import note_bug
 from app.web.responses import call_headers
+from flask import Response
+from flask import g
+from flask import request
 
 # How often a stream looks after its visitor, and renews its slot.
 _LOOK_S = 1.0
@@ -51,9 +56,9 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
         raise
     # Passed through as it is: each layer around a stream would be gone through for each of its tokens.
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
-    response.headers.extend([("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
+    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if body.has_answer:
-        response.headers.extend(call_headers(stream.record))
+        add_headers(response, call_headers(stream.record))
     return response
 
 
