@@ -1,0 +1,33 @@
+"""What a start loads: each module costs every worker memory, and everybody's first answer time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+# What a site on SQLite loads with the first request that needs it, if there ever is one.
+NOT_AT_START = {
+    "PIL",
+    "alembic",
+    "cryptography",
+    "genai_prices",
+    "jwt",
+    "psycopg",
+    "redis",
+    "sqlalchemy.dialects.postgresql",
+    "tiktoken",
+}
+
+
+def test_a_start_loads_nothing_that_most_sites_never_need(tmp_path: Path) -> None:
+    code = f"""
+import sys
+from app import create_app
+from app.config import Config
+create_app(Config(data_dir={str(tmp_path)!r}, state_dir={str(tmp_path)!r}, database_url="sqlite:///{tmp_path}/x"))
+print(*sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert not NOT_AT_START & set(done.stdout.split())
