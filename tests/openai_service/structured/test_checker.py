@@ -332,6 +332,9 @@ def test_a_strict_schema_may_be_ten_levels_deep(extract, upstream, levels):
         {"if": {"$ref": "#"}},
         {"not": {"$ref": "#"}},
         {"unevaluatedProperties": {"$ref": "#/nothing"}},
+        {"$defs": {"0": {}} | {str(n): {"not": {"$ref": f"#/$defs/{n - 1}"}} for n in range(1, 600)}},
+        {"pattern": []},
+        {"$id": 5},
     ],
     ids=lambda value: str(value)[:60],
 )
