@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 from collections.abc import Iterator
 
 from app.openai_service.call_recording import Recording
@@ -31,7 +30,8 @@ class ChatStream:
         self._exchange = exchange
         self._recording = recording
         self._background = background
-        self._batches = _batches(asking, recording)
+        self._has_begun = False
+        self._batches = self._run(asking)
 
     @property
     def record(self) -> CallRecord:
@@ -47,8 +47,7 @@ class ChatStream:
 
     def close(self) -> None:
         """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
-        is_running = inspect.getgeneratorstate(self._batches) == inspect.GEN_SUSPENDED
-        if is_running and not self._recording.is_decided and self._background is not None:
+        if self._has_begun and not self._recording.is_decided and self._background is not None:
             self._recording.failed(CallerGone())
             self._exchange.end_within(self._background.LONGEST_S)
             if self._background.take(self._batches, self._finish):
@@ -59,27 +58,28 @@ class ChatStream:
         self._batches.close()
         self._recording.finish()  # for a stream that was never begun
 
-
-def _batches(asking: Ticks[StreamedAnswer], recording: Recording) -> Ticks[None]:
-    rest: Ticks[None] | None = None
-    with recording:
-        try:
-            answer = yield from asking
-            rest = answer.rest
-            recording.answering(answer.model)
-            if type(end := answer.first[-1]) is Done:
-                _end(answer.first, end, recording)
-            yield answer.first
-            for batch in rest:
-                if batch and type(batch[-1]) is Done:
-                    _end(batch, batch[-1], recording)
-                yield batch
-        except Exception as error:
-            recording.failed(error)
-            yield [Failed(error)]
-        finally:
-            if rest is not None:
-                rest.close()
+    def _run(self, asking: Ticks[StreamedAnswer]) -> Ticks[None]:
+        self._has_begun = True
+        recording = self._recording
+        rest: Ticks[None] | None = None
+        with recording:
+            try:
+                answer = yield from asking
+                rest = answer.rest
+                recording.answering(answer.model)
+                if type(end := answer.first[-1]) is Done:
+                    _end(answer.first, end, recording)
+                yield answer.first
+                for batch in rest:
+                    if batch and type(batch[-1]) is Done:
+                        _end(batch, batch[-1], recording)
+                    yield batch
+            except Exception as error:
+                recording.failed(error)
+                yield [Failed(error)]
+            finally:
+                if rest is not None:
+                    rest.close()
 
 
 def _end(batch: Batch, end: Done, recording: Recording) -> None:
