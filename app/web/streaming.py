@@ -5,23 +5,19 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 
+from flask import Response, g, request
+
 from app.auth.address import address_of
 from app.limits.concurrency import Slot
-from app.openai_service import Caller
-from app.openai_service import ChatCall
-from app.openai_service import ChatStream
-from app.openai_service import Failed
+from app.openai_service import Caller, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
-from app.request_context import add_headers
 from app.runtime.lifecycle import Draining
 from app.services import services
 from app.web.call_context import current_caller
 from app.web.encoders.base import Encoder
 from app.web.errors import note_bug
+from app.web.request_id import add_headers
 from app.web.responses import call_headers
-from flask import Response
-from flask import g
-from flask import request
 
 # How often a stream looks after its visitor, and renews its slot.
 _LOOK_S = 1.0

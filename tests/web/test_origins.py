@@ -262,7 +262,7 @@ def test_vary_names_the_origin_once(client):
 def test_headers_added_by_hand_are_those_of_flask_cors(make_app, monkeypatch, credentials, origin):
     settings = {"allowed_origins": (ORIGIN, SECOND, V6), "cors_credentials": credentials}
     by_hand = make_app(**settings).test_client().post("/api/chat", json=CHAT, headers={"Origin": origin})
-    monkeypatch.setattr("app.origins.add_headers", lambda *_: None)
+    monkeypatch.setattr("app.web.origins.add_headers", lambda *_: None)
     by_library = make_app(**settings).test_client()
     # A preflight without the method that it asks for gets what any answer gets.
     answer = by_library.options("/api/chat", headers={"Origin": origin})
