@@ -19,7 +19,7 @@ from app.web.errors import init_errors
 from app.web.flask_app import WebApp
 from app.web.guards import init_guards
 from app.web.origins import init_origins
-from app.web.rate_limiting import init_admission
+from app.web.rate_limiting import init_rate_limiting
 from app.web.request_id import init_request_context
 from app.web.responses import init_answers
 from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
@@ -70,7 +70,7 @@ def create_app(
     api = Blueprint("api", __name__, url_prefix="/api")
     init_draining(api, built.lifecycle)
     init_guards(api, built.authenticator.identify)
-    init_admission(api, built.limits, built.rate_limiter)
+    init_rate_limiting(api, built.limits, built.rate_limiter)
     init_answers(api)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
         api.register_blueprint(blueprint)

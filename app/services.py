@@ -12,25 +12,25 @@ import httpx2
 from flask import Flask, current_app
 
 from app.auth import Authenticator
-from app.auth.failed_attempts import FailureLimit
+from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
 from app.auth.sessions import Sessions
 from app.auth.store import LazyStore
 from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
-from app.database.database import Database, StoreUnavailable, open_database
+from app.database.database import Database, DatabaseUnavailable, open_database
 from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.ledger.ledger import Ledger
 from app.ledger.reports import Reports
 from app.limits.accounts import AccountLimits, read_limits
-from app.limits.concurrency import StreamSlots
+from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
-from app.openai_service import CallRecord, InputLimits, OpenAIBatches, OpenAIService, build_client
+from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
-from app.prompts.selection import SystemPrompts
+from app.prompts.selection import PromptSelection
 from app.runtime.lifecycle import Lifecycle
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedState, open_cache, open_state
@@ -51,13 +51,13 @@ class Services:
     openai_service: OpenAIService
     openai_batches: OpenAIBatches
     token_counts: TokenCounts
-    prompts: SystemPrompts
+    prompts: PromptSelection
     schemas: NamedSchemas
     toolbox: Toolbox
     authenticator: Authenticator
     limits: AccountLimits
     rate_limiter: RateLimiter
-    stream_slots: StreamSlots
+    concurrency_limit: ConcurrencyLimit
     shared_state: SharedState
     cache: SharedCache
     database: Database
@@ -69,7 +69,7 @@ class Services:
 
     def start(self) -> None:
         """Start the work in the background: a worker does, a command does not."""
-        with suppress(StoreUnavailable):  # the first transaction tries it again
+        with suppress(DatabaseUnavailable):  # the first transaction tries it again
             self.database.migrate()
         self.ledger.start()
         self.token_counts.load()
@@ -103,7 +103,7 @@ def build(
     try:
         client = build_client(config, http_client, offline_dir=_ROOT / config.data_dir / "offline")
         database = open_database(config.database_url, _ROOT)
-        prices = _prices(config)
+        prices = _build_prices(config)
     except (ValueError, OSError) as error:
         raise ConfigError([f"{error}."]) from None
     toolbox = load_tools(
@@ -112,8 +112,8 @@ def build(
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = _token_counts(config)
-    input_limits = InputLimits(config, token_counts)
+    token_counts = _build_token_counts(config)
+    input_limits = InputWindow(config, token_counts)
     openai_batches = OpenAIBatches(config, client, input_limits)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
@@ -123,9 +123,9 @@ def build(
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,
-        prompts=SystemPrompts(
+        prompts=PromptSelection(
             own=config.system_prompt,
-            client_may_write=config.allow_client_system_prompt,
+            allows_client_prompt=config.allow_client_system_prompt,
             kept=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
             schemas=schemas,
         ),
@@ -134,7 +134,7 @@ def build(
         authenticator=_authenticator(config, database, state),
         limits=read_limits(config),
         rate_limiter=RateLimiter(state),
-        stream_slots=StreamSlots(state, limit=config.max_concurrent_streams),
+        concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
         shared_state=state,
         cache=cache,
         database=database,
@@ -164,7 +164,7 @@ def _authenticator(config: Config, database: Database, state: SharedState) -> Au
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
         jwt_issuer=_jwt_issuer(config),
         sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
-        failures=FailureLimit(state),
+        failures=FailedAttemptLimit(state),
         auth_required=config.auth_required,
     )
 
@@ -177,12 +177,12 @@ def _jwt_issuer(config: Config) -> JwtIssuer | None:
     return JwtIssuer(config.identity_provider)
 
 
-def _token_counts(config: Config) -> TokenCounts:
+def _build_token_counts(config: Config) -> TokenCounts:
     models = (config.chat_model, *config.chat_fallback_models, config.vision_model, *config.allowed_models)
     return TokenCounts(_ROOT / config.data_dir / "tiktoken", models)
 
 
-def _prices(config: Config) -> PriceList:
+def _build_prices(config: Config) -> PriceList:
     if config.is_offline:
         return FreePrices()
     return Prices(_ROOT / config.prices_file if config.prices_file else None)

@@ -132,7 +132,7 @@ async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Pat
         trace.open_after = upstream.open_exchanges()
         holds_more = any(worker.files > most_files for worker in trace.vitals_after)
         waited_s = time.monotonic() - started
-        if not (holds_more or trace.open_after) and server.is_settled():
+        if not (holds_more or trace.open_after) and server.is_pinned():
             trace.settled_s = waited_s
             return
         if waited_s > _QUIET_S:

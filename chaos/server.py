@@ -41,7 +41,7 @@ class Gunicorn(Process):
         """The process ids of the workers, those included that are on their way out."""
         return [pid for pid in self.pids() if pid != self.pid]
 
-    def is_settled(self) -> bool:
+    def is_pinned(self) -> bool:
         """Whether there are as many workers as there should be, and no old ones."""
         return len(self.workers()) == WORKERS
 

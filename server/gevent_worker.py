@@ -23,7 +23,7 @@ from server.stop_notice import server_stops
 from server.stream_socket import StreamSocket
 
 # Enough for an idle worker to wake up, and nothing to notice.
-_MOST_TURNS_LEFT = 16
+_MAX_TURNS_LEFT = 16
 # How long one read or write of a visitor's connection may take.
 _CLIENT_TIMEOUT_S = 30.0
 # How often a worker that ends looks whether it can.
@@ -168,7 +168,7 @@ class _FairServer(_Server):
         if self._turns_left > 0:
             self._turns_left -= 1
             return None
-        self._turns_left = min(len(self.pool) + 1, _MOST_TURNS_LEFT)
+        self._turns_left = min(len(self.pool) + 1, _MAX_TURNS_LEFT)
         return super().do_read()
 
 

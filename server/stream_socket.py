@@ -12,7 +12,7 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
     """Waits before it reads, and writes before it waits.
 
     gevent reads first and, told that there is nothing, waits and reads again; on a stream there is hardly ever
-    anything yet. Around each wait it builds a Timeout, and before each write it asks the kernel for the size of
+    anything yet. ChatPipeline each wait it builds a Timeout, and before each write it asks the kernel for the size of
     a buffer. Here a wait is a watcher and a timer, and a write is a write. docs/performance.md has the figures.
     """
 

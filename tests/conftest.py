@@ -138,11 +138,11 @@ def site(make_site: Callable[..., Site]) -> Site:
 def principals(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """Who each request that was let in came from."""
     kept: list[Any] = []
-    real = guards._admitted
+    real = guards._check_principal
 
     def admitted(*args: Any) -> Any:
         kept.append(real(*args))
         return kept[-1]
 
-    monkeypatch.setattr(guards, "_admitted", admitted)
+    monkeypatch.setattr(guards, "_check_principal", admitted)
     return kept

@@ -49,20 +49,20 @@ def decoded(
     except (jwt.PyJWTError, ValueError, TypeError, OverflowError, RecursionError):
         raise Unauthenticated("bad token", is_guess=True) from None
     now = clock.now()
-    exp = _time(claims, "exp")
+    exp = _read_time(claims, "exp")
     if exp is None or exp > now + max_ttl_s + _LEEWAY_S:
         raise Unauthenticated("unbounded token")
     if exp <= now:
         raise Unauthenticated("expired token")
     for name in ("nbf", "iat"):
         if name in claims:
-            begins = _time(claims, name)
+            begins = _read_time(claims, name)
             if begins is None or begins > now + _LEEWAY_S:
                 raise Unauthenticated("early token")
     return claims
 
 
-def _time(claims: dict[str, Any], name: str) -> float | None:
+def _read_time(claims: dict[str, Any], name: str) -> float | None:
     """Return a time claim in seconds; None if it is not a number that can be a time."""
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float):

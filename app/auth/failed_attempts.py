@@ -1,4 +1,4 @@
-"""FailureLimit: how many wrong credentials one address may try, over all workers."""
+"""FailedAttemptLimit: how many wrong credentials one address may try, over all workers."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from app.auth.errors import TooManyFailures
 from app.runtime import clock
 from app.shared_state import SharedState
 
-MOST_FAILURES = 30
+MAX_FAILURES = 30
 WINDOW_S = 60
 
 
-class FailureLimit:
+class FailedAttemptLimit:
     """Counts in windows of a minute, so at the turn of one an address has up to twice as many tries."""
 
     def __init__(self, state: SharedState) -> None:
@@ -22,20 +22,20 @@ class FailureLimit:
         Raises:
             TooManyFailures: until the window ends, no credential from there is looked at.
         """
-        key, left_s = _window(address)
-        if _count(self._state.read(key)) >= MOST_FAILURES:
+        key, left_s = _window_key(address)
+        if _parse_count(self._state.read(key)) >= MAX_FAILURES:
             raise TooManyFailures(left_s)
 
     def count(self, address: str) -> None:
         """Note that a credential was wrong."""
-        key, _ = _window(address)
-        self._state.update(key, lambda old: b"%d" % (_count(old) + 1), ttl_s=2 * WINDOW_S)
+        key, _ = _window_key(address)
+        self._state.update(key, lambda old: b"%d" % (_parse_count(old) + 1), ttl_s=2 * WINDOW_S)
 
 
-def _window(address: str) -> tuple[str, float]:
+def _window_key(address: str) -> tuple[str, float]:
     number, into_s = divmod(clock.now(), WINDOW_S)
     return f"auth-failures:{address}:{int(number)}", WINDOW_S - into_s
 
 
-def _count(value: bytes | None) -> int:
+def _parse_count(value: bytes | None) -> int:
     return int(value) if value and value.isdigit() else 0

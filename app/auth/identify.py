@@ -13,7 +13,7 @@ from flask import Request
 
 from app.auth.address import address_of
 from app.auth.errors import Unauthenticated, UnusableUserId
-from app.auth.failed_attempts import FailureLimit
+from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, user_id
 from app.auth.sessions import Sessions
@@ -23,7 +23,7 @@ from app.problems import Forbidden
 if TYPE_CHECKING:
     from app.auth.jwt_issuer import JwtIssuer
 
-_MOST_CHARS = 8192
+_MAX_CHARS = 8192
 # Three parts of base64url. Padding (=) is left out, or the same token could be written in several ways.
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -41,7 +41,7 @@ class Authenticator:
     tokens: VisitorTokens
     jwt_issuer: JwtIssuer | None
     sessions: Sessions
-    failures: FailureLimit
+    failures: FailedAttemptLimit
     auth_required: bool
 
     def identify(self, request: Request) -> Principal:
@@ -87,14 +87,14 @@ class Authenticator:
     def _by_credential(self, authorization: str, origin: str | None) -> Principal:
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
-        if scheme.lower() != "bearer" or not credential or len(credential) > _MOST_CHARS:
+        if scheme.lower() != "bearer" or not credential or len(credential) > _MAX_CHARS:
             raise Unauthenticated("no bearer token", is_guess=True)
         if credential.startswith("gh_"):
             key = self.keys.verify(credential)
             return Principal(kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes, key_id=key.id)
         if not _JWT.fullmatch(credential):
             raise Unauthenticated("malformed token", is_guess=True)
-        if _type_of(credential) == TYPE:
+        if _read_type(credential) == TYPE:
             return self.tokens.verify(credential, origin=origin)
         if self.jwt_issuer is None:
             raise Unauthenticated("foreign token", is_guess=True)
@@ -106,7 +106,7 @@ def _anonymous_at(address: str) -> Principal:
     return Principal(kind="anonymous", tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=VISITOR_SCOPES)
 
 
-def _type_of(token: str) -> object:
+def _read_type(token: str) -> object:
     """What kind of token it says it is. It only says whom to ask; whoever that is believes nothing of it."""
     try:
         header = orjson.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))

@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 _FRESH_S = 300
 _USABLE_S = 3600
-_LEAST_PAUSE_S = 10
+_MIN_PAUSE_S = 10
 _TIMEOUT_S = 5.0
-_MOST_BYTES = 256 * 1024
-_MOST_KEYS = 100
+_MAX_BYTES = 256 * 1024
+_MAX_KEYS = 100
 
 
 class Jwks:
@@ -79,10 +79,10 @@ class Jwks:
         if not self._turn.acquire(blocking=not has_keys):
             return
         try:
-            if self._asked_at is not None and clock.ticks() - self._asked_at < _LEAST_PAUSE_S:
+            if self._asked_at is not None and clock.ticks() - self._asked_at < _MIN_PAUSE_S:
                 return
             try:
-                self._keys = _usable(self._fetch(self._url), self._algorithm)
+                self._keys = _parse_keys(self._fetch(self._url), self._algorithm)
                 self._fetched_at = clock.ticks()
             except Exception as error:
                 # Whatever fails here is the provider's: its address, its certificate, its document.
@@ -108,16 +108,16 @@ def fetched(url: str) -> bytes:
             raise ValueError("not 200")
         for chunk in response.iter_bytes():
             data += chunk
-            if len(data) > _MOST_BYTES or clock.ticks() > deadline:
+            if len(data) > _MAX_BYTES or clock.ticks() > deadline:
                 raise ValueError("too large, or too slow")
     return data
 
 
-def _usable(document: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
+def _parse_keys(document: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
     """Return a document's keys for signatures with this algorithm, by id."""
     keys: dict[str | None, jwt.PyJWK] = {}
-    for entry in json.loads(document)["keys"][:_MOST_KEYS]:
-        if _is_meant_for(entry, algorithm):
+    for entry in json.loads(document)["keys"][:_MAX_KEYS]:
+        if _is_signing_key(entry, algorithm):
             try:
                 keys[entry.get("kid")] = jwt.PyJWK(entry, algorithm)
             except jwt.PyJWTError:
@@ -127,7 +127,7 @@ def _usable(document: bytes, algorithm: str) -> dict[str | None, jwt.PyJWK]:
     return keys
 
 
-def _is_meant_for(entry: Any, algorithm: str) -> bool:
+def _is_signing_key(entry: Any, algorithm: str) -> bool:
     return (
         isinstance(entry, dict)
         and isinstance(entry.get("kid"), str | None)

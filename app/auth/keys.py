@@ -32,7 +32,7 @@ _NOBODYS = "0" * 64
 _BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 
 
-class KeyFault(ValueError):
+class InvalidKeyRequest(ValueError):
     """What is asked of a key cannot be. The message is one sentence, for whoever runs the command."""
 
 
@@ -77,17 +77,17 @@ class ApiKeys:
         """Make a key.
 
         Raises:
-            KeyFault: the tenant, the name or a scope cannot be.
+            InvalidKeyRequest: the tenant, the name or a scope cannot be.
         """
         scopes = frozenset(scopes)
         if not _TENANT.fullmatch(tenant):
-            raise KeyFault("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
+            raise InvalidKeyRequest("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
         if not (1 <= len(name) <= 100 and name.isprintable() and name.strip()):
-            raise KeyFault("A name is 1 to 100 printable characters.")
+            raise InvalidKeyRequest("A name is 1 to 100 printable characters.")
         if unknown := sorted(scopes - SCOPES):
-            raise KeyFault(f"There is no scope {unknown[0]!r}; there are {', '.join(sorted(SCOPES))}.")
+            raise InvalidKeyRequest(f"There is no scope {unknown[0]!r}; there are {', '.join(sorted(SCOPES))}.")
         if not scopes:
-            raise KeyFault(f"A key needs at least one scope of {', '.join(sorted(SCOPES))}.")
+            raise InvalidKeyRequest(f"A key needs at least one scope of {', '.join(sorted(SCOPES))}.")
         with self._store.transaction() as connection:
             return _add(connection, tenant, name, scopes)
 
@@ -95,19 +95,19 @@ class ApiKeys:
         """Every key, the oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
-        return [_key_of(row) for row in rows]
+        return [_key_from_row(row) for row in rows]
 
     def rotate(self, key_id: str, *, grace_s: int) -> NewKey:
         """Make a key that takes the place of another, which stays good for `grace_s` more seconds.
 
         Raises:
-            KeyFault: there is no such key, or it has ended or been replaced already.
+            InvalidKeyRequest: there is no such key, or it has ended or been replaced already.
         """
         with self._store.transaction() as connection:
             old = _get(connection, key_id)
             state = old.state(clock.now())
             if state != "active":
-                raise KeyFault(f"The key {key_id} is {state}: there is nothing to rotate.")
+                raise InvalidKeyRequest(f"The key {key_id} is {state}: there is nothing to rotate.")
             expires_at = int(clock.now()) + grace_s
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
             return _add(connection, old.tenant, old.name, old.scopes)
@@ -116,7 +116,7 @@ class ApiKeys:
         """End a key, and with it every visitor token that was made with it. A second time changes nothing.
 
         Raises:
-            KeyFault: there is no such key.
+            InvalidKeyRequest: there is no such key.
         """
         with self._store.transaction() as connection:
             key = _get(connection, key_id)
@@ -142,7 +142,7 @@ class ApiKeys:
         is_right = hmac.compare_digest(kept, _hash(secret))
         if row is None or not is_right:
             raise Unauthenticated("wrong key", is_guess=True)
-        key = _key_of(row)
+        key = _key_from_row(row)
         state = key.state(clock.now())
         if state in ("revoked", "expired"):
             raise Unauthenticated(f"{state} key")
@@ -176,11 +176,11 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
 def _get(connection: Connection, key_id: str) -> ApiKey:
     row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
     if row is None:
-        raise KeyFault(f"There is no key {key_id!r}; `flask keys list` shows the ids.")
-    return _key_of(row)
+        raise InvalidKeyRequest(f"There is no key {key_id!r}; `flask keys list` shows the ids.")
+    return _key_from_row(row)
 
 
-def _key_of(row: Any) -> ApiKey:
+def _key_from_row(row: Any) -> ApiKey:
     return ApiKey(
         id=row.id,
         tenant=row.tenant,

@@ -39,7 +39,7 @@ class Sessions:
             return
         session_id = self._id_in(request) or secrets.token_urlsafe(16)
         response.set_cookie(
-            _name_for(request),
+            _cookie_name(request),
             self._signer.sign(session_id).decode(),
             max_age=self._ttl_s,
             httponly=True,
@@ -67,7 +67,7 @@ class Sessions:
     def _id_in(self, request: Request) -> str | None:
         if "HTTP_COOKIE" not in request.environ or self._signer is None:
             return None
-        cookie = request.cookies.get(_name_for(request))
+        cookie = request.cookies.get(_cookie_name(request))
         if cookie is None:
             return None
         try:
@@ -81,7 +81,7 @@ class _Signer(TimestampSigner):
         return int(clock.now())
 
 
-def _name_for(request: Request) -> str:
+def _cookie_name(request: Request) -> str:
     return _SECURE_NAME if request.is_secure else _PLAIN_NAME
 
 

@@ -11,7 +11,7 @@ from app.database.database import Database
 
 
 class Store(Protocol):
-    """Transactions on the credentials. Both methods raise StoreUnavailable if the database does not answer."""
+    """Transactions on the credentials. Both methods raise DatabaseUnavailable if the database does not answer."""
 
     def transaction(self) -> AbstractContextManager[Connection]: ...
 

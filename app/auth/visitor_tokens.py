@@ -28,7 +28,7 @@ TYPE = "gatehouse-visitor+jwt"
 _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
 _ALGORITHM = "HS256"
-_LEAST_SECRET = 32
+_MIN_SECRET = 32
 
 # Whether a token was taken back: by itself, with all of its user, or with the key that made it. Built once, since
 # that takes longer than asking.
@@ -80,7 +80,7 @@ class VisitorTokens:
     """
 
     def __init__(self, secret_key: str, store: Store, *, max_ttl_s: int) -> None:
-        self._key = _derived(secret_key) if len(secret_key) >= _LEAST_SECRET else None
+        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET else None
         self._store = store
         self._max_ttl_s = max_ttl_s
 
@@ -198,5 +198,5 @@ def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:
     return connection.execute(_REVOKED, values).first() is not None
 
 
-def _derived(secret_key: str) -> str:
+def _derive_key(secret_key: str) -> str:
     return hmac.new(secret_key.encode(), TYPE.encode(), hashlib.sha256).hexdigest()

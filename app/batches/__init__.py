@@ -1,6 +1,6 @@
 """Batches: many requests at half the price, charged as one, answered by the upstream within a day."""
 
-from app.batches.batches import Batches, Round
+from app.batches.batches import Batches, PollResult
 from app.batches.records import (
     KINDS,
     Batch,
@@ -24,7 +24,7 @@ __all__ = [
     "Batches",
     "Kind",
     "NewBatch",
+    "PollResult",
     "RequestCancelled",
     "ResultsGone",
-    "Round",
 ]

@@ -7,13 +7,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from app.batches.poller import Watching
+from app.batches.poller import Poller
 from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
 from app.batches.results import Answers
 from app.batches.store import BatchStore
 from app.batches.submission import Submission, lease_ms
 from app.config import BatchSettings
-from app.database.database import Database, StoreUnavailable
+from app.database.database import Database, DatabaseUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry
 from app.openai_service import OpenAIBatches
@@ -28,7 +28,7 @@ log = logging.getLogger("app.batches")
 
 
 @dataclass(frozen=True, slots=True)
-class Round:
+class PollResult:
     """The result of poll(): how many batches ended, are still open, or could not be checked."""
 
     ended: int
@@ -37,7 +37,7 @@ class Round:
 
 
 class Batches:
-    """Batches of all users. Every method raises StoreUnavailable if the database does not answer."""
+    """Batches of all users. Every method raises DatabaseUnavailable if the database does not answer."""
 
     def __init__(
         self,
@@ -51,7 +51,7 @@ class Batches:
         self._upstream = upstream
         self._store = BatchStore(database)
         self._submission = Submission(settings, upstream, ledger, prices, self._store)
-        self._watching = Watching(settings, upstream, ledger, prices, self._store, self._submission)
+        self._watching = Poller(settings, upstream, ledger, prices, self._store, self._submission)
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Reserve all that a batch may cost, or nothing, and submit it to the upstream.
@@ -101,19 +101,19 @@ class Batches:
             raise BatchNotEnded
         return Answers(self._store.requests(batch.id), self._lines(batch))
 
-    def poll(self) -> Round:
+    def poll(self) -> PollResult:
         """Update every batch that has not ended. Any number of processes may do so at the same time."""
         outcomes: list[str] = []
         for batch_id in self._store.open_ids():
             try:
                 outcomes.append(self._look_after(batch_id))
-            except StoreUnavailable:
+            except DatabaseUnavailable:
                 raise
             except Exception as error:
                 # The error's text is not logged: it can hold user content. The other batches must have their turn.
                 log.error("batch.bug", extra={"batch_id": batch_id, "error": type(error).__name__})
                 outcomes.append("failed")
-        return Round(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
+        return PollResult(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
 
     def _looked_after(self, batch: Batch) -> Batch:
         self._look_after(batch.id)

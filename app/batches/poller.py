@@ -9,7 +9,7 @@ from time import monotonic
 from sqlalchemy import Connection
 
 from app.batches.records import Batch
-from app.batches.settlement import Tally
+from app.batches.settlement import BatchSettlement
 from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.config import BatchSettings
@@ -25,7 +25,7 @@ _BEFORE_S = 3_600
 log = logging.getLogger("app.batches")
 
 
-class Watching:
+class Poller:
     """Updates the rows of batches from the upstream."""
 
     def __init__(
@@ -85,7 +85,7 @@ class Watching:
             return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
 
     def _settle(self, batch: Batch, upstream: UpstreamBatch, deadline: float) -> None:
-        tally = Tally(batch, self._store.requests(batch.id))
+        tally = BatchSettlement(batch, self._store.requests(batch.id))
         self._count(tally, upstream.output_file_id, deadline, are_answers=True)
         self._count(tally, upstream.error_file_id, deadline, are_answers=False)
         if tally.completed < upstream.completed:
@@ -105,7 +105,7 @@ class Watching:
                 cost_micro_usd=settlement.cost_micro_usd,
             )
 
-        self._ledger.settle_beside(batch.entry_id, settlement, end)
+        self._ledger.settle_also(batch.entry_id, settlement, end)
         log.info(
             "batch.ended",
             extra={
@@ -123,7 +123,7 @@ class Watching:
             with suppress(UpstreamError):
                 self._upstream.delete_file(upstream.input_file_id, deadline=deadline)
 
-    def _count(self, tally: Tally, file_id: str | None, deadline: float, *, are_answers: bool) -> None:
+    def _count(self, tally: BatchSettlement, file_id: str | None, deadline: float, *, are_answers: bool) -> None:
         if file_id is None:
             return
         try:

@@ -49,7 +49,7 @@ class Sent:
 
     id: str
     most_input: int
-    most_output: int
+    max_output_tokens: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ _OUTCOMES = {
 }
 
 
-class Tally:
+class BatchSettlement:
     """Counts each request once, whatever the files say.
 
     An answered request costs what its answer reports. One whose answer cannot be read costs its upper bound. One
@@ -94,7 +94,7 @@ class Tally:
 
     def _bound(self, place: int) -> tuple[str, Usage]:
         sent = self._requests[place]
-        return self._batch.model, Usage(prompt_tokens=sent.most_input, completion_tokens=sent.most_output)
+        return self._batch.model, Usage(prompt_tokens=sent.most_input, completion_tokens=sent.max_output_tokens)
 
 
 def custom_id(place: int) -> str:

@@ -1,4 +1,4 @@
-"""The table of batches. Unless noted, each method is one transaction and may raise StoreUnavailable."""
+"""The table of batches. Unless noted, each method is one transaction and may raise DatabaseUnavailable."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class BatchStore:
                 model=batch.model,
                 status=batch.status,
                 requests=orjson.dumps(
-                    [[sent.id, sent.most_input, sent.most_output] for sent in requests]
+                    [[sent.id, sent.most_input, sent.max_output_tokens] for sent in requests]
                 ).decode(),
                 total=batch.total,
                 created_at=batch.created_at,
@@ -46,10 +46,10 @@ class BatchStore:
 
     def get(self, batch_id: str, owner: BatchOwner | None = None) -> Batch | None:
         """Return a batch, or None if it does not exist or the owner may not see it."""
-        query = select(*_COLUMNS).where(batches.c.id == batch_id, *_seen_by(owner))
+        query = select(*_COLUMNS).where(batches.c.id == batch_id, *_visible_to(owner))
         with self._database.reading() as connection:
             row = connection.execute(query).one_or_none()
-        return None if row is None else _batch_of(row)
+        return None if row is None else _batch_from_row(row)
 
     def requests(self, batch_id: str) -> list[Sent]:
         """Return what is stored of each request, in order."""
@@ -61,12 +61,12 @@ class BatchStore:
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
     ) -> list[Batch]:
         """Return one page, newest first, beginning after the batch `before` if it is given."""
-        query = select(*_COLUMNS).where(*_seen_by(owner), batches.c.kind.in_(kinds))
+        query = select(*_COLUMNS).where(*_visible_to(owner), batches.c.kind.in_(kinds))
         query = query.order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(batches.c.id < before)
         with self._database.reading() as connection:
-            return [_batch_of(row) for row in connection.execute(query)]
+            return [_batch_from_row(row) for row in connection.execute(query)]
 
     def open_ids(self) -> list[str]:
         """Return the ids of all open batches, the least recently checked one first."""
@@ -85,7 +85,7 @@ class BatchStore:
         with self._database.transaction() as connection:
             if connection.execute(change).rowcount == 0:
                 return None
-            return _batch_of(connection.execute(select(*_COLUMNS).where(batches.c.id == batch_id)).one())
+            return _batch_from_row(connection.execute(select(*_COLUMNS).where(batches.c.id == batch_id)).one())
 
     def release(self, batch_id: str) -> None:
         """Unlock a batch without a change, after the upstream could not be asked."""
@@ -129,13 +129,13 @@ class BatchStore:
             connection.execute(change)
 
 
-def _seen_by(owner: BatchOwner | None) -> list[Any]:
+def _visible_to(owner: BatchOwner | None) -> list[Any]:
     if owner is None:
         return []
     of_tenant = batches.c.tenant == owner.tenant
     return [of_tenant] if owner.user is None else [of_tenant, batches.c.user_id == owner.user]
 
 
-def _batch_of(row: Any) -> Batch:
+def _batch_from_row(row: Any) -> Batch:
     values = dict(row._mapping)
     return Batch(user=values.pop("user_id"), **values)

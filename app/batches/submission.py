@@ -20,10 +20,10 @@ from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
 from app.batches.settlement import custom_id
 from app.batches.store import BatchStore
 from app.config import BatchSettings
-from app.database.database import StoreUnavailable
+from app.database.database import DatabaseUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
-from app.openai_service import OpenAIBatches, may_be_made
+from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.pricing.interface import PriceList
 from app.runtime import clock
@@ -63,7 +63,7 @@ class Submission:
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Submit a batch: see Batches.submit()."""
         self._upstream.check(PATHS[new.kind])
-        lines = _lines_of(new)
+        lines = _write_lines(new)
         if len(lines) > self._settings.max_bytes:
             raise BodyTooLarge
         batch = self._written(new, entry, limits)
@@ -76,7 +76,7 @@ class Submission:
         try:
             made = self._upstream.create(file_id, PATHS[new.kind], batch.id, deadline=deadline)
         except UpstreamError as error:
-            if may_be_made(error):
+            if may_exist(error):
                 log.warning("batch.unsure", extra={"batch_id": batch.id, "error": type(error).__name__})
                 return batch
             self.void(batch)
@@ -84,7 +84,7 @@ class Submission:
                 self._upstream.delete_file(file_id, deadline=deadline)
             raise
         log.info("batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": made.id})
-        with suppress(StoreUnavailable):  # the poller will find it by its reference
+        with suppress(DatabaseUnavailable):  # the poller will find it by its reference
             self._store.note(batch.id, made)
         return replace(batch, status=running_status(made), upstream_id=made.id)
 
@@ -95,8 +95,8 @@ class Submission:
         def end(connection: Connection) -> None:
             self._store.end(connection, batch.id, status="failed", failed=batch.total, cost_micro_usd=0)
 
-        with suppress(StoreUnavailable):
-            self._ledger.settle_beside(batch.entry_id, nothing, end)
+        with suppress(DatabaseUnavailable):
+            self._ledger.settle_also(batch.entry_id, nothing, end)
 
     def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Insert the batch's row and its hold in one transaction."""
@@ -104,7 +104,7 @@ class Submission:
             Sent(request.id, input_bound(request.body, new.model), max_output_tokens(request.body))
             for request in new.requests
         ]
-        bounds = [(sent.most_input, sent.most_output) for sent in requests]
+        bounds = [(sent.most_input, sent.max_output_tokens) for sent in requests]
         now = clock.now_ms()
         batch = Batch(
             id=f"batch_{now:012x}{secrets.token_hex(8)}",
@@ -134,7 +134,7 @@ class Submission:
         return replace(batch, entry_id=hold.id)
 
 
-def _lines_of(new: NewBatch) -> bytes:
+def _write_lines(new: NewBatch) -> bytes:
     """Return the requests as lines of the upstream's file format."""
     return b"".join(
         orjson.dumps(

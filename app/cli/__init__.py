@@ -15,12 +15,12 @@ import click
 from flask import Flask
 from flask.cli import with_appcontext
 
-from app.auth.keys import ApiKey, KeyFault, NewKey
+from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
 from app.cli.batches import batches
 from app.cli.prompts import prompts
 from app.cli.table import print_table
-from app.database.database import StoreUnavailable
+from app.database.database import DatabaseUnavailable
 from app.ledger.reports import Grouping, Total
 from app.pricing.money import format_usd
 from app.runtime import clock
@@ -105,14 +105,14 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
     try:
         rows = totals(cast(Sequence[Grouping], names)) if names else []
         (total,) = totals()
-    except StoreUnavailable as error:
+    except DatabaseUnavailable as error:
         raise click.ClickException(f"The ledger does not answer ({error}).") from None
     head = (*names, "requests", *(name.removesuffix("_tokens") for name in FIGURES), "USD")
-    lines = [(*row.group, *_figures(row)) for row in rows]
+    lines = [(*row.group, *_format_figures(row)) for row in rows]
     if names:
-        lines.append(("total", *[""] * (len(names) - 1), *_figures(total)))
+        lines.append(("total", *[""] * (len(names) - 1), *_format_figures(total)))
     else:
-        lines.append(_figures(total))
+        lines.append(_format_figures(total))
     print_table(head, lines, figures=2 + len(FIGURES))
     if total.estimated:
         click.echo(f"The tokens of {total.estimated:,} of these requests were estimated: nobody reported them.")
@@ -120,7 +120,7 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         click.echo(f"The cost of {total.unpriced:,} of these requests is not known, and not in the sum.")
 
 
-def _figures(total: Total) -> tuple[str, ...]:
+def _format_figures(total: Total) -> tuple[str, ...]:
     counts = (total.requests, *get_figures(total))
     return (*(f"{count:,}" for count in counts), format_usd(total.cost_micro_usd))
 
@@ -148,15 +148,15 @@ def keys() -> None:
 def create_key(name: str, tenant: str, scopes: str) -> None:
     """Make a key and show it, once."""
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
-    with _faults_told():
-        _show(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
+    with _report_errors():
+        _print_key(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
 
 
 @keys.command("list")
 @with_appcontext
 def list_keys() -> None:
     """Show every key, but not its secret."""
-    with _faults_told():
+    with _report_errors():
         known = services().authenticator.keys.all()
     if not known:
         click.echo("There are no keys. To make one: flask keys create --name my-server")
@@ -171,7 +171,7 @@ def list_keys() -> None:
                 key.name,
                 ",".join(sorted(key.scopes)),
                 format_minute(key.created_at),
-                _state(key, now),
+                _describe_state(key, now),
             )
             for key in known
         ],
@@ -191,10 +191,10 @@ def list_keys() -> None:
 @with_appcontext
 def rotate_key(key_id: str, grace_h: float) -> None:
     """Make a key in the place of another, which stays good for a while."""
-    with _faults_told():
-        new = services().authenticator.keys.rotate(_id_in(key_id), grace_s=round(grace_h * 3600))
-    _show(new)
-    click.echo(f"{_id_in(key_id)} stays good for {grace_h:g} hours.", err=True)
+    with _report_errors():
+        new = services().authenticator.keys.rotate(_parse_id(key_id), grace_s=round(grace_h * 3600))
+    _print_key(new)
+    click.echo(f"{_parse_id(key_id)} stays good for {grace_h:g} hours.", err=True)
 
 
 @keys.command("revoke")
@@ -202,29 +202,29 @@ def rotate_key(key_id: str, grace_h: float) -> None:
 @with_appcontext
 def revoke_key(key_id: str) -> None:
     """End a key at once, and every visitor token that was made with it."""
-    with _faults_told():
-        key = services().authenticator.keys.revoke(_id_in(key_id))
+    with _report_errors():
+        key = services().authenticator.keys.revoke(_parse_id(key_id))
     click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens made with it.")
 
 
 @contextlib.contextmanager
-def _faults_told() -> Iterator[None]:
+def _report_errors() -> Iterator[None]:
     try:
         yield
-    except KeyFault as error:
+    except InvalidKeyRequest as error:
         raise click.ClickException(str(error)) from None
-    except StoreUnavailable:
+    except DatabaseUnavailable:
         raise click.ClickException(
             "The database of DATABASE_URL cannot be used; the log line above says why."
         ) from None
 
 
-def _id_in(text: str) -> str:
+def _parse_id(text: str) -> str:
     """An id, also where it is given as keys begin (gh_AbCd1234) or, by mistake, with all of the key."""
     return text.removeprefix("gh_")[:8] if text.startswith("gh_") else text
 
 
-def _show(new: NewKey) -> None:
+def _print_key(new: NewKey) -> None:
     # The key alone goes to standard output, so that it can be piped to where it belongs.
     click.echo(new.text)
     click.echo(
@@ -235,6 +235,6 @@ def _show(new: NewKey) -> None:
     )
 
 
-def _state(key: ApiKey, now: float) -> str:
+def _describe_state(key: ApiKey, now: float) -> str:
     state = key.state(now)
     return f"replaced, until {format_minute(key.expires_at)}" if state == "replaced" and key.expires_at else state

@@ -8,7 +8,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.cli.table import print_table
-from app.database.database import StoreUnavailable
+from app.database.database import DatabaseUnavailable
 from app.pricing.money import format_usd
 from app.runtime.times import format_minute
 from app.services import services
@@ -36,7 +36,7 @@ def poll(every_s: int | None) -> None:
     while True:
         try:
             found = services().batches.poll()
-        except StoreUnavailable as error:
+        except DatabaseUnavailable as error:
             if every_s is None:
                 raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
         else:
@@ -55,7 +55,7 @@ def show_all(limit: int) -> None:
     """Show the batches of everybody."""
     try:
         found = services().batches.page(None, limit=limit)
-    except StoreUnavailable as error:
+    except DatabaseUnavailable as error:
         raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = ("ID", "TENANT", "USER", "KIND", "MODEL", "CREATED", "STATUS", "REQUESTS", "ANSWERED", "USD")
     rows: list[tuple[str, ...]] = [

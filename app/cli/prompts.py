@@ -26,21 +26,21 @@ def prompts() -> None:
         return
     print_table(
         ("NAME", "VARIABLES", "MODEL", "TEMPERATURE", "MAX TOKENS", "TOOLS", "SCHEMA"),
-        [(name, *_cells(prompt)) for name, prompt in kept.items()],
+        [(name, *_format_row(prompt)) for name, prompt in kept.items()],
     )
 
 
-def _cells(prompt: Prompt) -> tuple[str, ...]:
+def _format_row(prompt: Prompt) -> tuple[str, ...]:
     settings = (prompt.model, prompt.temperature, prompt.max_tokens)
     return (
-        " ".join(_variables(prompt)) or "-",
+        " ".join(_format_variables(prompt)) or "-",
         *("-" if setting is None else str(setting) for setting in settings),
         ",".join(prompt.tools or ()) or "-",
         prompt.answer_schema or "-",
     )
 
 
-def _variables(prompt: Prompt) -> list[str]:
+def _format_variables(prompt: Prompt) -> list[str]:
     texts = []
     for name, variable in prompt.variables.items():
         if variable.default is not None:

@@ -30,7 +30,7 @@ def within(least: float, most: float, *, default: N) -> N:
     def check(value: float) -> str | None:
         return None if least <= value <= most else f"must be from {least:g} to {most:g}."
 
-    return _checked(default, check)
+    return _make_field(default, check)
 
 
 def one_of(*choices: str, default: str) -> str:
@@ -39,12 +39,12 @@ def one_of(*choices: str, default: str) -> str:
     def check(value: str) -> str | None:
         return None if value in choices else f"must be one of {', '.join(choices)}."
 
-    return _checked(default, check)
+    return _make_field(default, check)
 
 
 def text(check: Check, *, default: str = "") -> str:
     """Declare a text of some format; an empty one is always accepted."""
-    return _checked(default, lambda value: check(value) if value else None)
+    return _make_field(default, lambda value: check(value) if value else None)
 
 
 def secret(check: Check | None = None, *, default: str = "") -> str:
@@ -62,6 +62,6 @@ def fault_of(declared: Field[Any], value: object) -> str | None:
     return f"{declared.name.upper()} {fault}" if fault else None
 
 
-def _checked(default: T, check: Check) -> T:
+def _make_field(default: T, check: Check) -> T:
     value: T = field(default=default, metadata={"check": check})
     return value

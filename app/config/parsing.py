@@ -12,47 +12,47 @@ def reader_of(declared_type: str) -> Callable[[str], object]:
 
 def read_origins(text: str) -> tuple[str, ...]:
     """Parse origins into the form that browsers send: lower case, no slash at the end, no default port."""
-    return tuple(_without_own_port(origin.lower().rstrip("/")) for origin in _list(text))
+    return tuple(_strip_default_port(origin.lower().rstrip("/")) for origin in _parse_list(text))
 
 
-def _without_own_port(origin: str) -> str:
+def _strip_default_port(origin: str) -> str:
     scheme, _, _ = origin.partition(":")
     return origin.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
 
 
-def _text(text: str) -> str:
+def _parse_text(text: str) -> str:
     return text
 
 
-def _integer(text: str) -> int:
+def _parse_integer(text: str) -> int:
     try:
         return int(text)
     except ValueError:
         raise ValueError("must be a whole number.") from None
 
 
-def _number(text: str) -> float:
+def _parse_number(text: str) -> float:
     try:
         return float(text)
     except ValueError:
         raise ValueError("must be a number.") from None
 
 
-def _boolean(text: str) -> bool:
+def _parse_boolean(text: str) -> bool:
     try:
         return {"true": True, "1": True, "yes": True, "false": False, "0": False, "no": False}[text.lower()]
     except KeyError:
         raise ValueError("must be true or false.") from None
 
 
-def _list(text: str) -> tuple[str, ...]:
+def _parse_list(text: str) -> tuple[str, ...]:
     return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
 _BY_TYPE: dict[str, Callable[[str], object]] = {
-    "str": _text,
-    "int": _integer,
-    "float": _number,
-    "bool": _boolean,
-    "tuple[str, ...]": _list,
+    "str": _parse_text,
+    "int": _parse_integer,
+    "float": _parse_number,
+    "bool": _parse_boolean,
+    "tuple[str, ...]": _parse_list,
 }

@@ -17,9 +17,9 @@ from app.database import migrate as migrating
 from app.database.driver import Driver
 from app.database.sqlite_driver import SqliteDriver
 from app.runtime import clock
-from app.runtime.store_guard import Contended, StoreGuard, StoreUnavailable
+from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
 
-__all__ = ["Contended", "Database", "StoreUnavailable", "open_database"]
+__all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
 
 log = logging.getLogger("app.ledger")
 
@@ -66,19 +66,19 @@ class Database:
         """A transaction that writes: committed at the end of the block, rolled back where that raises.
 
         Raises:
-            StoreUnavailable: the store did not do it in time, wherever in the block that came out.
+            DatabaseUnavailable: the store did not do it in time, wherever in the block that came out.
         """
         return self._transaction(within_s, writes=True)
 
     def reading(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
-        """A transaction that only reads, and sees the tables as they were at one moment. Raises StoreUnavailable."""
+        """A transaction that only reads, and sees the tables as they were at one moment. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
     def execute(self, sql: str, values: Sequence[Any], within_s: float = PATIENCE_S) -> int:
         """Run one statement that is a transaction of its own, and return how many rows it changed or found.
 
         Raises:
-            StoreUnavailable: as in a transaction.
+            DatabaseUnavailable: as in a transaction.
         """
         deadline = clock.ticks() + within_s
         is_trial = self._enter()
@@ -116,7 +116,7 @@ class Database:
         """Make the tables what this version of the code expects; cheap where they are already.
 
         Raises:
-            StoreUnavailable: that could not be done now. The next transaction tries it again.
+            DatabaseUnavailable: that could not be done now. The next transaction tries it again.
         """
         self._owes_migration = True
         self._adopt()
@@ -125,18 +125,18 @@ class Database:
             with self.driver.turn(clock.ticks() + PATIENCE_S, writes=False):
                 migrating.migrate(self.driver)
         except OSError as error:
-            raise StoreUnavailable(type(error).__name__) from error
+            raise DatabaseUnavailable(type(error).__name__) from error
         except Exception as error:
             raise self._translated(error) or error from error
         self._owes_migration = False
 
     def check(self) -> None:
-        """Raise StoreUnavailable unless the store would take a change now."""
+        """Raise DatabaseUnavailable unless the store would take a change now."""
         with self.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
 
     def tidy(self) -> None:
-        """What somebody has to do about once a second. Raises StoreUnavailable."""
+        """What somebody has to do about once a second. Raises DatabaseUnavailable."""
         self._adopt()
         try:
             self.driver.tidy()
@@ -172,7 +172,7 @@ class Database:
         self._guard.succeeded()
 
     def _enter(self) -> bool:
-        """Tell whether the caller tries a store that is away. Raises StoreUnavailable."""
+        """Tell whether the caller tries a store that is away. Raises DatabaseUnavailable."""
         if self._pid != os.getpid():
             self._adopt()
         is_trial = self._guard.enter()
@@ -181,7 +181,7 @@ class Database:
         return is_trial
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
-        """Raise StoreUnavailable where an error means that; and tell the guard."""
+        """Raise DatabaseUnavailable where an error means that; and tell the guard."""
         unavailable = self._translated(error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
@@ -249,8 +249,8 @@ class Database:
         with suppress(Exception):
             connection.close()
 
-    def _translated(self, error: BaseException) -> StoreUnavailable | None:
-        if isinstance(error, StoreUnavailable):
+    def _translated(self, error: BaseException) -> DatabaseUnavailable | None:
+        if isinstance(error, DatabaseUnavailable):
             return error
         if isinstance(error, PoolTimeout):
             return Contended("contended")
@@ -258,12 +258,12 @@ class Database:
         if fault is None:
             return None
         reason, is_well = fault
-        return Contended(reason) if is_well else StoreUnavailable(reason)
+        return Contended(reason) if is_well else DatabaseUnavailable(reason)
 
     def _migrate_late(self) -> None:
         try:
             self.migrate()
-        except StoreUnavailable as error:
+        except DatabaseUnavailable as error:
             self._guard.failed(str(error))
             raise
 

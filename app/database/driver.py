@@ -33,7 +33,7 @@ class Driver(Protocol):
         """Run one statement by the deadline, and return how many rows it changed or found.
 
         Raises:
-            StoreUnavailable: it was not run, as the store had no turn for it.
+            DatabaseUnavailable: it was not run, as the store had no turn for it.
         """
 
     def commit(self, raw: Any, deadline: float) -> None: ...

@@ -29,13 +29,13 @@ def migrate(driver: Driver) -> None:
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
         driver.begin(raw, clock.ticks() + _LOOK_S, writes=False)
-        found = _revision(connection)
+        found = _read_revision(connection)
         raw.rollback()
         if found >= newest:
             return
         driver.begin_migration(connection)
         try:
-            found = _revision(connection)
+            found = _read_revision(connection)
             if found < newest:  # nobody was faster
                 _upgrade(connection)
                 log.info("ledger.migrated", extra={"from": found or "nothing", "to": newest})
@@ -45,7 +45,7 @@ def migrate(driver: Driver) -> None:
         connection.exec_driver_sql("COMMIT")
 
 
-def _revision(connection: Connection) -> str:
+def _read_revision(connection: Connection) -> str:
     """What the tables are now; nothing where there are none. Revisions are numbers of the same length."""
     if not inspect(connection).has_table("alembic_version"):
         return ""

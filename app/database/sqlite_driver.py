@@ -14,7 +14,7 @@ from sqlalchemy.pool import QueuePool
 
 from app.runtime import clock, sqlite
 from app.runtime.blocking import in_thread
-from app.runtime.store_guard import Contended, StoreUnavailable
+from app.runtime.store_guard import Contended, DatabaseUnavailable
 
 _MIGRATION_S = 60.0
 # Connections that read beside the one that writes.
@@ -169,7 +169,7 @@ class SqliteDriver:
                 if left_s <= 0:
                     if self._changes(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
-                    raise StoreUnavailable(sqlite.reason_of(error)) from error
+                    raise DatabaseUnavailable(sqlite.reason_of(error)) from error
             time.sleep(min(left_s, pause_s))
         raise AssertionError("pauses never end")
 

@@ -1,17 +1,17 @@
 """Images made ready for a model: detected by content, bounded, stripped of metadata, upright, and scaled down."""
 
-from app.images.intake import ImageIntake, ImagesBusy, Picture, UnusableImage
+from app.images.intake import ImageNormalizer, ImagesBusy, NormalizedImage, UnusableImage
 from app.images.sizes import size_in
-from app.images.sizing import limit_for
-from app.images.tokens import most_tokens, usual_tokens
+from app.images.sizing import bounds_for
+from app.images.tokens import max_image_tokens, typical_image_tokens
 
 __all__ = [
-    "ImageIntake",
+    "ImageNormalizer",
     "ImagesBusy",
-    "Picture",
+    "NormalizedImage",
     "UnusableImage",
-    "limit_for",
-    "most_tokens",
+    "bounds_for",
+    "max_image_tokens",
     "size_in",
-    "usual_tokens",
+    "typical_image_tokens",
 ]

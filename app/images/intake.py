@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from app.images.kinds import GIF, JPEG, PNG, WEBP, Kind, kind_of
 from app.images.sizing import Limit
-from app.images.stripped import Damaged, Stripped
+from app.images.stripped import CorruptImage, StrippedImage
 from app.problems import Problem
 from app.runtime.blocking import in_thread
 
@@ -33,7 +33,7 @@ class UnusableImage(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class NormalizedImage:
     """An image ready to be sent, with the width and height it is displayed at."""
 
     media_type: str
@@ -48,7 +48,7 @@ class Picture:
 
 
 @dataclass(frozen=True, slots=True)
-class ImageIntake:
+class ImageNormalizer:
     """Normalizes images: what the model uses, and nothing more.
 
     Attributes:
@@ -63,7 +63,7 @@ class ImageIntake:
     limit: Limit
     until: float
 
-    def take(self, data: bytes) -> Picture:
+    def take(self, data: bytes) -> NormalizedImage:
         """Return the image without metadata, upright, with its first frame only, in sRGB.
 
         A file that is like this already stays as it is, byte for byte. Parts that only have to go are cut out. A
@@ -80,7 +80,7 @@ class ImageIntake:
             raise UnusableImage("must be a PNG, JPEG, WebP or GIF.")
         try:
             stripped = kind.strip(data)
-        except Damaged:
+        except CorruptImage:
             raise UnusableImage("is damaged.") from None
         if stripped.width * stripped.height > self.max_pixels:
             raise UnusableImage(
@@ -89,7 +89,7 @@ class ImageIntake:
             )
         return self._shown(kind, stripped)
 
-    def _shown(self, kind: Kind, stripped: Stripped) -> Picture:
+    def _shown(self, kind: Kind, stripped: StrippedImage) -> NormalizedImage:
         orientation, icc = 1, None
         if stripped.exif is not None or stripped.icc is not None:
             from app.images import pixels  # slow to import, and many images do not need it
@@ -100,7 +100,7 @@ class ImageIntake:
         upright = stored if orientation < 5 else stored[::-1]
         size = self.limit.fit(*upright)
         if stripped.is_common and orientation == 1 and icc is None and size == stored:
-            return Picture(kind.media_type, stripped.data, *size)
+            return NormalizedImage(kind.media_type, stripped.data, *size)
         from app.images import pixels  # as above
 
         if not _ONE_AT_A_TIME.acquire(timeout=max(0.0, self.until - time.monotonic())):
@@ -114,4 +114,4 @@ class ImageIntake:
         if written is None:
             raise UnusableImage("is damaged.")
         name, data = written
-        return Picture(_BY_PILLOW_NAME[name].media_type, data, *size)
+        return NormalizedImage(_BY_PILLOW_NAME[name].media_type, data, *size)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from app.images.stripped import Damaged, Stripped
+from app.images.stripped import CorruptImage, StrippedImage
 
 _START, _END = b"\xff\xd8", b"\xff\xd9"
 # Bytes of 0xFF may be padding, of which the last counts. In a scan, 0xFF00 and the restart markers are data.
@@ -20,91 +20,93 @@ _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _JFIF_BYTES = 14
 _ADOBE_BYTES = 12
 # Cameras write a few dozen, and 160 where extended XMP has 10 MB.
-_MOST_SEGMENTS = 5_000
+_MAX_SEGMENTS = 5_000
 # A progressive file has about 10. Each costs a pass over all pixels, however little it holds.
-_MOST_SCANS = 100
+_MAX_SCANS = 100
 
 
 def size(data: bytes) -> tuple[int, int]:
     """Return width and height. The beginning of the file is enough.
 
     Raises:
-        Damaged: the size is missing.
+        CorruptImage: the size is missing.
     """
-    for marker, _, payload in _segments(data):
+    for marker, _, payload in _iter_segments(data):
         if marker in _FRAMES:
-            return _frame_size(payload)
-    raise Damaged
+            return _read_frame_size(payload)
+    raise CorruptImage
 
 
-def strip(data: bytes) -> Stripped:
+def strip(data: bytes) -> StrippedImage:
     """Return what a decoder needs: tables, frame, scans, and the color space.
 
     Raises:
-        Damaged: it is not a complete JPEG.
+        CorruptImage: it is not a complete JPEG.
     """
     kept, profile = [_START], []
     exif: bytes | None = None
     frame, scans = b"", 0
-    for marker, segment, payload in _segments(data):
+    for marker, segment, payload in _iter_segments(data):
         if marker in _KEPT:
             kept.append(segment)
             scans += marker == _SOS
             if marker in _FRAMES:
                 if frame:
-                    raise Damaged
+                    raise CorruptImage
                 frame = payload
         elif marker == _APP0 and payload.startswith(_JFIF) and len(payload) >= _JFIF_BYTES:
             # Drop the thumbnail: it may show what the picture does not.
-            kept.append(_segment(marker, payload[: _JFIF_BYTES - 2] + b"\0\0"))
+            kept.append(_make_segment(marker, payload[: _JFIF_BYTES - 2] + b"\0\0"))
         elif marker == _ADOBE and payload.startswith(b"Adobe"):
-            kept.append(_segment(marker, payload[:_ADOBE_BYTES]))
+            kept.append(_make_segment(marker, payload[:_ADOBE_BYTES]))
         elif marker == _APP1 and payload.startswith(_EXIF):
             exif = exif or payload
         elif marker == _APP2 and payload.startswith(_ICC):
             profile.append(payload)
-    if not scans or scans > _MOST_SCANS:
-        raise Damaged
-    width, height = _frame_size(frame)
+    if not scans or scans > _MAX_SCANS:
+        raise CorruptImage
+    width, height = _read_frame_size(frame)
     # Each part begins with its number and the number of parts.
     icc = b"".join(part[len(_ICC) + 2 :] for part in sorted(profile)) or None
-    return Stripped(b"".join([*kept, _END]), width, height, exif, icc, is_common=frame[5] in (1, 3), is_lossy=True)
+    return StrippedImage(
+        b"".join([*kept, _END]), width, height, exif, icc, is_common=frame[5] in (1, 3), is_lossy=True
+    )
 
 
-def _segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
+def _iter_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield each segment's marker, its bytes (with the scan that follows its header), and its payload.
 
     Raises:
-        Damaged: the file ends before its end marker.
+        CorruptImage: the file ends before its end marker.
     """
     at = len(_START)
-    for _ in range(_MOST_SEGMENTS):
+    for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, at)
         if found is None:
-            raise Damaged
+            raise CorruptImage
         marker, start = found[1][0], found.end() - 2
         if marker == _EOI:
             return
         length = int.from_bytes(data[start + 2 : start + 4])
         at = start + 2 + length
         if length < 2:
-            raise Damaged
+            raise CorruptImage
         payload = data[start + 4 : at]
         if marker == _SOS:
             end = _MARKER.search(data, at)
             if end is None:
-                raise Damaged
+                raise CorruptImage
             at = end.start()
         yield marker, data[start:at], payload
-    raise Damaged
+    raise CorruptImage
 
 
-def _frame_size(payload: bytes) -> tuple[int, int]:
+def _read_frame_size(payload: bytes) -> tuple[int, int]:
     width, height = int.from_bytes(payload[3:5]), int.from_bytes(payload[1:3])
     if len(payload) < 6 or not width or not height:
-        raise Damaged
+        raise CorruptImage
     return width, height
 
 
-def _segment(marker: int, payload: bytes) -> bytes:
+def _make_segment(marker: int, payload: bytes) -> bytes:
     return bytes((0xFF, marker)) + (len(payload) + 2).to_bytes(2) + payload

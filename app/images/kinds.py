@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.images import gif, jpeg, png, webp
-from app.images.stripped import Stripped
+from app.images.stripped import StrippedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +21,7 @@ class Kind:
     name: str
     media_type: str
     size: Callable[[bytes], tuple[int, int]]
-    strip: Callable[[bytes], Stripped]
+    strip: Callable[[bytes], StrippedImage]
 
 
 PNG = Kind("PNG", "image/png", png.size, png.strip)

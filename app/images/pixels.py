@@ -8,7 +8,7 @@ from typing import Any
 
 from PIL import Image, ImageCms, WebPImagePlugin
 
-from app.images.stripped import Stripped
+from app.images.stripped import StrippedImage
 
 _ORIENTATION = 0x0112
 _TURNS = {
@@ -55,7 +55,7 @@ def is_srgb(icc: bytes | None) -> bool:
 
 
 def rendered(
-    picture: Stripped, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
+    picture: StrippedImage, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
 ) -> tuple[str, bytes] | None:
     """Return the encoded picture as it is displayed, and Pillow's name of its format; None if it cannot be decoded.
 
@@ -69,20 +69,20 @@ def rendered(
     """
     stored = size if orientation < 5 else size[::-1]
     try:
-        image = _decoded(picture, kind, least=stored)
+        image = _decode(picture, kind, least=stored)
         if image is None:
             return None
         if image.size != stored:
             image = image.resize(stored, Image.Resampling.LANCZOS, reducing_gap=3.0)
-        image = _in_srgb(image, icc)
+        image = _convert_to_srgb(image, icc)
         if orientation in _TURNS:
             image = image.transpose(_TURNS[orientation])
-        return _written(image, kind, is_lossy=picture.is_lossy)
+        return _encode(image, kind, is_lossy=picture.is_lossy)
     except Exception:  # Pillow raises a dozen kinds of errors for a broken file, MemoryError among them
         return None
 
 
-def _decoded(picture: Stripped, kind: str, *, least: tuple[int, int]) -> Image.Image | None:
+def _decode(picture: StrippedImage, kind: str, *, least: tuple[int, int]) -> Image.Image | None:
     """Decode to pixels that can be scaled: true color instead of a palette, 8 bits per channel."""
     image: Image.Image = Image.open(io.BytesIO(picture.data), formats=(kind,))
     if image.size != (picture.width, picture.height):
@@ -99,7 +99,7 @@ def _decoded(picture: Stripped, kind: str, *, least: tuple[int, int]) -> Image.I
     return image if image.mode in ("L", "LA", "RGB", "RGBA", "CMYK") else image.convert("RGB")
 
 
-def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
+def _convert_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     mode = "RGBA" if image.mode == "RGBA" else "RGB"
     if icc is not None:
         try:
@@ -112,7 +112,7 @@ def _in_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
     return image.convert("RGB") if image.mode == "CMYK" else image
 
 
-def _written(image: Image.Image, kind: str, *, is_lossy: bool) -> tuple[str, bytes]:
+def _encode(image: Image.Image, kind: str, *, is_lossy: bool) -> tuple[str, bytes]:
     image.info.clear()  # or Pillow would write what it finds there, such as a profile
     options: dict[str, Any] = {}
     if kind == "JPEG":

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 
-from app.images.stripped import Damaged, Stripped
+from app.images.stripped import CorruptImage, StrippedImage
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pixels, and the meaning of their colors. An animation's first frame, or its fallback, is in IDAT as well.
@@ -16,7 +16,7 @@ _KEPT = {
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"cICP"),
 }
 # Encoders that write 4 KB at a time need 2,560 for 10 MB.
-_MOST_CHUNKS = 20_000
+_MAX_CHUNKS = 20_000
 _LARGEST_PROFILE_BYTES = 1 << 20
 
 
@@ -24,48 +24,48 @@ def size(data: bytes) -> tuple[int, int]:
     """Return width and height. The beginning of the file is enough.
 
     Raises:
-        Damaged: the size is missing.
+        CorruptImage: the size is missing.
     """
     width, height = int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
     if data[12:16] != b"IHDR" or len(data) < 24 or not width or not height:
-        raise Damaged
+        raise CorruptImage
     return width, height
 
 
-def strip(data: bytes) -> Stripped:
+def strip(data: bytes) -> StrippedImage:
     """Return the file with the chunks of one still picture.
 
     Raises:
-        Damaged: it is not a complete PNG, or a checksum is wrong.
+        CorruptImage: it is not a complete PNG, or a checksum is wrong.
     """
     width, height = size(data)
     kept, exif, icc = [_SIGNATURE], None, None
     seen: set[bytes] = set()
     at = len(_SIGNATURE)
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if len(name) < 4 or end > len(data) or (name == b"IHDR") != (not seen):
-            raise Damaged
+            raise CorruptImage
         if name in _KEPT:
             if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
-                raise Damaged
+                raise CorruptImage
             kept.append(data[at:end])
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
         elif name == b"iCCP" and name not in seen:  # only one is allowed, and each would be decompressed
-            icc = _profile(data[at + 8 : end - 4])
+            icc = _read_profile(data[at + 8 : end - 4])
         elif name[:1].isupper():
-            raise Damaged
+            raise CorruptImage
         seen.add(name)
         at = end
         if name == b"IEND":
             break
     if not {b"IDAT", b"IEND"} <= seen:
-        raise Damaged
-    return Stripped(b"".join(kept), width, height, exif, icc)
+        raise CorruptImage
+    return StrippedImage(b"".join(kept), width, height, exif, icc)
 
 
-def _profile(payload: bytes) -> bytes | None:
+def _read_profile(payload: bytes) -> bytes | None:
     """Return the profile in an iCCP chunk: a name, the method 0, and zlib data."""
     _, _, rest = payload.partition(b"\0")
     inflate = zlib.decompressobj()

@@ -6,14 +6,14 @@ import base64
 import binascii
 
 from app.images.kinds import kind_of
-from app.images.stripped import Damaged
+from app.images.stripped import CorruptImage
 
 # A GIF may have 800 bytes before its first frame, and a JPEG a kilobyte or two of tables. A multiple of four.
 _HEAD_CHARS = 8_192
 
 
 def size_in(url: str) -> tuple[int, int] | None:
-    """Return width and height of a data URL that ImageIntake made; None for other URLs, or if the beginning lacks it."""
+    """Return width and height of a data URL that ImageNormalizer made; None for other URLs, or if the beginning lacks it."""
     start = url.find(";base64,", 0, 64)
     if start < 0:
         return None
@@ -22,5 +22,5 @@ def size_in(url: str) -> tuple[int, int] | None:
         head = base64.b64decode(url[start : start + _HEAD_CHARS])
         kind = kind_of(head)
         return kind.size(head) if kind is not None else None
-    except (binascii.Error, Damaged):
+    except (binascii.Error, CorruptImage):
         return None

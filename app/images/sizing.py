@@ -30,17 +30,17 @@ class Limit:
         short_patches, long_patches = short * scale / PATCH, long * scale / PATCH
         if math.ceil(short_patches) * math.ceil(long_patches) > self.patches:
             scale *= self._shrinking(short_patches, long_patches)
-        return _whole(width * scale) or 1, _whole(height * scale) or 1
+        return _round_up(width * scale) or 1, _round_up(height * scale) or 1
 
     def _shrinking(self, short_patches: float, long_patches: float) -> float:
         """Return the scale factor by the upstream's own formula, so that it does not scale again."""
         shrinking = math.sqrt(self.patches / (short_patches * long_patches))
         short, long = short_patches * shrinking, long_patches * shrinking
-        return shrinking * min(_whole(short) / short, _whole(long) / long)
+        return shrinking * min(_round_up(short) / short, _round_up(long) / long)
 
 
-def _whole(number: float) -> int:
-    """Round down, except a value that is whole but for a rounding error."""
+def _round_up(number: float) -> int:
+    """PollResult down, except a value that is whole but for a rounding error."""
     return math.floor(number + 1e-6)
 
 
@@ -49,13 +49,13 @@ def patches(width: int, height: int) -> int:
     return math.ceil(width / PATCH) * math.ceil(height / PATCH)
 
 
-def limit_for(model: str, detail: str) -> Limit:
+def bounds_for(model: str, detail: str) -> Limit:
     """Return the bounds of a model. An unknown model gets the largest bounds of all known ones."""
     limits = next((limits for names, limits in _KNOWN if names.fullmatch(model.lower())), _LARGEST)
     return limits.get(detail, limits["auto"])
 
 
-def _dated(*names: str) -> re.Pattern[str]:
+def _with_dated_names(*names: str) -> re.Pattern[str]:
     """Return a pattern for model names and their dated snapshots. Variants (-codex, -pro) may have other limits."""
     return re.compile(rf"({'|'.join(map(re.escape, names))})(-\d{{4}}-\d\d-\d\d)?")
 
@@ -72,12 +72,12 @@ _KNOWN: tuple[tuple[re.Pattern[str], dict[str, Limit]], ...] = (
         re.compile(r"gpt-(5\.6|6)([.-].*)?"),
         {"low": _SMALL, "high": Limit(patches=2_500), "auto": Limit(patches=30_000)},
     ),
-    (_dated("gpt-5.5"), {"low": _SMALL, "high": _HIGH, "auto": Limit(side=6_000, patches=10_000)}),
+    (_with_dated_names("gpt-5.5"), {"low": _SMALL, "high": _HIGH, "auto": Limit(side=6_000, patches=10_000)}),
     # Here `low` uses more than `high`, and ignores 512.
-    (_dated("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
-    (_dated("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
+    (_with_dated_names("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
+    (_with_dated_names("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
     (
-        _dated("gpt-5.1", "gpt-4.1", "gpt-4o", "gpt-4o-mini"),
+        _with_dated_names("gpt-5.1", "gpt-4.1", "gpt-4o", "gpt-4o-mini"),
         {"low": _SMALL, "high": _TILES, "auto": _TILES},
     ),
 )

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 
-class Damaged(ValueError):
+class CorruptImage(ValueError):
     """A file that breaks the rules of its own format, or ends too early."""
 
 
 @dataclass(frozen=True, slots=True)
-class Stripped:
+class StrippedImage:
     """A still picture and how to display it.
 
     Attributes:

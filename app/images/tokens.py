@@ -14,40 +14,40 @@ from app.images.sizing import patches
 
 _TILE = 512
 # Of a square of 2,048 pixels whose shorter side is scaled to 768.
-_MOST_TILES = 8
+_MAX_TILES = 8
 # For the picture, and for each tile: gpt-4o's; those of gpt-5.1 and o3 are less.
 _TILED = (85, 170)
 _TILED_MINI, _MINI = (2_833, 5_667), "gpt-4o-mini"
 # A patch counts for 2.46 with gpt-4.1-nano, which scales to 2,048 pixels, whatever the detail is ...
-_DEAREST_PATCH, _MOST_DEAR_PATCHES = 2.46, 4_096
+_DEAREST_PATCH, _MAX_DEAR_PATCHES = 2.46, 4_096
 # ... and for 1.2 where `auto` means `original`: from gpt-5.6 on, up to 30,000 patches. More are refused upstream.
-_PATCH, _MOST_PATCHES = 1.2, 30_000
+_PATCH, _MAX_PATCHES = 1.2, 30_000
 _USUAL_PATCHES = {"low": 256, "high": 2_500}
 # A square of 1,024 pixels is 765 tokens in tiles, 1,229 in patches.
 _USUAL_IMAGE = 1_024
 
 
-def most_tokens(size: tuple[int, int] | None, detail: str, model: str) -> int:
+def max_image_tokens(size: tuple[int, int] | None, detail: str, model: str) -> int:
     """Return an upper bound of a picture's tokens: those of the most expensive model, as most names say nothing.
 
     Args:
         size: in pixels, as sent; None if unknown.
     """
     base, each = _TILED_MINI if model.lower().startswith(_MINI) else _TILED
-    tiles = min(_MOST_TILES, math.ceil(size[0] / _TILE) * math.ceil(size[1] / _TILE)) if size else _MOST_TILES
+    tiles = min(_MAX_TILES, math.ceil(size[0] / _TILE) * math.ceil(size[1] / _TILE)) if size else _MAX_TILES
     in_tiles = base if detail == "low" else base + each * tiles
     if base != _TILED[0]:
         return in_tiles
-    count = patches(*size) if size else _MOST_PATCHES
-    in_patches = _DEAREST_PATCH * min(count, _MOST_DEAR_PATCHES)
+    count = patches(*size) if size else _MAX_PATCHES
+    in_patches = _DEAREST_PATCH * min(count, _MAX_DEAR_PATCHES)
     if detail not in _USUAL_PATCHES:
-        in_patches = max(in_patches, _PATCH * min(count, _MOST_PATCHES))
+        in_patches = max(in_patches, _PATCH * min(count, _MAX_PATCHES))
     # Rounding may make a difference of one, as the source says.
     return max(in_tiles, math.ceil(in_patches) + 1)
 
 
-def usual_tokens(size: tuple[int, int] | None, detail: str) -> int:
+def typical_image_tokens(size: tuple[int, int] | None, detail: str) -> int:
     """Return roughly how many tokens a picture counts for with a current model."""
     if size is None:
         return _USUAL_IMAGE
-    return math.ceil(_PATCH * min(patches(*size), _USUAL_PATCHES.get(detail, _MOST_PATCHES)))
+    return math.ceil(_PATCH * min(patches(*size), _USUAL_PATCHES.get(detail, _MAX_PATCHES)))

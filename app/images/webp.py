@@ -7,73 +7,75 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.images.stripped import Damaged, Stripped
+from app.images.stripped import CorruptImage, StrippedImage
 
 _LOSSY, _LOSSLESS = b"VP8 ", b"VP8L"
 _FRAME_HEADER_BYTES = 16
 _HAS_ALPHA = 0x10
-_MOST_CHUNKS = 1_000
+_MAX_CHUNKS = 1_000
 
 
 def size(data: bytes) -> tuple[int, int]:
     """Return width and height of a stripped file. Its beginning is enough.
 
     Raises:
-        Damaged: the size is missing.
+        CorruptImage: the size is missing.
     """
     if data[12:16] == b"VP8X":
         if len(data) < 30:
-            raise Damaged
+            raise CorruptImage
         return int.from_bytes(data[24:27], "little") + 1, int.from_bytes(data[27:30], "little") + 1
-    return _picture_size(data[12:16], data[20:30])
+    return _read_picture_size(data[12:16], data[20:30])
 
 
-def strip(data: bytes) -> Stripped:
+def strip(data: bytes) -> StrippedImage:
     """Return the file with its picture, or an animation's first frame, and its transparency.
 
     Raises:
-        Damaged: it is not a complete WebP.
+        CorruptImage: it is not a complete WebP.
     """
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
-        raise Damaged
+        raise CorruptImage
     kept: dict[bytes, bytes] = {}
-    for name, payload in _chunks(data[12:end]):
+    for name, payload in _iter_chunks(data[12:end]):
         kept.setdefault(name, payload)
         if name == b"ANMF":
-            kept |= dict(_chunks(payload[_FRAME_HEADER_BYTES:]))
+            kept |= dict(_iter_chunks(payload[_FRAME_HEADER_BYTES:]))
             break
     name = _LOSSLESS if _LOSSLESS in kept else _LOSSY
     if name not in kept:
-        raise Damaged
-    width, height = _picture_size(name, kept[name])
-    body = _chunk(name, kept[name])
+        raise CorruptImage
+    width, height = _read_picture_size(name, kept[name])
+    body = _make_chunk(name, kept[name])
     if name == _LOSSY and b"ALPH" in kept:
         sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
-        body = _chunk(b"VP8X", bytes((_HAS_ALPHA, 0, 0, 0)) + sizes) + _chunk(b"ALPH", kept[b"ALPH"]) + body
+        body = (
+            _make_chunk(b"VP8X", bytes((_HAS_ALPHA, 0, 0, 0)) + sizes) + _make_chunk(b"ALPH", kept[b"ALPH"]) + body
+        )
     still = b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
-    return Stripped(still, width, height, kept.get(b"EXIF"), kept.get(b"ICCP"), is_lossy=name == _LOSSY)
+    return StrippedImage(still, width, height, kept.get(b"EXIF"), kept.get(b"ICCP"), is_lossy=name == _LOSSY)
 
 
-def _chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
+def _iter_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and payload of each chunk. A chunk of odd length is followed by a padding byte."""
     at = 0
-    for _ in range(_MOST_CHUNKS):
+    for _ in range(_MAX_CHUNKS):
         if at >= len(body):
             return
         end = at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
         if at + 8 > len(body) or end > len(body):
-            raise Damaged
+            raise CorruptImage
         yield body[at : at + 4], body[at + 8 : end]
         at = end + end % 2
-    raise Damaged
+    raise CorruptImage
 
 
-def _chunk(name: bytes, payload: bytes) -> bytes:
+def _make_chunk(name: bytes, payload: bytes) -> bytes:
     return name + len(payload).to_bytes(4, "little") + payload + b"\0" * (len(payload) % 2)
 
 
-def _picture_size(name: bytes, payload: bytes) -> tuple[int, int]:
+def _read_picture_size(name: bytes, payload: bytes) -> tuple[int, int]:
     """Return the size at the beginning of a picture's data.
 
     Source: https://datatracker.ietf.org/doc/html/rfc6386#section-9.1 and
@@ -86,4 +88,4 @@ def _picture_size(name: bytes, payload: bytes) -> tuple[int, int]:
         width, height = (int.from_bytes(payload[i : i + 2], "little") & 0x3FFF for i in (6, 8))
         if width and height:
             return width, height
-    raise Damaged
+    raise CorruptImage

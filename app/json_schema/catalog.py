@@ -12,7 +12,7 @@ from app.config import ConfigError
 from app.config.formats import NAME_PATTERN
 from app.json_schema.nesting import MAX_DEPTH, is_deeper
 from app.json_schema.normalize import Normalized, normalize
-from app.json_schema.strict_rules import SchemaFault
+from app.json_schema.strict_rules import InvalidSchema
 from app.json_schema.validator import BoundedSchema
 
 NamedSchemas = Mapping[str, Normalized]
@@ -50,7 +50,7 @@ def _load(file: Path) -> Normalized:
         raise ValueError(f"must be a JSON object, nested at most {MAX_DEPTH} deep.")
     normalized = normalize(schema)
     if normalized.faults:
-        raise SchemaFault(normalized.faults)
+        raise InvalidSchema(normalized.faults)
     BoundedSchema(schema)  # which answers are checked against
     return normalized
 

@@ -40,6 +40,6 @@ _MENDS = {
 }
 
 
-def mend_of(keyword: str) -> str:
+def hint_for(keyword: str) -> str:
     """Words that follow a colon."""
     return _MENDS.get(keyword, _LEAVE_OUT)

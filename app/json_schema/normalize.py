@@ -10,7 +10,7 @@ from typing import Any
 from app.json_schema.hints import ANNOTATIONS, LIMITS
 from app.json_schema.optional_nulls import OriginalSchema
 from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, below, faults_of, types_in
-from app.json_schema.value_sets import Distinctions, Nulls, Steps, TooManySteps
+from app.json_schema.value_sets import NullAcceptance, TooManySteps, UnionDisjointness, WorkBudget
 
 _MAX_TOLD = 20
 _MAX_STEPS = 200_000  # many times what a schema takes that can be checked against
@@ -78,9 +78,9 @@ class _Normalizing:
     told: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.steps = Steps(_MAX_STEPS)
-        self.nulls = Nulls(self.root, self.steps)
-        self.distinctions = Distinctions(self.root, self.steps)
+        self.steps = WorkBudget(_MAX_STEPS)
+        self.nulls = NullAcceptance(self.root, self.steps)
+        self.distinctions = UnionDisjointness(self.root, self.steps)
 
     def tell(self, path: str, sentence: str) -> None:
         self.told.append((path, sentence))
@@ -181,7 +181,7 @@ class _Normalizing:
                 self.tell(inner_path, "was made required; it may be null already")
                 continue
             nulls_mean_nothing.append(name)
-            node["properties"][name] = _or_null(node["properties"][name])
+            node["properties"][name] = _allow_null(node["properties"][name])
             self.tell(inner_path, "was made required, and null where there is none")
         if nulls_mean_nothing:
             self.optional.append((node, frozenset(nulls_mean_nothing)))
@@ -201,7 +201,7 @@ class _Normalizing:
         return node
 
 
-def _or_null(node: Any) -> Any:
+def _allow_null(node: Any) -> Any:
     """Return a strict schema that also allows null."""
     if not isinstance(node, dict):
         return node

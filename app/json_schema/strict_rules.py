@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from app.json_schema.hints import mend_of
+from app.json_schema.hints import hint_for
 from app.json_schema.references import UnsatisfiableError, resolve
 from app.problems import Problem
 
@@ -43,7 +43,7 @@ _SHOWN_CHARS = 380
 _MAX_PATH_CHARS = 200
 
 
-class SchemaFault(Problem, ValueError):
+class InvalidSchema(Problem, ValueError):
     """A JSON schema is outside of OpenAI's strict subset; the sentence says where, why, and what to write instead.
 
     Such as `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
@@ -80,7 +80,7 @@ def below(path: str, *steps: object) -> str:
     """Return the path of what is in a schema, cut where a stranger's names make it long."""
     if len(path) > _MAX_PATH_CHARS:
         return path
-    return ".".join([path, *(_printable(str(step)) for step in steps)])
+    return ".".join([path, *(_make_printable(str(step)) for step in steps)])
 
 
 def types_in(node: dict[str, Any]) -> list[Any]:
@@ -89,7 +89,7 @@ def types_in(node: dict[str, Any]) -> list[Any]:
     return kinds if isinstance(kinds, list) else [kinds]
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     text = text[:64]
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
@@ -204,7 +204,7 @@ class StrictCheck:
             if keyword not in allowed:
                 known = any(keyword in keywords for keywords in BY_TYPE.values())
                 kinds = f" for {' or '.join(types)}" if known and types else ""
-                self._fault(path, f'"{_printable(keyword)}" is not supported{kinds}: {mend_of(keyword)}')
+                self._fault(path, f'"{_make_printable(keyword)}" is not supported{kinds}: {hint_for(keyword)}')
         if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
             self._fault(path, 'needs a "type", such as "string"')
         if "format" in node and "string" in types and node["format"] not in FORMATS:
@@ -239,7 +239,7 @@ class StrictCheck:
             self._waiting.append((inner_path, inner, level + 1))
         for name in dict.fromkeys(name for name in required if name not in properties):
             self._fault(
-                path, f'"required" names {_printable(name)!a}, which is no property: add it, or take it out'
+                path, f'"required" names {_make_printable(name)!a}, which is no property: add it, or take it out'
             )
 
     def _check_values(self, path: str, node: dict[str, Any]) -> None:

@@ -21,7 +21,7 @@ class TooManySteps(Exception):
     """A stranger's schema would take too long."""
 
 
-class Steps:
+class WorkBudget:
     """What all looks at one schema may take together; a step is about a microsecond."""
 
     def __init__(self, most: int) -> None:
@@ -34,10 +34,10 @@ class Steps:
             raise TooManySteps
 
 
-class Distinctions:
+class UnionDisjointness:
     """What tells the schemas of a union apart; each is looked at once, as many unions can refer to the same ones."""
 
-    def __init__(self, root: dict[str, Any], steps: Steps) -> None:
+    def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._steps = steps
         self._references = _References(root, steps)
         # By identity: parts of the root, which outlives this.
@@ -113,10 +113,10 @@ class Distinctions:
                     yield name, values
 
 
-class Nulls:
+class NullAcceptance:
     """Whether null fits a schema, as far as that can be seen; keywords that the strict subset lacks do not count."""
 
-    def __init__(self, root: dict[str, Any], steps: Steps) -> None:
+    def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._steps = steps
         self._references = _References(root, steps)
         # References can double at each step.
@@ -153,7 +153,7 @@ class Nulls:
 class _References:
     """Where a schema's references lead; each is resolved once."""
 
-    def __init__(self, root: dict[str, Any], steps: Steps) -> None:
+    def __init__(self, root: dict[str, Any], steps: WorkBudget) -> None:
         self._root = root
         self._steps = steps
         self._targets: dict[int, Any] = {}

@@ -13,17 +13,18 @@ It knows nothing of Flask or of openai: plain values go in and come out.
     metadata         metadata.py: what the tables of the whole application are described in; migrations/ makes them
 """
 
-from app.database.database import Database, StoreUnavailable, open_database
+from app.database.database import Database, DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
-from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement, Unpriced
+from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.reports import Remaining, Reports, Total
 from app.pricing.catalog import Prices
 
 __all__ = [
     "BudgetExceeded",
     "Database",
+    "DatabaseUnavailable",
     "Hold",
-    "HoldEnded",
+    "HoldExpired",
     "Ledger",
     "Limit",
     "NewEntry",
@@ -31,7 +32,6 @@ __all__ = [
     "Remaining",
     "Reports",
     "Settlement",
-    "StoreUnavailable",
     "Total",
     "Unpriced",
     "open_database",

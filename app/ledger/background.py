@@ -1,4 +1,4 @@
-"""Retrying: what the ledger does in the background of each process."""
+"""BackgroundSettler: what the ledger does in the background of each process."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from collections.abc import Callable
 from app.ledger.journal import Journal, Owed
 from app.ledger.records import Settlement
 from app.runtime import clock
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 
-_MOST_KEPT = 10_000
+_MAX_KEPT = 10_000
 _ROUND_S = 1.0
 _SWEEP_S = 30.0
 
 log = logging.getLogger("app.ledger")
 
 
-class Retrying:
+class BackgroundSettler:
     """Settles what the store could not take, in the order in which it came. What is too much goes to the journal."""
 
     def __init__(
@@ -42,7 +42,7 @@ class Retrying:
     def add(self, entry_id: str, settlement: Settlement) -> None:
         with self._lock:
             self._owed.append((entry_id, settlement))
-            surplus = [self._owed.popleft() for _ in range(_MOST_KEPT // 2)] if self._is_full else []
+            surplus = [self._owed.popleft() for _ in range(_MAX_KEPT // 2)] if self._is_full else []
         if surplus:
             self._write(surplus)
 
@@ -67,13 +67,13 @@ class Retrying:
             self._write(rest)
 
     def retry(self) -> None:
-        """Raises StoreUnavailable."""
+        """Raises DatabaseUnavailable."""
         self._settle_owed()
         self._journal.replay(self._settle)
 
     @property
     def _is_full(self) -> bool:
-        return len(self._owed) > _MOST_KEPT
+        return len(self._owed) > _MAX_KEPT
 
     def _run(self) -> None:
         sweep_at = clock.ticks()
@@ -85,7 +85,7 @@ class Retrying:
                     self._sweep()
                     sweep_at = clock.ticks() + _SWEEP_S
                 self._tidy()
-            except StoreUnavailable:
+            except DatabaseUnavailable:
                 pass  # the guard has told it
             except Exception:
                 log.exception("ledger.round_failed")
@@ -97,7 +97,7 @@ class Retrying:
             entry_id, settlement = self._owed[0]
             try:
                 self._settle(entry_id, settlement)
-            except StoreUnavailable:
+            except DatabaseUnavailable:
                 raise
             except Exception:
                 # The sweep settles what cannot be written down as it is.

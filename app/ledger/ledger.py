@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection
 
-from app.database.database import Database, StoreUnavailable
-from app.ledger.background import Retrying
+from app.database.database import Database, DatabaseUnavailable
+from app.ledger.background import BackgroundSettler
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.statements import Bookkeeping
@@ -36,7 +36,7 @@ class Ledger:
     def __init__(self, database: Database, journal_dir: Path) -> None:
         self._database = database
         self._books = Bookkeeping(database)
-        self._retrying = Retrying(
+        self._retrying = BackgroundSettler(
             settle=self._settle, sweep=self.sweep, tidy=database.tidy, journal=Journal(journal_dir)
         )
         self._host = socket.gethostname()
@@ -63,7 +63,7 @@ class Ledger:
         Raises:
             BudgetExceeded: one has not.
             Unpriced: one is of money, and what this costs is not known.
-            StoreUnavailable: it cannot be told.
+            DatabaseUnavailable: it cannot be told.
         """
         _check_price(limits, micro_usd)
         at_ms = clock.now_ms()
@@ -82,7 +82,7 @@ class Ledger:
                 self._books.hold(connection, hold, entry, **owner)
                 if beside is not None:
                     beside(connection, hold)
-        except StoreUnavailable as error:
+        except DatabaseUnavailable as error:
             if error.is_unsure:  # if it was made after all, nobody will use it
                 self._retrying.add(hold.id, _VOID)
             raise
@@ -92,8 +92,8 @@ class Ledger:
         """Hold so much more: another attempt may be billed beside the ones before it.
 
         Raises:
-            BudgetExceeded, Unpriced, StoreUnavailable: the hold stays as it was.
-            HoldEnded: its lease had run out.
+            BudgetExceeded, Unpriced, DatabaseUnavailable: the hold stays as it was.
+            HoldExpired: its lease had run out.
         """
         _check_price(hold.limits, micro_usd)
         with self._database.transaction() as connection:
@@ -108,17 +108,17 @@ class Ledger:
         """
         try:
             self._settle(hold.id, settlement)
-        except StoreUnavailable:
+        except DatabaseUnavailable:
             self._retrying.add(hold.id, settlement)
         except Exception:
             # The sweep settles what cannot be written down as it is.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
 
-    def settle_beside(self, entry_id: str, settlement: Settlement, beside: Callable[[Connection], None]) -> None:
+    def settle_also(self, entry_id: str, settlement: Settlement, beside: Callable[[Connection], None]) -> None:
         """Settle together with what else is to be written: both are in the store then, or neither.
 
         Raises:
-            StoreUnavailable: neither is.
+            DatabaseUnavailable: neither is.
         """
         with self._database.transaction() as connection:
             self._books.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
@@ -128,7 +128,7 @@ class Ledger:
         """Settle requests whose lease has run out, as their worker was killed; how many there were.
 
         Raises:
-            StoreUnavailable: the rest has to wait.
+            DatabaseUnavailable: the rest has to wait.
         """
         swept = 0
         while swept < _SWEPT_AT_ONCE and self._sweep_one():
@@ -147,7 +147,7 @@ class Ledger:
         self._retrying.close()
 
     def retry(self) -> None:
-        """Settle now what could not be before, the journal's included. Raises StoreUnavailable."""
+        """Settle now what could not be before, the journal's included. Raises DatabaseUnavailable."""
         self._retrying.retry()
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:

@@ -115,7 +115,7 @@ class Unpriced(Problem):
         self.limit = limit
 
 
-class HoldEnded(Problem):
+class HoldExpired(Problem):
     """The request took so long that its hold on the budget was settled without it."""
 
     status = 504

@@ -63,15 +63,15 @@ class Remaining:
 
     @property
     def micro_usd(self) -> int | None:
-        return _left(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
+        return _remaining_of(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
 
     @property
     def tokens(self) -> int | None:
-        return _left(self.limit.tokens, self.spent_tokens + self.held_tokens)
+        return _remaining_of(self.limit.tokens, self.spent_tokens + self.held_tokens)
 
 
 class Reports:
-    """Reads reports. Every method raises StoreUnavailable if the database does not answer."""
+    """Reads reports. Every method raises DatabaseUnavailable if the database does not answer."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -144,5 +144,5 @@ class Reports:
         return left
 
 
-def _left(limit: int | None, used: int) -> int | None:
+def _remaining_of(limit: int | None, used: int) -> int | None:
     return None if limit is None else max(0, limit - used)

@@ -19,7 +19,7 @@ _VALUES = "?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?"
 HOLD_UNLIMITED = f"INSERT INTO entries {_ENTRY} VALUES ({_VALUES})"
 """Takes the entry's values."""
 
-MOST_LIMITS = 4
+MAX_LIMITS = 4
 """How many accounts one entry may be charged to."""
 
 _HAS_ROOM = """EXISTS (
@@ -29,7 +29,7 @@ _HAS_ROOM = """EXISTS (
 
 SQLITE_HOLDS = {
     number: f"INSERT INTO entries {_ENTRY} SELECT {_VALUES} WHERE {' AND '.join([_HAS_ROOM] * number)}"
-    for number in range(1, MOST_LIMITS + 1)
+    for number in range(1, MAX_LIMITS + 1)
 }
 """By the number of limits: adds an entry only if each account has room. Takes the entry's values; and of each limit the
 key, the period, the amount and the most of micro-dollars, and those of tokens."""
@@ -92,7 +92,7 @@ def _of_each_account(changes: str) -> str:
     return "\n".join(
         f"""UPDATE accounts SET {changes} WHERE key = json_extract(NEW.accounts, '$[{number}][0]')
         AND period = json_extract(NEW.accounts, '$[{number}][1]');"""
-        for number in range(MOST_LIMITS)
+        for number in range(MAX_LIMITS)
     )
 
 

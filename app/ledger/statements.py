@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 
 from app.database.database import Database
 from app.ledger import sql
-from app.ledger.records import BudgetExceeded, Hold, HoldEnded, Limit, NewEntry, Settlement
+from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement
 from app.runtime.periods import left_s, period_of
 from app.runtime.store_guard import Contended
 from app.token_counts import get_figures
@@ -70,8 +70,8 @@ class Bookkeeping:
         limits = [(*account, *_most(limit)) for account, limit in zip(accounts, hold.limits, strict=True)]
         if self._is_shared:
             return self._hold, (orjson.dumps(limits).decode(), *amounts, len(limits), *amounts, *values)
-        for key, period, most_micro_usd, most_tokens in limits:
-            values += (key, period, amounts[0], most_micro_usd, amounts[1], most_tokens)
+        for key, period, most_micro_usd, max_image_tokens in limits:
+            values += (key, period, amounts[0], most_micro_usd, amounts[1], max_image_tokens)
         return sql.SQLITE_HOLDS[len(limits)], values
 
     def to_settle(self, entry_id: str, settlement: Settlement, *, at_ms: int) -> Statement:
@@ -102,7 +102,7 @@ class Bookkeeping:
             BudgetExceeded: a limit has too little left.
             Contended: it had each time it was asked, and others were always first.
         """
-        run = _runner(connection)
+        run = _get_execute(connection)
         statement = self.to_hold(hold, entry, lease_until=lease_until, worker=worker)
         amounts = (hold.micro_usd or 0, hold.tokens)
         for _ in range(_TRIES):
@@ -113,11 +113,11 @@ class Bookkeeping:
         raise Contended("contended")
 
     def extend(self, connection: Connection, hold: Hold, *, micro_usd: int, tokens: int) -> None:
-        """Hold so much more. Raises BudgetExceeded or HoldEnded."""
-        run = _runner(connection)
+        """Hold so much more. Raises BudgetExceeded or HoldExpired."""
+        run = _get_execute(connection)
         amounts = (micro_usd, tokens)
         if run(self._extend_entry, (*amounts, hold.id)).rowcount == 0:
-            raise HoldEnded
+            raise HoldExpired
         for limit in hold.limits:
             account, most = _account_of(limit, hold), _most(limit)
             values = (*amounts, *account, amounts[0], most[0], amounts[1], most[1])
@@ -130,11 +130,11 @@ class Bookkeeping:
 
     def settle(self, connection: Connection, entry_id: str, settlement: Settlement, *, at_ms: int) -> bool:
         """Settle within a transaction; return False where that has been done already."""
-        return bool(_runner(connection)(*self.to_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
+        return bool(_get_execute(connection)(*self.to_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
 
     def expire_one(self, connection: Connection, *, at_ms: int) -> bool:
         """Settle one entry whose lease has run out, at all it holds: the upstream may have billed that."""
-        found = _runner(connection)(self._find_expired, (at_ms,)).fetchall()
+        found = _get_execute(connection)(self._find_expired, (at_ms,)).fetchall()
         if not found:
             return False
         entry_id, micro_usd, tokens = found[0]
@@ -175,7 +175,7 @@ def _most(limit: Limit) -> tuple[int, int]:
     )
 
 
-def _runner(connection: Connection) -> Any:
+def _get_execute(connection: Connection) -> Any:
     """Return what runs a statement: not SQLAlchemy, which costs three times what SQLite takes for the work."""
     raw: Any = connection.connection.driver_connection
     return raw.execute

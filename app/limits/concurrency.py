@@ -1,4 +1,4 @@
-"""StreamSlots: how many streams run at once, over all workers. One too many is refused, not queued."""
+"""ConcurrencyLimit: how many streams run at once, over all workers. One too many is refused, not queued."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.problems import Problem
 from app.shared_state import Lease, SharedState
 
 
-class TooManyStreams(Problem):
+class ServerBusy(Problem):
     """As many streams run as `MAX_CONCURRENT_STREAMS` allows."""
 
     status = 503
@@ -17,7 +17,7 @@ class TooManyStreams(Problem):
     retry_after_s = 1.0
 
 
-class TooManyOfOne(Problem):
+class AccountConcurrencyExceeded(Problem):
     """As many streams run for this user, tenant or address as may."""
 
     status = 429
@@ -26,7 +26,7 @@ class TooManyOfOne(Problem):
     retry_after_s = 1.0
 
 
-class StreamSlots:
+class ConcurrencyLimit:
     def __init__(self, state: SharedState, *, limit: int) -> None:
         self._state = state
         self._limit = limit
@@ -37,7 +37,7 @@ class StreamSlots:
         Args:
             accounts: what the stream counts for besides, and how many each may have.
         Raises:
-            TooManyOfOne, TooManyStreams: there is none left; none was taken.
+            AccountConcurrencyExceeded, ServerBusy: there is none left; none was taken.
         """
         leases: list[Lease] = []
         for name, limit in (
@@ -47,7 +47,7 @@ class StreamSlots:
             lease = self._state.take_lease(name, limit)
             if lease is None:
                 Slot(leases).release()
-                raise TooManyStreams if name == "streams" else TooManyOfOne
+                raise ServerBusy if name == "streams" else AccountConcurrencyExceeded
             leases.append(lease)
         return Slot(leases)
 

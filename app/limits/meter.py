@@ -8,7 +8,7 @@ from typing import Any
 
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
-from app.limits.token_rate_limit import TokenRates
+from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.pricing.interface import PriceList
 from app.token_counts import FIGURES, Usage, get_figures
@@ -26,7 +26,7 @@ class Meter:
         prices: PriceList,
         entry: NewEntry,
         limits: list[Limit],
-        token_rates: TokenRates,
+        token_rates: TokenRateLimit,
         *,
         lease_s: float,
     ) -> None:
@@ -45,7 +45,7 @@ class Meter:
         """Hold the most that an attempt can cost.
 
         Raises:
-            RateLimited, BudgetExceeded, Unpriced, StoreUnavailable: it may not be made.
+            RateLimited, BudgetExceeded, Unpriced, DatabaseUnavailable: it may not be made.
         """
         input_tokens, output_tokens = request.input_bound(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
@@ -60,16 +60,16 @@ class Meter:
             # A further answer, or a further attempt beside one that may be billed as well.
             self._token_rates.take(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
-        elif (dearer := _difference(micro_usd, self._bound_micro_usd)) != 0:
+        elif (dearer := _extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
         self._bodies.append(request.body)
         self._bound_micro_usd = micro_usd
 
-    def charge_nothing(self, model: str) -> None:
+    def reserve_nothing(self, model: str) -> None:
         """Have an entry of what costs nothing.
 
         Raises:
-            BudgetExceeded, StoreUnavailable: there cannot be one.
+            BudgetExceeded, DatabaseUnavailable: there cannot be one.
         """
         entry = replace(self._entry, model=model)
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
@@ -124,7 +124,7 @@ class Meter:
         return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
 
 
-def _difference(bound: int | None, before: int | None) -> int | None:
+def _extra_cost(bound: int | None, before: int | None) -> int | None:
     """How much more an attempt can cost than the one before it; None where only of that one a price is known."""
     if bound is None:
         return 0 if before is None else None

@@ -1,4 +1,4 @@
-"""TokenRates: the tokens that a user, a tenant or an address may use per window, as far as one call goes."""
+"""TokenRateLimit: the tokens that a user, a tenant or an address may use per window, as far as one call goes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from app.limits.rate_limiter import Quota, Rate, RateLimited, RateLimiter
 
 
-class TokenRates:
+class TokenRateLimit:
     """Counts the most that a call may use before it is made, and takes back at its end what it did not use."""
 
     def __init__(self, limiter: RateLimiter, rates: Mapping[str, Rate]) -> None:

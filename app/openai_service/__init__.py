@@ -1,7 +1,7 @@
 """The only code that knows OpenAI. Its public face; its errors are in `app.openai_service.errors`."""
 
 from app.json_schema.optional_nulls import OriginalSchema
-from app.openai_service.batches.client import OpenAIBatches, may_be_made
+from app.openai_service.batches.client import OpenAIBatches, may_exist
 from app.openai_service.batches.objects import (
     OutputLine,
     UpstreamBatch,
@@ -9,7 +9,7 @@ from app.openai_service.batches.objects import (
     embeddings_answer,
     read_line,
 )
-from app.openai_service.chat.input_window import InputLimits
+from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.context import Caller, Nobody
 from app.openai_service.embeddings.vectors import cosine_similarities
 from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
@@ -20,7 +20,7 @@ from app.openai_service.streaming.events import (
     Done,
     Event,
     Failed,
-    Filled,
+    Parsed,
     Partial,
     Reasoning,
     Refusal,
@@ -55,13 +55,13 @@ __all__ = [
     "EmbeddingResult",
     "Event",
     "Failed",
-    "Filled",
-    "InputLimits",
+    "InputWindow",
     "Nobody",
     "OpenAIBatches",
     "OpenAIService",
     "OriginalSchema",
     "OutputLine",
+    "Parsed",
     "Partial",
     "PendingRequest",
     "Reasoning",
@@ -81,7 +81,7 @@ __all__ = [
     "cosine_similarities",
     "embeddings_answer",
     "embeddings_body",
-    "may_be_made",
+    "may_exist",
     "offered_model",
     "read_line",
 ]

@@ -22,7 +22,7 @@ NO_USAGE = Usage(
 
 # Part of every key: to be changed with the form of what is kept.
 _FORM = 1
-_SUM_BYTES = 4
+_CHECKSUM_BYTES = 4
 
 
 class CacheStore(Protocol):
@@ -62,13 +62,13 @@ class Cache:
             return {}
         slots = {key: self._slot(tenant, key) for key in keys}
         kept = self._store.read(list(dict.fromkeys(slots.values())))
-        values = {key: _unsealed(key, kept.get(slot, b"")) for key, slot in slots.items()}
+        values = {key: _decode(key, kept.get(slot, b"")) for key, slot in slots.items()}
         return {key: value for key, value in values.items() if value is not None}
 
     def keep(self, tenant: str, values: Mapping[bytes, bytes]) -> None:
         if self._store is None or not self.is_on:
             return
-        slots = {self._slot(tenant, key): _sealed(key, value) for key, value in values.items()}
+        slots = {self._slot(tenant, key): _encode(key, value) for key, value in values.items()}
         self._store.write(slots, ttl_s=self._ttl_s)
 
     def _slot(self, tenant: str, key: bytes) -> str:
@@ -76,16 +76,16 @@ class Cache:
         return f"cache:{self._kind}:{whose}:{int.from_bytes(key[:8], 'big') % self._entries}"
 
 
-def _sealed(key: bytes, value: bytes) -> bytes:
-    return key + _sum_of(value) + value
+def _encode(key: bytes, value: bytes) -> bytes:
+    return key + _checksum(value) + value
 
 
-def _unsealed(key: bytes, kept: bytes) -> memoryview | None:
+def _decode(key: bytes, kept: bytes) -> memoryview | None:
     """The value in a slot, if it is whole and of this key."""
-    value = memoryview(kept)[len(key) + _SUM_BYTES :]
-    is_whole = kept[: len(key) + _SUM_BYTES] == key + _sum_of(value)
+    value = memoryview(kept)[len(key) + _CHECKSUM_BYTES :]
+    is_whole = kept[: len(key) + _CHECKSUM_BYTES] == key + _checksum(value)
     return value if is_whole else None
 
 
-def _sum_of(value: bytes | memoryview) -> bytes:
-    return zlib.crc32(value).to_bytes(_SUM_BYTES, "big")
+def _checksum(value: bytes | memoryview) -> bytes:
+    return zlib.crc32(value).to_bytes(_CHECKSUM_BYTES, "big")

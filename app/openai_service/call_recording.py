@@ -38,7 +38,7 @@ class Recording:
     def from_cache(self, model: str) -> None:
         """Note that the answer is one that was given before, so that it costs nothing. Raises what its caller does."""
         try:
-            self.record.caller.charge_nothing(self.record.model)
+            self.record.caller.reserve_nothing(self.record.model)
         except Exception:
             self.record.attempt_log.append(Attempt(self.record.model, billed="no", is_refused=True))
             raise

@@ -29,7 +29,7 @@ class Caller(Protocol):
             request: with its record, as the attempts before it have left that.
         """
 
-    def charge_nothing(self, model: str) -> None:
+    def reserve_nothing(self, model: str) -> None:
         """Called instead where no attempt is needed, since the answer is there already. What it raises refuses it."""
 
 
@@ -45,5 +45,5 @@ class Nobody:
     def charge(self, model: str, request: PendingRequest) -> None:
         pass
 
-    def charge_nothing(self, model: str) -> None:
+    def reserve_nothing(self, model: str) -> None:
         pass

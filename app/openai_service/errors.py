@@ -13,7 +13,7 @@ UpstreamError
 │   ├── BodyTooLarge
 │   ├── ContentFiltered
 │   ├── Refused
-│   │   └── NotFilled
+│   │   └── SchemaMismatch
 │   └── Truncated
 ├── UpstreamUnavailable      the upstream, or our account there, is at fault
 │   ├── UpstreamFailed
@@ -173,7 +173,7 @@ class Refused(UpstreamRejected):
     sentence = "The model refused to answer this request."
 
 
-class NotFilled(Refused):
+class SchemaMismatch(Refused):
     """`/api/structured`: the model's answer does not match the schema."""
 
     sentence = "The model's answer does not match the schema."

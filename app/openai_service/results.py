@@ -24,7 +24,7 @@ class ChatCall:
         ceiling: the most tokens of the answer, where that is less than others may have.
         may_be_cached: whether the very same request's earlier answer will do.
         server_tools: those that are run here, in the place of `tools`, which the caller runs.
-        is_model_settled: whether the site itself chose the model, so that it need not be one that callers may name.
+        model_is_pinned: whether the site itself chose the model, so that it need not be one that callers may name.
     """
 
     operation: str
@@ -37,7 +37,7 @@ class ChatCall:
     tool_choice: str | dict[str, Any] | None = None
     response_format: dict[str, Any] | None = None
     ceiling: int | None = None
-    is_model_settled: bool = False
+    model_is_pinned: bool = False
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
 

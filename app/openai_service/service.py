@@ -14,16 +14,16 @@ from app.json_schema.optional_nulls import OriginalSchema
 from app.openai_service.cache import CacheStore
 from app.openai_service.call_recording import Listener, Recording
 from app.openai_service.chat.completion import read_completion
-from app.openai_service.chat.input_window import InputLimits
+from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat.moderation import Moderator
-from app.openai_service.chat.pipeline import Around
-from app.openai_service.chat.response_cache import AnswerCache
+from app.openai_service.chat.pipeline import ChatPipeline
+from app.openai_service.chat.response_cache import ResponseCache
 from app.openai_service.context import Caller, Nobody
 from app.openai_service.embeddings.cache import EmbeddingCache
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.breaker import Store
-from app.openai_service.resilience.drain import BackgroundReads
+from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import (
     CallRecord,
     ChatCall,
@@ -33,10 +33,10 @@ from app.openai_service.results import (
 )
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.structured.checker import InstanceChecker
-from app.openai_service.structured.streaming import begin_filling, fill
-from app.openai_service.tools.executor import ToolThreads
-from app.openai_service.tools.loop import ToolRounds
+from app.openai_service.structured.checker import AnswerChecker
+from app.openai_service.structured.streaming import fill, stream_structured_answer
+from app.openai_service.tools.executor import ToolExecutor
+from app.openai_service.tools.loop import ToolLoop
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
@@ -46,7 +46,7 @@ from app.openai_service.transport.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.transport.sender import Asker, UpstreamCaller
+from app.openai_service.transport.sender import Sender, UpstreamSender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.deadline import Exchange
 
@@ -66,20 +66,20 @@ class OpenAIService:
     def __init__(
         self,
         config: Config,
-        client: UpstreamCaller,
+        client: UpstreamSender,
         store: Store,
         listeners: Sequence[Listener] = (),
-        input_limits: InputLimits | None = None,
+        input_limits: InputWindow | None = None,
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
         upstream = Upstream.from_config(config)
-        self._asker = Asker(config.sending, upstream, client, store)
+        self._asker = Sender(config.sending, upstream, client, store)
         self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
-        self._answers = AnswerCache(cache, config.chat_cache, upstream, moderation=config.moderation)
+        self._answers = ResponseCache(cache, config.chat_cache, upstream, moderation=config.moderation)
         self._embeddings = EmbeddingCache(cache, config.embedding_cache, upstream)
-        self._background = BackgroundReads() if config.disconnect_policy == "drain" else None
-        self._tool_threads = ToolThreads(timeout_s=config.tool_timeout_s)
+        self._background = DrainPool() if config.disconnect_policy == "drain" else None
+        self._tool_threads = ToolExecutor(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)
         self._input_limits = input_limits
 
@@ -100,9 +100,9 @@ class OpenAIService:
         """
         with self._call_recording(call, caller) as recording:
             request = self._chat_request(call, recording.record)
-            around = self._around(call, request, recording)
+            around = self._pipeline(call, request, recording)
             if call.server_tools:
-                asking = self._tool_rounds(call, request).ask(self._asker)
+                asking = self._tool_loop(call, request).ask(self._asker)
             else:
                 asking = self._asker.ask(request, read_completion)
             result = self._wait_for(around.whole(asking), request, recording)
@@ -117,9 +117,9 @@ class OpenAIService:
         """
         recording = self._call_recording(call, caller)
         request = self._chat_request(call, recording.record, streamed=True)
-        around = self._around(call, request, recording)
+        around = self._pipeline(call, request, recording)
         if call.server_tools:
-            asking = self._tool_rounds(call, request).stream(self._asker)
+            asking = self._tool_loop(call, request).stream(self._asker)
         else:
             asking = self._asker.stream(request)
         return ChatStream(around.streamed(asking), request.exchange, recording, self._background)
@@ -140,27 +140,27 @@ class OpenAIService:
 
         Source: https://platform.openai.com/docs/guides/structured-outputs
         """
-        checker = InstanceChecker(call.response_format, original)
+        checker = AnswerChecker(call.response_format, original)
         with self._call_recording(call, caller) as recording:
             request = self._chat_request(call, recording.record)
-            around = self._around(call, request, recording, original)
+            around = self._pipeline(call, request, recording, original)
             asking = fill(self._asker, request, checker)
             result = self._wait_for(around.whole(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
             return result.filled(orjson.loads(result.text), result.usage)
 
-    def stream_extract(
+    def stream_structured(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: Caller = _NOBODY
     ) -> ChatStream:
         """Have the model fill a JSON schema, and tell the value as it grows. Args, and what is raised, as extract().
 
         Nothing is sent before the stream is iterated; what extract() raises of the answer ends it as Failed.
         """
-        checker = InstanceChecker(call.response_format, original)
+        checker = AnswerChecker(call.response_format, original)
         recording = self._call_recording(call, caller)
         request = self._chat_request(call, recording.record, streamed=True)
-        around = self._around(call, request, recording, original)
-        asking = begin_filling(self._asker, request, checker)
+        around = self._pipeline(call, request, recording, original)
+        asking = stream_structured_answer(self._asker, request, checker)
         return ChatStream(around.streamed(asking, fills=True), request.exchange, recording, self._background)
 
     def embed(
@@ -204,11 +204,11 @@ class OpenAIService:
             recording.answered(finish_reason=None)
             return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
-    def _tool_rounds(self, call: ChatCall, request: PendingRequest) -> ToolRounds:
-        return ToolRounds(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
+    def _tool_loop(self, call: ChatCall, request: PendingRequest) -> ToolLoop:
+        return ToolLoop(request, call.server_tools, self._tool_threads, left=self._config.tool_max_steps)
 
     def _call_recording(self, call: ChatCall, caller: Caller) -> Recording:
-        model = offered_model(self._config, call.operation, call.model, is_settled=call.is_model_settled)
+        model = offered_model(self._config, call.operation, call.model, is_pinned=call.model_is_pinned)
         return self._recording(call.operation, model, call.request_id, caller)
 
     def _recording(self, operation: str, model: str, request_id: str, caller: Caller) -> Recording:
@@ -223,7 +223,7 @@ class OpenAIService:
         return PendingRequest(path, body, models, exchange, record, adjusted or {})
 
     def _chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
-        body, adjusted = chat_body(self._config, call, most_tokens=record.caller.max_tokens)
+        body, adjusted = chat_body(self._config, call, max_image_tokens=record.caller.max_tokens)
         if streamed:
             body |= STREAMED
         request = self._request(CHAT_PATH, body, record, adjusted)
@@ -231,13 +231,13 @@ class OpenAIService:
             record.trimmed = self._input_limits.fit(request, request.models)
         return request
 
-    def _around(
+    def _pipeline(
         self, call: ChatCall, request: PendingRequest, recording: Recording, original: OriginalSchema | None = None
-    ) -> Around:
+    ) -> ChatPipeline:
         place = None
         if call.may_be_cached and not call.server_tools:  # what these say is not of the request
             place = self._answers.place(request, original.schema if original else None)
-        return Around(self._moderator, place, request, recording)
+        return ChatPipeline(self._moderator, place, request, recording)
 
     def _wait_for(self, waiting: Ticks[T], request: PendingRequest, recording: Recording) -> T:
         """Wait for what is asked, and look after the visitor meanwhile."""
@@ -259,7 +259,7 @@ class OpenAIService:
                         raise
                     is_left = True
                     recording.failed(gone)
-                    request.exchange.end_within(background.LONGEST_S)
+                    request.exchange.abandon_after(background.MAX_S)
         finally:
             waiting.close()
             if background is not None and is_left:

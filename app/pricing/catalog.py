@@ -18,7 +18,7 @@ from app.runtime.periods import day_of
 from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
-_MOST_KEPT = 1_000
+_MAX_KEPT = 1_000
 _PACKAGED = {
     "input": "input_mtok",
     "cached": "cache_read_mtok",
@@ -94,7 +94,7 @@ class Prices:
         """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
         key = (model.lower(), day_of(clock.now_ms()), is_batch)
         if key not in self._known:
-            if len(self._known) >= _MOST_KEPT:
+            if len(self._known) >= _MAX_KEPT:
                 self._known.clear()
             self._known[key] = self._find(key[0], is_batch=is_batch)
         return self._known[key]
@@ -104,35 +104,35 @@ class Prices:
         names = [model, dated[1]] if dated else [model]
         for name in names:
             if (found := self._of_file.get(name)) is not None:
-                return _halved(found) if is_batch else found
+                return _halve(found) if is_batch else found
         for name in names:
-            if (found := _packaged(name, is_batch=is_batch)) is not None:
+            if (found := _packaged_price(name, is_batch=is_batch)) is not None:
                 return found
         return None
 
 
 def _cost(tiers: tuple[Rates, ...], usage: Usage) -> int:
     """In millionths of a micro-dollar."""
-    return _reached(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
+    return _reached_tier(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
 
 
 def _bound(tiers: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> int:
     """In millionths of a micro-dollar."""
-    reached = _reached(tiers, input_tokens)
+    reached = _reached_tier(tiers, input_tokens)
     dearest_input = max(rates.dearest_input for rates in reached)
     dearest_output = max(rates.dearest_output for rates in reached)
     return input_tokens * dearest_input + output_tokens * dearest_output
 
 
-def _halved(tiers: tuple[Rates, ...]) -> tuple[Rates, ...]:
+def _halve(tiers: tuple[Rates, ...]) -> tuple[Rates, ...]:
     return tuple(rates.halved() for rates in tiers)
 
 
-def _reached(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:
+def _reached_tier(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:
     return tuple(rates for rates in tiers if rates.above < input_tokens or rates.above == 0)
 
 
-def _packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
+def _packaged_price(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
     from genai_prices.data_snapshot import (
         get_snapshot,
     )  # takes 0.1 s to import, so only when the first price is needed
@@ -149,14 +149,14 @@ def _packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
         return None  # it is priced by the minute, the image or the like, not by the token
     starts = {0, *(tier.start for price in given.values() for tier in getattr(price, "tiers", ()))}
     tiers = tuple(
-        Rates.of(above, {name: _price_at(price, above) for name, price in given.items()})
+        Rates.of(above, {name: _find_price(price, above) for name, price in given.items()})
         for above in sorted(starts)
     )
     # OpenAI charges half in batches; the package has the listed batch price of most models.
-    return _halved(tiers) if is_batch and prices == usual else tiers
+    return _halve(tiers) if is_batch and prices == usual else tiers
 
 
-def _price_at(price: Any, above: int) -> Decimal | None:
+def _find_price(price: Any, above: int) -> Decimal | None:
     """A price with more input tokens than `above`: the same for all, or that of the highest tier reached."""
     applying: Decimal | None = getattr(price, "base", price)
     for tier in getattr(price, "tiers", ()):

@@ -32,26 +32,26 @@ def read_prompts(folder: Path, *, tools: Collection[str], schemas: Collection[st
     faults: list[str] = []
     for path in sorted(folder.glob("[!.]*.toml")):
         try:
-            prompt = Prompt.model_validate(_table_of(path))
+            prompt = Prompt.model_validate(_load_table(path))
         except (OSError, ValueError) as error:
-            faults += [f"{path.name}: {fault}" for fault in _faults_in(error)]
+            faults += [f"{path.name}: {fault}" for fault in _find_problems(error)]
             continue
         prompts[path.stem] = prompt
-        faults += [f"{path.name}: {fault}" for fault in _unknown_names(path.stem, prompt, tools, schemas)]
+        faults += [f"{path.name}: {fault}" for fault in _find_unknown_names(path.stem, prompt, tools, schemas)]
     if faults:
         raise ConfigError([f"PROMPTS_DIR: {fault}" for fault in faults])
     return prompts
 
 
-def _table_of(path: Path) -> dict[str, Any]:
+def _load_table(path: Path) -> dict[str, Any]:
     # Some Windows editors begin a file with a byte order mark, which TOML does not allow.
     return tomllib.loads(path.read_text(encoding="utf-8-sig"))
 
 
-def _faults_in(error: OSError | ValueError) -> list[str]:
+def _find_problems(error: OSError | ValueError) -> list[str]:
     if isinstance(error, ValidationError):
         each = error.errors(include_url=False, include_input=False, include_context=False)
-        return [_sentence(fault["loc"], fault["type"], fault["msg"]) for fault in each]
+        return [_format_problem(fault["loc"], fault["type"], fault["msg"]) for fault in each]
     if isinstance(error, tomllib.TOMLDecodeError):
         return [f"is not valid TOML: {error}."]
     if isinstance(error, UnicodeDecodeError):
@@ -59,7 +59,7 @@ def _faults_in(error: OSError | ValueError) -> list[str]:
     return [f"cannot be read: {error.strerror}." if isinstance(error, OSError) else "cannot be read."]
 
 
-def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
+def _format_problem(location: tuple[int | str, ...], kind: str, message: str) -> str:
     path = ".".join(str(part) for part in location if part != "[key]")
     if kind == "extra_forbidden":
         return f"there is no key {path}."
@@ -71,7 +71,7 @@ def _sentence(location: tuple[int | str, ...], kind: str, message: str) -> str:
     return f"{path}: {message}." if path else f"{message}."
 
 
-def _unknown_names(name: str, prompt: Prompt, tools: Collection[str], schemas: Collection[str]) -> list[str]:
+def _find_unknown_names(name: str, prompt: Prompt, tools: Collection[str], schemas: Collection[str]) -> list[str]:
     faults = [f"tools: there is no tool {tool!r}." for tool in prompt.tools or () if tool not in tools]
     if prompt.answer_schema is not None and prompt.answer_schema not in schemas:
         faults.append(f"schema: there is no schema {prompt.answer_schema!r} in SCHEMAS_DIR.")

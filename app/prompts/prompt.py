@@ -17,11 +17,11 @@ _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
 _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
-class VariableFault(InvalidRequest):
+class InvalidVariable(InvalidRequest):
     """The value given for a variable is not of its kind, or there is no such variable."""
 
 
-def _stripped(text: str) -> str:
+def _strip(text: str) -> str:
     if not (text := text.strip()):
         raise ValueError("must not be empty")
     if "\0" in text:
@@ -29,7 +29,7 @@ def _stripped(text: str) -> str:
     return text
 
 
-def _model(name: str) -> str:
+def _check_model(name: str) -> str:
     if fault := forms.model(name):
         raise ValueError(fault)
     return name
@@ -49,8 +49,8 @@ class Prompt(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
 
     description: str = ""
-    system: Annotated[str, AfterValidator(_stripped)]
-    model: Annotated[str, AfterValidator(_model)] | None = None
+    system: Annotated[str, AfterValidator(_strip)]
+    model: Annotated[str, AfterValidator(_check_model)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
     tools: Annotated[list[str], Field(min_length=1)] | None = None
@@ -61,23 +61,23 @@ class Prompt(BaseModel):
         """Check the given values; some may be missing.
 
         Raises:
-            VariableFault: a variable does not exist, or its value has the wrong type.
+            InvalidVariable: a variable does not exist, or its value has the wrong type.
         """
         for name, value in given.items():
             variable = self.variables.get(name)
             if variable is None:
-                raise VariableFault(f"this prompt has no {name[:64]!a}.", field="variables")
+                raise InvalidVariable(f"this prompt has no {name[:64]!a}.", field="variables")
             if fault := variable.fault_of(value):
-                raise VariableFault(f"{fault}.", field=f"variables.{name}")
+                raise InvalidVariable(f"{fault}.", field=f"variables.{name}")
 
     def fill(self, given: Mapping[str, Any]) -> str:
         """Return the text with each placeholder replaced by its value.
 
         Raises:
-            VariableFault: as check(), or a required variable is missing.
+            InvalidVariable: as check(), or a required variable is missing.
         """
         self.check(given)
-        texts = {name: _text(name, variable, given) for name, variable in self.variables.items()}
+        texts = {name: _check_text(name, variable, given) for name, variable in self.variables.items()}
         return _PLACE.sub(lambda place: texts[place[1]], self.system)
 
     @model_validator(mode="after")
@@ -92,9 +92,9 @@ class Prompt(BaseModel):
         return self
 
 
-def _text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
+def _check_text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
     if name in given:
         return written(given[name])
     if variable.is_required:
-        raise VariableFault.missing(f"variables.{name}")
+        raise InvalidVariable.missing(f"variables.{name}")
     return "" if variable.default is None else written(variable.default)

@@ -10,7 +10,7 @@ from pydantic.alias_generators import to_camel
 
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.problems import Forbidden, InvalidRequest
-from app.prompts import Prompt, Value, VariableFault
+from app.prompts import InvalidVariable, Prompt, Value
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
@@ -73,12 +73,12 @@ class Conversation:
 
 
 @dataclass(frozen=True, slots=True)
-class SystemPrompts:
+class PromptSelection:
     """The prompts that a principal's conversations may use.
 
     Args:
         own: the text of SYSTEM_PROMPT.
-        client_may_write: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
+        allows_client_prompt: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
         kept: the stored prompts of PROMPTS_DIR, by name.
         schemas: the schemas that stored prompts name.
         tied_to: the stored prompt that the token is tied to; then every conversation uses it.
@@ -86,13 +86,13 @@ class SystemPrompts:
     """
 
     own: str
-    client_may_write: bool
+    allows_client_prompt: bool
     kept: Mapping[str, Prompt] = field(default_factory=dict)
     schemas: NamedSchemas = field(default_factory=dict)
     tied_to: str | None = None
     fixed: Mapping[str, Value] = field(default_factory=dict)
 
-    def of(self, user: PromptUser) -> SystemPrompts:
+    def of(self, user: PromptUser) -> PromptSelection:
         """Return the prompts that a user may use."""
         if user.prompt is None and not user.variables:
             return self
@@ -138,7 +138,7 @@ class SystemPrompts:
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
         writes_own = any(message["role"] in _ROLES for message in messages)
-        if prompt is not None or not self.client_may_write:
+        if prompt is not None or not self.allows_client_prompt:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
                 raise InvalidRequest(refusal, field="systemPrompt")
@@ -147,18 +147,18 @@ class SystemPrompts:
         if prompt is None:
             if asked.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _beginning_with(client_prompt or ("" if writes_own else self.own), messages), {**settings}
+            return _prepend(client_prompt or ("" if writes_own else self.own), messages), {**settings}
         for name, value in settings.items():
             if name not in _FREE and value not in _NOT_CHOSEN and self.settles(_SETTING_OF.get(name), prompt):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
         text = self._text(prompt, asked.variables or {})
-        return _beginning_with(text, messages), {**settings, **self._settled(prompt)}
+        return _prepend(text, messages), {**settings, **self._settled(prompt)}
 
     def _settled(self, prompt: Prompt) -> dict[str, Any]:
         """Return what a prompt settles of a ChatCall."""
         settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
-            settled |= {"model": prompt.model, "is_model_settled": True}
+            settled |= {"model": prompt.model, "model_is_pinned": True}
         if prompt.temperature is not None:
             settled["temperature"] = prompt.temperature
         if prompt.answer_schema is not None:
@@ -169,7 +169,7 @@ class SystemPrompts:
     def _text(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
         try:
             prompt.check(self.fixed)
-        except VariableFault:
+        except InvalidVariable:
             raise Forbidden("This token does not fit its prompt any more.") from None
         for name in variables:
             if name in self.fixed:
@@ -177,5 +177,5 @@ class SystemPrompts:
         return prompt.fill({**variables, **self.fixed})
 
 
-def _beginning_with(text: str, messages: Messages) -> Messages:
+def _prepend(text: str, messages: Messages) -> Messages:
     return [{"role": "system", "content": text}, *messages] if text else messages

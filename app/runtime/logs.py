@@ -15,9 +15,9 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _line(record.getMessage())]
+        parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _sanitize(record.getMessage())]
         parts += [
-            f"{name}={_value(value)}"
+            f"{name}={_format_value(value)}"
             for name, value in record.__dict__.items()
             if name not in _STANDARD and value is not None
         ]
@@ -62,12 +62,12 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
-def _value(value: object) -> str:
-    text = _line(str(value))
+def _format_value(value: object) -> str:
+    text = _sanitize(str(value))
     return f'"{text}"' if " " in text or '"' in text or not text else text
 
 
-def _line(text: str) -> str:
+def _sanitize(text: str) -> str:
     """One line of printable characters, so that no value can pass for another line."""
     text = text[:500]
     if not text.isprintable():

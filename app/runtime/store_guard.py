@@ -16,7 +16,7 @@ RETRY_AFTER_S = 1.0
 """How long a store that failed is left alone, before one caller tries it again."""
 
 
-class StoreUnavailable(Problem):
+class DatabaseUnavailable(Problem):
     """The database does not answer in time; nothing was changed, unless `is_unsure`.
 
     The instance's text names the kind of fault and holds no address or secret.
@@ -35,7 +35,7 @@ class StoreUnavailable(Problem):
         self.is_unsure = is_unsure
 
 
-class Contended(StoreUnavailable):
+class Contended(DatabaseUnavailable):
     """Others were always first; the store itself is well."""
 
 
@@ -63,12 +63,12 @@ class StoreGuard:
         """Return what a step that uses the store returns.
 
         Raises:
-            StoreUnavailable: the store is away, as the step found or an earlier one has.
+            DatabaseUnavailable: the store is away, as the step found or an earlier one has.
         """
         is_trial = self.enter()
         try:
             answer = step()
-        except StoreUnavailable as error:
+        except DatabaseUnavailable as error:
             self.failed(str(error))
             raise
         if is_trial:
@@ -79,20 +79,20 @@ class StoreGuard:
         """Tell whether the caller is the one who tries a store that is away.
 
         Raises:
-            StoreUnavailable: it is away, and somebody has tried within the last second.
+            DatabaseUnavailable: it is away, and somebody has tried within the last second.
         """
         if not self._is_away:
             return False
         with self._lock:
             if self._is_away and clock.ticks() < self._retry_at:
-                raise StoreUnavailable("away")
+                raise DatabaseUnavailable("away")
             self._retry_at = clock.ticks() + RETRY_AFTER_S
         return True
 
     def recheck(self, is_trial: bool) -> None:
-        """Raise StoreUnavailable if the store has gone since this caller entered."""
+        """Raise DatabaseUnavailable if the store has gone since this caller entered."""
         if self._is_away and not is_trial:
-            raise StoreUnavailable("away")
+            raise DatabaseUnavailable("away")
 
     def failed(self, reason: str) -> None:
         """Note that the store is away."""

@@ -14,12 +14,12 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.strict_rules import faults_of
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import arguments_of, summary_of
-from app.server_tools.parameters import Parameters, ToolFault
+from app.server_tools.parameters import InvalidTool, Parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
 
 _MARK = "__gatehouse_tool__"
-_LONGEST_DESCRIPTION = 1_024
+_MAX_DESCRIPTION = 1_024
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,11 +63,11 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
         function: None when the decorator is called with arguments.
         timeout_s: for one call; None takes TOOL_TIMEOUT_S.
     Raises:
-        ToolFault: the function cannot be a tool.
+        InvalidTool: the function cannot be a tool.
     """
 
     def declare(function: F) -> F:
-        setattr(function, _MARK, _declared(function, timeout_s))
+        setattr(function, _MARK, _declare(function, timeout_s))
         return function
 
     return declare if function is None else declare(function)
@@ -79,12 +79,12 @@ def tool_of(value: object) -> DeclaredTool | None:
     return declared if isinstance(declared, DeclaredTool) else None
 
 
-def _declared(function: Callable[..., Any], timeout_s: float | None) -> DeclaredTool:
+def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredTool:
     name = function.__name__
     if not inspect.isfunction(function):
-        raise ToolFault(f"{name}: only a function can be a tool.")
-    if fault := _fault_of(function, timeout_s):
-        raise ToolFault(f"{name}: {fault}.")
+        raise InvalidTool(f"{name}: only a function can be a tool.")
+    if fault := _find_problem(function, timeout_s):
+        raise InvalidTool(f"{name}: {fault}.")
     docstring = inspect.getdoc(function) or ""
     parameters = Parameters(function, arguments_of(docstring))
     definition: dict[str, Any] = {
@@ -97,7 +97,7 @@ def _declared(function: Callable[..., Any], timeout_s: float | None) -> Declared
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 
-def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | None:
+def _find_problem(function: Callable[..., Any], timeout_s: float | None) -> str | None:
     name = function.__name__
     description = summary_of(inspect.getdoc(function) or "")
     if not re.fullmatch(NAME_PATTERN, name):
@@ -110,8 +110,8 @@ def _fault_of(function: Callable[..., Any], timeout_s: float | None) -> str | No
         return "a generator returns nothing that could be told; return a list"
     if not description:
         return "it has no docstring, from which the model learns what it does"
-    if len(description) > _LONGEST_DESCRIPTION:
-        return f"the first paragraph of its docstring is longer than {_LONGEST_DESCRIPTION:,} characters"
+    if len(description) > _MAX_DESCRIPTION:
+        return f"the first paragraph of its docstring is longer than {_MAX_DESCRIPTION:,} characters"
     if timeout_s is not None and not 0 < timeout_s <= 86_400:
         return "timeout_s must be more than 0, and a day at most"
     return None

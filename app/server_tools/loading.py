@@ -14,7 +14,7 @@ from types import ModuleType
 from app.config import ConfigError
 from app.config import formats as forms
 from app.server_tools.declaring import DeclaredTool, tool_of
-from app.server_tools.parameters import ToolFault
+from app.server_tools.parameters import InvalidTool
 from app.server_tools.toolbox import Toolbox
 
 _BUILT_IN = "app.tools"
@@ -45,7 +45,7 @@ def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = Fal
         except (Exception, SystemExit) as error:
             faults.append(f"{file}: {_describe(error)}")
             continue
-        for one in _declared_in(module):
+        for one in _find_tools(module):
             if one.name in declared:
                 faults.append(f"{file}: {one.name}: {file_of[one.name]} has a tool of this name as well.")
             declared[one.name], file_of[one.name] = one, file.removeprefix("TOOLS_DIR: ")
@@ -78,14 +78,14 @@ def _package_of(folder: Path) -> str:
     return name
 
 
-def _declared_in(module: ModuleType) -> list[DeclaredTool]:
+def _find_tools(module: ModuleType) -> list[DeclaredTool]:
     """Return those of a file's own, in its order, and not what it imports from another."""
     found = (tool_of(value) for value in vars(module).values())
     return [one for one in dict.fromkeys(found) if one is not None and one.function.__module__ == module.__name__]
 
 
 def _describe(error: BaseException) -> str:
-    if isinstance(error, ToolFault):
+    if isinstance(error, InvalidTool):
         return str(error)
     told = f"cannot be imported: {type(error).__name__}: {error}"
     if isinstance(error, SyntaxError):  # which says itself where it is

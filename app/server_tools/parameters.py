@@ -20,7 +20,7 @@ _SHOWN_FAULTS = 5
 _SHOWN_CHARS = 300
 
 
-class ToolFault(ValueError):
+class InvalidTool(ValueError):
     """A function cannot be a tool. The message begins with its name and says why."""
 
 
@@ -46,33 +46,33 @@ class Parameters:
             function: must have a type hint for each parameter.
             described: the descriptions of parameters in its docstring, by name.
         Raises:
-            ToolFault: the signature cannot be one of a tool.
+            InvalidTool: the signature cannot be one of a tool.
         """
         name = function.__name__
-        hints = _hints(function)
+        hints = _read_hints(function)
         members: dict[str, Any] = {}
         self.context: str | None = None
         for parameter in inspect.signature(function).parameters.values():
-            if fault := _fault_of(parameter):
-                raise ToolFault(f"{name}: the parameter {parameter.name} {fault}.")
+            if fault := _find_problem(parameter):
+                raise InvalidTool(f"{name}: the parameter {parameter.name} {fault}.")
             hint = hints[parameter.name]
             if hint is ToolContext:
                 if self.context is not None:
-                    raise ToolFault(f"{name}: only one parameter can be the ToolContext.")
+                    raise InvalidTool(f"{name}: only one parameter can be the ToolContext.")
                 self.context = parameter.name
                 continue
-            members[parameter.name] = _member(hint, parameter.default, described.get(parameter.name))
+            members[parameter.name] = _make_member(hint, parameter.default, described.get(parameter.name))
         for other in described:
             if other not in members and other != self.context:
-                raise ToolFault(f"{name}: the docstring describes {other}, which is no parameter.")
+                raise InvalidTool(f"{name}: the docstring describes {other}, which is no parameter.")
         # A TypedDict: its keys may have any name. Fields of a pydantic model must not begin with an underscore.
-        arguments = _typed_dict(name, members)
+        arguments = _make_typed_dict(name, members)
         try:
             self._adapter: TypeAdapter[dict[str, Any]] = TypeAdapter(arguments)
             self.schema = self._adapter.json_schema(schema_generator=_Untitled)
         except (PydanticUserError, SchemaError, NameError, TypeError) as error:
             said = str(error).splitlines()[0]
-            raise ToolFault(f"{name}: the type of a parameter cannot be a JSON schema: {said}") from None
+            raise InvalidTool(f"{name}: the type of a parameter cannot be a JSON schema: {said}") from None
         self.schema.pop("title", None)
 
     def read(self, text: str) -> dict[str, Any]:
@@ -84,24 +84,24 @@ class Parameters:
         try:
             return self._adapter.validate_json(text or "{}")
         except ValidationError as errors:
-            raise ToolError(_sentence(errors)) from None
+            raise ToolError(_format_errors(errors)) from None
 
 
-def _typed_dict(name: str, members: dict[str, Any]) -> Any:
+def _make_typed_dict(name: str, members: dict[str, Any]) -> Any:
     typed_dict: Any = TypedDict
     made = typed_dict(name, members)
     made.__pydantic_config__ = ConfigDict(extra="forbid")
     return made
 
 
-def _hints(function: Callable[..., Any]) -> dict[str, Any]:
+def _read_hints(function: Callable[..., Any]) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function, include_extras=True)
     except (NameError, TypeError, AttributeError) as error:
-        raise ToolFault(f"{function.__name__}: a type annotation cannot be read: {error}.") from None
+        raise InvalidTool(f"{function.__name__}: a type annotation cannot be read: {error}.") from None
 
 
-def _fault_of(parameter: inspect.Parameter) -> str | None:
+def _find_problem(parameter: inspect.Parameter) -> str | None:
     if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
         return "stands for any number of arguments: name each of them"
     if parameter.kind is parameter.POSITIONAL_ONLY:
@@ -111,7 +111,7 @@ def _fault_of(parameter: inspect.Parameter) -> str | None:
     return None
 
 
-def _member(hint: Any, default: Any, description: str | None) -> Any:
+def _make_member(hint: Any, default: Any, description: str | None) -> Any:
     extra: dict[str, Any] = {}
     if default is not inspect.Parameter.empty and default is not None:
         with suppress(PydanticSerializationError):  # only the function itself can use it
@@ -124,7 +124,7 @@ def _member(hint: Any, default: Any, description: str | None) -> Any:
     return member if default is inspect.Parameter.empty else NotRequired[member]
 
 
-def _sentence(errors: ValidationError) -> str:
+def _format_errors(errors: ValidationError) -> str:
     each = errors.errors(include_url=False, include_context=False, include_input=False)
     if each[0]["type"] == "json_invalid":
         return f"The arguments are not valid JSON: {each[0]['msg'].removeprefix('Invalid JSON: ')}."

@@ -2,7 +2,7 @@
 
 It may be lost without harm and is never waited for: while its store is away, each process goes on by itself.
 
-    StoredState                  stored.py: what the rest of the application sees
+    ResilientState                  stored.py: what the rest of the application sees
       StoreGuard                 app/runtime/store_guard.py: leaves a store that failed alone for a second
         Batches                  batches.py: what is asked at the same time shares one round trip
           Updates                updates.py: from compare-and-set to any change

@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
-from app.runtime.store_guard import StoreGuard, StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
 from app.shared_state.per_process import PerProcess
 from app.shared_state.store import Store, guard_of
 
@@ -28,7 +28,7 @@ class SharedCache:
             some = partial(self._store.read_many, keys[at : at + _AT_ONCE])
             try:
                 found |= self._guard.get().ask(some)
-            except StoreUnavailable:
+            except DatabaseUnavailable:
                 break
             time.sleep(0)  # let others have their turn
         return found
@@ -38,7 +38,7 @@ class SharedCache:
         for key, value in values.items():
             try:
                 self._guard.get().ask(partial(self._store.put, key, value, ttl_s))
-            except StoreUnavailable:
+            except DatabaseUnavailable:
                 return
             time.sleep(0)
 

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.store import QUEUE_S
 
 Q = TypeVar("Q")
@@ -35,7 +35,7 @@ class Batches(Generic[Q, A]):
         """Ask, or be answered with others.
 
         Raises:
-            StoreUnavailable: the store is away, or keeps this process waiting for QUEUE_S.
+            DatabaseUnavailable: the store is away, or keeps this process waiting for QUEUE_S.
         """
         with self._lock:
             waiting = self._waiting.get(key)
@@ -58,9 +58,9 @@ class Batches(Generic[Q, A]):
         if mine.answers:
             return mine.answers[0]
         if mine.error is not None:
-            raise StoreUnavailable(str(mine.error))  # one of its own, as each collects a traceback
+            raise DatabaseUnavailable(str(mine.error))  # one of its own, as each collects a traceback
         if self._leave(key, mine):
-            raise StoreUnavailable("overloaded")
+            raise DatabaseUnavailable("overloaded")
         with self._lock:
             others, self._waiting[key] = self._waiting[key], []
         return self._lead(key, mine.question, others)
@@ -71,7 +71,7 @@ class Batches(Generic[Q, A]):
             questions += [other.question for other in others]
         try:
             answers = self._ask_all(key, questions)
-        except StoreUnavailable as error:
+        except DatabaseUnavailable as error:
             with self._lock:
                 others += self._waiting.pop(key)
             for other in others:
@@ -121,6 +121,6 @@ class _Waiter(Generic[Q, A]):
         self.woken = threading.Lock()
         self.woken.acquire()
         self.answers: list[A] = []
-        self.error: StoreUnavailable | None = None
+        self.error: DatabaseUnavailable | None = None
         self.leads = False
         self.has_left = False

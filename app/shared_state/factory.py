@@ -6,7 +6,7 @@ from pathlib import Path
 
 from app.shared_state.cache import SharedCache
 from app.shared_state.interface import SharedState
-from app.shared_state.resilient import StoredState
+from app.shared_state.resilient import ResilientState
 from app.shared_state.sqlite_store import SqliteStore
 from app.shared_state.store import Store
 
@@ -21,7 +21,7 @@ def open_state(*, directory: Path, redis_url: str) -> SharedState:
     Raises:
         ValueError: the URL is not one of a Redis.
     """
-    return StoredState(_store(directory / "state.sqlite3", redis_url))
+    return ResilientState(_open_store(directory / "state.sqlite3", redis_url))
 
 
 def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
@@ -29,10 +29,10 @@ def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
 
     A file of its own, as its values are large, and nobody shall wait for them who wants something else.
     """
-    return SharedCache(_store(directory / "cache.sqlite3", redis_url))
+    return SharedCache(_open_store(directory / "cache.sqlite3", redis_url))
 
 
-def _store(path: Path, redis_url: str) -> Store:
+def _open_store(path: Path, redis_url: str) -> Store:
     return _redis_store(redis_url) if redis_url else SqliteStore(path)
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from contextlib import suppress
 
 from app.runtime import clock
-from app.runtime.store_guard import StoreGuard, StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
 from app.shared_state.coalescing import Batches
 from app.shared_state.store import Store
 
@@ -36,7 +36,7 @@ class Leases:
         """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
         try:
             taken = self._guard.ask(lambda: self._orders.ask(name, limit))
-        except StoreUnavailable:
+        except DatabaseUnavailable:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
@@ -57,7 +57,7 @@ class Leases:
 
     def _tell(self, name: str) -> None:
         # If the store cannot be told, the next count of this name tells it, or the old one expires.
-        with suppress(StoreUnavailable):
+        with suppress(DatabaseUnavailable):
             self._guard.ask(lambda: self._orders.ask(name, None))
 
     def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:

@@ -23,11 +23,11 @@ def connection_pool(url: str) -> redis.ConnectionPool:
     )
     if issubclass(pool.connection_class, redis.Connection):  # and not by a Unix socket
         pool.connection_kwargs["socket_keepalive"] = True
-    pool.connection_class = type("Connection", (_LooksTwice, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_PatientConnection, pool.connection_class), {})
     return pool
 
 
-class _LooksTwice(AbstractConnection):
+class _PatientConnection(AbstractConnection):
     """Looks once more before it says that no answer has come in time.
 
     gevent takes 64 events at first from one look at the sockets. In a burst an answer that has come can be beyond

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import redis
 
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.redis_connection import connection_pool
 from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_S
 
@@ -85,7 +85,7 @@ class RedisStore:
         return value
 
     def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        arguments: list[bytes | int] = [_marked(old), _marked(new), _milliseconds(ttl_s)]
+        arguments: list[bytes | int] = [_tag(old), _tag(new), _to_milliseconds(ttl_s)]
         return bool(self._ask(lambda client: client.swap([_value_key(key)], arguments)))
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -93,7 +93,7 @@ class RedisStore:
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        self._ask(lambda client: client.redis.set(_value_key(key), value, px=_milliseconds(ttl_s)))
+        self._ask(lambda client: client.redis.set(_value_key(key), value, px=_to_milliseconds(ttl_s)))
 
     def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
@@ -109,16 +109,16 @@ class RedisStore:
         client = self._client
         # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
         if not self._free.acquire(timeout=QUEUE_S):
-            raise StoreUnavailable("overloaded")
+            raise DatabaseUnavailable("overloaded")
         try:
             if self._client is not client:  # whom this one has waited for have found Redis away
-                raise StoreUnavailable("away")
+                raise DatabaseUnavailable("away")
             return call(client)
         except (redis.RedisError, OSError) as error:
             # The other connections of its pool are likely to be as dead, or to lead to what is a replica now.
             if self._client is client:
                 self._client = _Client(self._url)
-            raise StoreUnavailable(type(error).__name__) from error
+            raise DatabaseUnavailable(type(error).__name__) from error
         finally:
             self._free.release()
 
@@ -141,9 +141,9 @@ def _lease_key(name: str) -> str:
     return f"{_PREFIX}lease:{name}"
 
 
-def _milliseconds(seconds: float) -> int:
+def _to_milliseconds(seconds: float) -> int:
     return max(1, round(seconds * 1000))
 
 
-def _marked(value: bytes | None) -> bytes:
+def _tag(value: bytes | None) -> bytes:
     return b"" if value is None else b"=" + value

@@ -1,8 +1,8 @@
-"""StoredState: shared state over a store, with this process's own memory standing in while the store is away."""
+"""ResilientState: shared state over a store, with this process's own memory standing in while the store is away."""
 
 from __future__ import annotations
 
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.coalescing import Batches
 from app.shared_state.interface import Change, Lease
 from app.shared_state.leases import Leases
@@ -12,25 +12,25 @@ from app.shared_state.store import Store, guard_of
 from app.shared_state.updates import Updates
 
 
-class StoredState:
+class ResilientState:
     """SharedState over a store."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._own = PerProcess(lambda: _OfOneProcess(store))
+        self._own = PerProcess(lambda: _InProcessStore(store))
 
     def read(self, key: str) -> bytes | None:
         own = self._own.get()
         try:
             return own.guard.ask(lambda: own.reads.ask(key, None))
-        except StoreUnavailable:
+        except DatabaseUnavailable:
             return own.stand_in.read(key)
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         own = self._own.get()
         try:
             return own.guard.ask(lambda: own.updates.update(key, change, ttl_s))
-        except StoreUnavailable:
+        except DatabaseUnavailable:
             return own.stand_in.update(key, change, ttl_s=ttl_s)
 
     def take_lease(self, name: str, limit: int) -> Lease | None:
@@ -40,7 +40,7 @@ class StoredState:
         self._store.close()
 
 
-class _OfOneProcess:
+class _InProcessStore:
     def __init__(self, store: Store) -> None:
         self.guard = guard_of(store)
         self.reads: Batches[None, bytes | None] = Batches(lambda key, asked: [store.read(key)] * len(asked))

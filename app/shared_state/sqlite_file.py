@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.runtime import sqlite
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.per_process import PerProcess
 from app.shared_state.store import QUEUE_S, tries
 
@@ -33,11 +33,11 @@ class SqliteFile:
         self._own = PerProcess(lambda: _Connection(path))
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """The rows that a statement finds. Raises StoreUnavailable."""
+        """The rows that a statement finds. Raises DatabaseUnavailable."""
         return self._run(sql, parameters)[0]
 
     def change(self, sql: str, parameters: Mapping[str, Any]) -> int:
-        """The number of rows that a statement changed. Raises StoreUnavailable."""
+        """The number of rows that a statement changed. Raises DatabaseUnavailable."""
         return self._run(sql, parameters)[1]
 
     def close(self) -> None:
@@ -62,13 +62,13 @@ class SqliteFile:
                         own.close()
                         # The file may have been moved, removed or remade; a new connection tells.
                         if has_reopened:
-                            raise StoreUnavailable(fault) from error
+                            raise DatabaseUnavailable(fault) from error
                         has_reopened = True
                         if _is_broken(error):
                             self._remove(own, fault)
         except OSError as error:
-            raise StoreUnavailable(type(error).__name__) from error
-        raise StoreUnavailable(fault)
+            raise DatabaseUnavailable(type(error).__name__) from error
+        raise DatabaseUnavailable(fault)
 
     def _connection(self, own: _Connection) -> Any:
         if own.opened is not None and own.watch.has_moved():  # another process has found it broken and removed it
@@ -110,7 +110,7 @@ class _Connection:
 
     def __enter__(self) -> None:
         if not self._lock.acquire(timeout=QUEUE_S):
-            raise StoreUnavailable("overloaded")
+            raise DatabaseUnavailable("overloaded")
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()

@@ -33,11 +33,11 @@ Only looking up Redis's name takes as long; but in a burst a process can come to
 """
 
 # A process that is busy with a burst comes round late, and must not take that for the store's fault.
-_LEAST_TRIES = 20
+_MIN_TRIES = 20
 
 
 class Store(Protocol):
-    """Where shared state is kept. Each method is atomic over all processes, and raises StoreUnavailable."""
+    """Where shared state is kept. Each method is atomic over all processes, and raises DatabaseUnavailable."""
 
     kind: str
     """Its name in logs."""
@@ -72,7 +72,7 @@ def tries(patience_s: float = PATIENCE_S, longest_pause_s: float = 0.01) -> Iter
     until = time.monotonic() + patience_s
     for tried, pause_s in enumerate(busy_pauses(longest_pause_s), 1):
         left_s = until - time.monotonic()
-        if left_s <= 0 and tried >= _LEAST_TRIES:
+        if left_s <= 0 and tried >= _MIN_TRIES:
             return
         time.sleep(min(left_s, pause_s) if left_s > 0 else pause_s)
         yield

@@ -9,7 +9,7 @@ from app.shared_state.interface import Change
 from app.shared_state.store import QUEUE_S, Store, tries
 
 # Who has lost a race should be back while the value that it has read is fresh; nothing is blocked meanwhile.
-_LONGEST_PAUSE_S = 0.002
+_MAX_PAUSE_S = 0.002
 _MAX_REMEMBERED = 1000
 
 
@@ -21,28 +21,28 @@ class Updates:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._wishes: Batches[_Wish, bytes | Exception | None] = Batches(self._make_all)
+        self._wishes: Batches[_Change, bytes | Exception | None] = Batches(self._make_all)
         self._written: dict[str, _Written] = {}
         """What this process has last written under a key."""
 
     def update(self, key: str, change: Change, ttl_s: float) -> bytes | None:
-        """As SharedState.update. Raises StoreUnavailable."""
-        outcome = self._wishes.ask(key, _Wish(change, ttl_s))
+        """As SharedState.update. Raises DatabaseUnavailable."""
+        outcome = self._wishes.ask(key, _Change(change, ttl_s))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def _make_all(self, key: str, wishes: list[_Wish]) -> list[bytes | Exception | None]:
+    def _make_all(self, key: str, wishes: list[_Change]) -> list[bytes | Exception | None]:
         written = self._written.get(key)
         if written is not None and written.is_alone:
             # It is likely to be there still. If not, the store says so, at the cost of one question more.
-            made = _Made(written.value, wishes)
+            made = _Applied(written.value, wishes)
             if made.ttl_s is not None and self._store.swap(key, written.value, made.value, made.ttl_s):
                 self._written[key] = _Written(made.value, is_alone=True)
                 return made.outcomes
-        for _ in tries(QUEUE_S, _LONGEST_PAUSE_S):
+        for _ in tries(QUEUE_S, _MAX_PAUSE_S):
             old = self._store.read(key)
-            made = _Made(old, wishes)
+            made = _Applied(old, wishes)
             if made.ttl_s is None:
                 return made.outcomes
             if self._store.swap(key, old, made.value, made.ttl_s):
@@ -64,12 +64,12 @@ class _Written(NamedTuple):
     is_alone: bool
 
 
-class _Wish(NamedTuple):
+class _Change(NamedTuple):
     change: Change
     ttl_s: float
 
 
-class _Made:
+class _Applied:
     """What a value comes to when changes are made one after the other.
 
     Attributes:
@@ -77,7 +77,7 @@ class _Made:
         ttl_s: that of the last change that changed anything; None if none did.
     """
 
-    def __init__(self, value: bytes | None, wishes: list[_Wish]) -> None:
+    def __init__(self, value: bytes | None, wishes: list[_Change]) -> None:
         self.value = value
         self.ttl_s: float | None = None
         self.outcomes: list[bytes | Exception | None] = []

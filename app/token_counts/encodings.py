@@ -41,11 +41,11 @@ def read_encoding(name: str, directory: Path) -> Encoding:
     import tiktoken
 
     def read(url: str, expected_hash: str) -> Ranks:
-        content = _checked((directory / _file_name(url)).read_bytes(), expected_hash)
+        content = _verify((directory / _file_name(url)).read_bytes(), expected_hash)
         pairs = (line.split() for line in content.splitlines())
         return {base64.b64decode(token): int(rank) for token, rank in pairs}
 
-    return tiktoken.Encoding(**_definition(name, read))
+    return tiktoken.Encoding(**_find_definition(name, read))
 
 
 def fetch_encoding(name: str, directory: Path, download: Callable[[str], bytes]) -> Path:
@@ -58,7 +58,7 @@ def fetch_encoding(name: str, directory: Path, download: Callable[[str], bytes])
     files: list[Path] = []
 
     def fetch(url: str, expected_hash: str) -> Ranks:
-        content = _checked(download(url), expected_hash)
+        content = _verify(download(url), expected_hash)
         file = directory / _file_name(url)
         directory.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(".new")
@@ -67,11 +67,11 @@ def fetch_encoding(name: str, directory: Path, download: Callable[[str], bytes])
         files.append(file)
         return {}
 
-    _definition(name, fetch)
+    _find_definition(name, fetch)
     return files[0]
 
 
-def _definition(name: str, ranks_at: Callable[[str, str], Ranks]) -> dict[str, Any]:
+def _find_definition(name: str, ranks_at: Callable[[str, str], Ranks]) -> dict[str, Any]:
     """Return tiktoken's definition of an encoding, with its ranks loaded by `ranks_at` instead of from a URL."""
     from tiktoken_ext import openai_public  # type: ignore[import-untyped]
 
@@ -88,7 +88,7 @@ def _file_name(url: str) -> str:
     return url.rpartition("/")[2]
 
 
-def _checked(content: bytes, expected_hash: str) -> bytes:
+def _verify(content: bytes, expected_hash: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != expected_hash:
         raise ValueError("it is not the file that OpenAI has published")
     return content

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
-from app.images import most_tokens, size_in, usual_tokens
+from app.images import max_image_tokens, size_in, typical_image_tokens
 from app.token_counts.usage import Usage
 
-# Around each request, beside what its own JSON is longer than the tokens that stand for it.
+# ChatPipeline each request, beside what its own JSON is longer than the tokens that stand for it.
 _FRAME_TOKENS = 64
 
 
@@ -59,7 +59,7 @@ def input_bound_of(json_bytes: int, images: Sequence[ImageInput], model: str) ->
     """
     tokens = json_bytes + _FRAME_TOKENS
     for image in images:
-        tokens += most_tokens(image.size, image.detail, model) - len(image.url.encode())
+        tokens += max_image_tokens(image.size, image.detail, model) - len(image.url.encode())
     return tokens
 
 
@@ -73,7 +73,7 @@ def input_estimate(body: Mapping[str, Any]) -> int:
     images = images_in(body)
     text = orjson.dumps(body).decode()
     data = sum(len(image.url.encode()) for image in images)
-    pictures = sum(usual_tokens(image.size, image.detail) for image in images)
+    pictures = sum(typical_image_tokens(image.size, image.detail) for image in images)
     return max(1, text_estimate(text) - data // 4) + pictures
 
 

@@ -18,7 +18,7 @@ def input_window(model: str, output_tokens: int) -> int | None:
         output_tokens: the ceiling of the answer, which shares the window. At most half of the window is set aside for
             it: a ceiling that no answer reaches is no reason to cut a conversation.
     """
-    window = _window(model)
+    window = _find_window(model)
     if window is None:
         return None
     if window >= _LONG_WINDOW:
@@ -27,7 +27,7 @@ def input_window(model: str, output_tokens: int) -> int | None:
 
 
 @lru_cache(maxsize=1_000)
-def _window(model: str) -> int | None:
+def _find_window(model: str) -> int | None:
     from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s to import
 
     try:

@@ -18,7 +18,7 @@ import httpx2
 
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
-from app.upstream_http.deadline import Exchange, StillWaiting, current_exchange
+from app.upstream_http.deadline import Exchange, Tick, current_exchange
 
 # How soon the end of a kept connection that the upstream had closed shows, the way there and back included.
 _ENDS_AT_ONCE_S = 0.5
@@ -59,7 +59,7 @@ class UpstreamClient(httpx2.Client):
         """Send a request, or go on waiting for one that was sent, and return its answer.
 
         Raises:
-            StillWaiting: a tick of the exchange passed, and no answer has begun, or it is not whole if it has to be.
+            Tick: a tick of the exchange passed, and no answer has begun, or it is not whole if it has to be.
             httpx2.TimeoutException: the connect timeout or the time that the exchange allows passed.
             httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no whole answer.
         """
@@ -137,7 +137,7 @@ class _Body(httpx2.SyncByteStream):
                 break
             try:
                 _receive(connection, self._exchange)
-            except StillWaiting:
+            except Tick:
                 yield b""
         self.close()
 
@@ -193,9 +193,9 @@ def _await(connection: Connection, exchange: Exchange, *, is_whole: bool) -> Non
     while not (connection.complete if is_whole else connection.head_complete):
         try:
             if time.monotonic() >= exchange.tick_at:  # also while bytes drip in
-                raise StillWaiting
+                raise Tick
             _receive(connection, exchange)
-        except StillWaiting:
+        except Tick:
             exchange.connection = connection
             raise
 
@@ -209,7 +209,7 @@ def _receive(connection: Connection, exchange: Exchange) -> None:
         connection.receive(wait_s)
     except TimeoutError as error:
         if exchange.left_s() > 0:
-            raise StillWaiting from None
+            raise Tick from None
         connection.close()
         raise httpx2.ReadTimeout("the time allowed has passed") from error
     except (ConnectionEnded, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:

@@ -33,8 +33,8 @@ class ConnectionPool:
         self._is_tls = url.scheme == "https"
         self._port = url.port or (443 if self._is_tls else 80)
         self._connect_timeout_s = connect_timeout_s
-        self._proxy = _proxy_for(url.scheme, self._host)
-        self._tls = _tls_context() if self._is_tls else None
+        self._proxy = _find_proxy(url.scheme, self._host)
+        self._tls = _make_tls_context() if self._is_tls else None
         self._idle: deque[Connection] = deque()
 
     def take_idle(self) -> Connection | None:
@@ -72,14 +72,14 @@ class ConnectionPool:
         until = time.monotonic() + min(timeout_s, self._connect_timeout_s)
         address = (self._host, self._port) if self._proxy is None else self._proxy.address
         try:
-            sock = socket.create_connection(address, _left(until))
+            sock = socket.create_connection(address, _remaining_s(until))
             try:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._proxy is not None:
                     self._proxy.open_tunnel(sock, self._host, self._port, until)
                 # gevent connects with sockets of its own; the server may have a better class in its place.
                 sock = socket.socket(fileno=sock.detach())
-                sock.settimeout(_left(until))
+                sock.settimeout(_remaining_s(until))
                 if self._tls is not None:
                     sock = self._tls.wrap_socket(sock, server_hostname=self._host)
             except BaseException:
@@ -118,7 +118,7 @@ class _Proxy:
         while not answer.endswith(b"\r\n\r\n"):
             if len(answer) > 16_384:
                 raise ConnectionEnded
-            sock.settimeout(_left(until))
+            sock.settimeout(_remaining_s(until))
             byte = sock.recv(1)
             if not byte:
                 raise ConnectionEnded
@@ -127,7 +127,7 @@ class _Proxy:
             raise ConnectionRefusedError("the proxy refused the tunnel")
 
 
-def _left(until: float) -> float:
+def _remaining_s(until: float) -> float:
     """Seconds until a moment. Raises TimeoutError when it has passed."""
     left_s = until - time.monotonic()
     if left_s <= 0:
@@ -135,7 +135,7 @@ def _left(until: float) -> float:
     return left_s
 
 
-def _proxy_for(scheme: str, host: str) -> _Proxy | None:
+def _find_proxy(scheme: str, host: str) -> _Proxy | None:
     """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
     proxies = getproxies()
     url = proxies.get(scheme) or proxies.get("all")
@@ -144,7 +144,7 @@ def _proxy_for(scheme: str, host: str) -> _Proxy | None:
     return _Proxy(url)
 
 
-def _tls_context() -> ssl.SSLContext:
+def _make_tls_context() -> ssl.SSLContext:
     """The operating system's trusted roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 takes them."""
     context = httpx2.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])

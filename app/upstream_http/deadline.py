@@ -20,7 +20,7 @@ T = TypeVar("T")
 current_exchange: ContextVar[Exchange | None] = ContextVar("current_exchange", default=None)
 
 
-class StillWaiting(Exception):
+class Tick(Exception):
     """No answer began within one tick, and the request is on its way. Run the same call again to wait on.
 
     The SDK above wraps only httpx2's errors in its own, so this one reaches whoever made the call.
@@ -36,14 +36,14 @@ class Exchange:
         tick_s: how long to wait at a stretch before coming back.
         until: when what is awaited now must have come; never later than the deadline.
         tick_at: when to come back next, whatever is arriving.
-        is_unwanted: whether the visitor has left, so that nothing more should be begun for it.
+        is_abandoned: whether the visitor has left, so that nothing more should be begun for it.
     """
 
     deadline: float
     tick_s: float
     until: float = 0.0
     tick_at: float = 0.0
-    is_unwanted: bool = False
+    is_abandoned: bool = False
     connection: Connection | None = None
 
     def __post_init__(self) -> None:
@@ -61,9 +61,9 @@ class Exchange:
         """Until what is awaited now must have come."""
         return self.until - time.monotonic()
 
-    def end_within(self, seconds: float) -> None:
+    def abandon_after(self, seconds: float) -> None:
         """Bring it to its end, since the visitor has left."""
-        self.is_unwanted = True
+        self.is_abandoned = True
         self.deadline = min(self.deadline, time.monotonic() + seconds)
         self.until = min(self.until, self.deadline)
 

@@ -1,4 +1,4 @@
-"""MeteredCaller: who sends the current request, as the service needs to know, and the meter that bills the call."""
+"""BilledContext: who sends the current request, as the service needs to know, and the meter that bills the call."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.auth.address import address_of
 from app.auth.principal import Principal
 from app.ledger.records import NewEntry
 from app.limits.meter import Meter
-from app.limits.token_rate_limit import TokenRates
+from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import CallRecord, PendingRequest
 from app.services import services
 from app.web.client_connection import Visitor
@@ -21,7 +21,7 @@ _LEASE_GRACE_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
-class MeteredCaller:
+class BilledContext:
     """A visitor whose calls are in the ledger."""
 
     visitor: Visitor
@@ -37,18 +37,18 @@ class MeteredCaller:
         """Hold what an attempt may cost."""
         self.meter.charge(model, request)
 
-    def charge_nothing(self, model: str) -> None:
+    def reserve_nothing(self, model: str) -> None:
         """Make an entry of a call that costs nothing."""
-        self.meter.charge_nothing(model)
+        self.meter.reserve_nothing(model)
 
 
-def current_caller() -> MeteredCaller:
+def billed_context() -> BilledContext:
     """Return the sender of the current request."""
     # Each look through a proxy costs five calls.
     context, current = g._get_current_object(), request._get_current_object()  # type: ignore[attr-defined]
     built, principal, address = services(), context.principal, address_of(current)
     limits = built.limits
-    context.token_rates = token_rates = TokenRates(built.rate_limiter, limits.token_rates(principal, address))
+    context.token_rates = token_rates = TokenRateLimit(built.rate_limiter, limits.token_rates(principal, address))
     meter = Meter(
         built.ledger,
         built.prices,
@@ -58,10 +58,10 @@ def current_caller() -> MeteredCaller:
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
     visitor = Visitor(current.environ.get("gunicorn.socket"), built.lifecycle)
-    return MeteredCaller(visitor, meter, principal.max_tokens, principal.tenant)
+    return BilledContext(visitor, meter, principal.max_tokens, principal.tenant)
 
 
-def current_entry(operation: str, model: str) -> NewEntry:
+def build_entry(operation: str, model: str) -> NewEntry:
     """Return the current request's entry for the ledger."""
     return _entry(g.principal, g.request_id, request.path, operation=operation, model=model)
 
@@ -72,7 +72,7 @@ def _entry(principal: Principal, request_id: str, route: str, *, operation: str,
 
 def settle_call(record: CallRecord) -> None:
     """Settle a call that has ended: a listener of the service's."""
-    if isinstance(record.caller, MeteredCaller):
+    if isinstance(record.caller, BilledContext):
         record.caller.meter.settle(record)
         if has_request_context():
             g.call_record = record

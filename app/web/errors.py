@@ -95,7 +95,7 @@ def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa:
 V = TypeVar("V", bound=Callable[..., Any])
 
 
-def errors_as(body: ErrorBody) -> Callable[[V], V]:
+def error_format(body: ErrorBody) -> Callable[[V], V]:
     """Give a view's errors another format than that of api_error()."""
 
     def mark(view: V) -> V:

@@ -37,17 +37,17 @@ class Guard:
 def needs(*scopes: str) -> Callable[[V], V]:
     """Let in whoever may do one of these."""
     assert scopes and SCOPES.issuperset(scopes), scopes
-    return _stating(Guard(scopes=scopes))
+    return _with_guard(Guard(scopes=scopes))
 
 
 def needs_key(view: V) -> V:
     """Let in a site's own server only. The view itself looks at what the key may do."""
-    return _stating(Guard(keys_only=True))(view)
+    return _with_guard(Guard(keys_only=True))(view)
 
 
 def public(view: V) -> V:
     """Let in everybody: there is no g.principal."""
-    return _stating(Guard(is_public=True))(view)
+    return _with_guard(Guard(is_public=True))(view)
 
 
 def guard_of(view: Callable[..., Any] | None) -> Guard | None:
@@ -70,7 +70,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
         if guard.is_public:
             return
         try:
-            state.principal = _admitted(identify(request), guard)
+            state.principal = _check_principal(identify(request), guard)
         except Unauthenticated as error:
             log.info("auth.refused", extra={"request_id": state.request_id, "reason": error.reason})
             raise
@@ -78,7 +78,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
     api.before_request(check)
 
 
-def _admitted(principal: Principal, guard: Guard) -> Principal:
+def _check_principal(principal: Principal, guard: Guard) -> Principal:
     if guard.keys_only and principal.kind != "key":
         if principal.kind == "anonymous":
             raise Unauthenticated("no key")
@@ -88,7 +88,7 @@ def _admitted(principal: Principal, guard: Guard) -> Principal:
     return principal
 
 
-def _stating(guard: Guard) -> Callable[[V], V]:
+def _with_guard(guard: Guard) -> Callable[[V], V]:
     def state(view: V) -> V:
         view.guard = guard  # type: ignore[attr-defined]
         return view

@@ -10,10 +10,10 @@ from app.auth import Principal
 from app.auth.address import address_of
 from app.limits.accounts import AccountLimits
 from app.limits.rate_limiter import Quota, RateLimited, RateLimiter
-from app.limits.token_rate_limit import TokenRates
+from app.limits.token_rate_limit import TokenRateLimit
 
 
-def init_admission(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
+def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
     """Count every request below a blueprint that has a principal, after its guards have let it in."""
     if limits.requests:
         api.before_request(lambda: _admit(limits, limiter))
@@ -37,7 +37,7 @@ def _tell(response: Response) -> Response:
     """Tell what is left for the account that has least."""
     context = g._get_current_object()
     quota: Quota | None = context.get("quota")
-    tokens: TokenRates | None = context.get("token_rates")
+    tokens: TokenRateLimit | None = context.get("token_rates")
     if tokens is not None and tokens.quota is not None and (quota is None or tokens.quota.share < quota.share):
         quota = tokens.quota
     if quota is not None:

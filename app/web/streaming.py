@@ -13,7 +13,7 @@ from app.openai_service import Caller, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
-from app.web.call_context import current_caller
+from app.web.call_context import billed_context
 from app.web.encoders.base import Encoder
 from app.web.errors import note_bug
 from app.web.request_id import add_headers
@@ -33,16 +33,16 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
 
     Raises:
-        TooManyStreams: as many run as may.
+        ServerBusy: as many run as may.
         ModelNotOffered: nothing was asked.
         UpstreamError, CallerGone, Draining: the call ended before that, so that its status can still be told.
     """
-    caller = current_caller()
+    caller = billed_context()
     stream = begin(caller)
     built = services()
     accounts = built.limits.concurrent_streams(g.principal, address_of(request))
-    slot = built.stream_slots.take(accounts)  # or nothing was begun, and nothing is recorded
-    body = _Body(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
+    slot = built.concurrency_limit.take(accounts)  # or nothing was begun, and nothing is recorded
+    body = _StreamBody(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
     try:
         body.begin()
     except BaseException as error:
@@ -58,7 +58,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     return response
 
 
-class _Body:
+class _StreamBody:
     """What the server iterates and then closes, also when it never began."""
 
     def __init__(

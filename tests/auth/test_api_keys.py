@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 
 from app.auth.errors import Unauthenticated
-from app.auth.keys import ApiKeys, KeyFault
+from app.auth.keys import ApiKeys, InvalidKeyRequest
 from app.auth.store import LazyStore
 from app.auth.tables import api_keys
 from app.database.database import open_database
@@ -133,7 +133,7 @@ def test_a_key_is_rotated_once_only(keys):
     old = make(keys)
     keys.rotate(old.key.id, grace_s=60)
 
-    with pytest.raises(KeyFault, match="is replaced"):
+    with pytest.raises(InvalidKeyRequest, match="is replaced"):
         keys.rotate(old.key.id, grace_s=60)
     assert len(keys.all()) == 2
 
@@ -146,7 +146,7 @@ def test_a_revoked_key_ends_at_once_and_cannot_come_back(keys, clock):
 
     assert reason_of(keys, key.text) == ("revoked key", False)
     assert keys.revoke(key.key.id).revoked_at == clock.now() - 5
-    with pytest.raises(KeyFault, match="is revoked"):
+    with pytest.raises(InvalidKeyRequest, match="is revoked"):
         keys.rotate(key.key.id, grace_s=60)
 
 
@@ -175,14 +175,14 @@ def test_another_worker_sees_a_revocation_at_once(keys, tmp_path):
     ],
 )
 def test_a_key_that_cannot_be_is_not_made(keys, change, words):
-    with pytest.raises(KeyFault, match=words):
+    with pytest.raises(InvalidKeyRequest, match=words):
         make(keys, **change)
     assert keys.all() == []
 
 
 def test_a_key_that_is_not_there_cannot_be_rotated_or_revoked(keys):
     for ask in (lambda: keys.revoke("nope"), lambda: keys.rotate("nope", grace_s=1)):
-        with pytest.raises(KeyFault, match="There is no key 'nope'"):
+        with pytest.raises(InvalidKeyRequest, match="There is no key 'nope'"):
             ask()
 
 

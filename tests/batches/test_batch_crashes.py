@@ -7,7 +7,7 @@ import threading
 import httpx2
 import pytest
 
-from app.database.database import StoreUnavailable
+from app.database.database import DatabaseUnavailable
 from tests.batches.conftest import chats
 from tests.fakes.fake_batches import answer
 
@@ -292,7 +292,7 @@ def test_a_poller_whose_lease_ran_out_does_no_harm(start, upstream, rows, time):
 
 
 def test_one_batch_that_cannot_be_looked_after_does_not_keep_others(start, upstream, rows, time, monkeypatch):
-    from app.batches.poller import Watching
+    from app.batches.poller import Poller
 
     app = start(**BUDGET)
     ids = []
@@ -301,7 +301,7 @@ def test_one_batch_that_cannot_be_looked_after_does_not_keep_others(start, upstr
         time.move(1)
     for batch in upstream.batches:
         upstream.end(answer(), batch=batch)
-    advance = Watching.advance
+    advance = Poller.advance
 
     def stumble(self, batch):
         if batch.id == ids[0]:
@@ -310,7 +310,7 @@ def test_one_batch_that_cannot_be_looked_after_does_not_keep_others(start, upstr
             upstream.fail("GET /v1/batches/*", 401)
         advance(self, batch)
 
-    monkeypatch.setattr(Watching, "advance", stumble)
+    monkeypatch.setattr(Poller, "advance", stumble)
 
     assert poll(app) == "1 ended, 0 go on, 2 could not be looked after."
     monkeypatch.undo()
@@ -318,7 +318,7 @@ def test_one_batch_that_cannot_be_looked_after_does_not_keep_others(start, upstr
 
 def test_the_store_away_is_told_by_the_command(start, monkeypatch):
     def away(*_):
-        raise StoreUnavailable("away")
+        raise DatabaseUnavailable("away")
 
     app = start(**BUDGET)
     monkeypatch.setattr("app.batches.store.BatchStore.open_ids", away)
@@ -336,7 +336,7 @@ def test_watching_goes_on_though_the_store_was_away(start, monkeypatch):
     monkeypatch.setattr("app.cli.batches.time.sleep", naps.append)
 
     def away():
-        raise StoreUnavailable("away")
+        raise DatabaseUnavailable("away")
 
     answers = iter([list, away, list, kill])
     with pytest.raises(Killed):

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.database.database import StoreUnavailable
+from app.database.database import DatabaseUnavailable
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_what_cannot_be_is_one_sentence_and_no_traceback(run, words, sentence):
 
 def test_a_database_that_is_away_is_said_so(run, keys, monkeypatch):
     def away():
-        raise StoreUnavailable("away")
+        raise DatabaseUnavailable("away")
 
     monkeypatch.setattr(keys._store, "reading", away)
     ran = run("list")

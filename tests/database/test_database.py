@@ -16,7 +16,7 @@ from sqlalchemy import text
 
 import app.auth.tables
 import app.ledger.tables  # noqa: F401
-from app.database.database import StoreUnavailable, open_database
+from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
 from app.database.migrate import SCRIPTS, newest_revision
 from tests.ledger.ledger_worker import run_together
@@ -88,7 +88,7 @@ def test_a_single_statement_that_is_wrong_is_a_bug_and_no_outage(database):
     with pytest.raises(Exception, match=r"(?i)syntax") as error:
         database.execute("SELEKT", ())
 
-    assert not isinstance(error.value, StoreUnavailable)
+    assert not isinstance(error.value, DatabaseUnavailable)
     database.check()
 
 
@@ -110,7 +110,7 @@ def test_a_single_statement_waits_for_its_turn(store, database, tmp_path):
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_single_statement_that_got_no_turn_was_not_run(store, database):
-    with store.frozen(), pytest.raises(StoreUnavailable) as error:
+    with store.frozen(), pytest.raises(DatabaseUnavailable) as error:
         database.execute("INSERT INTO accounts (key, period) VALUES ('a', 'b')", (), within_s=0.1)
 
     assert not error.value.is_unsure
@@ -132,7 +132,7 @@ def test_a_statement_that_is_wrong_is_a_bug_and_no_outage(database):
     with pytest.raises(Exception, match=r"(?i)syntax") as error, database.transaction() as connection:
         connection.execute(text("SELEKT"))
 
-    assert not isinstance(error.value, StoreUnavailable)
+    assert not isinstance(error.value, DatabaseUnavailable)
     database.check()
 
 

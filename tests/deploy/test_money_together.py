@@ -28,17 +28,17 @@ from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import exchange, free_port, gunicorn, next_event, wait_until
 from tests.fakes.stores import PostgresDatabase, SqliteFile, Store, postgres_server
 
-MOST_TOKENS = 100
-ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": MOST_TOKENS}
+MAX_TOKENS = 100
+ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": MAX_TOKENS}
 # What one call costs, in micro-dollars: the upstream bills the most that it may, so that no hold is too large.
-COST = INPUT * input_bound(ASKED, "gpt-6.1-terra") + OUTPUT * MOST_TOKENS
+COST = INPUT * input_bound(ASKED, "gpt-6.1-terra") + OUTPUT * MAX_TOKENS
 AFFORDABLE = 20
 BUDGET = AFFORDABLE * COST
 SETTINGS = {
     "WEB_CONCURRENCY": "4",
     "RETRY_MAX_ATTEMPTS": "1",
     "CHAT_FALLBACK_MODELS": ",",  # none
-    "MAX_TOKENS": str(MOST_TOKENS),
+    "MAX_TOKENS": str(MAX_TOKENS),
     "BREAKER_FAILURES": "1000",
     "USER_BUDGET_USD": str(BUDGET / 1e6),
 }
@@ -230,7 +230,7 @@ def test_these_prices_make_a_hold_as_large_as_its_bill(tmp_path: Path) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text(PRICES, encoding="utf-8")
     tokens = input_bound(ASKED, "gpt-6.1-terra")
-    assert Prices(prices).bound_micro_usd("gpt-6.1-terra", tokens, MOST_TOKENS) == COST
+    assert Prices(prices).bound_micro_usd("gpt-6.1-terra", tokens, MAX_TOKENS) == COST
 
 
 @pytest.mark.parametrize("while_they_run", [False, True], ids=["as they end", "while they run"])

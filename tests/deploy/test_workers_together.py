@@ -20,7 +20,7 @@ from tests.fakes.redis_server import RedisServer, redis_server
 from tests.fakes.servers import FakeUpstream, GatedStream, Gunicorn, free_port, gunicorn, next_event, wait_until
 
 COOLDOWN_S = 2.0
-MOST_STREAMS = 6
+MAX_STREAMS = 6
 SETTINGS = {
     "WEB_CONCURRENCY": "4",
     "RETRY_MAX_ATTEMPTS": "1",
@@ -28,7 +28,7 @@ SETTINGS = {
     "ALLOWED_MODELS": "other",
     "BREAKER_FAILURES": "5",
     "BREAKER_COOLDOWN_S": str(COOLDOWN_S),
-    "MAX_CONCURRENT_STREAMS": str(MOST_STREAMS),
+    "MAX_CONCURRENT_STREAMS": str(MAX_STREAMS),
 }
 
 
@@ -233,7 +233,7 @@ def test_a_circuit_is_open_for_all_workers_and_has_one_probe(site: Site) -> None
 def test_streams_are_limited_over_all_workers(site: Site) -> None:
     streams = [site.stream(within_s=1)]
     with stopped(site.worker_of(streams[0][0])):  # so that the other workers have some as well
-        streams += [site.stream() for _ in range(MOST_STREAMS - 1)]
+        streams += [site.stream() for _ in range(MAX_STREAMS - 1)]
 
     # At once: not even the slowest worker has a queue. One of several, as a machine may have other things to do.
     assert min(site.assert_full() for _ in range(5)) < 0.1
@@ -262,7 +262,7 @@ def test_streams_are_limited_over_all_workers(site: Site) -> None:
 def test_streams_of_a_killed_worker_give_their_slots_back(site_on_file: Site, site_on_redis: Site) -> None:
     killed = []
     for site in (site_on_file, site_on_redis):
-        streams = [site.stream(within_s=1) for _ in range(MOST_STREAMS)]
+        streams = [site.stream(within_s=1) for _ in range(MAX_STREAMS)]
         workers = [site.worker_of(asked) for asked, _ in streams]
         os.kill(workers[0], signal.SIGKILL)
         lost = workers.count(workers[0])

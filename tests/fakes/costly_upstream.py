@@ -25,7 +25,7 @@ TOKENS = [" one", " two", " three", " four", " five", " six", " seven", " eight"
 EVENTS = len(stream_of(*TOKENS))
 _BACKLOG = 128
 _TOKEN = re.compile(r"\w+|[^\w\s]")
-_LONGEST_S = 30.0
+_MAX_S = 30.0
 
 
 @dataclass
@@ -127,7 +127,7 @@ class _Server(ThreadingHTTPServer):
         self.idle: set[socket.socket] = set()
 
     def get_request(self) -> Any:
-        self.may_accept.wait(_LONGEST_S)
+        self.may_accept.wait(_MAX_S)
         return super().get_request()
 
     def handle_error(self, *_: Any) -> None:
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
         return True
 
     def _wait(self) -> None:
-        self.server.upstream.may_answer.wait(_LONGEST_S)
+        self.server.upstream.may_answer.wait(_MAX_S)
         time.sleep(self.server.upstream.takes_s)
 
     def _begin(self, content_type: str, framing: str, value: str) -> None:

@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from app.images import ImageIntake, ImagesBusy, UnusableImage, limit_for, size_in
+from app.images import ImageNormalizer, ImagesBusy, UnusableImage, bounds_for, size_in
 from app.images.sizing import Limit
 from tests.images.pictures import (
     CANARY,
@@ -36,7 +36,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def taken(data, detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000):
-    picture = ImageIntake(max_bytes, max_pixels, limit_for(model, detail), time.monotonic() + 60).take(data)
+    picture = ImageNormalizer(max_bytes, max_pixels, bounds_for(model, detail), time.monotonic() + 60).take(data)
     result = decoded(picture.data)
     assert result.size == (picture.width, picture.height) == size_in(picture.data_url)
     assert Image.MIME[result.format] == picture.media_type
@@ -306,7 +306,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
     """Bytes changed, cut out and doubled at random; the outcome is always one of two."""
     chance = random.Random(f"{kind} {detail}")
     whole = with_everything(kind, photo(600, 20, "P" if kind == "GIF" else "RGB"))
-    intake = ImageIntake(10_000_000, 1_000_000, limit_for(MODEL, detail), time.monotonic() + 60)
+    intake = ImageNormalizer(10_000_000, 1_000_000, bounds_for(MODEL, detail), time.monotonic() + 60)
     outcomes = set()
     for _ in range(250):
         data = bytearray(whole)
@@ -377,7 +377,7 @@ def test_what_would_only_keep_the_decoder_busy_is_damaged():
     ids=["fill, no marker", "fill, end", "fill in a scan", "pieces of fill in a scan", "profiles"],
 )
 def test_no_file_takes_long_to_be_read(data):
-    intake = ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() + 60)
+    intake = ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60)
     begun = time.process_time()
     with suppress(UnusableImage):
         intake.take(data)
@@ -394,7 +394,7 @@ def test_fill_before_a_marker_is_no_part_of_a_segment():
 def test_who_waits_for_too_long_is_told_so(monkeypatch):
     busy = threading.Semaphore(0)
     monkeypatch.setattr("app.images.intake._ONE_AT_A_TIME", busy)
-    intake = ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() - 1)
+    intake = ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() - 1)
     large = encoded(photo(3_000, 20), "PNG")
 
     with pytest.raises(ImagesBusy):
@@ -402,7 +402,7 @@ def test_who_waits_for_too_long_is_told_so(monkeypatch):
     assert intake.take(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
     busy.release()
     assert (
-        ImageIntake(10_000_000, 50_000_000, limit_for(MODEL, "low"), time.monotonic() + 60).take(large).width
+        ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60).take(large).width
         < 3_000
     )
     assert busy.acquire(blocking=False)
@@ -434,7 +434,7 @@ def test_pixels_that_cannot_be_decoded_are_damaged_where_they_must_be():
     broken = png(600, 600, pixels=zlib.compress(b"\0" * 50))
 
     assert refusal(broken, detail="low") == "is damaged."
-    assert ImageIntake(10**6, 10**6, Limit(), time.monotonic() + 60).take(broken).data == broken
+    assert ImageNormalizer(10**6, 10**6, Limit(), time.monotonic() + 60).take(broken).data == broken
 
 
 def test_rubbish_between_the_segments_of_a_jpeg_is_passed_over():

@@ -15,8 +15,8 @@ START = """
 import json, sys, time, types
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.images import ImageIntake, UnusableImage, limit_for
-intake = ImageIntake(10 * 1024 * 1024, 50_000_000, limit_for("gpt-6.1-terra", "low"), time.monotonic() + 60)
+from app.images import ImageNormalizer, UnusableImage, bounds_for
+intake = ImageNormalizer(10 * 1024 * 1024, 50_000_000, bounds_for("gpt-6.1-terra", "low"), time.monotonic() + 60)
 """
 
 BOMBS = """

@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from app.images import limit_for, most_tokens, usual_tokens
+from app.images import bounds_for, max_image_tokens, typical_image_tokens
 from app.images.sizing import Limit, patches
 
 PHOTO = (4_032, 3_024)
@@ -45,8 +45,8 @@ PHOTO = (4_032, 3_024)
     ],
 )
 def test_each_model_gets_what_it_uses(model, detail, size, expected):
-    assert limit_for(model, detail).fit(*size) == expected
-    assert limit_for(model, detail).fit(*size[::-1]) == expected[::-1]
+    assert bounds_for(model, detail).fit(*size) == expected
+    assert bounds_for(model, detail).fit(*size[::-1]) == expected[::-1]
 
 
 def test_a_limit_is_kept_and_nothing_is_enlarged():
@@ -129,12 +129,12 @@ def test_no_model_counts_more_than_the_bound(model, detail):
         size = tuple(int(10 ** chance.uniform(0, 4)) for _ in range(2))
         if patches(*size) > 30_000:
             continue
-        sent = limit_for(model, detail).fit(*size)
+        sent = bounds_for(model, detail).fit(*size)
 
         tokens = counted(model, detail, *size)
 
-        assert tokens <= most_tokens(sent, detail, model) <= most_tokens(None, detail, model)
-        assert tokens <= most_tokens(size, detail, model)
+        assert tokens <= max_image_tokens(sent, detail, model) <= max_image_tokens(None, detail, model)
+        assert tokens <= max_image_tokens(size, detail, model)
         # Scaled here or there, it comes to the same, but for a pixel that is rounded.
         if model not in UNKNOWN and min(sent) >= 32:
             assert counted(model, detail, *sent) == pytest.approx(tokens, rel=0.05, abs=each_of(model))
@@ -156,12 +156,12 @@ def test_no_model_counts_more_than_the_bound(model, detail):
     ],
 )
 def test_bounds(size, detail, model, most):
-    assert most_tokens(size, detail, model) == most
+    assert max_image_tokens(size, detail, model) == most
 
 
 def test_estimates():
-    assert usual_tokens(None, "auto") == 1_024
-    assert usual_tokens((1_024, 1_024), "high") == 1_229
-    assert usual_tokens(PHOTO, "high") == 3_000
-    assert usual_tokens(PHOTO, "low") == 308
-    assert usual_tokens(PHOTO, "auto") == 14_364
+    assert typical_image_tokens(None, "auto") == 1_024
+    assert typical_image_tokens((1_024, 1_024), "high") == 1_229
+    assert typical_image_tokens(PHOTO, "high") == 3_000
+    assert typical_image_tokens(PHOTO, "low") == 308
+    assert typical_image_tokens(PHOTO, "auto") == 14_364

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from app.json_schema.normalize import normalize
-from app.json_schema.strict_rules import SchemaFault, faults_of
+from app.json_schema.strict_rules import InvalidSchema, faults_of
 from tests.fakes.strict_rules import accept
 
 STRING, NULL = {"type": "string"}, {"type": "null"}
@@ -310,7 +310,7 @@ def test_a_fault_is_told_with_the_way_to_mend_it(node, mend):
 
 def test_several_faults_are_told_at_once_but_not_too_many():
     def told(*nodes):
-        return str(SchemaFault(faults_of(of(**{f"p{n}": node for n, node in enumerate(nodes)}))))
+        return str(InvalidSchema(faults_of(of(**{f"p{n}": node for n, node in enumerate(nodes)}))))
 
     odd = {"type": "string", "default": 1}
     assert told(odd) == 'schema.properties.p0: "default" is not supported: leave it out.'

@@ -12,7 +12,7 @@ from jsonschema_rs import Draft202012Validator
 from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
-from app.json_schema.strict_rules import SchemaFault, faults_of
+from app.json_schema.strict_rules import InvalidSchema, faults_of
 from app.json_schema.validator import BoundedSchema
 from tests.fakes.openai_answers import completion
 from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
@@ -57,7 +57,7 @@ def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema)
         assert path.split(".")[0] == "schema"
         assert rest.endswith(".")
     for some in (faults, normalized.faults):
-        assert not some or len(str(SchemaFault(some))) < 500
+        assert not some or len(str(InvalidSchema(some))) < 500
 
 
 @bounded

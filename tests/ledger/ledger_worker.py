@@ -23,7 +23,7 @@ if "app" not in sys.modules:  # in that process, which does without the rest of 
     sys.modules["app"] = types.ModuleType("app")
     sys.modules["app"].__path__ = [str(Path(__file__).parents[2] / "app")]
 
-from app.database.database import StoreUnavailable, open_database
+from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import BudgetExceeded, Limit, NewEntry, Settlement
 
@@ -121,7 +121,7 @@ def _admit(ledger, limits, told, tell):
                 admitted += 1
             except BudgetExceeded:
                 pass
-            except StoreUnavailable as error:
+            except DatabaseUnavailable as error:
                 unavailable.append(str(error))
         return admitted
 

@@ -131,7 +131,7 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     assert (noted.status, noted.upstream_id, noted.completed) == ("cancelling", "b1", 1)
 
     def end(status):
-        ledger.settle_beside(
+        ledger.settle_also(
             batch.entry_id, DONE, lambda connection: batches.end(connection, batch.id, status=status, failed=1)
         )
 
@@ -159,7 +159,7 @@ def test_an_end_that_fails_leaves_the_entry_pending(batches, add, ledger, rows, 
         raise KeyError
 
     with pytest.raises(KeyError):
-        ledger.settle_beside(batch.entry_id, DONE, stumble)
+        ledger.settle_also(batch.entry_id, DONE, stumble)
 
     assert rows("entries")[0]["state"] == "pending"
     assert batches.open_ids() == [batch.id]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.ledger.records import BudgetExceeded, HoldEnded, Limit, Settlement, Unpriced
+from app.ledger.records import BudgetExceeded, HoldExpired, Limit, Settlement, Unpriced
 
 USER_DAY = Limit("user:acme/ann", "day", micro_usd=1_000)
 DONE = Settlement(
@@ -197,7 +197,7 @@ def test_a_hold_is_extended_as_far_as_the_budget_goes(ledger, entry, rows, viola
     assert not violations({("user:acme/ann", "2026-11-20"): USER_DAY})
     ledger.settle(held, settled(cost_micro_usd=100, prompt_tokens=1))
     assert (rows("accounts")[0]["spent_micro_usd"], rows("accounts")[0]["held_micro_usd"]) == (100, 0)
-    with pytest.raises(HoldEnded):
+    with pytest.raises(HoldExpired):
         ledger.extend(held, micro_usd=1, tokens=0)
 
 

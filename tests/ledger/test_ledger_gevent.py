@@ -15,7 +15,7 @@ import gevent, json, sys, time, types
 from pathlib import Path
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.database.database import StoreUnavailable, open_database
+from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry, Settlement
 
@@ -57,7 +57,7 @@ def refuse(_):
     before = time.perf_counter()
     try:
         hold()
-    except StoreUnavailable:
+    except DatabaseUnavailable:
         refused += 1
     took_s = max(took_s, time.perf_counter() - before)
 gevent.joinall(
@@ -72,7 +72,7 @@ while time.monotonic() < deadline:
     try:
         ledger.retry()
         break
-    except StoreUnavailable:
+    except DatabaseUnavailable:
         gevent.sleep(0.05)
 ledger.close()
 database.close()

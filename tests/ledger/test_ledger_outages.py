@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from app.database.database import StoreUnavailable, open_database
+from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
 from app.runtime import store_guard
@@ -33,23 +33,23 @@ def test_a_frozen_store_refuses_within_two_seconds_and_then_at_once(store, ledge
     hold(ledger, entry)
     with store.frozen():
         watch = Stopwatch()
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             hold(ledger, entry)
         assert watch.elapsed_s() < 2.0
         monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
 
         watch = Stopwatch()
         for _ in range(20):
-            with pytest.raises(StoreUnavailable):
+            with pytest.raises(DatabaseUnavailable):
                 hold(ledger, entry)
         assert watch.elapsed_s() < 0.3
 
 
 def test_it_recovers_without_a_restart(store, database, ledger, entry, violations, asked_at_once):
     with store.frozen():
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             hold(ledger, entry)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.check()
 
     database.check()
@@ -96,7 +96,7 @@ def test_what_a_process_could_not_settle_is_settled_by_another(
 def test_too_many_to_keep_go_to_the_journal(
     store, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("app.ledger.background._MOST_KEPT", 4)
+    monkeypatch.setattr("app.ledger.background._MAX_KEPT", 4)
     held = [hold(ledger, entry) for _ in range(9)]
     with store.frozen():
         monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
@@ -147,7 +147,7 @@ def test_a_hold_that_may_have_been_made_is_returned(
     # There is an account already.
     ledger.settle(hold(ledger, entry), Settlement(outcome="complete", source="reported", cost_micro_usd=0))
     monkeypatch.setattr(database.driver, step, silent)
-    with pytest.raises(StoreUnavailable) as error:
+    with pytest.raises(DatabaseUnavailable) as error:
         ledger.hold(entry(), [DAY], micro_usd=100, tokens=10, lease_s=90, **options)
     assert error.value.is_unsure
     monkeypatch.undo()
@@ -187,7 +187,7 @@ def test_a_server_that_is_down_is_told_and_comes_back(store, ledger, entry, aske
     hold(ledger, entry)
     store.server.stop()
     try:
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             hold(ledger, entry)
     finally:
         store.server.start()
@@ -203,7 +203,7 @@ def test_a_file_that_is_gone_is_not_made_anew(store, database, ledger, entry, ro
     store.path.rename(aside)
 
     for _ in range(2):
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             hold(ledger, entry)
     assert not store.path.exists()
 
@@ -218,7 +218,7 @@ def test_a_store_that_is_away_at_the_start_is_migrated_when_it_is_there(
     database = open_database(store.url, tmp_path)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("app.database.migrate.migrate", _unavailable)
-        with pytest.raises(StoreUnavailable):
+        with pytest.raises(DatabaseUnavailable):
             database.migrate()
 
     hold(Ledger(database, tmp_path / "journal"), entry)
@@ -226,7 +226,7 @@ def test_a_store_that_is_away_at_the_start_is_migrated_when_it_is_there(
 
 
 def _unavailable(driver):
-    raise StoreUnavailable("away")
+    raise DatabaseUnavailable("away")
 
 
 def test_a_child_process_opens_connections_of_its_own(database, ledger, entry, rows, violations):

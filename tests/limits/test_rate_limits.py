@@ -9,7 +9,7 @@ import pytest
 
 from app.config import Config, ConfigError
 from app.limits.rate_limiter import Rate, RateLimited, RateLimiter
-from app.limits.token_rate_limit import TokenRates
+from app.limits.token_rate_limit import TokenRateLimit
 from app.shared_state import MemoryState
 from tests.fakes.openai_answers import completion, stream_of
 
@@ -245,7 +245,7 @@ class TestTokens:
     @pytest.mark.parametrize("used", [0, 20, 80, 100, 130])
     def test_what_is_taken_back_is_taken_from_the_windows_it_was_counted_in(self, now, used):
         limiter, rate = RateLimiter(MemoryState()), Rate(150, 60)
-        tokens = TokenRates(limiter, {"user:a": rate})
+        tokens = TokenRateLimit(limiter, {"user:a": rate})
         tokens.take(80)
         now.s += 60
         tokens.take(50)

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config, ConfigError
-from app.prompts import Prompt, VariableFault, read_prompts
+from app.prompts import InvalidVariable, Prompt, read_prompts
 from tests.fakes.servers import ROOT
 
 TONE = '[variables.tone]\nchoices = ["kind", "dry"]\ndefault = "kind"\n'
@@ -227,16 +227,16 @@ def test_a_value_of_the_right_kind_stands_in_the_text(variable, value, text):
     ],
 )
 def test_a_value_of_another_kind_is_refused_and_named(variable, value, why):
-    with pytest.raises(VariableFault) as caught:
+    with pytest.raises(InvalidVariable) as caught:
         prompt(**variable).fill({"x": value})
 
     assert str(caught.value) == f"variables.x: {why}."
 
 
 def test_one_that_must_be_given_is_named_where_it_is_missing():
-    with pytest.raises(VariableFault, match=r"^Missing variables\.x\.$"):
+    with pytest.raises(InvalidVariable, match=r"^Missing variables\.x\.$"):
         prompt().fill({})
-    with pytest.raises(VariableFault, match=r"^Missing variables\.x\.$"):
+    with pytest.raises(InvalidVariable, match=r"^Missing variables\.x\.$"):
         prompt(required=True).fill({})
 
 
@@ -255,7 +255,7 @@ def test_one_that_may_be_left_out_has_its_default(variable, text):
 
 
 def test_one_that_the_prompt_has_not_is_refused():
-    with pytest.raises(VariableFault, match=r"^variables: this prompt has no 'y\\x00\\n'\.$"):
+    with pytest.raises(InvalidVariable, match=r"^variables: this prompt has no 'y\\x00\\n'\.$"):
         prompt().fill({"x": "a", "y\0\n": "b"})
-    with pytest.raises(VariableFault, match=r"^.{1,120}$"):
+    with pytest.raises(InvalidVariable, match=r"^.{1,120}$"):
         prompt().fill({"x": "a", "y" * 10_000: "b"})

@@ -12,7 +12,7 @@ from pydantic import BaseModel, Field
 from typing_extensions import TypedDict
 
 from app.openai_service import ToolError
-from app.server_tools import ToolContext, ToolFault, tool
+from app.server_tools import InvalidTool, ToolContext, tool
 from app.server_tools.declaring import tool_of
 
 CONTEXT = ToolContext("acme", "anna", "r1")
@@ -270,7 +270,7 @@ class threadlike:  # noqa: N801
 
 @pytest.mark.parametrize(("function", "fault"), not_tools(), ids=lambda value: getattr(value, "__name__", ""))
 def test_what_cannot_be_a_tool_is_refused_by_name(function, fault):
-    with pytest.raises(ToolFault) as raised:
+    with pytest.raises(InvalidTool) as raised:
         tool(function)
     assert str(raised.value).startswith(fault)
 
@@ -280,5 +280,5 @@ def test_a_time_limit_that_is_none(timeout_s):
     def f() -> None:
         """F."""
 
-    with pytest.raises(ToolFault, match="timeout_s must be more than 0"):
+    with pytest.raises(InvalidTool, match="timeout_s must be more than 0"):
         tool(timeout_s=timeout_s)(f)

@@ -15,7 +15,7 @@ import json, threading, time, types, sys
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
 from app.upstream_http.deadline import Exchange
-from app.openai_service.tools.executor import Job, ToolThreads
+from app.openai_service.tools.executor import Job, ToolExecutor
 
 class Tool:
     timeout_s = None
@@ -27,7 +27,7 @@ class Tool:
 together, never = threading.Barrier(3), threading.Event()
 jobs = [Job(str(n), Tool("meet", together.wait), "{}") for n in range(3)]
 jobs.append(Job("late", Tool("hang", never.wait), "{}"))
-threads, ticks = ToolThreads(timeout_s=0.1), 0
+threads, ticks = ToolExecutor(timeout_s=0.1), 0
 for news in threads.run(jobs, Exchange(time.monotonic() + 20, tick_s=0.01), "r1"):
     ticks += not news
 print(json.dumps([[job.outcome.text for job in jobs], ticks]))

@@ -17,7 +17,7 @@ from app.auth import Principal
 from app.config import Config
 from app.openai_service import ChatCall, Done, Token, ToolRun
 from app.openai_service.errors import CallerGone
-from app.openai_service.tools.executor import MOST_CHARS, ToolThreads
+from app.openai_service.tools.executor import MAX_RESULT_CHARS, ToolExecutor
 from app.server_tools import Toolbox, ToolContext, ToolError, tool
 from app.server_tools.declaring import tool_of
 from tests.conftest import ORIGIN
@@ -95,7 +95,9 @@ def tools(shop):
     @tool
     def tell(what: str) -> object:
         """Tell what is odd."""
-        return {"nothing": None, "half": "\ud800!", "unsendable": object(), "long": "x" * (MOST_CHARS + 1)}[what]
+        return {"nothing": None, "half": "\ud800!", "unsendable": object(), "long": "x" * (MAX_RESULT_CHARS + 1)}[
+            what
+        ]
 
     return [order_status, break_down, leave_the_shop, refuse, hang, hang_shortly, meet, tell]
 
@@ -484,7 +486,7 @@ class TestBounds:
         }
 
     def test_only_so_many_are_left_alone_and_those_that_end_make_room(self, somebody, upstream, shop, monkeypatch):
-        monkeypatch.setattr(ToolThreads, "MOST_LEFT_ALONE", 2)
+        monkeypatch.setattr(ToolExecutor, "MAX_ORPHANED", 2)
         person = somebody(tool_timeout_s=0.01)
 
         def hanging():
@@ -605,7 +607,7 @@ class TestAVisitorWhoLeaves:
     def leaving(self, shop, monkeypatch):
         """The visitor leaves as soon as a tool runs."""
         is_running = threading.Event()
-        real = ToolThreads._work
+        real = ToolExecutor._work
 
         def work(*args):
             is_running.set()
@@ -615,7 +617,7 @@ class TestAVisitorWhoLeaves:
             if is_running.is_set():
                 raise CallerGone
 
-        monkeypatch.setattr(ToolThreads, "_work", work)
+        monkeypatch.setattr(ToolExecutor, "_work", work)
         monkeypatch.setattr("app.web.client_connection.Visitor.watch", watch)
 
     @pytest.mark.parametrize("policy", ["cancel", "drain"])

@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.openai_service.tools.executor import Job, ToolThreads
+from app.openai_service.tools.executor import Job, ToolExecutor
 from app.upstream_http.deadline import Exchange
 
 
@@ -29,7 +29,7 @@ def test_a_tool_that_is_late_is_told_once_though_it_returns_while_another_runs()
     timed_out = threading.Event()
     late = Job("1", Tool("late", lambda: late_may_end.wait(5), timeout_s=0.001), "{}")
     last = Job("2", Tool("last", lambda: timed_out.wait(5) and other()), "{}")
-    threads = ToolThreads(timeout_s=20)
+    threads = ToolExecutor(timeout_s=20)
     real = threads._work
 
     def work(job: Job, ended: object) -> None:

@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.runtime.store_guard import StoreUnavailable
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.coalescing import Batches
 from tests.fakes.servers import wait_until
 
@@ -78,7 +78,7 @@ def test_keys_do_not_wait_for_each_other(asked, threads):
 
 
 def test_store_that_is_away_is_so_for_all_who_wait(asked, threads):
-    asked.errors = [StoreUnavailable("frozen")]
+    asked.errors = [DatabaseUnavailable("frozen")]
     asking = asked.ask(threads, range(30))
     asked.let_go()
     assert [str(one.exception(10)) for one in asking] == ["frozen"] * 30

@@ -4,8 +4,8 @@ import logging
 
 import pytest
 
-from app.auth.failed_attempts import MOST_FAILURES, WINDOW_S
-from app.database.database import StoreUnavailable
+from app.auth.failed_attempts import MAX_FAILURES, WINDOW_S
+from app.database.database import DatabaseUnavailable
 from app.web.guards import guard_of
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.bodies import ROUTES, SMALLEST
@@ -299,7 +299,7 @@ def test_a_replaced_key_counts_until_its_grace_ends(site, clock):
 
 
 def test_guessing_is_bounded_for_each_address(site, clock):
-    for _ in range(MOST_FAILURES):
+    for _ in range(MAX_FAILURES):
         assert site.chat("gh_AAAAAAAA_" + "x" * 43).status_code == 401
 
     refused = site.chat("gh_AAAAAAAA_" + "x" * 43)
@@ -319,7 +319,7 @@ def test_what_was_once_good_is_no_guess(site, clock):
     site.auth.keys.revoke(revoked[3:11])
     clock.move(600)
 
-    for _ in range(MOST_FAILURES):
+    for _ in range(MAX_FAILURES):
         assert site.chat(token).status_code == site.chat(revoked).status_code == 401
     assert site.chat(site.key).status_code == 200
 
@@ -329,7 +329,7 @@ def test_guesses_are_counted_over_all_workers(make_site):
     other = make_site()
     other.auth.failures._state = one.auth.failures._state
 
-    for site in (one, other) * (MOST_FAILURES // 2):
+    for site in (one, other) * (MAX_FAILURES // 2):
         assert site.chat("wrong").status_code == 401
     assert one.chat("wrong").status_code == other.chat("wrong").status_code == 429
 
@@ -422,7 +422,7 @@ def test_nobody_is_let_in_while_keys_cannot_be_looked_up(site, upstream, monkeyp
     token = site.token()
 
     def away():
-        raise StoreUnavailable("away")
+        raise DatabaseUnavailable("away")
 
     monkeypatch.setattr(site.auth.keys._store, "reading", away)
     for credential in (site.key, token):

@@ -15,7 +15,7 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.openai_service.errors import CallerGone
-from app.openai_service.resilience.drain import BackgroundReads
+from app.openai_service.resilience.drain import DrainPool
 from app.runtime.lifecycle import Lifecycle
 from app.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
@@ -460,7 +460,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("steps", AFTER_A_TOKEN.values(), ids=AFTER_A_TOKEN)
     def test_it_takes_only_so_long(self, site, person, records, monkeypatch, steps):
-        monkeypatch.setattr(BackgroundReads, "LONGEST_S", 0.1)
+        monkeypatch.setattr(DrainPool, "MAX_S", 0.1)
         site = site([READ, *steps])
 
         leave(site.begin(person), person)
@@ -473,7 +473,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("route", [*PLAIN, *STREAMED])
     def test_nor_does_waiting_for_an_answer_take_longer(self, site, person, records, monkeypatch, route):
-        monkeypatch.setattr(BackgroundReads, "LONGEST_S", 0.1)
+        monkeypatch.setattr(DrainPool, "MAX_S", 0.1)
         site = site([READ])
 
         site.left_while(person, lambda: site.server.requests, route)
@@ -485,7 +485,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("route", [CHAT, STREAM])
     def test_giving_up_what_was_left_is_no_failure_of_the_model(self, site, people, records, monkeypatch, route):
-        monkeypatch.setattr(BackgroundReads, "LONGEST_S", 0.05)
+        monkeypatch.setattr(DrainPool, "MAX_S", 0.05)
         site = site(*[[READ]] * 3, [READ, HELLO], breaker_failures=2, chat_fallback_models=())
         for number, person in enumerate(people[:3]):
             site.left_while(person, lambda number=number: len(site.server.requests) > number, route)
@@ -494,7 +494,7 @@ class TestDraining:
         assert site.status_of(CHAT, people[3]) == 200
 
     def test_only_so_many_are_read_at_once_and_one_more_is_cancelled(self, site, people, records):
-        most = BackgroundReads.MOST_AT_ONCE
+        most = DrainPool.MAX_CONCURRENT
         site = site(*[[READ, HEAD, TOKEN]] * (most + 1))
         streams = [site.begin(person) for person in people[: most + 1]]
 
@@ -505,7 +505,7 @@ class TestDraining:
         assert outcomes(records) == ["client_gone"]
 
     def test_of_answers_in_one_piece_only_so_many_are_waited_for_as_well(self, site, people, records):
-        most = BackgroundReads.MOST_AT_ONCE
+        most = DrainPool.MAX_CONCURRENT
         site = site(*[[READ]] * (most + 1), request_timeout_s=1)
         asking = [threading.Thread(target=site.status_of, args=(CHAT, person)) for person in people[: most + 1]]
         for thread in asking:
@@ -523,7 +523,7 @@ class TestDraining:
                 thread.join()
 
     def test_where_one_has_ended_there_is_room_again(self, site, people, records, monkeypatch):
-        monkeypatch.setattr(BackgroundReads, "MOST_AT_ONCE", 1)
+        monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", 1)
         site = site([READ, HEAD, TOKEN, 0.05, REST, READ, HEAD, TOKEN, 0.05, REST])
 
         for number, person in enumerate(people[:2]):

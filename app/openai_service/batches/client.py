@@ -17,21 +17,21 @@ import orjson
 
 from app.config import Config
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
-from app.openai_service.chat.input_window import InputLimits
+from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import Waits, is_transient
 from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
-from app.openai_service.transport.sdk_errors import as_ours
+from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Exchange, StillWaiting
+from app.upstream_http.deadline import Exchange, Tick
 
 _TICK_S = 1.0
 _PAGE = 100
 # An item may be 2,048 texts, whose vectors come to some 30 kB each.
-_LONGEST_LINE = 256 * 1024 * 1024
+_MAX_LINE = 256 * 1024 * 1024
 
 
 class BatchClient(Protocol):
@@ -51,7 +51,7 @@ class OpenAIBatches:
     and none is at work here.
     """
 
-    def __init__(self, config: Config, client: BatchClient, input_limits: InputLimits | None = None) -> None:
+    def __init__(self, config: Config, client: BatchClient, input_limits: InputWindow | None = None) -> None:
         self._config = config
         self._upstream = Upstream.from_config(config)
         self._client = client
@@ -66,18 +66,18 @@ class OpenAIBatches:
             raise BatchesNotOffered
 
     def chat_request(
-        self, call: ChatCall, *, most_tokens: int | None
+        self, call: ChatCall, *, max_image_tokens: int | None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
         """The model and the body of a chat, as it would be sent at once, and what in it is otherwise than asked for.
 
         Args:
-            most_tokens: the caller's own ceiling, where it is less than the site's.
+            max_image_tokens: the caller's own ceiling, where it is less than the site's.
         Raises:
             ModelNotOffered: callers may not name it.
             InputTooLong: it is more than MAX_INPUT_TOKENS.
         """
-        model = offered_model(self._config, "chat", call.model, is_settled=call.is_model_settled)
-        body, adjusted = chat_body(self._config, call, most_tokens=most_tokens)
+        model = offered_model(self._config, "chat", call.model, is_pinned=call.model_is_pinned)
+        body, adjusted = chat_body(self._config, call, max_image_tokens=max_image_tokens)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.fit(request, (model,))
@@ -123,7 +123,7 @@ class OpenAIBatches:
         response = self._call(
             lambda: self._client.send_json("post", "/batches", body),
             deadline,
-            is_safe=lambda error: not may_be_made(error),
+            is_safe=lambda error: not may_exist(error),
         )
         return read_batch(response.content)
 
@@ -133,7 +133,7 @@ class OpenAIBatches:
         while True:
             path = f"/batches?limit={_PAGE}{after}"
             page = self._call(lambda path=path: self._client.send_json("get", path), deadline)  # type: ignore[misc]
-            found = _list_of(page.content)
+            found = _parse_list(page.content)
             for batch in found:
                 if batch.reference == reference:
                     return batch
@@ -156,14 +156,14 @@ class OpenAIBatches:
         path = f"/files/{quote(file_id, safe='')}/content"
         with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
             rest = bytearray()
-            with as_ours():
+            with translate_errors():
                 # The stream itself: b"" means that a tick has passed.
                 for data in response.stream:  # type: ignore[union-attr]
                     rest += data
                     if b"\n" in data:
                         *whole, rest = rest.split(b"\n")
                         yield from (bytes(line) for line in whole if line.strip())
-                    elif len(rest) > _LONGEST_LINE:
+                    elif len(rest) > _MAX_LINE:
                         raise UpstreamFailed
             if rest.strip():
                 yield bytes(rest)
@@ -195,7 +195,7 @@ class OpenAIBatches:
         raise AssertionError("the last attempt returns or raises")
 
 
-def may_be_made(error: UpstreamError) -> bool:
+def may_exist(error: UpstreamError) -> bool:
     """Whether the batch whose creation failed like that may exist all the same: the upstream did not say no."""
     return error.was_sent and (error.upstream_status is None or error.upstream_status >= 500)
 
@@ -203,17 +203,17 @@ def may_be_made(error: UpstreamError) -> bool:
 def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
     exchange = Exchange(deadline, tick_s=_TICK_S)
     try:
-        with as_ours():
+        with translate_errors():
             while True:
                 try:
                     return exchange.run(send)
-                except StillWaiting:
+                except Tick:
                     continue
     finally:
         exchange.abandon()
 
 
-def _list_of(content: bytes) -> list[UpstreamBatch]:
+def _parse_list(content: bytes) -> list[UpstreamBatch]:
     try:
         return [read_batch(orjson.dumps(item)) for item in orjson.loads(content)["data"]]
     except (orjson.JSONDecodeError, TypeError, KeyError):

@@ -66,25 +66,25 @@ class OutputLine:
 
 def read_id(response: httpx2.Response) -> str:
     """The id of an object. Raises UpstreamFailed."""
-    return _text(_object(response.content), "id")
+    return _require_text(_parse_object(response.content), "id")
 
 
 def read_batch(content: bytes) -> UpstreamBatch:
     """Raises UpstreamFailed where it is none."""
-    body = _object(content)
+    body = _parse_object(content)
     counts, metadata, errors = (body.get(name) for name in ("request_counts", "metadata", "errors"))
     reasons = errors.get("data") if isinstance(errors, dict) else None
     return UpstreamBatch(
-        id=_text(body, "id"),
-        status=_text(body, "status"),
-        created_at=_count(body, "created_at"),
-        reference=_text_or_none(metadata, REFERENCE),
-        completed=_count(counts, "completed"),
-        failed=_count(counts, "failed"),
-        input_file_id=_text_or_none(body, "input_file_id"),
-        output_file_id=_text_or_none(body, "output_file_id"),
-        error_file_id=_text_or_none(body, "error_file_id"),
-        error_code=_text_or_none(reasons[0], "code") if isinstance(reasons, list) and reasons else None,
+        id=_require_text(body, "id"),
+        status=_require_text(body, "status"),
+        created_at=_require_count(body, "created_at"),
+        reference=_optional_text(metadata, REFERENCE),
+        completed=_require_count(counts, "completed"),
+        failed=_require_count(counts, "failed"),
+        input_file_id=_optional_text(body, "input_file_id"),
+        output_file_id=_optional_text(body, "output_file_id"),
+        error_file_id=_optional_text(body, "error_file_id"),
+        error_code=_optional_text(reasons[0], "code") if isinstance(reasons, list) and reasons else None,
     )
 
 
@@ -99,24 +99,24 @@ def read_line(line: bytes) -> OutputLine | None:
         return None
     if not isinstance(custom_id, str) or not (status is None or type(status) is int):
         return None
-    return OutputLine(custom_id, status, answer, _text_or_none(error, "code"))
+    return OutputLine(custom_id, status, answer, _optional_text(error, "code"))
 
 
 def chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
     """Raises UpstreamError where it is no answer."""
-    return completion_of(_answer(line), record)
+    return completion_of(_parse_answer(line), record)
 
 
 def embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
     """Raises UpstreamError where it is no answer."""
-    body = _answer(line)
+    body = _parse_answer(line)
     items = body.get("data") if isinstance(body, dict) else None
     vectors, usage, served = read_embeddings(orjson.dumps(body), len(items) if isinstance(items, list) else 0)
     record.model = served or record.model
     return EmbeddingResult(vectors, usage, record.model, record)
 
 
-def _answer(line: OutputLine) -> Any:
+def _parse_answer(line: OutputLine) -> Any:
     if line.status is None:
         raise UpstreamTimeout if line.error_code == "batch_expired" else UpstreamFailed
     if line.status != 200:
@@ -125,7 +125,7 @@ def _answer(line: OutputLine) -> Any:
     return line.body
 
 
-def _object(content: bytes) -> dict[str, Any]:
+def _parse_object(content: bytes) -> dict[str, Any]:
     try:
         body = orjson.loads(content)
     except orjson.JSONDecodeError:
@@ -135,18 +135,18 @@ def _object(content: bytes) -> dict[str, Any]:
     return body
 
 
-def _text(body: dict[str, Any], name: str) -> str:
-    text = _text_or_none(body, name)
+def _require_text(body: dict[str, Any], name: str) -> str:
+    text = _optional_text(body, name)
     if not text:
         raise UpstreamFailed
     return text
 
 
-def _text_or_none(body: object, name: str) -> str | None:
+def _optional_text(body: object, name: str) -> str | None:
     value = body.get(name) if isinstance(body, dict) else None
     return value if isinstance(value, str) else None
 
 
-def _count(body: object, name: str) -> int:
+def _require_count(body: object, name: str) -> int:
     value = body.get(name) if isinstance(body, dict) else None
     return value if type(value) is int and value >= 0 else 0

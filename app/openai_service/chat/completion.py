@@ -41,7 +41,7 @@ def completion_of(body: Any, record: CallRecord) -> ChatResult:
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        tool_calls = [_tool_call(call) for call in message.get("tool_calls") or []]
+        tool_calls = [_parse_tool_call(call) for call in message.get("tool_calls") or []]
         usage = body.get("usage")
     except (TypeError, KeyError, IndexError, AttributeError):
         raise UpstreamFailed from None
@@ -60,7 +60,7 @@ def completion_of(body: Any, record: CallRecord) -> ChatResult:
     )
 
 
-def _tool_call(call: dict[str, Any]) -> ToolCallObject:
+def _parse_tool_call(call: dict[str, Any]) -> ToolCallObject:
     """A call without what servers add to it, so that it can be sent back as it came."""
     function = call["function"]
     return {

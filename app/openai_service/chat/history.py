@@ -25,7 +25,7 @@ def trim(
     Returns:
         the messages that are left, in their order, and their tokens.
     """
-    starts = _starts(messages)
+    starts = _find_turn_starts(messages)
     oldest = starts.pop()
     tokens = sum(map(tokens_of, messages[oldest:]))
     tokens += sum(tokens_of(message) for message in messages[:oldest] if _is_prompt(message))
@@ -39,7 +39,7 @@ def trim(
     return kept, tokens
 
 
-def _starts(messages: Sequence[Message]) -> list[int]:
+def _find_turn_starts(messages: Sequence[Message]) -> list[int]:
     """Where each turn starts; what stands before the first user's message is a turn as well."""
     starts = [0]
     called_at: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""InputLimits: makes a request's input fit into the models' windows, and into what the site allows."""
+"""InputWindow: makes a request's input fit into the models' windows, and into what the site allows."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from app.openai_service.transport.request_bodies import STREAMED
 from app.token_counts import Count, TokenCounts, input_window
 from app.token_counts.estimates import input_bound
 
-# Around each message the model is told whose it is: 3 or 4 tokens. Around them all there is a little more.
+# ChatPipeline each message the model is told whose it is: 3 or 4 tokens. ChatPipeline them all there is a little more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
 _AROUND_MESSAGE = 8
 _AROUND_ALL = 64
 
 
-class InputLimits:
+class InputWindow:
     def __init__(self, config: Config, token_counts: TokenCounts) -> None:
         self._most = config.max_input_tokens or math.inf
         self._ceiling = config.max_tokens_param
@@ -49,7 +49,7 @@ class InputLimits:
         count = self._token_counts.counter(models)
         uncounted = ("messages", self._ceiling, *STREAMED)
         others = {name: value for name, value in body.items() if name not in uncounted}
-        around = _AROUND_ALL + count(_json(others))
+        around = _AROUND_ALL + count(_dump(others))
 
         def tokens_of(message: dict[str, Any]) -> int:
             return self._tokens_of(message, models, count)
@@ -63,7 +63,7 @@ class InputLimits:
 
     def _tokens_of(self, message: dict[str, Any], models: Sequence[str], count: Count) -> int:
         others = {name: value for name, value in message.items() if name not in ("role", "content")}
-        tokens = _AROUND_MESSAGE + (count(_json(others)) if others else 0)
+        tokens = _AROUND_MESSAGE + (count(_dump(others)) if others else 0)
         content = message.get("content") or ""
         if isinstance(content, str):
             return tokens + count(content)
@@ -76,5 +76,5 @@ class InputLimits:
         return tokens
 
 
-def _json(value: object) -> str:
+def _dump(value: object) -> str:
     return orjson.dumps(value).decode()

@@ -29,17 +29,17 @@ from app.openai_service.resilience.breaker import Store
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Asker, UpstreamCaller
+from app.openai_service.transport.sender import Sender, UpstreamSender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.deadline import Exchange
 
 # Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
-_LONGEST_S = 5.0
-_MOST_ATTEMPTS = 2
+_MAX_S = 5.0
+_MAX_ATTEMPTS = 2
 # What is longer is looked at in pieces, as OpenAI advises; so many in one request.
 _PIECE_CHARS = 2_000
 _SHARED_CHARS = 200
-_MOST_PIECES = 32
+_MAX_PIECES = 32
 _PATH = "/moderations"
 _CATEGORY = re.compile(r"[a-z/_-]{1,40}")
 
@@ -57,7 +57,7 @@ class Moderator:
         settings: ModerationSettings,
         sending: SendSettings,
         upstream: Upstream,
-        client: UpstreamCaller,
+        client: UpstreamSender,
         store: Store,
         listeners: Sequence[Listener],
     ) -> None:
@@ -66,8 +66,8 @@ class Moderator:
         self.checks_input = settings.of_input
         self.checks_output = settings.of_output
         # One of its own: its failures shall not use up the further attempts that answers may need.
-        attempts = min(sending.max_attempts, _MOST_ATTEMPTS)
-        self._asker = Asker(replace(sending, max_attempts=attempts), upstream, client, store)
+        attempts = min(sending.max_attempts, _MAX_ATTEMPTS)
+        self._asker = Sender(replace(sending, max_attempts=attempts), upstream, client, store)
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
         """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
@@ -78,15 +78,15 @@ class Moderator:
             UpstreamFailed: it could not be looked at, and MODERATION_ON_FAILURE is `refuse`.
             CallerGone: its visitor has left meanwhile.
         """
-        for some in _inputs(request, own=self._settings.own_text):
+        for some in _collect_inputs(request, own=self._settings.own_text):
             yield from self._check(some, request)
-            if request.exchange.is_unwanted:
+            if request.exchange.is_abandoned:
                 raise CallerGone
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
         """Look at an answer before it is told. Raises as check_input() does."""
-        for some in _in_requests(_answer_texts(result)):
-            if request.exchange.is_unwanted:  # nobody will be told
+        for some in _group_requests(_collect_answer_texts(result)):
+            if request.exchange.is_abandoned:  # nobody will be told
                 return
             yield from self._check(some, request)
 
@@ -114,7 +114,7 @@ class Moderator:
     def _ask(self, some: Input, request: PendingRequest) -> Ticks[list[str] | None]:
         """The categories for which it is flagged; None where it is not."""
         exchange = Exchange(
-            min(request.exchange.deadline, time.monotonic() + _LONGEST_S), tick_s=request.exchange.tick_s
+            min(request.exchange.deadline, time.monotonic() + _MAX_S), tick_s=request.exchange.tick_s
         )
         model = self._settings.model
         own = CallRecord(request.record.request_id, "moderation", model)
@@ -138,7 +138,7 @@ def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
     if not results:
         raise UpstreamFailed
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
-    return sorted({name for result in flagged for name in _categories(result)}) if flagged else None
+    return sorted({name for result in flagged for name in _flagged_categories(result)}) if flagged else None
 
 
 def _is_flagged(result: Mapping[str, Any]) -> bool:
@@ -148,13 +148,13 @@ def _is_flagged(result: Mapping[str, Any]) -> bool:
     return is_flagged
 
 
-def _categories(result: Mapping[str, Any]) -> list[str]:
+def _flagged_categories(result: Mapping[str, Any]) -> list[str]:
     categories = result.get("categories")
     named = categories.items() if isinstance(categories, Mapping) else ()
     return [name for name, is_in_it in named if is_in_it is True and _CATEGORY.fullmatch(name)]
 
 
-def _inputs(request: PendingRequest, *, own: str) -> Iterator[Input]:
+def _collect_inputs(request: PendingRequest, *, own: str) -> Iterator[Input]:
     """All texts and images of a conversation but the site's own prompt; tools and schemas have texts as well."""
     body = request.body
     texts = [orjson.dumps(body[name]).decode() for name in ("tools", "response_format") if name in body]
@@ -167,21 +167,21 @@ def _inputs(request: PendingRequest, *, own: str) -> Iterator[Input]:
         elif content:
             texts += [part["text"] for part in content if part["type"] == "text"]
         texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
-    yield from _in_requests(texts)
+    yield from _group_requests(texts)
     yield from ([{"type": "image_url", "image_url": {"url": image.url}}] for image in request.images)
 
 
-def _answer_texts(result: ChatResult) -> list[str]:
+def _collect_answer_texts(result: ChatResult) -> list[str]:
     return [result.text, result.refusal or "", *(call["function"]["arguments"] for call in result.tool_calls)]
 
 
-def _pieces(text: str) -> list[str]:
+def _split_text(text: str) -> list[str]:
     """Each begins within the one before it, so that nothing is cut in two that is not longer than what they share."""
     last = max(1, len(text) - _SHARED_CHARS)
     return [text[at : at + _PIECE_CHARS] for at in range(0, last, _PIECE_CHARS - _SHARED_CHARS)]
 
 
-def _in_requests(texts: Sequence[str]) -> Iterator[list[str]]:
-    pieces = [piece for text in texts for piece in _pieces(text) if piece.strip()]
-    for at in range(0, len(pieces), _MOST_PIECES):
-        yield pieces[at : at + _MOST_PIECES]
+def _group_requests(texts: Sequence[str]) -> Iterator[list[str]]:
+    pieces = [piece for text in texts for piece in _split_text(text) if piece.strip()]
+    for at in range(0, len(pieces), _MAX_PIECES):
+        yield pieces[at : at + _MAX_PIECES]

@@ -1,17 +1,17 @@
-"""Around: what goes on around the answer to one conversation: moderation before and behind it, and the cache."""
+"""ChatPipeline: what goes on around the answer to one conversation: moderation before and behind it, and the cache."""
 
 from __future__ import annotations
 
 from app.openai_service.call_recording import Recording
 from app.openai_service.chat.moderation import Moderator
-from app.openai_service.chat.response_cache import AnswerPlace, told_at_once
+from app.openai_service.chat.response_cache import CacheEntry, replay_cached
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 
 
-class Around:
+class ChatPipeline:
     """Made before the request is sent, or changed.
 
     Args:
@@ -19,7 +19,7 @@ class Around:
     """
 
     def __init__(
-        self, moderator: Moderator, place: AnswerPlace | None, request: PendingRequest, recording: Recording
+        self, moderator: Moderator, place: CacheEntry | None, request: PendingRequest, recording: Recording
     ) -> None:
         self._moderator = moderator
         self._place = place
@@ -52,7 +52,7 @@ class Around:
         """
         kept = yield from self._begin()
         if kept is not None:
-            return told_at_once(kept, fills=fills)
+            return replay_cached(kept, fills=fills)
         answer = yield from asking
         if (
             self._place is None or self._moderator.checks_output

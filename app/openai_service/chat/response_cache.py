@@ -1,4 +1,4 @@
-"""AnswerCache: answers of requests that may be answered as the very same request was before."""
+"""ResponseCache: answers of requests that may be answered as the very same request was before."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import orjson
 from app.config import CacheSettings
 from app.openai_service.cache import NO_USAGE, Cache, CacheStore
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.streaming.events import Batch, Done, Filled, Refusal, Token
+from app.openai_service.streaming.events import Batch, Done, Parsed, Refusal, Token
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
@@ -23,7 +23,7 @@ from app.openai_service.transport.upstream import Upstream
 _WHOLE = ("stop", "tool_calls")
 
 
-class AnswerCache:
+class ResponseCache:
     """What CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S say is kept."""
 
     def __init__(
@@ -32,7 +32,7 @@ class AnswerCache:
         self._cache = Cache(store, upstream, "chat", settings)
         self._moderation = moderation  # what was let pass before it was turned on is looked at again
 
-    def place(self, request: PendingRequest, original: Any = None) -> AnswerPlace:
+    def place(self, request: PendingRequest, original: Any = None) -> CacheEntry:
         """Where the answer to a request is kept, which must not be changed before.
 
         Args:
@@ -41,10 +41,10 @@ class AnswerCache:
         model = request.models[0]
         body = {name: value for name, value in request.body.items() if name not in STREAMED}
         key = self._cache.key(self._moderation, request.record.operation, model, original, body)
-        return AnswerPlace(self._cache, key, model, request.record)
+        return CacheEntry(self._cache, key, model, request.record)
 
 
-class AnswerPlace:
+class CacheEntry:
     """The one place of one request's answer. Of one that fills a schema, the text is that of the value."""
 
     def __init__(self, cache: Cache, key: bytes, model: str, record: CallRecord) -> None:
@@ -90,7 +90,7 @@ class AnswerPlace:
                 for event in batch:
                     if type(event) is Token:
                         pieces.append(event.text)
-                    elif type(event) is Filled:
+                    elif type(event) is Parsed:
                         pieces.append(orjson.dumps(event.data).decode())
                     elif type(event) is Refusal:
                         refusal += event.text
@@ -113,9 +113,9 @@ class AnswerPlace:
         )
 
 
-def told_at_once(result: ChatResult, *, fills: bool) -> StreamedAnswer:
+def replay_cached(result: ChatResult, *, fills: bool) -> StreamedAnswer:
     """An answer that is there already, as a stream."""
-    told: Batch = [Filled(orjson.loads(result.text))] if fills else [Token(result.text)]
+    told: Batch = [Parsed(orjson.loads(result.text))] if fills else [Token(result.text)]
     end = Done(
         result.finish_reason,
         result.usage,
@@ -125,9 +125,9 @@ def told_at_once(result: ChatResult, *, fills: bool) -> StreamedAnswer:
         trimmed=result.trimmed,
         is_cached=True,
     )
-    return StreamedAnswer(result.model, [*told, end], _nothing())
+    return StreamedAnswer(result.model, [*told, end], _no_events())
 
 
-def _nothing() -> Ticks[None]:
+def _no_events() -> Ticks[None]:
     none: Iterator[Batch] = iter(())
     yield from none

@@ -49,7 +49,7 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
         index = item.get("index", place) if isinstance(item, dict) else None
         if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
             raise UpstreamFailed
-        vectors[index] = _vector(item.get("embedding"), unused)
+        vectors[index] = _parse_vector(item.get("embedding"), unused)
     usage, model = body.get("usage"), body.get("model")
     return (
         [vector for vector in vectors if vector is not None],
@@ -90,7 +90,7 @@ def _parse(content: bytes) -> Any:
         raise UpstreamFailed from None
 
 
-def _vector(value: object, unused: dict[object, memoryview]) -> VectorJson:
+def _parse_vector(value: object, unused: dict[object, memoryview]) -> VectorJson:
     if type(value) is int and value in unused:
         return unused.pop(value)
     if isinstance(value, str):  # base64 of little-endian floats, from a server that takes no other form
@@ -112,11 +112,11 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
     Raises:
         UpstreamFailed: they are no vectors of finite numbers, all of one length.
     """
-    reference = _numbers(query)
+    reference = _parse_numbers(query)
     length = math.hypot(*reference)
     similarities = []
     for other in others:
-        vector = _numbers(other)
+        vector = _parse_numbers(other)
         if len(vector) != len(reference):
             raise UpstreamFailed
         lengths = length * math.hypot(*vector)
@@ -126,7 +126,7 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
     return similarities
 
 
-def _numbers(vector: VectorJson) -> list[float]:
+def _parse_numbers(vector: VectorJson) -> list[float]:
     try:
         numbers: list[float] = orjson.loads(vector)
     except orjson.JSONDecodeError:

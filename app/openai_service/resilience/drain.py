@@ -1,4 +1,4 @@
-"""BackgroundReads: answers read to their end though their visitors have left, to learn what they cost."""
+"""DrainPool: answers read to their end though their visitors have left, to learn what they cost."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterator
 from app.openai_service.streaming.events import Batch
 
 
-class BackgroundReads:
+class DrainPool:
     """Room for a few answers at once that nobody waits for, each for a little while."""
 
-    MOST_AT_ONCE = 8
-    LONGEST_S = 15.0
+    MAX_CONCURRENT = 8
+    MAX_S = 15.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -23,7 +23,7 @@ class BackgroundReads:
     def enter(self) -> bool:
         """Whether there is room for one more; if so, leave() when it has been read."""
         with self._lock:
-            if self.is_closed or self._running >= self.MOST_AT_ONCE:
+            if self.is_closed or self._running >= self.MAX_CONCURRENT:
                 return False
             self._running += 1
             return True

@@ -24,7 +24,7 @@ AskModel = Callable[[str], Ticks[T]]
 """Makes one attempt at a model, and reads its answer, or the first of its stream."""
 
 # Longer than this is not waited for one model while another one may answer at once.
-_LONGEST_WAIT_BEFORE_FALLBACK_S = 5.0
+_MAX_WAIT_BEFORE_FALLBACK_S = 5.0
 # How long after its deadline a call that did not report back counts as dead, and its probe as lost.
 _PROBE_GRACE_S = 5.0
 
@@ -52,9 +52,9 @@ class Policy:
                 return (yield from self._ask(ask, model, exchange, record, has_fallback=has_fallback))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
-                if exchange.is_unwanted or not is_outage(failure):
+                if exchange.is_abandoned or not is_outage(failure):
                     break
-        raise _most_telling(failures)
+        raise _most_informative(failures)
 
     def _ask(
         self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
@@ -71,7 +71,7 @@ class Policy:
                 answer = yield from ask(model)
             except UpstreamError as error:
                 failure = error
-                if _is_the_models_own(error) and not exchange.is_unwanted:
+                if _counts_for_breaker(error) and not exchange.is_abandoned:
                     permit.failed()
             else:
                 permit.succeeded()
@@ -86,7 +86,7 @@ class Policy:
                 raise failure
             record.waited_ms += wait_s * 1000
             yield from pause(wait_s, tick_s=exchange.tick_s)
-            if exchange.is_unwanted:  # it was wanted before the pause
+            if exchange.is_abandoned:  # it was wanted before the pause
                 raise failure
             try:
                 permit = self._admit(model, exchange)
@@ -107,21 +107,21 @@ class Policy:
         if not is_transient(failure):
             return None
         wait_s = waits.next_s(failure)
-        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _LONGEST_WAIT_BEFORE_FALLBACK_S):
+        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
             return None
-        if exchange.is_unwanted or self._breaker.is_open(model) or not self._budget.take():
+        if exchange.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
             return None
         return wait_s
 
 
-def _is_the_models_own(error: UpstreamError) -> bool:
+def _counts_for_breaker(error: UpstreamError) -> bool:
     """Whether the breaker counts it: no answer, or none in time. A limit is no failure, as the model does answer."""
     return (
         is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.upstream_status not in (408, 409)
     )
 
 
-def _most_telling(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
+def _most_informative(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
     """The last real failure; where no model was asked, the circuit that will close first."""
     asked = [failure for failure in failures if not isinstance(failure, CircuitOpen)]
     return asked[-1] if asked else min(failures, key=lambda failure: failure.retry_after_s or 0.0)

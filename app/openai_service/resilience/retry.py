@@ -19,7 +19,7 @@ from app.openai_service.errors import (
 
 _FIRST_WAIT_S = 0.5
 _FIRST_WAIT_LIMITED_S = 1.0
-_LONGEST_WAIT_S = 20.0
+_MAX_WAIT_S = 20.0
 
 
 def is_outage(error: UpstreamError) -> bool:
@@ -47,12 +47,12 @@ class Waits:
     """How long to wait before each further attempt of one request at one model."""
 
     def __init__(self) -> None:
-        self._ceilings = _ceilings(_FIRST_WAIT_S)
-        self._ceilings_limited = _ceilings(_FIRST_WAIT_LIMITED_S)
+        self._make_ceilings = _make_ceilings(_FIRST_WAIT_S)
+        self._ceilings_limited = _make_ceilings(_FIRST_WAIT_LIMITED_S)
 
     def next_s(self, error: UpstreamError) -> float:
         """Full jitter below a ceiling that doubles; never less than the upstream asked for."""
-        ceiling, limited = next(self._ceilings), next(self._ceilings_limited)
+        ceiling, limited = next(self._make_ceilings), next(self._ceilings_limited)
         asked_s = error.upstream_retry_after_s
         if asked_s is not None:
             # Spread out a little, as everybody who was refused has been told the same moment.
@@ -60,8 +60,8 @@ class Waits:
         return backoff.full_jitter(limited if isinstance(error, UpstreamRateLimited) else ceiling)
 
 
-def _ceilings(first_s: float) -> Iterator[float]:
-    ceilings = backoff.expo(factor=first_s, max_value=_LONGEST_WAIT_S)
+def _make_ceilings(first_s: float) -> Iterator[float]:
+    ceilings = backoff.expo(factor=first_s, max_value=_MAX_WAIT_S)
     next(ceilings)  # its first value is for the decorators of its own package
     return ceilings
 
@@ -85,18 +85,18 @@ class RetryBudget:
         """Note a first attempt."""
         with self._lock:
             self._calls.append(monotonic())
-            self._forget()
+            self._drop_expired()
 
     def take(self) -> bool:
         """Whether one more further attempt may be made; if so, it is counted."""
         with self._lock:
-            self._forget()
+            self._drop_expired()
             if len(self._retries) >= max(self.FLOOR, self.SHARE * len(self._calls)):
                 return False
             self._retries.append(monotonic())
             return True
 
-    def _forget(self) -> None:
+    def _drop_expired(self) -> None:
         since = monotonic() - self.WINDOW_S
         for times in (self._calls, self._retries):
             while times and times[0] < since:

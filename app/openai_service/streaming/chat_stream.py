@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from app.openai_service.call_recording import Recording
 from app.openai_service.errors import CallerGone
-from app.openai_service.resilience.drain import BackgroundReads
+from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Batch, Done, Failed
 from app.openai_service.streaming.reader import StreamedAnswer
@@ -25,7 +25,7 @@ class ChatStream:
         asking: Ticks[StreamedAnswer],
         exchange: Exchange,
         recording: Recording,
-        background: BackgroundReads | None,
+        background: DrainPool | None,
     ) -> None:
         self._exchange = exchange
         self._recording = recording
@@ -49,7 +49,7 @@ class ChatStream:
         """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
         if self._has_begun and not self._recording.is_decided and self._background is not None:
             self._recording.failed(CallerGone())
-            self._exchange.end_within(self._background.LONGEST_S)
+            self._exchange.abandon_after(self._background.MAX_S)
             if self._background.take(self._batches, self._finish):
                 return
         self._finish()

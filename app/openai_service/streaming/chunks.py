@@ -68,7 +68,7 @@ class ChunkReader:
             UpstreamError: it holds an error object.
         """
         for event in self._splitter.feed(data):
-            if self.model and (text := _plain_token(event)):
+            if self.model and (text := _read_plain_token(event)):
                 batch.append(Token(text))
             elif event == _END:
                 self.is_done = True
@@ -107,8 +107,8 @@ class ChunkReader:
         self.chunks += 1
         if chunk.get("error"):
             raise from_error_object(chunk["error"])
-        self._id = self._id or _text(chunk.get("id"))
-        self.model = self.model or _text(chunk.get("model"))
+        self._id = self._id or _read_text(chunk.get("id"))
+        self.model = self.model or _read_text(chunk.get("model"))
         usage = chunk.get("usage")
         if isinstance(usage, dict):
             self._raw_usage = usage
@@ -128,9 +128,9 @@ class ChunkReader:
             if not isinstance(text, str):
                 raise UpstreamFailed
             events.append(Token(text))
-        if text := _text(delta.get("refusal")):
+        if text := _read_text(delta.get("refusal")):
             events.append(Refusal(text))
-        if text := _text(delta.get("reasoning_content")) or _text(delta.get("reasoning")):
+        if text := _read_text(delta.get("reasoning_content")) or _read_text(delta.get("reasoning")):
             events.append(Reasoning(text))
         if delta.get("tool_calls"):
             events += self._read_tool_calls(delta["tool_calls"])
@@ -146,9 +146,9 @@ class ChunkReader:
             function = function if isinstance(function, dict) else {}
             event = ToolCallDelta(
                 position=position,
-                id=_text(delta.get("id")),
-                name=_text(function.get("name")),
-                arguments=_text(function.get("arguments")),
+                id=_read_text(delta.get("id")),
+                name=_read_text(function.get("name")),
+                arguments=_read_text(function.get("arguments")),
             )
             call = self._tool_calls.setdefault(
                 position, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
@@ -160,7 +160,7 @@ class ChunkReader:
         return events
 
 
-def _plain_token(event: bytes) -> str | None:
+def _read_plain_token(event: bytes) -> str | None:
     """The text of a chunk that holds a piece of text and nothing else, as nearly all do; None for any other.
 
     Cut out rather than parsed: on a stream of single tokens the parsing is most of the work.
@@ -185,5 +185,5 @@ def _plain_token(event: bytes) -> str | None:
         return None
 
 
-def _text(value: object) -> str:
+def _read_text(value: object) -> str:
     return value if isinstance(value, str) else ""

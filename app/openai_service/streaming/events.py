@@ -57,7 +57,7 @@ class Partial(NamedTuple):
     data: Any
 
 
-class Filled(NamedTuple):
+class Parsed(NamedTuple):
     """The whole value, which fits the schema. Done follows at once."""
 
     data: Any
@@ -84,7 +84,7 @@ class Failed(NamedTuple):
     error: Exception
 
 
-Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | Partial | Filled | Done | Failed
+Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | Partial | Parsed | Done | Failed
 
 Batch = list[Event]
 """The events that arrived together; none where only time has passed, or what came has no meaning to us."""

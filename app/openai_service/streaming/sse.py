@@ -43,11 +43,11 @@ class EventSplitter:
         *events, rest = buffer.split(b"\n\n")
         if rest or held:
             self._keep(rest + held)
-        return [found for event in events if (found := _data_of(event))]
+        return [found for event in events if (found := _parse_data(event))]
 
     def end(self) -> list[bytes]:
         """The data of a last event whose blank line never came; servers that forget it are common."""
-        data = _data_of(b"".join(self._take_rest()).replace(b"\r", b"\n"))
+        data = _parse_data(b"".join(self._take_rest()).replace(b"\r", b"\n"))
         return [data] if data else []
 
     def _keep(self, data: bytes) -> None:
@@ -61,7 +61,7 @@ class EventSplitter:
         return rest
 
 
-def _data_of(event: bytes) -> bytes:
+def _parse_data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]

@@ -17,7 +17,7 @@ from app.openai_service.transport.request import PendingRequest
 _MAX_DEPTH = 100
 
 
-class UnfitAnswer(Exception):
+class InvalidAnswer(Exception):
     """The answer does not fit. The message says why, in words for the model: it can hold parts of the answer."""
 
     def repair_messages(self, answer: str) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ class UnfitAnswer(Exception):
         return [{"role": "assistant", "content": answer}, {"role": "user", "content": demand}]
 
 
-class InstanceChecker:
+class AnswerChecker:
     """Reads answers to one `response_format`, a JSON schema or JSON mode."""
 
     def __init__(self, response_format: dict[str, Any] | None, original: OriginalSchema | None = None) -> None:
@@ -50,7 +50,7 @@ class InstanceChecker:
 
         Raises:
             Refused, Truncated, ContentFiltered: there is none, and asking again would not change that.
-            UnfitAnswer: it is no JSON, or not what the schema asks for.
+            InvalidAnswer: it is no JSON, or not what the schema asks for.
             UnsupportedSchema: finding that out takes too long.
         """
         if result.refusal:
@@ -62,11 +62,11 @@ class InstanceChecker:
         try:
             data = orjson.loads(result.text)
         except orjson.JSONDecodeError:
-            raise UnfitAnswer("it is not valid JSON") from None
+            raise InvalidAnswer("it is not valid JSON") from None
         if is_deeper(data, _MAX_DEPTH):
-            raise UnfitAnswer(f"it is nested more than {_MAX_DEPTH} deep")
+            raise InvalidAnswer(f"it is nested more than {_MAX_DEPTH} deep")
         if self._schema is None and not isinstance(data, dict):
-            raise UnfitAnswer("it is not a JSON object")
+            raise InvalidAnswer("it is not a JSON object")
         try:
             if self._nulls is not None:
                 self._nulls.take_out(data)
@@ -74,11 +74,11 @@ class InstanceChecker:
         except CheckTooCostly:
             raise UnsupportedSchema from None
         if fault is not None:
-            raise UnfitAnswer(fault)
+            raise InvalidAnswer(fault)
         return data
 
 
-def ask_for_repair(request: PendingRequest, unfit: UnfitAnswer, answer: str) -> None:
+def request_repair(request: PendingRequest, unfit: InvalidAnswer, answer: str) -> None:
     """Make a request ask for the same again, rightly this time."""
     # The one that answered: another one may have asked to be left alone.
     request.models = request.models[request.models.index(request.record.models[-1]) :]

@@ -1,4 +1,4 @@
-"""GrowingJson: what can be told of a JSON text while it is being written."""
+"""PartialJson: what can be told of a JSON text while it is being written."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
-LEAST_S = 0.05
+MIN_S = 0.05
 """How long after a value the next one may be told."""
 
 CHARS_PER_S = 250_000.0
@@ -17,7 +17,7 @@ _OF_NUMBERS = "0123456789+-.eE"
 _BEFORE_NUMBERS = " \t\r\n:,["
 
 
-class GrowingJson:
+class PartialJson:
     """A text, and the value that it makes so far: what is in a string shows at once, a number when it is whole."""
 
     def __init__(self) -> None:
@@ -42,11 +42,11 @@ class GrowingJson:
         self._has_news = False
         text = self.text
         self._pieces = [text]
-        self._next_at = now + max(LEAST_S, len(text) / CHARS_PER_S)
+        self._next_at = now + max(MIN_S, len(text) / CHARS_PER_S)
         try:
             # It gives up where the nesting is deeper than what could be written again.
             value = from_json(
-                _without_half_a_number(text),
+                _drop_partial_number(text),
                 allow_inf_nan=False,
                 cache_strings="keys",
                 allow_partial="trailing-strings",
@@ -59,7 +59,7 @@ class GrowingJson:
         return value
 
 
-def _without_half_a_number(text: str) -> str:
+def _drop_partial_number(text: str) -> str:
     """The text up to the number at its end, which may go on; within a string that does no harm either."""
     before = text.rstrip(_OF_NUMBERS)
     return before if before[-1:] in _BEFORE_NUMBERS else text

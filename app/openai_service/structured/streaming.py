@@ -10,19 +10,19 @@ from typing import Any
 import orjson
 
 from app.openai_service.chat.completion import read_completion
-from app.openai_service.errors import NotFilled, UpstreamRejected
+from app.openai_service.errors import SchemaMismatch, UpstreamRejected
 from app.openai_service.results import ChatResult
-from app.openai_service.streaming.events import Batch, Done, Filled, Partial, Refusal, Token
+from app.openai_service.streaming.events import Batch, Done, Parsed, Partial, Refusal, Token
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.structured.checker import InstanceChecker, UnfitAnswer, ask_for_repair
-from app.openai_service.structured.partial_json import GrowingJson
+from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer, request_repair
+from app.openai_service.structured.partial_json import PartialJson
 from app.openai_service.tools import rounds
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Asker
+from app.openai_service.transport.sender import Sender
 
 
-def fill(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[ChatResult]:
+def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
     """Wait for an answer that fits, after a repair where the first one does not. Its text is that of the value.
 
     Raises:
@@ -31,19 +31,21 @@ def fill(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Tic
     result = yield from asker.ask(request, read_completion)
     try:
         return _whole(result, checker.read(result))
-    except UnfitAnswer as unfit:
-        if request.exchange.is_unwanted:
-            raise NotFilled from None
-        ask_for_repair(request, unfit, result.text)
+    except InvalidAnswer as unfit:
+        if request.exchange.is_abandoned:
+            raise SchemaMismatch from None
+        request_repair(request, unfit, result.text)
     result = yield from asker.ask(request, read_completion)
     try:
         return _whole(result, checker.read(result))
-    except UnfitAnswer:
-        raise NotFilled from None
+    except InvalidAnswer:
+        raise SchemaMismatch from None
 
 
-def begin_filling(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[StreamedAnswer]:
-    """Wait for the first of the value to be told. The last events are Filled and Done.
+def stream_structured_answer(
+    asker: Sender, request: PendingRequest, checker: AnswerChecker
+) -> Ticks[StreamedAnswer]:
+    """Wait for the first of the value to be told. The last events are Parsed and Done.
 
     Raises:
         UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
@@ -51,11 +53,11 @@ def begin_filling(asker: Asker, request: PendingRequest, checker: InstanceChecke
     return rounds.begin(_batches(asker, request, checker), request.record)
 
 
-def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) -> Ticks[None]:
+def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
     record = request.record
     for is_last in (False, True):
         answer = yield from rounds.next_answer(asker, request)
-        growing, refusal = GrowingJson(), ""
+        growing, refusal = PartialJson(), ""
         fault: Exception | None = None
         with closing(answer.rest):
             for batch in chain([answer.first], answer.rest):
@@ -67,8 +69,8 @@ def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) ->
                         refusal += event.text
                     elif type(event) is Done:
                         try:
-                            told = [Filled(checker.read(_result(growing.text, refusal, event, request)))]
-                        except (UnfitAnswer, UpstreamRejected) as error:
+                            told = [Parsed(checker.read(_make_result(growing.text, refusal, event, request)))]
+                        except (InvalidAnswer, UpstreamRejected) as error:
                             fault = error  # what is left of the body comes first, for its connection to be kept
                         else:
                             told.append(event._replace(usage=record.usage))
@@ -77,14 +79,14 @@ def _batches(asker: Asker, request: PendingRequest, checker: InstanceChecker) ->
                 yield told
         if fault is None:
             return
-        if not isinstance(fault, UnfitAnswer):
+        if not isinstance(fault, InvalidAnswer):
             raise fault
-        if is_last or request.exchange.is_unwanted:
-            raise NotFilled
-        ask_for_repair(request, fault, growing.text)
+        if is_last or request.exchange.is_abandoned:
+            raise SchemaMismatch
+        request_repair(request, fault, growing.text)
 
 
-def _result(text: str, refusal: str, end: Done, request: PendingRequest) -> ChatResult:
+def _make_result(text: str, refusal: str, end: Done, request: PendingRequest) -> ChatResult:
     return ChatResult(
         text, end.finish_reason, end.usage, end.model, end.id, end.tool_calls, refusal or None, request.record
     )

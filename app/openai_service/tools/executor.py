@@ -1,4 +1,4 @@
-"""ToolThreads: the calls of one round side by side, each in a thread of its own and for a limited time."""
+"""ToolExecutor: the calls of one round side by side, each in a thread of its own and for a limited time."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from queue import Empty, SimpleQueue
 from app.openai_service.tools.tool import ServerTool, ToolError
 from app.upstream_http.deadline import Exchange
 
-MOST_CHARS = 100_000
+MAX_RESULT_CHARS = 100_000
 
 log = logging.getLogger(__name__)
 
@@ -40,8 +40,10 @@ class Job:
     is_over: bool = False
 
     def end(self, text: str, error: str | None) -> None:
-        if len(text) > MOST_CHARS:
-            text = f"The tool's result is too long: it has {len(text):,} characters of at most {MOST_CHARS:,}."
+        if len(text) > MAX_RESULT_CHARS:
+            text = (
+                f"The tool's result is too long: it has {len(text):,} characters of at most {MAX_RESULT_CHARS:,}."
+            )
             error = "TooLong"
         # Half of a surrogate pair cannot be sent.
         text = text.encode("utf-8", "replace").decode()
@@ -51,16 +53,16 @@ class Job:
 _Ended = SimpleQueue[tuple[Job, str, str | None]]
 
 
-class ToolThreads:
+class ToolExecutor:
     """A thread cannot be ended: one that takes too long is left alone, and there is room for only so many of these."""
 
-    MOST_AT_ONCE = 8
-    MOST_LEFT_ALONE = 32
+    MAX_CONCURRENT = 8
+    MAX_ORPHANED = 32
 
     def __init__(self, *, timeout_s: float) -> None:
         self._timeout_s = timeout_s
         self._lock = threading.Lock()
-        self._left_alone = 0
+        self._orphaned = 0
 
     def run(self, jobs: Iterable[Job], exchange: Exchange, request_id: str) -> Generator[list[Job], None, None]:
         """Run them all; yields those that have begun or have ended, and none at each tick.
@@ -70,9 +72,9 @@ class ToolThreads:
         ended: _Ended = SimpleQueue()
         waiting, running = deque(jobs), set[Job]()
         try:
-            while (waiting or running) and not exchange.is_unwanted:
+            while (waiting or running) and not exchange.is_abandoned:
                 begun = []
-                while waiting and len(running) < self.MOST_AT_ONCE:
+                while waiting and len(running) < self.MAX_CONCURRENT:
                     job = waiting.popleft()
                     begun.append(job)
                     running.add(job)
@@ -91,9 +93,9 @@ class ToolThreads:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
         job.until = min(job.started + limit_s, exchange.deadline)
-        if self._left_alone >= self.MOST_LEFT_ALONE:
+        if self._orphaned >= self.MAX_ORPHANED:
             job.is_over = True
-            ended.put((job, "The tool is not available at the moment.", "TooManyLeftAlone"))
+            ended.put((job, "The tool is not available at the moment.", "TooManyOrphaned"))
             return
         thread = threading.Thread(target=self._work, args=(job, ended), daemon=True)
         try:
@@ -112,7 +114,7 @@ class ToolThreads:
             error = type(failure).__name__
         with self._lock:
             if job.is_over:
-                self._left_alone -= 1
+                self._orphaned -= 1
             job.is_over = True
         ended.put((job, text, error))
 
@@ -141,7 +143,7 @@ class ToolThreads:
             for job in jobs:
                 if not job.is_over:
                     job.is_over = True
-                    self._left_alone += 1
+                    self._orphaned += 1
 
 
 def _log(job: Job, request_id: str) -> None:

@@ -1,4 +1,4 @@
-"""ToolRounds: asking again with what the tools said, until the model answers in words."""
+"""ToolLoop: asking again with what the tools said, until the model answers in words."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from app.openai_service.streaming.events import Done, Token, ToolCallDelta, Tool
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.tools import rounds
-from app.openai_service.tools.executor import Job, ToolThreads
-from app.openai_service.tools.tool import NoTool, ServerTool
+from app.openai_service.tools.executor import Job, ToolExecutor
+from app.openai_service.tools.tool import MissingTool, ServerTool
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Asker
+from app.openai_service.transport.sender import Sender
 
-MOST_CALLS_IN_A_ROUND = 16
+MAX_CALLS_PER_ROUND = 16
 
 
 @dataclass(slots=True)
-class ToolRounds:
+class ToolLoop:
     """The rounds of one call of a visitor's.
 
     Attributes:
@@ -32,11 +32,11 @@ class ToolRounds:
 
     request: PendingRequest
     tools: Sequence[ServerTool]
-    threads: ToolThreads
+    threads: ToolExecutor
     left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
-    def ask(self, asker: Asker) -> Ticks[ChatResult]:
+    def ask(self, asker: Sender) -> Ticks[ChatResult]:
         """The last answer, as that of all rounds. Raises as _run() does."""
         while True:
             answer = yield from asker.ask(self.request, read_completion)
@@ -44,13 +44,13 @@ class ToolRounds:
                 return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
             yield from self._run(answer.text, answer.tool_calls)
 
-    def stream(self, asker: Asker) -> Ticks[StreamedAnswer]:
+    def stream(self, asker: Sender) -> Ticks[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
         return rounds.begin(self._batches(asker), self.request.record)
 
     def _go_on_after(self, answer: ChatResult | Done) -> bool:
         """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
-        is_wanted = self.left > 0 and not self.request.exchange.is_unwanted
+        is_wanted = self.left > 0 and not self.request.exchange.is_abandoned
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
     def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
@@ -69,10 +69,10 @@ class ToolRounds:
         ]
         with closing(self.threads.run(jobs, request.exchange, record.request_id)) as running:
             for news in running:
-                events = [_told(job) for job in news]
+                events = [_make_event(job) for job in news]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]
-        if request.exchange.is_unwanted:
+        if request.exchange.is_abandoned:
             raise CallerGone
         said = {"role": "assistant", "content": text or None, "tool_calls": calls}
         results = [
@@ -86,7 +86,7 @@ class ToolRounds:
         # The one that answered: another one may have asked to be left alone.
         request.models = request.models[request.models.index(record.models[-1]) :]
 
-    def _batches(self, asker: Asker) -> Ticks[None]:
+    def _batches(self, asker: Sender) -> Ticks[None]:
         record = self.request.record
         while True:
             answer = yield from rounds.next_answer(asker, self.request)
@@ -103,12 +103,14 @@ class ToolRounds:
             yield from self._run(text, end.tool_calls)
 
     def _tool(self, number: int, name: str) -> ServerTool:
-        if number >= MOST_CALLS_IN_A_ROUND:
-            return NoTool(f"Not run: at most {MOST_CALLS_IN_A_ROUND} tools can be called at once.")
-        return next((tool for tool in self.tools if tool.name == name), NoTool("There is no tool of this name."))
+        if number >= MAX_CALLS_PER_ROUND:
+            return MissingTool(f"Not run: at most {MAX_CALLS_PER_ROUND} tools can be called at once.")
+        return next(
+            (tool for tool in self.tools if tool.name == name), MissingTool("There is no tool of this name.")
+        )
 
 
-def _told(job: Job) -> ToolRun:
+def _make_event(job: Job) -> ToolRun:
     if job.outcome is None:
         return ToolRun(job.id, job.tool.name, "running", None)
     status = "done" if job.outcome.error is None else "failed"

@@ -6,7 +6,7 @@ from app.openai_service.results import CallRecord
 from app.openai_service.streaming.reader import StreamedAnswer, first_events
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Asker
+from app.openai_service.transport.sender import Sender
 
 
 def begin(batches: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
@@ -15,7 +15,7 @@ def begin(batches: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
     return StreamedAnswer(record.model, first, batches)
 
 
-def next_answer(asker: Asker, request: PendingRequest) -> Ticks[StreamedAnswer]:
+def next_answer(asker: Sender, request: PendingRequest) -> Ticks[StreamedAnswer]:
     """Ask, and note which model answers."""
     answer = yield from asker.stream(request)
     request.record.model = answer.model or request.record.model

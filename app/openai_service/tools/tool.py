@@ -36,7 +36,7 @@ class ServerTool(Protocol):
         """
 
 
-class NoTool:
+class MissingTool:
     """Stands in for one that is not there, or not run. Its name is not the model's: that could be anything."""
 
     name = "unknown"

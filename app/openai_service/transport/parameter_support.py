@@ -18,7 +18,7 @@ _DROPPABLE = {"temperature", "stream_options"}
 _MAX_MODELS = 1_000
 
 
-class Adaptation:
+class ParameterSupport:
     """Remembers, per model, which parameters to rename or leave out."""
 
     def __init__(self) -> None:

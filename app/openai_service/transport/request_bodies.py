@@ -16,30 +16,30 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 """What a request has more where its answer is to be streamed."""
 
 
-def offered_model(config: Config, operation: str, model: str | None, *, is_settled: bool = False) -> str:
+def offered_model(config: Config, operation: str, model: str | None, *, is_pinned: bool = False) -> str:
     """The model that was asked for, or the operation's own.
 
     Args:
-        is_settled: whether the site itself chose it.
+        is_pinned: whether the site itself chose it.
     Raises:
         ModelNotOffered: callers may not name it.
     """
     offered = config.models_offered(operation)
-    if model is not None and model not in offered and not is_settled:
+    if model is not None and model not in offered and not is_pinned:
         raise ModelNotOffered(model)
     return model or offered[0]
 
 
 def chat_body(
-    config: Config, call: ChatCall, *, most_tokens: int | None = None
+    config: Config, call: ChatCall, *, max_image_tokens: int | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The body of a chat, and what in it is otherwise than the caller asked for.
 
     Args:
-        most_tokens: the caller's own ceiling, where it is less than the site's.
+        max_image_tokens: the caller's own ceiling, where it is less than the site's.
     """
     adjusted = {}
-    ceilings = (config.max_tokens, most_tokens, call.ceiling)
+    ceilings = (config.max_tokens, max_image_tokens, call.ceiling)
     max_tokens = min(ceiling for ceiling in ceilings if ceiling is not None)
     if call.max_tokens is not None:
         if call.max_tokens > max_tokens:

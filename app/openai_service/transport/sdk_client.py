@@ -133,7 +133,7 @@ def build_client(
 ) -> _Client:
     """Make the one client of this process.
 
-    Retrying is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
+    BackgroundSettler is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
 
     Args:
         http_client: stands in for our own, as the offline model and tests do.
@@ -148,7 +148,7 @@ def build_client(
             api_key=config.openai_api_key,
             max_retries=0,
             timeout=None,
-            http_client=http_client or _own_client(config.azure_openai_endpoint, config, offline_dir),
+            http_client=http_client or _make_http_client(config.azure_openai_endpoint, config, offline_dir),
         )
     base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
     return _Client(
@@ -158,17 +158,17 @@ def build_client(
         organization=config.openai_org_id or None,
         max_retries=0,
         timeout=None,
-        http_client=http_client or _own_client(base_url, config, offline_dir),
+        http_client=http_client or _make_http_client(base_url, config, offline_dir),
     )
 
 
-def _own_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:
+def _make_http_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:
     if config.is_offline:
-        return _offline_client(offline_dir)
+        return _make_offline_client(offline_dir)
     return UpstreamClient(url, connect_timeout_s=config.connect_timeout_s)
 
 
-def _offline_client(directory: Path | None) -> httpx2.Client:
+def _make_offline_client(directory: Path | None) -> httpx2.Client:
     # Imported here: with a key, none of it is needed.
     from app.offline_model import create_offline_model
 

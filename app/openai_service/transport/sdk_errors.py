@@ -37,7 +37,7 @@ _CALLERS_NAMES = {
 
 
 @contextmanager
-def as_ours() -> Iterator[None]:
+def translate_errors() -> Iterator[None]:
     """Turn what the SDK, or the HTTP client below it, raises in the block into an UpstreamError."""
     try:
         yield

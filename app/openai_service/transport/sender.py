@@ -1,4 +1,4 @@
-"""Asker: from a request to an answer that has been read, in as many attempts as the policy makes of it."""
+"""Sender: from a request to an answer that has been read, in as many attempts as the policy makes of it."""
 
 from __future__ import annotations
 
@@ -17,29 +17,29 @@ from app.openai_service.resilience.policy import Policy
 from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.reader import StreamedAnswer, begin
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.transport.parameter_support import Adaptation
+from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import PendingRequest, encode
-from app.openai_service.transport.sdk_errors import as_ours
+from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import StillWaiting
+from app.upstream_http.deadline import Tick
 
 T = TypeVar("T")
 
 
-class UpstreamCaller(Protocol):
+class UpstreamSender(Protocol):
     """The one thing that is asked of the client: see client.py."""
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
 
 
-class Asker:
+class Sender:
     """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
-    def __init__(self, settings: SendSettings, upstream: Upstream, client: UpstreamCaller, store: Store) -> None:
+    def __init__(self, settings: SendSettings, upstream: Upstream, client: UpstreamSender, store: Store) -> None:
         self._settings = settings
         self._upstream = upstream
         self._client = client
-        self._adaptation = Adaptation()
+        self._adaptation = ParameterSupport()
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
@@ -96,7 +96,7 @@ class Asker:
             try:
                 return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_unwanted:
+                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_abandoned:
                     raise
 
     def _send_once(
@@ -109,12 +109,12 @@ class Asker:
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         try:
-            with as_ours():
+            with translate_errors():
                 while True:
                     started = time.perf_counter()
                     try:
                         response = exchange.run(post)
-                    except StillWaiting:
+                    except Tick:
                         yield []
                         continue
                     finally:

@@ -20,20 +20,20 @@ def results_json(batch: Batch, answers: Answers, *, request_id: str) -> Iterator
     with closing(answers):
         yield b'{"results":['
         for place, (name, line) in enumerate(answers):
-            status, body = _result(batch, line, request_id)
+            status, body = _make_result(batch, line, request_id)
             yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if place else b"", orjson.dumps(name), status, body)
         yield b"]}"
 
 
-def _result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
+def _make_result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
     try:
-        return 200, _answer(batch, line, request_id)
+        return 200, _make_answer(batch, line, request_id)
     except (UpstreamError, RequestCancelled) as error:
         problem = describe(error)
         return problem.status, orjson.dumps(api_error(problem, request_id))
 
 
-def _answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
+def _make_answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
     if line is None or line.status is None:
         if batch.status == "cancelled":
             raise RequestCancelled

@@ -7,18 +7,18 @@ from typing import Any, ClassVar
 import orjson
 from pydantic_core import to_json
 
-from app.openai_service import Batch, Done, Failed, Filled, Partial
+from app.openai_service import Batch, Done, Failed, Parsed, Partial
 from app.web.errors import api_error, describe
-from app.web.schemas.structured import Filling, structured_response
+from app.web.schemas.structured import StructuredCall, structured_response
 
 
-class PartialSse:
+class StructuredSse:
     """As TokenSse: `data: `, JSON on one line, and a blank line."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, request_id: str, filling: Filling) -> None:
+    def __init__(self, request_id: str, filling: StructuredCall) -> None:
         self._request_id = request_id
         self._filling = filling
         self._data: Any = None
@@ -29,7 +29,7 @@ class PartialSse:
             if isinstance(event, Partial):
                 # Not orjson, as a number of a text that nobody has checked yet may be larger than it writes.
                 told.append(to_json({"partial": event.data}, inf_nan_mode="null"))
-            elif isinstance(event, Filled):
+            elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
                 told.append(orjson.dumps({"done": True, **structured_response(self._data, event, self._filling)}))

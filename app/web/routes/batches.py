@@ -12,7 +12,7 @@ from app.auth.address import address_of
 from app.batches import KINDS, Batch
 from app.problems import Forbidden
 from app.services import services
-from app.web.call_context import current_entry
+from app.web.call_context import build_entry
 from app.web.encoders.batch_results import results_json
 from app.web.guards import needs
 from app.web.request_body import json_body
@@ -28,13 +28,16 @@ def create() -> Response:
     """Take requests and have them answered, within a day, at half the price."""
     principal, built = _principal(), services()
     new, adjusted = json_body(CreateBatchRequest).to_batch(
-        built.config.batches, built.openai_batches, built.prompts.of(principal), most_tokens=principal.max_tokens
+        built.config.batches,
+        built.openai_batches,
+        built.prompts.of(principal),
+        max_image_tokens=principal.max_tokens,
     )
     if not principal.may(new.kind):
         raise Forbidden
     limits = built.limits.spending(principal, address_of(request))
-    batch = built.batches.submit(new, current_entry(new.kind, new.model), limits)
-    response = _json(batch_response(batch, principal), status=201)
+    batch = built.batches.submit(new, build_entry(new.kind, new.model), limits)
+    response = _json_response(batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(adjusted_headers(adjusted))
     return response
@@ -50,14 +53,14 @@ def show_all() -> Response:
     page = services().batches.page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
-    return _json({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
+    return _json_response({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
 
 
 @bp.get("/<batch_id>")
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Tell how far a batch is."""
-    return _json(batch_response(services().batches.refreshed(_own(batch_id)), g.principal))
+    return _json_response(batch_response(services().batches.refreshed(_find_own(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
@@ -65,7 +68,7 @@ def show(batch_id: str) -> Response:
 def results(batch_id: str) -> Response:
     """Give what came of each request, in their order."""
     batches = services().batches
-    batch = batches.refreshed(_own(batch_id))
+    batch = batches.refreshed(_find_own(batch_id))
     answers = batches.answers(batch)
     response = Response(
         results_json(batch, answers, request_id=g.request_id),
@@ -80,10 +83,10 @@ def results(batch_id: str) -> Response:
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
     """End a batch; what is done by then is kept, and costs."""
-    return _json(batch_response(services().batches.cancel(_own(batch_id)), g.principal))
+    return _json_response(batch_response(services().batches.cancel(_find_own(batch_id)), g.principal))
 
 
-def _own(batch_id: str) -> Batch:
+def _find_own(batch_id: str) -> Batch:
     principal = _principal()
     batch = services().batches.get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
@@ -105,7 +108,7 @@ def _may_see(principal: Principal, kind: str) -> bool:
     return principal.may(kind) or principal.may("admin")
 
 
-def _json(body: dict[str, Any], status: int = 200) -> Response:
+def _json_response(body: dict[str, Any], status: int = 200) -> Response:
     return Response(
         orjson.dumps(body),
         status=status,

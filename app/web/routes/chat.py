@@ -6,10 +6,10 @@ from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
 from app.services import Services, services
-from app.web.call_context import current_caller
+from app.web.call_context import billed_context
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
-from app.web.errors import errors_as, message_error
+from app.web.errors import error_format, message_error
 from app.web.guards import needs
 from app.web.request_body import json_body
 from app.web.responses import json_answer
@@ -25,7 +25,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
     body, built = json_body(ChatRequest), services()
-    result = built.openai_service.chat(_call_of(body, built), caller=current_caller())
+    result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
     return json_answer(body.response(result), result.record)
 
 
@@ -34,19 +34,19 @@ def create() -> Response:
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
     body = json_body(ChatRequest)
-    return stream_answer(_call_of(body, services()), TokenSse(g.request_id))
+    return stream_answer(_build_call(body, services()), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
 @needs("chat")
-@errors_as(message_error)
+@error_format(message_error)
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""
     body = json_body(OpenAIChatRequest)
-    return stream_answer(_call_of(body, services()), PlainText())
+    return stream_answer(_build_call(body, services()), PlainText())
 
 
-def _call_of(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
+def _build_call(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
     principal, request_id = g.principal, g.request_id
     tools = built.toolbox.offered_to(principal, request_id)
     return body.to_call(built.prompts.of(principal), request_id=request_id, server_tools=tools)

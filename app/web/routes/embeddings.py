@@ -5,7 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.services import services
-from app.web.call_context import current_caller
+from app.web.call_context import billed_context
 from app.web.guards import needs
 from app.web.request_body import json_body
 from app.web.responses import json_answer
@@ -24,7 +24,7 @@ def create() -> Response:
         request_id=g.request_id,
         model=body.model,
         dimensions=body.dimensions,
-        caller=current_caller(),
+        caller=billed_context(),
     )
     return json_answer(embeddings_response(result), result.record)
 
@@ -35,6 +35,6 @@ def similarity() -> Response:
     """Compare two texts, or put documents in order by nearness to a query."""
     body = json_body(SimilarityRequest)
     result = services().openai_service.embed(
-        body.texts(), request_id=g.request_id, model=body.model, caller=current_caller()
+        body.texts(), request_id=g.request_id, model=body.model, caller=billed_context()
     )
     return json_answer(body.response(result), result.record)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from flask import Blueprint, Response
 
-from app.database.database import Contended, StoreUnavailable
+from app.database.database import Contended, DatabaseUnavailable
 from app.services import services
 from app.web.guards import public
 
@@ -29,7 +29,7 @@ def ready() -> Response:
         built.database.check()
     except Contended:
         pass  # so many write into it that this one's turn did not come: others' does
-    except StoreUnavailable:
+    except DatabaseUnavailable:
         return _status("store_unavailable", 503)
     return _status("ready")
 

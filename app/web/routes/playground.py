@@ -65,7 +65,7 @@ def pages(config: Config) -> Blueprint:
     @bp.get("/")
     @public
     def index() -> Response:
-        page = make_response(render_template("playground.html", config=config, routes=_routes()))
+        page = make_response(render_template("playground.html", config=config, routes=_list_routes()))
         services().authenticator.sessions.open(request, page)
         return page
 
@@ -89,21 +89,21 @@ def pages(config: Config) -> Blueprint:
     return bp
 
 
-def _routes() -> list[_Route]:
+def _list_routes() -> list[_Route]:
     """All that this server answers but the page itself; a summary is the first line of the view's docstring."""
     return [
-        _Route(method, rule.rule, _summary(rule), _curl(method, rule))
+        _Route(method, rule.rule, _summarize(rule), _curl_line(method, rule))
         for rule in current_app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         if not rule.endpoint.startswith("pages.")
     ]
 
 
-def _summary(rule: Rule) -> str:
+def _summarize(rule: Rule) -> str:
     return (current_app.view_functions[rule.endpoint].__doc__ or "").partition("\n")[0]
 
 
-def _curl(method: str, rule: Rule) -> str:
+def _curl_line(method: str, rule: Rule) -> str:
     url = shlex.quote(f"{request.host_url.rstrip('/')}{rule.rule}")
     if method == "GET" and not rule.arguments:
         return f"curl {url}"

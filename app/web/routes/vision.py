@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
 from app.services import services
-from app.web.call_context import current_caller
+from app.web.call_context import billed_context
 from app.web.encoders.token_sse import TokenSse
 from app.web.guards import needs
 from app.web.responses import json_answer
@@ -21,7 +21,7 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @needs("vision")
 def create() -> Response:
     """Answer a question about images in one piece."""
-    result = services().openai_service.chat(_call(), caller=current_caller())
+    result = services().openai_service.chat(_call(), caller=billed_context())
     return json_answer(chat_response(result), result.record)
 
 

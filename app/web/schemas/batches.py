@@ -15,7 +15,7 @@ from app.config import BatchSettings
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest, Problem
-from app.prompts.selection import SystemPrompts
+from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
@@ -46,12 +46,17 @@ class CreateBatchRequest(RequestModel):
     requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
 
     def to_batch(
-        self, settings: BatchSettings, upstream: OpenAIBatches, prompts: SystemPrompts, *, most_tokens: int | None
+        self,
+        settings: BatchSettings,
+        upstream: OpenAIBatches,
+        prompts: PromptSelection,
+        *,
+        max_image_tokens: int | None,
     ) -> tuple[NewBatch, dict[str, str]]:
         """Build the batch, each request as its own route would send it, and the adjusted parameters.
 
         Args:
-            most_tokens: a ceiling for each answer, if this user has a lower one.
+            max_image_tokens: a ceiling for each answer, if this user has a lower one.
 
         Raises:
             InvalidRequest: a request is invalid, or they cannot be in one batch.
@@ -59,7 +64,7 @@ class CreateBatchRequest(RequestModel):
         """
         if len(self.requests) > settings.max_requests:
             raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
-        kind = _kind(self.requests)
+        kind = _operation_of(self.requests)
         ids = _ids(self.requests)
         requests: list[BatchRequest] = []
         adjusted: dict[str, str] = {}
@@ -69,7 +74,7 @@ class CreateBatchRequest(RequestModel):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:
-                    own_model, body, changed = _chat(item.chat, upstream, prompts, most_tokens)
+                    own_model, body, changed = _chat(item.chat, upstream, prompts, max_image_tokens)
                     adjusted |= changed
                 else:
                     assert item.embeddings is not None, "one of both is given"
@@ -79,7 +84,7 @@ class CreateBatchRequest(RequestModel):
                     )
                     texts += len(body["input"])
             except (InvalidRequest, Forbidden) as error:
-                raise _placed(error, where) from None
+                raise _at_item(error, where) from None
             except InputTooLong:
                 raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
             except ModelNotOffered:
@@ -94,17 +99,17 @@ class CreateBatchRequest(RequestModel):
 
 
 def _chat(
-    chat: ChatRequest, upstream: OpenAIBatches, prompts: SystemPrompts, most_tokens: int | None
+    chat: ChatRequest, upstream: OpenAIBatches, prompts: PromptSelection, max_image_tokens: int | None
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
     prompt = prompts.prompt_of(chat)
     if prompt is not None and prompt.tools:
         raise InvalidRequest("this prompt has tools that only run while somebody waits.", field="promptName")
     if chat.cache:
         raise InvalidRequest("not accepted in a batch.", field="cache")
-    return upstream.chat_request(chat.to_call(prompts, request_id=""), most_tokens=most_tokens)
+    return upstream.chat_request(chat.to_call(prompts, request_id=""), max_image_tokens=max_image_tokens)
 
 
-def _kind(items: Sequence[BatchItem]) -> Kind:
+def _operation_of(items: Sequence[BatchItem]) -> Kind:
     kind: Kind = "chat" if items[0].chat is not None else "embeddings"
     for place, item in enumerate(items):
         if item.chat is None and item.embeddings is None:
@@ -129,7 +134,7 @@ def _ids(items: Sequence[BatchItem]) -> list[str]:
     return list(ids)
 
 
-def _placed(error: InvalidRequest | Forbidden, where: str) -> Problem:
+def _at_item(error: InvalidRequest | Forbidden, where: str) -> Problem:
     """Return an error about one request of a batch, prefixed with the request's path."""
     sentence = str(error)
     if sentence.startswith("Missing "):
@@ -184,13 +189,13 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
         "kind": batch.kind,
         "model": batch.model,
         "status": batch.status,
-        "createdAt": _moment(batch.created_at),
-        "endedAt": None if batch.ended_at is None else _moment(batch.ended_at),
+        "createdAt": _format_time(batch.created_at),
+        "endedAt": None if batch.ended_at is None else _format_time(batch.ended_at),
         "counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "costMicroUsd": batch.cost_micro_usd,
     }
     return body | {"user": batch.user} if principal.may("admin") else body
 
 
-def _moment(at_ms: int) -> str:
+def _format_time(at_ms: int) -> str:
     return format_iso(at_ms // 1000)

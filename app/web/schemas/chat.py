@@ -7,7 +7,7 @@ from typing import Any
 
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
-from app.prompts.selection import Conversation, SystemPrompts
+from app.prompts.selection import Conversation, PromptSelection
 from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
 from app.web.schemas.messages import Messages, check_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
@@ -26,7 +26,7 @@ def build_chat_call(
     conversation: Conversation,
     settings: Mapping[str, Any],
     asked: PromptFields,
-    prompts: SystemPrompts,
+    prompts: PromptSelection,
     server_tools: OfferedTools | None = None,
 ) -> ChatCall:
     """Return what the service is asked to do: what the caller has chosen, and what a prompt of the site settles.
@@ -35,7 +35,7 @@ def build_chat_call(
         settings: by the names of ChatCall's fields.
         server_tools: those that a prompt may let the model have run; None where none are.
     Raises:
-        InvalidRequest, Forbidden: as SystemPrompts.prompt_of() and apply() do.
+        InvalidRequest, Forbidden: as PromptSelection.prompt_of() and apply() do.
     """
     prompt = prompts.prompt_of(asked)
     messages, settled = prompts.apply(prompt, conversation, settings, asked)
@@ -63,7 +63,7 @@ class ChatRequest(PromptFields):
 
     def to_call(
         self,
-        prompts: SystemPrompts,
+        prompts: PromptSelection,
         *,
         request_id: str,
         server_tools: OfferedTools | None = None,

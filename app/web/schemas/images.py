@@ -8,7 +8,7 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from app.images import ImageIntake, UnusableImage
+from app.images import ImageNormalizer, UnusableImage
 from app.problems import Problem
 
 MAX_IMAGES = 10
@@ -25,7 +25,7 @@ class InvalidImageInput(Problem):
     message_is_safe = True
 
 
-def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
+def image_from_bytes(data: bytes, where: str, intake: ImageNormalizer) -> str:
     """Normalize an uploaded file to a data URL, as OpenAI accepts it.
 
     Raises:
@@ -37,14 +37,14 @@ def image_from_bytes(data: bytes, where: str, intake: ImageIntake) -> str:
         raise InvalidImageInput(str(error), field=where) from None
 
 
-def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
+def image_from_url(url: str, where: str, intake: ImageNormalizer) -> str:
     """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
 
     Raises:
         InvalidImageInput: it is neither, or points to a private network.
     """
     if url[:5].lower() == "data:":
-        return image_from_bytes(_data_of(url, where), where, intake)
+        return image_from_bytes(_decode_data_url(url, where), where, intake)
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):
@@ -52,7 +52,7 @@ def image_from_url(url: str, where: str, intake: ImageIntake) -> str:
     return url
 
 
-def _data_of(url: str, where: str) -> bytes:
+def _decode_data_url(url: str, where: str) -> bytes:
     head, comma, body = url.partition(",")
     if not comma or not head.lower().endswith(";base64"):
         raise InvalidImageInput("must be a data: URL in base64.", field=where)

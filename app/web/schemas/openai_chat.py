@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from app.openai_service import ChatCall
-from app.prompts.selection import Conversation, SystemPrompts
+from app.prompts.selection import Conversation, PromptSelection
 from app.web.schemas.chat import build_chat_call, messages_of
 from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
 from app.web.schemas.messages import Messages
@@ -33,7 +33,7 @@ class OpenAIChatRequest(PromptFields):
     messages: Messages
 
     def to_call(
-        self, prompts: SystemPrompts, *, request_id: str, server_tools: OfferedTools | None = None
+        self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         settings = self.chat_settings

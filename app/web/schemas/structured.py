@@ -10,10 +10,10 @@ from pydantic import Field
 
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.json_schema.normalize import Normalized, normalize
-from app.json_schema.strict_rules import SchemaFault
+from app.json_schema.strict_rules import InvalidSchema
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
-from app.prompts.selection import NOT_WITH_PROMPT, Conversation, SystemPrompts
+from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
 from app.web.schemas.chat import build_chat_call, messages_of
 from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, PromptFields, Temperature
 from app.web.schemas.messages import Messages
@@ -31,7 +31,7 @@ _NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
 
 
 @dataclass(frozen=True, slots=True)
-class Filling:
+class StructuredCall:
     """A structured call to the service.
 
     Attributes:
@@ -61,11 +61,13 @@ class StructuredRequest(PromptFields):
     max_tokens: MaxTokens | None = None
     cache: bool | None = None
 
-    def to_filling(self, prompts: SystemPrompts, named: NamedSchemas, *, request_id: str) -> Filling:
+    def to_structured_call(
+        self, prompts: PromptSelection, named: NamedSchemas, *, request_id: str
+    ) -> StructuredCall:
         """Build the structured call.
 
         Raises:
-            InvalidRequest, SchemaFault: the fields contradict each other, or the schema cannot be used.
+            InvalidRequest, InvalidSchema: the fields contradict each other, or the schema cannot be used.
         """
         if self.messages is None and self.prompt is None:
             raise InvalidRequest("Missing prompt (or messages).")
@@ -93,8 +95,8 @@ class StructuredRequest(PromptFields):
         if prompt is not None and prompt.answer_schema:
             asked = named[prompt.answer_schema]
         if asked is None:
-            return Filling(replace(call, messages=_asking_for_json(call.messages), response_format=_JSON_MODE))
-        return Filling(call, asked.original, asked.told if self.normalize else None)
+            return StructuredCall(replace(call, messages=_ask_for_json(call.messages), response_format=_JSON_MODE))
+        return StructuredCall(call, asked.original, asked.told if self.normalize else None)
 
     def _leave_the_schema(self) -> None:
         for field, alias in _OF_SCHEMA.items():
@@ -121,20 +123,20 @@ class StructuredRequest(PromptFields):
             return Normalized(schema)
         normalized = normalize(schema)
         if self.normalize and normalized.faults:
-            raise SchemaFault(normalized.faults)
+            raise InvalidSchema(normalized.faults)
         if not self.normalize and normalized.found:
-            raise SchemaFault(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
+            raise InvalidSchema(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
         return normalized
 
 
-def _asking_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _ask_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
     if any("json" in (message.get("content") or "").lower() for message in messages):
         return messages
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(data: Any, end: StructuredResult | Done, filling: Filling) -> dict[str, Any]:
+def structured_response(data: Any, end: StructuredResult | Done, filling: StructuredCall) -> dict[str, Any]:
     """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
     body = {
         "data": data,

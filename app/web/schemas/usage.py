@@ -45,8 +45,8 @@ def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
         if name not in known:
             raise InvalidRequest("is not known here.", field=name[:50])
     today = datetime.now(UTC).date()
-    first = _day(args, "from", today.replace(day=1))
-    last = _day(args, "to", today)
+    first = _parse_day(args, "from", today.replace(day=1))
+    last = _parse_day(args, "to", today)
     if last < first:
         raise InvalidRequest("must not be before from.", field="to")
     form = args.get("format", "json")
@@ -55,7 +55,7 @@ def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
     return UsageQuery(
         first.isoformat(),
         last.isoformat(),
-        _groupings(args.get("by")),
+        _parse_groupings(args.get("by")),
         user=args.get("user") if is_admin else principal.user,
         tenant=args.get("tenant") if is_admin else principal.tenant,
         is_csv=form == "csv",
@@ -69,9 +69,9 @@ def usage_response(
     return {
         "from": query.first_day,
         "to": query.last_day,
-        "totals": _sums(total),
-        "rows": [dict(zip(query.by, row.group, strict=True)) | _sums(row) for row in rows],
-        "limits": [_limit(left) for left in limits],
+        "totals": _format_sums(total),
+        "rows": [dict(zip(query.by, row.group, strict=True)) | _format_sums(row) for row in rows],
+        "limits": [_format_limit(left) for left in limits],
     }
 
 
@@ -80,21 +80,21 @@ def usage_csv(query: UsageQuery, rows: Sequence[Total]) -> str:
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow([*query.by, *_SUMS.values()])
-    writer.writerows([*map(_inert, row.group), *_sums(row).values()] for row in rows)
+    writer.writerows([*map(_escape_cell, row.group), *_format_sums(row).values()] for row in rows)
     return text.getvalue()
 
 
-def _inert(cell: str) -> str:
+def _escape_cell(cell: str) -> str:
     # A spreadsheet would run it as a formula, and user names are not under our control.
     return f"'{cell}" if cell[:1] in ("=", "+", "-", "@") else cell
 
 
-def _sums(total: Total) -> dict[str, int]:
+def _format_sums(total: Total) -> dict[str, int]:
     values = asdict(total)
     return {shown: values[name] for name, shown in _SUMS.items()}
 
 
-def _limit(left: Remaining) -> dict[str, Any]:
+def _format_limit(left: Remaining) -> dict[str, Any]:
     limit = left.limit
     return {
         "of": kind_of(limit.key),
@@ -107,7 +107,7 @@ def _limit(left: Remaining) -> dict[str, Any]:
     }
 
 
-def _day(args: Mapping[str, str], name: str, default: date) -> date:
+def _parse_day(args: Mapping[str, str], name: str, default: date) -> date:
     text = args.get(name)
     if text is None:
         return default
@@ -120,7 +120,7 @@ def _day(args: Mapping[str, str], name: str, default: date) -> date:
     return day
 
 
-def _groupings(text: str | None) -> tuple[Grouping, ...]:
+def _parse_groupings(text: str | None) -> tuple[Grouping, ...]:
     if text is None:
         return _DEFAULT_BY
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))

@@ -55,14 +55,14 @@ def parse_json(data: bytes, model: type[M]) -> M:
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise InvalidRequest(_why_not_json(data)) from None
+        raise InvalidRequest(_explain_invalid_json(data)) from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
     if b"\\u0000" in data:
-        for path, value in _leaves(body):
+        for path, value in _iter_leaves(body):
             if isinstance(value, str) and "\0" in value:
-                raise InvalidRequest("must not contain the character NUL.", field=_written(path))
+                raise InvalidRequest("must not contain the character NUL.", field=_write_path(path))
     if len(data) > _MANY_BYTES:
         _check_members(body)
     return validate(body, model)
@@ -87,9 +87,9 @@ def form_of(value: Any) -> str:
 
 def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing their errors would take long."""
-    for path, value in _containers(body):
+    for path, value in _iter_containers(body):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
-            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_written(path))
+            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_write_path(path))
 
 
 def _is_free_form(path: _Path) -> bool:
@@ -100,7 +100,7 @@ def _is_free_form(path: _Path) -> bool:
     return False
 
 
-def _containers(body: Any) -> Iterator[tuple[_Path, Any]]:
+def _iter_containers(body: Any) -> Iterator[tuple[_Path, Any]]:
     """Yield each list and object with its location, without recursion.
 
     Raises:
@@ -128,7 +128,7 @@ def not_too_deep(value: Any) -> Any:
 def _first_of(errors: ValidationError) -> InvalidRequest:
     """Describe the first error only, and never the input, which may be anything of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
-    path = _path(error["loc"])
+    path = _format_path(error["loc"])
     kind, message = error["type"], error["msg"]
     if kind == "string_pattern_mismatch":
         message = _PATTERN_SENTENCES[error["ctx"]["pattern"]]
@@ -147,7 +147,7 @@ def _first_of(errors: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{message.rstrip('.')}.", field=path)
 
 
-def _path(location: tuple[int | str, ...]) -> str:
+def _format_path(location: tuple[int | str, ...]) -> str:
     """Format an error's location as the client wrote it.
 
     Pydantic adds a message's role behind its index, and the branch of a union; both are left out.
@@ -157,24 +157,24 @@ def _path(location: tuple[int | str, ...]) -> str:
         for before, part in zip((None, *location), location, strict=False)
         if not (isinstance(before, int) and part in _ROLES) and part not in (AS_TEXT, AS_OTHER)
     ]
-    return _printable(".".join(parts))
+    return _make_printable(".".join(parts))
 
 
-def _printable(text: str) -> str:
+def _make_printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 
-def _why_not_json(data: bytes) -> str:
+def _explain_invalid_json(data: bytes) -> str:
     """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
         return "The body is not valid JSON in UTF-8, or is nested too deeply."
-    for path, value in _leaves(body):
+    for path, value in _iter_leaves(body):
         if isinstance(value, float) and not math.isfinite(value):
-            return f"{_written(path)}: must be a finite number."
+            return f"{_write_path(path)}: must be a finite number."
         if isinstance(value, str) and not _is_unicode(value):
-            return f"{_written(path)}: must not contain half of a surrogate pair."
+            return f"{_write_path(path)}: must not contain half of a surrogate pair."
     return "The body is not valid JSON in UTF-8, or is nested too deeply."
 
 
@@ -186,12 +186,12 @@ def _is_unicode(text: str) -> bool:
     return True
 
 
-def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Yield each name and each scalar value with its location. Raises as _containers() does."""
+def _iter_leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
+    """Yield each name and each scalar value with its location. Raises as _iter_containers() does."""
     if not isinstance(body, dict | list):
         yield None, body
         return
-    for path, container in _containers(body):
+    for path, container in _iter_containers(body):
         members = container.items() if isinstance(container, dict) else enumerate(container)
         for name, member in members:
             if isinstance(name, str):
@@ -200,9 +200,9 @@ def _leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
                 yield (path, name), member
 
 
-def _written(path: _Path) -> str:
+def _write_path(path: _Path) -> str:
     parts: list[str] = []
     while path is not None:
         path, part = path
         parts.append(str(part))
-    return _printable(".".join(reversed(parts))) or "The body"
+    return _make_printable(".".join(reversed(parts))) or "The body"

@@ -11,10 +11,10 @@ from flask import request
 from pydantic import Field
 
 from app.config import ImageSettings
-from app.images import ImageIntake, limit_for
+from app.images import ImageNormalizer, bounds_for
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
-from app.prompts.selection import Conversation, SystemPrompts
+from app.prompts.selection import Conversation, PromptSelection
 from app.web.request_body import form_body, json_body
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
@@ -42,7 +42,7 @@ class VisionRequest(VisionFields):
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
-def vision_call(prompts: SystemPrompts, settings: ImageSettings, *, request_id: str) -> ChatCall:
+def vision_call(prompts: PromptSelection, settings: ImageSettings, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -61,16 +61,16 @@ def vision_call(prompts: SystemPrompts, settings: ImageSettings, *, request_id: 
     return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
 
 
-def _intake(fields: VisionFields, prompts: SystemPrompts, settings: ImageSettings) -> ImageIntake:
+def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: ImageSettings) -> ImageNormalizer:
     prompt = prompts.prompt_of(fields)
     model = (prompt.model if prompt is not None else None) or fields.model or settings.model
     until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
-    return ImageIntake(settings.max_bytes, settings.max_pixels, limit_for(model, fields.detail), until)
+    return ImageNormalizer(settings.max_bytes, settings.max_pixels, bounds_for(model, fields.detail), until)
 
 
-def _from_json(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _from_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     body = json_body(VisionRequest)
-    intake = _intake(body, prompts, settings)
+    intake = _make_normalizer(body, prompts, settings)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
@@ -82,7 +82,7 @@ def _from_json(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionF
     return body, images
 
 
-def _from_form(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = form_body()
     for name, values in form.lists():
@@ -90,7 +90,7 @@ def _from_form(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionF
             raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
         if "\0" in values[0]:
             raise InvalidRequest("must not contain the character NUL.", field=f"{name[:64]!a}")
-        fields[name] = _typed(name, values[0])
+        fields[name] = _parse_typed(name, values[0])
     unknown = [name for name in uploads if name != "image"]
     if unknown:
         raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
@@ -100,11 +100,11 @@ def _from_form(prompts: SystemPrompts, settings: ImageSettings) -> tuple[VisionF
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
-    intake = _intake(body, prompts, settings)
+    intake = _make_normalizer(body, prompts, settings)
     return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
 
 
-def _typed(name: str, text: str) -> Any:
+def _parse_typed(name: str, text: str) -> Any:
     """Convert a form's text to the field's type."""
     if name in _WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)

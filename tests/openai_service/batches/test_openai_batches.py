@@ -115,7 +115,7 @@ def test_a_file_that_does_not_end_in_time_is_a_failure() -> None:
 
 
 def test_a_line_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.openai_service.batches.client._LONGEST_LINE", 1_000)
+    monkeypatch.setattr("app.openai_service.batches.client._MAX_LINE", 1_000)
     with pytest.raises(UpstreamFailed):
         lines_from(*chunked(*[b"x" * 300] * 5))
 

@@ -31,7 +31,7 @@ def conversations(draw):
     return messages or [{"role": "user", "content": "0"}]
 
 
-def call_of(messages, at):
+def call_from(messages, at):
     """Where the call is that the tool's result at a position answers: the latest of that id."""
     return max(
         before
@@ -42,7 +42,7 @@ def call_of(messages, at):
 
 def cuts(messages):
     """Every place before which all but the system prompts may be left out: all of them, one by one."""
-    parted = [(call_of(messages, at), at) for at, message in enumerate(messages) if message["role"] == "tool"]
+    parted = [(call_from(messages, at), at) for at, message in enumerate(messages) if message["role"] == "tool"]
     users = [at for at, message in enumerate(messages) if message["role"] == "user"]
     return [0, *(at for at in users if not any(call < at <= result for call, result in parted))]
 
@@ -79,7 +79,7 @@ def test_prompts_and_the_last_turn_stay_and_no_result_is_parted_from_its_call(me
         if message["role"] == "system" or at >= last_user:
             assert id(message) in stays
         if message["role"] == "tool":
-            assert (id(message) in stays) == (id(messages[call_of(messages, at)]) in stays)
+            assert (id(message) in stays) == (id(messages[call_from(messages, at)]) in stays)
 
 
 def test_messages_are_looked_at_once_and_no_further_back_than_needed():

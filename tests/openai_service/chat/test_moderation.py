@@ -419,7 +419,7 @@ class TestLeaving:
             return exchanges[-1]
 
         def leave_meanwhile(sent):
-            exchanges[0].end_within(15.0)
+            exchanges[0].abandon_after(15.0)
             return answers(sent)
 
         monkeypatch.setattr("app.openai_service.service.Exchange", exchange)

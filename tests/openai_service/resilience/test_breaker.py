@@ -16,7 +16,7 @@ from app.config import BreakerSettings, Config
 from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
 from app.shared_state import MemoryState, open_state
-from app.upstream_http.deadline import StillWaiting
+from app.upstream_http.deadline import Tick
 from tests.fakes.bodies import SMALLEST
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 
@@ -363,7 +363,7 @@ class TestWhatCounts:
         ours, theirs = socket.socketpair()
         theirs.close()
         for _ in range(6):
-            upstream.raises(StillWaiting())
+            upstream.raises(Tick())
             answer = client.post("/api/chat", json=CHAT, environ_overrides={"gunicorn.socket": ours})
             assert outcome(answer) == (499, "client_gone")
         ours.close()

@@ -49,7 +49,7 @@ def extract(client, upstream):
     def ask(schema, *answers, strict=True, **fields):
         for answer in answers:
             upstream.answers(
-                answer if isinstance(answer, dict) and "choices" in answer else completion(_text(answer))
+                answer if isinstance(answer, dict) and "choices" in answer else completion(_check_text(answer))
             )
         with at_most(2.0):
             return client.post(
@@ -59,7 +59,7 @@ def extract(client, upstream):
     return ask
 
 
-def _text(answer):
+def _check_text(answer):
     return answer if isinstance(answer, str) else json.dumps(answer)
 
 
@@ -183,14 +183,14 @@ def test_usages_are_summed_member_by_member(extract):
     details = {"prompt_tokens_details": {"cached_tokens": 4}}
 
     answer = extract(
-        PERSON, completion("no", usage=USAGE | details), completion(_text(ADA), usage=USAGE | details)
+        PERSON, completion("no", usage=USAGE | details), completion(_check_text(ADA), usage=USAGE | details)
     )
 
     assert answer.json["usage"] == TWICE | {"prompt_tokens_details": {"cached_tokens": 8}}
 
 
 def test_an_unknown_usage_adds_nothing(extract):
-    assert extract(PERSON, completion("no", usage=None), completion(_text(ADA))).json["usage"] == USAGE
+    assert extract(PERSON, completion("no", usage=None), completion(_check_text(ADA))).json["usage"] == USAGE
 
 
 @pytest.mark.parametrize("prompt", ["Tell me", "Answer in JSON"])

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.openai_service.errors import UpstreamRejected
-from app.openai_service.transport.parameter_support import Adaptation
+from app.openai_service.transport.parameter_support import ParameterSupport
 from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.reading import events_of
 
@@ -144,7 +144,7 @@ def test_a_repair_is_sent_as_the_model_takes_it(client, upstream):
 
 
 def test_two_calls_that_learn_the_same_at_once_are_both_sent_again():
-    adaptation = Adaptation()
+    adaptation = ParameterSupport()
     refusal = UpstreamRejected(param="temperature", upstream_code="unsupported_value")
     bodies = [{"temperature": 1.0}, {"temperature": 1.0}]  # both sent before either was refused
 

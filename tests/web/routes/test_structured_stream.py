@@ -29,7 +29,7 @@ DONE = {"done": True, "data": OSLO, "finishReason": "stop", "usage": USAGE, "mod
 @pytest.fixture
 def at_once(monkeypatch):
     """Values are told as often as they change."""
-    monkeypatch.setattr("app.openai_service.structured.partial_json.LEAST_S", 0)
+    monkeypatch.setattr("app.openai_service.structured.partial_json.MIN_S", 0)
     monkeypatch.setattr("app.openai_service.structured.partial_json.CHARS_PER_S", float("inf"))
 
 
@@ -73,7 +73,7 @@ def test_the_value_is_told_as_it_grows_and_whole_at_the_end(ask, upstream):
 )
 def test_values_are_told_only_so_often(ask, upstream, monkeypatch, least_s, chars_per_s, told):
     ticks = iter(range(1_000))
-    monkeypatch.setattr("app.openai_service.structured.partial_json.LEAST_S", least_s)
+    monkeypatch.setattr("app.openai_service.structured.partial_json.MIN_S", least_s)
     monkeypatch.setattr("app.openai_service.structured.partial_json.CHARS_PER_S", chars_per_s)
     clock = type("Clock", (), {"monotonic": staticmethod(lambda: next(ticks))})
     monkeypatch.setattr("app.openai_service.structured.partial_json.time", clock)
