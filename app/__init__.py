@@ -21,10 +21,10 @@ from app.web.guards import init_guards
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
 from app.web.request_id import init_request_context
-from app.web.responses import init_answers
+from app.web.responses import init_responses
 from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.playground import pages
+from app.web.routes.playground import playground
 
 
 def create_app(
@@ -71,12 +71,12 @@ def create_app(
     init_draining(api, built.lifecycle)
     init_guards(api, built.authenticator.identify)
     init_rate_limiting(api, built.limits, built.rate_limiter)
-    init_answers(api)
+    init_responses(api)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)
     if not config.is_production:
-        app.register_blueprint(pages(config))
+        app.register_blueprint(playground(config))
     init_cli(app)
     return app

@@ -124,9 +124,9 @@ def build(
         openai_batches=openai_batches,
         token_counts=token_counts,
         prompts=PromptSelection(
-            own=config.system_prompt,
+            default=config.system_prompt,
             allows_client_prompt=config.allow_client_system_prompt,
-            kept=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
+            stored=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
             schemas=schemas,
         ),
         schemas=schemas,

@@ -9,7 +9,7 @@ from gevent import getcurrent
 
 
 class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
-    """Waits before it reads, and writes before it waits.
+    """BackoffWaits before it reads, and writes before it waits.
 
     gevent reads first and, told that there is nothing, waits and reads again; on a stream there is hardly ever
     anything yet. ChatPipeline each wait it builds a Timeout, and before each write it asks the kernel for the size of

@@ -108,7 +108,7 @@ def make_site(
     clock: MovableClock,
 ) -> Iterator[Callable[..., Site]]:
     provider = IdentityProvider()
-    monkeypatch.setattr("app.auth.jwks.fetched", provider.fetch)
+    monkeypatch.setattr("app.auth.jwks.fetch_key_set", provider.fetch)
     apps: list[Flask] = []
 
     def make(**settings: Any) -> Site:

@@ -284,7 +284,7 @@ def test_every_page_is_linked_from_the_index_or_the_readme() -> None:
 
 
 READER = next((text for kind, text in blocks_of(PAGES["streaming.md"]) if kind == "js"), "")
-# Answers as no test server gives them: cut into single bytes, with comments, and with every kind of end.
+# BatchResults as no test server gives them: cut into single bytes, with comments, and with every kind of end.
 CASES = """
 const bytes = new TextEncoder();
 const answerOf = (text, status = 200) => async () => new Response(new ReadableStream({

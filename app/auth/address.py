@@ -1,4 +1,4 @@
-"""address_of: where a request comes from, as far as it cannot be made up."""
+"""client_address: where a request comes from, as far as it cannot be made up."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import Request
 UNKNOWN = "unknown"
 
 
-def address_of(request: Request) -> str:
+def client_address(request: Request) -> str:
     """Return the visitor's network address, by which they are told apart while nothing else does.
 
     It is the connection's own, or what the last of TRUSTED_PROXIES has put into X-Forwarded-For; no other

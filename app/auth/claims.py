@@ -15,7 +15,7 @@ REQUIRED = ("exp", "iss", "aud", "sub")
 _LEEWAY_S = 30
 
 
-def decoded(
+def decode_claims(
     token: str, key: jwt.PyJWK | str, *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
 ) -> dict[str, Any]:
     """Return the claims of a token that has a valid signature and is valid now.

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 import orjson
 from flask import Request
 
-from app.auth.address import address_of
+from app.auth.address import client_address
 from app.auth.errors import Unauthenticated, UnusableUserId
 from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
-from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, user_id
+from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, parse_user_id
 from app.auth.sessions import Sessions
 from app.auth.visitor_tokens import TYPE, VisitorTokens
 from app.problems import Forbidden
@@ -56,35 +56,35 @@ class Authenticator:
         headers = request.environ  # past request.headers, where each look-up takes ten calls
         authorization = headers.get("HTTP_AUTHORIZATION")
         if authorization is not None:
-            principal = self._by_authorization(authorization, request)
+            principal = self._identify_by_authorization(authorization, request)
         else:
-            principal = self.sessions.read(request) or self._anonymous(request)
+            principal = self.sessions.read(request) or self._identify_anonymous(request)
         named = headers.get("HTTP_X_USER_ID")
         if named is None:
             return principal
         if principal.kind != "key":
             raise Forbidden("only a site's own server may name its user.", field="X-User-Id")
         try:
-            return dataclasses.replace(principal, user=user_id(named))
+            return dataclasses.replace(principal, user=parse_user_id(named))
         except ValueError as error:
             raise UnusableUserId(f"{error}.", field="X-User-Id") from None
 
-    def _anonymous(self, request: Request) -> Principal:
+    def _identify_anonymous(self, request: Request) -> Principal:
         if self.auth_required:
             raise Unauthenticated("no credential")
-        return _anonymous_at(address_of(request))
+        return _anonymous_at(client_address(request))
 
-    def _by_authorization(self, authorization: str, request: Request) -> Principal:
-        address = address_of(request)
+    def _identify_by_authorization(self, authorization: str, request: Request) -> Principal:
+        address = client_address(request)
         self.failures.check(address)
         try:
-            return self._by_credential(authorization, request.environ.get("HTTP_ORIGIN"))
+            return self._identify_by_credential(authorization, request.environ.get("HTTP_ORIGIN"))
         except Unauthenticated as error:
             if error.is_guess:
                 self.failures.count(address)
             raise
 
-    def _by_credential(self, authorization: str, origin: str | None) -> Principal:
+    def _identify_by_credential(self, authorization: str, origin: str | None) -> Principal:
         scheme, _, credential = authorization.partition(" ")
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential or len(credential) > _MAX_CHARS:

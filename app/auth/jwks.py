@@ -39,13 +39,13 @@ class Jwks:
     def __init__(self, url: str, *, algorithm: str, fetch: Callable[[str], bytes] | None = None) -> None:
         self._url = url
         self._algorithm = algorithm
-        self._fetch = fetch or fetched
+        self._fetch = fetch or fetch_key_set
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
         self._asked_at: float | None = None
         self._turn = threading.Lock()
 
-    def key(self, kid: str | None) -> jwt.PyJWK:
+    def get_key(self, kid: str | None) -> jwt.PyJWK:
         """Return the key with this id; without an id, the only key there is.
 
         Raises:
@@ -53,19 +53,19 @@ class Jwks:
             AuthUnavailable: there are no keys, and they cannot be fetched now.
         """
         if self._age_s() > _FRESH_S:
-            self._renew()
-        found = self._found(kid)
+            self._refresh()
+        found = self._find_key(kid)
         if found is None and self._fetched_at is not None:
             # The key may be newer than the cached document.
-            self._renew()
-            found = self._found(kid)
+            self._refresh()
+            found = self._find_key(kid)
         if self._age_s() > _USABLE_S:
             raise AuthUnavailable
         if found is None:
             raise Unauthenticated("unknown signing key", is_guess=True)
         return found
 
-    def _found(self, kid: str | None) -> jwt.PyJWK | None:
+    def _find_key(self, kid: str | None) -> jwt.PyJWK | None:
         keys = self._keys
         if kid is None:
             return next(iter(keys.values())) if len(keys) == 1 else None
@@ -74,7 +74,7 @@ class Jwks:
     def _age_s(self) -> float:
         return float("inf") if self._fetched_at is None else clock.ticks() - self._fetched_at
 
-    def _renew(self) -> None:
+    def _refresh(self) -> None:
         has_keys = self._age_s() <= _USABLE_S
         if not self._turn.acquire(blocking=not has_keys):
             return
@@ -92,7 +92,7 @@ class Jwks:
             self._turn.release()
 
 
-def fetched(url: str) -> bytes:
+def fetch_key_set(url: str) -> bytes:
     """Fetch a document of a bounded size within a bounded time; a redirect is an error.
 
     Raises:

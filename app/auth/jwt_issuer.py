@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import jwt
 
-from app.auth.claims import decoded
+from app.auth.claims import decode_claims
 from app.auth.errors import Unauthenticated
 from app.auth.jwks import Jwks
-from app.auth.principal import Principal, user_id
+from app.auth.principal import Principal, parse_user_id
 from app.config import ProviderSettings
 
 
@@ -27,21 +27,21 @@ class JwtIssuer:
             AuthUnavailable: the provider's keys cannot be fetched.
         """
         settings = self._settings
-        claims = decoded(
+        claims = decode_claims(
             token,
-            self._key(token),
+            self._find_key(token),
             algorithm=settings.algorithm,
             issuer=settings.issuer,
             audience=settings.audience,
             max_ttl_s=settings.max_ttl_s,
         )
         try:
-            user = user_id(claims["sub"])
+            user = parse_user_id(claims["sub"])
         except ValueError:
             raise Unauthenticated("unusable sub") from None
         return Principal(kind="visitor", tenant=settings.tenant, user=user, scopes=settings.scopes)
 
-    def _key(self, token: str) -> jwt.PyJWK | str:
+    def _find_key(self, token: str) -> jwt.PyJWK | str:
         if self._jwks is None:
             return self._settings.secret
         try:
@@ -51,4 +51,4 @@ class JwtIssuer:
         # Checked before a key is fetched.
         if header.get("alg") != self._settings.algorithm:
             raise Unauthenticated("bad token", is_guess=True)
-        return self._jwks.key(header.get("kid"))
+        return self._jwks.get_key(header.get("kid"))

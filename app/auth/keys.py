@@ -19,7 +19,7 @@ from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.auth.errors import Unauthenticated
 from app.auth.principal import SCOPES
-from app.auth.store import Store
+from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
 from app.runtime import clock
 
@@ -70,7 +70,7 @@ class NewKey:
 
 
 class ApiKeys:
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
     def create(self, *, tenant: str, name: str, scopes: Iterable[str]) -> NewKey:
@@ -91,7 +91,7 @@ class ApiKeys:
         with self._store.transaction() as connection:
             return _add(connection, tenant, name, scopes)
 
-    def all(self) -> list[ApiKey]:
+    def list_all(self) -> list[ApiKey]:
         """Every key, the oldest first."""
         with self._store.reading() as connection:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()

@@ -59,7 +59,7 @@ class Principal:
         return scope in self.scopes
 
 
-def user_id(text: str) -> str:
+def parse_user_id(text: str) -> str:
     """Return a site's user id if it is valid.
 
     Raises:

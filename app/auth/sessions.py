@@ -37,7 +37,7 @@ class Sessions:
         """Begin a session with the answer that carries a page, or go on with the one that there is."""
         if self._signer is None:
             return
-        session_id = self._id_in(request) or secrets.token_urlsafe(16)
+        session_id = self._read_id(request) or secrets.token_urlsafe(16)
         response.set_cookie(
             _cookie_name(request),
             self._signer.sign(session_id).decode(),
@@ -55,7 +55,7 @@ class Sessions:
         Raises:
             Forbidden: nothing shows that a page served here has sent it.
         """
-        session_id = self._id_in(request)
+        session_id = self._read_id(request)
         if session_id is None:
             return None
         if request.method not in _SAFE_METHODS and not _is_of_own_page(request):
@@ -64,7 +64,7 @@ class Sessions:
             kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
         )
 
-    def _id_in(self, request: Request) -> str | None:
+    def _read_id(self, request: Request) -> str | None:
         if "HTTP_COOKIE" not in request.environ or self._signer is None:
             return None
         cookie = request.cookies.get(_cookie_name(request))

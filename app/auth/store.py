@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from app.database.database import Database
 
 
-class Store(Protocol):
+class CredentialStore(Protocol):
     """Transactions on the credentials. Both methods raise DatabaseUnavailable if the database does not answer."""
 
     def transaction(self) -> AbstractContextManager[Connection]: ...
@@ -26,12 +26,12 @@ class LazyStore:
         self._is_ready = False
 
     def transaction(self) -> AbstractContextManager[Connection]:
-        return self._ready().transaction()
+        return self._get_database().transaction()
 
     def reading(self) -> AbstractContextManager[Connection]:
-        return self._ready().reading()
+        return self._get_database().read_transaction()
 
-    def _ready(self) -> Database:
+    def _get_database(self) -> Database:
         if not self._is_ready:
             self._database.migrate()
             self._is_ready = True

@@ -16,10 +16,10 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.claims import decoded
+from app.auth.claims import decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
-from app.auth.store import Store
+from app.auth.store import CredentialStore
 from app.auth.tables import api_keys, revoked_tokens, revoked_users
 from app.problems import Forbidden
 from app.runtime import clock
@@ -79,7 +79,7 @@ class VisitorTokens:
         max_ttl_s: the longest that a token may last. Lowering it ends those that would last longer.
     """
 
-    def __init__(self, secret_key: str, store: Store, *, max_ttl_s: int) -> None:
+    def __init__(self, secret_key: str, store: CredentialStore, *, max_ttl_s: int) -> None:
         self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET else None
         self._store = store
         self._max_ttl_s = max_ttl_s
@@ -95,7 +95,7 @@ class VisitorTokens:
             AuthUnavailable: there is no SECRET_KEY to sign with.
         """
         if self._key is None:
-            raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
+            raise AuthUnavailable("ClientConnection tokens need a SECRET_KEY of at least 32 characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
             raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
         now = int(clock.now())
@@ -105,7 +105,7 @@ class VisitorTokens:
             "aud": _AUDIENCE,
             "sub": grant.user,
             # Later than what was taken back in this very second.
-            "iat": max(now, self._revoked_until(grant.user, by.tenant) + 1),
+            "iat": max(now, self._get_revoked_until(grant.user, by.tenant) + 1),
             "exp": expires_at,
             "jti": token_id,
             "tenant": by.tenant,
@@ -135,7 +135,7 @@ class VisitorTokens:
         """
         if self._key is None:
             raise Unauthenticated("bad token", is_guess=True)
-        claims = decoded(
+        claims = decode_claims(
             token,
             self._key,
             algorithm=_ALGORITHM,
@@ -164,20 +164,20 @@ class VisitorTokens:
 
     def revoke(self, token_id: str, *, tenant: str) -> None:
         """Take one token back. It is not known which there are, so one of another tenant is just not touched."""
-        self._take_back(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
+        self._revoke(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
 
-    def revoke_all_of(self, user: str, *, tenant: str) -> None:
+    def revoke_all(self, user: str, *, tenant: str) -> None:
         """Take back every token that a user has been given so far; in this very second included."""
-        until = max(int(clock.now()), self._revoked_until(user, tenant) + 1)
-        self._take_back(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
+        until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
+        self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
 
-    def _revoked_until(self, user: str, tenant: str) -> int:
+    def _get_revoked_until(self, user: str, tenant: str) -> int:
         """The last second of which all tokens of a user were taken back; 0 where none were."""
         with self._store.reading() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return found or 0
 
-    def _take_back(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _revoke(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
         try:
             self._put(table, which, values)
         except IntegrityError:

@@ -12,15 +12,15 @@ from app.batches.records import (
     RequestCancelled,
     ResultsGone,
 )
-from app.batches.results import Answers
+from app.batches.results import BatchResults
 
 __all__ = [
     "KINDS",
-    "Answers",
     "Batch",
     "BatchNotEnded",
     "BatchOwner",
     "BatchRequest",
+    "BatchResults",
     "Batches",
     "Kind",
     "NewBatch",

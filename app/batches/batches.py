@@ -9,9 +9,9 @@ from time import monotonic
 
 from app.batches.poller import Poller
 from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
-from app.batches.results import Answers
+from app.batches.results import BatchResults
 from app.batches.store import BatchStore
-from app.batches.submission import Submission, lease_ms
+from app.batches.submission import Submission, compute_lease_ms
 from app.config import BatchSettings
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.ledger import Ledger
@@ -71,26 +71,26 @@ class Batches:
         """Return a batch, or None if there is none that the owner may see."""
         return self._store.get(batch_id, owner)
 
-    def page(
+    def list_page(
         self, owner: BatchOwner | None, kinds: Sequence[str] = KINDS, *, limit: int, before: str | None = None
     ) -> list[Batch]:
         """Return batches of these kinds, newest first; those of all users if the owner is None."""
-        return self._store.page(owner, kinds, limit=limit, before=before)
+        return self._store.list_page(owner, kinds, limit=limit, before=before)
 
-    def refreshed(self, batch: Batch) -> Batch:
+    def refresh(self, batch: Batch) -> Batch:
         """Return the current state of a batch, asking the upstream unless it was asked a moment ago."""
         if batch.has_ended or clock.now_ms() - batch.checked_at < _REFRESH_MS:
             return batch
-        return self._looked_after(batch)
+        return self._try_advance(batch)
 
     def cancel(self, batch: Batch) -> Batch:
         """Ask the upstream to cancel a batch. One that has ended is not changed."""
         if batch.has_ended or batch.cancel_requested_at is not None:
-            return self.refreshed(batch)
-        self._store.ask_to_cancel(batch.id)
-        return self._looked_after(batch)
+            return self.refresh(batch)
+        self._store.request_cancel(batch.id)
+        return self._try_advance(batch)
 
-    def answers(self, batch: Batch) -> Answers:
+    def read_results(self, batch: Batch) -> BatchResults:
         """Download the results of a batch. Close them after use.
 
         Raises:
@@ -99,14 +99,14 @@ class Batches:
         """
         if not batch.has_ended:
             raise BatchNotEnded
-        return Answers(self._store.requests(batch.id), self._lines(batch))
+        return BatchResults(self._store.requests(batch.id), self._read_lines(batch))
 
     def poll(self) -> PollResult:
         """Update every batch that has not ended. Any number of processes may do so at the same time."""
         outcomes: list[str] = []
         for batch_id in self._store.open_ids():
             try:
-                outcomes.append(self._look_after(batch_id))
+                outcomes.append(self._advance(batch_id))
             except DatabaseUnavailable:
                 raise
             except Exception as error:
@@ -115,12 +115,12 @@ class Batches:
                 outcomes.append("failed")
         return PollResult(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
 
-    def _looked_after(self, batch: Batch) -> Batch:
-        self._look_after(batch.id)
+    def _try_advance(self, batch: Batch) -> Batch:
+        self._advance(batch.id)
         return self._store.get(batch.id) or batch
 
-    def _look_after(self, batch_id: str) -> str:
-        batch = self._store.claim(batch_id, lease_ms=lease_ms(self._settings))
+    def _advance(self, batch_id: str) -> str:
+        batch = self._store.claim(batch_id, compute_lease_ms=compute_lease_ms(self._settings))
         if batch is None:
             return "running"  # another process is working on it
         try:
@@ -132,12 +132,12 @@ class Batches:
         found = self._store.get(batch_id)
         return "ended" if found is None or found.has_ended else "running"
 
-    def _lines(self, batch: Batch) -> Iterator[bytes]:
+    def _read_lines(self, batch: Batch) -> Iterator[bytes]:
         deadline = monotonic() + self._settings.timeout_s
         for file_id in (batch.output_file_id, batch.error_file_id):
             if file_id is None:
                 continue
             try:
-                yield from self._upstream.lines(file_id, deadline=deadline)
+                yield from self._upstream.read_lines(file_id, deadline=deadline)
             except UpstreamError as error:
                 raise ResultsGone if error.upstream_status == 404 else error from None

@@ -53,19 +53,19 @@ class Poller:
             UpstreamError: the upstream could not be asked; the row is unchanged.
         """
         deadline = monotonic() + self._settings.timeout_s
-        upstream = self._look(batch, deadline)
+        upstream = self._check_upstream(batch, deadline)
         if upstream is None:
             log.warning("batch.never_made", extra={"batch_id": batch.id})
             self._submission.void(batch)
             return
         if batch.cancel_requested_at is not None and not upstream.has_ended and upstream.status != "cancelling":
-            upstream = self._cancelled(upstream, deadline)
+            upstream = self._check_cancelled(upstream, deadline)
         if upstream.has_ended:
             self._settle(batch, upstream, deadline)
         else:
-            self._store.note(batch.id, upstream)
+            self._store.set_status(batch.id, upstream)
 
-    def _look(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
+    def _check_upstream(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
         if batch.upstream_id is None:
             return self._upstream.find(batch.id, since_s=batch.created_at // 1000 - _BEFORE_S, deadline=deadline)
         try:
@@ -73,10 +73,10 @@ class Poller:
         except UpstreamError as error:
             if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
                 # Perhaps the key now belongs to another account. The hold counts as spent.
-                self._store.give_up(batch.id)
+                self._store.mark_lost(batch.id)
             raise
 
-    def _cancelled(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
+    def _check_cancelled(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
         try:
             return self._upstream.cancel(upstream.id, deadline=deadline)
         except UpstreamError as error:
@@ -89,7 +89,7 @@ class Poller:
         self._count(tally, upstream.output_file_id, deadline, are_answers=True)
         self._count(tally, upstream.error_file_id, deadline, are_answers=False)
         if tally.completed < upstream.completed:
-            tally.missing()
+            tally.add_missing()
         settlement = tally.settlement(upstream, self._prices, at_ms=clock.now_ms())
 
         def end(connection: Connection) -> None:
@@ -127,9 +127,9 @@ class Poller:
         if file_id is None:
             return
         try:
-            tally.add(self._upstream.lines(file_id, deadline=deadline), are_answers=are_answers)
+            tally.add(self._upstream.read_lines(file_id, deadline=deadline), are_answers=are_answers)
         except UpstreamError as error:
             if error.upstream_status != 404:
                 raise
             if are_answers:
-                tally.missing()
+                tally.add_missing()

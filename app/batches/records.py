@@ -44,7 +44,7 @@ class BatchOwner:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class SentRequest:
     """What is stored of a request: the client's id, and upper bounds of its tokens."""
 
     id: str
@@ -88,7 +88,7 @@ class Batch:
         return self.ended_at is not None
 
 
-def running_status(upstream: UpstreamBatch) -> str:
+def map_running_status(upstream: UpstreamBatch) -> str:
     """Return the status of a batch that is not settled yet, which happens shortly after its end at the upstream."""
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from tempfile import SpooledTemporaryFile
 
-from app.batches.records import Sent
-from app.batches.settlement import place_of
+from app.batches.records import SentRequest
+from app.batches.settlement import parse_custom_id
 from app.openai_service import OutputLine, read_line
 
 _IN_MEMORY = 8 * 1024 * 1024
 
 
-class Answers:
+class BatchResults:
     """Sorts result lines by request. The upstream writes them in any order, so all are read before the first is returned.
 
     Large results are in an unlinked file, which no other process can open. Close it after use.
     """
 
-    def __init__(self, requests: Sequence[Sent], lines: Iterable[bytes]) -> None:
+    def __init__(self, requests: Sequence[SentRequest], lines: Iterable[bytes]) -> None:
         self._requests = requests
         self._spool = SpooledTemporaryFile(max_size=_IN_MEMORY)  # noqa: SIM115  # closed by close()
         self._where: dict[int, tuple[int, int]] = {}
@@ -32,7 +32,7 @@ class Answers:
         end = 0
         for text in lines:
             line = read_line(text)
-            place = None if line is None else place_of(line.custom_id, len(self._requests))
+            place = None if line is None else parse_custom_id(line.custom_id, len(self._requests))
             if place is not None and place not in self._where:
                 self._spool.write(text)
                 self._where[place] = (end, len(text))

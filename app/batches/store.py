@@ -8,7 +8,7 @@ from typing import Any
 import orjson
 from sqlalchemy import Connection, case, insert, select, update
 
-from app.batches.records import Batch, BatchOwner, Sent, running_status
+from app.batches.records import Batch, BatchOwner, SentRequest, map_running_status
 from app.batches.tables import batches
 from app.database.database import Database
 from app.openai_service import UpstreamBatch
@@ -23,7 +23,9 @@ class BatchStore:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def add(self, connection: Connection, batch: Batch, requests: Sequence[Sent], *, busy_until: int) -> None:
+    def add(
+        self, connection: Connection, batch: Batch, requests: Sequence[SentRequest], *, busy_until: int
+    ) -> None:
         """Insert a batch, as part of the caller's transaction."""
         connection.execute(
             insert(batches).values(
@@ -47,17 +49,17 @@ class BatchStore:
     def get(self, batch_id: str, owner: BatchOwner | None = None) -> Batch | None:
         """Return a batch, or None if it does not exist or the owner may not see it."""
         query = select(*_COLUMNS).where(batches.c.id == batch_id, *_visible_to(owner))
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _batch_from_row(row)
 
-    def requests(self, batch_id: str) -> list[Sent]:
+    def requests(self, batch_id: str) -> list[SentRequest]:
         """Return what is stored of each request, in order."""
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
-        return [Sent(*sent) for sent in orjson.loads(text)]
+        return [SentRequest(*sent) for sent in orjson.loads(text)]
 
-    def page(
+    def list_page(
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
     ) -> list[Batch]:
         """Return one page, newest first, beginning after the batch `before` if it is given."""
@@ -65,22 +67,22 @@ class BatchStore:
         query = query.order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
             query = query.where(batches.c.id < before)
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             return [_batch_from_row(row) for row in connection.execute(query)]
 
     def open_ids(self) -> list[str]:
         """Return the ids of all open batches, the least recently checked one first."""
         query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.checked_at)
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             return list(connection.execute(query).scalars())
 
-    def claim(self, batch_id: str, *, lease_ms: int) -> Batch | None:
+    def claim(self, batch_id: str, *, compute_lease_ms: int) -> Batch | None:
         """Lock an open batch for this process. Return None if it has ended or another process holds it."""
         now = clock.now_ms()
         change = (
             update(batches)
             .where(batches.c.id == batch_id, batches.c.ended_at.is_(None), batches.c.busy_until <= now)
-            .values(busy_until=now + lease_ms)
+            .values(busy_until=now + compute_lease_ms)
         )
         with self._database.transaction() as connection:
             if connection.execute(change).rowcount == 0:
@@ -91,17 +93,19 @@ class BatchStore:
         """Unlock a batch without a change, after the upstream could not be asked."""
         self._change(batch_id, busy_until=0, checked_at=clock.now_ms())
 
-    def give_up(self, batch_id: str) -> None:
+    def mark_lost(self, batch_id: str) -> None:
         """Record that the outcome of a batch will never be known."""
         with self._database.transaction() as connection:
             self.end(connection, batch_id, status="failed")
 
-    def note(self, batch_id: str, upstream: UpstreamBatch) -> None:
+    def set_status(self, batch_id: str, upstream: UpstreamBatch) -> None:
         """Record the upstream's progress and unlock the batch. Its end is recorded by end()."""
         self._change(
             batch_id,
             # A batch shows `cancelling` from the moment when that was requested.
-            status=case((batches.c.cancel_requested_at.is_(None), running_status(upstream)), else_="cancelling"),
+            status=case(
+                (batches.c.cancel_requested_at.is_(None), map_running_status(upstream)), else_="cancelling"
+            ),
             upstream_id=upstream.id,
             completed=upstream.completed,
             failed=upstream.failed,
@@ -109,7 +113,7 @@ class BatchStore:
             busy_until=0,
         )
 
-    def ask_to_cancel(self, batch_id: str) -> None:
+    def request_cancel(self, batch_id: str) -> None:
         """Record that a batch is to be cancelled."""
         self._change(batch_id, cancel_requested_at=clock.now_ms(), status="cancelling")
 

@@ -16,8 +16,8 @@ from time import monotonic
 import orjson
 from sqlalchemy import Connection
 
-from app.batches.records import PATHS, Batch, NewBatch, Sent, running_status
-from app.batches.settlement import custom_id
+from app.batches.records import PATHS, Batch, NewBatch, SentRequest, map_running_status
+from app.batches.settlement import make_custom_id
 from app.batches.store import BatchStore
 from app.config import BatchSettings
 from app.database.database import DatabaseUnavailable
@@ -27,7 +27,7 @@ from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.pricing.interface import PriceList
 from app.runtime import clock
-from app.token_counts.estimates import input_bound, max_output_tokens
+from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
 """After this time a hold counts as spent. A batch takes up to a day, and the poller may be down for some days."""
@@ -38,7 +38,7 @@ _GRACE_S = 60.0
 log = logging.getLogger("app.batches")
 
 
-def lease_ms(settings: BatchSettings) -> int:
+def compute_lease_ms(settings: BatchSettings) -> int:
     """Return for how long a process may hold the lock of a batch."""
     return int((settings.timeout_s + _GRACE_S) * 1000)
 
@@ -66,7 +66,7 @@ class Submission:
         lines = _write_lines(new)
         if len(lines) > self._settings.max_bytes:
             raise BodyTooLarge
-        batch = self._written(new, entry, limits)
+        batch = self._record(new, entry, limits)
         deadline = monotonic() + self._settings.timeout_s
         try:
             file_id = self._upstream.upload(f"{batch.id}.jsonl", lines, deadline=deadline)
@@ -85,8 +85,8 @@ class Submission:
             raise
         log.info("batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": made.id})
         with suppress(DatabaseUnavailable):  # the poller will find it by its reference
-            self._store.note(batch.id, made)
-        return replace(batch, status=running_status(made), upstream_id=made.id)
+            self._store.set_status(batch.id, made)
+        return replace(batch, status=map_running_status(made), upstream_id=made.id)
 
     def void(self, batch: Batch) -> None:
         """Settle a batch that the upstream does not have. If the database is down, the poller does it later."""
@@ -98,10 +98,10 @@ class Submission:
         with suppress(DatabaseUnavailable):
             self._ledger.settle_also(batch.entry_id, nothing, end)
 
-    def _written(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
+    def _record(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Insert the batch's row and its hold in one transaction."""
         requests = [
-            Sent(request.id, input_bound(request.body, new.model), max_output_tokens(request.body))
+            SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
             for request in new.requests
         ]
         bounds = [(sent.most_input, sent.max_output_tokens) for sent in requests]
@@ -121,7 +121,7 @@ class Submission:
 
         def add(connection: Connection, hold: Hold) -> None:
             written = replace(batch, entry_id=hold.id)
-            self._store.add(connection, written, requests, busy_until=now + lease_ms(self._settings))
+            self._store.add(connection, written, requests, busy_until=now + compute_lease_ms(self._settings))
 
         hold = self._ledger.hold(
             entry,
@@ -139,7 +139,7 @@ def _write_lines(new: NewBatch) -> bytes:
     return b"".join(
         orjson.dumps(
             {
-                "custom_id": custom_id(place),
+                "custom_id": make_custom_id(place),
                 "method": "POST",
                 "url": f"/v1{PATHS[new.kind]}",
                 "body": {"model": new.model, **request.body},

@@ -157,7 +157,7 @@ def create_key(name: str, tenant: str, scopes: str) -> None:
 def list_keys() -> None:
     """Show every key, but not its secret."""
     with _report_errors():
-        known = services().authenticator.keys.all()
+        known = services().authenticator.keys.list_all()
     if not known:
         click.echo("There are no keys. To make one: flask keys create --name my-server")
         return

@@ -54,7 +54,7 @@ def poll(every_s: int | None) -> None:
 def show_all(limit: int) -> None:
     """Show the batches of everybody."""
     try:
-        found = services().batches.page(None, limit=limit)
+        found = services().batches.list_page(None, limit=limit)
     except DatabaseUnavailable as error:
         raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = ("ID", "TENANT", "USER", "KIND", "MODEL", "CREATED", "STATUS", "REQUESTS", "ANSWERED", "USD")

@@ -20,7 +20,7 @@ def prompts() -> None:
     A variable in brackets may be left out; one with a value has that where none is given.
     """
     built = services()
-    kept = built.prompts.kept
+    kept = built.prompts.stored
     if not kept:
         click.echo(f"There are no prompts. Each would be a file such as {built.config.prompts_dir}/support.toml")
         return

@@ -55,7 +55,7 @@ def secret(check: Check | None = None, *, default: str = "") -> str:
     return value
 
 
-def fault_of(declared: Field[Any], value: object) -> str | None:
+def find_problem(declared: Field[Any], value: object) -> str | None:
     """Return one sentence that begins with the setting's name; None where the value is right."""
     check: Check | None = declared.metadata.get("check")
     fault = check(value) if check is not None else None

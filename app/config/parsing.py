@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 
 
-def reader_of(declared_type: str) -> Callable[[str], object]:
+def parser_for(declared_type: str) -> Callable[[str], object]:
     """Return the parser of a type. It raises ValueError with what is wrong, to be read behind the setting's name."""
     return _BY_TYPE[declared_type]
 
 
-def read_origins(text: str) -> tuple[str, ...]:
+def parse_origins(text: str) -> tuple[str, ...]:
     """Parse origins into the form that browsers send: lower case, no slash at the end, no default port."""
     return tuple(_strip_default_port(origin.lower().rstrip("/")) for origin in _parse_list(text))
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 
 from app.config import formats as forms
-from app.config.fields import ConfigError, fault_of, one_of, secret, text, within
+from app.config.fields import ConfigError, find_problem, one_of, secret, text, within
 from app.config.groups import (
     BatchSettings,
     BreakerSettings,
@@ -20,10 +20,10 @@ from app.config.groups import (
     TokenSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
-from app.config.parsing import read_origins, reader_of
+from app.config.parsing import parse_origins, parser_for
 from app.config.rules import find_problems
 
-_READERS: dict[str, Callable[[str], object]] = {"allowed_origins": read_origins, "log_level": str.upper}
+_READERS: dict[str, Callable[[str], object]] = {"allowed_origins": parse_origins, "log_level": str.upper}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class Config:
     jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
 
     def __post_init__(self) -> None:
-        each = (fault_of(declared, getattr(self, declared.name)) for declared in fields(self))
+        each = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
         if faults := [*filter(None, each), *find_problems(self)]:
             raise ConfigError(faults)
 
@@ -141,7 +141,7 @@ class Config:
             if not given:
                 continue
             try:
-                values[declared.name] = _READERS.get(declared.name, reader_of(str(declared.type)))(given)
+                values[declared.name] = _READERS.get(declared.name, parser_for(str(declared.type)))(given)
             except ValueError as error:
                 faults.append(f"{declared.name.upper()} {error}")
         try:
@@ -233,7 +233,7 @@ class Config:
         }.get(operation, (self.chat_model, *self.chat_fallback_models))
         return (*own, *self.allowed_models)
 
-    def fallbacks(self, operation: str, model: str) -> tuple[str, ...]:
+    def fallbacks_for(self, operation: str, model: str) -> tuple[str, ...]:
         """Return the models to ask after one has failed, in their order.
 
         Only chat models have any: another one may not see images, and its vectors are of another space.

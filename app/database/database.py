@@ -70,7 +70,7 @@ class Database:
         """
         return self._transaction(within_s, writes=True)
 
-    def reading(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
+    def read_transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
         """A transaction that only reads, and sees the tables as they were at one moment. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
@@ -84,7 +84,7 @@ class Database:
         is_trial = self._enter()
         is_sent = False
         try:
-            with self.driver.turn(deadline, writes=True):
+            with self.driver.acquire_turn(deadline, writes=True):
                 self._guard.recheck(is_trial)
                 connection, raw = self._open(lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True)
                 is_sent = True
@@ -122,12 +122,12 @@ class Database:
         self._adopt()
         try:
             self.driver.create()
-            with self.driver.turn(clock.ticks() + PATIENCE_S, writes=False):
+            with self.driver.acquire_turn(clock.ticks() + PATIENCE_S, writes=False):
                 migrating.migrate(self.driver)
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         except Exception as error:
-            raise self._translated(error) or error from error
+            raise self._translate(error) or error from error
         self._owes_migration = False
 
     def check(self) -> None:
@@ -135,13 +135,13 @@ class Database:
         with self.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
 
-    def tidy(self) -> None:
+    def checkpoint(self) -> None:
         """What somebody has to do about once a second. Raises DatabaseUnavailable."""
         self._adopt()
         try:
-            self.driver.tidy()
+            self.driver.checkpoint()
         except Exception as error:
-            raise self._translated(error) or error from error
+            raise self._translate(error) or error from error
 
     def close(self) -> None:
         self._writer = None
@@ -153,7 +153,7 @@ class Database:
         is_trial = self._enter()
         is_committing = False
         try:
-            with self.driver.turn(deadline, writes=writes):
+            with self.driver.acquire_turn(deadline, writes=writes):
                 self._guard.recheck(is_trial)
                 connection, raw = self._open(
                     lambda raw: self.driver.begin(raw, deadline, writes=writes), deadline, writes=writes
@@ -182,7 +182,7 @@ class Database:
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
         """Raise DatabaseUnavailable where an error means that; and tell the guard."""
-        unavailable = self._translated(error)
+        unavailable = self._translate(error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
                 self._guard.succeeded()
@@ -197,7 +197,7 @@ class Database:
         try:
             return self._open_once(make_ready, deadline, writes=writes)
         except Exception as error:
-            unavailable = self._translated(error)
+            unavailable = self._translate(error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
             # A kept connection may have died with a server that is back by now, or with a file that was moved.
@@ -249,12 +249,12 @@ class Database:
         with suppress(Exception):
             connection.close()
 
-    def _translated(self, error: BaseException) -> DatabaseUnavailable | None:
+    def _translate(self, error: BaseException) -> DatabaseUnavailable | None:
         if isinstance(error, DatabaseUnavailable):
             return error
         if isinstance(error, PoolTimeout):
             return Contended("contended")
-        fault = self.driver.fault_of(error.orig if isinstance(error, DBAPIError) and error.orig else error)
+        fault = self.driver.classify_error(error.orig if isinstance(error, DBAPIError) and error.orig else error)
         if fault is None:
             return None
         reason, is_well = fault

@@ -20,7 +20,7 @@ class Driver(Protocol):
     """Whether turn() lets one writer in at a time."""
     engine: Engine
 
-    def turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
+    def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         """Wait for this process's turn at the store. Raises Contended."""
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
@@ -38,7 +38,7 @@ class Driver(Protocol):
 
     def commit(self, raw: Any, deadline: float) -> None: ...
 
-    def fault_of(self, error: BaseException) -> tuple[str, bool] | None:
+    def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         """What went wrong, and whether the store itself is well; None where it is not the store's fault."""
 
     def begin_migration(self, connection: Connection) -> None:
@@ -47,7 +47,7 @@ class Driver(Protocol):
     def create(self) -> None:
         """Make what the store is kept in, where that is missing."""
 
-    def tidy(self) -> None:
+    def checkpoint(self) -> None:
         """What is to be done about once a second, and may take a while."""
 
     def close(self) -> None: ...

@@ -87,7 +87,7 @@ class PostgresDriver:
         )
 
     @contextmanager
-    def turn(self, deadline: float, *, writes: bool) -> Iterator[None]:  # noqa: ARG002
+    def acquire_turn(self, deadline: float, *, writes: bool) -> Iterator[None]:  # noqa: ARG002
         # Here, as the pool's own queue knows nothing of deadlines.
         if not self._slots.acquire(timeout=max(0.0, deadline - clock.ticks())):
             raise Contended("contended")
@@ -122,7 +122,7 @@ class PostgresDriver:
         raw.deadline = deadline
         raw.execute("COMMIT")
 
-    def fault_of(self, error: BaseException) -> tuple[str, bool] | None:
+    def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
             return None
         if error.sqlstate in _CONTENDED:
@@ -141,7 +141,7 @@ class PostgresDriver:
     def create(self) -> None:
         """The database is there, or is not ours to make."""
 
-    def tidy(self) -> None:
+    def checkpoint(self) -> None:
         """It does so itself."""
 
     def close(self) -> None:

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
 from app.runtime import clock, sqlite
-from app.runtime.blocking import in_thread
+from app.runtime.blocking import run_blocking
 from app.runtime.store_guard import Contended, DatabaseUnavailable
 
 _MIGRATION_S = 60.0
@@ -57,7 +57,7 @@ class SqliteDriver:
             isolation_level="AUTOCOMMIT",
         )
 
-    def turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
+    def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
         # SQLite has no queue of its own: without this one, those that wait would ask again and again.
         return _Turn(self._lock, deadline) if writes else nullcontext()
 
@@ -82,7 +82,7 @@ class SqliteDriver:
         # In the older mode a commit waits for readers; what was written stays until it is tried again.
         self._try(lambda: raw.execute("COMMIT"), raw, deadline)
 
-    def fault_of(self, error: BaseException) -> tuple[str, bool] | None:
+    def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         if not isinstance(error, self._dbapi.DatabaseError) or isinstance(
             error, (self._dbapi.IntegrityError, self._dbapi.ProgrammingError, self._dbapi.DataError)
         ):
@@ -100,11 +100,11 @@ class SqliteDriver:
     def create(self) -> None:
         sqlite.create_private(self.path)
 
-    def tidy(self) -> None:
+    def checkpoint(self) -> None:
         """Bring what was written to the disk, and move it from the log into the file, beside the requests."""
         if self._has_wal and self._has_changes:
             self._has_changes = False
-            in_thread(self._checkpoint)
+            run_blocking(self._checkpoint)
 
     def close(self) -> None:
         self.engine.dispose()
@@ -165,15 +165,15 @@ class SqliteDriver:
                     raise
                 left_s = deadline - clock.ticks()
                 if changes is None:
-                    changes = self._changes(raw)
+                    changes = self._count_changes(raw)
                 if left_s <= 0:
-                    if self._changes(raw) != changes:  # others do get their turn
+                    if self._count_changes(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
                     raise DatabaseUnavailable(sqlite.reason_of(error)) from error
             time.sleep(min(left_s, pause_s))
         raise AssertionError("pauses never end")
 
-    def _changes(self, raw: Any) -> object:
+    def _count_changes(self, raw: Any) -> object:
         """A number that is another one after each commit of another connection."""
         try:
             return raw.execute("PRAGMA data_version").fetchone()

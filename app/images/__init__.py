@@ -1,7 +1,7 @@
 """Images made ready for a model: detected by content, bounded, stripped of metadata, upright, and scaled down."""
 
 from app.images.intake import ImageNormalizer, ImagesBusy, NormalizedImage, UnusableImage
-from app.images.sizes import size_in
+from app.images.sizes import read_size
 from app.images.sizing import bounds_for
 from app.images.tokens import max_image_tokens, typical_image_tokens
 
@@ -12,6 +12,6 @@ __all__ = [
     "UnusableImage",
     "bounds_for",
     "max_image_tokens",
-    "size_in",
+    "read_size",
     "typical_image_tokens",
 ]

@@ -7,11 +7,11 @@ import threading
 import time
 from dataclasses import dataclass
 
-from app.images.kinds import GIF, JPEG, PNG, WEBP, Kind, kind_of
-from app.images.sizing import Limit
+from app.images.kinds import GIF, JPEG, PNG, WEBP, ImageKind, detect_kind
+from app.images.sizing import ImageBounds
 from app.images.stripped import CorruptImage, StrippedImage
 from app.problems import Problem
-from app.runtime.blocking import in_thread
+from app.runtime.blocking import run_blocking
 
 # While it is processed, a pixel takes four bytes several times over. 50 million pixels take 460 MB for a JPEG, 650
 # for a PNG, 830 for a WebP.
@@ -60,10 +60,10 @@ class ImageNormalizer:
 
     max_bytes: int
     max_pixels: int
-    limit: Limit
+    limit: ImageBounds
     until: float
 
-    def take(self, data: bytes) -> NormalizedImage:
+    def normalize(self, data: bytes) -> NormalizedImage:
         """Return the image without metadata, upright, with its first frame only, in sRGB.
 
         A file that is like this already stays as it is, byte for byte. Parts that only have to go are cut out. A
@@ -75,7 +75,7 @@ class ImageNormalizer:
         """
         if len(data) > self.max_bytes:
             raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are taken.")
-        kind = kind_of(data)
+        kind = detect_kind(data)
         if kind is None:
             raise UnusableImage("must be a PNG, JPEG, WebP or GIF.")
         try:
@@ -87,14 +87,14 @@ class ImageNormalizer:
                 f"is a {kind.name} of {stripped.width:,} x {stripped.height:,} pixels; "
                 f"at most {self.max_pixels:,} pixels are taken."
             )
-        return self._shown(kind, stripped)
+        return self._render(kind, stripped)
 
-    def _shown(self, kind: Kind, stripped: StrippedImage) -> NormalizedImage:
+    def _render(self, kind: ImageKind, stripped: StrippedImage) -> NormalizedImage:
         orientation, icc = 1, None
         if stripped.exif is not None or stripped.icc is not None:
             from app.images import pixels  # slow to import, and many images do not need it
 
-            orientation = pixels.orientation_of(stripped.exif)
+            orientation = pixels.read_orientation(stripped.exif)
             icc = None if pixels.is_srgb(stripped.icc) else stripped.icc
         stored = (stripped.width, stripped.height)
         upright = stored if orientation < 5 else stored[::-1]
@@ -106,8 +106,8 @@ class ImageNormalizer:
         if not _ONE_AT_A_TIME.acquire(timeout=max(0.0, self.until - time.monotonic())):
             raise ImagesBusy
         try:
-            written = in_thread(
-                lambda: pixels.rendered(stripped, kind.name.upper(), orientation=orientation, size=size, icc=icc)
+            written = run_blocking(
+                lambda: pixels.render(stripped, kind.name.upper(), orientation=orientation, size=size, icc=icc)
             )
         finally:
             _ONE_AT_A_TIME.release()

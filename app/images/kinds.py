@@ -10,7 +10,7 @@ from app.images.stripped import StrippedImage
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ImageKind:
     """An image format.
 
     Attributes:
@@ -24,16 +24,16 @@ class Kind:
     strip: Callable[[bytes], StrippedImage]
 
 
-PNG = Kind("PNG", "image/png", png.size, png.strip)
-JPEG = Kind("JPEG", "image/jpeg", jpeg.size, jpeg.strip)
-WEBP = Kind("WebP", "image/webp", webp.size, webp.strip)
-GIF = Kind("GIF", "image/gif", gif.size, gif.strip)
+PNG = ImageKind("PNG", "image/png", png.size, png.strip)
+JPEG = ImageKind("JPEG", "image/jpeg", jpeg.size, jpeg.strip)
+WEBP = ImageKind("WebP", "image/webp", webp.size, webp.strip)
+GIF = ImageKind("GIF", "image/gif", gif.size, gif.strip)
 
 # Source: https://mimesniff.spec.whatwg.org/#matching-an-image-type-pattern
 _SIGNATURES = ((b"\x89PNG\r\n\x1a\n", PNG), (b"\xff\xd8\xff", JPEG), (b"GIF87a", GIF), (b"GIF89a", GIF))
 
 
-def kind_of(data: bytes) -> Kind | None:
+def detect_kind(data: bytes) -> ImageKind | None:
     """Return the format of a file, or None."""
     if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
         return WEBP

@@ -30,7 +30,7 @@ _LARGEST_EXIF_BYTES = 65_536
 _SRGB = ImageCms.createProfile("sRGB")
 
 
-def orientation_of(exif: bytes | None) -> int:
+def read_orientation(exif: bytes | None) -> int:
     """Return EXIF's orientation, 1 to 8. From 5 on, the picture lies on its side. Unreadable data means 1, upright."""
     if exif is None:
         return 1
@@ -54,7 +54,7 @@ def is_srgb(icc: bytes | None) -> bool:
     return name.startswith("sRGB")
 
 
-def rendered(
+def render(
     picture: StrippedImage, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
 ) -> tuple[str, bytes] | None:
     """Return the encoded picture as it is displayed, and Pillow's name of its format; None if it cannot be decoded.

@@ -5,14 +5,14 @@ from __future__ import annotations
 import base64
 import binascii
 
-from app.images.kinds import kind_of
+from app.images.kinds import detect_kind
 from app.images.stripped import CorruptImage
 
 # A GIF may have 800 bytes before its first frame, and a JPEG a kilobyte or two of tables. A multiple of four.
 _HEAD_CHARS = 8_192
 
 
-def size_in(url: str) -> tuple[int, int] | None:
+def read_size(url: str) -> tuple[int, int] | None:
     """Return width and height of a data URL that ImageNormalizer made; None for other URLs, or if the beginning lacks it."""
     start = url.find(";base64,", 0, 64)
     if start < 0:
@@ -20,7 +20,7 @@ def size_in(url: str) -> tuple[int, int] | None:
     start += len(";base64,")
     try:
         head = base64.b64decode(url[start : start + _HEAD_CHARS])
-        kind = kind_of(head)
+        kind = detect_kind(head)
         return kind.size(head) if kind is not None else None
     except (binascii.Error, CorruptImage):
         return None

@@ -13,7 +13,7 @@ PATCH = 32
 
 
 @dataclass(frozen=True, slots=True)
-class Limit:
+class ImageBounds:
     """The largest picture that a model uses unscaled: in pixels per side, and in patches that cover it.
 
     A row of patches along the longer side must fit into `patches` as well.
@@ -40,16 +40,16 @@ class Limit:
 
 
 def _round_up(number: float) -> int:
-    """PollResult down, except a value that is whole but for a rounding error."""
+    """Round down, except a value that is whole but for a rounding error."""
     return math.floor(number + 1e-6)
 
 
-def patches(width: int, height: int) -> int:
+def count_patches(width: int, height: int) -> int:
     """Return how many patches cover a picture."""
     return math.ceil(width / PATCH) * math.ceil(height / PATCH)
 
 
-def bounds_for(model: str, detail: str) -> Limit:
+def bounds_for(model: str, detail: str) -> ImageBounds:
     """Return the bounds of a model. An unknown model gets the largest bounds of all known ones."""
     limits = next((limits for names, limits in _KNOWN if names.fullmatch(model.lower())), _LARGEST)
     return limits.get(detail, limits["auto"])
@@ -60,19 +60,22 @@ def _with_dated_names(*names: str) -> re.Pattern[str]:
     return re.compile(rf"({'|'.join(map(re.escape, names))})(-\d{{4}}-\d\d-\d\d)?")
 
 
-_SMALL = Limit(side=512)
-_HIGH = Limit(side=2_048, patches=2_500)
-_BOX = Limit(side=2_048)
-_TILES = Limit(side=2_048, short_side=768)
+_SMALL = ImageBounds(side=512)
+_HIGH = ImageBounds(side=2_048, patches=2_500)
+_BOX = ImageBounds(side=2_048)
+_TILES = ImageBounds(side=2_048, short_side=768)
 
-_KNOWN: tuple[tuple[re.Pattern[str], dict[str, Limit]], ...] = (
+_KNOWN: tuple[tuple[re.Pattern[str], dict[str, ImageBounds]], ...] = (
     # `auto` is `original` here. More patches than 30,000 are refused upstream, not scaled down. gpt-6-astra has no
     # limit of 2,048 for `high`, as gpt-5.6 has; those of the family that the source leaves out are taken for alike.
     (
         re.compile(r"gpt-(5\.6|6)([.-].*)?"),
-        {"low": _SMALL, "high": Limit(patches=2_500), "auto": Limit(patches=30_000)},
+        {"low": _SMALL, "high": ImageBounds(patches=2_500), "auto": ImageBounds(patches=30_000)},
     ),
-    (_with_dated_names("gpt-5.5"), {"low": _SMALL, "high": _HIGH, "auto": Limit(side=6_000, patches=10_000)}),
+    (
+        _with_dated_names("gpt-5.5"),
+        {"low": _SMALL, "high": _HIGH, "auto": ImageBounds(side=6_000, patches=10_000)},
+    ),
     # Here `low` uses more than `high`, and ignores 512.
     (_with_dated_names("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
     (_with_dated_names("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
@@ -82,4 +85,4 @@ _KNOWN: tuple[tuple[re.Pattern[str], dict[str, Limit]], ...] = (
     ),
 )
 # A square of 2,048 pixels has 4,096 patches.
-_LARGEST = {"low": _BOX, "high": Limit(patches=4_096), "auto": Limit(patches=30_000)}
+_LARGEST = {"low": _BOX, "high": ImageBounds(patches=4_096), "auto": ImageBounds(patches=30_000)}

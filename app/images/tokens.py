@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from app.images.sizing import patches
+from app.images.sizing import count_patches
 
 _TILE = 512
 # Of a square of 2,048 pixels whose shorter side is scaled to 768.
@@ -38,7 +38,7 @@ def max_image_tokens(size: tuple[int, int] | None, detail: str, model: str) -> i
     in_tiles = base if detail == "low" else base + each * tiles
     if base != _TILED[0]:
         return in_tiles
-    count = patches(*size) if size else _MAX_PATCHES
+    count = count_patches(*size) if size else _MAX_PATCHES
     in_patches = _DEAREST_PATCH * min(count, _MAX_DEAR_PATCHES)
     if detail not in _USUAL_PATCHES:
         in_patches = max(in_patches, _PATCH * min(count, _MAX_PATCHES))
@@ -50,4 +50,4 @@ def typical_image_tokens(size: tuple[int, int] | None, detail: str) -> int:
     """Return roughly how many tokens a picture counts for with a current model."""
     if size is None:
         return _USUAL_IMAGE
-    return math.ceil(_PATCH * min(patches(*size), _USUAL_PATCHES.get(detail, _MAX_PATCHES)))
+    return math.ceil(_PATCH * min(count_patches(*size), _USUAL_PATCHES.get(detail, _MAX_PATCHES)))

@@ -13,7 +13,7 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.nesting import MAX_DEPTH, is_deeper
 from app.json_schema.normalize import Normalized, normalize
 from app.json_schema.strict_rules import InvalidSchema
-from app.json_schema.validator import BoundedSchema
+from app.json_schema.validator import BoundedValidator
 
 NamedSchemas = Mapping[str, Normalized]
 """What to send for each name."""
@@ -51,7 +51,7 @@ def _load(file: Path) -> Normalized:
     normalized = normalize(schema)
     if normalized.faults:
         raise InvalidSchema(normalized.faults)
-    BoundedSchema(schema)  # which answers are checked against
+    BoundedValidator(schema)  # which answers are checked against
     return normalized
 
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from app.json_schema.hints import ANNOTATIONS, LIMITS
 from app.json_schema.optional_nulls import OriginalSchema
-from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, below, faults_of, types_in
-from app.json_schema.value_sets import NullAcceptance, TooManySteps, UnionDisjointness, WorkBudget
+from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, child_path, faults_of, read_types
+from app.json_schema.value_sets import BudgetExhausted, NullAcceptance, UnionDisjointness, WorkBudget
 
 _MAX_TOLD = 20
 _MAX_STEPS = 200_000  # many times what a schema takes that can be checked against
@@ -57,8 +57,8 @@ def normalize(schema: dict[str, Any]) -> Normalized:
         return Normalized(schema, found=found, faults=found[-1:])
     work = _Normalizing(schema)
     try:
-        strict = work.mended("schema", schema)
-    except TooManySteps:
+        strict = work.rewrite("schema", schema)
+    except BudgetExhausted:
         return Normalized(schema, found=found, faults=[_TOO_LARGE])
     told = [f"{path}: {sentence}." for path, sentence in work.told[:_MAX_TOLD]]
     if len(work.told) > _MAX_TOLD:
@@ -82,19 +82,19 @@ class _Normalizing:
         self.nulls = NullAcceptance(self.root, self.steps)
         self.distinctions = UnionDisjointness(self.root, self.steps)
 
-    def tell(self, path: str, sentence: str) -> None:
+    def add_note(self, path: str, sentence: str) -> None:
         self.told.append((path, sentence))
 
-    def mended(self, path: str, given: Any) -> Any:
+    def rewrite(self, path: str, given: Any) -> Any:
         """Copy a schema and those in it, mended; whatever else stands there is left to the check."""
-        self.steps.take(1)
+        self.steps.spend(1)
         if not isinstance(given, dict):
             return given
-        node = self._without_all_of(path, given)
+        node = self._merge_all_of(path, given)
         lists = [node[key] for key in ("type", "enum", "required") if isinstance(node.get(key), list)]
-        self.steps.take(_STEPS_A_SCHEMA + sum(map(len, lists)))
-        self._drop_what_says_nothing(path, node)
-        self._tell_limits_in_words(path, node)
+        self.steps.spend(_STEPS_A_SCHEMA + sum(map(len, lists)))
+        self._drop_annotations(path, node)
+        self._describe_limits(path, node)
         options = node.get("oneOf")
         if (
             isinstance(options, list)
@@ -103,90 +103,93 @@ class _Normalizing:
             and self.distinctions.are_disjoint(options)
         ):
             node = {"anyOf" if key == "oneOf" else key: value for key, value in node.items()}
-            self.tell(path, '"oneOf" became "anyOf", as no value fits two of its schemas')
+            self.add_note(path, '"oneOf" became "anyOf", as no value fits two of its schemas')
         if "items" in node:
-            node["items"] = self.mended(below(path, "items"), node["items"])
+            node["items"] = self.rewrite(child_path(path, "items"), node["items"])
         if isinstance(node.get("anyOf"), list):
             node["anyOf"] = [
-                self.mended(below(path, "anyOf", number), option) for number, option in enumerate(node["anyOf"])
+                self.rewrite(child_path(path, "anyOf", number), option)
+                for number, option in enumerate(node["anyOf"])
             ]
         given_properties = node.get("properties")
         for key in ("$defs", "definitions", "properties"):
             if isinstance(node.get(key), dict):
-                node[key] = {name: self.mended(below(path, key, name), part) for name, part in node[key].items()}
-        if "object" in types_in(node) and isinstance(given_properties, dict):
+                node[key] = {
+                    name: self.rewrite(child_path(path, key, name), part) for name, part in node[key].items()
+                }
+        if "object" in read_types(node) and isinstance(given_properties, dict):
             self._close(path, node, given_properties)
-        return self._with_lonely_reference(path, node)
+        return self._isolate_reference(path, node)
 
-    def _without_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
+    def _merge_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
         """Copy a schema whose `allOf` of one schema becomes that schema, where the rest says nothing else about values."""
-        self.steps.take(len(given))
+        self.steps.spend(len(given))
         node = dict(given)
         while (
             isinstance(node.get("allOf"), list) and len(node["allOf"]) == 1 and isinstance(node["allOf"][0], dict)
         ):
             [only] = node["allOf"]
-            self.steps.take(_STEPS_A_SCHEMA + len(node) + len(only))
+            self.steps.spend(_STEPS_A_SCHEMA + len(node) + len(only))
             rest = {key: value for key, value in node.items() if key != "allOf"}
             words = ANNOTATIONS | {"title", "description", "$defs", "definitions"}
             if any(key not in words and only.get(key) != value for key, value in rest.items()):
                 break
             node = {**only, **rest}
-            self.tell(path, '"allOf" of one schema became that schema')
+            self.add_note(path, '"allOf" of one schema became that schema')
         return node
 
-    def _drop_what_says_nothing(self, path: str, node: dict[str, Any]) -> None:
-        types = {kind for kind in types_in(node) if isinstance(kind, str)}
+    def _drop_annotations(self, path: str, node: dict[str, Any]) -> None:
+        types = {kind for kind in read_types(node) if isinstance(kind, str)}
         for keyword in list(node):
             is_name = keyword == "$id" and path == "schema"
             if keyword in ANNOTATIONS or is_name or keyword.startswith("x-"):
-                self.tell(path, f'"{keyword[:64]}" was left out')
+                self.add_note(path, f'"{keyword[:64]}" was left out')
             elif types and keyword in _APPLIES_TO and not types & _APPLIES_TO[keyword]:
-                self.tell(path, f'"{keyword}" was left out, as it means nothing there')
+                self.add_note(path, f'"{keyword}" was left out, as it means nothing there')
             else:
                 continue
             del node[keyword]
 
-    def _tell_limits_in_words(self, path: str, node: dict[str, Any]) -> None:
+    def _describe_limits(self, path: str, node: dict[str, Any]) -> None:
         """Put what the model's grammar does not know where the model reads it; the answer is checked against it."""
         if not isinstance(node.get("description") or "", str):
             return
-        limits = {keyword: node[keyword] for keyword in LIMITS if keyword in node and types_in(node)}
-        if "string" in types_in(node) and isinstance(node.get("format"), str) and node["format"] not in FORMATS:
+        limits = {keyword: node[keyword] for keyword in LIMITS if keyword in node and read_types(node)}
+        if "string" in read_types(node) and isinstance(node.get("format"), str) and node["format"] not in FORMATS:
             limits["format"] = node["format"]
         for keyword, value in limits.items():
             if isinstance(value, int | str):
                 del node[keyword]
                 words = f"({keyword}: {str(value).lower() if isinstance(value, bool) else value})"
                 node["description"] = f"{node.get('description') or ''} {words}".strip()
-                self.tell(path, f'"{keyword}" was moved into the description')
+                self.add_note(path, f'"{keyword}" was moved into the description')
 
     def _close(self, path: str, node: dict[str, Any], given_properties: dict[str, Any]) -> None:
         """Have an object be of exactly its properties, null standing for what may be left out."""
         if "additionalProperties" not in node:
             node["additionalProperties"] = False
-            self.tell(path, 'got "additionalProperties": false')
+            self.add_note(path, 'got "additionalProperties": false')
         required = node.get("required", [])
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
             return
         named = set(required)
         missing = [name for name in node["properties"] if name not in named]
         if "required" not in node and not missing:
-            self.tell(path, 'got "required": []')
+            self.add_note(path, 'got "required": []')
         node["required"] = [*required, *missing]
         nulls_mean_nothing = []
         for name in missing:
-            inner_path = below(path, "properties", name)
-            if self.nulls.allowed_by(given_properties[name]):
-                self.tell(inner_path, "was made required; it may be null already")
+            inner_path = child_path(path, "properties", name)
+            if self.nulls.accepts_null(given_properties[name]):
+                self.add_note(inner_path, "was made required; it may be null already")
                 continue
             nulls_mean_nothing.append(name)
             node["properties"][name] = _allow_null(node["properties"][name])
-            self.tell(inner_path, "was made required, and null where there is none")
+            self.add_note(inner_path, "was made required, and null where there is none")
         if nulls_mean_nothing:
             self.optional.append((node, frozenset(nulls_mean_nothing)))
 
-    def _with_lonely_reference(self, path: str, node: dict[str, Any]) -> dict[str, Any]:
+    def _isolate_reference(self, path: str, node: dict[str, Any]) -> dict[str, Any]:
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
@@ -196,7 +199,7 @@ class _Normalizing:
         beside = node.keys() & {"title", "description"}
         if beside and node.keys() - beside == {"$ref"}:
             words = {key: value for key, value in node.items() if key != "$ref"}
-            self.tell(path, '"$ref" was put into "anyOf", as nothing may stand beside it')
+            self.add_note(path, '"$ref" was put into "anyOf", as nothing may stand beside it')
             return {"anyOf": [{"$ref": reference}], **words}
         return node
 
@@ -209,8 +212,8 @@ def _allow_null(node: Any) -> Any:
         return {**node, "anyOf": [*node["anyOf"], _NULL]}
     if node.keys() & {"anyOf", "const", "$ref"} or not node.keys() & {"type", "enum"}:
         return {"anyOf": [node, _NULL]}
-    if "type" in node and "null" not in types_in(node):
-        node["type"] = [*types_in(node), "null"]
+    if "type" in node and "null" not in read_types(node):
+        node["type"] = [*read_types(node), "null"]
     if isinstance(node.get("enum"), list) and None not in node["enum"]:
         node["enum"] = [*node["enum"], None]
     return node

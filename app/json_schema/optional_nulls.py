@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, resolve
-from app.json_schema.validator import BoundedSchema
+from app.json_schema.validator import BoundedValidator
 
 _MAX_STEPS = 200_000  # some tenths of a second
 
@@ -46,7 +46,7 @@ class OptionalNulls:
         self._possible: dict[tuple[int, type], list[dict[str, Any]]] = {}
         self._steps_left = _MAX_STEPS
 
-    def take_out(self, data: Any) -> None:
+    def remove(self, data: Any) -> None:
         """Change an answer of bounded depth in its place; one that fits the sent schema then fits the original.
 
         Raises:
@@ -57,9 +57,9 @@ class OptionalNulls:
         while waiting:
             value, node = waiting.pop()
             # All of them before anything is taken out, which could keep the value from fitting.
-            for part in list(self._parts_that_apply(value, node, 0)):
+            for part in list(self._iter_applicable(value, node, 0)):
                 # Parts that apply to one value double with each level where two of them say what is in it.
-                self._take(1 + (len(value) if isinstance(value, list | dict) else 0))
+                self._spend(1 + (len(value) if isinstance(value, list | dict) else 0))
                 if isinstance(value, list) and isinstance(part.get("items"), dict):
                     waiting += [(item, part["items"]) for item in value]
                 if isinstance(value, dict):
@@ -70,32 +70,32 @@ class OptionalNulls:
                         else:
                             waiting.append((value[name], properties[name]))
 
-    def _parts_that_apply(self, value: Any, node: dict[str, Any], chain: int) -> Iterator[dict[str, Any]]:
+    def _iter_applicable(self, value: Any, node: dict[str, Any], chain: int) -> Iterator[dict[str, Any]]:
         """Yield the schemas that a value fits: this one, what it refers to, and one of its options."""
         yield node
         if chain < MAX_CHAIN:
             if "$ref" in node:
-                yield from self._parts_that_apply(value, self._target(node), chain + 1)
+                yield from self._iter_applicable(value, self._resolve_target(node), chain + 1)
             if "anyOf" in node:
-                option = self._option(value, node["anyOf"])
+                option = self._choose_option(value, node["anyOf"])
                 if option is not None:
-                    yield from self._parts_that_apply(value, option, chain + 1)
+                    yield from self._iter_applicable(value, option, chain + 1)
 
-    def _option(self, value: Any, options: list[dict[str, Any]]) -> dict[str, Any] | None:
-        possible = self._possible_for(type(value), options)
+    def _choose_option(self, value: Any, options: list[dict[str, Any]]) -> dict[str, Any] | None:
+        possible = self._options_for(type(value), options)
         if len(possible) == 1:
             return possible[0]
-        return next((option for option in possible if self._checked.allows(value, option)), None)
+        return next((option for option in possible if self._get_validator.allows(value, option)), None)
 
     @cached_property
-    def _checked(self) -> BoundedSchema:
+    def _get_validator(self) -> BoundedValidator:
         """Made when it is needed, which is seldom and takes longer than all else here."""
         try:
-            return BoundedSchema(self._sent)
+            return BoundedValidator(self._sent)
         except SchemaNotUsable:  # mending has made it too large
             raise CheckTooCostly from None
 
-    def _possible_for(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    def _options_for(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Found once for all values of a kind, as there can be thousands of either."""
         key = id(options), kind
         if key not in self._possible:
@@ -107,12 +107,12 @@ class OptionalNulls:
         for _ in range(MAX_CHAIN):
             if "$ref" not in option:
                 break
-            option = self._target(option)
+            option = self._resolve_target(option)
         kinds = option.get("type", [])
         kinds = {kinds} if isinstance(kinds, str) else set(kinds)
         return not kinds or bool(kinds & _KINDS[kind])
 
-    def _target(self, node: dict[str, Any]) -> dict[str, Any]:
+    def _resolve_target(self, node: dict[str, Any]) -> dict[str, Any]:
         """Found once for each reference, which can be long."""
         if id(node) not in self._targets:
             try:
@@ -122,7 +122,7 @@ class OptionalNulls:
             self._targets[id(node)] = target if isinstance(target, dict) else {}
         return self._targets[id(node)]
 
-    def _take(self, steps: int) -> None:
+    def _spend(self, steps: int) -> None:
         self._steps_left -= steps
         if self._steps_left < 0:
             raise CheckTooCostly

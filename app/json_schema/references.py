@@ -62,7 +62,7 @@ def check_ends(root: Schema) -> None:
             raise UnsatisfiableError("it refers to itself without end, or nearly so")
         return length
 
-    parts = list(parts_of(root))
+    parts = list(iter_parts(root))
     known = {id(part) for part in parts}
     for part in parts:
         _check_references(part, is_root=part is root)
@@ -74,7 +74,7 @@ def check_ends(root: Schema) -> None:
         chain_from(part)
 
 
-def parts_of(root: Any) -> Iterator[dict[str, Any]]:
+def iter_parts(root: Any) -> Iterator[dict[str, Any]]:
     """Yield a schema and every schema in it, without what only looks like one: values, and the names of properties.
 
     Raises:

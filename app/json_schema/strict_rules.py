@@ -76,14 +76,14 @@ def faults_of(schema: dict[str, Any]) -> list[str]:
     return StrictCheck(schema).run()
 
 
-def below(path: str, *steps: object) -> str:
+def child_path(path: str, *steps: object) -> str:
     """Return the path of what is in a schema, cut where a stranger's names make it long."""
     if len(path) > _MAX_PATH_CHARS:
         return path
     return ".".join([path, *(_make_printable(str(step)) for step in steps)])
 
 
-def types_in(node: dict[str, Any]) -> list[Any]:
+def read_types(node: dict[str, Any]) -> list[Any]:
     """List what `type` names, be it a list or not."""
     kinds = node.get("type", [])
     return kinds if isinstance(kinds, list) else [kinds]
@@ -124,7 +124,7 @@ class StrictCheck:
                 self._check_node(*self._waiting.popleft())
         return self._faults
 
-    def _fault(self, path: str, sentence: str) -> None:
+    def _add_problem(self, path: str, sentence: str) -> None:
         self._faults.append(f"{path}: {sentence}.")
         if len(self._faults) >= MAX_FAULTS:
             raise _Enough
@@ -143,34 +143,36 @@ class StrictCheck:
         ):
             if count > most:
                 self.is_too_large = True
-                self._fault("schema", f"has more than {most} {what}: split it over several requests")
+                self._add_problem("schema", f"has more than {most} {what}: split it over several requests")
                 raise _Enough
 
     def _check_outermost(self) -> None:
         root = self._root
         if "$ref" in root:
-            self._fault("schema", 'the outermost schema must be no "$ref": write out here what it points to')
+            self._add_problem("schema", 'the outermost schema must be no "$ref": write out here what it points to')
         elif root.get("type") != "object":
             mend = "make it one property of an object" if "type" in root else 'add "type": "object"'
-            self._fault("schema", f'the outermost schema must have "type": "object": {mend}')
+            self._add_problem("schema", f'the outermost schema must have "type": "object": {mend}')
         if "anyOf" in root:
-            self._fault("schema", 'the outermost schema must have no "anyOf": make it one property of an object')
+            self._add_problem(
+                "schema", 'the outermost schema must have no "anyOf": make it one property of an object'
+            )
 
     def _check_node(self, path: str, node: Any, level: int) -> None:
         """Check one schema; those inside it wait for their turn."""
         if not isinstance(node, dict):
-            self._fault(path, 'must be an object such as {"type": "string"}')
+            self._add_problem(path, 'must be an object such as {"type": "string"}')
             return
         if level > MAX_LEVELS:
-            self._fault(path, f"is nested more than {MAX_LEVELS} levels deep: make the schema flatter")
+            self._add_problem(path, f"is nested more than {MAX_LEVELS} levels deep: make the schema flatter")
             return
-        types = types_in(node)
+        types = read_types(node)
         if (
             len(types) > len(BY_TYPE)
             or not all(isinstance(kind, str) and kind in BY_TYPE for kind in types)
             or ("type" in node and not types)
         ):
-            self._fault(path, f'"type" must be one of {", ".join(sorted(BY_TYPE))}, or a list of them')
+            self._add_problem(path, f'"type" must be one of {", ".join(sorted(BY_TYPE))}, or a list of them')
             return
         self._check_keywords(path, node, types)
         self._check_values(path, node)
@@ -180,23 +182,25 @@ class StrictCheck:
             self._check_object(path, node, level)
         if "array" in types:
             if "items" in node:
-                self._waiting.append((below(path, "items"), node["items"], level + 1))
+                self._waiting.append((child_path(path, "items"), node["items"], level + 1))
             else:
-                self._fault(path, 'an array needs "items": add the schema that each of them has')
+                self._add_problem(path, 'an array needs "items": add the schema that each of them has')
         if "anyOf" in node:
             options = node["anyOf"]
             if isinstance(options, list) and options:
                 self._count(schemas=len(options))
-                self._waiting += [(below(path, "anyOf", n), option, level) for n, option in enumerate(options)]
+                self._waiting += [
+                    (child_path(path, "anyOf", n), option, level) for n, option in enumerate(options)
+                ]
             else:
-                self._fault(path, '"anyOf" must be a list with at least one schema')
+                self._add_problem(path, '"anyOf" must be a list with at least one schema')
         for key in ("$defs", "definitions"):
             definitions = node.get(key, {})
             if isinstance(definitions, dict):
                 self._count(chars=sum(map(len, definitions)), schemas=len(definitions))
-                self._waiting += [(below(path, key, name), part, 1) for name, part in definitions.items()]
+                self._waiting += [(child_path(path, key, name), part, 1) for name, part in definitions.items()]
             else:
-                self._fault(path, f'"{key}" must be an object of schemas by name')
+                self._add_problem(path, f'"{key}" must be an object of schemas by name')
 
     def _check_keywords(self, path: str, node: dict[str, Any], types: list[str]) -> None:
         allowed = ANYWHERE.union(*(BY_TYPE[kind] for kind in types))
@@ -204,11 +208,13 @@ class StrictCheck:
             if keyword not in allowed:
                 known = any(keyword in keywords for keywords in BY_TYPE.values())
                 kinds = f" for {' or '.join(types)}" if known and types else ""
-                self._fault(path, f'"{_make_printable(keyword)}" is not supported{kinds}: {hint_for(keyword)}')
+                self._add_problem(
+                    path, f'"{_make_printable(keyword)}" is not supported{kinds}: {hint_for(keyword)}'
+                )
         if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
-            self._fault(path, 'needs a "type", such as "string"')
+            self._add_problem(path, 'needs a "type", such as "string"')
         if "format" in node and "string" in types and node["format"] not in FORMATS:
-            self._fault(
+            self._add_problem(
                 path, f'"format" must be one of {", ".join(FORMATS)}: leave it out, or say it in "description"'
             )
 
@@ -218,39 +224,39 @@ class StrictCheck:
             mend = "set it"
             if node.get("additionalProperties") is not None:
                 mend = "for names that are not known before, use an array of objects with a name and a value"
-            self._fault(path, f'needs "additionalProperties": false: {mend}')
+            self._add_problem(path, f'needs "additionalProperties": false: {mend}')
         if not isinstance(properties, dict):
-            self._fault(path, 'needs "properties", an object of schemas by name: list each of them')
+            self._add_problem(path, 'needs "properties", an object of schemas by name: list each of them')
             return
         self._count(properties=len(properties), chars=sum(map(len, properties)))
         if isinstance(required, list):
             # A name may stand there twice, or be no property.
             self._count(properties=max(0, len(required) - len(properties)))
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-            self._fault(path, 'needs "required": list the names of all properties in it')
+            self._add_problem(path, 'needs "required": list the names of all properties in it')
             required = list(properties)
         named = set(required)
         for name, inner in properties.items():
-            inner_path = below(path, "properties", name)
+            inner_path = child_path(path, "properties", name)
             if name not in named:
-                self._fault(
+                self._add_problem(
                     inner_path, 'must be in "required": add it, with "null" as a type where it is optional'
                 )
             self._waiting.append((inner_path, inner, level + 1))
         for name in dict.fromkeys(name for name in required if name not in properties):
-            self._fault(
+            self._add_problem(
                 path, f'"required" names {_make_printable(name)!a}, which is no property: add it, or take it out'
             )
 
     def _check_values(self, path: str, node: dict[str, Any]) -> None:
         values = node.get("enum", [])
         if not isinstance(values, list) or ("enum" in node and not values):
-            self._fault(path, '"enum" must be a list with at least one value')
+            self._add_problem(path, '"enum" must be a list with at least one value')
             return
         self._count(enum_values=len(values))
         chars = sum(len(value) for value in values if isinstance(value, str))
         if len(values) > LARGE_ENUM and chars > MAX_LARGE_ENUM_CHARS:
-            self._fault(
+            self._add_problem(
                 path,
                 f'an "enum" of more than {LARGE_ENUM} values may have {MAX_LARGE_ENUM_CHARS} characters: shorten it',
             )
@@ -260,13 +266,13 @@ class StrictCheck:
     def _check_reference(self, path: str, node: dict[str, Any]) -> None:
         reference = node["$ref"]
         if not isinstance(reference, str) or not reference.startswith("#"):
-            self._fault(path, '"$ref" must point into this schema, as "#/$defs/name" does')
+            self._add_problem(path, '"$ref" must point into this schema, as "#/$defs/name" does')
             return
         try:
             resolve(self._root, reference)
         except UnsatisfiableError:
-            self._fault(path, '"$ref" points to nothing: add what it names to "$defs"')
+            self._add_problem(path, '"$ref" points to nothing: add what it names to "$defs"')
         # Undocumented, but the API says: "$ref cannot have keywords {'description'}".
         beside = [keyword for keyword in node if keyword in ANYWHERE - {"$ref", "$defs", "definitions"}]
         if beside and node is not self._root:
-            self._fault(path, f'"$ref" must stand alone: put it into "anyOf", beside "{beside[0]}"')
+            self._add_problem(path, f'"$ref" must stand alone: put it into "anyOf", beside "{beside[0]}"')

@@ -16,7 +16,7 @@ from app.json_schema.engine import compile_schema
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.misfits import describe_misfit
 from app.json_schema.patterns import Patterns, drop_patterns
-from app.json_schema.references import Schema, UnsatisfiableError, check_ends, parts_of
+from app.json_schema.references import Schema, UnsatisfiableError, check_ends, iter_parts
 
 if TYPE_CHECKING:
     import jsonschema_rs
@@ -28,7 +28,7 @@ _BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
 _URI = "urn:gatehouse:schema"
 
 
-class BoundedSchema:
+class BoundedValidator:
     """A JSON Schema (draft 2020-12) that is ready to be checked against."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
@@ -91,7 +91,7 @@ class BoundedSchema:
     @cached_property
     def _pointers(self) -> dict[int, str]:
         """The JSON pointers of all parts, by identity; of the schema as it was given, and as it is checked."""
-        known = {id(part) for schema in (self._schema, self._checked) for part in parts_of(schema)}
+        known = {id(part) for schema in (self._schema, self._checked) for part in iter_parts(schema)}
         pointers: dict[int, str] = {}
         waiting: list[tuple[str, Any]] = [("", self._schema), ("", self._checked)]
         while waiting:
@@ -114,7 +114,7 @@ def _check_parts(schema: dict[str, Any]) -> set[str]:
         the patterns that are not checked.
     """
     patterns = Patterns()
-    for number, part in enumerate(parts_of(schema)):
+    for number, part in enumerate(iter_parts(schema)):
         if number >= _MAX_PARTS:
             raise SchemaNotUsable(f"schema: has more than {_MAX_PARTS} parts.")
         if "patternProperties" in part:

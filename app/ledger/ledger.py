@@ -37,7 +37,7 @@ class Ledger:
         self._database = database
         self._books = Bookkeeping(database)
         self._retrying = BackgroundSettler(
-            settle=self._settle, sweep=self.sweep, tidy=database.tidy, journal=Journal(journal_dir)
+            settle=self._settle, sweep=self.sweep, tidy=database.checkpoint, journal=Journal(journal_dir)
         )
         self._host = socket.gethostname()
 

@@ -12,7 +12,7 @@ from app.database.database import Database
 from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
 from app.runtime import clock
-from app.runtime.blocking import in_thread
+from app.runtime.blocking import run_blocking
 from app.runtime.periods import left_s, period_of
 from app.token_counts.usage import FIGURES, Figures
 
@@ -102,8 +102,8 @@ class Reports:
         groups = [_COLUMNS[name] for name in by]
         sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
         query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*groups)
-        with self._database.reading(_REPORT_S) as connection:
-            rows = self._long(connection, query)
+        with self._database.read_transaction(_REPORT_S) as connection:
+            rows = self._snapshot(connection, query)
         return [
             Total(
                 group=tuple(row[: len(groups)]),
@@ -112,20 +112,20 @@ class Reports:
             for row in rows
         ]
 
-    def _long(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    def _snapshot(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
         """Run a long query in a thread for SQLite, where it would block all greenlets of a worker."""
         if self._database.driver.name != "sqlite":
             return connection.execute(query).all()
         compiled = query.compile(connection)
         values = [compiled.params[name] for name in compiled.positiontup or ()]
         raw: Any = connection.connection.driver_connection
-        return in_thread(lambda: raw.execute(str(compiled), values).fetchall())
+        return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
         """Return what is left of each limit, in order."""
         at_ms = clock.now_ms()
         left = []
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             for limit in limits:
                 period = period_of(limit.window, at_ms)
                 row = connection.execute(

@@ -70,8 +70,8 @@ class Bookkeeping:
         limits = [(*account, *_most(limit)) for account, limit in zip(accounts, hold.limits, strict=True)]
         if self._is_shared:
             return self._hold, (orjson.dumps(limits).decode(), *amounts, len(limits), *amounts, *values)
-        for key, period, most_micro_usd, max_image_tokens in limits:
-            values += (key, period, amounts[0], most_micro_usd, amounts[1], max_image_tokens)
+        for key, period, max_micro_usd, max_tokens in limits:
+            values += (key, period, amounts[0], max_micro_usd, amounts[1], max_tokens)
         return sql.SQLITE_HOLDS[len(limits)], values
 
     def to_settle(self, entry_id: str, settlement: Settlement, *, at_ms: int) -> Statement:

@@ -31,7 +31,7 @@ class ConcurrencyLimit:
         self._state = state
         self._limit = limit
 
-    def take(self, accounts: Mapping[str, int]) -> Slot:
+    def acquire(self, accounts: Mapping[str, int]) -> StreamPermit:
         """Keep() it while the stream runs, and release() it.
 
         Args:
@@ -46,19 +46,19 @@ class ConcurrencyLimit:
         ):
             lease = self._state.take_lease(name, limit)
             if lease is None:
-                Slot(leases).release()
+                StreamPermit(leases).release()
                 raise ServerBusy if name == "streams" else AccountConcurrencyExceeded
             leases.append(lease)
-        return Slot(leases)
+        return StreamPermit(leases)
 
 
-class Slot:
+class StreamPermit:
     """The leases of one stream."""
 
     def __init__(self, leases: Sequence[Lease]) -> None:
         self._leases = leases
 
-    def keep(self) -> None:
+    def renew(self) -> None:
         self._leases[0].keep()  # which keeps all of this process
 
     def release(self) -> None:

@@ -12,7 +12,7 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.pricing.interface import PriceList
 from app.token_counts import FIGURES, Usage, get_figures
-from app.token_counts.estimates import estimated_usage, max_output_tokens
+from app.token_counts.estimates import estimate_usage, max_output_tokens
 
 _NOTHING = Usage(prompt_tokens=0, completion_tokens=0)
 
@@ -41,7 +41,7 @@ class Meter:
         # Of each attempt, since what it has used may have to be estimated; the record holds no content.
         self._bodies: list[Mapping[str, Any]] = []
 
-    def charge(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
         """Hold the most that an attempt can cost.
 
         Raises:
@@ -52,13 +52,13 @@ class Meter:
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:
             entry = replace(self._entry, model=model)
-            self._token_rates.take(tokens)
+            self._token_rates.reserve(tokens)
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
             )
         elif request.record.attempt_log[-1].billed != "no":
             # A further answer, or a further attempt beside one that may be billed as well.
-            self._token_rates.take(tokens)
+            self._token_rates.reserve(tokens)
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (dearer := _extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=dearer, tokens=0)
@@ -77,7 +77,7 @@ class Meter:
     def settle(self, record: CallRecord) -> None:
         """Write down how the call ended. One that was never admitted leaves nothing."""
         if self._hold is None:
-            self._token_rates.settle(0)
+            self._token_rates.release_unused(0)
             return
         used, cost, is_estimated = self._bill(record)
         source: Source = "cached" if record.is_cached else "estimated" if is_estimated else "reported"
@@ -93,7 +93,7 @@ class Meter:
             first_token_ms=None if record.first_token_ms is None else round(record.first_token_ms),
             total_ms=round(record.total_ms),
         )
-        self._token_rates.settle(settlement.charged_tokens)
+        self._token_rates.release_unused(settlement.charged_tokens)
         self._ledger.settle(self._hold, settlement)
 
     def _bill(self, record: CallRecord) -> tuple[Usage, int | None, bool]:
@@ -109,7 +109,7 @@ class Meter:
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
-                usage = estimated_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+                usage = estimate_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
             if usage is not None:
                 used = usage if used is None else used + usage
                 price = self._cost(attempt, usage)

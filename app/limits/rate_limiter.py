@@ -89,7 +89,7 @@ class RateLimiter:
             number = int(taken_at // rate.window_s)
 
             def give_back(value: bytes | None, number: int = number) -> bytes | None:
-                return _Window.read(value).less(amount, number).write() if value else value
+                return _Window.read(value).subtract(amount, number).write() if value else value
 
             self._state.update(f"rate:{key}", give_back, ttl_s=2 * rate.window_s)
 
@@ -98,10 +98,10 @@ class RateLimiter:
 
         def count(value: bytes | None) -> bytes | None:
             nonlocal is_admitted, window
-            window = _Window.read(value).at(now, rate)
+            window = _Window.read(value).advance(now, rate)
             is_admitted = window.used(now, rate) + amount <= rate.amount
             if is_admitted:
-                window = window.plus(amount)
+                window = window.add(amount)
                 return window.write()
             return value
 
@@ -128,16 +128,16 @@ class _Window:
     def write(self) -> bytes:
         return b"%d %d %d" % (self.number, self.current, self.previous)
 
-    def at(self, now: float, rate: Rate) -> _Window:
+    def advance(self, now: float, rate: Rate) -> _Window:
         number = int(now // rate.window_s)
         if number == self.number:
             return self
         return _Window(number, 0, self.current if number == self.number + 1 else 0)
 
-    def plus(self, amount: int) -> _Window:
+    def add(self, amount: int) -> _Window:
         return _Window(self.number, self.current + amount, self.previous)
 
-    def less(self, amount: int, number: int) -> _Window:
+    def subtract(self, amount: int, number: int) -> _Window:
         """Without so much of what was counted in the window of that number."""
         if number == self.number:
             return _Window(self.number, max(0, self.current - amount), self.previous)

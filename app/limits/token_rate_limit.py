@@ -19,7 +19,7 @@ class TokenRateLimit:
         self.quota: Quota | None = None
         """What is left for the account that has least."""
 
-    def take(self, tokens: int) -> None:
+    def reserve(self, tokens: int) -> None:
         """Count so many more.
 
         Raises:
@@ -39,7 +39,7 @@ class TokenRateLimit:
             raise RateLimited(refusal.quota, sentence) from None
         self._taken.append((at, tokens))
 
-    def settle(self, used: int) -> None:
+    def release_unused(self, used: int) -> None:
         """Take back what of all that was counted has not been used: the earliest was used first."""
         for at, tokens in self._taken:
             unused = max(0, tokens - used)

@@ -5,23 +5,23 @@ from app.openai_service.batches.client import OpenAIBatches, may_exist
 from app.openai_service.batches.objects import (
     OutputLine,
     UpstreamBatch,
-    chat_answer,
-    embeddings_answer,
+    parse_chat_answer,
+    parse_embeddings_answer,
     read_line,
 )
 from app.openai_service.chat.input_window import InputWindow
-from app.openai_service.context import Caller, Nobody
+from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import cosine_similarities
 from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.events import (
-    Batch,
     Done,
     Event,
+    Events,
     Failed,
     Parsed,
-    Partial,
+    PartialParsed,
     Reasoning,
     Refusal,
     Token,
@@ -45,24 +45,24 @@ __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
     "Attempt",
-    "Batch",
+    "CallContext",
     "CallRecord",
-    "Caller",
     "ChatCall",
     "ChatResult",
     "ChatStream",
     "Done",
     "EmbeddingResult",
     "Event",
+    "Events",
     "Failed",
     "InputWindow",
-    "Nobody",
+    "NullContext",
     "OpenAIBatches",
     "OpenAIService",
     "OriginalSchema",
     "OutputLine",
     "Parsed",
-    "Partial",
+    "PartialParsed",
     "PendingRequest",
     "Reasoning",
     "Refusal",
@@ -76,12 +76,12 @@ __all__ = [
     "UpstreamBatch",
     "Usage",
     "build_client",
-    "chat_answer",
     "chat_body",
     "cosine_similarities",
-    "embeddings_answer",
     "embeddings_body",
     "may_exist",
     "offered_model",
+    "parse_chat_answer",
+    "parse_embeddings_answer",
     "read_line",
 ]

@@ -56,7 +56,7 @@ class Cache:
         """The key of what was asked, given as JSON values."""
         return hashlib.sha256(orjson.dumps([_FORM, self._kind, *self._upstream, *parts])).digest()
 
-    def find(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, memoryview]:
+    def read(self, tenant: str, keys: Sequence[bytes]) -> dict[bytes, memoryview]:
         """The values of those of the keys that have one."""
         if self._store is None or not self.is_on:
             return {}
@@ -65,7 +65,7 @@ class Cache:
         values = {key: _decode(key, kept.get(slot, b"")) for key, slot in slots.items()}
         return {key: value for key, value in values.items() if value is not None}
 
-    def keep(self, tenant: str, values: Mapping[bytes, bytes]) -> None:
+    def write(self, tenant: str, values: Mapping[bytes, bytes]) -> None:
         if self._store is None or not self.is_on:
             return
         slots = {self._slot(tenant, key): _encode(key, value) for key, value in values.items()}

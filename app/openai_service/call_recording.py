@@ -17,7 +17,7 @@ Listener = Callable[[CallRecord], None]
 log = logging.getLogger(__name__)
 
 
-class Recording:
+class CallRecording:
     """A context manager around one call. Leaving it by an exception decides the outcome by its kind."""
 
     def __init__(self, record: CallRecord, listeners: Sequence[Listener]) -> None:
@@ -35,7 +35,7 @@ class Recording:
         self.record.first_token_ms = self.elapsed_ms()
         self.record.model = model or self.record.model
 
-    def from_cache(self, model: str) -> None:
+    def use_cached(self, model: str) -> None:
         """Note that the answer is one that was given before, so that it costs nothing. Raises what its caller does."""
         try:
             self.record.caller.reserve_nothing(self.record.model)
@@ -82,7 +82,7 @@ class Recording:
                 # One that fails must not take the answer, or the other listeners, with it.
                 log.exception("call.listener_failed", extra={"request_id": self.record.request_id})
 
-    def __enter__(self) -> Recording:
+    def __enter__(self) -> CallRecording:
         return self
 
     def __exit__(

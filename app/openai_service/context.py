@@ -1,4 +1,4 @@
-"""Caller: for whom a call is made, as far as the service has to know."""
+"""CallContext: for whom a call is made, as far as the service has to know."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from app.openai_service.transport.request import PendingRequest
 
 
-class Caller(Protocol):
+class CallContext(Protocol):
     """Looked after while a call waits, and charged for each of its attempts."""
 
     @property
@@ -19,10 +19,10 @@ class Caller(Protocol):
     def tenant(self) -> str:
         """Whose caches it shares."""
 
-    def watch(self) -> None:
+    def check(self) -> None:
         """Called at each tick of waiting. What it raises ends the call: CallerGone where nobody waits any more."""
 
-    def charge(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
         """Called before each attempt. What it raises refuses it.
 
         Args:
@@ -33,16 +33,16 @@ class Caller(Protocol):
         """Called instead where no attempt is needed, since the answer is there already. What it raises refuses it."""
 
 
-class Nobody:
+class NullContext:
     """Never leaves, and is charged nothing."""
 
     max_tokens = None
     tenant = ""
 
-    def watch(self) -> None:
+    def check(self) -> None:
         pass
 
-    def charge(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
         pass
 
     def reserve_nothing(self, model: str) -> None:

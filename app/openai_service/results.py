@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from app.openai_service.context import Caller, Nobody
+from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.streaming.events import ToolCallObject, ToolRun
 from app.openai_service.tools.tool import ServerTool
@@ -95,7 +95,7 @@ class CallRecord:
     attempt_log: list[Attempt] = field(default_factory=list)
     models: list[str] = field(default_factory=list)
     is_cached: bool = False
-    caller: Caller = field(default_factory=Nobody, repr=False)
+    caller: CallContext = field(default_factory=NullContext, repr=False)
     adjusted: dict[str, str] = field(default_factory=dict)
     trimmed: int = 0
     tool_calls: int = 0
@@ -147,7 +147,7 @@ class ChatResult:
     record: CallRecord
     tool_runs: Sequence[ToolRun] = ()
 
-    def filled(self, data: Any, usage: Usage | None) -> StructuredResult:
+    def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
         """The same, whose text is that of a value."""
         return StructuredResult(data, self.finish_reason, usage, self.model, self.id, self.record)
 

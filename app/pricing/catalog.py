@@ -125,7 +125,7 @@ def _bound(tiers: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> i
 
 
 def _halve(tiers: tuple[Rates, ...]) -> tuple[Rates, ...]:
-    return tuple(rates.halved() for rates in tiers)
+    return tuple(rates.halve() for rates in tiers)
 
 
 def _reached_tier(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:

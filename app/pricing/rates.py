@@ -43,7 +43,7 @@ class Rates:
             output_audio=scaled("output_audio", "output"),
         )
 
-    def halved(self) -> Rates:
+    def halve(self) -> Rates:
         """Return half of each price, rounded up."""
         values = {field.name: -(-getattr(self, field.name) // 2) for field in fields(self)}
         return Rates(**{**values, "above": self.above})

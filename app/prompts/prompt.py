@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validat
 
 from app.config import formats as forms
 from app.problems import InvalidRequest
-from app.prompts.variable import Value, Variable, written
+from app.prompts.variable import Value, Variable, format_value
 
 # Not a template language: a variable's value is plain text and is never interpreted.
 _PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
@@ -67,7 +67,7 @@ class Prompt(BaseModel):
             variable = self.variables.get(name)
             if variable is None:
                 raise InvalidVariable(f"this prompt has no {name[:64]!a}.", field="variables")
-            if fault := variable.fault_of(value):
+            if fault := variable.find_problem(value):
                 raise InvalidVariable(f"{fault}.", field=f"variables.{name}")
 
     def fill(self, given: Mapping[str, Any]) -> str:
@@ -94,7 +94,7 @@ class Prompt(BaseModel):
 
 def _check_text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
     if name in given:
-        return written(given[name])
+        return format_value(given[name])
     if variable.is_required:
         raise InvalidVariable.missing(f"variables.{name}")
-    return "" if variable.default is None else written(variable.default)
+    return "" if variable.default is None else format_value(variable.default)

@@ -85,20 +85,20 @@ class PromptSelection:
         fixed: the values of that prompt's variables that the token sets.
     """
 
-    own: str
+    default: str
     allows_client_prompt: bool
-    kept: Mapping[str, Prompt] = field(default_factory=dict)
+    stored: Mapping[str, Prompt] = field(default_factory=dict)
     schemas: NamedSchemas = field(default_factory=dict)
     tied_to: str | None = None
-    fixed: Mapping[str, Value] = field(default_factory=dict)
+    pinned_variables: Mapping[str, Value] = field(default_factory=dict)
 
-    def of(self, user: PromptUser) -> PromptSelection:
+    def restrict_to(self, user: PromptUser) -> PromptSelection:
         """Return the prompts that a user may use."""
         if user.prompt is None and not user.variables:
             return self
-        return replace(self, tied_to=user.prompt, fixed=user.variables)
+        return replace(self, tied_to=user.prompt, pinned_variables=user.variables)
 
-    def prompt_of(self, asked: PromptChoice) -> Prompt | None:
+    def select(self, asked: PromptChoice) -> Prompt | None:
         """Return the stored prompt of a conversation, if any.
 
         Raises:
@@ -109,14 +109,14 @@ class PromptSelection:
         if self.tied_to is not None:
             if name not in (None, self.tied_to):
                 raise Forbidden("this token is for another prompt.", field="promptName")
-            if self.tied_to not in self.kept:
+            if self.tied_to not in self.stored:
                 raise Forbidden("This token is for a prompt that is not kept here.")
-            return self.kept[self.tied_to]
-        if name is not None and name not in self.kept:
+            return self.stored[self.tied_to]
+        if name is not None and name not in self.stored:
             raise InvalidRequest("there is no such prompt.", field="promptName")
-        return self.kept[name] if name is not None else None
+        return self.stored[name] if name is not None else None
 
-    def settles(self, setting: Setting | None, prompt: Prompt | None) -> bool:
+    def overrides(self, setting: Setting | None, prompt: Prompt | None) -> bool:
         """Return whether the prompt sets a setting, so that the client may not."""
         if prompt is None or self.tied_to is not None:
             return prompt is not None
@@ -128,7 +128,7 @@ class PromptSelection:
         """Return the messages with their system text before them, and the settings with those of a stored prompt.
 
         Args:
-            prompt: the stored prompt of the conversation: see prompt_of().
+            prompt: the stored prompt of the conversation: see select().
             settings: the fields of ChatCall that the client set, by name.
 
         Raises:
@@ -147,14 +147,14 @@ class PromptSelection:
         if prompt is None:
             if asked.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _prepend(client_prompt or ("" if writes_own else self.own), messages), {**settings}
+            return _prepend(client_prompt or ("" if writes_own else self.default), messages), {**settings}
         for name, value in settings.items():
-            if name not in _FREE and value not in _NOT_CHOSEN and self.settles(_SETTING_OF.get(name), prompt):
+            if name not in _FREE and value not in _NOT_CHOSEN and self.overrides(_SETTING_OF.get(name), prompt):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
-        text = self._text(prompt, asked.variables or {})
-        return _prepend(text, messages), {**settings, **self._settled(prompt)}
+        text = self._fill(prompt, asked.variables or {})
+        return _prepend(text, messages), {**settings, **self._apply_settings(prompt)}
 
-    def _settled(self, prompt: Prompt) -> dict[str, Any]:
+    def _apply_settings(self, prompt: Prompt) -> dict[str, Any]:
         """Return what a prompt settles of a ChatCall."""
         settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
@@ -166,15 +166,15 @@ class PromptSelection:
             settled["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)
         return settled
 
-    def _text(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
+    def _fill(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
         try:
-            prompt.check(self.fixed)
+            prompt.check(self.pinned_variables)
         except InvalidVariable:
             raise Forbidden("This token does not fit its prompt any more.") from None
         for name in variables:
-            if name in self.fixed:
+            if name in self.pinned_variables:
                 raise InvalidRequest("this token settles it.", field=f"variables.{name}")
-        return prompt.fill({**variables, **self.fixed})
+        return prompt.fill({**variables, **self.pinned_variables})
 
 
 def _prepend(text: str, messages: Messages) -> Messages:

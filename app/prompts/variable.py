@@ -46,14 +46,14 @@ class Variable(BaseModel):
         """Whether a request must set it."""
         return self.default is None if self.required is None else self.required
 
-    def fault_of(self, value: object) -> str | None:
+    def find_problem(self, value: object) -> str | None:
         """Return what is wrong with a value, worded to follow the variable's name; None if it is valid."""
         if not self._is_of_type(value):
             return f"must be {_KINDS[self.type]}"
         if self.choices is not None and value not in self.choices:
-            return f"must be one of {', '.join(map(written, self.choices))}"
+            return f"must be one of {', '.join(map(format_value, self.choices))}"
         if isinstance(value, str):
-            return self._fault_of_text(value)
+            return self._find_text_problem(value)
         if isinstance(value, int | float):
             if self.minimum is not None and value < self.minimum:
                 return f"must be at least {self.minimum:g}"
@@ -71,7 +71,7 @@ class Variable(BaseModel):
             return self.type in ("integer", "number")
         return isinstance(value, float) and self.type == "number" and math.isfinite(value)
 
-    def _fault_of_text(self, value: str) -> str | None:
+    def _find_text_problem(self, value: str) -> str | None:
         if "\0" in value:
             return "must not contain the character NUL"
         longest = self.max_length or (_LONGEST if self.choices else DEFAULT_MAX_LENGTH)
@@ -88,14 +88,14 @@ class Variable(BaseModel):
         if self.required and self.default is not None:
             raise ValueError("one that is required has no use for a default")
         for choice in self.choices or ():
-            if fault := self.fault_of(choice):
+            if fault := self.find_problem(choice):
                 raise ValueError(f"choices: each {fault}")
-        if self.default is not None and (fault := self.fault_of(self.default)):
+        if self.default is not None and (fault := self.find_problem(self.default)):
             raise ValueError(f"default: {fault}")
         return self
 
 
-def written(value: Value) -> str:
+def format_value(value: Value) -> str:
     """Return a value as it appears in the text."""
     if isinstance(value, bool):
         return "true" if value else "false"

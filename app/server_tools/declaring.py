@@ -13,7 +13,7 @@ from pydantic_core import to_json
 from app.config.formats import NAME_PATTERN
 from app.json_schema.strict_rules import faults_of
 from app.server_tools.context import ToolContext
-from app.server_tools.docstrings import arguments_of, summary_of
+from app.server_tools.docstrings import parse_arguments, parse_summary
 from app.server_tools.parameters import InvalidTool, Parameters
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -73,7 +73,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
     return declare if function is None else declare(function)
 
 
-def tool_of(value: object) -> DeclaredTool | None:
+def find_tool(value: object) -> DeclaredTool | None:
     """Return the tool that a function was declared as, if any."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
@@ -86,10 +86,10 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
     if fault := _find_problem(function, timeout_s):
         raise InvalidTool(f"{name}: {fault}.")
     docstring = inspect.getdoc(function) or ""
-    parameters = Parameters(function, arguments_of(docstring))
+    parameters = Parameters(function, parse_arguments(docstring))
     definition: dict[str, Any] = {
         "name": name,
-        "description": summary_of(docstring),
+        "description": parse_summary(docstring),
         "parameters": parameters.schema,
     }
     if not faults_of(parameters.schema):
@@ -99,10 +99,10 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
 
 def _find_problem(function: Callable[..., Any], timeout_s: float | None) -> str | None:
     name = function.__name__
-    description = summary_of(inspect.getdoc(function) or "")
+    description = parse_summary(inspect.getdoc(function) or "")
     if not re.fullmatch(NAME_PATTERN, name):
         return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
-    if tool_of(function.__globals__.get(name)) is not None:
+    if find_tool(function.__globals__.get(name)) is not None:
         return "this file has another tool of this name"
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
         return "an async function cannot be run here; write it without async"

@@ -11,7 +11,7 @@ _SECTION = re.compile(r"(Args|Arguments|Parameters):[ \t]*$")
 _ENTRY = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)$")
 
 
-def summary_of(docstring: str) -> str:
+def parse_summary(docstring: str) -> str:
     """Return the first paragraph on one line. It ends at `Args:` if no empty line is before that."""
     paragraph = []
     for line in docstring.strip().splitlines():
@@ -21,7 +21,7 @@ def summary_of(docstring: str) -> str:
     return " ".join(paragraph)
 
 
-def arguments_of(docstring: str) -> dict[str, str]:
+def parse_arguments(docstring: str) -> dict[str, str]:
     """Return the description of each argument on one line, in the order of the docstring.
 
     Args:

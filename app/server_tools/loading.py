@@ -13,7 +13,7 @@ from types import ModuleType
 
 from app.config import ConfigError
 from app.config import formats as forms
-from app.server_tools.declaring import DeclaredTool, tool_of
+from app.server_tools.declaring import DeclaredTool, find_tool
 from app.server_tools.parameters import InvalidTool
 from app.server_tools.toolbox import Toolbox
 
@@ -80,7 +80,7 @@ def _package_of(folder: Path) -> str:
 
 def _find_tools(module: ModuleType) -> list[DeclaredTool]:
     """Return those of a file's own, in its order, and not what it imports from another."""
-    found = (tool_of(value) for value in vars(module).values())
+    found = (find_tool(value) for value in vars(module).values())
     return [one for one in dict.fromkeys(found) if one is not None and one.function.__module__ == module.__name__]
 
 

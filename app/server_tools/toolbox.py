@@ -24,7 +24,7 @@ class Toolbox:
     declared: Mapping[str, DeclaredTool]
     allowed: Collection[str]
 
-    def offered_to(self, principal: Principal, request_id: str) -> OfferedTools:
+    def offer_to(self, principal: Principal, request_id: str) -> OfferedTools:
         """Return the tools as one request may use them."""
         return OfferedTools(self, principal, request_id)
 
@@ -64,7 +64,7 @@ class OfferedTools:
     principal: Principal
     request_id: str
 
-    def named(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
+    def select(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
         """Return the tools that the request names: a site's own server may name any, other callers those allowed.
 
         Raises:
@@ -76,9 +76,9 @@ class OfferedTools:
                 raise Forbidden(f"the tool {name} is not offered here.", field=f"serverTools.{number}")
             if name not in self.toolbox.declared:
                 raise InvalidRequest(f"there is no tool {name}.", field=f"serverTools.{number}")
-        return self.of(names)
+        return self.resolve(names)
 
-    def of(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
+    def resolve(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
         """Return the tools that the site itself chose, such as those of a prompt."""
         context = ToolContext(self.principal.tenant, self.principal.user, self.request_id)
         return tuple(BoundTool(self.toolbox.declared[name], context) for name in dict.fromkeys(names))

@@ -13,7 +13,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 
-class Batches(Generic[Q, A]):
+class Coalescer(Generic[Q, A]):
     """One caller at a time asks about a key: for itself, and for all who came before it began.
 
     Who comes later waits, and the first of those asks next: no answer is older than its question, and nobody
@@ -31,7 +31,7 @@ class Batches(Generic[Q, A]):
         self._waiting: dict[str, list[_Waiter[Q, A]]] = {}
         """Of each key that somebody asks about right now, who has come since."""
 
-    def ask(self, key: str, question: Q) -> A:
+    def call(self, key: str, question: Q) -> A:
         """Ask, or be answered with others.
 
         Raises:

@@ -9,7 +9,7 @@ from contextlib import suppress
 
 from app.runtime import clock
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
-from app.shared_state.coalescing import Batches
+from app.shared_state.coalescing import Coalescer
 from app.shared_state.store import Store
 
 RENEW_S = 2.0
@@ -29,13 +29,13 @@ class Leases:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
         # Batches also have the counts reach the store in the order in which they were true.
-        self._orders: Batches[int | None, bool] = Batches(self._carry_out)
+        self._orders: Coalescer[int | None, bool] = Coalescer(self._carry_out)
         self._renew_at = 0.0
 
     def take(self, name: str, limit: int) -> HeldLease | None:
         """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
         try:
-            taken = self._guard.ask(lambda: self._orders.ask(name, limit))
+            taken = self._guard.ask(lambda: self._orders.call(name, limit))
         except DatabaseUnavailable:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
@@ -58,7 +58,7 @@ class Leases:
     def _tell(self, name: str) -> None:
         # If the store cannot be told, the next count of this name tells it, or the old one expires.
         with suppress(DatabaseUnavailable):
-            self._guard.ask(lambda: self._orders.ask(name, None))
+            self._guard.ask(lambda: self._orders.call(name, None))
 
     def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:
         """Take as many as are wanted and there are, and tell the store how many that makes.

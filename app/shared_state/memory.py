@@ -70,7 +70,7 @@ class MemoryLease:
         self._name = name
 
     def keep(self) -> None:
-        """Nobody else counts it."""
+        """NullContext else counts it."""
 
     def release(self) -> None:
         state, self._state = self._state, None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.coalescing import Batches
+from app.shared_state.coalescing import Coalescer
 from app.shared_state.interface import Change, Lease
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
@@ -22,7 +22,7 @@ class ResilientState:
     def read(self, key: str) -> bytes | None:
         own = self._own.get()
         try:
-            return own.guard.ask(lambda: own.reads.ask(key, None))
+            return own.guard.ask(lambda: own.reads.call(key, None))
         except DatabaseUnavailable:
             return own.stand_in.read(key)
 
@@ -43,7 +43,7 @@ class ResilientState:
 class _InProcessStore:
     def __init__(self, store: Store) -> None:
         self.guard = guard_of(store)
-        self.reads: Batches[None, bytes | None] = Batches(lambda key, asked: [store.read(key)] * len(asked))
+        self.reads: Coalescer[None, bytes | None] = Coalescer(lambda key, asked: [store.read(key)] * len(asked))
         self.updates = Updates(store)
         self.leases = Leases(store, self.guard)
         # What it holds from one outage counts in the next, for as long as it would have in the store.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from app.shared_state.coalescing import Batches
+from app.shared_state.coalescing import Coalescer
 from app.shared_state.interface import Change
 from app.shared_state.store import QUEUE_S, Store, tries
 
@@ -21,13 +21,13 @@ class Updates:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._wishes: Batches[_Change, bytes | Exception | None] = Batches(self._make_all)
+        self._wishes: Coalescer[_Change, bytes | Exception | None] = Coalescer(self._make_all)
         self._written: dict[str, _Written] = {}
         """What this process has last written under a key."""
 
     def update(self, key: str, change: Change, ttl_s: float) -> bytes | None:
         """As SharedState.update. Raises DatabaseUnavailable."""
-        outcome = self._wishes.ask(key, _Change(change, ttl_s))
+        outcome = self._wishes.call(key, _Change(change, ttl_s))
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

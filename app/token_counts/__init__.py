@@ -2,6 +2,6 @@
 
 from app.token_counts.counting import Count, TokenCounts
 from app.token_counts.usage import FIGURES, Figures, Usage, get_figures
-from app.token_counts.windows import input_window
+from app.token_counts.windows import find_input_window
 
-__all__ = ["FIGURES", "Count", "Figures", "TokenCounts", "Usage", "get_figures", "input_window"]
+__all__ = ["FIGURES", "Count", "Figures", "TokenCounts", "Usage", "find_input_window", "get_figures"]

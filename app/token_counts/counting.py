@@ -71,20 +71,20 @@ class TokenCounts:
     def counter(self, models: Iterable[str]) -> Count:
         """Return a counter that is valid for each of these models."""
         if not self._loaded:
-            return byte_count
+            return count_bytes
         names = {encoding_name(model) for model in models}
         encodings = [self._loaded[name] for name in names if name in self._loaded]
         if len(encodings) < len(names):
-            return byte_count
-        return lambda text: max(exact_count(encoding, text) for encoding in encodings)
+            return count_bytes
+        return lambda text: max(count_exactly(encoding, text) for encoding in encodings)
 
 
-def byte_count(text: str) -> int:
+def count_bytes(text: str) -> int:
     """Return the number of bytes: no token is shorter than one byte."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
-def exact_count(encoding: Encoding, text: str) -> int:
+def count_exactly(encoding: Encoding, text: str) -> int:
     """Return the tokens of a text. A run of over 16,000 characters without a space or a full stop counts by its bytes.
 
     The text is counted in pieces, each of which takes 1 to 3 ms.
@@ -97,7 +97,7 @@ def exact_count(encoding: Encoding, text: str) -> int:
         else:
             cut = _NEXT_CUT.search(text, start + _PIECE_CHARS)
             end = cut.end() if cut else len(text)
-            tokens += byte_count(text[start:end])
+            tokens += count_bytes(text[start:end])
             start = end
         time.sleep(0)  # let other requests of this worker run: with gevent they share this thread
     return tokens

@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from app.images import max_image_tokens, size_in, typical_image_tokens
+from app.images import max_image_tokens, read_size, typical_image_tokens
 from app.token_counts.usage import Usage
 
 # ChatPipeline each request, beside what its own JSON is longer than the tokens that stand for it.
@@ -42,11 +42,11 @@ def images_in(body: Mapping[str, Any]) -> list[ImageInput]:
             if isinstance(image, Mapping):
                 url = image.get("url")
                 text = url if isinstance(url, str) else ""
-                images.append(ImageInput(text, str(image.get("detail") or "auto"), size_in(text)))
+                images.append(ImageInput(text, str(image.get("detail") or "auto"), read_size(text)))
     return images
 
 
-def input_bound(body: Mapping[str, Any], model: str) -> int:
+def bound_input(body: Mapping[str, Any], model: str) -> int:
     """Return the most tokens that the input of a chat or an embedding can have."""
     return input_bound_of(len(orjson.dumps(body)), images_in(body), model)
 
@@ -68,22 +68,22 @@ def max_output_tokens(body: Mapping[str, Any]) -> int:
     return int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
 
 
-def input_estimate(body: Mapping[str, Any]) -> int:
+def estimate_input(body: Mapping[str, Any]) -> int:
     """About how many tokens the input has."""
     images = images_in(body)
     text = orjson.dumps(body).decode()
     data = sum(len(image.url.encode()) for image in images)
     pictures = sum(typical_image_tokens(image.size, image.detail) for image in images)
-    return max(1, text_estimate(text) - data // 4) + pictures
+    return max(1, estimate_text(text) - data // 4) + pictures
 
 
-def text_estimate(text: str) -> int:
+def estimate_text(text: str) -> int:
     """About how many tokens a text is: English has four letters in each; other scripts are counted rather too high."""
     beyond_ascii = len(text.encode("utf-8", "surrogatepass")) - len(text)
     return -(-(len(text) + 2 * beyond_ascii) // 4)
 
 
-def estimated_usage(
+def estimate_usage(
     body: Mapping[str, Any], received: str = "", *, chunks: int = 0, ceiling: int | None = None
 ) -> Usage:
     """The usage of an answer that broke off before the upstream told it.
@@ -93,8 +93,8 @@ def estimated_usage(
         chunks: pieces that it came in; a model sends a token in each, or more.
         ceiling: the most that the upstream was allowed to write.
     """
-    prompt = input_estimate(body)
-    completion = max(text_estimate(received), chunks)
+    prompt = estimate_input(body)
+    completion = max(estimate_text(received), chunks)
     if ceiling is not None:
         completion = min(completion, ceiling)
     return Usage(prompt_tokens=prompt, completion_tokens=completion)

@@ -11,7 +11,7 @@ _LONG_WINDOW = 400_000
 _LONG_OUTPUT = 128_000
 
 
-def input_window(model: str, output_tokens: int) -> int | None:
+def find_input_window(model: str, output_tokens: int) -> int | None:
     """Return what a model's context window leaves for the input; None if the window is unknown.
 
     Args:

@@ -108,7 +108,7 @@ class UpstreamClient(httpx2.Client):
 class _WholeResponse(httpx2.Response):
     """An answer that is there already: `read()` would take it through a dozen layers of decoders."""
 
-    # private API: _content of httpx2.Response; guarded by tests/openai_service/test_prepared_requests.py
+    # private API: _content of httpx2.Response; guarded by tests/openai_service/transport/test_prepared_requests.py
 
     def __init__(self, connection: Connection, request: httpx2.Request) -> None:
         content = connection.take_body()
@@ -154,7 +154,7 @@ class _Body(httpx2.SyncByteStream):
 
 def _headers_of(connection: Connection) -> httpx2.Headers:
     """An answer's headers, without httpx2's look at the type and the encoding of each name and value."""
-    # private API: _list of httpx2.Headers; guarded by tests/openai_service/test_prepared_requests.py
+    # private API: _list of httpx2.Headers; guarded by tests/openai_service/transport/test_prepared_requests.py
     is_ascii = b"".join([value for _, _, value in connection.headers]).isascii()
     headers = httpx2.Headers(encoding="ascii" if is_ascii else None)
     headers._list = connection.headers

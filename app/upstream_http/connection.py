@@ -106,7 +106,7 @@ class Connection:
         body.clear()
         return data
 
-    def rest(self) -> None:
+    def park(self) -> None:
         """Make ready to be kept idle."""
         self._read_size = _SMALL_READ
         self.idle_since = time.monotonic()

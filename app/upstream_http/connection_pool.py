@@ -55,7 +55,7 @@ class ConnectionPool:
         if not connection.keep_alive:
             connection.close()
             return
-        connection.rest()
+        connection.park()
         self._idle.append(connection)
         with suppress(IndexError):  # another thread may have taken what is looked at here
             while len(self._idle) > _MAX_IDLE or time.monotonic() - self._idle[0].idle_since > _KEEP_IDLE_S:

@@ -6,14 +6,14 @@ from dataclasses import dataclass
 
 from flask import g, has_request_context, request
 
-from app.auth.address import address_of
+from app.auth.address import client_address
 from app.auth.principal import Principal
 from app.ledger.records import NewEntry
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import CallRecord, PendingRequest
 from app.services import services
-from app.web.client_connection import Visitor
+from app.web.client_connection import ClientConnection
 
 # How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
 # who does not read may take (server/gevent_worker.py).
@@ -24,18 +24,18 @@ _LEASE_GRACE_S = 40.0
 class BilledContext:
     """A visitor whose calls are in the ledger."""
 
-    visitor: Visitor
+    connection: ClientConnection
     meter: Meter
     max_tokens: int | None
     tenant: str
 
-    def watch(self) -> None:
+    def check(self) -> None:
         """Raise what ends the call: the visitor has left, or the server stops."""
-        self.visitor.watch()
+        self.connection.check()
 
-    def charge(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
         """Hold what an attempt may cost."""
-        self.meter.charge(model, request)
+        self.meter.reserve_attempt(model, request)
 
     def reserve_nothing(self, model: str) -> None:
         """Make an entry of a call that costs nothing."""
@@ -46,7 +46,7 @@ def billed_context() -> BilledContext:
     """Return the sender of the current request."""
     # Each look through a proxy costs five calls.
     context, current = g._get_current_object(), request._get_current_object()  # type: ignore[attr-defined]
-    built, principal, address = services(), context.principal, address_of(current)
+    built, principal, address = services(), context.principal, client_address(current)
     limits = built.limits
     context.token_rates = token_rates = TokenRateLimit(built.rate_limiter, limits.token_rates(principal, address))
     meter = Meter(
@@ -57,7 +57,7 @@ def billed_context() -> BilledContext:
         token_rates,
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
-    visitor = Visitor(current.environ.get("gunicorn.socket"), built.lifecycle)
+    visitor = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
     return BilledContext(visitor, meter, principal.max_tokens, principal.tenant)
 
 

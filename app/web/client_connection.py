@@ -1,4 +1,4 @@
-"""Visitor: whoever waits for the answer to a request, and may leave, or be sent away, before it is there."""
+"""ClientConnection: whoever waits for the answer to a request, and may leave, or be sent away, before it is there."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining, Lifecycle
 
 
-class Visitor:
+class ClientConnection:
     """Knows the connection of one request, where the server shows it."""
 
     def __init__(self, connection: socket.socket | None, lifecycle: Lifecycle) -> None:
@@ -17,7 +17,7 @@ class Visitor:
         self._connection = None if isinstance(connection, ssl.SSLSocket) else connection
         self._lifecycle = lifecycle
 
-    def watch(self) -> None:
+    def check(self) -> None:
         """See whether there is still somebody to work for, and the time to do it.
 
         Raises:

@@ -1,5 +1,7 @@
 """The table of errors in docs/errors.md, made from the classes: `make errors` writes it."""
 
+# ruff: noqa: F401
+
 from __future__ import annotations
 
 import sys
@@ -13,7 +15,14 @@ import app.images.intake
 import app.json_schema.errors
 import app.json_schema.strict_rules
 import app.ledger.records
-import app.limits.concurrency  # noqa: F401
+import app.limits.concurrency
+import app.limits.rate_limiter
+import app.openai_service.errors
+import app.runtime.lifecycle
+import app.runtime.store_guard
+import app.web.errors
+import app.web.origins
+import app.web.schemas.images
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

@@ -67,7 +67,7 @@ _BY_HTTP_STATUS: dict[int, type[Problem]] = {
 }
 
 
-def describe(error: Exception) -> Problem:
+def problem_for(error: Exception) -> Problem:
     """Return the problem that a caller sees of an error."""
     if isinstance(error, Problem):
         return error
@@ -113,8 +113,8 @@ def init_errors(app: Flask) -> None:
 def _answer(error: Exception) -> Response:
     # Before its first token, a stream that ended early is a failure like any other.
     error = UpstreamFailed() if isinstance(error, UpstreamTruncated) else error
-    problem = describe(error)
-    if not note_bug(error, g.request_id):
+    problem = problem_for(error)
+    if not log_bug(error, g.request_id):
         log.info(
             "request.refused",
             extra={
@@ -143,9 +143,9 @@ def _answer(error: Exception) -> Response:
     return response
 
 
-def note_bug(error: Exception, request_id: str) -> bool:
+def log_bug(error: Exception, request_id: str) -> bool:
     """Log an error that is no Problem; False for one that is."""
-    if describe(error).status != InternalError.status:
+    if problem_for(error).status != InternalError.status:
         return False
     # Where it happened, and not what it says: an exception's text can hold a prompt or a key.
     frames = traceback.extract_tb(error.__traceback__)

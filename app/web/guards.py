@@ -20,7 +20,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class RouteGuard:
     """What a route asks for.
 
     Args:
@@ -37,20 +37,20 @@ class Guard:
 def needs(*scopes: str) -> Callable[[V], V]:
     """Let in whoever may do one of these."""
     assert scopes and SCOPES.issuperset(scopes), scopes
-    return _with_guard(Guard(scopes=scopes))
+    return _with_guard(RouteGuard(scopes=scopes))
 
 
 def needs_key(view: V) -> V:
     """Let in a site's own server only. The view itself looks at what the key may do."""
-    return _with_guard(Guard(keys_only=True))(view)
+    return _with_guard(RouteGuard(keys_only=True))(view)
 
 
 def public(view: V) -> V:
     """Let in everybody: there is no g.principal."""
-    return _with_guard(Guard(is_public=True))(view)
+    return _with_guard(RouteGuard(is_public=True))(view)
 
 
-def guard_of(view: Callable[..., Any] | None) -> Guard | None:
+def find_guard(view: Callable[..., Any] | None) -> RouteGuard | None:
     """What a view asks for; None where it does not say."""
     return getattr(view, "guard", None)
 
@@ -65,7 +65,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
         request, state = current_request(), current_state()
         if request.method == "OPTIONS":
             return
-        guard = guard_of(current_app.view_functions[str(request.endpoint)])
+        guard = find_guard(current_app.view_functions[str(request.endpoint)])
         assert guard is not None, f"{request.endpoint} states no guard"
         if guard.is_public:
             return
@@ -78,7 +78,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
     api.before_request(check)
 
 
-def _check_principal(principal: Principal, guard: Guard) -> Principal:
+def _check_principal(principal: Principal, guard: RouteGuard) -> Principal:
     if guard.keys_only and principal.kind != "key":
         if principal.kind == "anonymous":
             raise Unauthenticated("no key")
@@ -88,7 +88,7 @@ def _check_principal(principal: Principal, guard: Guard) -> Principal:
     return principal
 
 
-def _with_guard(guard: Guard) -> Callable[[V], V]:
+def _with_guard(guard: RouteGuard) -> Callable[[V], V]:
     def state(view: V) -> V:
         view.guard = guard  # type: ignore[attr-defined]
         return view

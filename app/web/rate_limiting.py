@@ -7,7 +7,7 @@ import math
 from flask import Blueprint, Response, g, request
 
 from app.auth import Principal
-from app.auth.address import address_of
+from app.auth.address import client_address
 from app.limits.accounts import AccountLimits
 from app.limits.rate_limiter import Quota, RateLimited, RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
@@ -27,7 +27,7 @@ def _admit(limits: AccountLimits, limiter: RateLimiter) -> None:
     if principal is None:
         return
     try:
-        context.quota = limiter.admit(limits.request_rates(principal, address_of(request)))
+        context.quota = limiter.admit(limits.request_rates(principal, client_address(request)))
     except RateLimited as refusal:
         context.quota = refusal.quota
         raise

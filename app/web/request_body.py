@@ -17,7 +17,7 @@ M = TypeVar("M", bound=RequestModel)
 T = TypeVar("T")
 
 
-def json_body(model: type[M]) -> M:
+def read_json_body(model: type[M]) -> M:
     """Read and validate the JSON body.
 
     Raises:
@@ -32,11 +32,11 @@ def json_body(model: type[M]) -> M:
     return parse_json(_read(lambda: _content(request)), model)
 
 
-def form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """Read a form's fields and files.
 
     Raises:
-        InvalidRequest, RequestEntityTooLarge: as json_body() does.
+        InvalidRequest, RequestEntityTooLarge: as read_json_body() does.
     """
     return _read(lambda: (request.form, request.files))
 

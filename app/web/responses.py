@@ -1,4 +1,4 @@
-"""Answers in one piece, and the headers that tell how a call went."""
+"""BatchResults in one piece, and the headers that tell how a call went."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-def json_answer(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
+def json_response(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
     """An answer of a model; bytes are JSON already."""
     content = body if isinstance(body, bytes) else orjson.dumps(body)
-    return JsonAnswer.of(content, call_headers(record))
+    return JsonAnswer.of(content, build_call_headers(record))
 
 
 class JsonAnswer(Response):
@@ -50,7 +50,7 @@ class JsonAnswer(Response):
 _EMPTY = JsonAnswer()
 
 
-def init_answers(api: Blueprint) -> None:
+def init_responses(api: Blueprint) -> None:
     """Have an error tell how the call went as well, where a model has answered and its answer did not do."""
 
     def tell(response: Response) -> Response:
@@ -58,23 +58,23 @@ def init_answers(api: Blueprint) -> None:
             return response
         record: CallRecord | None = current_state().call_record
         if record is not None and record.attempts:
-            add_headers(response, call_headers(record))
+            add_headers(response, build_call_headers(record))
         return response
 
     api.after_request(tell)
 
 
-def call_headers(record: CallRecord) -> list[tuple[str, str]]:
+def build_call_headers(record: CallRecord) -> list[tuple[str, str]]:
     """X-Model, X-Attempts, X-Overhead-Ms, and X-Params-Adjusted where something was."""
     overhead_ms = (time.perf_counter() - current_state().started) * 1000 - record.upstream_ms
     headers = [("X-Attempts", str(record.attempts)), ("X-Overhead-Ms", f"{max(overhead_ms, 0.0):.2f}")]
     # The name comes from the upstream, and a header must not.
     if _HEADER_SAFE.fullmatch(record.model):
         headers.append(("X-Model", record.model))
-    return headers + adjusted_headers(record.adjusted)
+    return headers + build_adjusted_headers(record.adjusted)
 
 
-def adjusted_headers(adjusted: Mapping[str, str]) -> list[tuple[str, str]]:
+def build_adjusted_headers(adjusted: Mapping[str, str]) -> list[tuple[str, str]]:
     """X-Params-Adjusted, where something was sent on otherwise than asked for."""
     if not adjusted:
         return []

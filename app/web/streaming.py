@@ -7,29 +7,29 @@ from collections.abc import Callable, Iterator
 
 from flask import Response, g, request
 
-from app.auth.address import address_of
-from app.limits.concurrency import Slot
-from app.openai_service import Caller, ChatCall, ChatStream, Failed
+from app.auth.address import client_address
+from app.limits.concurrency import StreamPermit
+from app.openai_service import CallContext, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.base import Encoder
-from app.web.errors import note_bug
+from app.web.errors import log_bug
 from app.web.request_id import add_headers
-from app.web.responses import call_headers
+from app.web.responses import build_call_headers
 
 # How often a stream looks after its visitor, and renews its slot.
 _LOOK_S = 1.0
 
 
-def stream_answer(call: ChatCall, encoder: Encoder) -> Response:
-    """Answer a conversation as it is written. Raises as stream_from() does."""
+def stream_chat_response(call: ChatCall, encoder: Encoder) -> Response:
+    """Answer a conversation as it is written. Raises as stream_response() does."""
     service = services().openai_service
-    return stream_from(lambda caller: service.stream_chat(call, caller=caller), encoder)
+    return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder)
 
 
-def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Response:
+def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder) -> Response:
     """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
 
     Raises:
@@ -40,8 +40,8 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     caller = billed_context()
     stream = begin(caller)
     built = services()
-    accounts = built.limits.concurrent_streams(g.principal, address_of(request))
-    slot = built.concurrency_limit.take(accounts)  # or nothing was begun, and nothing is recorded
+    accounts = built.limits.concurrent_streams(g.principal, client_address(request))
+    slot = built.concurrency_limit.acquire(accounts)  # or nothing was begun, and nothing is recorded
     body = _StreamBody(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
     try:
         body.begin()
@@ -54,7 +54,7 @@ def stream_from(begin: Callable[[Caller], ChatStream], encoder: Encoder) -> Resp
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
     add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if body.has_answer:
-        add_headers(response, call_headers(stream.record))
+        add_headers(response, build_call_headers(stream.record))
     return response
 
 
@@ -62,7 +62,7 @@ class _StreamBody:
     """What the server iterates and then closes, also when it never began."""
 
     def __init__(
-        self, stream: ChatStream, encoder: Encoder, slot: Slot, caller: Caller, *, heartbeat_s: float
+        self, stream: ChatStream, encoder: Encoder, slot: StreamPermit, caller: CallContext, *, heartbeat_s: float
     ) -> None:
         self._stream = stream
         self._request_id = stream.record.request_id
@@ -95,7 +95,7 @@ class _StreamBody:
                 return
             if now >= look_at:
                 look_at = now + self._look_every_s
-                self._look_after()
+                self._check_client()
 
     def __iter__(self) -> Iterator[bytes]:
         # No `request` or `g` in here: it runs when they are gone.
@@ -107,7 +107,7 @@ class _StreamBody:
             data = b""
             if batch:
                 if isinstance(batch[-1], Failed):
-                    note_bug(batch[-1].error, self._request_id)
+                    log_bug(batch[-1].error, self._request_id)
                 data = encode(batch)
             now = time.monotonic()
             # By the clock: what comes may be nothing that is told, such as reasoning, and for minutes.
@@ -119,7 +119,7 @@ class _StreamBody:
             if now >= look_at:
                 look_at = now + self._look_every_s
                 try:
-                    self._look_after()
+                    self._check_client()
                 except CallerGone:
                     return
                 except Draining as error:
@@ -127,9 +127,9 @@ class _StreamBody:
                     yield encode([Failed(error)])
                     return
 
-    def _look_after(self) -> None:
-        self._slot.keep()
-        self._caller.watch()
+    def _check_client(self) -> None:
+        self._slot.renew()
+        self._caller.check()
 
     def close(self) -> None:
         self._stream.close()

@@ -1,4 +1,4 @@
-"""Answers by which the upstream refuses: every status that it has, with what goes with each."""
+"""BatchResults by which the upstream refuses: every status that it has, with what goes with each."""
 
 import time
 from collections.abc import Awaitable, Callable

@@ -105,7 +105,7 @@ def test_a_provider_that_is_away_is_asked_once_in_ten_seconds(keys, provider, cl
 )
 def test_a_document_without_a_usable_key_counts_as_none(clock, document):
     with pytest.raises(AuthUnavailable):
-        Jwks(JWKS_URL, algorithm="RS256", fetch=lambda url: document).key("k1")
+        Jwks(JWKS_URL, algorithm="RS256", fetch=lambda url: document).get_key("k1")
 
 
 def test_requests_that_come_while_the_first_keys_are_fetched_wait_for_them(clock):
@@ -120,7 +120,7 @@ def test_requests_that_come_while_the_first_keys_are_fetched_wait_for_them(clock
 
     keys = Jwks(JWKS_URL, algorithm="RS256", fetch=fetch)
     found = []
-    threads = [threading.Thread(target=lambda: found.append(keys.key("k1"))) for _ in range(8)]
+    threads = [threading.Thread(target=lambda: found.append(keys.get_key("k1"))) for _ in range(8)]
     threads[0].start()
     assert began.wait(10)
     for thread in threads[1:]:
@@ -136,7 +136,7 @@ def test_requests_that_come_while_the_first_keys_are_fetched_wait_for_them(clock
 def test_nobody_waits_for_new_keys_while_the_old_ones_do(provider, clock):
     began, go_on = threading.Event(), threading.Event()
     keys = Jwks(JWKS_URL, algorithm="RS256", fetch=provider.fetch)
-    keys.key("k1")
+    keys.get_key("k1")
     clock.move(301)
 
     def fetch(url):
@@ -145,7 +145,7 @@ def test_nobody_waits_for_new_keys_while_the_old_ones_do(provider, clock):
         return provider.fetch(url)
 
     keys._fetch = fetch
-    fetching, other = [threading.Thread(target=keys.key, args=("k1",)) for _ in range(2)]
+    fetching, other = [threading.Thread(target=keys.get_key, args=("k1",)) for _ in range(2)]
     fetching.start()
     assert began.wait(10)
     other.start()
@@ -195,7 +195,7 @@ def test_a_real_document_is_fetched():
     document = json.dumps({"keys": IdentityProvider().keys}).encode()
 
     with server(answering(200, document)) as url:
-        assert jwks.fetched(url) == document
+        assert jwks.fetch_key_set(url) == document
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_a_real_document_is_fetched():
 )
 def test_any_other_answer_is_a_failure(answer):
     with server(answer) as url, pytest.raises(Exception) as caught:
-        jwks.fetched(url)
+        jwks.fetch_key_set(url)
     assert not isinstance(caught.value, AssertionError)
 
 
@@ -222,7 +222,7 @@ def test_a_redirect_is_not_followed_even_to_a_good_document():
         (elsewhere if handler.path == "/jwks.json" else document)(handler)
 
     with server(answer) as url, pytest.raises(ValueError, match="not 200"):
-        jwks.fetched(url)
+        jwks.fetch_key_set(url)
 
 
 def test_a_provider_that_does_not_answer_is_not_waited_for(monkeypatch):
@@ -231,5 +231,5 @@ def test_a_provider_that_does_not_answer_is_not_waited_for(monkeypatch):
 
     with server(lambda handler: done.wait(10)) as url:
         with pytest.raises(Exception, match="timed out"):
-            jwks.fetched(url)
+            jwks.fetch_key_set(url)
         done.set()

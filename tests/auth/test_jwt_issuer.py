@@ -31,7 +31,7 @@ HS = {"alg": "HS256", "typ": "JWT"}
 @pytest.fixture
 def provider(monkeypatch):
     provider = IdentityProvider()
-    monkeypatch.setattr("app.auth.jwks.fetched", provider.fetch)
+    monkeypatch.setattr("app.auth.jwks.fetch_key_set", provider.fetch)
     return provider
 
 

@@ -78,7 +78,7 @@ def test_a_kill_while_it_is_sent(start, upstream, rows, time, route, when):
 
 def test_a_kill_before_the_row_knows_of_the_batch(start, upstream, rows, time, monkeypatch):
     with monkeypatch.context() as patched:
-        patched.setattr("app.batches.store.BatchStore.note", lambda *_: kill())
+        patched.setattr("app.batches.store.BatchStore.set_status", lambda *_: kill())
         submit_until_killed(start(**BUDGET))
 
     time.move(180)

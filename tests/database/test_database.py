@@ -43,7 +43,7 @@ def test_four_processes_may_migrate_at_once(store, tmp_path):
 
     database = open_database(store.url, tmp_path)
     database.check()
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(text("SELECT count(*) FROM entries")).scalar() == 0
     database.close()
 
@@ -142,7 +142,7 @@ def test_the_file_is_its_owners_alone_and_written_ahead(store, tmp_path):
     database.migrate()
     assert store.path.stat().st_mode & 0o777 == 0o600
     assert store.path.parent.stat().st_mode & 0o777 == 0o700
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "wal"
     database.close()
 
@@ -155,7 +155,7 @@ def test_tidying_empties_the_log_into_the_file(store, tmp_path):
         connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
     size = store.path.stat().st_size
 
-    database.tidy()
+    database.checkpoint()
 
     assert store.path.stat().st_size > size
     database.close()
@@ -168,7 +168,7 @@ def test_an_old_sqlite_does_without_a_log(tmp_path, monkeypatch, clock):
 
     with database.transaction() as connection:
         connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(text("PRAGMA journal_mode")).scalar() == "delete"
         assert connection.execute(text("PRAGMA synchronous")).scalar() == 2
     database.close()

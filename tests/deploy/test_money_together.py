@@ -21,7 +21,7 @@ import pytest
 
 from app.ledger import Database, Ledger, Prices, open_database
 from app.runtime import clock as ledger_clock
-from app.token_counts.estimates import input_bound
+from app.token_counts.estimates import bound_input
 from tests.deploy import test_workers_together as workers
 from tests.fakes.costly_upstream import EVENTS, INPUT, OUTPUT, PRICES, TOKENS, CostlyUpstream, Plan
 from tests.fakes.redis_server import redis_server
@@ -31,7 +31,7 @@ from tests.fakes.stores import PostgresDatabase, SqliteFile, Store, postgres_ser
 MAX_TOKENS = 100
 ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": MAX_TOKENS}
 # What one call costs, in micro-dollars: the upstream bills the most that it may, so that no hold is too large.
-COST = INPUT * input_bound(ASKED, "gpt-6.1-terra") + OUTPUT * MAX_TOKENS
+COST = INPUT * bound_input(ASKED, "gpt-6.1-terra") + OUTPUT * MAX_TOKENS
 AFFORDABLE = 20
 BUDGET = AFFORDABLE * COST
 SETTINGS = {
@@ -152,7 +152,7 @@ class Somebody:
         return account["held_micro_usd"], account["spent_micro_usd"]
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
-        with self.site.database.reading() as connection:
+        with self.site.database.read_transaction() as connection:
             found = connection.exec_driver_sql(self.site.database.sql(statement), (value,))
             return [dict(row._mapping) for row in found]
 
@@ -229,7 +229,7 @@ def sweep(site: Site) -> int:
 def test_these_prices_make_a_hold_as_large_as_its_bill(tmp_path: Path) -> None:
     prices = tmp_path / "prices.toml"
     prices.write_text(PRICES, encoding="utf-8")
-    tokens = input_bound(ASKED, "gpt-6.1-terra")
+    tokens = bound_input(ASKED, "gpt-6.1-terra")
     assert Prices(prices).bound_micro_usd("gpt-6.1-terra", tokens, MAX_TOKENS) == COST
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from app.token_counts.estimates import input_bound
+from app.token_counts.estimates import bound_input
 from tests.fakes.openai_answers import completion, sse, stream_of
 
 INPUT, OUTPUT = 1, 5
@@ -73,7 +73,7 @@ class CostlyUpstream:
 
     def bill(self, body: dict[str, Any]) -> dict[str, int]:
         model = body.pop("model")
-        prompt, written = input_bound(body, model), body["max_completion_tokens"]
+        prompt, written = bound_input(body, model), body["max_completion_tokens"]
         self.bills.append(INPUT * prompt + OUTPUT * written)
         return _usage(prompt, written)
 

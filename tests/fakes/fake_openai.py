@@ -23,7 +23,7 @@ class Sent:
 
 
 class FakeOpenAI:
-    """Answers with what was queued, in order; with a plain completion, or what else is said, when nothing is."""
+    """BatchResults with what was queued, in order; with a plain completion, or what else is said, when nothing is."""
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []

@@ -35,7 +35,7 @@ class Person:
         def watch(_: object) -> None:
             raise CallerGone
 
-        monkeypatch.setattr("app.web.client_connection.Visitor.watch", watch)
+        monkeypatch.setattr("app.web.client_connection.ClientConnection.check", watch)
 
     def rows(self) -> list[dict[str, Any]]:
         return self._read("SELECT * FROM entries WHERE user_id = ? ORDER BY id", f"address:{self.address}")

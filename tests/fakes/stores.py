@@ -8,7 +8,7 @@ import signal
 import subprocess
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,7 +103,8 @@ class PostgresServer:
         pid = int((self.directory / "data" / "postmaster.pid").read_text().split()[0])
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         for each in (pid, *map(int, children)):
-            os.kill(each, number)
+            with suppress(ProcessLookupError):  # a connection's process may have ended meanwhile
+                os.kill(each, number)
 
     def _run(self, program: str, *arguments: object) -> None:
         subprocess.run(

@@ -12,8 +12,8 @@ from contextlib import suppress
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from app.images import ImageNormalizer, ImagesBusy, UnusableImage, bounds_for, size_in
-from app.images.sizing import Limit
+from app.images import ImageNormalizer, ImagesBusy, UnusableImage, bounds_for, read_size
+from app.images.sizing import ImageBounds
 from tests.images.pictures import (
     CANARY,
     SRGB,
@@ -36,9 +36,11 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def taken(data, detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000):
-    picture = ImageNormalizer(max_bytes, max_pixels, bounds_for(model, detail), time.monotonic() + 60).take(data)
+    picture = ImageNormalizer(max_bytes, max_pixels, bounds_for(model, detail), time.monotonic() + 60).normalize(
+        data
+    )
     result = decoded(picture.data)
-    assert result.size == (picture.width, picture.height) == size_in(picture.data_url)
+    assert result.size == (picture.width, picture.height) == read_size(picture.data_url)
     assert Image.MIME[result.format] == picture.media_type
     assert CANARY.encode() not in picture.data
     assert not set(result.info) & {
@@ -314,7 +316,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
             at, length = chance.randrange(min(len(data), 2_000)), chance.randint(1, 30)
             data[at : at + length] = chance.choice([chance.randbytes(length), b"", data[at : at + 2 * length]])
         try:
-            outcomes.add(type(intake.take(bytes(data))))
+            outcomes.add(type(intake.normalize(bytes(data))))
         except UnusableImage as refused:
             outcomes.add(type(refused))
     assert len(outcomes) == 2
@@ -380,7 +382,7 @@ def test_no_file_takes_long_to_be_read(data):
     intake = ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60)
     begun = time.process_time()
     with suppress(UnusableImage):
-        intake.take(data)
+        intake.normalize(data)
     assert time.process_time() - begun < 1
 
 
@@ -398,11 +400,13 @@ def test_who_waits_for_too_long_is_told_so(monkeypatch):
     large = encoded(photo(3_000, 20), "PNG")
 
     with pytest.raises(ImagesBusy):
-        intake.take(large)
-    assert intake.take(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
+        intake.normalize(large)
+    assert intake.normalize(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
     busy.release()
     assert (
-        ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60).take(large).width
+        ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60)
+        .normalize(large)
+        .width
         < 3_000
     )
     assert busy.acquire(blocking=False)
@@ -430,11 +434,11 @@ def test_a_jpeg_that_says_its_size_twice_or_not_is_damaged():
 
 
 def test_pixels_that_cannot_be_decoded_are_damaged_where_they_must_be():
-    """Nobody looks at them otherwise: the model does, and refuses them."""
+    """NullContext looks at them otherwise: the model does, and refuses them."""
     broken = png(600, 600, pixels=zlib.compress(b"\0" * 50))
 
     assert refusal(broken, detail="low") == "is damaged."
-    assert ImageNormalizer(10**6, 10**6, Limit(), time.monotonic() + 60).take(broken).data == broken
+    assert ImageNormalizer(10**6, 10**6, ImageBounds(), time.monotonic() + 60).normalize(broken).data == broken
 
 
 def test_rubbish_between_the_segments_of_a_jpeg_is_passed_over():
@@ -457,4 +461,4 @@ def test_a_thumbnail_in_the_first_segment_goes():
     "url", ["https://example.com/a.png", "data:image/png;base64,", "data:image/png;base64,####", "data:x,y"]
 )
 def test_the_size_of_what_the_intake_did_not_make_is_not_known(url):
-    assert size_in(url) is None
+    assert read_size(url) is None

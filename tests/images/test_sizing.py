@@ -8,7 +8,7 @@ import random
 import pytest
 
 from app.images import bounds_for, max_image_tokens, typical_image_tokens
-from app.images.sizing import Limit, patches
+from app.images.sizing import ImageBounds, count_patches
 
 PHOTO = (4_032, 3_024)
 
@@ -52,14 +52,14 @@ def test_each_model_gets_what_it_uses(model, detail, size, expected):
 def test_a_limit_is_kept_and_nothing_is_enlarged():
     chance = random.Random(1)
     for _ in range(2_000):
-        limit = Limit(chance.randint(1, 65_535), chance.randint(1, 3_000), chance.randint(2_048, 30_000))
+        limit = ImageBounds(chance.randint(1, 65_535), chance.randint(1, 3_000), chance.randint(2_048, 30_000))
         size = tuple(int(10 ** chance.uniform(0, 4.8)) for _ in range(2))
         width, height = limit.fit(*size)
 
         short, long = sorted((width, height))
         assert 1 <= width <= size[0] and 1 <= height <= size[1]
         assert long <= limit.side and short <= limit.short_side
-        assert patches(width, height) <= limit.patches
+        assert count_patches(width, height) <= limit.patches
         assert limit.fit(width, height) == (width, height)
         # No side is lost: the shape stays as near as whole pixels can be.
         assert short == 1 or abs(short / long - min(size) / max(size)) < 2 / long
@@ -91,13 +91,13 @@ def counted(model, detail, width, height):
     )
     scale = min(1, side / max(width, height))
     width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    if patches(width, height) > budget:
+    if count_patches(width, height) > budget:
         scale = math.sqrt(32**2 * budget / (width * height))
         across, down = width * scale / 32, height * scale / 32
         scale *= min(math.floor(across) / across, math.floor(down) / down)
         width, height = max(1, math.floor(width * scale)), max(1, math.floor(height * scale))
     multiplier = {"gpt-4.1-mini": 1.62, "gpt-4.1-nano": 2.46, "o4-mini": 1.72, "gpt-5-nano": 1.5}.get(model, 1.2)
-    return math.ceil(patches(width, height) * multiplier)
+    return math.ceil(count_patches(width, height) * multiplier)
 
 
 MODELS = [
@@ -127,7 +127,7 @@ def test_no_model_counts_more_than_the_bound(model, detail):
     chance = random.Random(f"{model} {detail}")
     for _ in range(300):
         size = tuple(int(10 ** chance.uniform(0, 4)) for _ in range(2))
-        if patches(*size) > 30_000:
+        if count_patches(*size) > 30_000:
             continue
         sent = bounds_for(model, detail).fit(*size)
 

@@ -13,7 +13,7 @@ from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.strict_rules import InvalidSchema, faults_of
-from app.json_schema.validator import BoundedSchema
+from app.json_schema.validator import BoundedValidator
 from tests.fakes.openai_answers import completion
 from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
 from tests.json_schema.schema_corpus import MENDABLE, STRICT, WILD, Endless, instances, schemas
@@ -66,7 +66,7 @@ def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, da
     normalized = normalize(schema)
     assume(not normalized.faults and normalized.original)
     try:
-        BoundedSchema(schema)
+        BoundedValidator(schema)
         value = data.draw(instances(normalized.schema, normalized.schema))
     except (Endless, SchemaNotUsable):
         assume(False)
@@ -74,7 +74,7 @@ def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, da
     before = copy.deepcopy(value)
 
     try:
-        OptionalNulls(normalized.schema, normalized.original).take_out(value)
+        OptionalNulls(normalized.schema, normalized.original).remove(value)
     except CheckTooCostly:
         assume(False)
 

@@ -96,7 +96,7 @@ def rows(database: Database) -> Callable[[str], list[dict[str, Any]]]:
     """What is in a table."""
 
     def read(table: str) -> list[dict[str, Any]]:
-        with database.reading() as connection:
+        with database.read_transaction() as connection:
             found = connection.exec_driver_sql(f"SELECT * FROM {table}")
             return [dict(row._mapping) for row in found]
 
@@ -128,7 +128,7 @@ def violations(database: Database) -> Callable[..., list[str]]:
     """
 
     def find(limits: dict[tuple[str, str], Limit] | None = None) -> list[str]:
-        with database.reading() as connection:
+        with database.read_transaction() as connection:
             entries = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
             accounts = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM accounts")]
             days = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM daily_totals")]

@@ -7,14 +7,14 @@ from dataclasses import replace
 
 import pytest
 
-from app.batches.records import KINDS, Batch, BatchOwner, Sent
+from app.batches.records import KINDS, Batch, BatchOwner, SentRequest
 from app.batches.store import BatchStore
 from app.ledger.records import BudgetExceeded, Limit, Settlement
 from app.openai_service import UpstreamBatch
 
 USER_DAY = Limit("user:acme/ann", "day", micro_usd=1_000)
 DONE = Settlement(outcome="complete", source="reported", prompt_tokens=3, completion_tokens=4, cost_micro_usd=400)
-REQUESTS = [Sent("a", 10, 5), Sent("Ж" * 30, 2**40, 0)]
+REQUESTS = [SentRequest("a", 10, 5), SentRequest("Ж" * 30, 2**40, 0)]
 
 
 @pytest.fixture
@@ -93,7 +93,7 @@ def test_of_many_at_once_one_has_the_claim(batches, add, clock):
 
     def claim():
         barrier.wait()
-        claims.append(batches.claim(batch.id, lease_ms=1_000))
+        claims.append(batches.claim(batch.id, compute_lease_ms=1_000))
 
     threads = [threading.Thread(target=claim) for _ in range(6)]
     for thread in threads:
@@ -107,14 +107,14 @@ def test_of_many_at_once_one_has_the_claim(batches, add, clock):
 def test_a_claim_ends_with_its_lease_or_when_it_is_given_back(batches, add, clock):
     batch = add(busy_until=clock.now_ms + 5_000)
 
-    assert batches.claim(batch.id, lease_ms=1_000) is None
+    assert batches.claim(batch.id, compute_lease_ms=1_000) is None
     clock.move(5)
-    assert batches.claim(batch.id, lease_ms=1_000) is not None
-    assert batches.claim(batch.id, lease_ms=1_000) is None
+    assert batches.claim(batch.id, compute_lease_ms=1_000) is not None
+    assert batches.claim(batch.id, compute_lease_ms=1_000) is None
     clock.move(1)
-    assert batches.claim(batch.id, lease_ms=1_000) is not None
+    assert batches.claim(batch.id, compute_lease_ms=1_000) is not None
     batches.release(batch.id)
-    assert batches.claim(batch.id, lease_ms=1_000) == replace(batch, checked_at=clock.now_ms)
+    assert batches.claim(batch.id, compute_lease_ms=1_000) == replace(batch, checked_at=clock.now_ms)
 
 
 def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, violations):
@@ -125,7 +125,7 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     assert batches.get(batch.id).status == "validating"
     batches.note(batch.id, replace(running, status="odd"))
     assert batches.get(batch.id).status == "in_progress"
-    batches.ask_to_cancel(batch.id)
+    batches.request_cancel(batch.id)
     batches.note(batch.id, running)
     noted = batches.get(batch.id)
     assert (noted.status, noted.upstream_id, noted.completed) == ("cancelling", "b1", 1)
@@ -142,10 +142,10 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     clock.move(1)
     end("completed")
     batches.note(batch.id, running)
-    batches.ask_to_cancel(batch.id)
+    batches.request_cancel(batch.id)
     batches.release(batch.id)
     assert batches.get(batch.id) == ended
-    assert batches.claim(batch.id, lease_ms=1) is None
+    assert batches.claim(batch.id, compute_lease_ms=1) is None
     assert batches.open_ids() == []
     assert [(row["state"], row["cost_micro_usd"]) for row in rows("entries")] == [("settled", 400)]
     assert not violations()

@@ -12,7 +12,7 @@ from PIL import Image
 
 from app.ledger import Prices
 from app.token_counts import Usage
-from app.token_counts.estimates import input_bound, input_estimate
+from app.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.person import Person
@@ -54,7 +54,7 @@ def bodies(upstream):
 
 def bound_of(body):
     """The most that a body of one of our own requests can cost, in micro-dollars and in tokens."""
-    input_tokens, output_tokens = input_bound(body, FIRST), body["max_completion_tokens"]
+    input_tokens, output_tokens = bound_input(body, FIRST), body["max_completion_tokens"]
     micro_usd = Prices().bound_micro_usd(FIRST, input_tokens, output_tokens)
     return micro_usd, input_tokens + output_tokens
 
@@ -205,7 +205,7 @@ class TestUsageThatTheUpstreamDoesNotTell:
         [sent] = bodies(upstream)
         outcome, source, prompt, written, _ = bill(person.row())
         assert (outcome, source) == ("complete", "estimated")
-        assert prompt == pytest.approx(input_estimate(sent), rel=0.1)
+        assert prompt == pytest.approx(estimate_input(sent), rel=0.1)
         assert written == pytest.approx(20, rel=0.1)
 
     @pytest.mark.parametrize("usage", [None, {}, "unknown"], ids=repr)
@@ -216,7 +216,7 @@ class TestUsageThatTheUpstreamDoesNotTell:
 
         [sent] = bodies(upstream)
         outcome, source, prompt, _, _ = bill(person.row())
-        assert (outcome, source, prompt) == ("complete", "estimated", input_estimate(sent))
+        assert (outcome, source, prompt) == ("complete", "estimated", estimate_input(sent))
 
     def test_of_an_answer_in_one_piece_is_estimated_by_its_text(self, person, upstream):
         upstream.answers(completion("word " * 100, usage=None))
@@ -276,7 +276,7 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
             assert row["cost_micro_usd"] <= row["held_micro_usd"]
             assert (account["held_micro_usd"], account["held_tokens"]) == (0, 0)
             assert (account["spent_micro_usd"], account["spent_tokens"]) == (row["cost_micro_usd"], row["tokens"])
-            return bill(row), *[input_estimate(body) for body in bodies(upstream)]
+            return bill(row), *[estimate_input(body) for body in bodies(upstream)]
 
         return ask
 
@@ -331,7 +331,7 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
         assert refused(person.ask("/api/structured")) == "5"
 
         [sent] = bodies(upstream)
-        first = input_estimate(sent)
+        first = estimate_input(sent)
         assert bill(person.row()) == ("not_admitted", "estimated", first, 2, cost(first, 2))
         assert person.account()["held_micro_usd"] == 0
 
@@ -397,7 +397,7 @@ class TestARequestThatFails:
         assert person.ask(route).status_code >= 500
 
         [sent] = bodies(upstream)
-        prompt = input_estimate(sent)
+        prompt = estimate_input(sent)
         assert bill(person.row()) == (outcome, "estimated", prompt, 0, cost(prompt))
 
     @pytest.mark.parametrize("content", [b"<html>busy</html>", b'{"choices": ['])
@@ -416,7 +416,7 @@ class TestARequestThatFails:
         assert person.ask().status_code == 502
 
         [sent, _] = bodies(upstream)
-        prompt = 2 * input_estimate(sent)
+        prompt = 2 * estimate_input(sent)
         assert bill(person.row()) == ("upstream_error", "estimated", prompt, 0, cost(prompt))
 
     @pytest.mark.parametrize("then", [200, 400, 500])
@@ -428,7 +428,7 @@ class TestARequestThatFails:
         person.ask()
 
         [sent, _] = bodies(upstream)
-        lost = input_estimate(sent)
+        lost = estimate_input(sent)
         _, source, prompt, written, micro_usd = bill(person.row())
         told = (9, 3) if then == 200 else (0, 0)
         assert (source, prompt, written) == ("estimated", lost + told[0], told[1])
@@ -445,7 +445,7 @@ class TestARequestThatFails:
         assert refused(person.ask(message=message)) == "5"
 
         [sent] = bodies(upstream)
-        assert person.row()["cost_micro_usd"] == cost(input_estimate(sent))
+        assert person.row()["cost_micro_usd"] == cost(estimate_input(sent))
 
     def test_in_doubt_costs_what_the_model_that_failed_costs(self, somebody, upstream):
         person = somebody(chat_fallback_models=(SECOND,))
@@ -454,7 +454,7 @@ class TestARequestThatFails:
 
         assert person.ask(message="word " * 10_000).status_code == 200
 
-        lost = input_estimate(bodies(upstream)[0])
+        lost = estimate_input(bodies(upstream)[0])
         row = person.row()
         assert row["cost_micro_usd"] == cost(lost) + cost(9, 3, SECOND)
         assert (row["served_model"], row["source"]) == (SECOND, "estimated")
@@ -509,7 +509,7 @@ class TestAStreamThatBreaksOff:
             return
         assert row["source"] == "estimated"
         assert row["outcome"] == ("complete" if is_whole else row["outcome"])
-        prompt = input_estimate(bodies(upstream)[0])
+        prompt = estimate_input(bodies(upstream)[0])
         assert row["prompt_tokens"] == prompt
         assert tokens <= row["completion_tokens"] <= tokens + 1
         assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
@@ -524,7 +524,7 @@ class TestAStreamThatBreaksOff:
         answer.close()
 
         row = person.row()
-        prompt = input_estimate(bodies(upstream)[0])
+        prompt = estimate_input(bodies(upstream)[0])
         assert (row["outcome"], row["source"], row["prompt_tokens"]) == ("client_gone", "estimated", prompt)
         assert abs(row["completion_tokens"] - read) <= 1
         assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
@@ -799,7 +799,7 @@ class TestAFurtherAttemptUnderABudget:
 
         [sent] = bodies(upstream)
         _, source, prompt, written, micro_usd = bill(person.row())
-        assert (source, prompt, written) == ("estimated", input_estimate(sent), 0)
+        assert (source, prompt, written) == ("estimated", estimate_input(sent), 0)
         assert micro_usd == cost(prompt)
         assert person.account()["held_micro_usd"] == 0
 
@@ -855,7 +855,7 @@ class TestAFurtherAttemptUnderABudget:
         else:
             assert row["held_micro_usd"] == sum(bounds)
             lost = row["prompt_tokens"] - 18
-            assert lost == pytest.approx(input_estimate(bodies(upstream)[0]), rel=0.1)
+            assert lost == pytest.approx(estimate_input(bodies(upstream)[0]), rel=0.1)
 
 
 def test_a_picture_is_held_at_its_tokens_and_not_its_bytes(somebody, upstream):

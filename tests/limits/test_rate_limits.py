@@ -246,10 +246,10 @@ class TestTokens:
     def test_what_is_taken_back_is_taken_from_the_windows_it_was_counted_in(self, now, used):
         limiter, rate = RateLimiter(MemoryState()), Rate(150, 60)
         tokens = TokenRateLimit(limiter, {"user:a": rate})
-        tokens.take(80)
+        tokens.reserve(80)
         now.s += 60
-        tokens.take(50)
-        tokens.settle(used)
+        tokens.reserve(50)
+        tokens.release_unused(used)
         of_the_first, of_the_second = min(used, 80), max(0, used - 80)
 
         assert limiter.admit({"tokens:user:a": rate}, 0).remaining == 150 - of_the_first - of_the_second

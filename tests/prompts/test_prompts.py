@@ -11,7 +11,7 @@ from app import create_app
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.visitor_tokens import Grant
 from app.config import Config
-from app.web.guards import guard_of
+from app.web.guards import find_guard
 from tests.conftest import ORIGIN
 from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, refusal_of
 from tests.fakes.openai_answers import completion, error, sse, stream_of
@@ -376,7 +376,7 @@ def test_a_site_that_keeps_the_system_prompt_to_itself_still_has_its_prompts(mak
 
 def test_each_route_that_a_tied_token_opens_is_tried_here_or_closed_to_it(site, upstream):
     """One that holds conversations in a new way belongs into tests.fakes.bodies, and so into the tests below."""
-    guards = [(rule, guard_of(site.app.view_functions[rule.endpoint])) for rule in site.app.url_map.iter_rules()]
+    guards = [(rule, find_guard(site.app.view_functions[rule.endpoint])) for rule in site.app.url_map.iter_rules()]
     opened = {
         rule.rule
         for rule, guard in guards

@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 
 from app.openai_service import ToolError
 from app.server_tools import InvalidTool, ToolContext, tool
-from app.server_tools.declaring import tool_of
+from app.server_tools.declaring import find_tool
 
 CONTEXT = ToolContext("acme", "anna", "r1")
 
@@ -39,7 +39,7 @@ class Point:
 
 
 def schema_of(function):
-    return tool_of(tool(function)).definition["function"]["parameters"]
+    return find_tool(tool(function)).definition["function"]["parameters"]
 
 
 def property_of(hint):
@@ -106,7 +106,7 @@ def test_what_a_model_is_told_of_a_function():
         """
         return f"{day:%d %B} {guests} {note} {area} {context.user}"
 
-    declared = tool_of(book_table)
+    declared = find_tool(book_table)
     assert declared.timeout_s == 2.5
     assert declared.definition == {
         "type": "function",
@@ -143,7 +143,7 @@ def test_it_is_strict_where_openai_can_hold_the_model_to_it(hint, is_strict):
         """F."""
 
     f.__annotations__ = {"it": hint}
-    assert tool_of(tool(f)).definition["function"].get("strict", False) is is_strict
+    assert find_tool(tool(f)).definition["function"].get("strict", False) is is_strict
 
 
 def test_a_function_without_parameters_takes_an_empty_object():
@@ -152,7 +152,7 @@ def test_a_function_without_parameters_takes_an_empty_object():
         """Ping."""
         return [1]
 
-    declared = tool_of(ping)
+    declared = find_tool(ping)
     assert declared.definition["function"]["parameters"] == {
         "type": "object",
         "properties": {},
@@ -172,7 +172,7 @@ def test_arguments_come_as_the_types_of_the_signature():
         seen.extend([size, item, point, _odd, copy])
 
     arguments = '{"size":"large","item":{"name":"a"},"point":{"x":1,"y":2},"_odd":[1],"copy":"2026-01-02"}'
-    assert tool_of(f).run(arguments, CONTEXT) == "null"
+    assert find_tool(f).run(arguments, CONTEXT) == "null"
     assert seen == [Size.LARGE, Item(name="a"), Point(1, 2), [1.0], datetime.date(2026, 1, 2)]
 
 
@@ -193,7 +193,7 @@ def test_a_result_that_is_no_text_is_json(result, told):
         """F."""
         return result
 
-    assert tool_of(f).run("{}", CONTEXT) == told
+    assert find_tool(f).run("{}", CONTEXT) == told
 
 
 def not_tools():

@@ -19,7 +19,7 @@ from app.openai_service import ChatCall, Done, Token, ToolRun
 from app.openai_service.errors import CallerGone
 from app.openai_service.tools.executor import MAX_RESULT_CHARS, ToolExecutor
 from app.server_tools import Toolbox, ToolContext, ToolError, tool
-from app.server_tools.declaring import tool_of
+from app.server_tools.declaring import find_tool
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.reading import events_of
@@ -104,7 +104,7 @@ def tools(shop):
 
 @pytest.fixture
 def make_shop_app(make_app, tools, monkeypatch):
-    declared = {function.__name__: tool_of(function) for function in tools}
+    declared = {function.__name__: find_tool(function) for function in tools}
     monkeypatch.setattr("app.services.load_tools", lambda _, allowed, **__: Toolbox(declared, frozenset(allowed)))
 
     def make(**settings):
@@ -352,7 +352,7 @@ class TestAStream:
         upstream.streams(*streamed_calls(call(), text="Let me look."))
         upstream.streams(*stream_of("Yes"))
         parts = make_shop_app().extensions["gatehouse"]
-        offered = parts.toolbox.offered_to(SOMEBODY, "r1").of(["order_status"])
+        offered = parts.toolbox.offer_to(SOMEBODY, "r1").of(["order_status"])
         asked = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1", server_tools=offered)
         with closing(parts.openai_service.stream_chat(asked)) as stream:
             events = [event for batch in stream for event in batch]
@@ -618,7 +618,7 @@ class TestAVisitorWhoLeaves:
                 raise CallerGone
 
         monkeypatch.setattr(ToolExecutor, "_work", work)
-        monkeypatch.setattr("app.web.client_connection.Visitor.watch", watch)
+        monkeypatch.setattr("app.web.client_connection.ClientConnection.check", watch)
 
     @pytest.mark.parametrize("policy", ["cancel", "drain"])
     @pytest.mark.parametrize("route", [CHAT, STREAM])

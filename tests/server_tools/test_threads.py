@@ -4,7 +4,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from app.openai_service.tools.executor import Job, ToolExecutor
+from app.openai_service.tools.executor import ToolExecutor, ToolJob
 from app.upstream_http.deadline import Exchange
 
 
@@ -27,12 +27,12 @@ def test_a_tool_that_is_late_is_told_once_though_it_returns_while_another_runs()
         return "here"
 
     timed_out = threading.Event()
-    late = Job("1", Tool("late", lambda: late_may_end.wait(5), timeout_s=0.001), "{}")
-    last = Job("2", Tool("last", lambda: timed_out.wait(5) and other()), "{}")
+    late = ToolJob("1", Tool("late", lambda: late_may_end.wait(5), timeout_s=0.001), "{}")
+    last = ToolJob("2", Tool("last", lambda: timed_out.wait(5) and other()), "{}")
     threads = ToolExecutor(timeout_s=20)
     real = threads._work
 
-    def work(job: Job, ended: object) -> None:
+    def work(job: ToolJob, ended: object) -> None:
         real(job, ended)  # type: ignore[arg-type]
         if job is late:
             late_has_ended.set()

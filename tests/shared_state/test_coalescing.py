@@ -6,17 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.coalescing import Batches
+from app.shared_state.coalescing import Coalescer
 from tests.fakes.servers import wait_until
 
 
 class Asked:
-    """Answers each question with itself and its round trip; each round trip waits until a test lets it go."""
+    """BatchResults each question with itself and its round trip; each round trip waits until a test lets it go."""
 
     def __init__(self) -> None:
         self.trips: list[list[int]] = []
         self.errors: list[BaseException | None] = []
-        self.batches: Batches[int, tuple[int, int]] = Batches(self._ask_all)
+        self.batches: Coalescer[int, tuple[int, int]] = Coalescer(self._ask_all)
         self._may_go = threading.Semaphore(0)
 
     def _ask_all(self, key, questions):
@@ -33,7 +33,7 @@ class Asked:
         asking = []
         for question in questions:
             before = self.waiting
-            asking.append(threads.submit(self.batches.ask, "key", question))
+            asking.append(threads.submit(self.batches.call, "key", question))
             wait_until(lambda before=before: self.waiting > before, "it asks or waits")
         return asking
 

@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from app.token_counts.estimates import estimated_usage, input_bound, text_estimate
+from app.token_counts.estimates import bound_input, estimate_text, estimate_usage
 
 
 def chat(content, **more):
@@ -21,14 +21,14 @@ def image(detail, data="A" * 100_000):
 
 @pytest.mark.parametrize("text", ["", "hello " * 100, "日本語" * 50, "🙂" * 30, '"\\\n' * 40])
 def test_no_token_is_shorter_than_a_byte(text):
-    assert len(text.encode()) < input_bound(chat(text), "m") < 2 * len(text.encode()) + 200
+    assert len(text.encode()) < bound_input(chat(text), "m") < 2 * len(text.encode()) + 200
 
 
 def test_tools_and_schemas_count_too():
     tools = [{"type": "function", "function": {"name": "f", "description": "d" * 500}}]
-    plain = input_bound(chat("hi"), "m")
-    assert input_bound(chat("hi", tools=tools), "m") > plain + 500
-    assert input_bound(chat("hi", response_format={"schema": "s" * 300}), "m") > plain + 300
+    plain = bound_input(chat("hi"), "m")
+    assert bound_input(chat("hi", tools=tools), "m") > plain + 500
+    assert bound_input(chat("hi", response_format={"schema": "s" * 300}), "m") > plain + 300
 
 
 @pytest.mark.parametrize(
@@ -42,10 +42,10 @@ def test_tools_and_schemas_count_too():
     ],
 )
 def test_an_image_counts_by_its_detail_and_not_by_its_bytes(model, detail, tokens):
-    bound = input_bound(chat([{"type": "text", "text": "hi"}, image(detail)]), model)
+    bound = bound_input(chat([{"type": "text", "text": "hi"}, image(detail)]), model)
     assert tokens < bound < tokens + 300
     address = {"type": "image_url", "image_url": {"url": "https://example.com/a.png", "detail": detail}}
-    assert tokens < input_bound(chat([{"type": "text", "text": "hi"}, address]), model) < tokens + 300
+    assert tokens < bound_input(chat([{"type": "text", "text": "hi"}, address]), model) < tokens + 300
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF"])
@@ -55,27 +55,27 @@ def test_an_image_of_known_size_counts_by_it(kind):
     part = image("high", base64.b64encode(content.getvalue()).decode())
     assert content.tell() > 12_000
 
-    bound = input_bound(chat([{"type": "text", "text": "hi"}, part, part]), "gpt-6.1-terra")
+    bound = bound_input(chat([{"type": "text", "text": "hi"}, part, part]), "gpt-6.1-terra")
 
     # 20 times 15 patches, each as dear as the dearest.
     assert 2 * 739 < bound < 2 * 739 + 300
-    assert 2 * 360 <= estimated_usage(chat([part, part])).prompt_tokens < 2 * 360 + 100
+    assert 2 * 360 <= estimate_usage(chat([part, part])).prompt_tokens < 2 * 360 + 100
 
 
 def test_embeddings_are_bounded_as_well():
-    assert input_bound({"input": ["a" * 100, "b" * 50]}, "m") > 150
+    assert bound_input({"input": ["a" * 100, "b" * 50]}, "m") > 150
 
 
 def test_an_estimate_is_near_for_english_and_high_elsewhere():
-    assert text_estimate("The quick brown fox jumps over the lazy dog.") == 11
-    assert text_estimate("東京") >= 2
-    assert text_estimate("") == 0
+    assert estimate_text("The quick brown fox jumps over the lazy dog.") == 11
+    assert estimate_text("東京") >= 2
+    assert estimate_text("") == 0
 
 
 def test_usage_that_nobody_reported():
-    used = estimated_usage(chat("x" * 400), "y" * 40, chunks=25)
+    used = estimate_usage(chat("x" * 400), "y" * 40, chunks=25)
     assert used.completion_tokens == 25
     assert 100 <= used.prompt_tokens < 130
-    assert estimated_usage(chat("x"), "y" * 400, ceiling=50).completion_tokens == 50
-    seen = estimated_usage(chat([image("auto")]))
+    assert estimate_usage(chat("x"), "y" * 400, ceiling=50).completion_tokens == 50
+    seen = estimate_usage(chat([image("auto")]))
     assert 1_024 <= seen.prompt_tokens < 1_100

@@ -8,8 +8,8 @@ import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.token_counts import TokenCounts, counting, input_window
-from app.token_counts.counting import byte_count, exact_count
+from app.token_counts import TokenCounts, counting, find_input_window
+from app.token_counts.counting import count_bytes, count_exactly
 from tests.fakes import encodings
 
 ENCODING = encodings.encoding()
@@ -58,16 +58,16 @@ def test_a_text_in_pieces_has_the_tokens_of_the_whole(text):
     with pytest.MonkeyPatch.context() as monkeypatch:
         in_pieces_of(24, monkeypatch)
         stretches = re.split(counting._CUT, text)
-        counted = exact_count(ENCODING, text)
+        counted = count_exactly(ENCODING, text)
 
     if max(map(len, stretches)) <= 24:
         assert counted == whole
-    assert whole <= counted <= byte_count(text)
+    assert whole <= counted <= count_bytes(text)
 
 
 @pytest.mark.parametrize("text", ["a" * 100_000, "你" * 50_000, " " * 100_000, "^" * 100_000 + " the end."])
 def test_a_stretch_without_any_stop_is_bounded_by_its_bytes(text):
-    assert len(ENCODING.encode_ordinary(text)) <= exact_count(ENCODING, text) <= byte_count(text)
+    assert len(ENCODING.encode_ordinary(text)) <= count_exactly(ENCODING, text) <= count_bytes(text)
 
 
 def test_counts_are_exact_where_the_data_is_at_hand(tmp_path, monkeypatch):
@@ -80,7 +80,7 @@ def test_counts_are_exact_where_the_data_is_at_hand(tmp_path, monkeypatch):
     counts.load()
 
     assert counts.counter(["gpt-5-mini", "gpt-4o"])(text) == 4
-    # Nobody knows the encoding of the one, and that of the other is not at hand.
+    # NullContext knows the encoding of the one, and that of the other is not at hand.
     assert counts.counter(["gpt-5-mini", "gpt-6.1-terra"])(text) == len(text)
     assert counts.counter(["gpt-5-mini", "gpt-4"])(text) == len(text)
 
@@ -123,4 +123,4 @@ def test_without_data_no_model_is_asked_the_network_for(tmp_path, caplog, model)
     ],
 )
 def test_the_window_is_shared_with_the_answer(model, ceiling, expected):
-    assert input_window(model, ceiling) == expected
+    assert find_input_window(model, ceiling) == expected

@@ -6,7 +6,7 @@ import pytest
 
 from app.auth.failed_attempts import MAX_FAILURES, WINDOW_S
 from app.database.database import DatabaseUnavailable
-from app.web.guards import guard_of
+from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
@@ -41,7 +41,7 @@ def test_every_route_states_its_guard_and_is_public_or_below_the_guarded_bluepri
 
     assert "api" in guarded
     for rule in app.url_map.iter_rules():
-        guard = guard_of(app.view_functions[rule.endpoint])
+        guard = find_guard(app.view_functions[rule.endpoint])
         assert guard is not None, f"{rule.rule} states no guard"
         if rule.endpoint.split(".")[0] in guarded:
             assert not guard.is_public
@@ -442,7 +442,7 @@ def test_a_provider_that_is_away_is_a_503_and_no_one_is_let_in(site, upstream):
 
 
 def test_whoever_shows_nothing_is_let_in_without_a_look_at_the_keys(make_app, monkeypatch):
-    monkeypatch.setattr("app.auth.store.LazyStore._ready", None)
+    monkeypatch.setattr("app.auth.store.LazyStore._get_database", None)
     client = make_app(secret_key=SECRET_KEY).test_client()
 
     assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200

@@ -19,7 +19,7 @@ from app.openai_service.resilience.drain import DrainPool
 from app.runtime.lifecycle import Lifecycle
 from app.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
-from app.web.client_connection import Visitor
+from app.web.client_connection import ClientConnection
 from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.openai_answers import USAGE, chunk, completion, error, sse, stream_of
 from tests.fakes.raw_server import READ, RawServer, answer, chunked
@@ -320,7 +320,7 @@ class TestLeavingAStream:
 class TestTheLook:
     @pytest.fixture
     def look(self, person):
-        return Visitor(person.near, Lifecycle()).watch
+        return ClientConnection(person.near, Lifecycle()).check
 
     def test_sees_who_is_there(self, look):
         look()
@@ -355,7 +355,7 @@ class TestTheLook:
             far.close()
 
             with pytest.raises(CallerGone):
-                Visitor(near, Lifecycle()).watch()
+                ClientConnection(near, Lifecycle()).check()
 
     def test_takes_a_half_that_the_server_closed_for_no_sign(self, person):
         class Connection(socket.socket):
@@ -364,11 +364,11 @@ class TestTheLook:
         with Connection(fileno=person.near.detach()) as near:
             near.shutdown(socket.SHUT_RD)
 
-            Visitor(near, Lifecycle()).watch()
+            ClientConnection(near, Lifecycle()).check()
 
     def test_does_not_disturb_tls(self):
         with ssl.create_default_context().wrap_socket(socket.socket(), server_hostname="x") as connection:
-            Visitor(connection, Lifecycle()).watch()
+            ClientConnection(connection, Lifecycle()).check()
 
 
 class TestDraining:
@@ -460,7 +460,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("steps", AFTER_A_TOKEN.values(), ids=AFTER_A_TOKEN)
     def test_it_takes_only_so_long(self, site, person, records, monkeypatch, steps):
-        monkeypatch.setattr(DrainPool, "MAX_S", 0.1)
+        monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.1)
         site = site([READ, *steps])
 
         leave(site.begin(person), person)
@@ -473,7 +473,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("route", [*PLAIN, *STREAMED])
     def test_nor_does_waiting_for_an_answer_take_longer(self, site, person, records, monkeypatch, route):
-        monkeypatch.setattr(DrainPool, "MAX_S", 0.1)
+        monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.1)
         site = site([READ])
 
         site.left_while(person, lambda: site.server.requests, route)
@@ -485,7 +485,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("route", [CHAT, STREAM])
     def test_giving_up_what_was_left_is_no_failure_of_the_model(self, site, people, records, monkeypatch, route):
-        monkeypatch.setattr(DrainPool, "MAX_S", 0.05)
+        monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.05)
         site = site(*[[READ]] * 3, [READ, HELLO], breaker_failures=2, chat_fallback_models=())
         for number, person in enumerate(people[:3]):
             site.left_while(person, lambda number=number: len(site.server.requests) > number, route)

@@ -8,7 +8,7 @@ from app.json_schema.check_cost import CheckCost
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.patterns import Patterns, drop_patterns
-from app.json_schema.references import Schema, UnsatisfiableError, check_ends, parts_of
+from app.json_schema.references import Schema, UnsatisfiableError, check_ends, iter_parts
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.maker import Place, SchemaMaker
 
@@ -49,7 +49,7 @@ def instance_of(schema: Schema, text: str) -> Any:
 
 def _unchecked(schema: dict[str, Any]) -> set[str]:
     patterns = Patterns()
-    for part in parts_of(schema):
+    for part in iter_parts(schema):
         if isinstance(part.get("pattern"), str) and (problem := patterns.add(part["pattern"])) is not None:
             raise UnsatisfiableError(f'its "pattern" {problem}')
     return patterns.unchecked

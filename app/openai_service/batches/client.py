@@ -19,7 +19,7 @@ from app.config import Config
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
-from app.openai_service.resilience.retry import Waits, is_transient
+from app.openai_service.resilience.retry import BackoffWaits, is_transient
 from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.request import UpstreamRequest
@@ -65,26 +65,26 @@ class OpenAIBatches:
         if path == CHAT_PATH and self._config.moderation != "off":
             raise BatchesNotOffered
 
-    def chat_request(
-        self, call: ChatCall, *, max_image_tokens: int | None
+    def build_chat_request(
+        self, call: ChatCall, *, max_tokens: int | None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
         """The model and the body of a chat, as it would be sent at once, and what in it is otherwise than asked for.
 
         Args:
-            max_image_tokens: the caller's own ceiling, where it is less than the site's.
+            max_tokens: the caller's own ceiling, where it is less than the site's.
         Raises:
             ModelNotOffered: callers may not name it.
             InputTooLong: it is more than MAX_INPUT_TOKENS.
         """
         model = offered_model(self._config, "chat", call.model, is_pinned=call.model_is_pinned)
-        body, adjusted = chat_body(self._config, call, max_image_tokens=max_image_tokens)
+        body, adjusted = chat_body(self._config, call, max_tokens=max_tokens)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
-            self._input_limits.fit(request, (model,))
+            self._input_limits.trim(request, (model,))
             body = request.body
         return model, body, adjusted
 
-    def embeddings_request(
+    def build_embeddings_request(
         self, texts: Sequence[str], *, model: str | None, dimensions: int | None
     ) -> tuple[str, dict[str, Any]]:
         """The model and the body of a request for vectors. Raises ModelNotOffered."""
@@ -151,7 +151,7 @@ class OpenAIBatches:
         path = f"/batches/{quote(batch_id, safe='')}/cancel"
         return read_batch(self._call(lambda: self._client.send_json("post", path), deadline).content)
 
-    def lines(self, file_id: str, *, deadline: float) -> Iterator[bytes]:
+    def read_lines(self, file_id: str, *, deadline: float) -> Iterator[bytes]:
         """The lines of a file as they come, none of them blank."""
         path = f"/files/{quote(file_id, safe='')}/content"
         with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
@@ -179,7 +179,7 @@ class OpenAIBatches:
         is_safe: Callable[[UpstreamError], bool] = lambda _: True,
     ) -> httpx2.Response:
         """Send a request, again where that is safe and may help."""
-        waits = Waits()
+        waits = BackoffWaits()
         for number in count(1):
             try:
                 return _send(send, deadline)

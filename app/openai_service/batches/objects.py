@@ -8,7 +8,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from app.openai_service.chat.completion import completion_of
+from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult
@@ -102,12 +102,12 @@ def read_line(line: bytes) -> OutputLine | None:
     return OutputLine(custom_id, status, answer, _optional_text(error, "code"))
 
 
-def chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
+def parse_chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
     """Raises UpstreamError where it is no answer."""
-    return completion_of(_parse_answer(line), record)
+    return parse_completion(_parse_answer(line), record)
 
 
-def embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
+def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
     """Raises UpstreamError where it is no answer."""
     body = _parse_answer(line)
     items = body.get("data") if isinstance(body, dict) else None

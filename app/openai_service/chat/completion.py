@@ -26,14 +26,14 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
-    result = completion_of(body, record)
+    result = parse_completion(body, record)
     written = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
     record.attempt_log[-1].received = -(-written // 4)  # characters of a token, about
     record.note_usage(result.usage)
     return result
 
 
-def completion_of(body: Any, record: CallRecord) -> ChatResult:
+def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     """What is in an answer that is parsed already. Raises as read_completion() does."""
     if isinstance(body, dict) and body.get("error"):
         raise from_error_object(body["error"])

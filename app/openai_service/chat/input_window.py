@@ -13,8 +13,8 @@ from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import STREAMED
-from app.token_counts import Count, TokenCounts, input_window
-from app.token_counts.estimates import input_bound
+from app.token_counts import Count, TokenCounts, find_input_window
+from app.token_counts.estimates import bound_input
 
 # ChatPipeline each message the model is told whose it is: 3 or 4 tokens. ChatPipeline them all there is a little more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -28,7 +28,7 @@ class InputWindow:
         self._ceiling = config.max_tokens_param
         self._token_counts = token_counts
 
-    def fit(self, request: UpstreamRequest, models: Sequence[str]) -> int:
+    def trim(self, request: UpstreamRequest, models: Sequence[str]) -> int:
         """Leave the oldest turns of a chat out where that is too long for one of the models that may serve it.
 
         One that is still too long for a model is left to the upstream to refuse, as it may be counted too high.
@@ -41,7 +41,7 @@ class InputWindow:
         body = request.body
         room = self._most
         for model in models:
-            window = input_window(model, body[self._ceiling])
+            window = find_input_window(model, body[self._ceiling])
             room = room if window is None or window > room else window
         # Most are so much shorter that no token has to be counted.
         if room == math.inf or all(request.input_bound(model) <= room for model in models):
@@ -72,7 +72,7 @@ class InputWindow:
                 tokens += count(part["text"])
             else:
                 alone = {"messages": [{"content": [part]}]}
-                tokens += max(input_bound(alone, model) for model in models)
+                tokens += max(bound_input(alone, model) for model in models)
         return tokens
 
 

@@ -16,7 +16,7 @@ import httpx2
 import orjson
 
 from app.config import ModerationSettings, SendSettings
-from app.openai_service.call_recording import Listener, Recording
+from app.openai_service.call_recording import CallRecording, Listener
 from app.openai_service.errors import (
     CallerGone,
     ContentFiltered,
@@ -25,7 +25,7 @@ from app.openai_service.errors import (
     UpstreamFailed,
     UpstreamRejected,
 )
-from app.openai_service.resilience.breaker import Store
+from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
@@ -58,7 +58,7 @@ class Moderator:
         sending: SendSettings,
         upstream: Upstream,
         client: UpstreamSender,
-        store: Store,
+        store: KeyValueStore,
         listeners: Sequence[Listener],
     ) -> None:
         self._settings = settings
@@ -120,8 +120,8 @@ class Moderator:
         own = CallRecord(request.record.request_id, "moderation", model)
         asked = PendingRequest(_PATH, {"input": some}, (model,), exchange, own)
         try:
-            with Recording(own, self._listeners) as recording:
-                categories = yield from self._asker.ask(asked, _read)
+            with CallRecording(own, self._listeners) as recording:
+                categories = yield from self._asker.send(asked, _read)
                 recording.answered(finish_reason=None)
                 return categories
         finally:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.openai_service.call_recording import Recording
+from app.openai_service.call_recording import CallRecording
 from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.response_cache import CacheEntry, replay_cached
 from app.openai_service.results import ChatResult
@@ -19,7 +19,7 @@ class ChatPipeline:
     """
 
     def __init__(
-        self, moderator: Moderator, place: CacheEntry | None, request: PendingRequest, recording: Recording
+        self, moderator: Moderator, place: CacheEntry | None, request: PendingRequest, recording: CallRecording
     ) -> None:
         self._moderator = moderator
         self._place = place
@@ -39,10 +39,10 @@ class ChatPipeline:
         if self._moderator.checks_output:
             yield from self._moderator.check_output(result, self._request)
         if self._place is not None:
-            self._place.keep(result)
+            self._place.write(result)
         return result
 
-    def streamed(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
+    def stream(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
         """An answer that comes as it is written, which nobody looks at before.
 
         Args:
@@ -58,13 +58,13 @@ class ChatPipeline:
             self._place is None or self._moderator.checks_output
         ):  # what nobody has looked at is not kept for others
             return answer
-        return self._place.keeping(answer)
+        return self._place.write_through(answer)
 
     def _begin(self) -> Ticks[ChatResult | None]:
         """Moderate the conversation, and return the cached answer, if any."""
         if self._moderator.checks_input:
             yield from self._moderator.check_input(self._request)
-        kept = None if self._place is None else self._place.find()
+        kept = None if self._place is None else self._place.read()
         if kept is not None:
-            self._recording.from_cache(kept.model)
+            self._recording.use_cached(kept.model)
         return kept

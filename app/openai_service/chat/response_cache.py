@@ -13,7 +13,7 @@ import orjson
 from app.config import CacheSettings
 from app.openai_service.cache import NO_USAGE, Cache, CacheStore
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.streaming.events import Batch, Done, Parsed, Refusal, Token
+from app.openai_service.streaming.events import Done, Events, Parsed, Refusal, Token
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
@@ -32,7 +32,7 @@ class ResponseCache:
         self._cache = Cache(store, upstream, "chat", settings)
         self._moderation = moderation  # what was let pass before it was turned on is looked at again
 
-    def place(self, request: PendingRequest, original: Any = None) -> CacheEntry:
+    def entry(self, request: PendingRequest, original: Any = None) -> CacheEntry:
         """Where the answer to a request is kept, which must not be changed before.
 
         Args:
@@ -53,16 +53,16 @@ class CacheEntry:
         self._model = model
         self._record = record
 
-    def find(self) -> ChatResult | None:
+    def read(self) -> ChatResult | None:
         """The answer, if it is there. It has used nothing."""
-        value = self._cache.find(self._record.caller.tenant, [self._key]).get(self._key)
+        value = self._cache.read(self._record.caller.tenant, [self._key]).get(self._key)
         if value is None:
             return None
         kept = orjson.loads(value)
         self._record.adjusted |= kept.pop("adjusted")
         return ChatResult(**kept, usage=NO_USAGE, refusal=None, record=self._record)
 
-    def keep(self, result: ChatResult) -> None:
+    def write(self, result: ChatResult) -> None:
         """Keep an answer that is whole, and the asked model's own: another one's would pass for it until it expires."""
         is_own = self._record.models[-1] == self._model
         if not is_own or result.refusal or result.finish_reason not in _WHOLE:
@@ -75,14 +75,14 @@ class CacheEntry:
             "tool_calls": result.tool_calls,
             "adjusted": self._record.adjusted,
         }
-        self._cache.keep(self._record.caller.tenant, {self._key: orjson.dumps(kept)})
+        self._cache.write(self._record.caller.tenant, {self._key: orjson.dumps(kept)})
 
-    def keeping(self, answer: StreamedAnswer) -> StreamedAnswer:
+    def write_through(self, answer: StreamedAnswer) -> StreamedAnswer:
         """The same stream, which is kept when it has come to its end."""
-        batches = self._watched(answer)
+        batches = self._copy_events(answer)
         return replace(answer, first=next(batches), rest=batches)
 
-    def _watched(self, answer: StreamedAnswer) -> Ticks[None]:
+    def _copy_events(self, answer: StreamedAnswer) -> Ticks[None]:
         pieces: list[str] = []
         refusal = ""
         with closing(answer.rest):
@@ -95,11 +95,11 @@ class CacheEntry:
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
-                        self._keep_streamed(event, "".join(pieces), refusal)
+                        self._write_streamed(event, "".join(pieces), refusal)
                 yield batch
 
-    def _keep_streamed(self, end: Done, text: str, refusal: str) -> None:
-        self.keep(
+    def _write_streamed(self, end: Done, text: str, refusal: str) -> None:
+        self.write(
             ChatResult(
                 text=text,
                 finish_reason=end.finish_reason,
@@ -115,7 +115,7 @@ class CacheEntry:
 
 def replay_cached(result: ChatResult, *, fills: bool) -> StreamedAnswer:
     """An answer that is there already, as a stream."""
-    told: Batch = [Parsed(orjson.loads(result.text))] if fills else [Token(result.text)]
+    told: Events = [Parsed(orjson.loads(result.text))] if fills else [Token(result.text)]
     end = Done(
         result.finish_reason,
         result.usage,
@@ -129,5 +129,5 @@ def replay_cached(result: ChatResult, *, fills: bool) -> StreamedAnswer:
 
 
 def _no_events() -> Ticks[None]:
-    none: Iterator[Batch] = iter(())
+    none: Iterator[Events] = iter(())
     yield from none

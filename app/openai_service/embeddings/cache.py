@@ -45,7 +45,7 @@ class EmbeddedTexts:
         self._keys = keys
         self._vectors: dict[bytes, VectorJson] = {}
         self.model = ""
-        for key, value in cache.find(tenant, keys).items():
+        for key, value in cache.read(tenant, keys).items():
             model, _, vector = bytes(value).partition(b"\n")
             self.model = model.decode()
             self._vectors[key] = vector
@@ -59,7 +59,7 @@ class EmbeddedTexts:
         self._vectors |= new
         if self._cache.is_on:
             named = model.encode().replace(b"\n", b" ")
-            self._cache.keep(self._tenant, {key: b"\n".join([named, vector]) for key, vector in new.items()})
+            self._cache.write(self._tenant, {key: b"\n".join([named, vector]) for key, vector in new.items()})
 
     def vectors(self) -> list[VectorJson]:
         """Of all texts, in their order."""

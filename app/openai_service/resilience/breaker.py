@@ -25,7 +25,7 @@ _PROBE_RETRY_AFTER_S = 1.0
 _CLOCK_SLACK_S = 1.0
 
 
-class Store(Protocol):
+class KeyValueStore(Protocol):
     """Where the state is kept, for all processes: see app/shared_state."""
 
     def read(self, key: str) -> bytes | None: ...
@@ -63,7 +63,7 @@ class CircuitBreaker:
     The state is changed in a moment before and after a call; nothing is held during it.
     """
 
-    def __init__(self, store: Store, settings: BreakerSettings, *, upstream: str) -> None:
+    def __init__(self, store: KeyValueStore, settings: BreakerSettings, *, upstream: str) -> None:
         self._store = store
         self._prefix = f"breaker:{hashlib.sha256(upstream.encode()).hexdigest()[:12]}:"
         self._failures = settings.failures

@@ -5,14 +5,14 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 
-from app.openai_service.streaming.events import Batch
+from app.openai_service.streaming.events import Events
 
 
 class DrainPool:
     """Room for a few answers at once that nobody waits for, each for a little while."""
 
     MAX_CONCURRENT = 8
-    MAX_S = 15.0
+    MAX_DURATION_S = 15.0
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,7 +20,7 @@ class DrainPool:
         self._running = 0
         self.is_closed = False
 
-    def enter(self) -> bool:
+    def acquire(self) -> bool:
         """Whether there is room for one more; if so, leave() when it has been read."""
         with self._lock:
             if self.is_closed or self._running >= self.MAX_CONCURRENT:
@@ -28,19 +28,19 @@ class DrainPool:
             self._running += 1
             return True
 
-    def leave(self) -> None:
+    def release(self) -> None:
         with self._lock:
             self._running -= 1
 
-    def take(self, batches: Iterator[Batch], finish: Callable[[], None]) -> bool:
+    def adopt(self, batches: Iterator[Events], finish: Callable[[], None]) -> bool:
         """Read a stream on to its end in a thread, then `finish`; False if there is no room."""
-        if not self.enter():
+        if not self.acquire():
             return False
         thread = threading.Thread(target=self._read, args=(batches, finish), daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the process may have no more threads
-            self.leave()
+            self.release()
             return False
         with self._lock:
             self._threads = {thread, *(other for other in self._threads if other.is_alive())}
@@ -54,11 +54,11 @@ class DrainPool:
         for thread in threads:
             thread.join(3.0)
 
-    def _read(self, batches: Iterator[Batch], finish: Callable[[], None]) -> None:
+    def _read(self, batches: Iterator[Events], finish: Callable[[], None]) -> None:
         try:
             for _ in batches:  # one comes at each tick, if only an empty one
                 if self.is_closed:
                     return
         finally:
             finish()
-            self.leave()
+            self.release()

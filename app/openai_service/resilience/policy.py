@@ -13,7 +13,7 @@ from app.openai_service.errors import (
     UpstreamUnavailable,
 )
 from app.openai_service.resilience.breaker import CircuitBreaker, Permit
-from app.openai_service.resilience.retry import RetryBudget, Waits, is_outage, is_transient
+from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_outage, is_transient
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.ticks import Ticks, pause
 from app.upstream_http.deadline import Exchange
@@ -64,7 +64,7 @@ class Policy:
         self._budget.count_call()
         record.model = model
         record.models.append(model)
-        waits: Waits | None = None
+        waits: BackoffWaits | None = None
         attempts_left = self._max_attempts
         while True:
             try:
@@ -80,7 +80,7 @@ class Policy:
                 permit.release()  # where nothing else was said of it
 
             attempts_left -= 1
-            waits = waits or Waits()
+            waits = waits or BackoffWaits()
             wait_s = self._wait_s(failure, waits, model, exchange, has_fallback) if attempts_left else None
             if wait_s is None:
                 raise failure
@@ -101,7 +101,7 @@ class Policy:
         return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
 
     def _wait_s(
-        self, failure: UpstreamError, waits: Waits, model: str, exchange: Exchange, has_fallback: bool
+        self, failure: UpstreamError, waits: BackoffWaits, model: str, exchange: Exchange, has_fallback: bool
     ) -> float | None:
         """Return how long to wait before a model is asked again; None where that would not help, or may not be."""
         if not is_transient(failure):

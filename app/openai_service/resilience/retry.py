@@ -43,7 +43,7 @@ def is_transient(error: UpstreamError) -> bool:
     return is_outage(error) if error.should_retry is None else error.should_retry
 
 
-class Waits:
+class BackoffWaits:
     """How long to wait before each further attempt of one request at one model."""
 
     def __init__(self) -> None:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from app.openai_service.call_recording import Recording
+from app.openai_service.call_recording import CallRecording
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import CallRecord
-from app.openai_service.streaming.events import Batch, Done, Failed
+from app.openai_service.streaming.events import Done, Events, Failed
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.deadline import Exchange
@@ -24,7 +24,7 @@ class ChatStream:
         self,
         asking: Ticks[StreamedAnswer],
         exchange: Exchange,
-        recording: Recording,
+        recording: CallRecording,
         background: DrainPool | None,
     ) -> None:
         self._exchange = exchange
@@ -37,7 +37,7 @@ class ChatStream:
     def record(self) -> CallRecord:
         return self._recording.record
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Events]:
         return self._batches
 
     def fail(self, error: Exception) -> None:
@@ -49,8 +49,8 @@ class ChatStream:
         """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
         if self._has_begun and not self._recording.is_decided and self._background is not None:
             self._recording.failed(CallerGone())
-            self._exchange.abandon_after(self._background.MAX_S)
-            if self._background.take(self._batches, self._finish):
+            self._exchange.abandon_after(self._background.MAX_DURATION_S)
+            if self._background.adopt(self._batches, self._finish):
                 return
         self._finish()
 
@@ -82,7 +82,7 @@ class ChatStream:
                     rest.close()
 
 
-def _end(batch: Batch, end: Done, recording: Recording) -> None:
+def _end(batch: Events, end: Done, recording: CallRecording) -> None:
     """Complete the record before the end is told: whoever hears of it may leave."""
     batch[-1] = end._replace(trimmed=recording.record.trimmed)
     recording.answered(finish_reason=end.finish_reason)

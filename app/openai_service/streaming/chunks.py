@@ -8,8 +8,8 @@ import orjson
 
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import (
-    Batch,
     Done,
+    Events,
     Reasoning,
     Refusal,
     Token,
@@ -59,7 +59,7 @@ class ChunkReader:
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
-    def feed(self, data: bytes, batch: Batch) -> None:
+    def feed(self, data: bytes, batch: Events) -> None:
         """Add to `batch` the events that are whole with these bytes; Done is the last one.
 
         Raises:
@@ -72,19 +72,19 @@ class ChunkReader:
                 batch.append(Token(text))
             elif event == _END:
                 self.is_done = True
-                batch.append(self._done())
+                batch.append(self._make_done())
                 return
             else:
                 self._read(event, batch)
 
-    def end(self, batch: Batch) -> None:
+    def end(self, batch: Events) -> None:
         """Add what the end of the bytes brings; for a stream that ended without `[DONE]`. Raises as feed() does."""
         for event in self._splitter.end():
             if event != _END:
                 self._read(event, batch)
-        batch.append(self._done())
+        batch.append(self._make_done())
 
-    def _done(self) -> Done:
+    def _make_done(self) -> Done:
         if self._finish_reason is None:
             raise UpstreamTruncated
         self.usage = Usage.parse(self._raw_usage)
@@ -97,7 +97,7 @@ class ChunkReader:
             tool_calls,
         )
 
-    def _read(self, event: bytes, batch: Batch) -> None:
+    def _read(self, event: bytes, batch: Events) -> None:
         try:
             chunk = orjson.loads(event)
         except orjson.JSONDecodeError:
@@ -117,13 +117,13 @@ class ChunkReader:
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             batch += self._read_choice(choices[0])
 
-    def _read_choice(self, choice: dict[str, Any]) -> Batch:
+    def _read_choice(self, choice: dict[str, Any]) -> Events:
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
-        events: Batch = []
+        events: Events = []
         if text := delta.get("content"):
             if not isinstance(text, str):
                 raise UpstreamFailed

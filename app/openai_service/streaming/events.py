@@ -51,7 +51,7 @@ class ToolRun(NamedTuple):
     ms: int | None
 
 
-class Partial(NamedTuple):
+class PartialParsed(NamedTuple):
     """All of a value that has come so far, of an answer that fills a schema; the next one may begin anew."""
 
     data: Any
@@ -84,7 +84,7 @@ class Failed(NamedTuple):
     error: Exception
 
 
-Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | Partial | Parsed | Done | Failed
+Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | PartialParsed | Parsed | Done | Failed
 
-Batch = list[Event]
+Events = list[Event]
 """The events that arrived together; none where only time has passed, or what came has no meaning to us."""

@@ -10,7 +10,7 @@ import httpx2
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
-from app.openai_service.streaming.events import Batch
+from app.openai_service.streaming.events import Events
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.deadline import Exchange
 
@@ -23,11 +23,11 @@ class StreamedAnswer:
     """An answer that has begun. The last event of `rest`, which must be closed, is Done."""
 
     model: str
-    first: Batch
+    first: Events
     rest: Ticks[None]
 
 
-def begin(
+def open_answer(
     response: httpx2.Response, exchange: Exchange, record: CallRecord, *, idle_timeout_s: float
 ) -> Ticks[StreamedAnswer]:
     """Wait for the first event of a stream.
@@ -41,7 +41,7 @@ def begin(
     return StreamedAnswer(reader.model, first, batches)
 
 
-def first_events(batches: Ticks[None]) -> Ticks[Batch]:
+def first_events(batches: Ticks[None]) -> Ticks[Events]:
     """Wait for the first events of a stream. Raises what it does, and has closed it then."""
     try:
         for batch in batches:
@@ -69,7 +69,7 @@ def _read(
     chunks_read = 0
     try:
         for data in body:
-            batch: Batch = []
+            batch: Events = []
             try:
                 reader.feed(data, batch)
             except Exception:

@@ -6,11 +6,11 @@ from collections.abc import Generator
 from time import sleep
 from typing import TypeVar
 
-from app.openai_service.streaming.events import Batch
+from app.openai_service.streaming.events import Events
 
 T = TypeVar("T")
 
-Ticks = Generator[Batch, None, T]
+Ticks = Generator[Events, None, T]
 """Work that yields events as they arrive, and an empty list at each tick of waiting; it returns its result."""
 
 

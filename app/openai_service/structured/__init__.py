@@ -1,1 +1,1 @@
-"""Answers that match a JSON schema, in one piece or as they grow."""
+"""BatchResults that match a JSON schema, in one piece or as they grow."""

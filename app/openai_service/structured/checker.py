@@ -9,7 +9,7 @@ import orjson
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.nesting import is_deeper
 from app.json_schema.optional_nulls import OptionalNulls, OriginalSchema
-from app.json_schema.validator import BoundedSchema
+from app.json_schema.validator import BoundedValidator
 from app.openai_service.errors import ContentFiltered, Refused, Truncated, UnsupportedSchema
 from app.openai_service.results import ChatResult
 from app.openai_service.transport.request import PendingRequest
@@ -20,7 +20,7 @@ _MAX_DEPTH = 100
 class InvalidAnswer(Exception):
     """The answer does not fit. The message says why, in words for the model: it can hold parts of the answer."""
 
-    def repair_messages(self, answer: str) -> list[dict[str, Any]]:
+    def build_repair_messages(self, answer: str) -> list[dict[str, Any]]:
         """Return the messages to add to the conversation so that the model can correct its answer."""
         demand = f"This does not fit: {self}. Answer again with the corrected JSON and nothing else."
         return [{"role": "assistant", "content": answer}, {"role": "user", "content": demand}]
@@ -42,7 +42,7 @@ class AnswerChecker:
         asked = (response_format or {}).get("json_schema")
         self._schema = self._nulls = None
         if asked is not None:
-            self._schema = BoundedSchema(original.schema if original else asked["schema"])
+            self._schema = BoundedValidator(original.schema if original else asked["schema"])
             self._nulls = OptionalNulls(asked["schema"], original) if original else None
 
     def read(self, result: ChatResult) -> Any:
@@ -69,7 +69,7 @@ class AnswerChecker:
             raise InvalidAnswer("it is not a JSON object")
         try:
             if self._nulls is not None:
-                self._nulls.take_out(data)
+                self._nulls.remove(data)
             fault = None if self._schema is None else self._schema.fault_of(data)
         except CheckTooCostly:
             raise UnsupportedSchema from None
@@ -82,5 +82,5 @@ def request_repair(request: PendingRequest, unfit: InvalidAnswer, answer: str) -
     """Make a request ask for the same again, rightly this time."""
     # The one that answered: another one may have asked to be left alone.
     request.models = request.models[request.models.index(request.record.models[-1]) :]
-    messages = [*request.body["messages"], *unfit.repair_messages(answer)]
+    messages = [*request.body["messages"], *unfit.build_repair_messages(answer)]
     request.replace_body({**request.body, "messages": messages})

@@ -34,7 +34,7 @@ class PartialJson:
         self._pieces.append(text)
         self._has_news = True
 
-    def news(self) -> Any:
+    def take_changes(self) -> Any:
         """The value so far; None where there is nothing new to tell, or it is not time for it yet."""
         now = time.monotonic()
         if not self._has_news or now < self._next_at:

@@ -12,7 +12,7 @@ import orjson
 from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import SchemaMismatch, UpstreamRejected
 from app.openai_service.results import ChatResult
-from app.openai_service.streaming.events import Batch, Done, Parsed, Partial, Refusal, Token
+from app.openai_service.streaming.events import Done, Events, Parsed, PartialParsed, Refusal, Token
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer, request_repair
@@ -28,14 +28,14 @@ def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Tick
     Raises:
         UpstreamError: there is no answer, or none that fits.
     """
-    result = yield from asker.ask(request, read_completion)
+    result = yield from asker.send(request, read_completion)
     try:
         return _whole(result, checker.read(result))
     except InvalidAnswer as unfit:
         if request.exchange.is_abandoned:
             raise SchemaMismatch from None
         request_repair(request, unfit, result.text)
-    result = yield from asker.ask(request, read_completion)
+    result = yield from asker.send(request, read_completion)
     try:
         return _whole(result, checker.read(result))
     except InvalidAnswer:
@@ -61,7 +61,7 @@ def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> 
         fault: Exception | None = None
         with closing(answer.rest):
             for batch in chain([answer.first], answer.rest):
-                told: Batch = []
+                told: Events = []
                 for event in batch:
                     if type(event) is Token:
                         growing.add(event.text)
@@ -74,8 +74,8 @@ def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> 
                             fault = error  # what is left of the body comes first, for its connection to be kept
                         else:
                             told.append(event._replace(usage=record.usage))
-                if not told and fault is None and (data := growing.news()) is not None:
-                    told = [Partial(data)]
+                if not told and fault is None and (data := growing.take_changes()) is not None:
+                    told = [PartialParsed(data)]
                 yield told
         if fault is None:
             return

@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class ToolOutcome:
     """What the model is told of a call, and the kind of error where it went wrong."""
 
     text: str
@@ -28,13 +28,13 @@ class Outcome:
 
 
 @dataclass(slots=True, eq=False)
-class Job:
+class ToolJob:
     """One call of a tool: begun, and ended where it has an outcome."""
 
     id: str
     tool: ServerTool
     arguments: str
-    outcome: Outcome | None = None
+    outcome: ToolOutcome | None = None
     started: float = 0.0
     until: float = 0.0
     is_over: bool = False
@@ -47,10 +47,10 @@ class Job:
             error = "TooLong"
         # Half of a surrogate pair cannot be sent.
         text = text.encode("utf-8", "replace").decode()
-        self.outcome = Outcome(text, error, round((time.monotonic() - self.started) * 1000))
+        self.outcome = ToolOutcome(text, error, round((time.monotonic() - self.started) * 1000))
 
 
-_Ended = SimpleQueue[tuple[Job, str, str | None]]
+_Ended = SimpleQueue[tuple[ToolJob, str, str | None]]
 
 
 class ToolExecutor:
@@ -64,13 +64,15 @@ class ToolExecutor:
         self._lock = threading.Lock()
         self._orphaned = 0
 
-    def run(self, jobs: Iterable[Job], exchange: Exchange, request_id: str) -> Generator[list[Job], None, None]:
+    def run(
+        self, jobs: Iterable[ToolJob], exchange: Exchange, request_id: str
+    ) -> Generator[list[ToolJob], None, None]:
         """Run them all; yields those that have begun or have ended, and none at each tick.
 
         Those that run when the generator is closed, or the exchange no longer wanted, are left alone.
         """
         ended: _Ended = SimpleQueue()
-        waiting, running = deque(jobs), set[Job]()
+        waiting, running = deque(jobs), set[ToolJob]()
         try:
             while (waiting or running) and not exchange.is_abandoned:
                 begun = []
@@ -87,9 +89,9 @@ class ToolExecutor:
                     _log(job, request_id)
                 yield done
         finally:
-            self._leave(running)
+            self._orphan(running)
 
-    def _start(self, job: Job, exchange: Exchange, ended: _Ended) -> None:
+    def _start(self, job: ToolJob, exchange: Exchange, ended: _Ended) -> None:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
         job.until = min(job.started + limit_s, exchange.deadline)
@@ -104,7 +106,7 @@ class ToolExecutor:
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "NoThread"))
 
-    def _work(self, job: Job, ended: _Ended) -> None:
+    def _work(self, job: ToolJob, ended: _Ended) -> None:
         text, error = "The tool failed.", None
         try:
             text = job.tool.run(job.arguments)
@@ -118,7 +120,7 @@ class ToolExecutor:
             job.is_over = True
         ended.put((job, text, error))
 
-    def _wait(self, running: set[Job], exchange: Exchange, ended: _Ended) -> list[Job]:
+    def _wait(self, running: set[ToolJob], exchange: Exchange, ended: _Ended) -> list[ToolJob]:
         """Those that have ended by now, or within a tick, or have to."""
         done = []
         first_until = min(job.until for job in running)
@@ -133,12 +135,12 @@ class ToolExecutor:
         except Empty:
             pass
         late = [job for job in running if job.outcome is None and job.until <= time.monotonic()]
-        self._leave(late)
+        self._orphan(late)
         for job in late:
             job.end("The tool took too long.", "Timeout")
         return done + late
 
-    def _leave(self, jobs: Iterable[Job]) -> None:
+    def _orphan(self, jobs: Iterable[ToolJob]) -> None:
         with self._lock:
             for job in jobs:
                 if not job.is_over:
@@ -146,7 +148,7 @@ class ToolExecutor:
                     self._orphaned += 1
 
 
-def _log(job: Job, request_id: str) -> None:
+def _log(job: ToolJob, request_id: str) -> None:
     assert job.outcome is not None
     log.info(
         "tool.run",

@@ -14,7 +14,7 @@ from app.openai_service.streaming.events import Done, Token, ToolCallDelta, Tool
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.tools import rounds
-from app.openai_service.tools.executor import Job, ToolExecutor
+from app.openai_service.tools.executor import ToolExecutor, ToolJob
 from app.openai_service.tools.tool import MissingTool, ServerTool
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import Sender
@@ -33,14 +33,14 @@ class ToolLoop:
     request: PendingRequest
     tools: Sequence[ServerTool]
     threads: ToolExecutor
-    left: int
+    steps_left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
     def ask(self, asker: Sender) -> Ticks[ChatResult]:
         """The last answer, as that of all rounds. Raises as _run() does."""
         while True:
-            answer = yield from asker.ask(self.request, read_completion)
-            if not self._go_on_after(answer):
+            answer = yield from asker.send(self.request, read_completion)
+            if not self._continues_after(answer):
                 return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
             yield from self._run(answer.text, answer.tool_calls)
 
@@ -48,9 +48,9 @@ class ToolLoop:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
         return rounds.begin(self._batches(asker), self.request.record)
 
-    def _go_on_after(self, answer: ChatResult | Done) -> bool:
+    def _continues_after(self, answer: ChatResult | Done) -> bool:
         """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
-        is_wanted = self.left > 0 and not self.request.exchange.is_abandoned
+        is_wanted = self.steps_left > 0 and not self.request.exchange.is_abandoned
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
     def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
@@ -61,10 +61,10 @@ class ToolLoop:
         """
         request, record = self.request, self.request.record
         record.tool_calls += len(calls)
-        self.left -= 1
+        self.steps_left -= 1
         calls = [{**call, "id": call["id"] or f"call_{number}"} for number, call in enumerate(calls)]
         jobs = [
-            Job(call["id"], self._tool(number, call["function"]["name"]), call["function"]["arguments"])
+            ToolJob(call["id"], self._find_tool(number, call["function"]["name"]), call["function"]["arguments"])
             for number, call in enumerate(calls)
         ]
         with closing(self.threads.run(jobs, request.exchange, record.request_id)) as running:
@@ -80,7 +80,7 @@ class ToolLoop:
         ]
         body = {**request.body, "messages": [*request.body["messages"], said, *results]}
         body.pop("tool_choice", None)  # what is forced each time never ends
-        if self.left == 0:
+        if self.steps_left == 0:
             body["tool_choice"] = "none"
         request.replace_body(body)
         # The one that answered: another one may have asked to be left alone.
@@ -97,12 +97,12 @@ class ToolLoop:
                     end = next((event for event in batch if type(event) is Done), end)
                     yield [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
             assert end is not None, "the last batch has a Done, or there is an error"
-            if not self._go_on_after(end):
+            if not self._continues_after(end):
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
             yield from self._run(text, end.tool_calls)
 
-    def _tool(self, number: int, name: str) -> ServerTool:
+    def _find_tool(self, number: int, name: str) -> ServerTool:
         if number >= MAX_CALLS_PER_ROUND:
             return MissingTool(f"Not run: at most {MAX_CALLS_PER_ROUND} tools can be called at once.")
         return next(
@@ -110,7 +110,7 @@ class ToolLoop:
         )
 
 
-def _make_event(job: Job) -> ToolRun:
+def _make_event(job: ToolJob) -> ToolRun:
     if job.outcome is None:
         return ToolRun(job.id, job.tool.name, "running", None)
     status = "done" if job.outcome.error is None else "failed"

@@ -17,6 +17,6 @@ def begin(batches: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
 
 def next_answer(asker: Sender, request: PendingRequest) -> Ticks[StreamedAnswer]:
     """Ask, and note which model answers."""
-    answer = yield from asker.stream(request)
+    answer = yield from asker.open_stream(request)
     request.record.model = answer.model or request.record.model
     return answer

@@ -24,7 +24,7 @@ class ParameterSupport:
     def __init__(self) -> None:
         self._by_model: dict[str, dict[str, str]] = {}
 
-    def apply(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    def adapt(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
         """Change a request's body to what its model takes.
 
         Returns:

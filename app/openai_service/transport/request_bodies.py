@@ -31,15 +31,15 @@ def offered_model(config: Config, operation: str, model: str | None, *, is_pinne
 
 
 def chat_body(
-    config: Config, call: ChatCall, *, max_image_tokens: int | None = None
+    config: Config, call: ChatCall, *, max_tokens: int | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """The body of a chat, and what in it is otherwise than the caller asked for.
 
     Args:
-        max_image_tokens: the caller's own ceiling, where it is less than the site's.
+        max_tokens: the caller's own ceiling, where it is less than the site's.
     """
     adjusted = {}
-    ceilings = (config.max_tokens, max_image_tokens, call.ceiling)
+    ceilings = (config.max_tokens, max_tokens, call.ceiling)
     max_tokens = min(ceiling for ceiling in ceilings if ceiling is not None)
     if call.max_tokens is not None:
         if call.max_tokens > max_tokens:

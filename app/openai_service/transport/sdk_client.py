@@ -52,7 +52,7 @@ class _Client(openai.OpenAI):
     """
 
     # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request and
-    # _process_response of openai.OpenAI; guarded by tests/openai_service/test_prepared_requests.py
+    # _process_response of openai.OpenAI; guarded by tests/openai_service/transport/test_prepared_requests.py
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._prepared: dict[str, httpx2.Request] = {}

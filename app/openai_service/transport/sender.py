@@ -12,10 +12,10 @@ import httpx2
 
 from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
-from app.openai_service.resilience.breaker import CircuitBreaker, Store
+from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.results import Attempt, CallRecord
-from app.openai_service.streaming.reader import StreamedAnswer, begin
+from app.openai_service.streaming.reader import StreamedAnswer, open_answer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import PendingRequest, encode
@@ -35,7 +35,9 @@ class UpstreamSender(Protocol):
 class Sender:
     """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
 
-    def __init__(self, settings: SendSettings, upstream: Upstream, client: UpstreamSender, store: Store) -> None:
+    def __init__(
+        self, settings: SendSettings, upstream: Upstream, client: UpstreamSender, store: KeyValueStore
+    ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._client = client
@@ -43,7 +45,7 @@ class Sender:
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
-    def ask(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
+    def send(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """An answer in one piece."""
 
         record = request.record
@@ -61,7 +63,7 @@ class Sender:
 
         return self._policy.run(ask, request.models, request.exchange, record)
 
-    def stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
+    def open_stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
         exchange, record = request.exchange, request.record
 
@@ -71,7 +73,7 @@ class Sender:
                 response = yield from self._send(request, model, within_s=self._settings.first_token_timeout_s)
                 started = time.perf_counter()
                 try:
-                    answer = yield from begin(
+                    answer = yield from open_answer(
                         response, exchange, record, idle_timeout_s=self._settings.idle_timeout_s
                     )
                 finally:
@@ -90,7 +92,7 @@ class Sender:
         request.exchange.allow(within_s)
         body, adjusted = request.body, request.adjusted
         while True:
-            body, changed = self._adaptation.apply(model, body)
+            body, changed = self._adaptation.adapt(model, body)
             adjusted = request.record.adjusted = adjusted | changed
             content = request.encode(model) if body is request.body else encode(model, body)
             try:
@@ -129,7 +131,7 @@ def _reserve(request: PendingRequest, model: str) -> Attempt:
     """Have the caller reserve what one attempt may cost, and begin it. Raises what the caller does."""
     record = request.record
     try:
-        record.caller.charge(model, request)
+        record.caller.reserve_attempt(model, request)
     except Exception:
         record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
         raise

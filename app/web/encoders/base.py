@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from typing import ClassVar, Protocol
 
-from app.openai_service import Batch
+from app.openai_service import Events
 
 
 class Encoder(Protocol):
@@ -19,7 +19,7 @@ class Encoder(Protocol):
     content_type: ClassVar[str]
     heartbeat: ClassVar[bytes]
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Events) -> bytes:
         """The bytes of these events, whole; b"" where they have none in this format.
 
         Raises:

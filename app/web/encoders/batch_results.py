@@ -7,15 +7,15 @@ from contextlib import closing
 
 import orjson
 
-from app.batches import Answers, Batch, RequestCancelled
-from app.openai_service import CallRecord, OutputLine, chat_answer, embeddings_answer
+from app.batches import Batch, BatchResults, RequestCancelled
+from app.openai_service import CallRecord, OutputLine, parse_chat_answer, parse_embeddings_answer
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
-from app.web.errors import api_error, describe
+from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import chat_response
 from app.web.schemas.embeddings import embeddings_response
 
 
-def results_json(batch: Batch, answers: Answers, *, request_id: str) -> Iterator[bytes]:
+def results_json(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
     """{"results": [{"id", "status", "body"}]}, written piece by piece as it may be large. Closes the answers."""
     with closing(answers):
         yield b'{"results":['
@@ -29,7 +29,7 @@ def _make_result(batch: Batch, line: OutputLine | None, request_id: str) -> tupl
     try:
         return 200, _make_answer(batch, line, request_id)
     except (UpstreamError, RequestCancelled) as error:
-        problem = describe(error)
+        problem = problem_for(error)
         return problem.status, orjson.dumps(api_error(problem, request_id))
 
 
@@ -43,5 +43,5 @@ def _make_answer(batch: Batch, line: OutputLine | None, request_id: str) -> byte
         raise UpstreamFailed
     record = CallRecord(request_id, batch.kind, batch.model)
     if batch.kind == "embeddings":
-        return embeddings_response(embeddings_answer(line, record))
-    return orjson.dumps(chat_response(chat_answer(line, record)))
+        return embeddings_response(parse_embeddings_answer(line, record))
+    return orjson.dumps(chat_response(parse_chat_answer(line, record)))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from app.openai_service import Batch, Failed, Refusal, Token
+from app.openai_service import Events, Failed, Refusal, Token
 from app.web.encoders.base import BrokenStream
 
 
@@ -14,7 +14,7 @@ class PlainText:
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Events) -> bytes:
         if any(isinstance(event, Failed) for event in batch):
             raise BrokenStream
         return "".join([event.text for event in batch if isinstance(event, Token | Refusal)]).encode()

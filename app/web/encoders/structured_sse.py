@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 import orjson
 from pydantic_core import to_json
 
-from app.openai_service import Batch, Done, Failed, Parsed, Partial
-from app.web.errors import api_error, describe
+from app.openai_service import Done, Events, Failed, Parsed, PartialParsed
+from app.web.errors import api_error, problem_for
 from app.web.schemas.structured import StructuredCall, structured_response
 
 
@@ -23,10 +23,10 @@ class StructuredSse:
         self._filling = filling
         self._data: Any = None
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Events) -> bytes:
         told = []
         for event in batch:
-            if isinstance(event, Partial):
+            if isinstance(event, PartialParsed):
                 # Not orjson, as a number of a text that nobody has checked yet may be larger than it writes.
                 told.append(to_json({"partial": event.data}, inf_nan_mode="null"))
             elif isinstance(event, Parsed):
@@ -34,5 +34,5 @@ class StructuredSse:
             elif isinstance(event, Done):
                 told.append(orjson.dumps({"done": True, **structured_response(self._data, event, self._filling)}))
             elif isinstance(event, Failed):
-                told.append(orjson.dumps(api_error(describe(event.error), self._request_id)))
+                told.append(orjson.dumps(api_error(problem_for(event.error), self._request_id)))
         return b"".join([b"data: %b\n\n" % data for data in told])

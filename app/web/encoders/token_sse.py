@@ -6,8 +6,8 @@ from typing import Any, ClassVar
 
 import orjson
 
-from app.openai_service import Batch, Done, Event, Failed, Refusal, Token, ToolRun
-from app.web.errors import api_error, describe
+from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import tool_run
 
 
@@ -20,14 +20,18 @@ class TokenSse:
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
 
-    def encode(self, batch: Batch) -> bytes:
+    def encode(self, batch: Events) -> bytes:
         if len(batch) == 1 and type(event := batch[0]) is Token:  # as a model at work writes
             return b'data: {"token":%b}\n\n' % orjson.dumps(event.text)
         return b"".join(
-            [b"data: %b\n\n" % orjson.dumps(data) for event in batch if (data := self._data(event)) is not None]
+            [
+                b"data: %b\n\n" % orjson.dumps(data)
+                for event in batch
+                if (data := self._encode_event(event)) is not None
+            ]
         )
 
-    def _data(self, event: Event) -> dict[str, Any] | None:
+    def _encode_event(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Token | Refusal):
             return {"token": event.text}
         if isinstance(event, Done):
@@ -46,7 +50,7 @@ class TokenSse:
                 data["cached"] = True
             return data
         if isinstance(event, Failed):
-            return api_error(describe(event.error), self._request_id)
+            return api_error(problem_for(event.error), self._request_id)
         if isinstance(event, ToolRun):
             return {"tool": tool_run(event)}
         return None  # reasoning, and tool calls in pieces: `done` has them whole

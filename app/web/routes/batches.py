@@ -8,16 +8,16 @@ import orjson
 from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal
-from app.auth.address import address_of
+from app.auth.address import client_address
 from app.batches import KINDS, Batch
 from app.problems import Forbidden
 from app.services import services
 from app.web.call_context import build_entry
 from app.web.encoders.batch_results import results_json
 from app.web.guards import needs
-from app.web.request_body import json_body
-from app.web.responses import adjusted_headers
-from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_response, list_query, owner_of
+from app.web.request_body import read_json_body
+from app.web.responses import build_adjusted_headers
+from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_owner, batch_response, list_query
 
 bp = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -27,19 +27,19 @@ bp = Blueprint("batches", __name__, url_prefix="/batches")
 def create() -> Response:
     """Take requests and have them answered, within a day, at half the price."""
     principal, built = _principal(), services()
-    new, adjusted = json_body(CreateBatchRequest).to_batch(
+    new, adjusted = read_json_body(CreateBatchRequest).to_batch(
         built.config.batches,
         built.openai_batches,
-        built.prompts.of(principal),
-        max_image_tokens=principal.max_tokens,
+        built.prompts.restrict_to(principal),
+        max_tokens=principal.max_tokens,
     )
     if not principal.may(new.kind):
         raise Forbidden
-    limits = built.limits.spending(principal, address_of(request))
+    limits = built.limits.spending(principal, client_address(request))
     batch = built.batches.submit(new, build_entry(new.kind, new.model), limits)
     response = _json_response(batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
-    response.headers.extend(adjusted_headers(adjusted))
+    response.headers.extend(build_adjusted_headers(adjusted))
     return response
 
 
@@ -50,7 +50,7 @@ def show_all() -> Response:
     principal = _principal()
     query = list_query(request.args, principal)
     kinds = [kind for kind in KINDS if _may_see(principal, kind)]
-    page = services().batches.page(query.owner, kinds, limit=query.limit + 1, before=query.before)
+    page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]
     more = shown[-1].id if len(page) > query.limit else None
     return _json_response({"batches": [batch_response(batch, principal) for batch in shown], "next": more})
@@ -60,7 +60,7 @@ def show_all() -> Response:
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
     """Tell how far a batch is."""
-    return _json_response(batch_response(services().batches.refreshed(_find_own(batch_id)), g.principal))
+    return _json_response(batch_response(services().batches.refresh(_find_own(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
@@ -68,8 +68,8 @@ def show(batch_id: str) -> Response:
 def results(batch_id: str) -> Response:
     """Give what came of each request, in their order."""
     batches = services().batches
-    batch = batches.refreshed(_find_own(batch_id))
-    answers = batches.answers(batch)
+    batch = batches.refresh(_find_own(batch_id))
+    answers = batches.read_results(batch)
     response = Response(
         results_json(batch, answers, request_id=g.request_id),
         content_type="application/json",
@@ -88,7 +88,7 @@ def cancel(batch_id: str) -> Response:
 
 def _find_own(batch_id: str) -> Batch:
     principal = _principal()
-    batch = services().batches.get(batch_id, owner_of(principal)) if BATCH_ID.fullmatch(batch_id) else None
+    batch = services().batches.get(batch_id, batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
         abort(404)
     if not _may_see(principal, batch.kind):

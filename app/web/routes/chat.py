@@ -11,11 +11,11 @@ from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.errors import error_format, message_error
 from app.web.guards import needs
-from app.web.request_body import json_body
-from app.web.responses import json_answer
+from app.web.request_body import read_json_body
+from app.web.responses import json_response
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
-from app.web.streaming import stream_answer
+from app.web.streaming import stream_chat_response
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
 
@@ -24,17 +24,17 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 @needs("chat")
 def create() -> Response:
     """Answer a conversation in one piece."""
-    body, built = json_body(ChatRequest), services()
+    body, built = read_json_body(ChatRequest), services()
     result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
-    return json_answer(body.response(result), result.record)
+    return json_response(body.response(result), result.record)
 
 
 @bp.post("/stream")
 @needs("chat")
 def stream() -> Response:
     """Answer a conversation as it is written, as token events."""
-    body = json_body(ChatRequest)
-    return stream_answer(_build_call(body, services()), TokenSse(g.request_id))
+    body = read_json_body(ChatRequest)
+    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
@@ -42,11 +42,11 @@ def stream() -> Response:
 @error_format(message_error)
 def stream_text() -> Response:
     """Answer a conversation as bare text, for the many pages that read nothing else."""
-    body = json_body(OpenAIChatRequest)
-    return stream_answer(_build_call(body, services()), PlainText())
+    body = read_json_body(OpenAIChatRequest)
+    return stream_chat_response(_build_call(body, services()), PlainText())
 
 
 def _build_call(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
     principal, request_id = g.principal, g.request_id
-    tools = built.toolbox.offered_to(principal, request_id)
-    return body.to_call(built.prompts.of(principal), request_id=request_id, server_tools=tools)
+    tools = built.toolbox.offer_to(principal, request_id)
+    return body.to_call(built.prompts.restrict_to(principal), request_id=request_id, server_tools=tools)

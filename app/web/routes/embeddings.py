@@ -7,8 +7,8 @@ from flask import Blueprint, Response, g
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.guards import needs
-from app.web.request_body import json_body
-from app.web.responses import json_answer
+from app.web.request_body import read_json_body
+from app.web.responses import json_response
 from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
 
 bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
@@ -18,7 +18,7 @@ bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
 @needs("embeddings")
 def create() -> Response:
     """Turn texts into vectors."""
-    body = json_body(EmbeddingsRequest)
+    body = read_json_body(EmbeddingsRequest)
     result = services().openai_service.embed(
         body.texts(),
         request_id=g.request_id,
@@ -26,15 +26,15 @@ def create() -> Response:
         dimensions=body.dimensions,
         caller=billed_context(),
     )
-    return json_answer(embeddings_response(result), result.record)
+    return json_response(embeddings_response(result), result.record)
 
 
 @bp.post("/similarity")
 @needs("embeddings")
 def similarity() -> Response:
     """Compare two texts, or put documents in order by nearness to a query."""
-    body = json_body(SimilarityRequest)
+    body = read_json_body(SimilarityRequest)
     result = services().openai_service.embed(
         body.texts(), request_id=g.request_id, model=body.model, caller=billed_context()
     )
-    return json_answer(body.response(result), result.record)
+    return json_response(body.response(result), result.record)

@@ -58,7 +58,7 @@ class _Route(NamedTuple):
     curl: str
 
 
-def pages(config: Config) -> Blueprint:
+def playground(config: Config) -> Blueprint:
     """Make the blueprint of the page and of its static files."""
     bp = Blueprint("pages", __name__, template_folder="../templates")
 

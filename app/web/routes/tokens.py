@@ -7,11 +7,11 @@ import re
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.auth.principal import user_id
+from app.auth.principal import parse_user_id
 from app.problems import InvalidRequest
 from app.services import services
 from app.web.guards import needs_key
-from app.web.request_body import json_body
+from app.web.request_body import read_json_body
 from app.web.schemas.tokens import TokenRequest, token_response
 
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
@@ -24,7 +24,7 @@ _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 def create() -> Response:
     """Make a short-lived token for a visitor."""
     built = services()
-    grant = json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.kept)
+    grant = read_json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.stored)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
     return Response(
         orjson.dumps(token_response(token)),
@@ -53,8 +53,8 @@ def revoke_all() -> Response:
     if len(request.args.getlist("userId")) > 1:
         raise InvalidRequest("must be given once.", field="userId")
     try:
-        user = user_id(request.args.get("userId", ""))
+        user = parse_user_id(request.args.get("userId", ""))
     except ValueError as error:
         raise InvalidRequest(f"{error}.", field="userId") from None
-    services().authenticator.tokens.revoke_all_of(user, tenant=g.principal.tenant)
+    services().authenticator.tokens.revoke_all(user, tenant=g.principal.tenant)
     return Response(status=204)

@@ -7,10 +7,10 @@ from functools import partial
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.auth.address import address_of
+from app.auth.address import client_address
 from app.services import services
 from app.web.guards import needs
-from app.web.schemas.usage import usage_csv, usage_query, usage_response
+from app.web.schemas.usage import parse_usage_query, usage_csv, usage_response
 
 bp = Blueprint("usage", __name__, url_prefix="/usage")
 
@@ -20,7 +20,7 @@ bp = Blueprint("usage", __name__, url_prefix="/usage")
 def show() -> Response:
     """Tell callers what they have used and have left; with an admin key, what anybody has used."""
     built = services()
-    query = usage_query(request.args, g.principal)
+    query = parse_usage_query(request.args, g.principal)
     totals = partial(
         built.reports.totals,
         tenant=query.tenant,
@@ -32,7 +32,7 @@ def show() -> Response:
     if query.is_csv:
         return Response(usage_csv(query, rows), mimetype="text/csv")
     (total,) = totals()
-    limits = built.reports.remaining(built.limits.spending(g.principal, address_of(request)))
+    limits = built.reports.remaining(built.limits.spending(g.principal, client_address(request)))
     body = orjson.dumps(usage_response(query, total, rows, limits))
     response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"

@@ -51,12 +51,12 @@ class CreateBatchRequest(RequestModel):
         upstream: OpenAIBatches,
         prompts: PromptSelection,
         *,
-        max_image_tokens: int | None,
+        max_tokens: int | None,
     ) -> tuple[NewBatch, dict[str, str]]:
         """Build the batch, each request as its own route would send it, and the adjusted parameters.
 
         Args:
-            max_image_tokens: a ceiling for each answer, if this user has a lower one.
+            max_tokens: a ceiling for each answer, if this user has a lower one.
 
         Raises:
             InvalidRequest: a request is invalid, or they cannot be in one batch.
@@ -74,12 +74,12 @@ class CreateBatchRequest(RequestModel):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:
-                    own_model, body, changed = _chat(item.chat, upstream, prompts, max_image_tokens)
+                    own_model, body, changed = _chat(item.chat, upstream, prompts, max_tokens)
                     adjusted |= changed
                 else:
                     assert item.embeddings is not None, "one of both is given"
                     asked = item.embeddings
-                    own_model, body = upstream.embeddings_request(
+                    own_model, body = upstream.build_embeddings_request(
                         asked.texts(), model=asked.model, dimensions=asked.dimensions
                     )
                     texts += len(body["input"])
@@ -99,14 +99,14 @@ class CreateBatchRequest(RequestModel):
 
 
 def _chat(
-    chat: ChatRequest, upstream: OpenAIBatches, prompts: PromptSelection, max_image_tokens: int | None
+    chat: ChatRequest, upstream: OpenAIBatches, prompts: PromptSelection, max_tokens: int | None
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
-    prompt = prompts.prompt_of(chat)
+    prompt = prompts.select(chat)
     if prompt is not None and prompt.tools:
         raise InvalidRequest("this prompt has tools that only run while somebody waits.", field="promptName")
     if chat.cache:
         raise InvalidRequest("not accepted in a batch.", field="cache")
-    return upstream.chat_request(chat.to_call(prompts, request_id=""), max_image_tokens=max_image_tokens)
+    return upstream.build_chat_request(chat.to_call(prompts, request_id=""), max_tokens=max_tokens)
 
 
 def _operation_of(items: Sequence[BatchItem]) -> Kind:
@@ -155,7 +155,7 @@ class ListQuery:
     before: str | None
 
 
-def owner_of(principal: Principal) -> BatchOwner:
+def batch_owner(principal: Principal) -> BatchOwner:
     """Return whose batches a principal may see: their own, or with the scope `admin` all of the tenant."""
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
 
@@ -166,7 +166,7 @@ def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
     Raises:
         InvalidRequest: a parameter is not valid.
     """
-    owner = owner_of(principal)
+    owner = batch_owner(principal)
     for name in args:
         if name not in ("limit", "before", *(("user",) if owner.user is None else ())):
             raise InvalidRequest("is not known here.", field=name[:50])

@@ -35,12 +35,12 @@ def build_chat_call(
         settings: by the names of ChatCall's fields.
         server_tools: those that a prompt may let the model have run; None where none are.
     Raises:
-        InvalidRequest, Forbidden: as PromptSelection.prompt_of() and apply() do.
+        InvalidRequest, Forbidden: as PromptSelection.select() and apply() do.
     """
-    prompt = prompts.prompt_of(asked)
+    prompt = prompts.select(asked)
     messages, settled = prompts.apply(prompt, conversation, settings, asked)
     if server_tools and prompt is not None and prompt.tools:
-        settled["server_tools"] = server_tools.of(prompt.tools)
+        settled["server_tools"] = server_tools.resolve(prompt.tools)
     if settled.get("may_be_cached") and settled["temperature"] != 0:
         raise InvalidRequest("cache: needs temperature 0.")
     return ChatCall(conversation.operation, messages, conversation.request_id, **settled)
@@ -95,7 +95,7 @@ class ChatRequest(PromptFields):
             return ()
         if offered is None:
             raise InvalidRequest("not accepted here.", field="serverTools")
-        return offered.named(self.server_tools)
+        return offered.select(self.server_tools)
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:

@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from app.openai_service import EmbeddingResult, cosine_similarities
 from app.problems import InvalidRequest
 from app.web.schemas.fields import ModelName, NonEmptyText
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, RequestModel, form_of
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, RequestModel, describe_format
 
 MAX_INPUTS = 2_048  # OpenAI's own limit for one request
 
@@ -18,7 +18,7 @@ Inputs = Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS
 
 
 OneOrMore = Annotated[
-    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Inputs, Tag(AS_OTHER)], Discriminator(form_of)
+    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Inputs, Tag(AS_OTHER)], Discriminator(describe_format)
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from app.config.formats import NAME_PATTERN
-from app.web.schemas.validation import NOT_BLANK_PATTERN, RequestModel, not_too_deep
+from app.web.schemas.validation import NOT_BLANK_PATTERN, RequestModel, check_depth
 
 # A long book is about 1 MB; one text from a page is far below that.
 MAX_TEXT_CHARS = 500_000
@@ -19,7 +19,7 @@ Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Detail = Literal["low", "high", "auto"]
-JsonObject = Annotated[dict[str, Any], AfterValidator(not_too_deep)]
+JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 
 class PromptFields(RequestModel):

@@ -25,26 +25,26 @@ class InvalidImageInput(Problem):
     message_is_safe = True
 
 
-def image_from_bytes(data: bytes, where: str, intake: ImageNormalizer) -> str:
+def normalize_bytes(data: bytes, where: str, intake: ImageNormalizer) -> str:
     """Normalize an uploaded file to a data URL, as OpenAI accepts it.
 
     Raises:
         InvalidImageInput: it is refused. Only its content counts, not its name or declared type.
     """
     try:
-        return intake.take(data).data_url
+        return intake.normalize(data).data_url
     except UnusableImage as error:
         raise InvalidImageInput(str(error), field=where) from None
 
 
-def image_from_url(url: str, where: str, intake: ImageNormalizer) -> str:
+def normalize_url(url: str, where: str, intake: ImageNormalizer) -> str:
     """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
 
     Raises:
         InvalidImageInput: it is neither, or points to a private network.
     """
     if url[:5].lower() == "data:":
-        return image_from_bytes(_decode_data_url(url, where), where, intake)
+        return normalize_bytes(_decode_data_url(url, where), where, intake)
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):

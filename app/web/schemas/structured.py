@@ -73,8 +73,8 @@ class StructuredRequest(PromptFields):
             raise InvalidRequest("Missing prompt (or messages).")
         if self.messages is not None and self.prompt is not None:
             raise InvalidRequest("Give only one of messages and prompt.")
-        prompt = prompts.prompt_of(self)
-        if prompts.settles("answer_schema", prompt):
+        prompt = prompts.select(self)
+        if prompts.overrides("answer_schema", prompt):
             self._leave_the_schema()
         asked = self._schema(named)
         response_format = None

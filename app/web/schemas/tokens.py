@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, Field
 
-from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, user_id
+from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, parse_user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import TokenSettings
 from app.pricing.money import to_micro_usd
@@ -25,7 +25,7 @@ _MAX_VARIABLES_CHARS = 3_000
 class TokenRequest(RequestModel):
     """The body of POST /api/tokens."""
 
-    user_id: Annotated[str, AfterValidator(user_id)]
+    user_id: Annotated[str, AfterValidator(parse_user_id)]
     ttl_s: Annotated[int, Field(ge=1)]
     scopes: Annotated[list[VisitorScope], Field(min_length=1, max_length=5)]
     origin: str | None = None

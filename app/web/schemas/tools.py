@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from app.openai_service import ServerTool
 from app.web.schemas.fields import JsonObject, Name
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, form_of
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, describe_format
 
 MAX_TOOLS = 128
 
@@ -58,15 +58,15 @@ Tools = Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fas
 ServerToolNames = Annotated[list[Name], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
-    Discriminator(form_of),
+    Discriminator(describe_format),
 ]
 
 
 class OfferedTools(Protocol):
     """The server tools that one request may use."""
 
-    def named(self, names: Sequence[str]) -> Sequence[ServerTool]:
+    def select(self, names: Sequence[str]) -> Sequence[ServerTool]:
         """Return the tools that a request names. Raises Forbidden or InvalidRequest."""
 
-    def of(self, names: Sequence[str]) -> Sequence[ServerTool]:
+    def resolve(self, names: Sequence[str]) -> Sequence[ServerTool]:
         """Return the tools that a stored prompt names."""

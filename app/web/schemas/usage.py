@@ -33,7 +33,7 @@ class UsageQuery:
     is_csv: bool
 
 
-def usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
+def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
     """Parse the query. Users see their own usage; with the scope `admin`, everyone's.
 
     Raises:

@@ -80,7 +80,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
         raise _first_of(errors) from None
 
 
-def form_of(value: Any) -> str:
+def describe_format(value: Any) -> str:
     """Tell a union of text and something else which one was sent, so that only its errors are reported."""
     return AS_OTHER if isinstance(value, list | dict) else AS_TEXT
 
@@ -118,7 +118,7 @@ def _iter_containers(body: Any) -> Iterator[tuple[_Path, Any]]:
         waiting += [((path, name), member) for name, member in members if isinstance(member, dict | list)]
 
 
-def not_too_deep(value: Any) -> Any:
+def check_depth(value: Any) -> Any:
     """Refuse a free-form object that is nested more than MAX_DEPTH deep."""
     if is_deeper(value, MAX_DEPTH):
         raise ValueError(f"must be nested at most {MAX_DEPTH} deep")

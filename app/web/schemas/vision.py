@@ -15,10 +15,10 @@ from app.images import ImageNormalizer, bounds_for
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.request_body import form_body, json_body
+from app.web.request_body import read_form_body, read_json_body
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
-from app.web.schemas.images import MAX_IMAGES, image_from_bytes, image_from_url
+from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_url
 from app.web.schemas.validation import validate
 
 # How long all images of a request may take, including the wait for those of other requests.
@@ -42,7 +42,7 @@ class VisionRequest(VisionFields):
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
-def vision_call(prompts: PromptSelection, settings: ImageSettings, *, request_id: str) -> ChatCall:
+def build_vision_call(prompts: PromptSelection, settings: ImageSettings, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -62,21 +62,21 @@ def vision_call(prompts: PromptSelection, settings: ImageSettings, *, request_id
 
 
 def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: ImageSettings) -> ImageNormalizer:
-    prompt = prompts.prompt_of(fields)
+    prompt = prompts.select(fields)
     model = (prompt.model if prompt is not None else None) or fields.model or settings.model
     until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
     return ImageNormalizer(settings.max_bytes, settings.max_pixels, bounds_for(model, fields.detail), until)
 
 
 def _from_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
-    body = json_body(VisionRequest)
+    body = read_json_body(VisionRequest)
     intake = _make_normalizer(body, prompts, settings)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
-        images = [image_from_url(url, f"images.{index}", intake) for index, url in enumerate(body.images)]
+        images = [normalize_url(url, f"images.{index}", intake) for index, url in enumerate(body.images)]
     elif body.image_url is not None:
-        images = [image_from_url(body.image_url, "imageUrl", intake)]
+        images = [normalize_url(body.image_url, "imageUrl", intake)]
     else:
         raise InvalidRequest("Missing imageUrl (or images).")
     return body, images
@@ -84,7 +84,7 @@ def _from_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
 
 def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
-    form, uploads = form_body()
+    form, uploads = read_form_body()
     for name, values in form.lists():
         if len(values) > 1:
             raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
@@ -101,7 +101,7 @@ def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
     intake = _make_normalizer(body, prompts, settings)
-    return body, [image_from_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
+    return body, [normalize_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
 
 
 def _parse_typed(name: str, text: str) -> Any:

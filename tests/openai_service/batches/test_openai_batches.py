@@ -83,16 +83,16 @@ def test_a_batch_goes_all_its_way(batches: OpenAIBatches) -> None:
         file_id,
     )
     assert done.output_file_id is not None
-    lines = [read_line(line) for line in batches.lines(done.output_file_id, deadline=within(5))]
+    lines = [read_line(line) for line in batches.read_lines(done.output_file_id, deadline=within(5))]
     assert [line.custom_id for line in lines if line] == [f"request-{place}" for place in range(200)]
     batches.delete_file(file_id, deadline=within(5))
     with pytest.raises(UpstreamFailed):
-        list(batches.lines(file_id, deadline=within(5)))
+        list(batches.read_lines(file_id, deadline=within(5)))
 
 
 def lines_from(*steps: Step, seconds: float = 5.0) -> list[bytes]:
     with RawServer([READ, *steps]) as server, batches_at(server.url) as batches:
-        return list(batches.lines("file-1", deadline=within(seconds)))
+        return list(batches.read_lines("file-1", deadline=within(seconds)))
 
 
 def test_lines_are_whole_however_they_come() -> None:

@@ -394,7 +394,7 @@ class TestLeaving:
             if len(looks) > 1:
                 raise CallerGone
 
-        monkeypatch.setattr("app.web.client_connection.Visitor.watch", watch)
+        monkeypatch.setattr("app.web.client_connection.ClientConnection.check", watch)
         with RawServer([READ, 30.0]) as server:
             config = Config(openai_api_key=KEY, openai_base_url=server.url, moderation="input", heartbeat_s=0.02)
             person = Person(create_app(config, shared_state=MemoryState()))

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited
-from app.openai_service.resilience.retry import RetryBudget, Waits
+from app.openai_service.resilience.retry import BackoffWaits, RetryBudget
 from tests.fakes.openai_answers import chunk, embeddings, error, sse, stream_of
 from tests.fakes.reading import events_of
 
@@ -258,7 +258,7 @@ def test_without_a_word_of_the_upstreams_the_wait_has_full_jitter():
 
 
 def _wait(failure, number):
-    waits = Waits()
+    waits = BackoffWaits()
     for _ in range(number):
         waits.next_s(failure)
     return waits.next_s(failure)

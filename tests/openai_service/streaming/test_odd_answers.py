@@ -123,7 +123,7 @@ class TestAnotherKindOfBody:
             b"HTTP/1.1 204 No Content\r\n\r\n",
             b"HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.1 206 Partial Content\r\nContent-Length: 4\r\n\r\nnull",
+            b"HTTP/1.1 206 PartialParsed Content\r\nContent-Length: 4\r\n\r\nnull",
             b"HTTP/1.1 304 Not Modified\r\n\r\n",
         ],
     )

@@ -11,7 +11,7 @@ import pytest
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
-from app.json_schema.validator import BoundedSchema
+from app.json_schema.validator import BoundedValidator
 from tests.fakes.openai_answers import USAGE, completion
 
 pytestmark = pytest.mark.one_attempt
@@ -427,7 +427,7 @@ def test_many_costly_patterns_are_compiled_in_time(pattern):
     schema = patterned(*(f"{pattern}{number:02}" for number in range(60)))
     started = time.process_time()
 
-    BoundedSchema(schema)
+    BoundedValidator(schema)
 
     assert time.process_time() - started < 0.1
 
@@ -561,7 +561,7 @@ def test_nulls_are_found_among_many_options_for_many_values_in_time():
     data = {"a": [1.5, {"x": None}] * 5_000}
     started = time.process_time()
 
-    nulls.take_out(data)
+    nulls.remove(data)
 
     assert time.process_time() - started < 1.0
     assert data == {"a": [1.5, {}] * 5_000}
@@ -573,7 +573,7 @@ def test_nulls_are_found_by_many_properties_of_many_values_in_time():
     data = {"a": [{"p7": None} for _ in range(10_000)]}
     started = time.process_time()
 
-    nulls.take_out(data)
+    nulls.remove(data)
 
     assert time.process_time() - started < 0.6
     assert data == {"a": [{}] * 10_000}
@@ -587,4 +587,4 @@ def test_parts_that_double_with_the_depth_of_the_answer_end_in_time():
         data = [data]
 
     with at_most(2.0), pytest.raises(CheckTooCostly):
-        nulls.take_out({"a": data})
+        nulls.remove({"a": data})

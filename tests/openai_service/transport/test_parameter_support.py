@@ -149,4 +149,4 @@ def test_two_calls_that_learn_the_same_at_once_are_both_sent_again():
     bodies = [{"temperature": 1.0}, {"temperature": 1.0}]  # both sent before either was refused
 
     assert [adaptation.learn("m", refusal, body, set()) for body in bodies] == [True, True]
-    assert [adaptation.apply("m", body) for body in bodies] == [({}, {"temperature": "dropped"})] * 2
+    assert [adaptation.adapt("m", body) for body in bodies] == [({}, {"temperature": "dropped"})] * 2

@@ -10,7 +10,7 @@ import pytest
 
 from app.openai_service.transport.sdk import _find_sources
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def run(code: str) -> None:

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from app.openai_service.transport.request import UpstreamRequest
-from app.token_counts.estimates import input_bound
+from app.token_counts.estimates import bound_input
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png", "detail": "low"}}
 BODY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Ünë"}, IMAGE]}], "max_tokens": 7}
@@ -16,8 +16,8 @@ BODY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Ün�
 def test_its_bound_is_that_of_its_body_without_the_model(model):
     request = UpstreamRequest("/chat/completions", BODY)
 
-    assert request.input_bound(model) == input_bound(BODY, model)
-    assert request.input_bound("gpt-4o") == input_bound(BODY, "gpt-4o")
+    assert request.input_bound(model) == bound_input(BODY, model)
+    assert request.input_bound("gpt-4o") == bound_input(BODY, "gpt-4o")
     assert request.max_output_tokens == 7
 
 
@@ -40,5 +40,5 @@ def test_a_new_body_has_a_json_and_bounds_of_its_own():
     request.replace_body({"messages": [{"role": "user", "content": "Hi"}]})
 
     assert orjson.loads(request.encode("m")) == {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
-    assert request.input_bound("m") == input_bound(request.body, "m") < before
+    assert request.input_bound("m") == bound_input(request.body, "m") < before
     assert list(request.images) == []

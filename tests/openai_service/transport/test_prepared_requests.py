@@ -20,7 +20,7 @@ AZURE = {"azure_openai_endpoint": "https://acme.openai.azure.com", "azure_openai
 
 
 class Wire:
-    """Answers every request alike, and keeps it."""
+    """BatchResults every request alike, and keeps it."""
 
     def __init__(self, answer=None):
         self.requests = []
