@@ -47,11 +47,11 @@ def test_nothing_of_a_secret_is_stored_or_shown(keys, store, tmp_path):
     new = make(keys)
     secret = new.text.split("_", 2)[2]
 
-    with store.reading() as connection:
-        [row] = connection.execute(select(api_keys)).all()
+    with store.read_transaction() as connection:
+        [row] = connection.execute(select(api_keys)).list_all()
 
     assert secret not in str(row)
-    assert secret not in repr(new) + str(keys.all())
+    assert secret not in repr(new) + str(keys.list_all())
     for file in tmp_path.iterdir():
         assert secret.encode() not in file.read_bytes()
 
@@ -118,7 +118,10 @@ def test_a_replaced_key_stays_good_for_its_grace_and_not_a_second_longer(keys, c
     clock.move(1)
     assert reason_of(keys, old.text) == ("expired key", False)
     assert keys.verify(new.text).state(clock.now()) == "active"
-    assert {key.id: key.state(clock.now()) for key in keys.all()} == {old.key.id: "expired", new.key.id: "active"}
+    assert {key.id: key.state(clock.now()) for key in keys.list_all()} == {
+        old.key.id: "expired",
+        new.key.id: "active",
+    }
 
 
 def test_a_key_without_grace_ends_with_its_rotation(keys):
@@ -135,7 +138,7 @@ def test_a_key_is_rotated_once_only(keys):
 
     with pytest.raises(InvalidKeyRequest, match="is replaced"):
         keys.rotate(old.key.id, grace_s=60)
-    assert len(keys.all()) == 2
+    assert len(keys.list_all()) == 2
 
 
 def test_a_revoked_key_ends_at_once_and_cannot_come_back(keys, clock):
@@ -177,7 +180,7 @@ def test_another_worker_sees_a_revocation_at_once(keys, tmp_path):
 def test_a_key_that_cannot_be_is_not_made(keys, change, words):
     with pytest.raises(InvalidKeyRequest, match=words):
         make(keys, **change)
-    assert keys.all() == []
+    assert keys.list_all() == []
 
 
 def test_a_key_that_is_not_there_cannot_be_rotated_or_revoked(keys):

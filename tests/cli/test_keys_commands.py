@@ -71,7 +71,7 @@ def test_a_key_is_rotated_and_revoked_by_its_id_however_it_is_written(run, keys,
     assert keys.verify(rotated.stdout.strip())
     revoked = run("revoke", written)
     assert revoked.exit_code == 0
-    assert {key.id: key.revoked_at is None for key in keys.all()} == {
+    assert {key.id: key.revoked_at is None for key in keys.list_all()} == {
         text[3:11]: False,
         rotated.stdout.strip()[3:11]: True,
     }

@@ -68,7 +68,7 @@ def test_a_newer_version_of_the_tables_is_left_alone(database):
 
     database.migrate()
 
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(text("SELECT version_num FROM alembic_version")).scalar() == "9999"
 
 
@@ -80,7 +80,7 @@ def test_a_block_that_raises_is_rolled_back(database):
         connection.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
         raise OfTheBlock
 
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(text("SELECT count(*) FROM accounts")).scalar() == 0
 
 
@@ -117,14 +117,14 @@ def test_a_single_statement_that_got_no_turn_was_not_run(store, database):
 
 
 def test_readings_see_one_moment(database):
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         count = text("SELECT count(*) FROM accounts")
         assert connection.execute(count).scalar() == 0
         with database.transaction() as other:
             other.execute(text("INSERT INTO accounts (key, period) VALUES ('a', 'b')"))
         assert connection.execute(count).scalar() == 0
 
-    with database.reading() as connection:
+    with database.read_transaction() as connection:
         assert connection.execute(count).scalar() == 1
 
 

@@ -51,6 +51,6 @@ class Person:
         return account
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             found = connection.exec_driver_sql(statement, (value,))
             return [dict(row._mapping) for row in found]

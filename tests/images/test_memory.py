@@ -29,7 +29,7 @@ outcomes, growths = {}, {}
 for name in sys.argv[1:]:
     data, before = open(name, "rb").read(), peak()
     try:
-        outcomes[name] = str(intake.take(data).width)
+        outcomes[name] = str(intake.normalize(data).width)
     except UnusableImage as refused:
         outcomes[name] = str(refused)
     growths[name] = peak() - before
@@ -40,7 +40,7 @@ PHOTO = """
 import gevent
 with open(sys.argv[1], "rb") as file:
     data = file.read()
-intake.take(data)  # what is imported once
+intake.normalize(data)  # what is imported once
 longest = 0.0
 def watch():
     global longest

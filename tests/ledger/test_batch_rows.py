@@ -121,12 +121,12 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     batch = add()
     running = UpstreamBatch(id="b1", status="validating", created_at=1, completed=1)
 
-    batches.note(batch.id, running)
+    batches.set_status(batch.id, running)
     assert batches.get(batch.id).status == "validating"
-    batches.note(batch.id, replace(running, status="odd"))
+    batches.set_status(batch.id, replace(running, status="odd"))
     assert batches.get(batch.id).status == "in_progress"
     batches.request_cancel(batch.id)
-    batches.note(batch.id, running)
+    batches.set_status(batch.id, running)
     noted = batches.get(batch.id)
     assert (noted.status, noted.upstream_id, noted.completed) == ("cancelling", "b1", 1)
 
@@ -141,7 +141,7 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     assert (ended.status, ended.failed, ended.ended_at) == ("cancelled", 1, clock.now_ms)
     clock.move(1)
     end("completed")
-    batches.note(batch.id, running)
+    batches.set_status(batch.id, running)
     batches.request_cancel(batch.id)
     batches.release(batch.id)
     assert batches.get(batch.id) == ended

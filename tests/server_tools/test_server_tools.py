@@ -137,7 +137,7 @@ class Person:
         return events_of(self.post(STREAM, names or ("order_status",), **fields).data)
 
     def row(self):
-        with self._database.reading() as connection:
+        with self._database.read_transaction() as connection:
             found = connection.exec_driver_sql(
                 "SELECT * FROM entries WHERE user_id = ?", (f"address:{self.address}",)
             )

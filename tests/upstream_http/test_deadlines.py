@@ -402,7 +402,7 @@ class TestTheWholeRequest:
             service = service_for(server.url, request_timeout_s=0.4)
 
             with taking(0.39), pytest.raises(UpstreamTimeout):
-                service.extract(call)
+                service.structured(call)
             assert len(server.requests) == 2
 
     def test_calls_in_parallel_have_one_each(self, service_for):

@@ -15,6 +15,6 @@ def test_an_image_counts_for_the_model_that_takes_most_tokens_for_it(tmp_path):
     request = UpstreamRequest("/chat/completions", body)
     limits = InputWindow(Config(max_input_tokens=40_000), TokenCounts(tmp_path, []))
 
-    assert limits.fit(request, ["gpt-6.1-terra"]) == 0
+    assert limits.trim(request, ["gpt-6.1-terra"]) == 0
     with pytest.raises(InputTooLong):
-        limits.fit(request, ["gpt-6.1-terra", "gpt-4o-mini"])
+        limits.trim(request, ["gpt-6.1-terra", "gpt-4o-mini"])
