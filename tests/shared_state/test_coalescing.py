@@ -65,13 +65,13 @@ def test_who_asks_while_another_does_shares_the_next_round_trip(asked, threads):
 
 def test_who_asks_alone_is_answered_alone(asked, threads):
     asked.let_go(3)
-    assert [asked.batches.ask("key", number) for number in range(3)] == [(0, 1), (1, 2), (2, 3)]
+    assert [asked.batches.call("key", number) for number in range(3)] == [(0, 1), (1, 2), (2, 3)]
     assert not asked.batches._waiting
 
 
 def test_keys_do_not_wait_for_each_other(asked, threads):
     asked.ask(threads, [0])
-    other = threads.submit(asked.batches.ask, "other key", 1)
+    other = threads.submit(asked.batches.call, "other key", 1)
     wait_until(lambda: len(asked.trips) == 2, "both are asked")
     asked.let_go(2)
     assert other.result(10)[0] == 1

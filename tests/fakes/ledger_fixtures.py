@@ -1,0 +1,179 @@
+from __future__ import annotations
+
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from app.database.database import Database, open_database
+from app.ledger.ledger import Ledger
+from app.ledger.records import Limit, NewEntry
+from tests.fakes import stores
+from tests.fakes.stores import PostgresDatabase, PostgresServer, SqliteFile, Store
+
+NOON = 1795176000_000  # 2026-11-20, 12:00 UTC
+
+
+class Clock:
+    """The time that the ledger writes down, moved by hand."""
+
+    def __init__(self) -> None:
+        self.now_ms = NOON
+
+    def move(self, seconds: float) -> None:
+        self.now_ms += int(seconds * 1000)
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("app.runtime.clock.now_ms", lambda: clock.now_ms)
+    return clock
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    with stores.postgres_server() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def migrated_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A file with all tables, and nothing in them: to make them takes longer than most tests do."""
+    path = tmp_path_factory.mktemp("migrated") / "ledger.sqlite3"
+    _migrate(SqliteFile(path))
+    return path
+
+
+@pytest.fixture(scope="session")
+def migrated_database(postgres_server: PostgresServer) -> str:
+    """The name of a database with all tables, and nothing in them."""
+    database = PostgresDatabase(postgres_server)
+    _migrate(database)
+    return database.name
+
+
+def _migrate(store: Store) -> None:
+    database = open_database(store.url, Path())
+    database.migrate()
+    database.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Store:
+    """A store of each kind: without tables, unless the test takes a `database`."""
+    has_tables = "database" in request.fixturenames
+    if request.param == "sqlite":
+        path = tmp_path / "own" / "ledger.sqlite3"
+        if has_tables:
+            path.parent.mkdir()
+            shutil.copy(request.getfixturevalue("migrated_file"), path)
+        return SqliteFile(path)
+    server = request.getfixturevalue("postgres_server")
+    template = request.getfixturevalue("migrated_database") if has_tables else "template1"
+    return PostgresDatabase(server, template)
+
+
+@pytest.fixture
+def database(store: Store, tmp_path: Path) -> Iterator[Database]:
+    database = open_database(store.url, tmp_path)
+    database.migrate()
+    yield database
+    database.close()
+
+
+@pytest.fixture
+def ledger(database: Database, clock: Clock, tmp_path: Path) -> Ledger:
+    return Ledger(database, tmp_path / "journal")
+
+
+@pytest.fixture
+def rows(database: Database) -> Callable[[str], list[dict[str, Any]]]:
+    """What is in a table."""
+
+    def read(table: str) -> list[dict[str, Any]]:
+        with database.read_transaction() as connection:
+            found = connection.exec_driver_sql(f"SELECT * FROM {table}")
+            return [dict(row._mapping) for row in found]
+
+    return read
+
+
+@pytest.fixture
+def entry() -> Callable[..., NewEntry]:
+    def make(**given: Any) -> NewEntry:
+        usual: dict[str, Any] = {
+            "request_id": "r1",
+            "tenant": "acme",
+            "user": "ann",
+            "token_id": None,
+            "route": "/api/chat",
+            "operation": "chat",
+            "model": "gpt-6.1-terra",
+        }
+        return NewEntry(**{**usual, **given})
+
+    return make
+
+
+@pytest.fixture
+def violations(database: Database) -> Callable[..., list[str]]:
+    """What is wrong with the books, all of it seen at one moment.
+
+    With limits, for the accounts that they name, in the period that they name.
+    """
+
+    def find(limits: dict[tuple[str, str], Limit] | None = None) -> list[str]:
+        with database.read_transaction() as connection:
+            entries = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
+            accounts = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM accounts")]
+            days = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM daily_totals")]
+        return [*_of_accounts(entries, accounts, limits or {}), *_of_days(entries, days)]
+
+    return find
+
+
+def _of_accounts(
+    entries: list[dict[str, Any]], accounts: list[dict[str, Any]], limits: dict[tuple[str, str], Limit]
+) -> Iterator[str]:
+    names = ("held_micro_usd", "held_tokens", "spent_micro_usd", "spent_tokens")
+    expected: Counter[tuple[str, str, str]] = Counter()
+    for entry in entries:
+        is_pending = entry["state"] == "pending"
+        if is_pending == (entry["settled_at"] is not None) or is_pending == (entry["outcome"] is not None):
+            yield f"{entry['id']} is neither pending nor settled"
+        if is_pending:
+            amounts = (entry["held_micro_usd"], entry["held_tokens"], 0, 0)
+        else:
+            amounts = (0, 0, entry["cost_micro_usd"] or 0, entry["tokens"])
+        for key, period in json.loads(entry["accounts"]):
+            expected.update({(key, period, name): amount for name, amount in zip(names, amounts, strict=True)})
+    for account in accounts:
+        where = (account["key"], account["period"])
+        for name in names:
+            amount = account[name]
+            if type(amount) is not int or amount < 0 or amount != expected.pop((*where, name), 0):
+                yield f"{where}: {name} is {amount!r}"
+        limit = limits.get(where)
+        if limit and limit.micro_usd is not None:
+            used = account["spent_micro_usd"] + account["held_micro_usd"]
+            if used > limit.micro_usd:
+                yield f"{where}: {used} micro-dollars of {limit.micro_usd}"
+        if limit and limit.tokens is not None:
+            used = account["spent_tokens"] + account["held_tokens"]
+            if used > limit.tokens:
+                yield f"{where}: {used} tokens of {limit.tokens}"
+    yield from (f"{name} has no account" for name, amount in expected.items() if amount)
+
+
+def _of_days(entries: list[dict[str, Any]], days: list[dict[str, Any]]) -> Iterator[str]:
+    settled = [entry for entry in entries if entry["state"] == "settled"]
+    if sum(day["requests"] for day in days) != len(settled):
+        yield "the days' requests are not the settled ones"
+    for name in ("tokens", "cost_micro_usd", "prompt_tokens", "completion_tokens"):
+        if sum(day[name] for day in days) != sum(entry[name] or 0 for entry in settled):
+            yield f"the days' {name} are not those of the entries"
