@@ -116,3 +116,19 @@ def test_every_file_says_what_it_is_for():
         return ["no docstring"] if tree.body and not ast.get_docstring(tree) else []
 
     assert not offending(faults_of)
+
+
+def test_no_folder_has_too_many_files_to_be_seen_at_once():
+    folders = [folder for folder in (ROOT / "app").rglob("*") if folder.is_dir()]
+
+    counts = {str(folder.relative_to(ROOT)): len(list(folder.glob("*.py"))) for folder in folders}
+    assert counts["app/openai_service"]
+    assert not {name: count for name, count in counts.items() if count > 15}
+    assert len(list((ROOT / "app").glob("*.py"))) <= 8
+
+
+def test_the_http_client_below_the_sdk_knows_nothing_of_openai():
+    for file in (ROOT / "app" / "upstream_http").rglob("*.py"):
+        assert not {dotted for dotted in imports_of(file) if dotted.split(".")[0] in {"app", "openai"}} - {
+            dotted for dotted in imports_of(file) if dotted.startswith("app.upstream_http")
+        }
