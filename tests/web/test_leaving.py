@@ -359,7 +359,7 @@ class TestTheLook:
 
     def test_takes_a_half_that_the_server_closed_for_no_sign(self, person):
         class Connection(socket.socket):
-            reads_no_more = True
+            is_read_closed = True
 
         with Connection(fileno=person.near.detach()) as near:
             near.shutdown(socket.SHUT_RD)
