@@ -317,7 +317,7 @@ def test_a_bug_is_noted_by_its_place_and_told_without_its_words(seen, monkeypatc
         ("chat", "/api/chat"),
         ("stream_chat", "/api/chat/stream"),
         ("embed", "/api/embeddings"),
-        ("extract", "/api/structured"),
+        ("structured", "/api/structured"),
     ]:
         monkeypatch.setattr(OpenAIService, method, fail)
 

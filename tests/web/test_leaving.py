@@ -262,7 +262,7 @@ class TestLeavingAStream:
     def test_before_anything_was_told_is_499_and_no_heartbeat_is_waited_for(
         self, site, person, records, monkeypatch, route
     ):
-        monkeypatch.setattr("app.web.streaming._LOOK_S", 0.02)
+        monkeypatch.setattr("app.web.streaming._CHECK_S", 0.02)
         monkeypatch.setattr("app.openai_service.service._TICK_S", 0.02)
         site = site([READ], heartbeat_s=15)
 
