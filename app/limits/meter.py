@@ -109,9 +109,8 @@ class Meter:
         used: Usage | None = None
         cost: int | None = 0
         is_estimated = False
-        for attempt, body in zip(
-            record.attempt_log, self._bodies, strict=False
-        ):  # the last attempt may have been refused
+        # Not strict: the last attempt may have been refused, and then has no body.
+        for attempt, body in zip(record.attempt_log, self._bodies, strict=False):
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
