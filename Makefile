@@ -1,4 +1,4 @@
-# `make help` lists what there is. Two commands do all the set-up: `make run` and `make test`.
+# `make help` lists the commands. `make run` and `make test` do all the set-up they need.
 
 PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
@@ -10,48 +10,48 @@ PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --requir
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
 
-install: .venv/installed ## Make the virtual environment and install the pinned packages
+install: .venv/installed ## Create the virtual environment and install the pinned packages
 
-run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT), with the offline model if there is no key
+run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT); without OPENAI_API_KEY, with the offline model
 	@echo "==> Starting gunicorn; Ctrl-C stops it"
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
-pythons: .venv/installed-dev ## Run the tests that matter with each newer python3.x on this machine
+pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py
 
-lint: .venv/installed-dev ## Check style and types
+lint: .venv/installed-dev ## Check style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 
-format: .venv/installed-dev ## Put the code into its one format
+format: .venv/installed-dev ## Format the code, and fix what ruff can fix
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-errors: .venv/installed ## Write the table of errors in docs/errors.md anew
+errors: .venv/installed ## Update the table of errors in docs/errors.md
 	@$(BIN)/python -m app.web.error_table docs/errors.md
 
-lock: .venv/installed-dev ## Pin anew what requirements*.in name
+lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 
-bench: .venv/installed-dev ## Measure speed beside nginx and the plain tutorial design (ARGS="--help")
+bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
 
-chaos: .venv/installed-dev ## Two minutes against an upstream that fails in every way (ARGS="--help")
+chaos: .venv/installed-dev ## Test for two minutes against an upstream that fails in every way (ARGS="--help")
 	@$(BIN)/python -m chaos $(ARGS)
 
-clean: ## Remove the virtual environments and all caches; .env and data stay
+clean: ## Remove the virtual environments and all caches, but not .env and data
 	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
 		echo "Python 3.11 or newer is needed; set PYTHON=/path/to/python if it is not $(PYTHON)." >&2; exit 1; }
-	@echo "==> Making the virtual environment in .venv"
+	@echo "==> Creating the virtual environment in .venv"
 	@$(PYTHON) -m venv .venv || { \
 		echo "The venv module is missing; on Debian: apt-get install python3-venv" >&2; rm -rf .venv; exit 1; }
 
@@ -66,6 +66,6 @@ clean: ## Remove the virtual environments and all caches; .env and data stay
 	@touch $@
 
 .env:
-	@echo "==> Writing .env from .env.example, with a SECRET_KEY of its own"
+	@echo "==> Creating .env from .env.example, with a new SECRET_KEY"
 	@umask 077 && secret=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(48))') && \
 		sed "s|^SECRET_KEY=.*|SECRET_KEY=$$secret|" .env.example > $@.new && mv $@.new $@

@@ -1,7 +1,7 @@
-"""The whole server set-up; gunicorn finds this file by itself, so `gunicorn wsgi:app` is enough.
+"""Configure gunicorn from the application's settings. gunicorn finds this file, so `gunicorn wsgi:app` is enough.
 
-It is loaded in the process that watches over the workers, before gevent has changed the standard library in
-them, and so imports nothing of the application: a TLS context made of classes from before would break.
+It is loaded in the arbiter, before gevent patches the standard library in the workers, so it must not import the
+application: a TLS context of unpatched classes would break.
 """
 
 import importlib
@@ -14,9 +14,9 @@ from dotenv import dotenv_values
 
 
 def _load_config():
-    """The application's settings, without the rest of the application: see app/config.
+    """Load the settings from app/config, without the rest of the application.
 
-    .env is read and not put into the environment: the workers of a reload shall see what it says by then.
+    .env is not put into the environment, so that the workers of a reload read its new content.
     """
     root = Path(__file__).parent
     sys.modules["app"] = package = types.ModuleType("app")  # in place of app/__init__.py, which imports everything
@@ -41,21 +41,21 @@ bind = _config.bind or f"{_host}:{_config.port}"
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = _config.web_concurrency or max(2, _cores)
 
-# gevent holds a thousand slow streams where threads hold a hundred; docs/performance.md has the figures.
+# gevent serves a thousand slow streams where threads serve a hundred; docs/performance.md has the figures.
 if _config.worker_class == "gevent":
     worker_class = "server.gevent_worker.StreamWorker"
     worker_connections = _config.worker_connections
 else:
     worker_class = "gthread"
-    # A full worker must leave new requests to its siblings instead of queueing them behind its streams.
+    # A full worker must leave new requests to other workers instead of queueing them behind its streams.
     threads = worker_connections = _config.threads
 
-timeout = 30  # seconds without a sign of life from a worker; streams may last longer
-graceful_timeout = int(_config.request_timeout_s) + 15  # so that a reload cuts no answer off
+timeout = 30  # seconds without a heartbeat of a worker; streams may last longer
+graceful_timeout = int(_config.request_timeout_s) + 15  # longer than any call, so that a reload interrupts none
 keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 
-# Who may say through X-Forwarded-Proto that a request came by https; TRUSTED_PROXIES says whose address counts.
+# Peers whose X-Forwarded-Proto is trusted. X-Forwarded-For depends on TRUSTED_PROXIES.
 forwarded_allow_ips = "127.0.0.1,::1"
 forwarder_headers = ""
 http_parser = "python"
@@ -67,51 +67,51 @@ loglevel = "warning"
 
 
 def when_ready(server):
-    """Let the workers know, when they are told to stop, whether others take their place."""
+    """Have workers notified, when they are stopped, whether new workers replace them."""
     from server.stop_notice import announce_stop
 
     announce_stop(server)
 
 
 def post_worker_init(worker):
-    """Make a worker ready for work; the last of the first ones says what to open and what to try."""
+    """Start the services of a worker. The last of the initial workers prints how to try the server."""
     import gc
 
-    _services_of(worker).start()
-    _services_of(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
-    # What is loaded by now stays; a full collection would walk all of it, in the middle of somebody's stream.
+    _get_services(worker).start()
+    _get_services(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
+    # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream.
     gc.collect()
     gc.freeze()
-    _keep_freed_memory()
+    _retain_freed_memory()
     if worker.age == worker.cfg.workers:
-        _say_ready()
+        _print_ready()
 
 
 def worker_exit(_server, worker):
-    """Close what the application has open, in a worker that got so far as to have one."""
+    """Close the services of a worker, if it has loaded the application."""
     if getattr(worker, "wsgi", None) is not None:
-        _services_of(worker).close()
+        _get_services(worker).close()
 
 
-def _services_of(worker):
+def _get_services(worker):
     return worker.wsgi.extensions["gatehouse"]
 
 
-def _keep_freed_memory():
-    """Let a worker keep up to 64 MB that it has freed.
+def _retain_freed_memory():
+    """Let a worker retain up to 64 MB of freed memory.
 
-    glibc gives the memory of each body of megabytes back to the kernel, which then has to clear as many pages
-    for the next one: half the time of a large batch of embeddings.
+    By default glibc returns the memory of a large body to the kernel, which must then clear new pages for the next
+    one. That takes half the time of a large embeddings request.
     """
     import ctypes
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD, which the next line would otherwise leave at 128 kB
+        mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD; the next line alone would fix it at 128 kB
         mallopt(-1, 64 * 1024 * 1024)  # M_TRIM_THRESHOLD
 
 
-def _say_ready():
+def _print_ready():
     path = bind.removeprefix("unix:")
     where = f"--unix-socket {path} http://localhost" if path != bind else f"http://{bind}"
     chat = f"""curl {where}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""

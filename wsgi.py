@@ -1,4 +1,4 @@
-"""What gunicorn and the `flask` command load."""
+"""Create the application for gunicorn and the `flask` command."""
 
 import sys
 

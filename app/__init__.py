@@ -1,4 +1,7 @@
-"""Gatehouse: a site's own way to OpenAI, whose key no browser sees. `create_app()` is the whole wiring."""
+"""Gatehouse: lets a web site use OpenAI without showing its key to browsers.
+
+`create_app()` connects everything. docs/architecture.md lists the packages.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +14,7 @@ from app.config import Config
 from app.openai_service.call_log import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs import configure_logging
-from app.services import build, install
+from app.services import build_services, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
 from app.web.draining import init_draining
@@ -24,7 +27,7 @@ from app.web.request_id import init_request_context
 from app.web.responses import init_responses
 from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.playground import playground
+from app.web.routes.playground import create_playground
 
 
 def create_app(
@@ -33,12 +36,13 @@ def create_app(
     http_client: httpx2.Client | None = None,
     shared_state: SharedState | None = None,
 ) -> Flask:
-    """Build the application.
+    """Build the application: settings, services, hooks, blueprints and commands.
 
     Args:
-        config: None reads the environment, and .env below it.
-        http_client: stands in for the way to the upstream.
-        shared_state: stands in for what all workers share.
+        config: the settings; None reads the environment.
+        http_client: replaces the HTTP client below the SDK.
+        shared_state: replaces the state that all workers share.
+
     Raises:
         ConfigError: the settings do not allow a start.
     """
@@ -47,7 +51,7 @@ def create_app(
     warn_of_models(config)
 
     app = WebApp(__name__, static_folder=None)
-    app.url_map.merge_slashes = False  # an address is right or 404; a redirect would lose a POST's body
+    app.url_map.merge_slashes = False  # otherwise Flask redirects, which loses the body of a POST
     app.config.update(
         SECRET_KEY=config.secret_key or None,
         MAX_CONTENT_LENGTH=config.max_body_bytes,
@@ -55,28 +59,30 @@ def create_app(
     )
 
     if config.trusted_proxies:
-        # Each proxy adds one entry, so the visitor's own address is that many from the end; what a visitor
-        # writes into the header stands before it.
+        # Each proxy appends one entry, so the client's address is that many from the end. What a client puts into
+        # the header itself comes before it.
         hops = config.trusted_proxies
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
 
-    built = build(config, listeners=[log_call, settle_call], http_client=http_client, shared_state=shared_state)
-    install(app, built)
+    services = build_services(
+        config, listeners=[log_call, settle_call], http_client=http_client, shared_state=shared_state
+    )
+    install(app, services)
 
     init_request_context(app)
     init_origins(app, config.origins)
     init_errors(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")
-    init_draining(api, built.lifecycle)
-    init_guards(api, built.authenticator.identify)
-    init_rate_limiting(api, built.limits, built.rate_limiter)
+    init_draining(api, services.lifecycle)
+    init_guards(api, services.authenticator.identify)
+    init_rate_limiting(api, services.limits, services.rate_limiter)
     init_responses(api)
     for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)
     if not config.is_production:
-        app.register_blueprint(playground(config))
+        app.register_blueprint(create_playground(config))
     init_cli(app)
     return app

@@ -1,4 +1,4 @@
-"""Problem: the base of every error that a caller may see, and the general ones, which any package may raise."""
+"""Define Problem, the base of every error that a caller may see, and the general errors that any package may raise."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ class Problem(Exception):
     """An error that a caller may see: one subclass for each row of the table in docs/errors.md.
 
     Attributes:
-        status: of the HTTP answer.
-        code: for programs. It never changes.
-        sentence: for people, where the error has no text of its own that may be shown.
-        field: the name of the field at fault; it begins the sentence.
-        message_is_safe: whether the error's own text may be shown: it holds nothing of the upstream's or of others.
-        retry_after_s: for the header Retry-After; None sends none.
-        outcome: in the record of a call that ended by this error; None leaves it to where it was raised.
+        status: the HTTP status.
+        code: the code for programs. It never changes.
+        sentence: the text for people, unless the error has a safe message.
+        field: the name of the invalid field, which begins the sentence.
+        message_is_safe: whether the error's own message may be shown. It must not contain text of the upstream or of
+            other users.
+        retry_after_s: the value of the header Retry-After; None omits the header.
+        outcome: the outcome in the record of a call that this error ended; None leaves it to the raising code.
     """
 
     status: int
@@ -27,14 +28,14 @@ class Problem(Exception):
     outcome: str | None = None
 
     def __init__(self, message: str = "", *, field: str | None = None) -> None:
-        """Take a text of the error's own, and the field that it is about."""
+        """Create the error, with a message and the name of the field that it is about."""
         super().__init__(f"{field}: {message}" if field is not None and message else message)
         if field is not None:
             self.field = field
 
     @property
     def message(self) -> str:
-        """What the caller reads."""
+        """The text that the caller reads."""
         if self.message_is_safe and (message := str(self)):
             return message
         return self.sentence if self.field is None else f"{self.field}: {self.sentence}"
@@ -50,16 +51,16 @@ class InvalidRequest(Problem):
 
     @classmethod
     def missing(cls, field: str) -> Self:
-        """Return the error of a field that has to be given."""
-        return cls._naming(field, f"Missing {field}.")
+        """Return the error for a required field that is missing."""
+        return cls._build(field, f"Missing {field}.")
 
     @classmethod
     def unknown(cls, field: str) -> Self:
-        """Return the error of a field that does not exist."""
-        return cls._naming(field, f"Unknown field {field}.")
+        """Return the error for a field that does not exist."""
+        return cls._build(field, f"Unknown field {field}.")
 
     @classmethod
-    def _naming(cls, field: str, message: str) -> Self:
+    def _build(cls, field: str, message: str) -> Self:
         problem = cls(message)
         problem.field = field
         return problem
@@ -75,7 +76,7 @@ class Forbidden(Problem):
 
 
 class UnsupportedMediaType(Problem):
-    """The `Content-Type` is not one that the route takes."""
+    """The route does not accept this `Content-Type`."""
 
     status = 415
     code = "unsupported_media_type"

@@ -1,4 +1,4 @@
-"""Services: the objects that one process builds at its start, and `services()`, the one way to them."""
+"""Build the objects of a process from the settings, once, and give access to them."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ _KEY = "gatehouse"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Services:
-    """What build() makes once for each process."""
+    """All objects of a process, which build_services() creates once."""
 
     config: Config
     openai_service: OpenAIService
@@ -68,14 +68,14 @@ class Services:
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
-        """Start the work in the background: a worker does, a command does not."""
-        with suppress(DatabaseUnavailable):  # the first transaction tries it again
+        """Start the background work. Workers call this, commands do not."""
+        with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
         self.ledger.start()
         self.token_counts.load()
 
     def close(self) -> None:
-        """Stop the work in the background and close files and connections: the last act of a process."""
+        """Stop the background work, and close files and connections. The process ends after this."""
         self.openai_service.close()
         self.ledger.close()
         self.shared_state.close()
@@ -83,7 +83,7 @@ class Services:
         self.database.close()
 
 
-def build(
+def build_services(
     config: Config,
     *,
     listeners: Sequence[Callable[[CallRecord], None]],
@@ -94,9 +94,10 @@ def build(
 
     Args:
         config: the settings.
-        listeners: called with the record of each call of the upstream.
+        listeners: called with the record of each call.
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
+
     Raises:
         ConfigError: the settings do not allow a start.
     """
@@ -113,13 +114,13 @@ def build(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = _build_token_counts(config)
-    input_limits = InputWindow(config, token_counts)
-    openai_batches = OpenAIBatches(config, client, input_limits)
+    input_window = InputWindow(config, token_counts)
+    openai_batches = OpenAIBatches(config, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config, client, state, listeners=listeners, input_limits=input_limits, cache=cache
+            config, client, state, listeners=listeners, input_limits=input_window, cache=cache
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,
@@ -131,7 +132,7 @@ def build(
         ),
         schemas=schemas,
         toolbox=toolbox,
-        authenticator=_authenticator(config, database, state),
+        authenticator=_build_authenticator(config, database, state),
         limits=read_limits(config),
         rate_limiter=RateLimiter(state),
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
@@ -146,33 +147,33 @@ def build(
 
 
 def install(app: Flask, built: Services) -> None:
-    """Make them known to an application."""
+    """Add the services to an application."""
     app.extensions[_KEY] = built
 
 
 def services() -> Services:
-    """Return those of the current application."""
+    """Return the services of the current application."""
     built: Services = current_app.extensions[_KEY]
     return built
 
 
-def _authenticator(config: Config, database: Database, state: SharedState) -> Authenticator:
-    # Nothing of the database is opened before somebody shows a credential that is stored there.
+def _build_authenticator(config: Config, database: Database, state: SharedState) -> Authenticator:
+    # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
     return Authenticator(
         keys=ApiKeys(store),
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
-        jwt_issuer=_jwt_issuer(config),
+        jwt_issuer=_build_jwt_issuer(config),
         sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
         failures=FailedAttemptLimit(state),
         auth_required=config.auth_required,
     )
 
 
-def _jwt_issuer(config: Config) -> JwtIssuer | None:
+def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
     if config.identity_provider is None:
         return None
-    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, and most sites have no identity provider
+    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
 
     return JwtIssuer(config.identity_provider)
 

@@ -1,4 +1,4 @@
-"""gunicorn's gevent worker, with cheaper sockets, a fair share of the connections, and an end that cuts nothing off."""
+"""Extend gunicorn's gevent worker: cheaper sockets, a fair share of connections, a shutdown that finishes requests."""
 
 from __future__ import annotations
 
@@ -19,170 +19,178 @@ from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
-from server.stop_notice import server_stops
+from server.stop_notice import is_server_stopping
 from server.stream_socket import StreamSocket
 
-# Enough for an idle worker to wake up, and nothing to notice.
-_MAX_TURNS_LEFT = 16
-# How long one read or write of a visitor's connection may take.
+# Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
+_MAX_SKIPPED_TURNS = 16
+# How long one read or write of a client's connection may take.
 _CLIENT_TIMEOUT_S = 30.0
-# How often a worker that ends looks whether it can.
-_LOOK_S = 0.05
-# How long a connection that was taken just before the end has for its request to arrive and be answered.
-_LATECOMER_S = 0.5
-# So long before graceful_timeout, when the arbiter kills the worker, it ends by itself what is still at work.
+# How often a stopping worker checks whether its requests have ended.
+_POLL_S = 0.05
+# How long a connection that was accepted just before the stop has to send its request and get its answer.
+_LATE_REQUEST_S = 0.5
+# The arbiter kills the worker at graceful_timeout. This long before, the worker ends the remaining requests itself.
 _UNWIND_S = 1.0
 
 
 class StreamWorker(GeventWorker):  # type: ignore[misc]
-    """Set as `worker_class` in gunicorn.conf.py.
+    """The `worker_class` of gunicorn.conf.py.
 
-    A worker that is told to stop finishes what it is at. If the whole server stops it also goes on answering new
-    connections, with whatever the application says by then; if it is only replaced it leaves them to others.
+    A worker that is stopped finishes its running requests. If the whole server stops it goes on accepting
+    connections meanwhile, and the application answers that it is stopping. If only the worker is replaced, it leaves
+    new connections to the others.
     """
 
     alive: bool
 
     def patch(self) -> None:
+        """Patch the standard library, and make StreamSocket its socket class."""
         super().patch()
-        # What `socket.socket()` makes from here on, also for the connections to the upstream.
+        # Connections to the upstream are made with this class as well.
         socket.socket = StreamSocket  # type: ignore[misc]
 
     def init_signals(self) -> None:
-        self._told_to_stop = Event()
+        """Create the event that signals set, then install the handlers."""
+        self._stop_requested = Event()
         super().init_signals()
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
-        self._told_to_stop.set()
+        """Begin to stop, on SIGTERM."""
+        self._stop_requested.set()
 
     def run(self) -> None:
+        """Serve until the worker is stopped, then finish the running requests."""
         self._connections = Pool(self.worker_connections)
-        # The requests that are being answered, by greenlet, and the connections that are kept for another one.
-        self._at_work: dict[Any, Any] = {}
-        self._kept: set[Any] = set()
-        self._keeps_connections = True
+        # The running requests by greenlet, and the keepalive connections that are idle between two requests.
+        self._running: dict[Any, Any] = {}
+        self._idle: set[Any] = set()
+        self._allows_keepalive = True
         tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
         server_class = _FairServer if self.cfg.workers > 1 else _Server
         servers = [server_class(listener, self.handle, self._connections, **tls) for listener in self.sockets]
         for server in servers:
             server.start()
 
-        # gunicorn itself says by `alive` that a worker has had its max_requests.
-        while self.alive and not self._told_to_stop.is_set():
+        # gunicorn sets `alive` to False when a worker has served its max_requests.
+        while self.alive and not self._stop_requested.is_set():
             self.notify()
-            self._told_to_stop.wait(1.0)
+            self._stop_requested.wait(1.0)
 
         ends_at = time.monotonic() + self.cfg.graceful_timeout - min(_UNWIND_S, self.cfg.graceful_timeout / 8)
-        if server_stops():
+        if is_server_stopping():
             self.alive = False
-            earlier = set(self._at_work)
-            self._wait_until(lambda: earlier.isdisjoint(self._at_work), ends_at)
+            earlier = set(self._running)
+            self._wait_until(lambda: earlier.isdisjoint(self._running), ends_at)
 
         for server in servers:
             server.close()
-        self._keeps_connections = False
-        for request in self._at_work.values():
-            request.force_close()  # which is in time if its answer has not begun
-        for connection in self._kept:
-            _read_no_more(connection)
-        # The application refuses what arrives once `alive` is False; others would have taken these requests.
-        self._wait_until(self._is_without_work, min(ends_at, time.monotonic() + _LATECOMER_S))
+        self._allows_keepalive = False
+        for request in self._running.values():
+            request.force_close()  # has no effect if its response has already begun
+        for connection in self._idle:
+            _stop_reading(connection)
+        # If the worker is replaced, `alive` is still True here, so the application does not refuse a late request.
+        self._wait_until(self._is_quiet, min(ends_at, time.monotonic() + _LATE_REQUEST_S))
         self.alive = False
-        self._wait_until(lambda: not self._at_work, ends_at)
-        if self._at_work:
+        self._wait_until(lambda: not self._running, ends_at)
+        if self._running:
             self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
             with suppress(gevent.Timeout):
-                gevent.killall(list(self._at_work), timeout=_UNWIND_S / 2)
+                gevent.killall(list(self._running), timeout=_UNWIND_S / 2)
 
-    def _is_without_work(self) -> bool:
-        """No request is being answered, and no connection is there that has not had its first."""
-        return len(self._connections) == len(self._kept)
+    def _is_quiet(self) -> bool:
+        """Return whether all open connections are idle: none runs a request, or has yet to send its first."""
+        return len(self._connections) == len(self._idle)
 
-    def _wait_until(self, is_so: Callable[[], bool], end: float) -> None:
-        while not is_so() and time.monotonic() < end:
+    def _wait_until(self, condition: Callable[[], bool], end: float) -> None:
+        while not condition() and time.monotonic() < end:
             self.notify()
-            gevent.sleep(_LOOK_S)
+            gevent.sleep(_POLL_S)
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
+        """Serve one connection."""
         if not isinstance(client, ssl.SSLSocket):
-            client = _VisitorSocket(fileno=client.detach())
+            client = _ClientSocket(fileno=client.detach())
         client.settimeout(_CLIENT_TIMEOUT_S)
         try:
-            # Past GeventWorker's own, which would let a visitor who neither reads nor writes stay for ever.
+            # Skip GeventWorker.handle(), which removes the timeout: a client that neither reads nor writes would stay.
             super(GeventWorker, self).handle(listener, client, addr)
         finally:
-            self._kept.discard(client)
+            self._idle.discard(client)
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
+        """Serve one request of a connection."""
         greenlet = gevent.getcurrent()
-        self._kept.discard(sock)
-        self._at_work[greenlet] = req
-        if not self._keeps_connections:
+        self._idle.discard(sock)
+        self._running[greenlet] = req
+        if not self._allows_keepalive:
             req.force_close()
         try:
             super(GeventWorker, self).handle_request(listener_name, req, sock, addr)
         except (gevent.GreenletExit, SystemExit):
-            raise StopIteration from None  # which closes the connection
+            raise StopIteration from None  # gunicorn then closes the connection
         finally:
-            del self._at_work[greenlet]
-        self._kept.add(sock)
-        if not self._keeps_connections:
-            _read_no_more(sock)
+            del self._running[greenlet]
+        self._idle.add(sock)
+        if not self._allows_keepalive:
+            _stop_reading(sock)
 
 
-def _read_no_more(connection: Any) -> None:
-    """Let what has arrived be the last that is read: with a request it is answered, without one it is closed.
+def _stop_reading(connection: Any) -> None:
+    """Accept no more data on a connection: a request that has arrived is answered, an idle connection is closed.
 
-    Not by the shutdown() of gevent's socket, which would break off the wait of whoever reads. TLS takes an end
-    without its own farewell for an attack: such a connection is left to its keepalive.
+    The shutdown() of gevent's socket would interrupt a reader that waits, so the one below it is called. TLS takes
+    an end without close_notify for an attack: such a connection ends by its keepalive timeout instead.
     """
     if not isinstance(connection, ssl.SSLSocket):
-        connection.reads_no_more = True
+        connection.is_read_closed = True
         with suppress(OSError):
             connection._sock.shutdown(socket.SHUT_RD)
 
 
 class _Server(StreamServer):  # type: ignore[misc]
-    """A listening socket, and who handles what arrives there."""
+    """A listening socket, and the handler of its connections."""
 
     def __init__(self, listener: Any, handle: Callable[..., None], connections: Pool, **tls: Any) -> None:
         super().__init__(listener, partial(handle, self), spawn=connections, **tls)
 
     def getsockname(self) -> Any:
-        """Its address, which gunicorn asks for at each connection, also when the socket has been closed by then."""
+        """Return the address. gunicorn reads it for each connection, even after the socket has been closed."""
         return self.address
 
 
 class _FairServer(_Server):
-    """One that leaves a new connection to a less busy worker.
+    """A server that leaves new connections to less busy workers.
 
-    The kernel wakes every worker for each one, and the worker that is at work already is the first to look;
-    by that it would soon have nearly all of them. So it lets as many turns of its loop pass as it has
-    connections open, which a worker with fewer uses to be quicker.
+    The kernel wakes every worker for a new connection, and a busy worker is awake already, so it would accept nearly
+    all of them. Here a worker skips as many turns of its loop as it has connections, and a worker with fewer is
+    quicker.
     """
 
     max_accept = 1
-    _turns_left = 0
+    _turns_to_skip = 0
 
     def do_read(self) -> Any:
-        if self._turns_left > 0:
-            self._turns_left -= 1
+        """Accept a connection, unless turns are to be skipped."""
+        if self._turns_to_skip > 0:
+            self._turns_to_skip -= 1
             return None
-        self._turns_left = min(len(self.pool) + 1, _MAX_TURNS_LEFT)
+        self._turns_to_skip = min(len(self.pool) + 1, _MAX_SKIPPED_TURNS)
         return super().do_read()
 
 
-class _VisitorSocket(StreamSocket):
-    """A visitor's connection.
+class _ClientSocket(StreamSocket):
+    """A client's connection.
 
-    gunicorn writes an answer's head by itself and its body after it; here the head waits for what follows, which
-    makes one packet of a small answer. A visitor who takes nothing for too long counts as a broken connection,
-    which gunicorn understands.
+    gunicorn writes the head of a response, then its body. Here the head is delayed until the next write, so a small
+    response is one packet. A client that does not read for too long raises ConnectionResetError, which gunicorn
+    handles as a disconnect.
     """
 
     _head = b""
-    reads_no_more = False
-    """Whether the worker has closed its half, which from then on looks as if the visitor had left."""
+    is_read_closed = False
+    """Whether the worker has closed its reading half. A read then ends as if the client had disconnected."""
 
     def sendall(self, data: Any, *flags: int) -> None:
         if not self._head and data.startswith(b"HTTP/1.") and data.endswith(b"\r\n\r\n"):
@@ -192,13 +200,13 @@ class _VisitorSocket(StreamSocket):
         try:
             super().sendall(head + data, *flags)
         except TimeoutError:
-            raise ConnectionResetError(errno.ECONNRESET, "the visitor reads nothing") from None
+            raise ConnectionResetError(errno.ECONNRESET, "the client reads nothing") from None
 
     def _send_head(self) -> None:
         if self._head:
             self.sendall(b"")
 
-    # Whatever is done next, the head goes first.
+    # Each of the other operations first sends the delayed head.
 
     def recv(self, size: int, *flags: int) -> bytes:
         self._send_head()

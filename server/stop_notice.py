@@ -1,12 +1,11 @@
-"""How a worker learns whether the whole server stops, or only itself.
+"""Let a worker know whether the whole server stops, or only the worker itself.
 
-Both are a SIGTERM to it. When the server stops, nobody else will answer: the worker goes on taking connections while
-it finishes its work, to say so. When it is only replaced, by a reload or because it is one too many, all that it
-would take are connections that others could serve.
+The worker gets a SIGTERM in both cases. If the server stops, no other worker will answer: the worker goes on
+accepting connections while it finishes its work, to answer that the server is stopping. If the worker is replaced
+(a reload, fewer workers), it must leave new connections to the others.
 
-gunicorn has no hook between the decision to stop and its signal to the workers, so the arbiter's `stop` is wrapped.
-Its hooks for the other cases are many (a reload, fewer workers, a new binary), and a worker that an operator ends by
-hand has none: what is not known to be a stop of the server is not treated as one.
+gunicorn has no hook between its decision to stop and the signal, so the arbiter's `stop` is wrapped. All else that
+ends a worker (a reload, fewer workers, a new binary, an operator's kill) counts as a replacement.
 """
 
 from __future__ import annotations
@@ -14,21 +13,22 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
-# One byte of memory that the arbiter and its workers, all forked from it, share.
-_server_stops = mmap.mmap(-1, 1)
+# One byte that the arbiter shares with its workers, which are forked from it.
+_stop_flag = mmap.mmap(-1, 1)
 
 
 def announce_stop(arbiter: Any) -> None:
-    """Have the arbiter tell its workers, before it sends them the signal, that there will be no others."""
+    """Have the arbiter set the flag for its workers before it signals them to stop."""
     stop = arbiter.stop
 
-    def announced_stop(graceful: bool = True) -> None:
-        # After USR2, or when systemd holds the socket, others take the connections that these workers leave.
-        _server_stops[0] = arbiter.reexec_pid == arbiter.master_pid == 0 and not arbiter.systemd
+    def announce_and_stop(graceful: bool = True) -> None:
+        # After USR2, or if systemd holds the socket, other workers take the new connections.
+        _stop_flag[0] = arbiter.reexec_pid == arbiter.master_pid == 0 and not arbiter.systemd
         stop(graceful)
 
-    arbiter.stop = announced_stop
+    arbiter.stop = announce_and_stop
 
 
-def server_stops() -> bool:
-    return _server_stops[0] == 1
+def is_server_stopping() -> bool:
+    """Return whether the whole server stops."""
+    return _stop_flag[0] == 1

@@ -1,4 +1,4 @@
-"""gevent's socket with the cost of one small message lowered: streams are made of little else."""
+"""Lower the cost of small reads and writes of gevent's socket, which streams consist of."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ from gevent import getcurrent
 
 
 class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
-    """BackoffWaits before it reads, and writes before it waits.
+    """A socket that waits before it reads, and writes before it waits.
 
-    gevent reads first and, told that there is nothing, waits and reads again; on a stream there is hardly ever
-    anything yet. ChatPipeline each wait it builds a Timeout, and before each write it asks the kernel for the size of
-    a buffer. Here a wait is a watcher and a timer, and a write is a write. docs/performance.md has the figures.
+    gevent's own reads first, which nearly always fails on a stream as there is no data yet, then waits and reads
+    again. For each wait it builds a Timeout, and before each write it asks the kernel for the size of a buffer. Here
+    a wait costs a watcher and a timer, and a write one system call. docs/performance.md has the figures.
     """
 
     _timer: tuple[Any, float] = (None, -1.0)
 
     def recv(self, size: int, *flags: int) -> bytes:
+        """Wait for data within the timeout, then read it."""
         timeout_s = self.timeout
         if timeout_s == 0.0:
             received: bytes = self._sock.recv(size, *flags)
@@ -27,7 +28,7 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
         if watcher.callback is not None:
             raise gevent.exceptions.ConcurrentObjectUseError("another greenlet waits on this socket")
         resume = getcurrent().switch
-        timer = None if timeout_s is None else self._timer_of(timeout_s)
+        timer = None if timeout_s is None else self._get_timer(timeout_s)
         watcher.start(resume, True)
         try:
             if timer is not None:
@@ -40,11 +41,12 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
                 timer.stop()
         try:
             received = self._sock.recv(size, *flags)
-        except BlockingIOError:  # something else has read it meanwhile
+        except BlockingIOError:  # another reader was faster
             return self.recv(size, *flags)
         return received
 
     def sendall(self, data: Any, *flags: int) -> None:
+        """Write all data, and wait only if the kernel's buffer is full."""
         try:
             sent = self._sock.send(data, *flags)
         except BlockingIOError:
@@ -52,8 +54,8 @@ class StreamSocket(gevent.socket.socket):  # type: ignore[misc]
         if sent < len(data):
             super().sendall(memoryview(data)[sent:], *flags)
 
-    def _timer_of(self, timeout_s: float) -> Any:
-        """One timer for all waits. It repeats, since only such a one can be set going again from its full time."""
+    def _get_timer(self, timeout_s: float) -> Any:
+        """Return the timer of this socket. It repeats, since only a repeating timer can be restarted with again()."""
         timer, for_s = self._timer
         if for_s != timeout_s:
             timer = self.hub.loop.timer(timeout_s, timeout_s)

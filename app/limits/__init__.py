@@ -1,5 +1,9 @@
 """How much a user, a tenant or an address may use: rates, concurrency, budgets.
 
-AccountLimits   accounts.py: which accounts a request counts for, and the limits of each
-Budget          budgets.py: what one account may spend in a day or a month
+accounts.py           AccountLimits: which accounts a request counts for, and the limits of each
+rate_limiter.py       RateLimiter: requests or tokens per window, in a sliding window over all workers
+token_rate_limit.py   TokenRateLimit: reserves a call's tokens in the rate limiter, and releases the unused ones
+concurrency.py        ConcurrencyLimit: how many streams run at the same time
+budgets.py            Budget: what one account may spend in a day or a month
+meter.py              Meter: reserves the cost of each attempt in the ledger, and settles it when the call ends
 """

@@ -1,4 +1,4 @@
-"""Budget: what one account may spend in each day or month."""
+"""Define the budget of an account: what it may spend in each day or month."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from app.runtime.periods import Window
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """An amount of money or of tokens, or both; None leaves one of them unlimited."""
+    """An amount of money, of tokens, or of both; None means unlimited."""
 
     window: Window
     micro_usd: int | None = None
     tokens: int | None = None
 
-    def of(self, account: str) -> Limit:
-        """Return it as the limit of one account."""
+    def limit_for(self, account: str) -> Limit:
+        """Return the ledger's limit for one account."""
         return Limit(account, self.window, self.micro_usd, self.tokens)

@@ -1,4 +1,4 @@
-"""ConcurrencyLimit: how many streams run at once, over all workers. One too many is refused, not queued."""
+"""Limit how many streams run at the same time, over all workers. A stream above the limit is refused, not queued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.shared_state import Lease, SharedState
 
 
 class ServerBusy(Problem):
-    """As many streams run as `MAX_CONCURRENT_STREAMS` allows."""
+    """The server already runs `MAX_CONCURRENT_STREAMS` streams."""
 
     status = 503
     code = "concurrency_limit"
@@ -18,7 +18,7 @@ class ServerBusy(Problem):
 
 
 class AccountConcurrencyExceeded(Problem):
-    """As many streams run for this user, tenant or address as may."""
+    """The user, tenant or address already runs its maximum number of streams."""
 
     status = 429
     code = "concurrency_limit"
@@ -27,21 +27,25 @@ class AccountConcurrencyExceeded(Problem):
 
 
 class ConcurrencyLimit:
+    """A maximum number of streams for the server, and one for each account that has a limit."""
+
     def __init__(self, state: SharedState, *, limit: int) -> None:
         self._state = state
         self._limit = limit
 
     def acquire(self, accounts: Mapping[str, int]) -> StreamPermit:
-        """Keep() it while the stream runs, and release() it.
+        """Take a permit for one stream. Renew it while the stream runs, then release it.
 
         Args:
-            accounts: what the stream counts for besides, and how many each may have.
+            accounts: the accounts that the stream counts for, and the maximum of each.
+
         Raises:
-            AccountConcurrencyExceeded, ServerBusy: there is none left; none was taken.
+            AccountConcurrencyExceeded: one of the accounts runs its maximum already.
+            ServerBusy: the server runs its maximum already. No lease is held after either error.
         """
         leases: list[Lease] = []
         for name, limit in (
-            *((f"streams:{key}", most) for key, most in accounts.items()),
+            *((f"streams:{key}", maximum) for key, maximum in accounts.items()),
             ("streams", self._limit),
         ):
             lease = self._state.take_lease(name, limit)
@@ -53,14 +57,16 @@ class ConcurrencyLimit:
 
 
 class StreamPermit:
-    """The leases of one stream."""
+    """The right to run one stream: a lease for the server and one for each limited account."""
 
     def __init__(self, leases: Sequence[Lease]) -> None:
         self._leases = leases
 
     def renew(self) -> None:
-        self._leases[0].keep()  # which keeps all of this process
+        """Renew the leases before they expire."""
+        self._leases[0].keep()  # renews all leases of this process
 
     def release(self) -> None:
+        """Give up the leases, so that another stream can start."""
         for lease in self._leases:
             lease.release()

@@ -1,4 +1,4 @@
-"""RateLimiter: what a user, a tenant or an address may have per window, counted together by all workers."""
+"""Count requests or tokens of each account in a sliding window that all workers share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
 
 
 class RateLimited(Problem):
-    """More requests or tokens than the rate limits of the user, the tenant or the address allow."""
+    """The user, tenant or address has sent more requests or tokens than its rate limit allows."""
 
     status = 429
     code = "rate_limited"
@@ -22,6 +22,7 @@ class RateLimited(Problem):
     message_is_safe = True
 
     def __init__(self, quota: Quota, message: str = "") -> None:
+        """Create the error from the quota of the account that is over its limit."""
         super().__init__(message)
         self.quota = quota
         self.retry_after_s = quota.reset_s
@@ -29,21 +30,21 @@ class RateLimited(Problem):
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """So many requests, or tokens, in each window of so many seconds."""
+    """A maximum number of requests or tokens in each window."""
 
     amount: int
     window_s: int
 
     @classmethod
     def parse(cls, text: str) -> Rate:
-        """From a setting such as 60/minute."""
+        """Parse a setting such as 60/minute."""
         amount, _, window = text.partition("/")
         return cls(int(amount), _SECONDS[window])
 
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What is left: `remaining` of `limit`; after `reset_s` seconds there is more."""
+    """What an account has left in its window: `remaining` of `limit`; more after `reset_s` seconds."""
 
     limit: int
     remaining: int
@@ -51,24 +52,25 @@ class Quota:
 
     @property
     def share(self) -> float:
-        """How much of it is left, from 0 to 1."""
+        """The remaining part, from 0 to 1."""
         return self.remaining / self.limit
 
 
 class RateLimiter:
-    """Counts in a sliding window: what this one has, and what the one before has as far as it reaches into it.
+    """A sliding window counter: the count of this window, plus the part of the previous one that still overlaps.
 
-    Never more than the limit at once, and over any window only more as far as the one before was uneven.
+    The count never exceeds the limit. The true number in any window can, if requests of the previous window came
+    late in it: the overlap assumes that they were spread evenly.
     """
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
 
     def admit(self, rates: Mapping[str, Rate], amount: int = 1) -> Quota | None:
-        """Count so much against each of these accounts; what the scarcest one has left, None where there is none.
+        """Count an amount for each account, and return the smallest remaining quota; None without accounts.
 
         Raises:
-            RateLimited: one of them has too little left; none was charged.
+            RateLimited: an account has too little left. The amount is then counted for none.
         """
         now = time.time()
         tightest: Quota | None = None
@@ -84,14 +86,14 @@ class RateLimiter:
         return tightest
 
     def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
-        """Take back so much of what was counted at that time, in seconds since 1970."""
+        """Subtract an amount that was counted at `taken_at`, in seconds since 1970."""
         for key, rate in rates.items():
             number = int(taken_at // rate.window_s)
 
-            def give_back(value: bytes | None, number: int = number) -> bytes | None:
+            def subtract(value: bytes | None, number: int = number) -> bytes | None:
                 return _Window.read(value).subtract(amount, number).write() if value else value
 
-            self._state.update(f"rate:{key}", give_back, ttl_s=2 * rate.window_s)
+            self._state.update(f"rate:{key}", subtract, ttl_s=2 * rate.window_s)
 
     def _count(self, key: str, rate: Rate, amount: int, now: float) -> tuple[Quota, bool]:
         is_admitted, window = False, _Window(0, 0, 0)
@@ -111,7 +113,7 @@ class RateLimiter:
 
 @dataclass(frozen=True, slots=True)
 class _Window:
-    """What was counted in a window, by its number since 1970, and in the one before it."""
+    """The counts of a window, numbered since 1970, and of the one before it."""
 
     number: int
     current: int
@@ -121,7 +123,7 @@ class _Window:
     def read(cls, value: bytes | None) -> _Window:
         try:
             number, current, previous = map(int, (value or b"0 0 0").split())
-        except ValueError:  # of another version of this program
+        except ValueError:  # written by another version of this program
             return cls(0, 0, 0)
         return cls(number, current, previous)
 
@@ -138,7 +140,7 @@ class _Window:
         return _Window(self.number, self.current + amount, self.previous)
 
     def subtract(self, amount: int, number: int) -> _Window:
-        """Without so much of what was counted in the window of that number."""
+        """Return the window less an amount that was counted in the window of that number."""
         if number == self.number:
             return _Window(self.number, max(0, self.current - amount), self.previous)
         if number == self.number - 1:
@@ -153,9 +155,9 @@ class _Window:
         fitting = rate.amount - refused
         if not refused:
             reset_s = rate.window_s - into_s
-        elif fitting < 0:  # never
+        elif fitting < 0:  # the amount never fits
             reset_s = rate.window_s
-        elif self.current <= fitting:  # once enough of the window before has passed
+        elif self.current <= fitting:  # fits once less of the previous window overlaps
             reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
         else:
             reset_s = (2 - fitting / self.current) * rate.window_s - into_s

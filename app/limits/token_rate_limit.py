@@ -1,4 +1,4 @@
-"""TokenRateLimit: the tokens that a user, a tenant or an address may use per window, as far as one call goes."""
+"""Reserve the tokens of one call in the token rate limits of its accounts, and release those that it did not use."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from app.limits.rate_limiter import Quota, Rate, RateLimited, RateLimiter
 
 
 class TokenRateLimit:
-    """Counts the most that a call may use before it is made, and takes back at its end what it did not use."""
+    """The tokens of one call: their maximum is counted before each attempt, the unused part is released at the end."""
 
     def __init__(self, limiter: RateLimiter, rates: Mapping[str, Rate]) -> None:
-        """`rates` are those of each account."""
+        """Create it from the rate limit of each account."""
         self._limiter = limiter
         self._rates = {f"tokens:{key}": rate for key, rate in rates.items()}
-        self._taken: list[tuple[float, int]] = []
+        self._reserved: list[tuple[float, int]] = []
         self.quota: Quota | None = None
-        """What is left for the account that has least."""
+        """The smallest remaining quota of the accounts."""
 
     def reserve(self, tokens: int) -> None:
-        """Count so many more.
+        """Count the maximum number of tokens of an attempt.
 
         Raises:
-            RateLimited: one of the accounts has too little left.
+            RateLimited: an account has too little left.
         """
         if not self._rates:
             return
@@ -37,13 +37,13 @@ class TokenRateLimit:
             else:
                 sentence = "Too many tokens were used in a short time."
             raise RateLimited(refusal.quota, sentence) from None
-        self._taken.append((at, tokens))
+        self._reserved.append((at, tokens))
 
     def release_unused(self, used: int) -> None:
-        """Take back what of all that was counted has not been used: the earliest was used first."""
-        for at, tokens in self._taken:
+        """Release what was reserved beyond `used`. Tokens reserved earlier count as used first."""
+        for at, tokens in self._reserved:
             unused = max(0, tokens - used)
             used -= tokens - unused
             if unused:
                 self._limiter.give_back(self._rates, unused, taken_at=at)
-        self._taken.clear()
+        self._reserved.clear()

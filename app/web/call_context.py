@@ -1,4 +1,4 @@
-"""BilledContext: who sends the current request, as the service needs to know, and the meter that bills the call."""
+"""Give the service its context of the current request: the client's connection, and the meter that bills the call."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.openai_service import CallRecord, PendingRequest
 from app.services import services
 from app.web.client_connection import ClientConnection
 
-# How long after its deadline a call that was never settled counts as dead: longer than a last write to a visitor
-# who does not read may take (server/gevent_worker.py).
+# How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
+# does not read can take (server/gevent_worker.py).
 _LEASE_GRACE_S = 40.0
 
 
 @dataclass(frozen=True, slots=True)
 class BilledContext:
-    """A visitor whose calls are in the ledger."""
+    """The context of a request whose calls are entered in the ledger."""
 
     connection: ClientConnection
     meter: Meter
@@ -30,48 +30,51 @@ class BilledContext:
     tenant: str
 
     def check(self) -> None:
-        """Raise what ends the call: the visitor has left, or the server stops."""
+        """Raise an error if the client has disconnected, or the server has to stop now."""
         self.connection.check()
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
-        """Hold what an attempt may cost."""
+        """Hold the maximum cost of an attempt."""
         self.meter.reserve_attempt(model, request)
 
     def reserve_nothing(self, model: str) -> None:
-        """Make an entry of a call that costs nothing."""
+        """Enter a call that costs nothing, such as a cached answer."""
         self.meter.reserve_nothing(model)
 
 
 def billed_context() -> BilledContext:
-    """Return the sender of the current request."""
-    # Each look through a proxy costs five calls.
+    """Return the context of the current request."""
+    # Read the proxies once: each access through one costs five calls.
     context, current = g._get_current_object(), request._get_current_object()  # type: ignore[attr-defined]
     built, principal, address = services(), context.principal, client_address(current)
     limits = built.limits
-    context.token_rates = token_rates = TokenRateLimit(built.rate_limiter, limits.token_rates(principal, address))
+    token_rate_limit = TokenRateLimit(built.rate_limiter, limits.token_rates(principal, address))
+    context.token_rate_limit = token_rate_limit
     meter = Meter(
         built.ledger,
         built.prices,
-        _entry(principal, context.request_id, current.path, operation=str(current.blueprint).rpartition(".")[2]),
+        _fill_entry(
+            principal, context.request_id, current.path, operation=str(current.blueprint).rpartition(".")[2]
+        ),
         limits.spending(principal, address),
-        token_rates,
+        token_rate_limit,
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
-    visitor = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
-    return BilledContext(visitor, meter, principal.max_tokens, principal.tenant)
+    connection = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
+    return BilledContext(connection, meter, principal.max_tokens, principal.tenant)
 
 
 def build_entry(operation: str, model: str) -> NewEntry:
-    """Return the current request's entry for the ledger."""
-    return _entry(g.principal, g.request_id, request.path, operation=operation, model=model)
+    """Return the entry of the current request for the ledger."""
+    return _fill_entry(g.principal, g.request_id, request.path, operation=operation, model=model)
 
 
-def _entry(principal: Principal, request_id: str, route: str, *, operation: str, model: str = "") -> NewEntry:
+def _fill_entry(principal: Principal, request_id: str, route: str, *, operation: str, model: str = "") -> NewEntry:
     return NewEntry(request_id, principal.tenant, principal.user, principal.token_id, route, operation, model)
 
 
 def settle_call(record: CallRecord) -> None:
-    """Settle a call that has ended: a listener of the service's."""
+    """Settle a call that has ended. The service calls this as a listener."""
     if isinstance(record.caller, BilledContext):
         record.caller.meter.settle(record)
         if has_request_context():

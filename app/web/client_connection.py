@@ -1,4 +1,4 @@
-"""ClientConnection: whoever waits for the answer to a request, and may leave, or be sent away, before it is there."""
+"""Notice during a call that the client has disconnected, or that the server has to stop."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from app.runtime.lifecycle import Draining, Lifecycle
 
 
 class ClientConnection:
-    """Knows the connection of one request, where the server shows it."""
+    """The connection of one request, if the server exposes it."""
 
     def __init__(self, connection: socket.socket | None, lifecycle: Lifecycle) -> None:
-        # A TLS connection cannot be looked into without reading from it; there, writing shows who has left.
+        # A TLS connection cannot be peeked at. There, only writing shows that the client has disconnected.
         self._connection = None if isinstance(connection, ssl.SSLSocket) else connection
         self._lifecycle = lifecycle
 
     def check(self) -> None:
-        """See whether there is still somebody to work for, and the time to do it.
+        """Raise an error if the call should end.
 
         Raises:
-            CallerGone: the visitor has closed the connection.
+            CallerGone: the client has closed the connection.
             Draining: the server stops, and cannot wait any longer.
         """
         if self._connection is not None and _is_closed(self._connection):
@@ -31,7 +31,7 @@ class ClientConnection:
 
 
 def _is_closed(connection: socket.socket) -> bool:
-    if getattr(connection, "reads_no_more", False):  # it was this server that closed its half: see server/
+    if getattr(connection, "is_read_closed", False):  # closed by this server: see server/gevent_worker.py
         return False
     timeout_s = connection.gettimeout()
     try:

@@ -1,4 +1,4 @@
-"""No new work for a server that stops."""
+"""Refuse new requests while the server stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from app.runtime.lifecycle import Draining, Lifecycle
 
 
 def init_draining(api: Blueprint, lifecycle: Lifecycle) -> None:
-    """Refuse every request below a blueprint while the server drains, but for preflights: a page can read why."""
+    """Refuse every request of a blueprint while the server drains, except preflights, so that a page can read why."""
 
     def refuse_while_draining() -> None:
         if lifecycle.is_draining and request.method != "OPTIONS":

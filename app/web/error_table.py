@@ -1,4 +1,4 @@
-"""The table of errors in docs/errors.md, made from the classes: `make errors` writes it."""
+"""Write the table of errors in docs/errors.md from the error classes, for `make errors`."""
 
 # ruff: noqa: F401
 
@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-# Each module that has errors which a caller may see; importing it makes their classes known.
+# Every module that defines an error. Importing it registers its classes as subclasses of Problem.
 import app.auth.errors
 import app.batches.records
 import app.images.intake
@@ -29,38 +29,38 @@ BEGIN = "<!-- errors: written by `make errors` -->"
 END = "<!-- /errors -->"
 
 
-def documented_problems() -> list[type[Problem]]:
-    """Return the classes that have a sentence of their own, by status, code and name."""
-    found = {kind for kind in _subclasses_of(Problem) if "sentence" in vars(kind)}
+def list_problems() -> list[type[Problem]]:
+    """Return the classes that define a sentence, by status, code and name."""
+    found = {kind for kind in _walk_subclasses(Problem) if "sentence" in vars(kind)}
     return sorted(found, key=lambda kind: (kind.status, kind.code, kind.__name__))
 
 
 def render_table() -> str:
-    """Return the table as Markdown, one row a class."""
+    """Return the table as Markdown, one row for each class."""
     rows = ["| status | `code` | when | `error` | `Retry-After` (s) |", "| --- | --- | --- | --- | --- |"]
-    for kind in documented_problems():
+    for kind in list_problems():
         summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
         wait = f"{kind.retry_after_s:g}" if kind.retry_after_s is not None else ""
-        rows.append(f"| {kind.status} | `{kind.code}` | {summary} | {_sentence_of(kind)} | {wait} |")
+        rows.append(f"| {kind.status} | `{kind.code}` | {summary} | {_render_sentence(kind)} | {wait} |")
     return "\n".join(rows)
 
 
 def replace_table(page: str) -> str:
-    """Return a page with the table between its two markers made anew."""
+    """Return a page with the table between its two markers replaced."""
     before, _, rest = page.partition(BEGIN)
     after = rest.partition(END)[2]
     return f"{before}{BEGIN}\n{render_table()}\n{END}{after}"
 
 
-def _sentence_of(kind: type[Problem]) -> str:
+def _render_sentence(kind: type[Problem]) -> str:
     sentence = f"{kind.field}: {kind.sentence}" if kind.field else kind.sentence
     return f"{sentence} (Or a more specific one.)" if kind.message_is_safe else sentence
 
 
-def _subclasses_of(kind: type[Problem]) -> Iterator[type[Problem]]:
+def _walk_subclasses(kind: type[Problem]) -> Iterator[type[Problem]]:
     for subclass in kind.__subclasses__():
         yield subclass
-        yield from _subclasses_of(subclass)
+        yield from _walk_subclasses(subclass)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The one place where an exception becomes an answer, and the JSON formats of an error."""
+"""Turn every exception into a response, in one of two JSON formats."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 
 class NotFound(Problem):
-    """There is nothing at this URL; a slash at its end counts."""
+    """No route has this URL; a trailing slash counts."""
 
     status = 404
     code = "not_found"
@@ -28,7 +28,7 @@ class NotFound(Problem):
 
 
 class MethodNotAllowed(Problem):
-    """The route does not take this method; the header `Allow` names those that it takes."""
+    """The route does not accept this method; the header `Allow` lists those that it accepts."""
 
     status = 405
     code = "method_not_allowed"
@@ -44,7 +44,7 @@ class RequestTooLarge(Problem):
 
 
 class InvalidHttp(Problem):
-    """The request is no valid HTTP; a few such have another status."""
+    """The request is not valid HTTP; some such requests get another status."""
 
     status = 400
     code = "invalid_request"
@@ -52,7 +52,7 @@ class InvalidHttp(Problem):
 
 
 class InternalError(Problem):
-    """A fault of this server, which is in its log."""
+    """An unexpected error in this server; its log has the details."""
 
     status = 500
     code = "internal_error"
@@ -68,7 +68,7 @@ _BY_HTTP_STATUS: dict[int, type[Problem]] = {
 
 
 def problem_for(error: Exception) -> Problem:
-    """Return the problem that a caller sees of an error."""
+    """Return what the caller sees of an exception: an InternalError unless it is meant for callers."""
     if isinstance(error, Problem):
         return error
     if not isinstance(error, HTTPException):
@@ -88,7 +88,7 @@ def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
 
 
 def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa: ARG001
-    """Return {"message"}, the format that pages of the /api/chat/openai kind show."""
+    """Return {"message"}, the format that clients of /api/chat/openai expect."""
     return {"message": problem.message}
 
 
@@ -96,7 +96,7 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 
 def error_format(body: ErrorBody) -> Callable[[V], V]:
-    """Give a view's errors another format than that of api_error()."""
+    """Set the format of a view's errors; without this it is api_error()."""
 
     def mark(view: V) -> V:
         view.error_body = body  # type: ignore[attr-defined]
@@ -106,12 +106,12 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
 
 
 def init_errors(app: Flask) -> None:
-    """Answer every exception with a problem in JSON."""
-    app.register_error_handler(Exception, _answer)
+    """Register the handler that answers every exception in JSON."""
+    app.register_error_handler(Exception, _handle_error)
 
 
-def _answer(error: Exception) -> Response:
-    # Before its first token, a stream that ended early is a failure like any other.
+def _handle_error(error: Exception) -> Response:
+    # Nothing was streamed yet, so a stream that ended early gets the status of a failed call.
     error = UpstreamFailed() if isinstance(error, UpstreamTruncated) else error
     problem = problem_for(error)
     if not log_bug(error, g.request_id):
@@ -131,7 +131,7 @@ def _answer(error: Exception) -> Response:
     )
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
-        # What OpenAI's SDKs look at first, since most waits are shorter than a second.
+        # OpenAI's SDKs read this header first. Most waits are shorter than a second.
         response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
@@ -144,10 +144,10 @@ def _answer(error: Exception) -> Response:
 
 
 def log_bug(error: Exception, request_id: str) -> bool:
-    """Log an error that is no Problem; False for one that is."""
+    """Log an exception if it is a bug, and return whether it is."""
     if problem_for(error).status != InternalError.status:
         return False
-    # Where it happened, and not what it says: an exception's text can hold a prompt or a key.
+    # Log the place but not the message: an exception's text can contain a prompt or a key.
     frames = traceback.extract_tb(error.__traceback__)
     trace = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-12:]))
     log.error("request.bug", extra={"request_id": request_id, "error": type(error).__name__, "trace": trace})

@@ -1,4 +1,4 @@
-"""Guards: what each route asks of whoever calls it, and the one place that sees to it."""
+"""Declare the credential and the scope that each route needs, and check them in one place."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ V = TypeVar("V", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class RouteGuard:
-    """What a route asks for.
+    """The requirements of a route.
 
     Args:
-        scopes: of which the principal must have been given one.
-        keys_only: whether only a site's own server may call.
-        is_public: whether everybody may call, so that nobody is asked.
+        scopes: the principal needs one of them.
+        keys_only: whether an API key is required.
+        is_public: whether no credential is checked.
     """
 
     scopes: tuple[str, ...] = ()
@@ -35,30 +35,30 @@ class RouteGuard:
 
 
 def needs(*scopes: str) -> Callable[[V], V]:
-    """Let in whoever may do one of these."""
+    """Require one of these scopes."""
     assert scopes and SCOPES.issuperset(scopes), scopes
-    return _with_guard(RouteGuard(scopes=scopes))
+    return _mark_guard(RouteGuard(scopes=scopes))
 
 
 def needs_key(view: V) -> V:
-    """Let in a site's own server only. The view itself looks at what the key may do."""
-    return _with_guard(RouteGuard(keys_only=True))(view)
+    """Require an API key. The view checks the key's scopes itself."""
+    return _mark_guard(RouteGuard(keys_only=True))(view)
 
 
 def public(view: V) -> V:
-    """Let in everybody: there is no g.principal."""
-    return _with_guard(RouteGuard(is_public=True))(view)
+    """Allow every request. There is no g.principal."""
+    return _mark_guard(RouteGuard(is_public=True))(view)
 
 
 def find_guard(view: Callable[..., Any] | None) -> RouteGuard | None:
-    """What a view asks for; None where it does not say."""
+    """Return the guard of a view, or None if it declares none."""
     return getattr(view, "guard", None)
 
 
 def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> None:
-    """Have every route below a blueprint guarded as it says; one that says nothing lets nobody in.
+    """Check the guard of every route of a blueprint. A route that declares none is refused.
 
-    Preflights pass: a browser sends them without any credential.
+    Preflights pass: a browser sends them without credentials.
     """
 
     def check() -> None:
@@ -88,9 +88,9 @@ def _check_principal(principal: Principal, guard: RouteGuard) -> Principal:
     return principal
 
 
-def _with_guard(guard: RouteGuard) -> Callable[[V], V]:
-    def state(view: V) -> V:
+def _mark_guard(guard: RouteGuard) -> Callable[[V], V]:
+    def mark(view: V) -> V:
         view.guard = guard  # type: ignore[attr-defined]
         return view
 
-    return state
+    return mark

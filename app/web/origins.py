@@ -1,7 +1,7 @@
-"""CORS locked to the configured origins, and the refusal of any other.
+"""Allow CORS for the configured origins only, and refuse requests of other origins.
 
-Leaving CORS headers out only keeps a foreign page from reading an answer; by then the model has been paid. So
-a request that can cause work is refused when its Origin is neither the site's own nor on the list.
+Without CORS headers a page of another site cannot read the answer, but the model has been paid by then. So a request
+that can cause work is refused if its Origin is neither the site's own nor on the list.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _PREFLIGHT_MAX_AGE_S = 3600
 
 
 class OriginNotAllowed(Problem):
-    """A page of another site is calling."""
+    """The request comes from a page of an origin that is not allowed."""
 
     status = 403
     code = "origin_not_allowed"
@@ -42,9 +42,9 @@ class OriginNotAllowed(Problem):
 
 
 def init_origins(app: Flask, settings: OriginSettings) -> None:
-    """Answer preflights of the allowed origins, and refuse the unsafe requests of all others."""
+    """Answer preflights of the allowed origins, and refuse unsafe requests of all others."""
     allowed = settings.allowed
-    cors = _cors(settings) if allowed else None
+    cors = _build_cors(settings) if allowed else None
     exposed = [("Access-Control-Expose-Headers", ", ".join(sorted(_EXPOSED_HEADERS)))]
     if settings.with_credentials:
         exposed.append(("Access-Control-Allow-Credentials", "true"))
@@ -58,14 +58,14 @@ def init_origins(app: Flask, settings: OriginSettings) -> None:
             raise OriginNotAllowed
 
     def add_cors(response: Response) -> Response:
-        # On answers without CORS headers too: a cache must not hand one origin's answer to another.
+        # Also on responses without CORS headers: a cache must not give one origin's response to another.
         vary = ("Vary", "Origin")
         request = current_request()
         origin = request.environ.get("HTTP_ORIGIN")
         if cors is None or origin is None:
             add_headers(response, [vary])
         elif request.method != "OPTIONS" and origin in allowed:
-            # As flask-cors answers all but preflights, which takes it a hundred calls.
+            # The headers that flask-cors would add. It needs a hundred calls for that.
             add_headers(response, [("Access-Control-Allow-Origin", origin), *exposed, vary])
         else:
             response = cors(response)
@@ -76,10 +76,10 @@ def init_origins(app: Flask, settings: OriginSettings) -> None:
     app.after_request(add_cors)
 
 
-def _cors(settings: OriginSettings) -> Callable[[Response], Response]:
-    """Return what adds CORS headers to an answer to any request."""
+def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
+    """Return a function that adds CORS headers to a response."""
     add: Callable[[Response], Response] = cross_origin(
-        # Patterns of our own making, since flask-cors takes a text with brackets (IPv6) for a pattern.
+        # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
         origins=[re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed],
         supports_credentials=settings.with_credentials,
         methods=["GET", "POST", "DELETE", "OPTIONS"],

@@ -1,4 +1,4 @@
-"""Admission: each request of the API is counted before anything is done for it, and told how many it has left."""
+"""Count each request of the API before any work is done for it, and add the RateLimit headers to its response."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from app.limits.token_rate_limit import TokenRateLimit
 
 
 def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
-    """Count every request below a blueprint that has a principal, after its guards have let it in."""
+    """Count every request of a blueprint that has a principal, after the guards have admitted it."""
     if limits.requests:
-        api.before_request(lambda: _admit(limits, limiter))
+        api.before_request(lambda: _count_request(limits, limiter))
     if limits.requests or limits.tokens:
-        api.after_request(_tell)
+        api.after_request(_add_quota_headers)
 
 
-def _admit(limits: AccountLimits, limiter: RateLimiter) -> None:
+def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
     context = g._get_current_object()
     principal: Principal | None = context.get("principal")
     if principal is None:
@@ -33,16 +33,16 @@ def _admit(limits: AccountLimits, limiter: RateLimiter) -> None:
         raise
 
 
-def _tell(response: Response) -> Response:
-    """Tell what is left for the account that has least."""
+def _add_quota_headers(response: Response) -> Response:
+    """Add the quota of the account that has the smallest part left."""
     context = g._get_current_object()
     quota: Quota | None = context.get("quota")
-    tokens: TokenRateLimit | None = context.get("token_rates")
+    tokens: TokenRateLimit | None = context.get("token_rate_limit")
     if tokens is not None and tokens.quota is not None and (quota is None or tokens.quota.share < quota.share):
         quota = tokens.quota
     if quota is not None:
         # Source: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html
-        add = response.headers.add  # half the work of assigning: nobody else has set them
+        add = response.headers.add  # cheaper than assigning, which looks for an earlier value
         add("RateLimit-Limit", str(quota.limit))
         add("RateLimit-Remaining", str(quota.remaining))
         add("RateLimit-Reset", str(max(1, math.ceil(quota.reset_s))))

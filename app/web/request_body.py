@@ -21,28 +21,29 @@ def read_json_body(model: type[M]) -> M:
     """Read and validate the JSON body.
 
     Raises:
-        UnsupportedMediaType: its type is not application/json. Any site's page could send another type without
-            a preflight.
-        InvalidRequest: it cannot be read, or is not valid.
-        RequestEntityTooLarge: it is larger than MAX_BODY_BYTES.
+        UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
+            without a preflight.
+        InvalidRequest: the body cannot be read, or is not valid.
+        RequestEntityTooLarge: the body is larger than MAX_BODY_BYTES.
     """
     request = current_request()
     if request.environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
         raise UnsupportedMediaType
-    return parse_json(_read(lambda: _content(request)), model)
+    return parse_json(_read_or_refuse(lambda: _read_content(request)), model)
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    """Read a form's fields and files.
+    """Read the fields and files of a form.
 
     Raises:
-        InvalidRequest, RequestEntityTooLarge: as read_json_body() does.
+        InvalidRequest: the body cannot be read.
+        RequestEntityTooLarge: the body is larger than MAX_BODY_BYTES.
     """
-    return _read(lambda: (request.form, request.files))
+    return _read_or_refuse(lambda: (request.form, request.files))
 
 
-def _content(request: Request) -> bytes:
-    """Return the body. One of a known length is read at once, past the layers that werkzeug has to find its end."""
+def _read_content(request: Request) -> bytes:
+    """Return the body. If its length is known it is read at once, without werkzeug's layers that find its end."""
     environ = request.environ
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal() or "HTTP_TRANSFER_ENCODING" in environ:
@@ -55,11 +56,11 @@ def _content(request: Request) -> bytes:
     return data
 
 
-def _read(read: Callable[[], T]) -> T:
+def _read_or_refuse(read: Callable[[], T]) -> T:
     try:
         return read()
     except HTTPException:
         raise
     except Exception:
-        # Raised by the server: broken chunks, or a connection that ended within the body.
+        # The server raises this for broken chunks, or a connection that ended within the body.
         raise InvalidRequest("The body could not be read to its end.") from None

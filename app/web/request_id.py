@@ -1,4 +1,4 @@
-"""What every request carries from its first moment on: an id, when it began, and what is found out about it."""
+"""Give each request an id and a start time, and hold the state that its hooks and views share."""
 
 from __future__ import annotations
 
@@ -10,42 +10,44 @@ from typing import Any
 
 from flask import Flask, Request, Response, g, request
 
-_CALLERS_OWN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_VALID_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class RequestState:
-    """What `g` stands for. Flask's own keeps its attributes by functions in Python."""
+    """The class behind `g`. Plain attributes are faster than Flask's, which are Python functions."""
 
     started: float
     request_id: str
     principal: Any = None
     quota: Any = None
-    token_rates: Any = None
+    token_rate_limit: Any = None
     call_record: Any = None
 
     def get(self, name: str, default: Any = None) -> Any:
+        """Return an attribute, or the default if it is not set."""
         return getattr(self, name, default)
 
 
 def current_request() -> Request:
-    """Return what `request` stands for; to ask the proxy for an attribute takes four calls each time."""
+    """Return the request behind the proxy. Each attribute read through the proxy takes four calls."""
     found: Request = request._get_current_object()  # type: ignore[attr-defined]
     return found
 
 
 def current_state() -> RequestState:
-    """Return what `g` stands for."""
+    """Return the state behind the proxy `g`."""
     found: RequestState = g._get_current_object()
     return found
 
 
 def add_headers(response: Response, headers: Sequence[tuple[str, str]]) -> None:
-    """Add headers whose values are known to hold no line break, which werkzeug would look for in each."""
+    """Add headers whose values cannot contain a line break, without werkzeug's check for one."""
     # private API: _list of werkzeug's Headers; guarded by tests/web/test_flask_app.py
     response.headers._list.extend(headers)
 
 
 def init_request_context(app: Flask) -> None:
+    """Register the hooks that begin and end each request."""
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -53,8 +55,8 @@ def init_request_context(app: Flask) -> None:
 def _begin() -> None:
     state = current_state()
     state.started = time.perf_counter()
-    own = current_request().environ.get("HTTP_X_REQUEST_ID", "")
-    state.request_id = own if _CALLERS_OWN.fullmatch(own) else secrets.token_hex(12)
+    given = current_request().environ.get("HTTP_X_REQUEST_ID", "")
+    state.request_id = given if _VALID_ID.fullmatch(given) else secrets.token_hex(12)
 
 
 def _end(response: Response) -> Response:

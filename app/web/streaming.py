@@ -1,4 +1,4 @@
-"""From a stream of events to an HTTP answer that is sent as it comes."""
+"""Send a stream of events to the client as a streamed response."""
 
 from __future__ import annotations
 
@@ -19,30 +19,31 @@ from app.web.errors import log_bug
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
 
-# How often a stream looks after its visitor, and renews its slot.
-_LOOK_S = 1.0
+# How often a stream checks its client, and renews its permit.
+_CHECK_S = 1.0
 
 
 def stream_chat_response(call: ChatCall, encoder: Encoder) -> Response:
-    """Answer a conversation as it is written. Raises as stream_response() does."""
+    """Stream the answer to a conversation. Raises the same errors as stream_response()."""
     service = services().openai_service
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder)
 
 
 def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder) -> Response:
-    """Wait for the first bytes to tell, or one heartbeat's time, then answer with all that follows.
+    """Wait for the first bytes, or for one heartbeat interval, then return a response that streams the rest.
 
     Raises:
-        ServerBusy: as many run as may.
-        ModelNotOffered: nothing was asked.
-        UpstreamError, CallerGone, Draining: the call ended before that, so that its status can still be told.
+        ServerBusy: the server runs its maximum number of streams.
+        AccountConcurrencyExceeded: an account runs its maximum number of streams.
+        ModelNotOffered: the site does not offer the model.
+        UpstreamError, CallerGone, Draining: the call ended before its first bytes, so a status can still be sent.
     """
     caller = billed_context()
     stream = begin(caller)
     built = services()
     accounts = built.limits.concurrent_streams(g.principal, client_address(request))
-    slot = built.concurrency_limit.acquire(accounts)  # or nothing was begun, and nothing is recorded
-    body = _StreamBody(stream, encoder, slot, caller, heartbeat_s=built.config.heartbeat_s)
+    permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
+    body = _StreamBody(stream, encoder, permit, caller, heartbeat_s=built.config.heartbeat_s)
     try:
         body.begin()
     except BaseException as error:
@@ -50,7 +51,7 @@ def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder
             stream.fail(error)
         body.close()
         raise
-    # Passed through as it is: each layer around a stream would be gone through for each of its tokens.
+    # Direct passthrough: each layer around the body would cost calls for each token.
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
     add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if body.has_answer:
@@ -59,65 +60,72 @@ def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder
 
 
 class _StreamBody:
-    """What the server iterates and then closes, also when it never began."""
+    """The body of a streamed response. The server iterates it, then closes it even if it never started."""
 
     def __init__(
-        self, stream: ChatStream, encoder: Encoder, slot: StreamPermit, caller: CallContext, *, heartbeat_s: float
+        self,
+        stream: ChatStream,
+        encoder: Encoder,
+        permit: StreamPermit,
+        caller: CallContext,
+        *,
+        heartbeat_s: float,
     ) -> None:
         self._stream = stream
         self._request_id = stream.record.request_id
         self._encoder = encoder
-        self._slot = slot
+        self._permit = permit
         self._caller = caller
         self._heartbeat_s = heartbeat_s
-        self._look_every_s = min(_LOOK_S, heartbeat_s)
+        self._check_every_s = min(_CHECK_S, heartbeat_s)
         self._start = b""
         self.has_answer = True
-        """Whether a model has answered by the time the headers are sent."""
+        """Whether a model had answered when the headers were sent."""
 
     def begin(self) -> None:
-        """Wait for the first bytes; not every event is told in every format, and one that is not begins nothing.
+        """Wait for the first bytes. Events that the format does not encode have none.
 
         Raises:
-            UpstreamError: the call failed before there were any.
+            UpstreamError: the call failed before its first bytes.
+            CallerGone, Draining: the call ended before its first bytes.
         """
         begun = time.monotonic()
-        look_at = begun + self._look_every_s
-        for batch in self._stream:
-            if batch and isinstance(batch[-1], Failed):
-                raise batch[-1].error
-            self._start = self._encoder.encode(batch) if batch else b""
+        check_at = begun + self._check_every_s
+        for events in self._stream:
+            if events and isinstance(events[-1], Failed):
+                raise events[-1].error
+            self._start = self._encoder.encode(events) if events else b""
             if self._start:
                 return
             now = time.monotonic()
             if self._encoder.heartbeat and now - begun >= self._heartbeat_s:
                 self._start, self.has_answer = self._encoder.heartbeat, False
                 return
-            if now >= look_at:
-                look_at = now + self._look_every_s
+            if now >= check_at:
+                check_at = now + self._check_every_s
                 self._check_client()
 
     def __iter__(self) -> Iterator[bytes]:
-        # No `request` or `g` in here: it runs when they are gone.
+        # Do not use `request` or `g` here: they no longer exist when this runs.
         encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         yield self._start
         written = time.monotonic()
-        look_at = written + self._look_every_s
-        for batch in self._stream:
+        check_at = written + self._check_every_s
+        for events in self._stream:
             data = b""
-            if batch:
-                if isinstance(batch[-1], Failed):
-                    log_bug(batch[-1].error, self._request_id)
-                data = encode(batch)
+            if events:
+                if isinstance(events[-1], Failed):
+                    log_bug(events[-1].error, self._request_id)
+                data = encode(events)
             now = time.monotonic()
-            # By the clock: what comes may be nothing that is told, such as reasoning, and for minutes.
+            # Events may arrive for minutes without any bytes, such as reasoning, so the clock decides.
             if not data and now - written >= heartbeat_s:
                 data = heartbeat
             if data:
                 yield data
                 written = now
-            if now >= look_at:
-                look_at = now + self._look_every_s
+            if now >= check_at:
+                check_at = now + self._check_every_s
                 try:
                     self._check_client()
                 except CallerGone:
@@ -128,9 +136,10 @@ class _StreamBody:
                     return
 
     def _check_client(self) -> None:
-        self._slot.renew()
+        self._permit.renew()
         self._caller.check()
 
     def close(self) -> None:
+        """End the call, and release the permit."""
         self._stream.close()
-        self._slot.release()
+        self._permit.release()

@@ -107,10 +107,10 @@ near.close()
 assert waiting.get(timeout=2) == "closed", waiting
 """,
     "a visitor gets an answer that is larger than a socket holds": """
-from server.gevent_worker import _VisitorSocket
+from server.gevent_worker import _ClientSocket
 
 near, far = socketpair()
-visitor = _VisitorSocket(fileno=near.detach())
+visitor = _ClientSocket(fileno=near.detach())
 visitor.settimeout(5)
 head, body = b"HTTP/1.1 200 OK\\r\\n\\r\\n", b"x" * 5_000_000
 def answer():

@@ -3,7 +3,7 @@ from __future__ import annotations
 from app.auth import Principal
 from app.config import Config
 from app.ledger.records import Limit
-from app.limits.accounts import kind_of, read_limits
+from app.limits.accounts import parse_account_kind, read_limits
 from app.limits.rate_limiter import Rate
 
 ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1")
@@ -68,4 +68,4 @@ def test_a_visitor_token_may_have_a_budget_of_its_own_each_month():
 
 
 def test_the_kind_of_an_account_is_in_its_name():
-    assert kind_of("user:acme/a:b") == "user"
+    assert parse_account_kind("user:acme/a:b") == "user"

@@ -24,7 +24,7 @@ from app.web.schemas.validation import parse_json
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
-PROBLEMS = error_table.documented_problems()
+PROBLEMS = error_table.list_problems()
 each_problem = pytest.mark.parametrize("kind", PROBLEMS, ids=[kind.__name__ for kind in PROBLEMS])
 
 
@@ -38,7 +38,7 @@ def test_the_table_knows_every_module_that_has_an_error():
             importlib.import_module(found.name)
     listed = set(re.findall(r"^import (app\.[\w.]+)", Path(error_table.__file__).read_text(), re.MULTILINE))
 
-    found = {kind.__module__ for kind in error_table.documented_problems()}
+    found = {kind.__module__ for kind in error_table.list_problems()}
 
     assert found - listed == {"app.problems"}
     assert not listed - found

@@ -9,7 +9,7 @@ from flask import Flask, Response, g, request
 
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
-from app.web.responses import JsonAnswer
+from app.web.responses import JsonResponse
 from tests.fakes.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
@@ -128,15 +128,15 @@ def test_json_answer_is_sent_as_a_response_would_be():
     content, more = b'{"a":1}', [("X-Model", "m")]
     theirs = Response(content, content_type="application/json", headers=more)
 
-    assert called(JsonAnswer.of(content, more)) == called(theirs)
-    assert called(JsonAnswer.of(content, more), "HEAD") == called(theirs, "HEAD")
-    ours = JsonAnswer.of(content, more)
+    assert called(JsonResponse.create(content, more)) == called(theirs)
+    assert called(JsonResponse.create(content, more), "HEAD") == called(theirs, "HEAD")
+    ours = JsonResponse.create(content, more)
     assert (ours.status_code, ours.data, ours.json, ours.mimetype) == (200, content, {"a": 1}, "application/json")
     assert (ours.content_length, ours.is_json, ours.headers["X-Model"]) == (len(content), True, "m")
 
 
 def test_json_answers_share_nothing():
-    first, second = JsonAnswer.of(b"1", []), JsonAnswer.of(b"22", [])
+    first, second = JsonResponse.create(b"1", []), JsonResponse.create(b"22", [])
     closed = []
     first.call_on_close(lambda: closed.append(1))
     first.headers["X-A"] = "1"

@@ -262,7 +262,7 @@ class TestLeavingAStream:
     def test_before_anything_was_told_is_499_and_no_heartbeat_is_waited_for(
         self, site, person, records, monkeypatch, route
     ):
-        monkeypatch.setattr("app.web.streaming._LOOK_S", 0.02)
+        monkeypatch.setattr("app.web.streaming._CHECK_S", 0.02)
         monkeypatch.setattr("app.openai_service.service._TICK_S", 0.02)
         site = site([READ], heartbeat_s=15)
 
@@ -359,7 +359,7 @@ class TestTheLook:
 
     def test_takes_a_half_that_the_server_closed_for_no_sign(self, person):
         class Connection(socket.socket):
-            reads_no_more = True
+            is_read_closed = True
 
         with Connection(fileno=person.near.detach()) as near:
             near.shutdown(socket.SHUT_RD)

@@ -1,1 +1,8 @@
-"""Wire formats of answers, one file each."""
+"""The wire formats of answers, one file each.
+
+base.py             Encoder: the protocol of the streamed formats
+token_sse.py        TokenSse: /api/chat/stream and /api/vision/stream
+plain_text.py       PlainText: /api/chat/openai
+structured_sse.py   StructuredSse: /api/structured/stream
+batch_results.py    the results of a batch
+"""

@@ -1,4 +1,4 @@
-"""What an encoder is: the one thing that a new wire format adds."""
+"""Define the protocol that each wire format of a stream implements."""
 
 from __future__ import annotations
 
@@ -9,29 +9,29 @@ from app.openai_service import Events
 
 
 class Encoder(Protocol):
-    """Turns the events of one answer, in their order, into the bytes of one wire format.
+    """Turns the events of one answer, in order, into the bytes of one wire format.
 
     Attributes:
-        content_type: of the whole answer.
-        heartbeat: what may be written between events without meaning anything; b"" where nothing may.
+        content_type: the Content-Type of the response.
+        heartbeat: bytes that readers ignore, sent while the stream is silent; b"" if the format has none.
     """
 
     content_type: ClassVar[str]
     heartbeat: ClassVar[bytes]
 
-    def encode(self, batch: Events) -> bytes:
-        """The bytes of these events, whole; b"" where they have none in this format.
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of these events; b"" if the format has none for them.
 
         Raises:
-            BrokenStream: the answer failed, and the format has no way to say so.
+            BrokenStream: the answer failed, and the format cannot express an error.
         """
         ...
 
 
 class BrokenStream(ConnectionResetError):
-    """Ends an answer without its proper end, so that the reader sees that it is not whole.
+    """Breaks the connection, so that the client notices that the answer is incomplete.
 
-    To the server it looks like a visitor's connection that broke, which it passes over without a word.
+    The server takes it for a connection that the client closed, and logs nothing.
     """
 
     def __init__(self) -> None:

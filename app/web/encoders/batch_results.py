@@ -1,4 +1,4 @@
-"""The results of a batch as JSON, each as the request's own route would have answered it."""
+"""Encode the results of a batch as JSON, each with the body that the route of its request would have sent."""
 
 from __future__ import annotations
 
@@ -15,25 +15,25 @@ from app.web.schemas.chat import chat_response
 from app.web.schemas.embeddings import embeddings_response
 
 
-def results_json(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
-    """{"results": [{"id", "status", "body"}]}, written piece by piece as it may be large. Closes the answers."""
+def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
+    """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large, then close the answers."""
     with closing(answers):
         yield b'{"results":['
-        for place, (name, line) in enumerate(answers):
-            status, body = _make_result(batch, line, request_id)
-            yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if place else b"", orjson.dumps(name), status, body)
+        for index, (name, line) in enumerate(answers):
+            status, body = _encode_result(batch, line, request_id)
+            yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if index else b"", orjson.dumps(name), status, body)
         yield b"]}"
 
 
-def _make_result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
+def _encode_result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
     try:
-        return 200, _make_answer(batch, line, request_id)
+        return 200, _encode_answer(batch, line, request_id)
     except (UpstreamError, RequestCancelled) as error:
         problem = problem_for(error)
         return problem.status, orjson.dumps(api_error(problem, request_id))
 
 
-def _make_answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
+def _encode_answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
     if line is None or line.status is None:
         if batch.status == "cancelled":
             raise RequestCancelled

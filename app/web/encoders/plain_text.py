@@ -1,4 +1,4 @@
-"""The format of /api/chat/openai: the bare text as it comes."""
+"""Encode a stream as plain text, for /api/chat/openai."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from app.web.encoders.base import BrokenStream
 
 
 class PlainText:
-    """Nothing but the text fits in, so there are no heartbeats, and a failure shows as a broken connection."""
+    """Plain text. The format has no heartbeats, and an error breaks the connection."""
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""
 
-    def encode(self, batch: Events) -> bytes:
-        if any(isinstance(event, Failed) for event in batch):
+    def encode(self, events: Events) -> bytes:
+        """Return the text of the events."""
+        if any(isinstance(event, Failed) for event in events):
             raise BrokenStream
-        return "".join([event.text for event in batch if isinstance(event, Token | Refusal)]).encode()
+        return "".join([event.text for event in events if isinstance(event, Token | Refusal)]).encode()

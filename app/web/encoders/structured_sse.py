@@ -1,4 +1,4 @@
-"""The format of /api/structured/stream: `data: {"partial": …}` events, then one with `"done": true` and the data."""
+"""Encode a structured stream as `data: {"partial": …}` events, then one with `"done": true` and the data."""
 
 from __future__ import annotations
 
@@ -13,26 +13,27 @@ from app.web.schemas.structured import StructuredCall, structured_response
 
 
 class StructuredSse:
-    """As TokenSse: `data: `, JSON on one line, and a blank line."""
+    """Server-sent events of `data: ` and JSON on one line, for /api/structured/stream."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, request_id: str, filling: StructuredCall) -> None:
+    def __init__(self, request_id: str, call: StructuredCall) -> None:
         self._request_id = request_id
-        self._filling = filling
+        self._call = call
         self._data: Any = None
 
-    def encode(self, batch: Events) -> bytes:
-        told = []
-        for event in batch:
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        lines = []
+        for event in events:
             if isinstance(event, PartialParsed):
-                # Not orjson, as a number of a text that nobody has checked yet may be larger than it writes.
-                told.append(to_json({"partial": event.data}, inf_nan_mode="null"))
+                # Not orjson: the value is not checked yet, and may have a number that is too large for it.
+                lines.append(to_json({"partial": event.data}, inf_nan_mode="null"))
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                told.append(orjson.dumps({"done": True, **structured_response(self._data, event, self._filling)}))
+                lines.append(orjson.dumps({"done": True, **structured_response(self._data, event, self._call)}))
             elif isinstance(event, Failed):
-                told.append(orjson.dumps(api_error(problem_for(event.error), self._request_id)))
-        return b"".join([b"data: %b\n\n" % data for data in told])
+                lines.append(orjson.dumps(api_error(problem_for(event.error), self._request_id)))
+        return b"".join([b"data: %b\n\n" % data for data in lines])

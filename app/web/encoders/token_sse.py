@@ -1,4 +1,4 @@
-"""The format of /api/chat/stream: `data: {"token": …}` events, then one with `"done": true`."""
+"""Encode a stream as `data: {"token": …}` events, then one with `"done": true`."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.web.schemas.chat import tool_run
 
 
 class TokenSse:
-    """Each event is `data: `, JSON on one line, and a blank line: readers in the wild know no other field."""
+    """Server-sent events of `data: ` and JSON on one line. No other field: many clients cannot read one."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
@@ -20,13 +20,14 @@ class TokenSse:
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
 
-    def encode(self, batch: Events) -> bytes:
-        if len(batch) == 1 and type(event := batch[0]) is Token:  # as a model at work writes
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return b'data: {"token":%b}\n\n' % orjson.dumps(event.text)
         return b"".join(
             [
                 b"data: %b\n\n" % orjson.dumps(data)
-                for event in batch
+                for event in events
                 if (data := self._encode_event(event)) is not None
             ]
         )
@@ -53,4 +54,4 @@ class TokenSse:
             return api_error(problem_for(event.error), self._request_id)
         if isinstance(event, ToolRun):
             return {"tool": tool_run(event)}
-        return None  # reasoning, and tool calls in pieces: `done` has them whole
+        return None  # reasoning, and parts of tool calls: `done` has the complete ones

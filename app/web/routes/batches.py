@@ -1,4 +1,4 @@
-"""/api/batches: many requests at once, answered within a day for half the price."""
+"""Serve /api/batches: many requests sent as one, answered within a day at half the price."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.batches import KINDS, Batch
 from app.problems import Forbidden
 from app.services import services
 from app.web.call_context import build_entry
-from app.web.encoders.batch_results import results_json
+from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import build_adjusted_headers
@@ -25,8 +25,8 @@ bp = Blueprint("batches", __name__, url_prefix="/batches")
 @bp.post("")
 @needs(*KINDS)
 def create() -> Response:
-    """Take requests and have them answered, within a day, at half the price."""
-    principal, built = _principal(), services()
+    """Create a batch: many requests, answered within a day at half the price."""
+    principal, built = _require_principal(), services()
     new, adjusted = read_json_body(CreateBatchRequest).to_batch(
         built.config.batches,
         built.openai_batches,
@@ -46,8 +46,8 @@ def create() -> Response:
 @bp.get("")
 @needs(*KINDS, "admin")
 def show_all() -> Response:
-    """Tell of the caller's batches, the newest first."""
-    principal = _principal()
+    """List the caller's batches, newest first."""
+    principal = _require_principal()
     query = list_query(request.args, principal)
     kinds = [kind for kind in KINDS if _may_see(principal, kind)]
     page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
@@ -59,19 +59,19 @@ def show_all() -> Response:
 @bp.get("/<batch_id>")
 @needs(*KINDS, "admin")
 def show(batch_id: str) -> Response:
-    """Tell how far a batch is."""
-    return _json_response(batch_response(services().batches.refresh(_find_own(batch_id)), g.principal))
+    """Show the status of a batch."""
+    return _json_response(batch_response(services().batches.refresh(_find_batch(batch_id)), g.principal))
 
 
 @bp.get("/<batch_id>/results")
 @needs(*KINDS, "admin")
 def results(batch_id: str) -> Response:
-    """Give what came of each request, in their order."""
+    """Return the result of each request of a batch, in the order sent."""
     batches = services().batches
-    batch = batches.refresh(_find_own(batch_id))
+    batch = batches.refresh(_find_batch(batch_id))
     answers = batches.read_results(batch)
     response = Response(
-        results_json(batch, answers, request_id=g.request_id),
+        encode_results(batch, answers, request_id=g.request_id),
         content_type="application/json",
         headers={"Cache-Control": "no-store"},
     )
@@ -82,12 +82,12 @@ def results(batch_id: str) -> Response:
 @bp.post("/<batch_id>/cancel")
 @needs(*KINDS, "admin")
 def cancel(batch_id: str) -> Response:
-    """End a batch; what is done by then is kept, and costs."""
-    return _json_response(batch_response(services().batches.cancel(_find_own(batch_id)), g.principal))
+    """Cancel a batch. Results so far are stored, and billed."""
+    return _json_response(batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
-def _find_own(batch_id: str) -> Batch:
-    principal = _principal()
+def _find_batch(batch_id: str) -> Batch:
+    principal = _require_principal()
     batch = services().batches.get(batch_id, batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
     if batch is None:
         abort(404)
@@ -96,8 +96,8 @@ def _find_own(batch_id: str) -> Batch:
     return batch
 
 
-def _principal() -> Principal:
-    """The caller, whose token is not tied to a prompt."""
+def _require_principal() -> Principal:
+    """Return the principal. A token that is tied to a prompt is refused."""
     principal: Principal = g.principal
     if principal.prompt is not None:
         raise Forbidden("This token is for conversations only.")

@@ -1,4 +1,4 @@
-"""/api/chat: a conversation answered in one piece, or as it is written."""
+"""Serve /api/chat: answer a conversation, complete or streamed."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 @bp.post("")
 @needs("chat")
 def create() -> Response:
-    """Answer a conversation in one piece."""
+    """Answer a conversation in one response."""
     body, built = read_json_body(ChatRequest), services()
     result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
     return json_response(body.response(result), result.record)
@@ -32,7 +32,7 @@ def create() -> Response:
 @bp.post("/stream")
 @needs("chat")
 def stream() -> Response:
-    """Answer a conversation as it is written, as token events."""
+    """Stream the answer to a conversation as token events."""
     body = read_json_body(ChatRequest)
     return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
 
@@ -41,7 +41,7 @@ def stream() -> Response:
 @needs("chat")
 @error_format(message_error)
 def stream_text() -> Response:
-    """Answer a conversation as bare text, for the many pages that read nothing else."""
+    """Stream the answer to a conversation as plain text."""
     body = read_json_body(OpenAIChatRequest)
     return stream_chat_response(_build_call(body, services()), PlainText())
 

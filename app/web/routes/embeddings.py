@@ -1,4 +1,4 @@
-"""/api/embeddings: texts turned into vectors, and compared by them."""
+"""Serve /api/embeddings: turn texts into vectors, and compare texts."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def create() -> Response:
 @bp.post("/similarity")
 @needs("embeddings")
 def similarity() -> Response:
-    """Compare two texts, or put documents in order by nearness to a query."""
+    """Compare two texts, or rank documents by similarity to a query."""
     body = read_json_body(SimilarityRequest)
     result = services().openai_service.embed(
         body.texts(), request_id=g.request_id, model=body.model, caller=billed_context()

@@ -1,4 +1,4 @@
-"""/healthz and /readyz, for whatever watches this server."""
+"""Serve /healthz and /readyz, for load balancers and monitoring."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ bp = Blueprint("health", __name__)
 @bp.get("/healthz")
 @public
 def alive() -> Response:
-    """The process answers."""
+    """Report that the process answers."""
     return _status("alive")
 
 
 @bp.get("/readyz")
 @public
 def ready() -> Response:
-    """The process can serve: it has not been told to stop, and its ledger takes what is written into it."""
+    """Report whether the server can serve: it is not stopping, and the ledger can be written."""
     built = services()
     if built.lifecycle.is_draining:
         return _status("draining", 503)
     try:
         built.database.check()
     except Contended:
-        pass  # so many write into it that this one's turn did not come: others' does
+        pass  # other writers are busy with it, so it can be written
     except DatabaseUnavailable:
         return _status("store_unavailable", 503)
     return _status("ready")

@@ -1,4 +1,4 @@
-"""/: one page to try the API with. It is for development only; in production there is nothing at its address."""
+"""Serve the playground at /, a page to try the API with. It exists in development only."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _HEADERS = {
     "Cache-Control": "no-store",
 }
 
-# Half red, half blue, and small enough for a command line.
+# Half red, half blue; small enough for a command line.
 _IMAGE = (
     "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEXcHh4ePNxFowWuAAAA"
     "EElEQVR42mNg+M/EwEA8AgAw0gEe0P1L1QAAAABJRU5ErkJggg=="
@@ -50,7 +50,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
 
 
 class _Route(NamedTuple):
-    """A line of the page's list; `curl` is empty where there is no example."""
+    """A line of the list on the page. `curl` is empty if there is no example."""
 
     method: str
     path: str
@@ -58,8 +58,8 @@ class _Route(NamedTuple):
     curl: str
 
 
-def playground(config: Config) -> Blueprint:
-    """Make the blueprint of the page and of its static files."""
+def create_playground(config: Config) -> Blueprint:
+    """Create the blueprint of the page and of its static files."""
     bp = Blueprint("pages", __name__, template_folder="../templates")
 
     @bp.get("/")
@@ -72,13 +72,13 @@ def playground(config: Config) -> Blueprint:
     @bp.get("/static/<path:filename>")
     @public
     def static(filename: str) -> Response:
-        # Not Flask's own route for these, which could not state that it is public.
+        # Not Flask's own static route, which could not be marked as public.
         return send_from_directory(_STATIC, filename)
 
     @bp.get("/favicon.ico")
     @public
     def no_icon() -> Response:
-        # Browsers ask for it of themselves, and a 404 would look like a fault of the page.
+        # Browsers request it on their own, and a 404 in the console would look like an error of the page.
         return Response(status=204)
 
     @bp.after_request
@@ -90,9 +90,9 @@ def playground(config: Config) -> Blueprint:
 
 
 def _list_routes() -> list[_Route]:
-    """All that this server answers but the page itself; a summary is the first line of the view's docstring."""
+    """List all routes except those of the page. A summary is the first line of the view's docstring."""
     return [
-        _Route(method, rule.rule, _summarize(rule), _curl_line(method, rule))
+        _Route(method, rule.rule, _summarize(rule), _build_curl(method, rule))
         for rule in current_app.url_map.iter_rules()
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
         if not rule.endpoint.startswith("pages.")
@@ -103,7 +103,7 @@ def _summarize(rule: Rule) -> str:
     return (current_app.view_functions[rule.endpoint].__doc__ or "").partition("\n")[0]
 
 
-def _curl_line(method: str, rule: Rule) -> str:
+def _build_curl(method: str, rule: Rule) -> str:
     url = shlex.quote(f"{request.host_url.rstrip('/')}{rule.rule}")
     if method == "GET" and not rule.arguments:
         return f"curl {url}"

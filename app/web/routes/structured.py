@@ -1,4 +1,4 @@
-"""/api/structured: answers that fill a JSON schema, in one piece or as they grow."""
+"""Serve /api/structured: answers that match a JSON schema, complete or streamed."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ bp = Blueprint("structured", __name__, url_prefix="/structured")
 @bp.post("")
 @needs("structured")
 def create() -> Response:
-    """Have the model fill a JSON schema."""
-    asked = _read_request()
-    result = services().openai_service.structured(asked.call, asked.original, caller=billed_context())
-    return json_response(structured_response(result.data, result, asked), result.record)
+    """Answer with data that matches a JSON schema."""
+    structured = _read_request()
+    result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
+    return json_response(structured_response(result.data, result, structured), result.record)
 
 
 @bp.post("/stream")
 @needs("structured")
 def stream() -> Response:
-    """Have the model fill a JSON schema, and tell what it has filled so far."""
-    asked = _read_request()
+    """Stream data that matches a JSON schema, as far as the model has written it."""
+    structured = _read_request()
     service = services().openai_service
     return stream_response(
-        lambda caller: service.stream_structured(asked.call, asked.original, caller=caller),
-        StructuredSse(g.request_id, asked),
+        lambda caller: service.stream_structured(structured.call, structured.original, caller=caller),
+        StructuredSse(g.request_id, structured),
     )
 
 

@@ -1,4 +1,4 @@
-"""/api/tokens: a site's server gets, and takes back, what the visitors of its pages show."""
+"""Serve /api/tokens: a site's server issues and revokes the tokens of its visitors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
 @bp.post("")
 @needs_key
 def create() -> Response:
-    """Make a short-lived token for a visitor."""
+    """Issue a short-lived visitor token."""
     built = services()
     grant = read_json_body(TokenRequest).to_grant(built.config.visitor_tokens, built.prompts.stored)
     token = built.authenticator.tokens.issue(grant, by=g.principal)
@@ -37,7 +37,7 @@ def create() -> Response:
 @bp.delete("/<token_id>")
 @needs_key
 def revoke(token_id: str) -> Response:
-    """Take a visitor's token back."""
+    """Revoke a visitor token."""
     if not _TOKEN_ID.fullmatch(token_id):
         raise InvalidRequest("The id of a token has 22 letters, digits, underscores or hyphens.")
     services().authenticator.tokens.revoke(token_id, tenant=g.principal.tenant)
@@ -47,7 +47,7 @@ def revoke(token_id: str) -> Response:
 @bp.delete("")
 @needs_key
 def revoke_all() -> Response:
-    """Take back every token that a user has been given."""
+    """Revoke all visitor tokens of a user."""
     if unknown := sorted(request.args.keys() - {"userId"}):
         raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
     if len(request.args.getlist("userId")) > 1:

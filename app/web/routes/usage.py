@@ -1,4 +1,4 @@
-"""/api/usage: what was used, and what is left."""
+"""Serve /api/usage: what was used, and what is left."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ bp = Blueprint("usage", __name__, url_prefix="/usage")
 @bp.get("")
 @needs("usage")
 def show() -> Response:
-    """Tell callers what they have used and have left; with an admin key, what anybody has used."""
+    """Report the caller's usage and remaining budgets; with an admin key, the usage of any user."""
     built = services()
     query = parse_usage_query(request.args, g.principal)
     totals = partial(

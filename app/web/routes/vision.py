@@ -1,4 +1,4 @@
-"""/api/vision: questions about images."""
+"""Serve /api/vision: answer questions about images."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @bp.post("")
 @needs("vision")
 def create() -> Response:
-    """Answer a question about images in one piece."""
-    result = services().openai_service.chat(_call(), caller=billed_context())
+    """Answer a question about images in one response."""
+    result = services().openai_service.chat(_build_call(), caller=billed_context())
     return json_response(chat_response(result), result.record)
 
 
 @bp.post("/stream")
 @needs("vision")
 def stream() -> Response:
-    """Answer a question about images as it is written, as token events."""
-    return stream_chat_response(_call(), TokenSse(g.request_id))
+    """Stream the answer to a question about images as token events."""
+    return stream_chat_response(_build_call(), TokenSse(g.request_id))
 
 
-def _call() -> ChatCall:
+def _build_call() -> ChatCall:
     built = services()
     return build_vision_call(built.prompts.restrict_to(g.principal), built.config.images, request_id=g.request_id)

@@ -13,7 +13,7 @@ from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
-from app.limits.accounts import kind_of
+from app.limits.accounts import parse_account_kind
 from app.problems import InvalidRequest
 
 _FORMATS = ("json", "csv")
@@ -97,7 +97,7 @@ def _format_sums(total: Total) -> dict[str, int]:
 def _format_limit(left: Remaining) -> dict[str, Any]:
     limit = left.limit
     return {
-        "of": kind_of(limit.key),
+        "of": parse_account_kind(limit.key),
         "window": limit.window,
         "microUsd": limit.micro_usd,
         "tokens": limit.tokens,

@@ -1,22 +1,22 @@
-// The page at / in development. streamChat() and what stands above it need nothing of the page: copy them.
+// The page at / in development. streamChat() and the code above it do not depend on the page: copy them.
 
-/** What the server says when it refuses, or cannot finish: its sentence, with `code`, `requestId` and `status`. */
+/** An error that the server sent: its sentence, with `code`, `requestId` and `status`. */
 export class ChatError extends Error {
   constructor(body, status) {
-    super(typeof body?.error === "string" ? body.error : "The server refused and did not say why.");
+    super(typeof body?.error === "string" ? body.error : "The server refused the request without a reason.");
     Object.assign(this, { name: "ChatError", status, code: body?.code, requestId: body?.requestId });
   }
 }
 
-/** Yields the JSON of each `data:` event; bytes may be cut anywhere, and comments are passed over. */
-async function* eventsOf(body) {
+/** Yields the JSON of each `data:` event. Chunks may be split anywhere; comments are ignored. */
+async function* readEvents(body) {
   const reader = body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   let data = [];
   try {
     for (let piece = await reader.read(); !piece.done; piece = await reader.read()) {
       const lines = (rest + piece.value).split(/\r?\n/);
-      rest = lines.pop(); // not a whole line yet
+      rest = lines.pop(); // an incomplete line
       for (const line of lines) {
         if (line.startsWith("data:")) {
           data.push(line.slice(5));
@@ -27,13 +27,13 @@ async function* eventsOf(body) {
       }
     }
   } finally {
-    await reader.cancel().catch(() => {}); // whoever stops reading also stops the answer
+    await reader.cancel().catch(() => {}); // closing the connection also stops the model
   }
 }
 
 /**
  * Yields `{token}` for each piece of an answer, then `{done, finishReason, usage, model, id}`.
- * Throws ChatError for what the server says, TypeError if the network fails, AbortError after an abort.
+ * Throws ChatError for an error of the server, TypeError if the network fails, AbortError after an abort.
  */
 export async function* streamChat(messages, { signal } = {}) {
   const response = await fetch("/api/chat/stream", {
@@ -45,7 +45,7 @@ export async function* streamChat(messages, { signal } = {}) {
   if (!response.ok) {
     throw new ChatError(await response.json().catch(() => null), response.status);
   }
-  for await (const event of eventsOf(response.body)) {
+  for await (const event of readEvents(response.body)) {
     if (event.error) {
       throw new ChatError(event);
     }
@@ -54,7 +54,7 @@ export async function* streamChat(messages, { signal } = {}) {
       return;
     }
   }
-  throw new ChatError({ error: "The answer ended before it was whole." });
+  throw new ChatError({ error: "The answer ended before it was complete." });
 }
 
 // From here on: the page.
@@ -62,47 +62,47 @@ export async function* streamChat(messages, { signal } = {}) {
 const element = (id) => document.getElementById(id);
 const [log, status, form, input] = [element("log"), element("status"), element("form"), element("text")];
 const [send, stop, template] = [element("send"), element("stop"), element("message")];
-const conversation = []; // what the log shows, as [{role, content}]
-let answering = null; // the AbortController of the answer that is being written
+const conversation = []; // the messages in the log, as [{role, content}]
+let answering = null; // the AbortController of the running answer
 
 async function ask(question) {
-  const asked = show("user", question);
+  const sent = show("user", question);
   const answer = show("assistant", "");
   const text = answer.querySelector(".text").appendChild(new Text());
   conversation.push({ role: "user", content: question });
-  following(() => begin(answer));
-  let fault = "";
+  keepScrolled(() => begin(answer));
+  let problem = "";
   let facts = "";
   try {
     for await (const event of streamChat(conversation, { signal: answering.signal })) {
       if (event.done) {
-        facts = factsOf(event);
+        facts = describeFacts(event);
       } else {
-        following(() => text.appendData(event.token));
+        keepScrolled(() => text.appendData(event.token));
       }
     }
   } catch (error) {
-    fault = answering.signal.aborted ? "Stopped." : faultOf(error);
+    problem = answering.signal.aborted ? "Stopped." : describeError(error);
     facts = answering.signal.aborted ? "stopped" : "cut off";
   }
   if (text.length) {
     conversation.push({ role: "assistant", content: text.data });
-    following(() => (answer.querySelector(".facts").textContent = facts));
+    keepScrolled(() => (answer.querySelector(".facts").textContent = facts));
   } else {
-    // There is nothing to go on from: the question goes back to where it can be sent again.
+    // No text arrived: put the question back into the form, so that it can be sent again.
     conversation.pop();
-    asked.remove();
+    sent.remove();
     answer.remove();
     input.value ||= question;
-    fault ||= `The model wrote nothing (${facts}).`;
+    problem ||= `The model wrote nothing (${facts}).`;
   }
-  following(() => end(answer, fault));
+  keepScrolled(() => end(answer, problem));
 }
 
 function begin(answer) {
   answering = new AbortController();
-  answer.setAttribute("aria-busy", "true"); // read aloud once it is whole, and not word by word
-  say("Answering…");
+  answer.setAttribute("aria-busy", "true"); // screen readers read it once it is complete, not word by word
+  setStatus("Answering…");
   stop.hidden = false;
   if (document.activeElement === send) {
     stop.focus();
@@ -110,9 +110,9 @@ function begin(answer) {
   send.disabled = true;
 }
 
-function end(answer, fault) {
+function end(answer, problem) {
   answer.removeAttribute("aria-busy");
-  say(fault, fault !== "" && !answering.signal.aborted);
+  setStatus(problem, problem !== "" && !answering.signal.aborted);
   answering = null;
   send.disabled = false;
   if (document.activeElement === stop) {
@@ -121,7 +121,7 @@ function end(answer, fault) {
   stop.hidden = true;
 }
 
-function say(sentence, isError = false) {
+function setStatus(sentence, isError = false) {
   status.textContent = sentence;
   status.classList.toggle("error", isError);
 }
@@ -137,8 +137,8 @@ function show(role, content) {
   return message;
 }
 
-/** Make a change to the page, and stay at the log's end unless the reader has scrolled up. */
-function following(change) {
+/** Make a change to the page, and stay at the end of the log unless the reader has scrolled up. */
+function keepScrolled(change) {
   const atEnd = log.scrollHeight - log.scrollTop - log.clientHeight < 32;
   change();
   if (atEnd) {
@@ -146,13 +146,13 @@ function following(change) {
   }
 }
 
-function factsOf({ finishReason, usage, model }) {
-  const { prompt_tokens: asked, completion_tokens: answered, total_tokens: total } = usage ?? {};
-  const tokens = usage ? `${asked} + ${answered} = ${total} tokens` : "not told";
+function describeFacts({ finishReason, usage, model }) {
+  const { prompt_tokens: prompt, completion_tokens: completion, total_tokens: total } = usage ?? {};
+  const tokens = usage ? `${prompt} + ${completion} = ${total} tokens` : "not reported";
   return `finishReason: ${finishReason} · usage: ${tokens} · model: ${model}`;
 }
 
-function faultOf(error) {
+function describeError(error) {
   if (!(error instanceof ChatError)) {
     console.error(error);
     return "The connection to the server failed.";
@@ -188,7 +188,7 @@ for (const button of document.querySelectorAll(".copy")) {
       button.textContent = "Copied";
       setTimeout(() => (button.textContent = "Copy"), 2000);
     } catch {
-      getSelection().selectAllChildren(command); // no clipboard on plain http; the keyboard still has one
+      getSelection().selectAllChildren(command); // no clipboard on plain http: select it for the keyboard
     }
   });
 }

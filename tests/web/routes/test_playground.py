@@ -102,7 +102,7 @@ def test_in_production_there_is_no_page(make_app, path):
 def test_the_page_says_that_the_offline_model_asks_no_ai(offline):
     words = re.sub(r"<[^>]+>|\s+", " ", offline.get("/").text)
 
-    assert "offline model — no AI is asked; set OPENAI_API_KEY in .env" in re.sub(" +", " ", words)
+    assert "offline model — no AI is called; set OPENAI_API_KEY in .env" in re.sub(" +", " ", words)
     assert Config().chat_model not in words
 
 
