@@ -12,6 +12,8 @@ from app.database.driver import Driver
 from app.runtime import clock
 
 SCRIPTS = Path(__file__).parent / "migrations"
+NEW_SQLITE = SCRIPTS / "new_sqlite.sql"
+"""What all migrations together make of an empty file; a test compares the two."""
 
 _LOOK_S = 1.8
 
@@ -37,7 +39,10 @@ def migrate(driver: Driver) -> None:
         try:
             found = _read_revision(connection)
             if found < newest:  # nobody was faster
-                _upgrade(connection)
+                if not found and driver.name == "sqlite":
+                    _create(raw)
+                else:
+                    upgrade(connection)
                 log.info("ledger.migrated", extra={"from": found or "nothing", "to": newest})
         except BaseException:
             connection.exec_driver_sql("ROLLBACK")
@@ -52,7 +57,14 @@ def _read_revision(connection: Connection) -> str:
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
 
 
-def _upgrade(connection: Connection) -> None:
+def _create(raw: Any) -> None:
+    """Make the newest tables without alembic, which takes 0.1 s to load and 11 MiB of a worker for as long as it lives."""
+    for statement in NEW_SQLITE.read_text(encoding="utf-8").split(";\n"):
+        raw.execute(statement)
+
+
+def upgrade(connection: Connection) -> None:
+    """Run the migrations that are missing, within the transaction of a connection."""
     # Loading alembic takes longer than all the rest, and nearly always there is nothing to do.
     from alembic import command
     from alembic.config import Config

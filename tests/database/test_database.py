@@ -5,8 +5,10 @@ from __future__ import annotations
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -18,7 +20,8 @@ import app.auth.tables
 import app.ledger.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
-from app.database.migrate import SCRIPTS, newest_revision
+from app.database.migrate import NEW_SQLITE, SCRIPTS, migrate, newest_revision, upgrade
+from app.database.sqlite_driver import SqliteDriver
 from tests.ledger.ledger_worker import run_together
 
 ROOT = Path(__file__).parents[2]
@@ -28,6 +31,44 @@ def test_tables_are_what_the_migrations_make(database):
     with database.driver.engine.connect() as connection:
         context = MigrationContext.configure(connection, opts={"compare_type": True})
         assert compare_metadata(context, metadata) == []
+
+
+def _sqlite_schema(path: Path, make: Callable[[Any], None]) -> str:
+    """Whatever a file has after it was made, as a script that makes it."""
+    driver = SqliteDriver(path)
+    driver.create()
+    with driver.engine.connect() as connection:
+        make(connection)
+        raw: Any = connection.connection.driver_connection
+        made = raw.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid").fetchall()
+        (version,) = raw.execute("SELECT version_num FROM alembic_version").fetchone()
+    driver.close()
+    stamp = f"INSERT INTO alembic_version (version_num) VALUES ('{version}')"
+    return "".join(f"{' '.join(statement.split())};\n" for statement in [*(sql for (sql,) in made), stamp])
+
+
+def test_a_new_file_is_what_the_migrations_make(tmp_path):
+    driver = SqliteDriver(tmp_path / "new.sqlite3")
+    driver.create()
+    migrate(driver)
+    driver.close()
+
+    made = _sqlite_schema(tmp_path / "new.sqlite3", lambda connection: None)
+    wanted = _sqlite_schema(tmp_path / "migrated.sqlite3", upgrade)
+    assert made == wanted, f"write this into {NEW_SQLITE}:\n{wanted}"
+
+
+def test_a_new_file_costs_a_start_no_alembic(tmp_path):
+    code = f"""
+import sys
+from pathlib import Path
+from app.database.database import open_database
+database = open_database("sqlite:///new.sqlite3", Path({str(tmp_path)!r}))
+database.migrate()
+database.check()
+assert "alembic" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
 
 def test_files_of_migrations_begin_with_their_revision():
