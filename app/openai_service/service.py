@@ -48,7 +48,7 @@ from app.openai_service.transport.request_bodies import (
 )
 from app.openai_service.transport.sender import Sender, UpstreamSender
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 T = TypeVar("T")
 
@@ -122,7 +122,7 @@ class OpenAIService:
             asking = self._tool_loop(call, request).stream(self._asker)
         else:
             asking = self._asker.open_stream(request)
-        return ChatStream(around.stream(asking), request.exchange, recording, self._background)
+        return ChatStream(around.stream(asking), request.call_state, recording, self._background)
 
     def structured(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NOBODY
@@ -161,7 +161,7 @@ class OpenAIService:
         request = self._chat_request(call, recording.record, streamed=True)
         around = self._pipeline(call, request, recording, original)
         asking = stream_structured_answer(self._asker, request, checker)
-        return ChatStream(around.stream(asking, fills=True), request.exchange, recording, self._background)
+        return ChatStream(around.stream(asking, fills=True), request.call_state, recording, self._background)
 
     def embed(
         self,
@@ -219,8 +219,8 @@ class OpenAIService:
     ) -> PendingRequest:
         models = (record.model, *self._config.fallbacks_for(record.operation, record.model))
         deadline = time.monotonic() + self._config.request_timeout_s
-        exchange = Exchange(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return PendingRequest(path, body, models, exchange, record, adjusted or {})
+        call_state = CallState(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
+        return PendingRequest(path, body, models, call_state, record, adjusted or {})
 
     def _chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._config, call, max_tokens=record.caller.max_tokens)
@@ -263,7 +263,7 @@ class OpenAIService:
                         raise
                     is_left = True
                     recording.failed(gone)
-                    request.exchange.abandon_after(background.MAX_DURATION_S)
+                    request.call_state.abandon_after(background.MAX_DURATION_S)
         finally:
             waiting.close()
             if background is not None and is_left:

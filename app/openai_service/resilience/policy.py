@@ -16,7 +16,7 @@ from app.openai_service.resilience.breaker import CircuitBreaker, Permit
 from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_outage, is_transient
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.ticks import Ticks, pause
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 T = TypeVar("T")
 
@@ -30,14 +30,14 @@ _PROBE_GRACE_S = 5.0
 
 
 class Policy:
-    """Asks until a model answers, within the exchange's deadline."""
+    """Asks until a model answers, within the call's deadline."""
 
     def __init__(self, breaker: CircuitBreaker, *, max_attempts: int) -> None:
         self._breaker = breaker
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(self, ask: AskModel[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
+    def run(self, ask: AskModel[T], models: Sequence[str], call_state: CallState, record: CallRecord) -> Ticks[T]:
         """Ask the models in their order.
 
         Raises:
@@ -49,18 +49,18 @@ class Policy:
         for position, model in enumerate(models):
             has_fallback = position + 1 < len(models)
             try:
-                return (yield from self._ask(ask, model, exchange, record, has_fallback=has_fallback))
+                return (yield from self._ask(ask, model, call_state, record, has_fallback=has_fallback))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
-                if exchange.is_abandoned or not is_outage(failure):
+                if call_state.is_abandoned or not is_outage(failure):
                     break
         raise _most_informative(failures)
 
     def _ask(
-        self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
+        self, ask: AskModel[T], model: str, call_state: CallState, record: CallRecord, *, has_fallback: bool
     ) -> Ticks[T]:
         """Ask one model, again where that may help."""
-        permit = self._admit(model, exchange)
+        permit = self._admit(model, call_state)
         self._budget.count_call()
         record.model = model
         record.models.append(model)
@@ -71,7 +71,7 @@ class Policy:
                 answer = yield from ask(model)
             except UpstreamError as error:
                 failure = error
-                if _counts_for_breaker(error) and not exchange.is_abandoned:
+                if _counts_for_breaker(error) and not call_state.is_abandoned:
                     permit.failed()
             else:
                 permit.succeeded()
@@ -81,35 +81,35 @@ class Policy:
 
             attempts_left -= 1
             waits = waits or BackoffWaits()
-            wait_s = self._wait_s(failure, waits, model, exchange, has_fallback) if attempts_left else None
+            wait_s = self._wait_s(failure, waits, model, call_state, has_fallback) if attempts_left else None
             if wait_s is None:
                 raise failure
             record.waited_ms += wait_s * 1000
-            yield from pause(wait_s, tick_s=exchange.tick_s)
-            if exchange.is_abandoned:  # it was wanted before the pause
+            yield from pause(wait_s, tick_s=call_state.tick_s)
+            if call_state.is_abandoned:  # it was wanted before the pause
                 raise failure
             try:
-                permit = self._admit(model, exchange)
+                permit = self._admit(model, call_state)
             except CircuitOpen:
                 raise failure from None
 
-    def _admit(self, model: str, exchange: Exchange) -> Permit:
+    def _admit(self, model: str, call_state: CallState) -> Permit:
         """Let one attempt through the breaker. Raises UpstreamTimeout or CircuitOpen."""
-        remaining_s = exchange.remaining_s()
+        remaining_s = call_state.remaining_s()
         if remaining_s <= 0:
             raise UpstreamTimeout
         return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
 
     def _wait_s(
-        self, failure: UpstreamError, waits: BackoffWaits, model: str, exchange: Exchange, has_fallback: bool
+        self, failure: UpstreamError, waits: BackoffWaits, model: str, call_state: CallState, has_fallback: bool
     ) -> float | None:
         """Return how long to wait before a model is asked again; None where that would not help, or may not be."""
         if not is_transient(failure):
             return None
         wait_s = waits.next_s(failure)
-        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
+        if wait_s >= call_state.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
             return None
-        if exchange.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
+        if call_state.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
             return None
         return wait_s
 

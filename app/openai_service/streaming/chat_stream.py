@@ -11,7 +11,7 @@ from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Done, Events, Failed
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 
 class ChatStream:
@@ -23,11 +23,11 @@ class ChatStream:
     def __init__(
         self,
         asking: Ticks[StreamedAnswer],
-        exchange: Exchange,
+        call_state: CallState,
         recording: CallRecording,
         background: DrainPool | None,
     ) -> None:
-        self._exchange = exchange
+        self._call_state = call_state
         self._recording = recording
         self._background = background
         self._has_begun = False
@@ -49,7 +49,7 @@ class ChatStream:
         """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
         if self._has_begun and not self._recording.is_decided and self._background is not None:
             self._recording.failed(CallerGone())
-            self._exchange.abandon_after(self._background.MAX_DURATION_S)
+            self._call_state.abandon_after(self._background.MAX_DURATION_S)
             if self._background.adopt(self._batches, self._finish):
                 return
         self._finish()

@@ -10,7 +10,7 @@ import orjson
 
 from app.openai_service.results import CallRecord
 from app.token_counts.estimates import ImageInput, images_in, input_bound_of, max_output_tokens
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 _AROUND_MODEL = len(b'"model":,')
 
@@ -72,11 +72,11 @@ class PendingRequest(UpstreamRequest):
 
     Attributes:
         models: to ask, in their order.
-        exchange: until when, and for whom.
+        call_state: until when, and for whom.
         adjusted: what in the body is otherwise than the caller asked for, whatever the model.
     """
 
     models: Sequence[str]
-    exchange: Exchange
+    call_state: CallState
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)

@@ -133,7 +133,7 @@ def build_client(
 ) -> _Client:
     """Make the one client of this process.
 
-    BackgroundSettler is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
+    BackgroundSettler is ours, hence `max_retries=0`; time limits are the CallState's, hence no timeout here.
 
     Args:
         http_client: stands in for our own, as the offline model and tests do.

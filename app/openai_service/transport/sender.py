@@ -21,7 +21,7 @@ from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Tick
+from app.upstream_http.call_state import Tick
 
 T = TypeVar("T")
 
@@ -61,11 +61,11 @@ class Sender:
             attempt.served = record.model
             return answer
 
-        return self._policy.run(ask, request.models, request.exchange, record)
+        return self._policy.run(ask, request.models, request.call_state, record)
 
     def open_stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """An answer that has begun."""
-        exchange, record = request.exchange, request.record
+        call_state, record = request.call_state, request.record
 
         def ask(model: str) -> Ticks[StreamedAnswer]:
             attempt = _reserve(request, model)
@@ -74,7 +74,7 @@ class Sender:
                 started = time.perf_counter()
                 try:
                     answer = yield from open_answer(
-                        response, exchange, record, idle_timeout_s=self._settings.idle_timeout_s
+                        response, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
                     )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
@@ -84,12 +84,12 @@ class Sender:
             attempt.served = answer.model or None
             return answer
 
-        return self._policy.run(ask, request.models, exchange, record)
+        return self._policy.run(ask, request.models, call_state, record)
 
     def _send(self, request: PendingRequest, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
         """Send a request as its model takes it: again, at once, where that refuses a parameter."""
         tried: set[str] = set()
-        request.exchange.allow(within_s)
+        request.call_state.limit_wait(within_s)
         body, adjusted = request.body, request.adjusted
         while True:
             body, changed = self._adaptation.adapt(model, body)
@@ -98,13 +98,13 @@ class Sender:
             try:
                 return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_abandoned:
+                if not self._adaptation.learn(model, error, body, tried) or request.call_state.is_abandoned:
                     raise
 
     def _send_once(
         self, request: PendingRequest, model: str, content: bytes, *, stream: bool
     ) -> Ticks[httpx2.Response]:
-        exchange, record = request.exchange, request.record
+        call_state, record = request.call_state, request.record
         path = self._upstream.path(request.path, model)
 
         # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
@@ -115,7 +115,7 @@ class Sender:
                 while True:
                     started = time.perf_counter()
                     try:
-                        response = exchange.run(post)
+                        response = call_state.run(post)
                     except Tick:
                         yield []
                         continue
@@ -124,7 +124,7 @@ class Sender:
                     record.upstream_request_id = response.headers.get("x-request-id")
                     return response
         finally:
-            exchange.abandon()
+            call_state.close_connection()
 
 
 def _reserve(request: PendingRequest, model: str) -> Attempt:
