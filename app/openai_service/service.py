@@ -46,7 +46,7 @@ from app.openai_service.transport.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.transport.sender import Sender, UpstreamSender
+from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
 
@@ -66,7 +66,7 @@ class OpenAIService:
     def __init__(
         self,
         config: Config,
-        client: UpstreamSender,
+        client: SdkClient,
         store: KeyValueStore,
         listeners: Sequence[Listener] = (),
         input_limits: InputWindow | None = None,

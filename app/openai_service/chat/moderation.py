@@ -29,7 +29,7 @@ from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Sender, UpstreamSender
+from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
 
@@ -57,7 +57,7 @@ class Moderator:
         settings: ModerationSettings,
         sending: SendSettings,
         upstream: Upstream,
-        client: UpstreamSender,
+        client: SdkClient,
         store: KeyValueStore,
         listeners: Sequence[Listener],
     ) -> None:
