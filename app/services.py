@@ -113,13 +113,13 @@ def build(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = _build_token_counts(config)
-    input_limits = InputWindow(config, token_counts)
-    openai_batches = OpenAIBatches(config, client, input_limits)
+    input_window = InputWindow(config, token_counts)
+    openai_batches = OpenAIBatches(config, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config, client, state, listeners=listeners, input_limits=input_limits, cache=cache
+            config, client, state, listeners=listeners, input_window=input_window, cache=cache
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,

@@ -593,7 +593,7 @@ def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(serv
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
     with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
         service = service_for(server.url)
-        pool = service._asker._client._client._pool
+        pool = service._sender._client._client._pool
         first = pool.connect(1.0)
         first.keep_alive = True
         pool.put(first)

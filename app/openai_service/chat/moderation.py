@@ -122,7 +122,7 @@ class Moderator:
         try:
             with CallRecording(own, self._listeners) as recording:
                 categories = yield from self._asker.send(asked, _read)
-                recording.answered(finish_reason=None)
+                recording.complete(finish_reason=None)
                 return categories
         finally:
             request.record.upstream_ms += own.upstream_ms
