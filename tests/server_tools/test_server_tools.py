@@ -352,7 +352,7 @@ class TestAStream:
         upstream.streams(*streamed_calls(call(), text="Let me look."))
         upstream.streams(*stream_of("Yes"))
         parts = make_shop_app().extensions["gatehouse"]
-        offered = parts.toolbox.offer_to(SOMEBODY, "r1").of(["order_status"])
+        offered = parts.toolbox.offer_to(SOMEBODY, "r1").resolve(["order_status"])
         asked = ChatCall("chat", [{"role": "user", "content": "Hi"}], "r1", server_tools=offered)
         with closing(parts.openai_service.stream_chat(asked)) as stream:
             events = [event for batch in stream for event in batch]

@@ -454,11 +454,11 @@ class TestNothingIsBegunAfterIt:
                 yield
             raise failure
 
-        asking = Policy(breaker, max_attempts=20).run(
+        ticks = Policy(breaker, max_attempts=20).run(
             attempt, ["a", "b", "c"], CallState(began + 60, tick_s=1.0), CallRecord("r1", "chat", "a")
         )
         with pytest.raises(UpstreamUnavailable):
-            for _ in asking:
+            for _ in ticks:
                 pass
         return begun
 

@@ -44,7 +44,7 @@ class Upstream:
 
     @property
     def offers_batches(self) -> bool:
-        """Whether it may have a Batch API. Azure needs special deployments for batches, so it does not count."""
+        """Whether it may have a Batch API. Not on Azure, where batches need special deployments."""
         return self.kind != "azure"
 
     @property
