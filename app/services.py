@@ -120,7 +120,7 @@ def build_services(
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config, client, state, listeners=listeners, input_limits=input_window, cache=cache
+            config, client, state, listeners=listeners, input_window=input_window, cache=cache
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,

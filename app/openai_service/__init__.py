@@ -1,4 +1,21 @@
-"""The only code that knows OpenAI. Its public face; its errors are in `app.openai_service.errors`."""
+"""The only code that calls OpenAI. Import it from here, and its errors from `app.openai_service.errors`.
+
+- `service.py`: `OpenAIService`, one public method for each operation
+- `results.py`: `ChatCall`, the results, and `CallRecord`, the metadata of a call
+- `context.py`: `CallContext`, what the service needs to know of its caller
+- `errors.py`: the errors of upstream calls
+- `call_recording.py`: passes the record of each call to the listeners
+- `call_log.py`: the log line of a call
+- `cache.py`: a cache that each tenant has its own part of
+- `chat/`: trimming, moderation and caching of conversations, and reading complete answers
+- `resilience/`: fallback, retry, circuit breaker, and reading answers whose clients have left
+- `transport/`: requests, the SDK's client and its errors
+- `streaming/`: from the bytes of a stream to `Events`
+- `tools/`: server tools, and the loop of models and tools
+- `structured/`: values that match a JSON schema
+- `embeddings/`: vectors, and their cache
+- `batches/`: OpenAI's Batch API
+"""
 
 from app.json_schema.optional_nulls import OriginalSchema
 from app.openai_service.batches.client import OpenAIBatches, may_exist

@@ -1,4 +1,4 @@
-"""Write one log line per call: metadata only."""
+"""The log line of each call, which has metadata only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _log = logging.getLogger("app.call")
 
 
 def log_call(record: CallRecord) -> None:
-    """The listener that writes one line for each call."""
+    """Write the log line of a call; a listener."""
     if not _log.isEnabledFor(logging.INFO):
         return
     usage = record.usage
@@ -35,5 +35,5 @@ def log_call(record: CallRecord) -> None:
         "waited_ms": round(record.waited_ms, 1) if record.waited_ms else None,
         "total_ms": round(record.total_ms, 1),
     }
-    # Without a look at the stack for where this is called from, which is always here.
+    # Not by _log.info(), which would search the stack for the caller.
     _log.handle(_log.makeRecord(_log.name, logging.INFO, "", 0, "call", (), None, extra=fields))

@@ -1,4 +1,4 @@
-"""One CallRecord for each call, told to the listeners exactly once, however the call ends."""
+"""One CallRecord for each call, passed to the listeners exactly once, however the call ends."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 
 
 class CallRecording:
-    """A context manager around one call. Leaving it by an exception decides the outcome by its kind."""
+    """A context manager around one call. An exception that leaves it determines the outcome."""
 
     def __init__(self, record: CallRecord, listeners: Sequence[Listener]) -> None:
         self.record = record
@@ -28,15 +28,16 @@ class CallRecording:
         self._is_finished = False
 
     def elapsed_ms(self) -> float:
+        """Return the time since the call began."""
         return (time.perf_counter() - self._started) * 1000
 
-    def answering(self, model: str) -> None:
-        """Note the first token of a stream."""
+    def note_first_token(self, model: str) -> None:
+        """Record the time of a stream's first token, and the model that answers."""
         self.record.first_token_ms = self.elapsed_ms()
         self.record.model = model or self.record.model
 
     def use_cached(self, model: str) -> None:
-        """Note that the answer is one that was given before, so that it costs nothing. Raises what its caller does."""
+        """Record that the answer is a cached one and costs nothing. Raises what `reserve_nothing()` raises."""
         try:
             self.record.caller.reserve_nothing(self.record.model)
         except Exception:
@@ -48,29 +49,30 @@ class CallRecording:
 
     @property
     def is_decided(self) -> bool:
+        """Whether the outcome is known."""
         return self._is_decided
 
-    def answered(self, *, finish_reason: str | None) -> None:
-        """Note that the answer is whole; its visitor may have left before."""
+    def complete(self, *, finish_reason: str | None) -> None:
+        """Record that the answer is complete. The outcome stays if the client left before."""
         if not self._is_decided:
             self._is_decided = True
             self.record.outcome = "complete"
         self.record.finish_reason = finish_reason
 
-    def failed(self, error: BaseException) -> None:
-        """Note why there is no whole answer; the first reason counts."""
+    def fail(self, error: BaseException) -> None:
+        """Record why the answer is not complete; only the first reason counts."""
         if self._is_decided:
             return
         self._is_decided = True
         record = self.record
-        record.outcome = _outcome_of(error, is_refused=record.is_refused)
+        record.outcome = _find_outcome(error, is_refused=record.is_refused)
         if isinstance(error, UpstreamError):
             record.upstream_status = error.upstream_status
             record.upstream_code = error.upstream_code
             record.upstream_request_id = error.upstream_request_id or record.upstream_request_id
 
     def finish(self) -> None:
-        """Tell the listeners, the first time only."""
+        """Pass the record to the listeners; only the first time."""
         if self._is_finished:
             return
         self._is_finished = True
@@ -79,7 +81,7 @@ class CallRecording:
             try:
                 listener(self.record)
             except Exception:
-                # One that fails must not take the answer, or the other listeners, with it.
+                # A listener that fails must not affect the answer or the other listeners.
                 log.exception("call.listener_failed", extra={"request_id": self.record.request_id})
 
     def __enter__(self) -> CallRecording:
@@ -89,12 +91,12 @@ class CallRecording:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if error is not None:
-            self.failed(error)
+            self.fail(error)
         self.finish()
 
 
-def _outcome_of(error: BaseException, *, is_refused: bool) -> str:
-    if isinstance(error, GeneratorExit):  # whoever read the stream has closed it
+def _find_outcome(error: BaseException, *, is_refused: bool) -> str:
+    if isinstance(error, GeneratorExit):  # the reader of the stream has closed it
         error = CallerGone()
     if isinstance(error, Problem) and error.outcome:
         return error.outcome

@@ -1,4 +1,4 @@
-"""CallContext: for whom a call is made, as far as the service has to know."""
+"""What the service needs to know of its caller: who waits for a call, and who pays."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ if TYPE_CHECKING:
 
 
 class CallContext(Protocol):
-    """Looked after while a call waits, and charged for each of its attempts."""
+    """The caller of the service: whether its client is still connected, and whether it can pay."""
 
     @property
     def max_tokens(self) -> int | None:
-        """The most tokens of one answer, where that is less than others may have."""
+        """The maximum number of tokens of one answer, if it is lower than the site's."""
 
     @property
     def tenant(self) -> str:
-        """Whose caches it shares."""
+        """The tenant, whose cached answers it shares."""
 
     def check(self) -> None:
-        """Called at each tick of waiting. What it raises ends the call: CallerGone where nobody waits any more."""
+        """Raise CallerGone if the client has disconnected. Called at each tick; any error ends the call."""
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
-        """Called before each attempt. What it raises refuses it.
+        """Reserve what an attempt may cost, or raise an error to refuse it.
 
         Args:
-            request: with its record, as the attempts before it have left that.
+            model: to call.
+            request: to send, with the record of the attempts before.
         """
 
     def reserve_nothing(self, model: str) -> None:
-        """Called instead where no attempt is needed, since the answer is there already. What it raises refuses it."""
+        """Admit a call that needs no attempt, as the answer is cached, or raise an error to refuse it."""
 
 
 class NullContext:
-    """Never leaves, and is charged nothing."""
+    """A caller that always waits and pays nothing."""
 
     max_tokens = None
     tenant = ""
 
     def check(self) -> None:
-        pass
+        """Do nothing."""
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
-        pass
+        """Reserve nothing."""
 
     def reserve_nothing(self, model: str) -> None:
-        pass
+        """Admit the call."""

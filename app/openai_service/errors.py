@@ -1,13 +1,13 @@
-"""What can go wrong in a call to the upstream; none of it has a text of the upstream's.
+"""Errors of upstream calls. None contains text from the upstream.
 
 ModelNotOffered              nothing was sent
-BatchesNotOffered            the upstream has no such thing
-CallerGone                   the caller has left
+BatchesNotOffered            the upstream has no Batch API
+CallerGone                   the client has disconnected
 UpstreamError
-├── UpstreamRejected         the caller's request cannot be served as it is; trying again cannot help
+├── UpstreamRejected         the request cannot be served; a retry cannot help
 │   ├── ParameterRejected
 │   ├── ContextLengthExceeded
-│   │   └── InputTooLong     longer than this site takes; nothing was sent
+│   │   └── InputTooLong     longer than this site accepts; nothing was sent
 │   ├── UnsupportedSchema
 │   ├── InvalidImage
 │   ├── BodyTooLarge
@@ -46,7 +46,7 @@ class BatchesNotOffered(Problem):
 
 
 class CallerGone(Problem):
-    """The caller left before the answer began; only the log shows it."""
+    """The client disconnected before the answer began; only the log shows it."""
 
     status = 499
     code = "client_gone"
@@ -58,14 +58,13 @@ class UpstreamError(Problem):
     """The upstream could not be reached, did not answer properly, or refuses the site's own key or quota.
 
     Attributes:
-        upstream_status: the upstream's HTTP status, or the one that an error inside a 200 names; None when there was
-            neither.
-        upstream_code: the upstream's own code of the error, or the kind of failure where none came.
-        upstream_retry_after_s: how long the upstream asked to be left alone.
+        upstream_status: the upstream's HTTP status, or that of an error inside a 200; None if there is neither.
+        upstream_code: the upstream's code of the error, or the kind of failure if there was no response.
+        upstream_retry_after_s: the upstream's Retry-After.
         upstream_request_id: for a support case with the upstream.
-        param: the upstream's name of the parameter at fault, if it named one.
+        param: the upstream's name of the parameter at fault, if it gave one.
         was_sent: whether the request may have reached the upstream.
-        should_retry: the upstream's own word on whether trying again can help, None where it gave none.
+        should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
     """
 
     status = 502
@@ -84,7 +83,7 @@ class UpstreamError(Problem):
         should_retry: bool | None = None,
         upstream_request_id: str | None = None,
     ) -> None:
-        # No text of the upstream's: it can hold the prompt, the end of a key, or a host.
+        # No text from the upstream: it can contain the prompt, the end of a key, or a host.
         super().__init__(type(self).__name__)
         self.upstream_status = status
         self.upstream_code = upstream_code
@@ -98,7 +97,7 @@ class UpstreamError(Problem):
 
     @property
     def may_be_billed(self) -> bool:
-        """Whether the upstream may have done some work: it never said that it would not."""
+        """Whether the upstream may have worked on the request: it was sent, and no refusal came back."""
         return self.was_sent and self.upstream_status is None
 
 
@@ -118,14 +117,14 @@ class ParameterRejected(UpstreamRejected):
 
 
 class ContextLengthExceeded(UpstreamRejected):
-    """The conversation is longer than the model takes."""
+    """The conversation is longer than the model's context window."""
 
     code = "context_length_exceeded"
     sentence = "The conversation is longer than the model can take."
 
 
 class InputTooLong(ContextLengthExceeded):
-    """The last turn alone is longer than `MAX_INPUT_TOKENS`, or than the model takes."""
+    """The last turn alone is longer than `MAX_INPUT_TOKENS`, or than the model's context window."""
 
     sentence = "The input is longer than this site takes, even without its earlier turns."
 
@@ -135,7 +134,7 @@ class InputTooLong(ContextLengthExceeded):
 
 
 class UnsupportedSchema(UpstreamRejected):
-    """The model does not take the JSON schema, or checking an answer against it takes too long."""
+    """The model does not support the JSON schema, or checking an answer against it takes too long."""
 
     code = "unsupported_schema"
     field = "schema"
@@ -150,7 +149,7 @@ class InvalidImage(UpstreamRejected):
 
 
 class BodyTooLarge(UpstreamRejected):
-    """The request is larger than the upstream takes."""
+    """The request is larger than the upstream accepts."""
 
     status = 413
     code = "body_too_large"
@@ -207,7 +206,7 @@ class UpstreamTruncated(UpstreamFailed):
 
 
 class UpstreamRateLimited(UpstreamUnavailable):
-    """The upstream has too many requests."""
+    """The upstream refuses the request because of its own rate limit."""
 
     status = 503
     code = "upstream_rate_limited"
@@ -225,7 +224,7 @@ class UpstreamTimeout(UpstreamUnavailable):
 
 
 class CircuitOpen(UpstreamUnavailable):
-    """The models failed so often of late that none is asked for a while."""
+    """Each model failed too often in a row, so that none is called for a moment."""
 
     status = 503
     code = "circuit_open"

@@ -1,4 +1,4 @@
-"""What the service hands back, and the record that each call leaves."""
+"""The service's input and results, and the record of each call."""
 
 from __future__ import annotations
 
@@ -15,16 +15,19 @@ from app.token_counts import Usage
 
 @dataclass(frozen=True, slots=True)
 class ChatCall:
-    """A conversation to be answered, in OpenAI's own terms.
+    """A conversation to be answered, in OpenAI's format.
 
     Attributes:
-        operation: what the caller asked for: chat, vision or structured.
-        model: None takes the operation's own.
-        max_tokens: None takes the ceiling; more than the ceiling is lowered to it.
-        ceiling: the most tokens of the answer, where that is less than others may have.
-        may_be_cached: whether the very same request's earlier answer will do.
-        server_tools: those that are run here, in the place of `tools`, which the caller runs.
-        model_is_pinned: whether the site itself chose the model, so that it need not be one that callers may name.
+        operation: chat, vision or structured.
+        messages: the turns, in OpenAI's format.
+        request_id: of the HTTP request.
+        model: None for the operation's default.
+        max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
+        tools: functions that the client runs.
+        ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
+        model_is_pinned: whether the site chose the model, which then need not be offered to callers.
+        may_be_cached: whether an earlier answer to the same request may be returned.
+        server_tools: functions that are run here, instead of `tools`.
     """
 
     operation: str
@@ -43,19 +46,20 @@ class ChatCall:
 
 
 Billed = Literal["yes", "no", "unknown"]
-"""Whether an attempt is paid for: its usage says so, the upstream refused it, or it may have been answered unseen."""
+"""Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One attempt at one model, for which the caller reserves what it may cost.
+    """One attempt with one model, for which its maximum cost was reserved.
 
     Attributes:
-        model: that was asked.
-        served: the model that answered, by the upstream's own name for it.
-        usage: as the upstream told it, where the answer is whole.
-        received: about how many tokens of an answer came, whatever the upstream says.
-        is_refused: whether the caller could not reserve it, so that it was not made.
+        model: that was requested.
+        served: the model that answered, by the upstream's name.
+        usage: as the upstream reported it, if the answer is complete.
+        billed: yes, no or unknown.
+        received: approximate number of tokens that arrived, regardless of the reported usage.
+        is_refused: whether its cost could not be reserved, so that nothing was sent.
     """
 
     model: str
@@ -68,23 +72,31 @@ class Attempt:
 
 @dataclass(slots=True)
 class CallRecord:
-    """What is known of one call when it has ended: metadata only, never content.
+    """The metadata of one call, without any content.
 
     Attributes:
-        model: the model asked for, then the one that served.
+        request_id: of the HTTP request.
+        operation: chat, vision, embeddings, structured or moderation.
+        model: the requested model, then the one that answered.
         outcome: complete, rejected, upstream_error, upstream_truncated, upstream_timeout, circuit_open,
-            not_admitted (its caller may not be charged), client_gone, interrupted (the server stopped), or internal_error (a bug).
-        attempts: upstream requests made; more than are in `attempt_log` where a model did not take a parameter.
-        attempt_log: each attempt, in order.
-        models: those that were asked, in their order.
-        is_cached: whether nothing was asked, as the answer was there already.
-        caller: for whom the call was made.
-        adjusted: parameters sent otherwise than asked for, and how: {"temperature": "dropped"}.
-        trimmed: messages that were left out of the conversation, as it was too long.
-        tool_calls: how many calls of tools were answered here.
-        usage: of all attempts whose answers are whole.
-        upstream_ms: time spent waiting for the upstream until its answer, or its first token.
-        waited_ms: time spent between attempts.
+            not_admitted (the cost could not be reserved), client_gone, interrupted (the server stopped),
+            or internal_error (a bug).
+        attempts: number of upstream requests; more than in `attempt_log` if a model refused a parameter.
+        attempt_log: the attempts, in order.
+        models: the models tried, in order.
+        is_cached: whether the answer is a cached one.
+        caller: who waits and pays for the call.
+        adjusted: parameters that were changed, and how: {"temperature": "dropped"}.
+        trimmed: number of messages removed from a conversation that was too long.
+        tool_calls: number of calls of server tools.
+        usage: of all attempts whose answers are complete.
+        finish_reason: of the answer, by the upstream.
+        upstream_status: of the error that ended the call, as is `upstream_code`.
+        upstream_request_id: of the last response.
+        upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
+        waited_ms: time spent waiting between attempts.
+        first_token_ms: from the start to the first token of a stream.
+        total_ms: from the start to the end.
     """
 
     request_id: str
@@ -111,16 +123,16 @@ class CallRecord:
 
     @property
     def received(self) -> int:
-        """About how many tokens came in all attempts."""
+        """The approximate number of tokens that arrived in all attempts."""
         return sum([attempt.received for attempt in self.attempt_log])
 
     @property
     def is_refused(self) -> bool:
-        """Whether its caller could not reserve the last attempt."""
+        """Whether the cost of the last attempt could not be reserved."""
         return bool(self.attempt_log) and self.attempt_log[-1].is_refused
 
     def note_usage(self, usage: Usage | None) -> None:
-        """Note what the answer to the last attempt has used, now that it is whole."""
+        """Add the usage of the last attempt, whose answer is complete."""
         attempt = self.attempt_log[-1]
         attempt.usage = usage
         if usage is None:
@@ -132,9 +144,12 @@ class CallRecord:
 
 @dataclass(frozen=True, slots=True)
 class ChatResult:
-    """A whole answer. `refusal` is the model's own words where it would not answer.
+    """A complete answer. If server tools were run, it is the last answer, with the usage of all.
 
-    Of several answers, with tools run in between, it is the last one, with the usage of all.
+    Attributes:
+        refusal: the model's words, if it refused to answer.
+        tool_calls: for the client to run.
+        tool_runs: calls of server tools.
     """
 
     text: str
@@ -148,23 +163,26 @@ class ChatResult:
     tool_runs: Sequence[ToolRun] = ()
 
     def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
-        """The same, whose text is that of a value."""
+        """Return this result with a parsed value instead of the text."""
         return StructuredResult(data, self.finish_reason, usage, self.model, self.id, self.record)
 
     @property
     def trimmed(self) -> int:
+        """The number of messages removed from the conversation."""
         return self.record.trimmed
 
     @property
     def is_cached(self) -> bool:
+        """Whether the answer is a cached one."""
         return self.record.is_cached
 
 
 @dataclass(frozen=True, slots=True)
 class EmbeddingResult:
-    """Vectors in the order of the inputs, each as JSON text: most are passed on, not computed with.
+    """Vectors in the order of the inputs, each as JSON text, since most are only passed on.
 
-    `cached` of them were there already, and are not in the usage.
+    Attributes:
+        cached: number of vectors from the cache, which are not in the usage.
     """
 
     vectors: list[VectorJson]
@@ -176,7 +194,7 @@ class EmbeddingResult:
 
 @dataclass(frozen=True, slots=True)
 class StructuredResult:
-    """A value that the schema allows; an object where there was no schema. The usage is that of all attempts."""
+    """A value that matches the schema, or any object if there is no schema. The usage includes repairs."""
 
     data: Any
     finish_reason: str
@@ -187,8 +205,10 @@ class StructuredResult:
 
     @property
     def trimmed(self) -> int:
+        """The number of messages removed from the conversation."""
         return self.record.trimmed
 
     @property
     def is_cached(self) -> bool:
+        """Whether the answer is a cached one."""
         return self.record.is_cached

@@ -1,4 +1,4 @@
-"""OpenAIService: one public method an operation. It knows nothing of Flask, users or the database."""
+"""The service: one public method for each operation. It knows nothing of Flask, users or the database."""
 
 from __future__ import annotations
 
@@ -46,122 +46,129 @@ from app.openai_service.transport.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.transport.sender import Sender, UpstreamSender
+from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 T = TypeVar("T")
 
-# How often a call looks up from waiting: as late as this, at most, a heartbeat is, or a visitor's leaving seen.
+# The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.
 _TICK_S = 1.0
-_NOBODY = NullContext()
+_NULL_CONTEXT = NullContext()
 
 
 class OpenAIService:
-    """Every way in which this program calls the upstream.
+    """All operations of the upstream, except batches.
 
-    Each call leaves one CallRecord with each of the listeners, and may raise what its caller does.
+    Each call passes one `CallRecord` to each listener, and may raise what its `CallContext` raises.
     """
 
     def __init__(
         self,
         config: Config,
-        client: UpstreamSender,
+        client: SdkClient,
         store: KeyValueStore,
         listeners: Sequence[Listener] = (),
-        input_limits: InputWindow | None = None,
+        input_window: InputWindow | None = None,
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
         upstream = Upstream.from_config(config)
-        self._asker = Sender(config.sending, upstream, client, store)
+        self._sender = Sender(config.sending, upstream, client, store)
         self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
-        self._answers = ResponseCache(cache, config.chat_cache, upstream, moderation=config.moderation)
-        self._embeddings = EmbeddingCache(cache, config.embedding_cache, upstream)
-        self._background = DrainPool() if config.disconnect_policy == "drain" else None
-        self._tool_threads = ToolExecutor(timeout_s=config.tool_timeout_s)
+        self._response_cache = ResponseCache(cache, config.chat_cache, upstream, moderation=config.moderation)
+        self._embedding_cache = EmbeddingCache(cache, config.embedding_cache, upstream)
+        self._drain_pool = DrainPool() if config.disconnect_policy == "drain" else None
+        self._tool_executor = ToolExecutor(timeout_s=config.tool_timeout_s)
         self._listeners = tuple(listeners)
-        self._input_limits = input_limits
+        self._input_window = input_window
 
     def close(self) -> None:
-        """End what goes on in the background."""
-        if self._background is not None:
-            self._background.close()
+        """Stop reading answers whose clients have left."""
+        if self._drain_pool is not None:
+            self._drain_pool.close()
 
-    def chat(self, call: ChatCall, *, caller: CallContext = _NOBODY) -> ChatResult:
+    def chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatResult:
         """Answer a conversation in one piece.
 
         Raises:
-            ModelNotOffered: the call names a model that this site does not offer.
-            UpstreamRejected: it cannot be served as it is.
-            UpstreamUnavailable: the upstream did not serve it.
+            ModelNotOffered: the call requests a model that this site does not offer.
+            UpstreamRejected: the upstream refused the request.
+            UpstreamUnavailable: the upstream failed, or could not be reached.
 
         Source: https://platform.openai.com/docs/api-reference/chat/create
         """
-        with self._make_call_recording(call, caller) as recording:
-            request = self._chat_request(call, recording.record)
-            around = self._pipeline(call, request, recording)
+        with self._record_call(call, caller) as recording:
+            request = self._build_chat_request(call, recording.record)
+            pipeline = self._build_pipeline(call, request, recording)
             if call.server_tools:
-                asking = self._tool_loop(call, request).ask(self._asker)
+                ticks = self._build_tool_loop(call, request).ask(self._sender)
             else:
-                asking = self._asker.send(request, read_completion)
-            result = self._wait_for(around.whole(asking), request, recording)
-            recording.answered(finish_reason=result.finish_reason)
+                ticks = self._sender.send(request, read_completion)
+            result = self._run(pipeline.whole(ticks), request, recording)
+            recording.complete(finish_reason=result.finish_reason)
             return result
 
-    def stream_chat(self, call: ChatCall, *, caller: CallContext = _NOBODY) -> ChatStream:
-        """Answer a conversation as it is written. Nothing is sent before the stream is iterated.
+    def stream_chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatStream:
+        """Stream the answer to a conversation. Nothing is sent before the stream is iterated.
 
         Raises:
-            ModelNotOffered: the call names a model that this site does not offer.
+            ModelNotOffered: the call requests a model that this site does not offer.
         """
-        recording = self._make_call_recording(call, caller)
-        request = self._chat_request(call, recording.record, streamed=True)
-        around = self._pipeline(call, request, recording)
+        recording = self._record_call(call, caller)
+        request = self._build_chat_request(call, recording.record, streamed=True)
+        pipeline = self._build_pipeline(call, request, recording)
         if call.server_tools:
-            asking = self._tool_loop(call, request).stream(self._asker)
+            ticks = self._build_tool_loop(call, request).stream(self._sender)
         else:
-            asking = self._asker.open_stream(request)
-        return ChatStream(around.stream(asking), request.exchange, recording, self._background)
+            ticks = self._sender.open_stream(request)
+        return ChatStream(pipeline.stream(ticks), request.call_state, recording, self._drain_pool)
 
     def structured(
-        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NOBODY
+        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
     ) -> StructuredResult:
-        """Have the model fill a JSON schema, the one in the call's `response_format`, or any JSON object.
+        """Return a value that matches the JSON schema in the call's `response_format`, or any JSON object.
 
-        An answer that does not fit is shown to the model once, with what is wrong with it.
+        If the answer does not match, the model is shown the problem and may repair it once.
 
         Args:
-            original: what the value shall fit, if not the very schema that is sent.
+            call: the conversation.
+            original: the schema that the value must match, if it is not the one that is sent.
+            caller: who waits and pays.
+
         Raises:
-            SchemaNotUsable: the schema itself is off.
-            Refused, Truncated, ContentFiltered: the model would not or could not fill it.
+            SchemaNotUsable: the schema is invalid.
+            SchemaMismatch: the repaired answer does not match either.
+            Refused, Truncated, ContentFiltered: the model gave no complete answer.
             ModelNotOffered, UpstreamRejected, UpstreamUnavailable: as chat() does.
 
         Source: https://platform.openai.com/docs/guides/structured-outputs
         """
         checker = AnswerChecker(call.response_format, original)
-        with self._make_call_recording(call, caller) as recording:
-            request = self._chat_request(call, recording.record)
-            around = self._pipeline(call, request, recording, original)
-            asking = fill(self._asker, request, checker)
-            result = self._wait_for(around.whole(asking), request, recording)
-            recording.answered(finish_reason=result.finish_reason)
+        with self._record_call(call, caller) as recording:
+            request = self._build_chat_request(call, recording.record)
+            pipeline = self._build_pipeline(call, request, recording, original)
+            ticks = fill(self._sender, request, checker)
+            result = self._run(pipeline.whole(ticks), request, recording)
+            recording.complete(finish_reason=result.finish_reason)
             return result.to_structured(orjson.loads(result.text), result.usage)
 
     def stream_structured(
-        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NOBODY
+        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
     ) -> ChatStream:
-        """Have the model fill a JSON schema, and tell the value as it grows. Args, and what is raised, as extract().
+        """Stream a value that matches a JSON schema as it grows. Arguments as for structured().
 
-        Nothing is sent before the stream is iterated; what extract() raises of the answer ends it as Failed.
+        Nothing is sent before the stream is iterated. Errors in the answer end the stream with `Failed`.
+
+        Raises:
+            SchemaNotUsable, ModelNotOffered: as structured() does.
         """
         checker = AnswerChecker(call.response_format, original)
-        recording = self._make_call_recording(call, caller)
-        request = self._chat_request(call, recording.record, streamed=True)
-        around = self._pipeline(call, request, recording, original)
-        asking = stream_structured_answer(self._asker, request, checker)
-        return ChatStream(around.stream(asking, fills=True), request.exchange, recording, self._background)
+        recording = self._record_call(call, caller)
+        request = self._build_chat_request(call, recording.record, streamed=True)
+        pipeline = self._build_pipeline(call, request, recording, original)
+        ticks = stream_structured_answer(self._sender, request, checker)
+        return ChatStream(pipeline.stream(ticks, fills=True), request.call_state, recording, self._drain_pool)
 
     def embed(
         self,
@@ -170,14 +177,17 @@ class OpenAIService:
         request_id: str,
         model: str | None = None,
         dimensions: int | None = None,
-        caller: CallContext = _NOBODY,
+        caller: CallContext = _NULL_CONTEXT,
     ) -> EmbeddingResult:
         """Turn texts into vectors of length 1, in the order given.
 
         Args:
             texts: 1 to 2,048 strings, each within the model's input limit in tokens.
-            model: None takes EMBEDDING_MODEL.
-            dimensions: None takes the model's own number.
+            request_id: of the HTTP request.
+            model: None for EMBEDDING_MODEL.
+            dimensions: None for the model's default.
+            caller: who waits and pays.
+
         Raises:
             ModelNotOffered, UpstreamRejected, UpstreamUnavailable: as chat() does.
 
@@ -191,80 +201,80 @@ class OpenAIService:
             return vectors
 
         model = offered_model(self._config, "embeddings", model)
-        with self._make_recording("embeddings", model, request_id, caller) as recording:
+        with self._record("embeddings", model, request_id, caller) as recording:
             record = recording.record
-            known = self._embeddings.look_up(caller.tenant, model, texts, dimensions)
+            known = self._embedding_cache.look_up(caller.tenant, model, texts, dimensions)
             if known.unknown:
                 body = embeddings_body(known.unknown, dimensions=dimensions)
-                request = self._request(EMBEDDINGS_PATH, body, record)
-                vectors = self._wait_for(self._asker.send(request, read), request, recording)
+                request = self._build_request(EMBEDDINGS_PATH, body, record)
+                vectors = self._run(self._sender.send(request, read), request, recording)
                 known.add(vectors, record.model)
             else:
                 recording.use_cached(known.model)
-            recording.answered(finish_reason=None)
+            recording.complete(finish_reason=None)
             return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
-    def _tool_loop(self, call: ChatCall, request: PendingRequest) -> ToolLoop:
-        return ToolLoop(request, call.server_tools, self._tool_threads, steps_left=self._config.tool_max_steps)
+    def _build_tool_loop(self, call: ChatCall, request: PendingRequest) -> ToolLoop:
+        return ToolLoop(request, call.server_tools, self._tool_executor, steps_left=self._config.tool_max_steps)
 
-    def _make_call_recording(self, call: ChatCall, caller: CallContext) -> CallRecording:
+    def _record_call(self, call: ChatCall, caller: CallContext) -> CallRecording:
         model = offered_model(self._config, call.operation, call.model, is_pinned=call.model_is_pinned)
-        return self._make_recording(call.operation, model, call.request_id, caller)
+        return self._record(call.operation, model, call.request_id, caller)
 
-    def _make_recording(self, operation: str, model: str, request_id: str, caller: CallContext) -> CallRecording:
+    def _record(self, operation: str, model: str, request_id: str, caller: CallContext) -> CallRecording:
         return CallRecording(CallRecord(request_id, operation, model, caller=caller), self._listeners)
 
-    def _request(
+    def _build_request(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
     ) -> PendingRequest:
         models = (record.model, *self._config.fallbacks_for(record.operation, record.model))
         deadline = time.monotonic() + self._config.request_timeout_s
-        exchange = Exchange(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return PendingRequest(path, body, models, exchange, record, adjusted or {})
+        call_state = CallState(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
+        return PendingRequest(path, body, models, call_state, record, adjusted or {})
 
-    def _chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
+    def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._config, call, max_tokens=record.caller.max_tokens)
         if streamed:
             body |= STREAMED
-        request = self._request(CHAT_PATH, body, record, adjusted)
-        if self._input_limits is not None:
-            record.trimmed = self._input_limits.trim(request, request.models)
+        request = self._build_request(CHAT_PATH, body, record, adjusted)
+        if self._input_window is not None:
+            record.trimmed = self._input_window.trim(request, request.models)
         return request
 
-    def _pipeline(
+    def _build_pipeline(
         self,
         call: ChatCall,
         request: PendingRequest,
         recording: CallRecording,
         original: OriginalSchema | None = None,
     ) -> ChatPipeline:
-        place = None
-        if call.may_be_cached and not call.server_tools:  # what these say is not of the request
-            place = self._answers.entry(request, original.schema if original else None)
-        return ChatPipeline(self._moderator, place, request, recording)
+        entry = None
+        if call.may_be_cached and not call.server_tools:  # the results of server tools are not in the cache key
+            entry = self._response_cache.entry(request, original.schema if original else None)
+        return ChatPipeline(self._moderator, entry, request, recording)
 
-    def _wait_for(self, waiting: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
-        """Wait for what is asked, and look after the visitor meanwhile."""
-        background, is_left = self._background, False
+    def _run(self, ticks: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
+        """Run a call to its end, and check at each tick whether its client is still connected."""
+        drain_pool, is_draining = self._drain_pool, False
         try:
             while True:
                 try:
-                    next(waiting)
+                    next(ticks)
                 except StopIteration as end:
                     answer: T = end.value
                     return answer
                 try:
-                    if not is_left:
+                    if not is_draining:
                         recording.record.caller.check()
-                    elif background is None or background.is_closed:
+                    elif drain_pool is None or drain_pool.is_closed:
                         raise CallerGone
                 except CallerGone as gone:
-                    if background is None or is_left or not background.acquire():
+                    if drain_pool is None or is_draining or not drain_pool.acquire():
                         raise
-                    is_left = True
-                    recording.failed(gone)
-                    request.exchange.abandon_after(background.MAX_DURATION_S)
+                    is_draining = True
+                    recording.fail(gone)
+                    request.call_state.abandon_after(drain_pool.MAX_DURATION_S)
         finally:
-            waiting.close()
-            if background is not None and is_left:
-                background.release()
+            ticks.close()
+            if drain_pool is not None and is_draining:
+                drain_pool.release()

@@ -1,1 +1,7 @@
-"""The HTTP client below the SDK: it knows sockets, deadlines and HTTP/1.1, and nothing of OpenAI."""
+"""An HTTP/1.1 client below the SDK, which knows nothing of OpenAI.
+
+- `client.py`: `UpstreamClient`, an `httpx2.Client` for one origin
+- `call_state.py`: `CallState`, the time limits of one call, and `Tick`
+- `connection.py`: one connection, and parsing its responses
+- `connection_pool.py`: opening connections, also through a proxy, and reusing them
+"""

@@ -1,10 +1,9 @@
-"""The HTTP client that the OpenAI SDK stands on: an `httpx2.Client` reduced to what one API needs.
+"""The HTTP client below the OpenAI SDK: an `httpx2.Client` reduced to what one API needs.
 
-A general client spends most of a small call's time on what is not used here: redirects, cookies, auth
+A general client spends most of a small call's time on features that are unused here: redirects, cookies, auth
 flows, mounts, header merging and an HTTP parser in Python. docs/performance.md has the figures. TLS
-verification, proxies and timeouts are kept. It also does what the general one cannot: an exchange's deadline
-covers the whole call however slowly bytes drip in, and waiting can be interrupted and taken up again, which
-is what heartbeats to a waiting browser need.
+verification, proxies and timeouts work as in httpx2. Two things are added: the deadline covers the whole call,
+however slowly bytes arrive, and a wait can be interrupted and resumed, which heartbeats to a waiting browser need.
 """
 
 from __future__ import annotations
@@ -16,16 +15,16 @@ from typing import Any
 import httptools
 import httpx2
 
+from app.upstream_http.call_state import CallState, Tick, current_call_state
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
-from app.upstream_http.deadline import Exchange, Tick, current_exchange
 
-# How soon the end of a kept connection that the upstream had closed shows, the way there and back included.
-_ENDS_AT_ONCE_S = 0.5
+# An idle connection that the upstream had closed fails within this time, a round trip included.
+_MAX_STALE_FAILURE_S = 0.5
 
 
 class UpstreamClient(httpx2.Client):
-    """An `httpx2.Client` for one origin; every request runs as the `current_exchange`."""
+    """An `httpx2.Client` for one origin; each request obeys the `current_call_state`."""
 
     def __init__(self, base_url: str, *, connect_timeout_s: float) -> None:
         super().__init__(trust_env=False)
@@ -41,12 +40,17 @@ class UpstreamClient(httpx2.Client):
         params: Any = None,
         **form: Any,
     ) -> httpx2.Request:
-        """Make a request without merging anything: the SDK gives a whole URL and all headers.
+        """Build a request without merging anything: the SDK gives the complete URL and all headers.
 
         Args:
-            form: `data` and `files`, where a file is uploaded; that is held in memory as a whole.
+            method: of HTTP.
+            url: absolute.
+            headers: all of them, except Accept-Encoding, which is added to the list.
+            content: the body, unless a file is uploaded.
+            params: of the query.
+            form: `data` and `files` of an upload, which is held in memory.
         """
-        # A compressed answer would cost more to unpack than its bytes cost to move.
+        # Decompressing a response would cost more time than receiving its bytes uncompressed.
         headers.append(("Accept-Encoding", "identity"))
         files = form.get("files")
         if files is None:
@@ -56,74 +60,81 @@ class UpstreamClient(httpx2.Client):
         return request
 
     def send(self, request: httpx2.Request, *, stream: bool = False, **_: Any) -> httpx2.Response:
-        """Send a request, or go on waiting for one that was sent, and return its answer.
+        """Send a request, or resume waiting for one that was sent, and return its response.
+
+        Args:
+            request: from `build_request()`.
+            stream: return once the head has arrived, with the body unread.
 
         Raises:
-            Tick: a tick of the exchange passed, and no answer has begun, or it is not whole if it has to be.
-            httpx2.TimeoutException: the connect timeout or the time that the exchange allows passed.
-            httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no whole answer.
+            Tick: a tick passed before the head arrived, or the complete response if it is not streamed.
+            httpx2.TimeoutException: the connect timeout passed, or the time that the call's state allows.
+            httpx2.NetworkError, httpx2.RemoteProtocolError: no connection, or no complete response.
         """
-        exchange = current_exchange.get()
-        assert exchange is not None, "every call runs as an Exchange"
-        connection, exchange.connection = exchange.connection, None
+        call_state = current_call_state.get()
+        assert call_state is not None, "every call runs within CallState.run()"
+        connection, call_state.connection = call_state.connection, None
         if connection is None:
-            connection = self._start(request, exchange)
+            connection = self._start(request, call_state)
         else:
-            _await(connection, exchange, is_whole=False)
+            _await(connection, call_state, until_complete=False)
         if stream:
-            return self._streamed(connection, exchange, request)
-        _await(connection, exchange, is_whole=True)
+            return self._stream_response(connection, call_state, request)
+        _await(connection, call_state, until_complete=True)
         if connection.is_encoded:
-            response = self._streamed(connection, exchange, request)
+            response = self._stream_response(connection, call_state, request)
             response.read()
             return response
         self._pool.put(connection)
-        return _WholeResponse(connection, request)
+        return _CompleteResponse(connection, request)
 
-    def _streamed(self, connection: Connection, exchange: Exchange, request: httpx2.Request) -> httpx2.Response:
-        body = _Body(connection, exchange, self._pool)
+    def _stream_response(
+        self, connection: Connection, call_state: CallState, request: httpx2.Request
+    ) -> httpx2.Response:
+        body = _Body(connection, call_state, self._pool)
         response = httpx2.Response(connection.status, stream=body, request=request)
-        response.headers = _headers_of(connection)
+        response.headers = _build_headers(connection)
         return response
 
-    def _start(self, request: httpx2.Request, exchange: Exchange) -> Connection:
-        """Send on a kept connection; on a new one where the upstream turns out to have just closed that."""
+    def _start(self, request: httpx2.Request, call_state: CallState) -> Connection:
+        """Send on an idle connection, or on a new one if there is none or the upstream had just closed it."""
         message = _serialize(request)
-        kept = self._pool.take_idle()
-        if kept is not None:
+        idle = self._pool.take_idle()
+        if idle is not None:
             sent = time.monotonic()
             try:
-                return _exchange_on(kept, message, exchange)
+                return _send_and_await(idle, message, call_state)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                # One that ends later, or in the midst of an answer, may have been at work, which costs money.
-                if kept.has_answered or time.monotonic() - sent > _ENDS_AT_ONCE_S:
+                # If it failed later, or within a response, the upstream may have worked on the request and bill it.
+                if idle.has_answered or time.monotonic() - sent > _MAX_STALE_FAILURE_S:
                     raise
-        return _exchange_on(self._pool.connect(exchange.left_s()), message, exchange)
+        return _send_and_await(self._pool.connect(call_state.wait_remaining_s()), message, call_state)
 
     def close(self) -> None:
+        """Close the idle connections."""
         self._pool.close()
         super().close()
 
 
-class _WholeResponse(httpx2.Response):
-    """An answer that is there already: `read()` would take it through a dozen layers of decoders."""
+class _CompleteResponse(httpx2.Response):
+    """A response whose body has been read, without the dozen layers of decoders of `read()`."""
 
     # private API: _content of httpx2.Response; guarded by tests/openai_service/transport/test_prepared_requests.py
 
     def __init__(self, connection: Connection, request: httpx2.Request) -> None:
         content = connection.take_body()
         super().__init__(connection.status, stream=httpx2.ByteStream(content), request=request)
-        self.headers = _headers_of(connection)
+        self.headers = _build_headers(connection)
         self._content = content
         self.is_closed = self.is_stream_consumed = True
 
 
 class _Body(httpx2.SyncByteStream):
-    """An answer's body as it comes. b"" means that a tick of the exchange has passed without any."""
+    """A response body that is read as it arrives. It yields b"" when a tick passes without data."""
 
-    def __init__(self, connection: Connection, exchange: Exchange, pool: ConnectionPool) -> None:
+    def __init__(self, connection: Connection, call_state: CallState, pool: ConnectionPool) -> None:
         self._connection: Connection | None = connection
-        self._exchange = exchange
+        self._call_state = call_state
         self._pool = pool
 
     def __iter__(self) -> Iterator[bytes]:
@@ -136,13 +147,13 @@ class _Body(httpx2.SyncByteStream):
             if connection.complete:
                 break
             try:
-                _receive(connection, self._exchange)
+                _receive(connection, self._call_state)
             except Tick:
                 yield b""
         self.close()
 
     def close(self) -> None:
-        """Keep the connection when the body was read to its end, otherwise close it."""
+        """Return the connection to the pool if the body was read to its end, otherwise close it."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -152,8 +163,8 @@ class _Body(httpx2.SyncByteStream):
             connection.close()
 
 
-def _headers_of(connection: Connection) -> httpx2.Headers:
-    """An answer's headers, without httpx2's look at the type and the encoding of each name and value."""
+def _build_headers(connection: Connection) -> httpx2.Headers:
+    """Build a response's headers without httpx2's check of the type and encoding of each name and value."""
     # private API: _list of httpx2.Headers; guarded by tests/openai_service/transport/test_prepared_requests.py
     is_ascii = b"".join([value for _, _, value in connection.headers]).isascii()
     headers = httpx2.Headers(encoding="ascii" if is_ascii else None)
@@ -168,15 +179,15 @@ def _serialize(request: httpx2.Request) -> bytes:
     return b"\r\n".join(lines)
 
 
-def _exchange_on(connection: Connection, message: bytes, exchange: Exchange) -> Connection:
-    _send(connection, message, exchange)
-    _await(connection, exchange, is_whole=False)
+def _send_and_await(connection: Connection, message: bytes, call_state: CallState) -> Connection:
+    _send(connection, message, call_state)
+    _await(connection, call_state, until_complete=False)
     return connection
 
 
-def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
+def _send(connection: Connection, message: bytes, call_state: CallState) -> None:
     try:
-        connection.send(message, max(exchange.left_s(), 0.001))
+        connection.send(message, max(call_state.wait_remaining_s(), 0.001))
     except TimeoutError as error:
         connection.close()
         raise httpx2.WriteTimeout("sending took too long") from error
@@ -188,33 +199,38 @@ def _send(connection: Connection, message: bytes, exchange: Exchange) -> None:
         raise
 
 
-def _await(connection: Connection, exchange: Exchange, *, is_whole: bool) -> None:
-    """Read on until the answer's head, or all of it, is there; where a tick passes before, the exchange keeps the connection."""
-    while not (connection.complete if is_whole else connection.head_complete):
+def _await(connection: Connection, call_state: CallState, *, until_complete: bool) -> None:
+    """Read until the head, or the complete response, has arrived; at a tick the call's state keeps the connection.
+
+    Raises:
+        Tick: it has not arrived yet.
+        httpx2.TransportError: it cannot arrive; the connection is closed.
+    """
+    while not (connection.complete if until_complete else connection.head_complete):
         try:
-            if time.monotonic() >= exchange.tick_at:  # also while bytes drip in
+            if time.monotonic() >= call_state.next_tick_at:  # also while bytes arrive
                 raise Tick
-            _receive(connection, exchange)
+            _receive(connection, call_state)
         except Tick:
-            exchange.connection = connection
+            call_state.connection = connection
             raise
 
 
-def _receive(connection: Connection, exchange: Exchange) -> None:
-    """Read what has come, or wait for one tick; the connection is closed on any other failure."""
+def _receive(connection: Connection, call_state: CallState) -> None:
+    """Read what has arrived, or wait for one tick; close the connection on any other failure."""
     try:
-        wait_s = min(exchange.left_s(), exchange.tick_s)
+        wait_s = min(call_state.wait_remaining_s(), call_state.tick_s)
         if wait_s <= 0:
             raise httpx2.ReadTimeout("the time allowed has passed")
         connection.receive(wait_s)
     except TimeoutError as error:
-        if exchange.left_s() > 0:
+        if call_state.wait_remaining_s() > 0:
             raise Tick from None
         connection.close()
         raise httpx2.ReadTimeout("the time allowed has passed") from error
     except (ConnectionEnded, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
         connection.close()
-        raise httpx2.RemoteProtocolError("the answer ended early or was not HTTP") from error
+        raise httpx2.RemoteProtocolError("the response ended early or was not HTTP") from error
     except OSError as error:
         connection.close()
         raise httpx2.ReadError("the connection broke while reading") from error

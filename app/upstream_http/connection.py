@@ -1,6 +1,6 @@
-"""One HTTP/1.1 connection to the upstream: a socket, and llhttp (through httptools) to read answers.
+"""One HTTP/1.1 connection to the upstream: a socket, and llhttp (through httptools) to parse responses.
 
-Plain blocking calls with timeouts, so that it works alike under threads and under gevent.
+Plain blocking calls with timeouts, which work under threads and under gevent.
 """
 
 from __future__ import annotations
@@ -16,14 +16,14 @@ _LARGE_READ = 262_144
 
 
 class ConnectionEnded(OSError):
-    """The upstream closed the connection before its answer was whole."""
+    """The upstream closed the connection before its response was complete."""
 
 
 class Connection:
-    """A connection that carries one exchange after another.
+    """A connection that carries one request after another.
 
-    After `send()`, call `receive()` until `head_complete`, then until `complete`; `take_body()` hands
-    over what has come of the body.
+    After `send()`, call `receive()` until `head_complete`, then until `complete`. `take_body()` returns the part of
+    the body that has arrived.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -37,7 +37,7 @@ class Connection:
         self._parser = httptools.HttpResponseParser(self)
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
-        """Of the answer: each name as it came and in lower case, and its value."""
+        """Of the response: each name as received and in lower case, and its value."""
         self.head_complete = False
         self.complete = False
         self.keep_alive = False
@@ -52,7 +52,7 @@ class Connection:
         self._timeout_s = timeout_s
 
     def is_usable(self) -> bool:
-        """Whether an idle connection can carry another exchange: still open, and nothing unasked-for on it."""
+        """Return whether an idle connection can carry another request: open, and without unrequested data."""
         self._set_timeout(0.0)
         try:
             self._sock.recv(1)
@@ -63,25 +63,25 @@ class Connection:
         return False
 
     def send(self, request: bytes, timeout_s: float) -> None:
-        """Send one whole request and make ready for its answer."""
+        """Send one complete request and reset the parser for its response."""
         self._begin()
         self._set_timeout(timeout_s)
         self._sock.sendall(request)
 
     def receive(self, timeout_s: float) -> None:
-        """Read what has arrived, waiting for it at most `timeout_s`.
+        """Read what has arrived; wait at most `timeout_s` for it.
 
         Raises:
-            TimeoutError: nothing came; calling again goes on waiting.
-            ConnectionEnded: the upstream closed before its answer was whole.
-            httptools.HttpParserError: what came is not HTTP.
+            TimeoutError: nothing arrived; call again to continue waiting.
+            ConnectionEnded: the upstream closed the connection before its response was complete.
+            httptools.HttpParserError: the data is not HTTP.
         """
         if timeout_s != self._timeout_s:  # each change costs a system call under threads
             self._set_timeout(timeout_s)
         data = self._sock.recv(self._read_size)
         if not data:
             if self.head_complete and not self._is_framed:
-                self.complete = True  # without a length the end of the connection is the end of the body
+                self.complete = True  # without a length, the end of the connection ends the body
                 return
             raise ConnectionEnded
         if len(data) == self._read_size:
@@ -95,10 +95,10 @@ class Connection:
         except httptools.HttpParserError:
             if not self.complete:
                 raise
-            self.keep_alive = False  # what came behind a whole answer is nobody's
+            self.keep_alive = False  # unrequested data after a complete response
 
     def take_body(self) -> bytes:
-        """The body's bytes that have come since the last call, b"" if none."""
+        """Return the body's bytes that arrived since the last call, b"" if none."""
         body = self._body
         if not body:
             return b""
@@ -107,24 +107,28 @@ class Connection:
         return data
 
     def park(self) -> None:
-        """Make ready to be kept idle."""
+        """Prepare to be idle in the pool."""
         self._read_size = _SMALL_READ
         self.idle_since = time.monotonic()
 
     def close(self) -> None:
+        """Close the socket."""
         self._sock.close()
 
-    # What httptools calls while it reads.
+    # Callbacks of httptools.
 
     def on_message_begin(self) -> None:
+        """Refuse a second response."""
         if self.complete:
             self.keep_alive = False
-            raise ConnectionEnded("more came than was asked for")
+            raise ConnectionEnded("a second response arrived")
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Add a header."""
         self.headers.append((name, name.lower(), value))
 
     def on_headers_complete(self) -> None:
+        """Read the status, and from the headers how the body is framed."""
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
@@ -137,6 +141,7 @@ class Connection:
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
+        """Add a part of the body."""
         if self._missing_bytes is None:
             self._body.append(data)
         else:
@@ -151,7 +156,8 @@ class Connection:
         self.complete = self._missing_bytes <= 0
 
     def on_message_complete(self) -> None:
-        if self.status < 200:  # 100 Continue, 103 Early Hints: the answer itself is yet to come
+        """Mark the response as complete, unless it is an interim one."""
+        if self.status < 200:  # 100 Continue, 103 Early Hints: the final response follows
             self.headers.clear()
             return
         self.complete = True

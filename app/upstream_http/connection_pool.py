@@ -1,4 +1,4 @@
-"""Connections to the upstream's origin: opening them, directly or through a proxy, and keeping them."""
+"""A pool of connections to one origin, opened directly or through a proxy."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ import httpx2
 
 from app.upstream_http.connection import Connection, ConnectionEnded
 
-# OpenAI's edge closes idle connections after some minutes; one kept for less is rarely found closed.
-_KEEP_IDLE_S = 55.0
+# OpenAI's edge closes idle connections after some minutes; younger ones are rarely found closed.
+_MAX_IDLE_S = 55.0
 _MAX_IDLE = 256
 
 
 class ConnectionPool:
-    """Keep-alive connections to one origin, last in, first out, so that the fewest are kept warm."""
+    """Idle connections to one origin, last in, first out, so that as few as possible stay open."""
 
     def __init__(self, url: httpx2.URL, *, connect_timeout_s: float) -> None:
-        """Prepare to connect to a URL's origin; nothing is opened yet.
+        """Prepare to connect to a URL's origin. Nothing is opened yet.
 
         Raises:
-            ValueError: the environment names a proxy of a kind that is not supported.
+            ValueError: the environment names a proxy whose scheme is not http.
         """
         self._host = url.host
         self._is_tls = url.scheme == "https"
@@ -38,36 +38,36 @@ class ConnectionPool:
         self._idle: deque[Connection] = deque()
 
     def take_idle(self) -> Connection | None:
-        """An open connection that has been used before, if there is one."""
+        """Return an idle connection that is still open, if any."""
         while self._idle:
             try:
                 connection = self._idle.pop()
             except IndexError:  # another thread took the last
                 return None
             idle_s = time.monotonic() - connection.idle_since
-            if idle_s < _KEEP_IDLE_S and connection.is_usable():
+            if idle_s < _MAX_IDLE_S and connection.is_usable():
                 return connection
             connection.close()
         return None
 
     def put(self, connection: Connection) -> None:
-        """Take back a connection whose answer has been read to its end."""
+        """Take back a connection whose response has been read to its end."""
         if not connection.keep_alive:
             connection.close()
             return
         connection.park()
         self._idle.append(connection)
-        with suppress(IndexError):  # another thread may have taken what is looked at here
-            while len(self._idle) > _MAX_IDLE or time.monotonic() - self._idle[0].idle_since > _KEEP_IDLE_S:
+        with suppress(IndexError):  # another thread may have taken it meanwhile
+            while len(self._idle) > _MAX_IDLE or time.monotonic() - self._idle[0].idle_since > _MAX_IDLE_S:
                 self._idle.popleft().close()
 
     def connect(self, timeout_s: float) -> Connection:
         """Open a new connection within about `timeout_s` and the connect timeout, whichever is less.
 
-        Looking the name up, and trying a second address, may take longer.
+        The DNS lookup, and trying a second address, may take longer.
 
         Raises:
-            httpx2.ConnectTimeout, httpx2.ConnectError: not in time, or not at all.
+            httpx2.ConnectTimeout, httpx2.ConnectError: it could not be opened in time, or at all.
         """
         until = time.monotonic() + min(timeout_s, self._connect_timeout_s)
         address = (self._host, self._port) if self._proxy is None else self._proxy.address
@@ -77,7 +77,7 @@ class ConnectionPool:
                 sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 if self._proxy is not None:
                     self._proxy.open_tunnel(sock, self._host, self._port, until)
-                # gevent connects with sockets of its own; the server may have a better class in its place.
+                # gevent connects with its own socket class; the server may have replaced `socket.socket` with a faster one.
                 sock = socket.socket(fileno=sock.detach())
                 sock.settimeout(_remaining_s(until))
                 if self._tls is not None:
@@ -87,17 +87,18 @@ class ConnectionPool:
                 raise
         except TimeoutError as error:
             raise httpx2.ConnectTimeout("connecting took too long") from error
-        except (OSError, UnicodeError) as error:  # a name that cannot be looked up is no OSError
+        except (OSError, UnicodeError) as error:  # an invalid host name raises UnicodeError
             raise httpx2.ConnectError("connecting failed") from error
         return Connection(sock)
 
     def close(self) -> None:
+        """Close all idle connections."""
         while self._idle:
             self._idle.pop().close()
 
 
 class _Proxy:
-    """An HTTP proxy that tunnels with CONNECT, for upstreams of either scheme."""
+    """An HTTP proxy that opens tunnels with CONNECT, for http and https upstreams."""
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url if "://" in url else f"http://{url}")
@@ -114,7 +115,7 @@ class _Proxy:
         request = b"CONNECT %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (target, target, self._authorization)
         sock.sendall(request)
         answer = b""
-        # Byte by byte at the end of the head: what follows it belongs to the tunnel.
+        # Byte by byte, as what follows the head belongs to the tunnel.
         while not answer.endswith(b"\r\n\r\n"):
             if len(answer) > 16_384:
                 raise ConnectionEnded
@@ -128,7 +129,7 @@ class _Proxy:
 
 
 def _remaining_s(until: float) -> float:
-    """Seconds until a moment. Raises TimeoutError when it has passed."""
+    """Return the seconds until a moment, or raise TimeoutError if it has passed."""
     left_s = until - time.monotonic()
     if left_s <= 0:
         raise TimeoutError
@@ -136,7 +137,7 @@ def _remaining_s(until: float) -> float:
 
 
 def _find_proxy(scheme: str, host: str) -> _Proxy | None:
-    """The proxy that HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY name for a host."""
+    """Return the proxy for a host by HTTPS_PROXY, HTTP_PROXY, ALL_PROXY and NO_PROXY, if any."""
     proxies = getproxies()
     url = proxies.get(scheme) or proxies.get("all")
     if not url or proxy_bypass(host):
@@ -145,7 +146,7 @@ def _find_proxy(scheme: str, host: str) -> _Proxy | None:
 
 
 def _make_tls_context() -> ssl.SSLContext:
-    """The operating system's trusted roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 takes them."""
+    """Make a TLS context that trusts the operating system's roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 does."""
     context = httpx2.create_ssl_context()
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -14,8 +14,9 @@ monkey.patch_all()
 import json, threading, time, types, sys
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.upstream_http.deadline import Exchange
-from app.openai_service.tools.executor import ToolJob, ToolExecutor
+from app.openai_service.tools.executor import ToolExecutor
+from app.openai_service.tools.executor import ToolJob
+from app.upstream_http.call_state import CallState
 
 class Tool:
     timeout_s = None
@@ -28,7 +29,7 @@ together, never = threading.Barrier(3), threading.Event()
 jobs = [ToolJob(str(n), Tool("meet", together.wait), "{}") for n in range(3)]
 jobs.append(ToolJob("late", Tool("hang", never.wait), "{}"))
 threads, ticks = ToolExecutor(timeout_s=0.1), 0
-for news in threads.run(jobs, Exchange(time.monotonic() + 20, tick_s=0.01), "r1"):
+for news in threads.run(jobs, CallState(time.monotonic() + 20, tick_s=0.01), "r1"):
     ticks += not news
 print(json.dumps([[job.outcome.text for job in jobs], ticks]))
 """

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 
 from app.openai_service.tools.executor import ToolExecutor, ToolJob
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 
 class Tool:
@@ -39,7 +39,7 @@ def test_a_tool_that_is_late_is_told_once_though_it_returns_while_another_runs()
 
     threads._work = work  # type: ignore[method-assign]
     told = []
-    for news in threads.run([late, last], Exchange(time.monotonic() + 20, tick_s=0.01), "r1"):
+    for news in threads.run([late, last], CallState(time.monotonic() + 20, tick_s=0.01), "r1"):
         for job in news:
             told.append((job.id, job.outcome and job.outcome.text))
             if job is late and job.outcome:

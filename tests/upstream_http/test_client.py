@@ -170,7 +170,7 @@ def test_a_request_that_the_upstream_began_to_answer_is_not_sent_again(service_f
 
 
 def test_a_connection_kept_too_long_is_not_used(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.connection_pool._KEEP_IDLE_S", -1.0)
+    monkeypatch.setattr("app.upstream_http.connection_pool._MAX_IDLE_S", -1.0)
     with RawServer([READ, HELLO], [READ, HELLO]) as server:
         service = service_for(server.url)
 
@@ -580,7 +580,7 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(service_for, monkeypatc
 
 
 def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.client._ENDS_AT_ONCE_S", 0.01)
+    monkeypatch.setattr("app.upstream_http.client._MAX_STALE_FAILURE_S", 0.01)
     with RawServer([READ, HELLO, READ, 0.05, CLOSE], [READ, HELLO]) as server:
         service = service_for(server.url)
         chat(service)
@@ -593,7 +593,7 @@ def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(serv
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
     with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
         service = service_for(server.url)
-        pool = service._asker._client._client._pool
+        pool = service._sender._client._client._pool
         first = pool.connect(1.0)
         first.keep_alive = True
         pool.put(first)

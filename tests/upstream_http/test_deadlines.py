@@ -18,7 +18,7 @@ from app.openai_service.resilience.breaker import CircuitBreaker
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.results import CallRecord
 from app.shared_state import MemoryState
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.raw_server import READ, RawServer, answer, chunked
 from tests.fakes.servers import wait_until
@@ -433,7 +433,7 @@ class TestNothingIsBegunAfterIt:
     @pytest.fixture
     def clock(self, monkeypatch):
         clock = SimpleNamespace(now=1_000.0)
-        monkeypatch.setattr("app.upstream_http.deadline.time", SimpleNamespace(monotonic=lambda: clock.now))
+        monkeypatch.setattr("app.upstream_http.call_state.time", SimpleNamespace(monotonic=lambda: clock.now))
 
         def sleep(seconds):
             clock.now += seconds
@@ -454,11 +454,11 @@ class TestNothingIsBegunAfterIt:
                 yield
             raise failure
 
-        asking = Policy(breaker, max_attempts=20).run(
-            attempt, ["a", "b", "c"], Exchange(began + 60, tick_s=1.0), CallRecord("r1", "chat", "a")
+        ticks = Policy(breaker, max_attempts=20).run(
+            attempt, ["a", "b", "c"], CallState(began + 60, tick_s=1.0), CallRecord("r1", "chat", "a")
         )
         with pytest.raises(UpstreamUnavailable):
-            for _ in asking:
+            for _ in ticks:
                 pass
         return begun
 

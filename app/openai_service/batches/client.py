@@ -26,7 +26,7 @@ from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Exchange, Tick
+from app.upstream_http.call_state import CallState, Tick
 
 _TICK_S = 1.0
 _PAGE = 100
@@ -201,16 +201,16 @@ def may_exist(error: UpstreamError) -> bool:
 
 
 def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
-    exchange = Exchange(deadline, tick_s=_TICK_S)
+    call_state = CallState(deadline, tick_s=_TICK_S)
     try:
         with translate_errors():
             while True:
                 try:
-                    return exchange.run(send)
+                    return call_state.run(send)
                 except Tick:
                     continue
     finally:
-        exchange.abandon()
+        call_state.close_connection()
 
 
 def _parse_list(content: bytes) -> list[UpstreamBatch]:

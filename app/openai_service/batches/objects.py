@@ -12,7 +12,7 @@ from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult
-from app.openai_service.transport.sdk_errors import from_error_object
+from app.openai_service.transport.sdk_errors import translate_error_object
 
 REFERENCE = "gatehouse_batch"
 """The name of our own id in a batch's metadata."""
@@ -121,7 +121,7 @@ def _parse_answer(line: OutputLine) -> Any:
         raise UpstreamTimeout if line.error_code == "batch_expired" else UpstreamFailed
     if line.status != 200:
         error = line.body.get("error") if isinstance(line.body, dict) else None
-        raise from_error_object(error, status=line.status)
+        raise translate_error_object(error, status=line.status)
     return line.body
 
 

@@ -11,7 +11,7 @@ from app.openai_service.errors import UpstreamFailed
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.chunks import finish_reason
 from app.openai_service.streaming.events import ToolCallObject
-from app.openai_service.transport.sdk_errors import from_error_object
+from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
 
@@ -36,7 +36,7 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
 def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     """What is in an answer that is parsed already. Raises as read_completion() does."""
     if isinstance(body, dict) and body.get("error"):
-        raise from_error_object(body["error"])
+        raise translate_error_object(body["error"])
     try:
         choice = body["choices"][0]
         message = choice["message"]

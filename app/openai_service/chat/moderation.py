@@ -29,9 +29,9 @@ from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
-from app.openai_service.transport.sender import Sender, UpstreamSender
+from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 # Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
 _MAX_S = 5.0
@@ -57,7 +57,7 @@ class Moderator:
         settings: ModerationSettings,
         sending: SendSettings,
         upstream: Upstream,
-        client: UpstreamSender,
+        client: SdkClient,
         store: KeyValueStore,
         listeners: Sequence[Listener],
     ) -> None:
@@ -80,13 +80,13 @@ class Moderator:
         """
         for some in _collect_inputs(request, own=self._settings.own_text):
             yield from self._check(some, request)
-            if request.exchange.is_abandoned:
+            if request.call_state.is_abandoned:
                 raise CallerGone
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
         """Look at an answer before it is told. Raises as check_input() does."""
         for some in _group_requests(_collect_answer_texts(result)):
-            if request.exchange.is_abandoned:  # nobody will be told
+            if request.call_state.is_abandoned:  # nobody will be told
                 return
             yield from self._check(some, request)
 
@@ -113,16 +113,16 @@ class Moderator:
 
     def _ask(self, some: Input, request: PendingRequest) -> Ticks[list[str] | None]:
         """The categories for which it is flagged; None where it is not."""
-        exchange = Exchange(
-            min(request.exchange.deadline, time.monotonic() + _MAX_S), tick_s=request.exchange.tick_s
+        call_state = CallState(
+            min(request.call_state.deadline, time.monotonic() + _MAX_S), tick_s=request.call_state.tick_s
         )
         model = self._settings.model
         own = CallRecord(request.record.request_id, "moderation", model)
-        asked = PendingRequest(_PATH, {"input": some}, (model,), exchange, own)
+        asked = PendingRequest(_PATH, {"input": some}, (model,), call_state, own)
         try:
             with CallRecording(own, self._listeners) as recording:
                 categories = yield from self._asker.send(asked, _read)
-                recording.answered(finish_reason=None)
+                recording.complete(finish_reason=None)
                 return categories
         finally:
             request.record.upstream_ms += own.upstream_ms

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 
 from app.openai_service.errors import UpstreamFailed
-from app.openai_service.transport.sdk_errors import from_error_object
+from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
 VectorJson = bytes | memoryview
@@ -39,7 +39,7 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
     if not isinstance(body, dict):
         raise UpstreamFailed
     if body.get("error"):
-        raise from_error_object(body["error"])
+        raise translate_error_object(body["error"])
     items = body.get("data")
     if not isinstance(items, list) or len(items) != count:
         raise UpstreamFailed

@@ -1,4 +1,4 @@
-"""CircuitBreaker: leaves a model alone that failed too often in a row, and has one call try whether it is back."""
+"""A circuit breaker for each model: opens after too many failures in a row, then lets one call probe the model."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from app.openai_service.errors import CircuitOpen
 
 log = logging.getLogger(__name__)
 
-# How long what is known of a model is kept after the last change.
-_KEEP_S = 3600.0
-# What a caller is told while somebody else's probe is on its way.
+# How long a model's state is stored after its last change, besides the cooldown.
+_STATE_TTL_S = 3600.0
+# Retry-After while another call's probe is in progress.
 _PROBE_RETRY_AFTER_S = 1.0
-# How far the clocks of two machines, or of one before and after it was set, may differ without a word.
+# Accepted difference between the clocks of two machines, or of one machine before and after its clock was set.
 _CLOCK_SLACK_S = 1.0
 
 
 class KeyValueStore(Protocol):
-    """Where the state is kept, for all processes: see app/shared_state."""
+    """The store that all processes share: see app/shared_state."""
 
-    def read(self, key: str) -> bytes | None: ...
+    def read(self, key: str) -> bytes | None:
+        """Return the value of a key, if any."""
 
-    def update(
-        self, key: str, change: Callable[[bytes | None], bytes | None], *, ttl_s: float
-    ) -> bytes | None: ...
+    def update(self, key: str, change: Callable[[bytes | None], bytes | None], *, ttl_s: float) -> bytes | None:
+        """Replace a value by what `change` makes of it, atomically, and return the new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +42,9 @@ class _State:
     Attributes:
         failures: in a row, while it is closed.
         open_until, probe_until: in seconds of time.time(), which all machines share.
-        probe: whose probe is on its way until then, which is `probe_lease_s` after it began.
-        openings: how often it has opened so far, which tells calls from before an opening from later ones.
+        probe: the id of the probe in progress, if any; it is void after `probe_until`.
+        probe_lease_s: from the probe's start to `probe_until`.
+        openings: how often it has opened, so that results of calls from before an opening are ignored.
     """
 
     failures: int = 0
@@ -58,9 +59,9 @@ _CLOSED = _State()
 
 
 class CircuitBreaker:
-    """Closed, open, half-open, for each model of one upstream, shared by all processes.
+    """The circuits of one upstream's models: closed, open or half-open, shared by all processes.
 
-    The state is changed in a moment before and after a call; nothing is held during it.
+    The state is locked only while it is changed, before and after a call, never during the call.
     """
 
     def __init__(self, store: KeyValueStore, settings: BreakerSettings, *, upstream: str) -> None:
@@ -70,12 +71,14 @@ class CircuitBreaker:
         self._cooldown_s = settings.cooldown_s
 
     def admit(self, model: str, *, lease_s: float) -> Permit:
-        """Let one attempt through; tell the permit how it went.
+        """Return a permit for one attempt, which reports its result to the permit.
 
         Args:
-            lease_s: after which the attempt must have ended, should its process die and never tell.
+            model: to call.
+            lease_s: after this time an attempt that reported nothing counts as lost with its process.
+
         Raises:
-            CircuitOpen: this model is left alone for now.
+            CircuitOpen: the model's circuit is open, or half-open with a probe in progress.
         """
         key = self._prefix + model
         state = _decode(self._store.read(key))
@@ -98,7 +101,7 @@ class CircuitBreaker:
         return Permit(self, model, state.openings, probe=probe if state.open_until else "")
 
     def is_open(self, model: str) -> bool:
-        """Whether admit() would refuse the model, unless it is time for a probe."""
+        """Return whether the circuit is open, and not yet due for a probe."""
         return self._is_open(_decode(self._store.read(self._prefix + model)))
 
     def _refuse_while_open(self, state: _State) -> None:
@@ -110,10 +113,10 @@ class CircuitBreaker:
 
     @property
     def _ttl_s(self) -> float:
-        return _KEEP_S + self._cooldown_s
+        return _STATE_TTL_S + self._cooldown_s
 
     def _change(self, permit: Permit, change: Callable[[_State], _State]) -> None:
-        """Change the state, unless the circuit has opened, or another has probed it, since the permit was given."""
+        """Change the state, unless the circuit has opened or been probed by another call since the permit was given."""
         before = after = _CLOSED
 
         def apply(value: bytes | None) -> bytes | None:
@@ -149,7 +152,7 @@ class CircuitBreaker:
 
 
 class Permit:
-    """One attempt that was let through. The first of its three ends counts."""
+    """The right to make one attempt. Only the first result reported to it counts."""
 
     def __init__(self, breaker: CircuitBreaker, model: str, openings: int, *, probe: str = "") -> None:
         self.model = model
@@ -158,19 +161,19 @@ class Permit:
         self._breaker: CircuitBreaker | None = breaker
 
     def succeeded(self) -> None:
-        """The model answered."""
+        """Report that the model answered."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
             breaker._succeeded(self)
 
     def failed(self) -> None:
-        """The model did not, and it is its own fault."""
+        """Report that the model failed."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
             breaker._failed(self)
 
     def release(self) -> None:
-        """The attempt says nothing about the model: the caller was at fault, or left."""
+        """Report that the attempt says nothing about the model: the caller was at fault, or left."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
             breaker._released(self)
@@ -181,12 +184,15 @@ def _is_probed(state: _State) -> bool:
 
 
 def _is_ahead(until: float, length_s: float) -> bool:
-    """Whether a span of time has not ended yet: not for longer than it lasts, whatever somebody did to the clock."""
+    """Return whether a moment is in the future, and no further than a span that ends then can be long.
+
+    If the clock was set back meanwhile, the span counts as ended.
+    """
     return 0 < until - time.time() <= length_s + _CLOCK_SLACK_S
 
 
 def _decode(value: bytes | None) -> _State:
-    """The state; closed where there is none, or one of another version of this program."""
+    """Parse a stored state. None, or one that another version of the program wrote, is a closed circuit."""
     if not value:
         return _CLOSED
     try:

@@ -1,4 +1,4 @@
-"""DrainPool: answers read to their end though their visitors have left, to learn what they cost."""
+"""Reading answers to their end after their clients have left, to learn what they cost."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from app.openai_service.streaming.events import Events
 
 
 class DrainPool:
-    """Room for a few answers at once that nobody waits for, each for a little while."""
+    """A limited number of answers that are read without a client, each for a limited time."""
 
     MAX_CONCURRENT = 8
     MAX_DURATION_S = 15.0
@@ -21,7 +21,7 @@ class DrainPool:
         self.is_closed = False
 
     def acquire(self) -> bool:
-        """Whether there is room for one more; if so, leave() when it has been read."""
+        """Take a place and return True, or return False if none is free. Give it back with `release()`."""
         with self._lock:
             if self.is_closed or self._running >= self.MAX_CONCURRENT:
                 return False
@@ -29,17 +29,18 @@ class DrainPool:
             return True
 
     def release(self) -> None:
+        """Give a place back."""
         with self._lock:
             self._running -= 1
 
-    def adopt(self, batches: Iterator[Events], finish: Callable[[], None]) -> bool:
-        """Read a stream on to its end in a thread, then `finish`; False if there is no room."""
+    def adopt(self, stream: Iterator[Events], finish: Callable[[], None]) -> bool:
+        """Read the rest of a stream in a thread, then call `finish`. Return False if no place is free."""
         if not self.acquire():
             return False
-        thread = threading.Thread(target=self._read, args=(batches, finish), daemon=True)
+        thread = threading.Thread(target=self._read, args=(stream, finish), daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the process may have no more threads
+        except RuntimeError:  # the process cannot start another thread
             self.release()
             return False
         with self._lock:
@@ -47,16 +48,16 @@ class DrainPool:
         return True
 
     def close(self) -> None:
-        """End them all, within about a second."""
+        """Stop reading, and wait until all threads have ended: about a second, at most a few."""
         with self._lock:
             self.is_closed = True
             threads = list(self._threads)
         for thread in threads:
             thread.join(3.0)
 
-    def _read(self, batches: Iterator[Events], finish: Callable[[], None]) -> None:
+    def _read(self, stream: Iterator[Events], finish: Callable[[], None]) -> None:
         try:
-            for _ in batches:  # one comes at each tick, if only an empty one
+            for _ in stream:  # yields at each tick at least
                 if self.is_closed:
                     return
         finally:

@@ -1,4 +1,4 @@
-"""How a call is made of attempts: fallback over models, around retry, around the breaker, around one attempt."""
+"""How a call is made of attempts: fallback over models, around retries, around the circuit breaker."""
 
 from __future__ import annotations
 
@@ -16,112 +16,130 @@ from app.openai_service.resilience.breaker import CircuitBreaker, Permit
 from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_outage, is_transient
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.ticks import Ticks, pause
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 T = TypeVar("T")
 
-AskModel = Callable[[str], Ticks[T]]
-"""Makes one attempt at a model, and reads its answer, or the first of its stream."""
+MakeAttempt = Callable[[str], Ticks[T]]
+"""Makes one attempt at a model, and returns its answer, or the beginning of its stream."""
 
-# Longer than this is not waited for one model while another one may answer at once.
+# A longer wait is not worth it while another model may answer immediately.
 _MAX_WAIT_BEFORE_FALLBACK_S = 5.0
-# How long after its deadline a call that did not report back counts as dead, and its probe as lost.
+# If a call has not reported back this long after its deadline, its process is dead and its probe is void.
 _PROBE_GRACE_S = 5.0
 
 
 class Policy:
-    """Asks until a model answers, within the exchange's deadline."""
+    """Makes attempts until a model answers, within the deadline of the call."""
 
     def __init__(self, breaker: CircuitBreaker, *, max_attempts: int) -> None:
         self._breaker = breaker
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(self, ask: AskModel[T], models: Sequence[str], exchange: Exchange, record: CallRecord) -> Ticks[T]:
-        """Ask the models in their order.
+    def run(
+        self, make_attempt: MakeAttempt[T], models: Sequence[str], call_state: CallState, record: CallRecord
+    ) -> Ticks[T]:
+        """Try the models in order, and return the first answer.
 
         Raises:
-            UpstreamRejected: one of them refused the request itself.
-            CircuitOpen: none was asked, as all of them failed too often of late.
-            UpstreamUnavailable: those that were asked failed; the last one's error.
+            UpstreamRejected: a model refused the request itself.
+            CircuitOpen: the circuits of all models are open; nothing was sent.
+            UpstreamUnavailable: every attempt failed; this is the last one's error.
         """
         failures: list[UpstreamUnavailable] = []
         for position, model in enumerate(models):
             has_fallback = position + 1 < len(models)
             try:
-                return (yield from self._ask(ask, model, exchange, record, has_fallback=has_fallback))
+                return (
+                    yield from self._try_model(make_attempt, model, call_state, record, has_fallback=has_fallback)
+                )
             except UpstreamUnavailable as failure:
                 failures.append(failure)
-                if exchange.is_abandoned or not is_outage(failure):
+                if call_state.is_abandoned or not is_outage(failure):
                     break
-        raise _most_informative(failures)
+        raise _pick_most_informative(failures)
 
-    def _ask(
-        self, ask: AskModel[T], model: str, exchange: Exchange, record: CallRecord, *, has_fallback: bool
+    def _try_model(
+        self,
+        make_attempt: MakeAttempt[T],
+        model: str,
+        call_state: CallState,
+        record: CallRecord,
+        *,
+        has_fallback: bool,
     ) -> Ticks[T]:
-        """Ask one model, again where that may help."""
-        permit = self._admit(model, exchange)
+        """Make attempts at one model, retrying where that may help."""
+        permit: Permit | None = self._admit(model, call_state)
         self._budget.count_call()
         record.model = model
         record.models.append(model)
         waits: BackoffWaits | None = None
         attempts_left = self._max_attempts
-        while True:
+        while permit is not None:
             try:
-                answer = yield from ask(model)
+                answer = yield from make_attempt(model)
             except UpstreamError as error:
                 failure = error
-                if _counts_for_breaker(error) and not exchange.is_abandoned:
+                if _counts_for_breaker(error) and not call_state.is_abandoned:
                     permit.failed()
             else:
                 permit.succeeded()
                 return answer
             finally:
-                permit.release()  # where nothing else was said of it
+                permit.release()  # unless its result is reported already
 
             attempts_left -= 1
             waits = waits or BackoffWaits()
-            wait_s = self._wait_s(failure, waits, model, exchange, has_fallback) if attempts_left else None
+            wait_s = self._wait_s(failure, waits, model, call_state, has_fallback) if attempts_left else None
             if wait_s is None:
-                raise failure
+                break
             record.waited_ms += wait_s * 1000
-            yield from pause(wait_s, tick_s=exchange.tick_s)
-            if exchange.is_abandoned:  # it was wanted before the pause
-                raise failure
-            try:
-                permit = self._admit(model, exchange)
-            except CircuitOpen:
-                raise failure from None
+            yield from pause(wait_s, tick_s=call_state.tick_s)
+            permit = self._admit_retry(model, call_state)
+        raise failure
 
-    def _admit(self, model: str, exchange: Exchange) -> Permit:
-        """Let one attempt through the breaker. Raises UpstreamTimeout or CircuitOpen."""
-        remaining_s = exchange.remaining_s()
+    def _admit(self, model: str, call_state: CallState) -> Permit:
+        """Return the breaker's permit for one attempt. Raises UpstreamTimeout or CircuitOpen."""
+        remaining_s = call_state.remaining_s()
         if remaining_s <= 0:
             raise UpstreamTimeout
         return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
 
+    def _admit_retry(self, model: str, call_state: CallState) -> Permit | None:
+        """Return a permit after a pause, or None if the client left or the circuit opened meanwhile."""
+        if call_state.is_abandoned:
+            return None
+        try:
+            return self._admit(model, call_state)
+        except CircuitOpen:
+            return None
+
     def _wait_s(
-        self, failure: UpstreamError, waits: BackoffWaits, model: str, exchange: Exchange, has_fallback: bool
+        self, failure: UpstreamError, waits: BackoffWaits, model: str, call_state: CallState, has_fallback: bool
     ) -> float | None:
-        """Return how long to wait before a model is asked again; None where that would not help, or may not be."""
+        """Return how long to wait before the model is retried, or None if it is not."""
         if not is_transient(failure):
             return None
         wait_s = waits.next_s(failure)
-        if wait_s >= exchange.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
+        if wait_s >= call_state.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
             return None
-        if exchange.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
+        if call_state.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
             return None
         return wait_s
 
 
 def _counts_for_breaker(error: UpstreamError) -> bool:
-    """Whether the breaker counts it: no answer, or none in time. A limit is no failure, as the model does answer."""
+    """Return whether the breaker counts it as a failure.
+
+    No answer, or none in time, is one. A rate limit is none, as the model does answer.
+    """
     return (
         is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.upstream_status not in (408, 409)
     )
 
 
-def _most_informative(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
-    """The last real failure; where no model was asked, the circuit that will close first."""
-    asked = [failure for failure in failures if not isinstance(failure, CircuitOpen)]
-    return asked[-1] if asked else min(failures, key=lambda failure: failure.retry_after_s or 0.0)
+def _pick_most_informative(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:
+    """Return the last failed attempt; if there was none, the circuit that will close first."""
+    attempted = [failure for failure in failures if not isinstance(failure, CircuitOpen)]
+    return attempted[-1] if attempted else min(failures, key=lambda failure: failure.retry_after_s or 0.0)

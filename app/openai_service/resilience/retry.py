@@ -1,4 +1,4 @@
-"""Whether another attempt at the same model may help, and how long to wait before it."""
+"""Which failures are retried with the same model, how long to wait before it, and how many retries are allowed."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from app.openai_service.errors import (
 )
 
 _FIRST_WAIT_S = 0.5
-_FIRST_WAIT_LIMITED_S = 1.0
+_FIRST_WAIT_RATE_LIMITED_S = 1.0
 _MAX_WAIT_S = 20.0
 
 
 def is_outage(error: UpstreamError) -> bool:
-    """Whether the model is at fault, rather than the request, our key, our quota or our settings."""
+    """Return whether the model is at fault, not the request, the site's key, quota or settings."""
     if isinstance(error, CircuitOpen | UpstreamRateLimited | UpstreamTimeout):
         return True
     if not isinstance(error, UpstreamFailed) or error.upstream_code == "insufficient_quota":
         return False
-    # Without a status there was no answer, or nothing that is one; 408 and 409 are "too slow" and "locked".
+    # Without a status there was no answer, or none that could be read; 408 and 409 mean "too slow" and "locked".
     status = error.upstream_status
     return status is None or status in (408, 409) or status >= 500
 
 
 def is_transient(error: UpstreamError) -> bool:
-    """Whether the same request may succeed at the same model a moment later.
+    """Return whether the same request to the same model may succeed a moment later.
 
-    The upstream's own word (`x-should-retry`) goes before what its status lets one think.
+    The upstream's header `x-should-retry` takes precedence over its status.
     """
     if isinstance(error, CircuitOpen) or error.upstream_code == "insufficient_quota":
         return False
@@ -44,30 +44,30 @@ def is_transient(error: UpstreamError) -> bool:
 
 
 class BackoffWaits:
-    """How long to wait before each further attempt of one request at one model."""
+    """The waits before the retries of one request to one model."""
 
     def __init__(self) -> None:
-        self._make_ceilings = _make_ceilings(_FIRST_WAIT_S)
-        self._ceilings_limited = _make_ceilings(_FIRST_WAIT_LIMITED_S)
+        self._ceilings = _make_ceilings(_FIRST_WAIT_S)
+        self._ceilings_rate_limited = _make_ceilings(_FIRST_WAIT_RATE_LIMITED_S)
 
     def next_s(self, error: UpstreamError) -> float:
-        """Full jitter below a ceiling that doubles; never less than the upstream asked for."""
-        ceiling, limited = next(self._make_ceilings), next(self._ceilings_limited)
-        asked_s = error.upstream_retry_after_s
-        if asked_s is not None:
-            # Spread out a little, as everybody who was refused has been told the same moment.
-            return asked_s + backoff.full_jitter(min(1.0, asked_s))
-        return backoff.full_jitter(limited if isinstance(error, UpstreamRateLimited) else ceiling)
+        """Return the next wait: full jitter below a ceiling that doubles, but never less than Retry-After."""
+        ceiling, ceiling_rate_limited = next(self._ceilings), next(self._ceilings_rate_limited)
+        retry_after_s = error.upstream_retry_after_s
+        if retry_after_s is not None:
+            # With jitter, as all refused clients may have been given the same moment.
+            return retry_after_s + backoff.full_jitter(min(1.0, retry_after_s))
+        return backoff.full_jitter(ceiling_rate_limited if isinstance(error, UpstreamRateLimited) else ceiling)
 
 
 def _make_ceilings(first_s: float) -> Iterator[float]:
     ceilings = backoff.expo(factor=first_s, max_value=_MAX_WAIT_S)
-    next(ceilings)  # its first value is for the decorators of its own package
+    next(ceilings)  # its first value is None, for backoff's own decorators
     return ceilings
 
 
 class RetryBudget:
-    """Keeps an outage from being multiplied: of all attempts of this process, few may be further ones.
+    """A limit on the share of retries among all attempts of this process, so that retries do not multiply an outage.
 
     Source: https://sre.google/sre-book/handling-overload/
     """
@@ -82,13 +82,13 @@ class RetryBudget:
         self._retries: deque[float] = deque()
 
     def count_call(self) -> None:
-        """Note a first attempt."""
+        """Count a first attempt."""
         with self._lock:
             self._calls.append(monotonic())
             self._drop_expired()
 
     def take(self) -> bool:
-        """Whether one more further attempt may be made; if so, it is counted."""
+        """Count one retry and return True, or return False if the budget is spent."""
         with self._lock:
             self._drop_expired()
             if len(self._retries) >= max(self.FLOOR, self.SHARE * len(self._calls)):

@@ -11,7 +11,7 @@ from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Done, Events, Failed
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 
 class ChatStream:
@@ -23,11 +23,11 @@ class ChatStream:
     def __init__(
         self,
         asking: Ticks[StreamedAnswer],
-        exchange: Exchange,
+        call_state: CallState,
         recording: CallRecording,
         background: DrainPool | None,
     ) -> None:
-        self._exchange = exchange
+        self._call_state = call_state
         self._recording = recording
         self._background = background
         self._has_begun = False
@@ -42,14 +42,14 @@ class ChatStream:
 
     def fail(self, error: Exception) -> None:
         """End the call for a reason that is not its own."""
-        self._recording.failed(error)
+        self._recording.fail(error)
         self.close()
 
     def close(self) -> None:
         """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
         if self._has_begun and not self._recording.is_decided and self._background is not None:
-            self._recording.failed(CallerGone())
-            self._exchange.abandon_after(self._background.MAX_DURATION_S)
+            self._recording.fail(CallerGone())
+            self._call_state.abandon_after(self._background.MAX_DURATION_S)
             if self._background.adopt(self._batches, self._finish):
                 return
         self._finish()
@@ -66,7 +66,7 @@ class ChatStream:
             try:
                 answer = yield from asking
                 rest = answer.rest
-                recording.answering(answer.model)
+                recording.note_first_token(answer.model)
                 if type(end := answer.first[-1]) is Done:
                     _end(answer.first, end, recording)
                 yield answer.first
@@ -75,7 +75,7 @@ class ChatStream:
                         _end(batch, batch[-1], recording)
                     yield batch
             except Exception as error:
-                recording.failed(error)
+                recording.fail(error)
                 yield [Failed(error)]
             finally:
                 if rest is not None:
@@ -85,4 +85,4 @@ class ChatStream:
 def _end(batch: Events, end: Done, recording: CallRecording) -> None:
     """Complete the record before the end is told: whoever hears of it may leave."""
     batch[-1] = end._replace(trimmed=recording.record.trimmed)
-    recording.answered(finish_reason=end.finish_reason)
+    recording.complete(finish_reason=end.finish_reason)

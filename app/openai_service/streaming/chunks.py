@@ -17,7 +17,7 @@ from app.openai_service.streaming.events import (
     ToolCallObject,
 )
 from app.openai_service.streaming.sse import EventSplitter
-from app.openai_service.transport.sdk_errors import from_error_object
+from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
 _FINISH_REASONS = {
@@ -106,7 +106,7 @@ class ChunkReader:
             raise UpstreamFailed
         self.chunks += 1
         if chunk.get("error"):
-            raise from_error_object(chunk["error"])
+            raise translate_error_object(chunk["error"])
         self._id = self._id or _read_text(chunk.get("id"))
         self.model = self.model or _read_text(chunk.get("model"))
         usage = chunk.get("usage")

@@ -12,7 +12,7 @@ from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Events
 from app.openai_service.streaming.ticks import Ticks
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 # How long the end of the body may lag behind `[DONE]` for its connection to be kept.
 _LINGER_S = 0.25
@@ -28,7 +28,7 @@ class StreamedAnswer:
 
 
 def open_answer(
-    response: httpx2.Response, exchange: Exchange, record: CallRecord, *, idle_timeout_s: float
+    response: httpx2.Response, call_state: CallState, record: CallRecord, *, idle_timeout_s: float
 ) -> Ticks[StreamedAnswer]:
     """Wait for the first event of a stream.
 
@@ -36,7 +36,7 @@ def open_answer(
         UpstreamError: it holds an error instead, or nothing, or ended, or the time allowed has passed.
     """
     reader = ChunkReader()
-    batches = _read(response, reader, exchange, record, idle_timeout_s)
+    batches = _read(response, reader, call_state, record, idle_timeout_s)
     first = yield from first_events(batches)
     return StreamedAnswer(reader.model, first, batches)
 
@@ -57,7 +57,7 @@ def first_events(batches: Ticks[None]) -> Ticks[Events]:
 def _read(
     response: httpx2.Response,
     reader: ChunkReader,
-    exchange: Exchange,
+    call_state: CallState,
     record: CallRecord,
     idle_timeout_s: float,
 ) -> Ticks[None]:
@@ -88,7 +88,7 @@ def _read(
             # since the time that a slow visitor takes is not the upstream's.
             if has_begun and (batch or reader.chunks != chunks_read):
                 chunks_read = reader.chunks
-                exchange.allow(idle_timeout_s)
+                call_state.limit_wait(idle_timeout_s)
         else:
             batch = []
             try:
@@ -101,7 +101,7 @@ def _read(
             attempt.received += len(batch)
             record.note_usage(reader.usage)
             yield batch
-        exchange.allow(_LINGER_S)
+        call_state.limit_wait(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not
             while next(body, b""):
                 pass

@@ -32,7 +32,7 @@ def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Tick
     try:
         return _whole(result, checker.read(result))
     except InvalidAnswer as unfit:
-        if request.exchange.is_abandoned:
+        if request.call_state.is_abandoned:
             raise SchemaMismatch from None
         request_repair(request, unfit, result.text)
     result = yield from asker.send(request, read_completion)
@@ -81,7 +81,7 @@ def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> 
             return
         if not isinstance(fault, InvalidAnswer):
             raise fault
-        if is_last or request.exchange.is_abandoned:
+        if is_last or request.call_state.is_abandoned:
             raise SchemaMismatch
         request_repair(request, fault, growing.text)
 

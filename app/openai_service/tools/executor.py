@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from queue import Empty, SimpleQueue
 
 from app.openai_service.tools.tool import ServerTool, ToolError
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
 MAX_RESULT_CHARS = 100_000
 
@@ -65,25 +65,25 @@ class ToolExecutor:
         self._orphaned = 0
 
     def run(
-        self, jobs: Iterable[ToolJob], exchange: Exchange, request_id: str
+        self, jobs: Iterable[ToolJob], call_state: CallState, request_id: str
     ) -> Generator[list[ToolJob], None, None]:
         """Run them all; yields those that have begun or have ended, and none at each tick.
 
-        Those that run when the generator is closed, or the exchange no longer wanted, are left alone.
+        Those that run when the generator is closed, or the call is abandoned, are not waited for.
         """
         ended: _Ended = SimpleQueue()
         waiting, running = deque(jobs), set[ToolJob]()
         try:
-            while (waiting or running) and not exchange.is_abandoned:
+            while (waiting or running) and not call_state.is_abandoned:
                 begun = []
                 while waiting and len(running) < self.MAX_CONCURRENT:
                     job = waiting.popleft()
                     begun.append(job)
                     running.add(job)
-                    self._start(job, exchange, ended)
+                    self._start(job, call_state, ended)
                 if begun:
                     yield list(begun)
-                done = self._wait(running, exchange, ended)
+                done = self._wait(running, call_state, ended)
                 running.difference_update(done)
                 for job in done:
                     _log(job, request_id)
@@ -91,10 +91,10 @@ class ToolExecutor:
         finally:
             self._orphan(running)
 
-    def _start(self, job: ToolJob, exchange: Exchange, ended: _Ended) -> None:
+    def _start(self, job: ToolJob, call_state: CallState, ended: _Ended) -> None:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
-        job.until = min(job.started + limit_s, exchange.deadline)
+        job.until = min(job.started + limit_s, call_state.deadline)
         if self._orphaned >= self.MAX_ORPHANED:
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "TooManyOrphaned"))
@@ -120,12 +120,12 @@ class ToolExecutor:
             job.is_over = True
         ended.put((job, text, error))
 
-    def _wait(self, running: set[ToolJob], exchange: Exchange, ended: _Ended) -> list[ToolJob]:
+    def _wait(self, running: set[ToolJob], call_state: CallState, ended: _Ended) -> list[ToolJob]:
         """Those that have ended by now, or within a tick, or have to."""
         done = []
         first_until = min(job.until for job in running)
         try:
-            patience_s = min(exchange.tick_s, max(0.0, first_until - time.monotonic()))
+            patience_s = min(call_state.tick_s, max(0.0, first_until - time.monotonic()))
             job, text, error = ended.get(timeout=patience_s)
             while True:
                 if job.outcome is None:  # or it was late, and that has been told

@@ -50,7 +50,7 @@ class ToolLoop:
 
     def _continues_after(self, answer: ChatResult | Done) -> bool:
         """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
-        is_wanted = self.steps_left > 0 and not self.request.exchange.is_abandoned
+        is_wanted = self.steps_left > 0 and not self.request.call_state.is_abandoned
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
     def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
@@ -67,12 +67,12 @@ class ToolLoop:
             ToolJob(call["id"], self._find_tool(number, call["function"]["name"]), call["function"]["arguments"])
             for number, call in enumerate(calls)
         ]
-        with closing(self.threads.run(jobs, request.exchange, record.request_id)) as running:
+        with closing(self.threads.run(jobs, request.call_state, record.request_id)) as running:
             for news in running:
                 events = [_make_event(job) for job in news]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]
-        if request.exchange.is_abandoned:
+        if request.call_state.is_abandoned:
             raise CallerGone
         said = {"role": "assistant", "content": text or None, "tool_calls": calls}
         results = [

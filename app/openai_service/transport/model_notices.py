@@ -1,4 +1,4 @@
-"""A warning at start for a configured model that OpenAI has announced to shut down."""
+"""A warning at start about configured models whose shutdown OpenAI has announced."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _NOTICE = re.compile(r'- ((?:"[^"]+",?\s*)+):\s+Announced shutdown date:\s+(\d{4
 
 
 def announced_shutdowns() -> dict[str, str]:
-    """Model names and the ISO dates of their end, as the installed `openai` package lists them.
+    """Return the announced shutdown date (ISO) by model, from the installed `openai` package.
 
-    The list stands in the text below a type of the package and nowhere in its objects, so the source is read.
+    The package has the list only in a docstring of its source, so the source is read.
     """
     spec = importlib.util.find_spec("openai")
     if spec is None or not spec.submodule_search_locations:
@@ -32,7 +32,7 @@ def announced_shutdowns() -> dict[str, str]:
 
 
 def warn_of_models(config: Config) -> None:
-    """Log one warning for each configured model whose end is known."""
+    """Log one warning for each configured model whose shutdown is announced."""
     if not Upstream.from_config(config).has_openai_models:
         return
     configured = (

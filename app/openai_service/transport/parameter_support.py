@@ -1,8 +1,8 @@
-"""What a model turned out not to take, and what is sent instead.
+"""Parameters that a model does not accept, learnt from its refusals, and what is sent instead.
 
-Newer models refuse `max_tokens`, some refuse any `temperature`; servers that speak an older form of the API
-refuse `max_completion_tokens`. No list of models stays true for long, so the upstream's own refusal is believed,
-once, and remembered for that model as long as the process lives.
+Newer models refuse `max_tokens`, some refuse any `temperature`; servers with an older version of the API refuse
+`max_completion_tokens`. No list of models stays true for long, so each refusal of the upstream is remembered for its
+model until the process ends.
 """
 
 from __future__ import annotations
@@ -13,22 +13,22 @@ from app.openai_service.errors import UpstreamRejected
 
 _REFUSALS = {"unsupported_parameter", "unsupported_value"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
-# Only what changes how an answer is made; without its tools or its format it would be another request.
+# Only parameters without which the answer is still of use; without its tools or format a request is another one.
 _DROPPABLE = {"temperature", "stream_options"}
 _MAX_MODELS = 1_000
 
 
 class ParameterSupport:
-    """Remembers, per model, which parameters to rename or leave out."""
+    """The parameters to rename or drop, by model."""
 
     def __init__(self) -> None:
         self._by_model: dict[str, dict[str, str]] = {}
 
     def adapt(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Change a request's body to what its model takes.
+        """Rename or drop the parameters of a body that its model does not accept.
 
         Returns:
-            the body to send, which is a new one where it was changed; and what was changed, and how:
+            the body to send, which is a new dict if it was changed; and the changes, such as
             {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
         """
         known = self._by_model.get(model, {})
@@ -42,22 +42,26 @@ class ParameterSupport:
         return adapted, adjusted
 
     def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[str]) -> bool:
-        """Take note of a refusal.
+        """Remember a parameter that a model refused.
 
         Args:
-            tried: the names that this one call has already sent in vain; what is learnt is added.
+            model: that refused it.
+            error: the refusal.
+            body: that was refused.
+            tried: the parameters that were refused in this attempt before; the new one is added.
+
         Returns:
-            True if the request may now be sent again, changed; False if this teaches nothing new.
+            True if the request can be sent again with a changed body, False if the error says nothing new.
         """
         name = error.param
         if error.upstream_code not in _REFUSALS or name is None or name not in body:
             return False
         change = _RENAMED.get(name) or ("dropped" if name in _DROPPABLE else None)
-        # Refusing both names of one parameter would otherwise go round in circles.
+        # A model that refuses both names of a parameter would otherwise be tried forever.
         if change is None or name in tried or change in tried:
             return False
         tried.add(name)
-        # Of the two names of one parameter, the one that is refused last is not the one to send.
+        # Of the two names of a parameter, do not rename back to the one that was just refused.
         known = {old: new for old, new in self._by_model.get(model, {}).items() if old != change}
         if model not in self._by_model and len(self._by_model) >= _MAX_MODELS:
             self._by_model.clear()

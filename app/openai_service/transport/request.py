@@ -1,4 +1,4 @@
-"""UpstreamRequest: one request to the upstream, with its JSON and the bounds of its tokens made once."""
+"""A request to the upstream, whose JSON and token bounds are computed once."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ import orjson
 
 from app.openai_service.results import CallRecord
 from app.token_counts.estimates import ImageInput, images_in, input_bound_of, max_output_tokens
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 
-_AROUND_MODEL = len(b'"model":,')
+_MODEL_FIELD_BYTES = len(b'"model":,')
 
 
 def encode(model: str, body: Mapping[str, Any]) -> bytes:
-    """Return the JSON of a request."""
+    """Return the JSON of a request to a model."""
     return orjson.dumps({"model": model, **body})
 
 
 @dataclass(slots=True)
 class UpstreamRequest:
-    """A request in OpenAI's own form, for any of the models that it may be sent to.
+    """A request in OpenAI's format, which can be sent to several models.
 
     Attributes:
         path: of the operation, below the API's root.
-        body: all of it but the model. It is never changed in place, but replaced by replace_body().
+        body: without the model. It is never changed in place, but replaced by `replace_body()`.
     """
 
     path: str
@@ -38,45 +38,47 @@ class UpstreamRequest:
 
     @property
     def images(self) -> Sequence[ImageInput]:
-        """The images of its messages, in their order."""
+        """The images of its messages, in order."""
         if self._images is None:
             self._images = images_in(self.body)
         return self._images
 
     @property
     def max_output_tokens(self) -> int:
-        """The most tokens that the upstream may write: none for embeddings."""
+        """The maximum number of tokens of the answer; 0 for embeddings."""
         return max_output_tokens(self.body)
 
     def replace_body(self, body: dict[str, Any]) -> None:
+        """Set another body, and drop what was computed from the old one."""
         self.body = body
         self._json_model = self._body_bytes = self._images = None
 
     def encode(self, model: str) -> bytes:
-        """Return its JSON for a model."""
+        """Return the JSON for a model."""
         if self._json_model != model:
             self._json = encode(model, self.body)
             self._json_model = model
         return self._json
 
     def input_bound(self, model: str) -> int:
-        """Return the most tokens that its input can have for a model."""
+        """Return the maximum number of tokens that the input can be for a model."""
         if self._body_bytes is None:
-            self._body_bytes = len(self.encode(model)) - _AROUND_MODEL - len(orjson.dumps(model))
+            self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
         return input_bound_of(self._body_bytes, self.images, model)
 
 
 @dataclass(slots=True)
 class PendingRequest(UpstreamRequest):
-    """A request that waits for its answer.
+    """A request that is part of a call and waits for its answer.
 
     Attributes:
-        models: to ask, in their order.
-        exchange: until when, and for whom.
-        adjusted: what in the body is otherwise than the caller asked for, whatever the model.
+        models: to try, in order.
+        call_state: the deadline, and whether the client has left.
+        record: of the call.
+        adjusted: how the body differs from the caller's request, for every model.
     """
 
     models: Sequence[str]
-    exchange: Exchange
+    call_state: CallState
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)

@@ -1,4 +1,4 @@
-"""Requests in OpenAI's own form, but for their model: the same whether they are sent at once or in a batch."""
+"""Bodies in OpenAI's format, without their model, for single requests and for batches."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}
-"""What a request has more where its answer is to be streamed."""
+"""The additional fields of a request whose answer is streamed."""
 
 
 def offered_model(config: Config, operation: str, model: str | None, *, is_pinned: bool = False) -> str:
-    """The model that was asked for, or the operation's own.
+    """Return the requested model, or the operation's default.
 
     Args:
-        is_pinned: whether the site itself chose it.
+        config: says which models each operation offers.
+        operation: chat, vision, embeddings or structured.
+        model: None for the default.
+        is_pinned: whether the site chose the model, which then need not be offered.
+
     Raises:
-        ModelNotOffered: callers may not name it.
+        ModelNotOffered: callers may not request this model.
     """
     offered = config.models_offered(operation)
     if model is not None and model not in offered and not is_pinned:
@@ -33,10 +37,15 @@ def offered_model(config: Config, operation: str, model: str | None, *, is_pinne
 def chat_body(
     config: Config, call: ChatCall, *, max_tokens: int | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
-    """The body of a chat, and what in it is otherwise than the caller asked for.
+    """Return the body of a chat completion, and how it differs from what the caller requested.
 
     Args:
-        max_tokens: the caller's own ceiling, where it is less than the site's.
+        config: has the site's maximum number of tokens.
+        call: the conversation.
+        max_tokens: the caller's own maximum, if any.
+
+    Returns:
+        the body; and the changes, such as {"maxTokens": "1024"}.
     """
     adjusted = {}
     ceilings = (config.max_tokens, max_tokens, call.ceiling)
@@ -56,5 +65,6 @@ def chat_body(
 
 
 def embeddings_body(texts: Sequence[str], *, dimensions: int | None = None) -> dict[str, Any]:
+    """Return the body of an embeddings request."""
     body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
     return body if dimensions is None else body | {"dimensions": dimensions}

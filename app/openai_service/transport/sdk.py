@@ -1,6 +1,6 @@
-"""The `openai` package, to be imported from here: its 450 modules of types are loaded only when one is used.
+"""The `openai` package with its 450 modules of types loaded on demand. Import it from here only.
 
-They take most of what the import takes, in time and in memory, and Gatehouse reads the same answers as plain JSON.
+The types take most of the import's time and memory, and are hardly used: Gatehouse reads answers as plain JSON.
 """
 
 from __future__ import annotations
@@ -16,11 +16,12 @@ from typing import Any
 
 
 class _TypesFinder(MetaPathFinder):
-    """Find the packages of types in place of the usual finder, and have their names loaded one by one."""
+    """A finder that replaces the loader of `openai.types` and its packages with a lazy one."""
 
     def find_spec(
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
+        """Find a module; only those of `openai.types` are found here."""
         if name != "openai.types" and not name.startswith("openai.types."):
             return None
         spec = PathFinder.find_spec(name, path, target)
@@ -37,15 +38,18 @@ class _TypesFinder(MetaPathFinder):
 
 
 class _LazyPackage(Loader):
-    """Load a package that only repeats names of its modules: each is imported when its name is first read (PEP 562)."""
+    """A loader of a package that only re-exports names: each is imported when it is first read (PEP 562)."""
 
     def __init__(self, sources: dict[str, tuple[str, str]]) -> None:
         self._sources = sources
 
     def create_module(self, spec: ModuleSpec) -> ModuleType | None:  # noqa: ARG002
+        """Have the module created as usual."""
         return None
 
     def exec_module(self, module: ModuleType) -> None:
+        """Give the module a `__getattr__` that imports its names."""
+
         def load(name: str) -> Any:
             if name not in self._sources:
                 raise AttributeError(f"module {module.__name__!r} has no attribute {name!r}")
@@ -58,7 +62,7 @@ class _LazyPackage(Loader):
 
 
 def _find_sources(source: bytes) -> dict[str, tuple[str, str]] | None:
-    """Return the module and the name there of each name that a package repeats; None if it does anything else."""
+    """Return the module and original name of each name that a package re-exports, or None if it does anything else."""
     sources = {}
     for statement in ast.parse(source).body:
         if not isinstance(statement, ast.ImportFrom):

@@ -1,4 +1,4 @@
-"""build_client(): the official OpenAI client, for OpenAI, a compatible server, Azure, or the offline model."""
+"""The official OpenAI client, built for OpenAI, Azure, a compatible server or the offline model."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from app.upstream_http.client import UpstreamClient
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
-_STREAM = openai.Stream[Any]  # to ask for it in brackets takes a dozen calls
+_STREAM = openai.Stream[Any]  # subscripting it takes a dozen calls
 
 
 class _Post:
-    """The options of one POST of bytes, as far as the SDK's `request()` reads them.
+    """The options of one POST of bytes, with what the SDK's `request()` reads of them.
 
-    Its own are a pydantic model of which it makes two copies a call, in case it has to ask again. These are used
-    once, and what they say about headers and URL is in a request that is prepared already.
+    The SDK's own class is a pydantic model that it copies twice for each call, for its retries. These are used once;
+    headers and URL are in a prepared request.
     """
 
     __slots__ = ("content", "url")
@@ -32,23 +32,25 @@ class _Post:
     files = None
     follow_redirects = None
     security = None
-    idempotency_key = ""  # none is sent; the SDK would make one up
+    idempotency_key = ""  # none is sent; without it the SDK would generate one
 
     def __init__(self, path: str, content: bytes) -> None:
         self.url = path
         self.content = content
 
     def model_copy(self, **_: Any) -> _Post:
+        """Return the same object: it is not changed."""
         return self
 
     def get_max_retries(self, max_retries: int) -> int:
+        """Return the client's own maximum."""
         return max_retries
 
 
 class _Client(openai.OpenAI):
-    """Prepares once for each path what the SDK would make anew for each call, at most of the call's cost.
+    """The SDK's client, which prepares URL and headers once for each path instead of once for each call.
 
-    There are a handful of paths; on Azure, as many for each model that is offered.
+    Preparing them takes most of a call's time. There are a handful of paths; on Azure, as many for each model.
     """
 
     # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request and
@@ -59,7 +61,7 @@ class _Client(openai.OpenAI):
         super().__init__(*args, **settings)
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
-        """What `post(path, cast_to=httpx2.Response, content=…)` does: the answer as it came, streams unread."""
+        """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response; streams are unread."""
         options: Any = _Post(path, content)
         response: httpx2.Response = self.request(httpx2.Response, options, stream=stream, stream_cls=_STREAM)  # type: ignore[assignment]
         return response
@@ -71,23 +73,23 @@ class _Client(openai.OpenAI):
         if type(options) is not _Post:
             return super()._build_request(options, retries_taken=retries_taken)
         prepared = self._prepared.get(options.url) or self._prepare(options.url)
-        # Made from Headers, these share their encoded bytes; nearly all of a request's cost is encoding them.
+        # Made from Headers, these share the encoded bytes; encoding them is nearly all of a request's cost.
         headers = httpx2.Headers(prepared.headers)
         headers["Content-Length"] = str(len(options.content))
         body = httpx2.ByteStream(options.content)
         request = httpx2.Request(
             "POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions
         )
-        request.headers.encoding = "ascii"  # or all are decoded to find that out
+        request.headers.encoding = "ascii"  # otherwise all headers are decoded to find it out
         return request
 
     def _prepare(self, path: str) -> httpx2.Request:
-        """Have the SDK make a request to a path, with its URL, credentials and headers."""
+        """Have the SDK build a request to a path, with URL, credentials and headers, and store it."""
         options = super()._prepare_options(FinalRequestOptions.construct(method="post", url=path, content=b"{}"))
         self._prepared[path] = request = super()._build_request(options)
         return request
 
-    # What these do in the SDK is for providers, workload identities and typed answers, of which there are none here.
+    # In the SDK these serve providers, workload identities and typed responses, which are not used here.
 
     def _prepare_request(self, request: httpx2.Request) -> None:
         pass
@@ -104,7 +106,7 @@ class _Client(openai.OpenAI):
     def send_json(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
     ) -> httpx2.Response:
-        """A request of any method, past the typed layer as well; a path may have a query."""
+        """Send a request of any method without the SDK's typed layer. The path may have a query."""
         content = None if body is None else orjson.dumps(body)
         options = FinalRequestOptions.construct(method=method, url=path, content=content)
         response: httpx2.Response = self.request(  # type: ignore[assignment]
@@ -113,7 +115,7 @@ class _Client(openai.OpenAI):
         return response
 
     def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
-        """Upload a file, with other fields of its form."""
+        """Upload a file, with other form fields."""
         options = FinalRequestOptions.construct(
             method="post",
             url=path,
@@ -131,15 +133,17 @@ class _AzureClient(_Client, openai.AzureOpenAI):
 def build_client(
     config: Config, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
 ) -> _Client:
-    """Make the one client of this process.
+    """Build the client of this process.
 
-    BackgroundSettler is ours, hence `max_retries=0`; time limits are the Exchange's, hence no timeout here.
+    `resilience/` retries, hence `max_retries=0`; `CallState` limits the time, hence `timeout=None`.
 
     Args:
-        http_client: stands in for our own, as the offline model and tests do.
-        offline_dir: where the offline model keeps files, for all processes that use it.
+        config: says which upstream is called.
+        http_client: replaces `UpstreamClient`, for tests.
+        offline_dir: where the offline model stores files, for all processes that use it.
+
     Raises:
-        ValueError: the environment names a proxy of a kind that is not supported.
+        ValueError: the environment names a proxy whose scheme is not http.
     """
     if config.azure_openai_endpoint:
         return _AzureClient(
@@ -153,7 +157,7 @@ def build_client(
     base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
     return _Client(
         base_url=base_url,
-        # A compatible server may want no key, but the SDK wants one.
+        # A compatible server may need no key, but the SDK requires one.
         api_key=config.openai_api_key or "none",
         organization=config.openai_org_id or None,
         max_retries=0,
@@ -169,7 +173,7 @@ def _make_http_client(url: str, config: Config, offline_dir: Path | None) -> htt
 
 
 def _make_offline_client(directory: Path | None) -> httpx2.Client:
-    # Imported here: with a key, none of it is needed.
+    # Imported here, as it is not needed with a key.
     from app.offline_model import create_offline_model
 
     return httpx2.Client(

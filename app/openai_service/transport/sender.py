@@ -1,4 +1,4 @@
-"""Sender: from a request to an answer that has been read, in as many attempts as the policy makes of it."""
+"""Sending a request under the retry policy, and reading its answer."""
 
 from __future__ import annotations
 
@@ -21,39 +21,42 @@ from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
-from app.upstream_http.deadline import Tick
+from app.upstream_http.call_state import Tick
 
 T = TypeVar("T")
 
 
-class UpstreamSender(Protocol):
-    """The one thing that is asked of the client: see client.py."""
+class SdkClient(Protocol):
+    """The part of the SDK's client that is used here: see sdk_client.py."""
 
-    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response: ...
+    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
+        """Send a POST and return the response."""
 
 
 class Sender:
-    """Raises UpstreamError where nothing came of a request, and what its caller raises when it is charged."""
+    """Sends requests to one upstream, with retries and fallback models.
+
+    Its methods raise `UpstreamError` if no attempt succeeds, and what `CallContext.reserve_attempt()` raises.
+    """
 
     def __init__(
-        self, settings: SendSettings, upstream: Upstream, client: UpstreamSender, store: KeyValueStore
+        self, settings: SendSettings, upstream: Upstream, client: SdkClient, store: KeyValueStore
     ) -> None:
         self._settings = settings
         self._upstream = upstream
         self._client = client
-        self._adaptation = ParameterSupport()
+        self._parameter_support = ParameterSupport()
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
     def send(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
-        """An answer in one piece."""
-
+        """Send a request, and return what `read` makes of the complete response."""
         record = request.record
 
-        def ask(model: str) -> Ticks[T]:
-            attempt = _reserve(request, model)
+        def make_attempt(model: str) -> Ticks[T]:
+            attempt = _begin_attempt(request, model)
             try:
-                response = yield from self._send(request, model)
+                response = yield from self._send_adapted(request, model)
                 answer = read(response, record)
             except UpstreamError as error:
                 attempt.billed = "unknown" if error.may_be_billed else "no"
@@ -61,20 +64,22 @@ class Sender:
             attempt.served = record.model
             return answer
 
-        return self._policy.run(ask, request.models, request.exchange, record)
+        return self._policy.run(make_attempt, request.models, request.call_state, record)
 
     def open_stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
-        """An answer that has begun."""
-        exchange, record = request.exchange, request.record
+        """Send a streamed request, and return the answer once it has begun."""
+        call_state, record = request.call_state, request.record
 
-        def ask(model: str) -> Ticks[StreamedAnswer]:
-            attempt = _reserve(request, model)
+        def make_attempt(model: str) -> Ticks[StreamedAnswer]:
+            attempt = _begin_attempt(request, model)
             try:
-                response = yield from self._send(request, model, within_s=self._settings.first_token_timeout_s)
+                response = yield from self._send_adapted(
+                    request, model, timeout_s=self._settings.first_token_timeout_s
+                )
                 started = time.perf_counter()
                 try:
                     answer = yield from open_answer(
-                        response, exchange, record, idle_timeout_s=self._settings.idle_timeout_s
+                        response, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
                     )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
@@ -84,30 +89,32 @@ class Sender:
             attempt.served = answer.model or None
             return answer
 
-        return self._policy.run(ask, request.models, exchange, record)
+        return self._policy.run(make_attempt, request.models, call_state, record)
 
-    def _send(self, request: PendingRequest, model: str, *, within_s: float = math.inf) -> Ticks[httpx2.Response]:
-        """Send a request as its model takes it: again, at once, where that refuses a parameter."""
+    def _send_adapted(
+        self, request: PendingRequest, model: str, *, timeout_s: float = math.inf
+    ) -> Ticks[httpx2.Response]:
+        """Send a request adapted to its model; if the model refuses a parameter, adapt and send it again."""
         tried: set[str] = set()
-        request.exchange.allow(within_s)
+        request.call_state.limit_wait(timeout_s)
         body, adjusted = request.body, request.adjusted
         while True:
-            body, changed = self._adaptation.adapt(model, body)
+            body, changed = self._parameter_support.adapt(model, body)
             adjusted = request.record.adjusted = adjusted | changed
             content = request.encode(model) if body is request.body else encode(model, body)
             try:
                 return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._adaptation.learn(model, error, body, tried) or request.exchange.is_abandoned:
+                if not self._parameter_support.learn(model, error, body, tried) or request.call_state.is_abandoned:
                     raise
 
     def _send_once(
         self, request: PendingRequest, model: str, content: bytes, *, stream: bool
     ) -> Ticks[httpx2.Response]:
-        exchange, record = request.exchange, request.record
+        call_state, record = request.call_state, request.record
         path = self._upstream.path(request.path, model)
 
-        # Past the SDK's typed layer, which walks every message and builds a model of every chunk.
+        # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         try:
@@ -115,7 +122,7 @@ class Sender:
                 while True:
                     started = time.perf_counter()
                     try:
-                        response = exchange.run(post)
+                        response = call_state.run(post)
                     except Tick:
                         yield []
                         continue
@@ -124,11 +131,11 @@ class Sender:
                     record.upstream_request_id = response.headers.get("x-request-id")
                     return response
         finally:
-            exchange.abandon()
+            call_state.close_connection()
 
 
-def _reserve(request: PendingRequest, model: str) -> Attempt:
-    """Have the caller reserve what one attempt may cost, and begin it. Raises what the caller does."""
+def _begin_attempt(request: PendingRequest, model: str) -> Attempt:
+    """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
     record = request.record
     try:
         record.caller.reserve_attempt(model, request)

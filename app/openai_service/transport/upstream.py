@@ -1,4 +1,4 @@
-"""Upstream: what is particular to the API that is called: OpenAI, Azure, a compatible server, or the offline model."""
+"""The API that is called, and how it differs from others: OpenAI, Azure, a compatible server or the offline model."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ Kind = Literal["openai", "azure", "compatible", "offline"]
 
 @dataclass(frozen=True, slots=True)
 class Upstream:
-    """One dialect of the API, and where it is.
+    """An API and its dialect.
 
     Attributes:
-        address: of its API as configured; empty for OpenAI's own and for the offline model.
+        kind: the dialect.
+        address: the configured base URL; empty for OpenAI and the offline model.
     """
 
     kind: Kind
@@ -24,7 +25,7 @@ class Upstream:
 
     @classmethod
     def from_config(cls, config: Config) -> Upstream:
-        """Return the upstream that the settings name."""
+        """Return the upstream that the settings configure."""
         if config.azure_openai_endpoint:
             return cls("azure", config.azure_openai_endpoint)
         if config.openai_base_url:
@@ -33,28 +34,28 @@ class Upstream:
 
     @property
     def breaker_key(self) -> str:
-        """What tells the circuits of its models from those of another upstream."""
+        """Distinguishes the circuits of its models from those of other upstreams."""
         return self.address
 
     @property
     def cache_key(self) -> list[object]:
-        """What tells its answers from those of another upstream, the offline model above all."""
+        """Distinguishes its cached answers from those of other upstreams."""
         return [self.kind == "offline", self.address]
 
     @property
     def offers_batches(self) -> bool:
-        """Whether it may have a Batch API. On Azure, batches need deployments of a kind of their own."""
+        """Whether it may have a Batch API. Not on Azure, where batches need special deployments."""
         return self.kind != "azure"
 
     @property
     def has_openai_models(self) -> bool:
-        """Whether models go by OpenAI's names. Azure's are those of deployments."""
+        """Whether models have OpenAI's names. On Azure they have those of deployments."""
         return self.kind in ("openai", "compatible")
 
     def path(self, operation_path: str, model: str) -> str:
-        """Return the path of an operation: Azure has it below the model's deployment.
+        """Return the path of an operation. On Azure it is below the model's deployment.
 
-        The SDK would add the deployment itself if it were given the body as an object.
+        The SDK adds the deployment only if it gets the body as an object.
         """
         if self.kind == "azure":
             return f"/deployments/{quote(model, safe='')}{operation_path}"

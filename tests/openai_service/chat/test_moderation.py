@@ -17,7 +17,7 @@ from app.config import Config
 from app.offline_model.moderations import FLAGGED_PHRASE
 from app.openai_service.errors import CallerGone
 from app.shared_state import MemoryState
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 from tests.conftest import KEY
 from tests.fakes.bodies import IMAGE_URL, SMALLEST, TURNS
 from tests.fakes.openai_answers import USAGE, completion, embeddings, error, sse, stream_of
@@ -372,11 +372,11 @@ class TestFailure:
     ):
         left = []
 
-        def exchange(deadline, tick_s):
+        def call_state(deadline, tick_s):
             left.append(deadline - time.monotonic())
-            return Exchange(deadline, tick_s)
+            return CallState(deadline, tick_s)
 
-        monkeypatch.setattr("app.openai_service.chat.moderation.Exchange", exchange)
+        monkeypatch.setattr("app.openai_service.chat.moderation.CallState", call_state)
 
         ask(person, "/api/chat", "Hi")
         ask(person_at(request_timeout_s=2.0), "/api/chat", "Hi")
@@ -412,17 +412,17 @@ class TestLeaving:
     def test_nothing_is_asked_for_who_has_left_even_where_answers_are_read_to_their_end(
         self, person_at, upstream, moderation, monkeypatch, route
     ):
-        exchanges = []
+        call_states = []
 
-        def exchange(*args, **kwargs):
-            exchanges.append(Exchange(*args, **kwargs))
-            return exchanges[-1]
+        def call_state(*args, **kwargs):
+            call_states.append(CallState(*args, **kwargs))
+            return call_states[-1]
 
         def leave_meanwhile(sent):
-            exchanges[0].abandon_after(15.0)
+            call_states[0].abandon_after(15.0)
             return answers(sent)
 
-        monkeypatch.setattr("app.openai_service.service.Exchange", exchange)
+        monkeypatch.setattr("app.openai_service.service.CallState", call_state)
         answers, upstream.otherwise = upstream.otherwise, leave_meanwhile
         person = person_at(disconnect_policy="drain")
 

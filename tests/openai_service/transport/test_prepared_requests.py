@@ -12,7 +12,7 @@ import pytest
 
 from app.config import Config
 from app.openai_service import build_client
-from app.upstream_http.deadline import Exchange
+from app.upstream_http.call_state import CallState
 from tests.fakes.raw_server import CLOSE, READ, RawServer
 
 PATH = "/chat/completions"
@@ -122,8 +122,8 @@ def answer_of(monkeypatch):
         with RawServer([READ, raw, CLOSE]) as server:
             config = Config(openai_api_key="sk-test", openai_base_url=server.url)
             with build_client(config) as client:
-                exchange = Exchange(time.monotonic() + 2, tick_s=2)
-                answer = exchange.run(lambda: client.post_bytes(PATH, b"{}", stream=stream))
+                call_state = CallState(time.monotonic() + 2, tick_s=2)
+                answer = call_state.run(lambda: client.post_bytes(PATH, b"{}", stream=stream))
                 answer.read()
                 return answer
 
