@@ -9,8 +9,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from app.config import ConfigError
-from app.config import formats as forms
+from app.config import ConfigError, formats
 from app.prompts.prompt import Prompt
 
 
@@ -75,6 +74,6 @@ def _find_unknown_names(name: str, prompt: Prompt, tools: Collection[str], schem
     faults = [f"tools: there is no tool {tool!r}." for tool in prompt.tools or () if tool not in tools]
     if prompt.answer_schema is not None and prompt.answer_schema not in schemas:
         faults.append(f"schema: there is no schema {prompt.answer_schema!r} in SCHEMAS_DIR.")
-    if forms.name(name):
+    if formats.check_name(name):
         faults.append("a prompt's name has 1 to 64 letters, digits, underscores or hyphens.")
     return faults

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.config import formats as forms
+from app.config import formats
 from app.problems import InvalidRequest
 from app.prompts.variable import Value, Variable, format_value
 
@@ -30,7 +30,7 @@ def _strip(text: str) -> str:
 
 
 def _check_model(name: str) -> str:
-    if fault := forms.model(name):
+    if fault := formats.check_model(name):
         raise ValueError(fault)
     return name
 

@@ -11,8 +11,7 @@ from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from types import ModuleType
 
-from app.config import ConfigError
-from app.config import formats as forms
+from app.config import ConfigError, formats
 from app.server_tools.declaring import DeclaredTool, find_tool
 from app.server_tools.parameters import InvalidTool
 from app.server_tools.toolbox import Toolbox
@@ -38,7 +37,7 @@ def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = Fal
     if must_exist and not folder.is_dir():
         faults.append(f"TOOLS_DIR: there is no folder {str(folder)!r}.")
     files = sorted(folder.glob("[!._]*.py"))
-    faults += [f"TOOLS_DIR: {file.name}: {_NAME_FAULT}" for file in files if forms.name(file.stem)]
+    faults += [f"TOOLS_DIR: {file.name}: {_NAME_FAULT}" for file in files if formats.check_name(file.stem)]
     for file, module_name in (*_built_in(), *_of_the_site(files)):
         try:
             module = importlib.import_module(module_name)
@@ -64,7 +63,7 @@ def _built_in() -> Iterator[tuple[str, str]]:
 def _of_the_site(files: Sequence[Path]) -> Iterator[tuple[str, str]]:
     """Return the same of the files of TOOLS_DIR, but for those whose names no module can have."""
     for file in files:
-        if not forms.name(file.stem):
+        if not formats.check_name(file.stem):
             yield f"TOOLS_DIR: {file.name}", f"{_package_of(file.parent)}.{file.stem}"
 
 

@@ -63,7 +63,7 @@ def test_what_does_not_go_together_is_named(settings, name):
     with pytest.raises(ConfigError) as caught:
         Config(**settings)
 
-    [fault] = caught.value.faults
+    [fault] = caught.value.problems
     assert fault.startswith(name)
     assert "x" * 20 not in fault
 

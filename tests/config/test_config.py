@@ -21,7 +21,7 @@ PRODUCTION = {
 def faults_of(environ):
     with pytest.raises(ConfigError) as caught:
         Config.from_env(environ)
-    return caught.value.faults
+    return caught.value.problems
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -102,7 +102,7 @@ def test_what_is_no_origin_is_refused_and_named(origin):
     with pytest.raises(ConfigError) as caught:
         Config(allowed_origins=("https://ok.example", origin))
 
-    [fault] = caught.value.faults
+    [fault] = caught.value.problems
     assert fault.startswith("ALLOWED_ORIGINS: ")
 
 

@@ -34,7 +34,7 @@ def faults(load):
     def faults(*allowed):
         with pytest.raises(ConfigError) as raised:
             load(*allowed)
-        return raised.value.faults
+        return raised.value.problems
 
     return faults
 
