@@ -18,7 +18,7 @@ _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 class InvalidVariable(InvalidRequest):
-    """The value given for a variable is not of its kind, or there is no such variable."""
+    """The value of a variable has the wrong type, or the prompt has no such variable."""
 
 
 def _strip(text: str) -> str:

@@ -178,7 +178,7 @@ def test_what_would_be_expired_anyway_is_not_remembered_as_revoked(tokens, key, 
 
     with store.read_transaction() as connection:
         assert [row.token_id for row in connection.execute(revoked_tokens.select())] == ["x" * 22]
-        assert connection.execute(revoked_users.select()).list_all() == []
+        assert connection.execute(revoked_users.select()).all() == []
 
 
 def test_lowering_the_longest_lifetime_ends_the_tokens_that_would_last_longer(tokens, key, store):

@@ -104,7 +104,7 @@ def test_a_database_that_is_away_is_said_so(run, keys, monkeypatch):
     def away():
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(keys._store, "reading", away)
+    monkeypatch.setattr(keys._store, "read_transaction", away)
     ran = run("list")
 
     assert ran.exit_code == 1
