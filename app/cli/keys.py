@@ -1,4 +1,4 @@
-"""`flask keys` creates, lists, rotates and revokes API keys."""
+"""`flask keys`: create, list, rotate and revoke API keys."""
 
 from __future__ import annotations
 
@@ -19,26 +19,24 @@ from app.services import services
 
 @click.group()
 def keys() -> None:
-    """Make, list, replace and end the keys of sites' own servers.
+    """Create, list, rotate and revoke API keys.
 
-    A server sends its key as `Authorization: Bearer gh_…`. It is shown once, when it is made.
+    A site's server sends its key as `Authorization: Bearer gh_…`. A key is shown once, when it is created.
     """
 
 
 @keys.command("create")
-@click.option("--name", required=True, help="What it is for, such as shop-backend; for the list only.")
-@click.option(
-    "--tenant", default=DEFAULT_TENANT, show_default=True, help="The site whose users and usage it sees."
-)
+@click.option("--name", required=True, help="A label for the list, such as shop-backend.")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant that the key belongs to.")
 @click.option(
     "--scopes",
     default=",".join(sorted(VISITOR_SCOPES)),
     show_default=True,
-    help="What it may do, comma-separated; admin is there besides.",
+    help="What the key may do, comma-separated. There is also admin.",
 )
 @with_appcontext
 def create_key(name: str, tenant: str, scopes: str) -> None:
-    """Make a key and show it, once."""
+    """Create a key and show it, once."""
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
     with _report_errors():
         _print_key(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
@@ -47,11 +45,11 @@ def create_key(name: str, tenant: str, scopes: str) -> None:
 @keys.command("list")
 @with_appcontext
 def list_keys() -> None:
-    """Show every key, but not its secret."""
+    """List all keys, without their secrets."""
     with _report_errors():
-        known = services().authenticator.keys.list_all()
-    if not known:
-        click.echo("There are no keys. To make one: flask keys create --name my-server")
+        found = services().authenticator.keys.list_all()
+    if not found:
+        click.echo("There are no keys. To create one: flask keys create --name my-server")
         return
     now = clock.now()
     print_table(
@@ -65,7 +63,7 @@ def list_keys() -> None:
                 format_minute(key.created_at),
                 _describe_state(key, now),
             )
-            for key in known
+            for key in found
         ],
     )
 
@@ -78,25 +76,25 @@ def list_keys() -> None:
     default=24.0,
     show_default=True,
     type=click.FloatRange(0, 24 * 90),
-    help="For how many hours the old one stays good.",
+    help="For how many hours the old key stays valid.",
 )
 @with_appcontext
 def rotate_key(key_id: str, grace_h: float) -> None:
-    """Make a key in the place of another, which stays good for a while."""
+    """Create a key that replaces another, which stays valid for a while."""
     with _report_errors():
         new = services().authenticator.keys.rotate(_parse_id(key_id), grace_s=round(grace_h * 3600))
     _print_key(new)
-    click.echo(f"{_parse_id(key_id)} stays good for {grace_h:g} hours.", err=True)
+    click.echo(f"{_parse_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
 
 
 @keys.command("revoke")
 @click.argument("key_id")
 @with_appcontext
 def revoke_key(key_id: str) -> None:
-    """End a key at once, and every visitor token that was made with it."""
+    """Revoke a key and all visitor tokens that were issued with it."""
     with _report_errors():
         key = services().authenticator.keys.revoke(_parse_id(key_id))
-    click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens made with it.")
+    click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens issued with it.")
 
 
 @contextlib.contextmanager
@@ -112,17 +110,17 @@ def _report_errors() -> Iterator[None]:
 
 
 def _parse_id(text: str) -> str:
-    """An id, also where it is given as keys begin (gh_AbCd1234) or, by mistake, with all of the key."""
+    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
     return text.removeprefix("gh_")[:8] if text.startswith("gh_") else text
 
 
 def _print_key(new: NewKey) -> None:
-    # The key alone goes to standard output, so that it can be piped to where it belongs.
+    # Only the key goes to standard output, so that it can be piped.
     click.echo(new.text)
     click.echo(
         f"This is the key {new.key.id} of {new.key.tenant} for {','.join(sorted(new.key.scopes))}. It is not shown"
-        " again: put it among the secrets of the\nserver that calls Gatehouse, say as GATEHOUSE_KEY, and never into a"
-        " page. It is sent as `Authorization: Bearer $GATEHOUSE_KEY`.",
+        " again. Store it as a secret of the server\nthat calls Gatehouse, for example as GATEHOUSE_KEY, and never in a"
+        " page. Send it as `Authorization: Bearer $GATEHOUSE_KEY`.",
         err=True,
     )
 

@@ -1,4 +1,4 @@
-"""`flask offline-model` serves the stand-in for OpenAI."""
+"""`flask offline-model`: serve the stand-in for OpenAI."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import click
 
 
 @click.command("offline-model")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Where to listen.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
 @click.option("--port", default=8001, show_default=True, type=click.IntRange(0, 65_535))
 def offline_model(host: str, port: int) -> None:
-    """Serve the offline model by itself.
+    """Serve the offline model, for any program that uses OpenAI's API.
 
-    It speaks OpenAI's wire format, so any program made for OpenAI can be pointed at it. It is no AI and says so.
+    It is not an AI, and its answers say so.
     """
-    # Imported here: no other command needs them.
+    # Imported here, since no other command needs them.
     from werkzeug.serving import make_server
 
     from app.offline_model import create_offline_model
@@ -25,7 +25,7 @@ def offline_model(host: str, port: int) -> None:
         try:
             server = make_server(host, port, create_offline_model(directory=Path(files)), threaded=True)
         except (OSError, SystemExit) as error:
-            raise click.ClickException(f"Port {port} of {host} cannot be listened on.") from error
+            raise click.ClickException(f"Cannot listen on port {port} of {host}.") from error
         url = f"http://{host}:{server.server_port}/v1"
         click.echo(f"The offline model answers at {url}; Ctrl-C stops it. To use it from Gatehouse:")
         click.echo(f"  OPENAI_BASE_URL={url} make run")

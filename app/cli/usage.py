@@ -1,4 +1,4 @@
-"""`flask usage` prints the tokens and the cost of a month."""
+"""`flask usage`: print the tokens and the cost of a month."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from app.token_counts import FIGURES, get_figures
 
 
 @click.command("usage")
-@click.option("--month", metavar="YYYY-MM", help="The month, in UTC; this one if it is not said.")
+@click.option("--month", metavar="YYYY-MM", help="The month, in UTC. By default the current one.")
 @click.option(
-    "--by", default="user", show_default=True, help="Some of day, model, route, user, tenant, comma-separated."
+    "--by", default="user", show_default=True, help="Group by day, model, route, user, tenant, comma-separated."
 )
-@click.option("--tenant", help="Of this tenant only.")
-@click.option("--user", help="Of this user only.")
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--user", help="Only this user.")
 @with_appcontext
 def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> None:
-    """Show what was used in a month, and what it cost."""
+    """Show the tokens and the cost of a month."""
     month = month or time.strftime("%Y-%m", time.gmtime())
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
         raise click.BadParameter("must be a month such as 2026-11", param_hint="--month")
     names = [name for part in by.split(",") if (name := part.strip())]
     if unknown := [name for name in names if name not in get_args(Grouping)]:
-        raise click.BadParameter(f"{unknown[0]} is none of {', '.join(get_args(Grouping))}", param_hint="--by")
+        raise click.BadParameter(f"{unknown[0]} is not one of {', '.join(get_args(Grouping))}", param_hint="--by")
     totals = partial(
         services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
     )
@@ -42,7 +42,7 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         rows = totals(cast(Sequence[Grouping], names)) if names else []
         (total,) = totals()
     except DatabaseUnavailable as error:
-        raise click.ClickException(f"The ledger does not answer ({error}).") from None
+        raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = (*names, "requests", *(name.removesuffix("_tokens") for name in FIGURES), "USD")
     lines = [(*row.group, *_format_figures(row)) for row in rows]
     if names:
@@ -51,9 +51,11 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         lines.append(_format_figures(total))
     print_table(head, lines, figures=2 + len(FIGURES))
     if total.estimated:
-        click.echo(f"The tokens of {total.estimated:,} of these requests were estimated: nobody reported them.")
+        click.echo(
+            f"The tokens of {total.estimated:,} of these requests are estimates: the upstream did not report them."
+        )
     if total.unpriced:
-        click.echo(f"The cost of {total.unpriced:,} of these requests is not known, and not in the sum.")
+        click.echo(f"The cost of {total.unpriced:,} of these requests is unknown, and not included.")
 
 
 def _format_figures(total: Total) -> tuple[str, ...]:
