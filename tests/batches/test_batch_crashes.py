@@ -321,7 +321,7 @@ def test_the_store_away_is_told_by_the_command(start, monkeypatch):
         raise DatabaseUnavailable("away")
 
     app = start(**BUDGET)
-    monkeypatch.setattr("app.batches.store.BatchStore.open_ids", away)
+    monkeypatch.setattr("app.batches.store.BatchStore.list_open_ids", away)
 
     ran = app.test_cli_runner().invoke(args=["batches", "poll"])
 
@@ -331,7 +331,7 @@ def test_the_store_away_is_told_by_the_command(start, monkeypatch):
 
 def test_watching_goes_on_though_the_store_was_away(start, monkeypatch):
     app = start(**BUDGET)
-    monkeypatch.setattr("app.batches.store.BatchStore.open_ids", lambda _: next(answers)())
+    monkeypatch.setattr("app.batches.store.BatchStore.list_open_ids", lambda _: next(answers)())
     naps = []
     monkeypatch.setattr("app.cli.batches.time.sleep", naps.append)
 
