@@ -83,11 +83,17 @@ FAULTS = {
     "an unknown tool": ('system = "Hi"\ntools = ["clock", "rm"]', "tools: there is no tool 'rm'"),
     "tools that are none": ('system = "Hi"\ntools = "clock"', "tools: should be a valid list"),
     "an unknown schema": ('system = "Hi"\nschema = "cat"', "schema: there is no schema 'cat'"),
-    "a place of no variable": ('system = "{{x}}"', "system: {{x}} is the place of no variable"),
-    "a variable without a place": ('system = "x"\n[variables.x]', "variables.x: has no place in the system text"),
-    "half a place": ('system = "{{x}"\n[variables.x]', "system: there is a {{ that begins no place"),
-    "a place with a space": ('system = "{{my shop}}"', "system: there is a {{ that begins no place"),
-    "no name of a variable": ('system = "Hi"\n[variables."my shop"]', "variables.my shop: must be a name"),
+    "a place of no variable": ('system = "{{x}}"', "system: {{x}} is not a variable of this prompt"),
+    "a variable without a place": (
+        'system = "x"\n[variables.x]',
+        "variables.x: has no placeholder in the system text",
+    ),
+    "half a place": ('system = "{{x}"\n[variables.x]', "system: a {{ does not begin a placeholder"),
+    "a place with a space": ('system = "{{my shop}}"', "system: a {{ does not begin a placeholder"),
+    "no name of a variable": (
+        'system = "Hi"\n[variables."my shop"]',
+        "variables.my shop: must consist of letters",
+    ),
     "an unknown type": ('system = "{{x}}"\n[variables.x]\ntype = "int"', "variables.x.type: should be 'string'"),
     "a default of another type": (
         'system = "{{x}}"\n[variables.x]\ntype = "integer"\ndefault = "1"',
@@ -120,7 +126,7 @@ FAULTS = {
     ),
     "a default of what is required": (
         'system = "{{x}}"\n[variables.x]\nrequired = true\ndefault = "a"',
-        "variables.x: one that is required has no use for a default",
+        "variables.x: a required variable must not have a default",
     ),
 }
 
@@ -167,7 +173,7 @@ def test_a_file_that_cannot_be_read_is_told(read, tmp_path):
 def test_the_program_does_not_start_with_a_fault(make_app, tmp_path):
     (tmp_path / "one.toml").write_text('system = "{{x}}"')
 
-    with pytest.raises(ConfigError, match=r"one\.toml: system: \{\{x\}\} is the place of no variable"):
+    with pytest.raises(ConfigError, match=r"one\.toml: system: \{\{x\}\} is not a variable of this prompt"):
         make_app(prompts_dir=str(tmp_path))
 
 
@@ -255,7 +261,7 @@ def test_one_that_may_be_left_out_has_its_default(variable, text):
 
 
 def test_one_that_the_prompt_has_not_is_refused():
-    with pytest.raises(InvalidVariable, match=r"^variables: this prompt has no 'y\\x00\\n'\.$"):
+    with pytest.raises(InvalidVariable, match=r"^variables: this prompt has no variable 'y\\x00\\n'\.$"):
         prompt().fill({"x": "a", "y\0\n": "b"})
     with pytest.raises(InvalidVariable, match=r"^.{1,120}$"):
         prompt().fill({"x": "a", "y" * 10_000: "b"})
