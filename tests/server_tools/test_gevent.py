@@ -15,7 +15,7 @@ import json, threading, time, types, sys
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
 from app.upstream_http.deadline import Exchange
-from app.openai_service.tools.executor import Job, ToolExecutor
+from app.openai_service.tools.executor import ToolExecutor, ToolJob
 
 class Tool:
     timeout_s = None
@@ -25,8 +25,8 @@ class Tool:
         return str(self.wait(20) is not None)
 
 together, never = threading.Barrier(3), threading.Event()
-jobs = [Job(str(n), Tool("meet", together.wait), "{}") for n in range(3)]
-jobs.append(Job("late", Tool("hang", never.wait), "{}"))
+jobs = [ToolJob(str(n), Tool("meet", together.wait), "{}") for n in range(3)]
+jobs.append(ToolJob("late", Tool("hang", never.wait), "{}"))
 threads, ticks = ToolExecutor(timeout_s=0.1), 0
 for news in threads.run(jobs, Exchange(time.monotonic() + 20, tick_s=0.01), "r1"):
     ticks += not news

@@ -141,9 +141,9 @@ def test_all_faults_are_told_at_once(add, faults):
     assert broken.endswith("broken.py, line 1).")
     assert hintless == "TOOLS_DIR: hintless.py: find: the parameter order has no type annotation."
     assert leaving.startswith("TOOLS_DIR: leaving.py: cannot be imported: SystemExit: 3 (")
-    assert others[0] == "TOOLS_DIR: shop.py: order_status: orders.py has a tool of this name as well."
-    assert others[1] == "TOOLS_DIR: time.py: current_time: app/tools/clock.py has a tool of this name as well."
-    assert others[2] == "TOOLS_DIR: twice.py: order_status: this file has another tool of this name."
+    assert others[0] == "TOOLS_DIR: shop.py: order_status: orders.py has a tool with this name too."
+    assert others[1] == "TOOLS_DIR: time.py: current_time: app/tools/clock.py has a tool with this name too."
+    assert others[2] == "TOOLS_DIR: twice.py: order_status: this file has another tool with this name."
     assert others[3].startswith("TOOLS_DIR: typo.py: cannot be imported: SyntaxError: ")
     assert others[3].endswith("(typo.py, line 1).")
     assert others[4:] == ["ALLOWED_TOOLS: there is no tool 'nonsense'."]
