@@ -17,7 +17,7 @@ from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, parse_user_id
 from app.auth.sessions import Sessions
-from app.auth.visitor_tokens import TYPE, VisitorTokens
+from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
 from app.problems import Forbidden
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class Authenticator:
             return Principal(kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes, key_id=key.id)
         if not _JWT.fullmatch(credential):
             raise Unauthenticated("malformed token", is_guess=True)
-        if _read_type(credential) == TYPE:
+        if _read_type(credential) == JWT_TYPE:
             return self.tokens.verify(credential, origin=origin)
         if self.jwt_issuer is None:
             raise Unauthenticated("foreign token", is_guess=True)

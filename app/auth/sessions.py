@@ -59,8 +59,8 @@ class Sessions:
         session_id = self._read_id(request)
         if session_id is None:
             return None
-        if request.method not in _SAFE_METHODS and not _is_of_own_page(request):
-            raise Forbidden("A session counts only on requests of this server's own pages.")
+        if request.method not in _SAFE_METHODS and not _is_from_own_page(request):
+            raise Forbidden("A session is accepted only from this server's own pages.")
         return Principal(
             kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
         )
@@ -86,7 +86,7 @@ def _cookie_name(request: Request) -> str:
     return _SECURE_NAME if request.is_secure else _PLAIN_NAME
 
 
-def _is_of_own_page(request: Request) -> bool:
+def _is_from_own_page(request: Request) -> bool:
     """Return whether the headers name this origin. Sec-Fetch-Site may be missing, as it is on plain http."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:

@@ -24,11 +24,11 @@ from app.auth.tables import api_keys, revoked_tokens, revoked_users
 from app.problems import Forbidden
 from app.runtime import clock
 
-TYPE = "gatehouse-visitor+jwt"
+JWT_TYPE = "gatehouse-visitor+jwt"
 _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
 _ALGORITHM = "HS256"
-_MIN_SECRET = 32
+_MIN_SECRET_CHARS = 32
 
 # Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
 # building a query takes longer than running it.
@@ -82,7 +82,7 @@ class VisitorTokens:
     """
 
     def __init__(self, secret_key: str, store: CredentialStore, *, max_ttl_s: int) -> None:
-        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET else None
+        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET_CHARS else None
         self._store = store
         self._max_ttl_s = max_ttl_s
 
@@ -123,7 +123,7 @@ class VisitorTokens:
         import jwt  # imported here: see decode_claims()
 
         present = {name: value for name, value in claims.items() if value is not None}
-        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": TYPE})
+        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": JWT_TYPE})
         return VisitorToken(id=token_id, expires_at=expires_at, text=text)
 
     def verify(self, token: str, *, origin: str | None) -> Principal:
@@ -203,4 +203,4 @@ def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:
 
 
 def _derive_key(secret_key: str) -> str:
-    return hmac.new(secret_key.encode(), TYPE.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret_key.encode(), JWT_TYPE.encode(), hashlib.sha256).hexdigest()

@@ -137,11 +137,11 @@ class Config:
         values: dict[str, object] = {}
         problems = []
         for declared in fields(cls):
-            given = environ.get(declared.name.upper(), "").strip()
-            if not given:
+            value = environ.get(declared.name.upper(), "").strip()
+            if not value:
                 continue
             try:
-                values[declared.name] = _PARSERS.get(declared.name, find_parser(str(declared.type)))(given)
+                values[declared.name] = _PARSERS.get(declared.name, find_parser(str(declared.type)))(value)
             except ValueError as error:
                 problems.append(f"{declared.name.upper()} {error}")
         try:

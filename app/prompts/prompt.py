@@ -57,27 +57,27 @@ class Prompt(BaseModel):
     answer_schema: Annotated[str | None, Field(alias="schema")] = None
     variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
 
-    def check(self, given: Mapping[str, Any]) -> None:
+    def check(self, values: Mapping[str, Any]) -> None:
         """Check values. Variables may be missing.
 
         Raises:
             InvalidVariable: a variable does not exist, or its value has the wrong type.
         """
-        for name, value in given.items():
+        for name, value in values.items():
             variable = self.variables.get(name)
             if variable is None:
                 raise InvalidVariable(f"this prompt has no variable {name[:64]!a}.", field="variables")
             if problem := variable.find_problem(value):
                 raise InvalidVariable(f"{problem}.", field=f"variables.{name}")
 
-    def fill(self, given: Mapping[str, Any]) -> str:
+    def fill(self, values: Mapping[str, Any]) -> str:
         """Return the text with each placeholder replaced by its value.
 
         Raises:
             InvalidVariable: a value is invalid, or a required variable is missing.
         """
-        self.check(given)
-        texts = {name: _get_text(name, variable, given) for name, variable in self.variables.items()}
+        self.check(values)
+        texts = {name: _get_text(name, variable, values) for name, variable in self.variables.items()}
         return _PLACEHOLDER.sub(lambda match: texts[match[1]], self.system)
 
     @model_validator(mode="after")
@@ -92,9 +92,9 @@ class Prompt(BaseModel):
         return self
 
 
-def _get_text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
-    if name in given:
-        return format_value(given[name])
+def _get_text(name: str, variable: Variable, values: Mapping[str, Value]) -> str:
+    if name in values:
+        return format_value(values[name])
     if variable.is_required:
         raise InvalidVariable.missing(f"variables.{name}")
     return "" if variable.default is None else format_value(variable.default)

@@ -21,7 +21,7 @@ def read(tmp_path):
     return read
 
 
-def faults_of(read, **files):
+def problems_of(read, **files):
     with pytest.raises(ConfigError) as caught:
         read(**files)
     return caught.value.problems
@@ -62,7 +62,7 @@ def test_the_prompts_that_come_with_the_program_are_right():
     assert "support" in read_prompts(ROOT / Config.prompts_dir, tools=(), schemas=())
 
 
-FAULTS = {
+PROBLEMS = {
     "nothing": ("", "the key system is missing"),
     "no TOML": ('system = "Hi"\nmodel = gpt', "is not valid TOML: Invalid value (at line 2, column 9)"),
     "a key twice": ('system = "Hi"\nsystem = "Ho"', "is not valid TOML: Cannot overwrite a value"),
@@ -131,22 +131,22 @@ FAULTS = {
 }
 
 
-@pytest.mark.parametrize(("text", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_in_a_file_is_told_with_its_name(read, text, fault):
-    [told] = faults_of(read, support=text)
+@pytest.mark.parametrize(("text", "problem"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_problem_in_a_file_is_told_with_its_name(read, text, problem):
+    [told] = problems_of(read, support=text)
 
     assert told.startswith("PROMPTS_DIR: support.toml: ")
-    assert fault in told
+    assert problem in told
     assert told.endswith(".")
     assert told.count(".\n") == 0
 
 
-def test_all_faults_of_all_files_are_told_at_once(read):
-    told = faults_of(
+def test_all_problems_of_all_files_are_told_at_once(read):
+    told = problems_of(
         read, a="", b="x", c='system = "Hi"', d="system = 5\nmax_tokens = 0", e='system="Hi"\ntools=["p", "q"]'
     )
 
-    assert [fault.split()[1] for fault in told] == [
+    assert [problem.split()[1] for problem in told] == [
         "a.toml:",
         "b.toml:",
         "d.toml:",
@@ -158,19 +158,19 @@ def test_all_faults_of_all_files_are_told_at_once(read):
 
 @pytest.mark.parametrize("name", ["my prompt", "é", "a.b", "x" * 65])
 def test_a_file_whose_name_cannot_be_a_prompts_is_told(read, name):
-    [fault] = faults_of(read, **{name: 'system = "Hi"'})
+    [problem] = problems_of(read, **{name: 'system = "Hi"'})
 
-    assert fault.startswith(f"PROMPTS_DIR: {name}.toml: a prompt's name has 1 to 64 letters")
+    assert problem.startswith(f"PROMPTS_DIR: {name}.toml: a prompt's name has 1 to 64 letters")
 
 
 def test_a_file_that_cannot_be_read_is_told(read, tmp_path):
     (tmp_path / "folder.toml").mkdir()
 
-    [fault] = faults_of(read)
-    assert fault == "PROMPTS_DIR: folder.toml: cannot be read: Is a directory."
+    [problem] = problems_of(read)
+    assert problem == "PROMPTS_DIR: folder.toml: cannot be read: Is a directory."
 
 
-def test_the_program_does_not_start_with_a_fault(make_app, tmp_path):
+def test_the_program_does_not_start_with_a_problem(make_app, tmp_path):
     (tmp_path / "one.toml").write_text('system = "{{x}}"')
 
     with pytest.raises(ConfigError, match=r"one\.toml: system: \{\{x\}\} is not a variable of this prompt"):

@@ -268,11 +268,11 @@ class threadlike:  # noqa: N801
     pass
 
 
-@pytest.mark.parametrize(("function", "fault"), not_tools(), ids=lambda value: getattr(value, "__name__", ""))
-def test_what_cannot_be_a_tool_is_refused_by_name(function, fault):
+@pytest.mark.parametrize(("function", "problem"), not_tools(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_cannot_be_a_tool_is_refused_by_name(function, problem):
     with pytest.raises(InvalidTool) as raised:
         tool(function)
-    assert str(raised.value).startswith(fault)
+    assert str(raised.value).startswith(problem)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, 1e9, float("nan")])
