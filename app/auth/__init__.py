@@ -1,13 +1,16 @@
 """Authentication: who sends a request, and what they may do.
 
 identify         Authenticator: from a request to a Principal
+principal        Principal: the tenant, the user and the scopes of a request
 keys             API keys of sites' own servers
 visitor_tokens   short-lived tokens that a site's server issues for visitors of its pages
-jwt_issuer       tokens of the site's identity provider, checked with the keys in jwks
+jwt_issuer       JWTs of the site's identity provider, checked with the public keys of jwks
+claims           decodes JWTs and checks their claims
 sessions         signed cookies for pages that are served here
 address          the client's address, for anonymous use while AUTH_REQUIRED=false
 failed_attempts  a limit on wrong credentials for each address
-store, tables    where keys and revocations are stored
+store, tables    keys and revocations in the database
+errors           the problems of authentication
 """
 
 from app.auth.identify import Authenticator

@@ -1,4 +1,4 @@
-"""client_address: where a request comes from, as far as it cannot be made up."""
+"""The network address of a client, which it cannot forge."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ UNKNOWN = "unknown"
 
 
 def client_address(request: Request) -> str:
-    """Return the visitor's network address, by which they are told apart while nothing else does.
+    """Return the client's network address, which identifies an anonymous user.
 
-    It is the connection's own, or what the last of TRUSTED_PROXIES has put into X-Forwarded-For; no other
-    header counts. Of IPv6 only the network (/64) is taken: a visitor can have any address in theirs.
+    It is the address of the connection, or the one that the outermost of TRUSTED_PROXIES added to X-Forwarded-For. No
+    other header is read. An IPv6 address is reduced to its network (/64), in which a client can have any address.
     """
-    return _network_of(request.remote_addr or "")
+    return _normalize(request.remote_addr or "")
 
 
 @lru_cache(maxsize=1024)
-def _network_of(remote_addr: str) -> str:
+def _normalize(remote_addr: str) -> str:
     try:
         address = ipaddress.ip_address(remote_addr)
     except ValueError:
-        # A Unix socket without TRUSTED_PROXIES: all who come through it are one.
+        # A Unix socket without TRUSTED_PROXIES: all its clients count as one.
         return UNKNOWN
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)

@@ -1,4 +1,4 @@
-"""Decode JWTs and check their claims: the only place that does."""
+"""Decode JWTs and check their claims."""
 
 from __future__ import annotations
 
@@ -20,16 +20,20 @@ def decode_claims(
 ) -> dict[str, Any]:
     """Return the claims of a token that has a valid signature and is valid now.
 
-    The token's own statements about its key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts an
-    exp however far ahead.
+    Headers that name a key (jku, jwk, x5u) are ignored. Times are checked here, since PyJWT accepts any exp in the future.
 
     Args:
-        max_ttl_s: how far ahead exp may be.
+        token: the encoded JWT.
+        key: verifies the signature.
+        algorithm: the only one that is accepted.
+        issuer: the required iss.
+        audience: the required aud.
+        max_ttl_s: the maximum time until exp.
 
     Raises:
         Unauthenticated: the token is not valid.
     """
-    import jwt  # with its cryptography 4 MiB; a site without tokens never needs it
+    import jwt  # imported here: with cryptography it takes 4 MiB, which a site without tokens does not need
 
     try:
         claims = jwt.decode(
@@ -56,14 +60,14 @@ def decode_claims(
         raise Unauthenticated("expired token")
     for name in ("nbf", "iat"):
         if name in claims:
-            begins = _read_time(claims, name)
-            if begins is None or begins > now + _LEEWAY_S:
+            time = _read_time(claims, name)
+            if time is None or time > now + _LEEWAY_S:
                 raise Unauthenticated("early token")
     return claims
 
 
 def _read_time(claims: dict[str, Any], name: str) -> float | None:
-    """Return a time claim in seconds; None if it is not a number that can be a time."""
+    """Return a time claim in seconds; None if it is not a finite number."""
     value = claims[name]
     if isinstance(value, bool) or not isinstance(value, int | float):
         return None

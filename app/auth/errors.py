@@ -1,4 +1,4 @@
-"""Why a request is not let in. For a valid credential without the right to do something there is problems.Forbidden."""
+"""The problems of authentication. A valid credential without the necessary scope is problems.Forbidden."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from app.problems import Problem
 
 
 class Unauthenticated(Problem):
-    """There is no credential where one is needed, or it is not valid or not valid any more.
+    """A required credential is missing, or the credential is invalid, expired or revoked.
 
     Args:
-        reason: for the log, in one word or two; never a part of the credential.
-        is_guess: the credential was never given out here, as one is that was made up.
+        reason: one or two words for the log, never a part of the credential.
+        is_guess: whether the credential was never valid, so that it counts as a failed attempt.
     """
 
     status = 401
@@ -24,7 +24,7 @@ class Unauthenticated(Problem):
 
 
 class UnusableUserId(Problem):
-    """The header `X-User-Id` holds what no user can be called."""
+    """The header `X-User-Id` does not hold a valid user id."""
 
     status = 400
     code = "invalid_request"
@@ -33,7 +33,7 @@ class UnusableUserId(Problem):
 
 
 class TooManyFailures(Problem):
-    """Too many credentials from this address were wrong."""
+    """Too many wrong credentials came from this address."""
 
     status = 429
     code = "rate_limited"

@@ -1,4 +1,4 @@
-"""Authenticator: from a request to its principal."""
+"""Identify the principal of a request, by its credential, its session or its address."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, parse_user_id
 from app.auth.sessions import Sessions
-from app.auth.visitor_tokens import TYPE, VisitorTokens
+from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
 from app.problems import Forbidden
 
 if TYPE_CHECKING:
@@ -30,11 +30,11 @@ _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
 @dataclasses.dataclass(frozen=True, slots=True, kw_only=True)
 class Authenticator:
-    """Knows every way to show who one is.
+    """Authenticates requests.
 
-    Args:
+    Attributes:
         jwt_issuer: the site's identity provider, if it has one.
-        auth_required: whether whoever shows nothing is turned away.
+        auth_required: whether a request without a credential is refused.
     """
 
     keys: ApiKeys
@@ -45,34 +45,34 @@ class Authenticator:
     auth_required: bool
 
     def identify(self, request: Request) -> Principal:
-        """Who a request comes from: by its Authorization, else by its session, else by its network address.
+        """Return the principal of a request, by its Authorization, else its session, else its network address.
 
-        An Authorization that does not count is never passed over, even where none is needed. Nothing of the
-        body is looked at, and X-User-Id counts only beside a site's own key.
+        An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an API
+        key. The body is not read.
 
         Raises:
             Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
         """
-        headers = request.environ  # past request.headers, where each look-up takes ten calls
+        headers = request.environ  # a look-up in request.headers takes ten calls
         authorization = headers.get("HTTP_AUTHORIZATION")
         if authorization is not None:
             principal = self._identify_by_authorization(authorization, request)
         else:
             principal = self.sessions.read(request) or self._identify_anonymous(request)
-        named = headers.get("HTTP_X_USER_ID")
-        if named is None:
+        user_id = headers.get("HTTP_X_USER_ID")
+        if user_id is None:
             return principal
         if principal.kind != "key":
             raise Forbidden("only a site's own server may name its user.", field="X-User-Id")
         try:
-            return dataclasses.replace(principal, user=parse_user_id(named))
+            return dataclasses.replace(principal, user=parse_user_id(user_id))
         except ValueError as error:
             raise UnusableUserId(f"{error}.", field="X-User-Id") from None
 
     def _identify_anonymous(self, request: Request) -> Principal:
         if self.auth_required:
             raise Unauthenticated("no credential")
-        return _anonymous_at(client_address(request))
+        return _anonymous_principal(client_address(request))
 
     def _identify_by_authorization(self, authorization: str, request: Request) -> Principal:
         address = client_address(request)
@@ -94,7 +94,7 @@ class Authenticator:
             return Principal(kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes, key_id=key.id)
         if not _JWT.fullmatch(credential):
             raise Unauthenticated("malformed token", is_guess=True)
-        if _read_type(credential) == TYPE:
+        if _read_type(credential) == JWT_TYPE:
             return self.tokens.verify(credential, origin=origin)
         if self.jwt_issuer is None:
             raise Unauthenticated("foreign token", is_guess=True)
@@ -102,12 +102,12 @@ class Authenticator:
 
 
 @functools.lru_cache(maxsize=1024)
-def _anonymous_at(address: str) -> Principal:
+def _anonymous_principal(address: str) -> Principal:
     return Principal(kind="anonymous", tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=VISITOR_SCOPES)
 
 
 def _read_type(token: str) -> object:
-    """What kind of token it says it is. It only says whom to ask; whoever that is believes nothing of it."""
+    """Return the type in the header of a token. It only selects the verifier, so it need not be trusted."""
     try:
         header = orjson.loads(base64.urlsafe_b64decode(token.partition(".")[0] + "=="))
     except ValueError:

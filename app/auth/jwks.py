@@ -1,7 +1,7 @@
-"""The public keys of the site's identity provider, fetched from the configured URL.
+"""Fetch and cache the public keys of the site's identity provider.
 
-PyJWT's own client sends a request for each token while the provider is down, one after another, and forgets keys that it
-could still use. This one sends at most one request in ten seconds, and keeps using the keys it has.
+While the provider is down, PyJWT's own client sends a request for each token, one after another, and discards keys that are
+still usable. This one sends at most one request in ten seconds, and continues to use the cached keys.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _MAX_KEYS = 100
 
 
 class Jwks:
-    """Caches the keys per process. Requests that arrive during a fetch wait for it, or use the cached keys.
+    """The provider's keys, cached in each process. Requests that arrive during a fetch wait for it, or use the cached keys.
 
     Args:
         algorithm: the accepted signature algorithm; keys for others are ignored.
@@ -42,8 +42,8 @@ class Jwks:
         self._fetch = fetch or fetch_key_set
         self._keys: dict[str | None, jwt.PyJWK] = {}
         self._fetched_at: float | None = None
-        self._asked_at: float | None = None
-        self._turn = threading.Lock()
+        self._tried_at: float | None = None
+        self._lock = threading.Lock()
 
     def get_key(self, kid: str | None) -> jwt.PyJWK:
         """Return the key with this id; without an id, the only key there is.
@@ -76,20 +76,20 @@ class Jwks:
 
     def _refresh(self) -> None:
         has_keys = self._age_s() <= _USABLE_S
-        if not self._turn.acquire(blocking=not has_keys):
+        if not self._lock.acquire(blocking=not has_keys):
             return
         try:
-            if self._asked_at is not None and clock.ticks() - self._asked_at < _MIN_PAUSE_S:
+            if self._tried_at is not None and clock.ticks() - self._tried_at < _MIN_PAUSE_S:
                 return
             try:
                 self._keys = _parse_keys(self._fetch(self._url), self._algorithm)
                 self._fetched_at = clock.ticks()
             except Exception as error:
-                # Whatever fails here is the provider's: its address, its certificate, its document.
+                # Any failure here is the provider's: its address, its certificate, its document.
                 log.warning("auth.jwks_failed", extra={"error": type(error).__name__})
-            self._asked_at = clock.ticks()
+            self._tried_at = clock.ticks()
         finally:
-            self._turn.release()
+            self._lock.release()
 
 
 def fetch_key_set(url: str) -> bytes:

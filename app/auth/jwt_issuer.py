@@ -48,7 +48,7 @@ class JwtIssuer:
             header = jwt.get_unverified_header(token)
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise Unauthenticated("bad token", is_guess=True) from None
-        # Checked before a key is fetched.
+        # Checked first, so that such a token causes no request for keys.
         if header.get("alg") != self._settings.algorithm:
             raise Unauthenticated("bad token", is_guess=True)
         return self._jwks.get_key(header.get("kid"))

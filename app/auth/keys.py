@@ -1,7 +1,7 @@
-"""ApiKeys: the keys of sites' own servers.
+"""Create, verify, rotate and revoke API keys, which sites' own servers use.
 
-A key is `gh_<id>_<secret>`. The id is public: it finds the row, and is what lists and logs show. Of the secret, 256
-random bits, only the SHA-256 is kept; a slow hash would protect no better what nobody can guess.
+A key is `gh_<id>_<secret>`. The id is public: it identifies the row, and appears in lists and logs. Of the secret only the
+SHA-256 is stored. A slow hash would not add protection: the secret is 256 random bits, which cannot be guessed.
 """
 
 from __future__ import annotations
@@ -23,25 +23,25 @@ from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
 from app.runtime import clock
 
-_FORM = re.compile(r"gh_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
+_KEY = re.compile(r"gh_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
-# What a secret is compared with where there is no such key: nobody knows anything that has this hash.
-_NOBODYS = "0" * 64
-# Built once, since that takes longer than asking.
+# Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
+_NO_SECRET_SHA256 = "0" * 64
+# Built once, since building a query takes longer than running it.
 _BY_ID = select(api_keys).where(api_keys.c.id == bindparam("key_id"))
 
 
 class InvalidKeyRequest(ValueError):
-    """What is asked of a key cannot be. The message is one sentence, for whoever runs the command."""
+    """A key cannot be created or changed like this. The message is a sentence for the operator."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiKey:
-    """A key as it is kept.
+    """An API key as stored, without its secret. Times are seconds since 1970.
 
-    Args:
-        expires_at: when a key that was replaced ends; None while it is the one to use.
+    Attributes:
+        expires_at: when a replaced key ends; None if it was not replaced.
     """
 
     id: str
@@ -53,7 +53,7 @@ class ApiKey:
     revoked_at: int | None
 
     def state(self, now: float) -> str:
-        """active, replaced (and good for a while yet), expired or revoked."""
+        """Return active, replaced (still valid until expires_at), expired or revoked."""
         if self.revoked_at is not None:
             return "revoked"
         if self.expires_at is None:
@@ -63,21 +63,23 @@ class ApiKey:
 
 @dataclass(frozen=True, slots=True)
 class NewKey:
-    """A key just made. `text` is all of it, and is to be had here only."""
+    """A key that was just created. `text` is the whole key, which is not stored."""
 
     key: ApiKey
     text: str = field(repr=False)
 
 
 class ApiKeys:
+    """The API keys in the database."""
+
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
     def create(self, *, tenant: str, name: str, scopes: Iterable[str]) -> NewKey:
-        """Make a key.
+        """Create a key.
 
         Raises:
-            InvalidKeyRequest: the tenant, the name or a scope cannot be.
+            InvalidKeyRequest: the tenant, the name or a scope is invalid.
         """
         scopes = frozenset(scopes)
         if not _TENANT.fullmatch(tenant):
@@ -85,35 +87,37 @@ class ApiKeys:
         if not (1 <= len(name) <= 100 and name.isprintable() and name.strip()):
             raise InvalidKeyRequest("A name is 1 to 100 printable characters.")
         if unknown := sorted(scopes - SCOPES):
-            raise InvalidKeyRequest(f"There is no scope {unknown[0]!r}; there are {', '.join(sorted(SCOPES))}.")
+            raise InvalidKeyRequest(
+                f"There is no scope {unknown[0]!r}; the scopes are {', '.join(sorted(SCOPES))}."
+            )
         if not scopes:
             raise InvalidKeyRequest(f"A key needs at least one scope of {', '.join(sorted(SCOPES))}.")
         with self._store.transaction() as connection:
             return _add(connection, tenant, name, scopes)
 
     def list_all(self) -> list[ApiKey]:
-        """Every key, the oldest first."""
-        with self._store.reading() as connection:
+        """Return all keys, the oldest first."""
+        with self._store.read_transaction() as connection:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
         return [_key_from_row(row) for row in rows]
 
     def rotate(self, key_id: str, *, grace_s: int) -> NewKey:
-        """Make a key that takes the place of another, which stays good for `grace_s` more seconds.
+        """Create a key that replaces another, which stays valid for `grace_s` more seconds.
 
         Raises:
-            InvalidKeyRequest: there is no such key, or it has ended or been replaced already.
+            InvalidKeyRequest: there is no such key, or it is not active.
         """
         with self._store.transaction() as connection:
             old = _get(connection, key_id)
             state = old.state(clock.now())
             if state != "active":
-                raise InvalidKeyRequest(f"The key {key_id} is {state}: there is nothing to rotate.")
+                raise InvalidKeyRequest(f"The key {key_id} is {state}, so it cannot be rotated.")
             expires_at = int(clock.now()) + grace_s
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
             return _add(connection, old.tenant, old.name, old.scopes)
 
     def revoke(self, key_id: str) -> ApiKey:
-        """End a key, and with it every visitor token that was made with it. A second time changes nothing.
+        """Revoke a key and all visitor tokens that were issued with it. Revoking twice changes nothing.
 
         Raises:
             InvalidKeyRequest: there is no such key.
@@ -127,20 +131,20 @@ class ApiKeys:
             return _get(connection, key_id)
 
     def verify(self, text: str) -> ApiKey:
-        """The key that a caller has shown. Finding none and finding another take the same way.
+        """Return the key that a caller sent. A missing key and a wrong secret take the same path.
 
         Raises:
-            Unauthenticated: it is none of ours, or has ended.
+            Unauthenticated: there is no such key, or it is revoked or expired.
         """
-        form = _FORM.fullmatch(text)
-        if form is None:
+        match = _KEY.fullmatch(text)
+        if match is None:
             raise Unauthenticated("malformed key", is_guess=True)
-        key_id, secret = form.groups()
-        with self._store.reading() as connection:
+        key_id, secret = match.groups()
+        with self._store.read_transaction() as connection:
             row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
-        kept = _NOBODYS if row is None else row.secret_sha256
-        is_right = hmac.compare_digest(kept, _hash(secret))
-        if row is None or not is_right:
+        stored = _NO_SECRET_SHA256 if row is None else row.secret_sha256
+        is_equal = hmac.compare_digest(stored, _hash(secret))
+        if row is None or not is_equal:
             raise Unauthenticated("wrong key", is_guess=True)
         key = _key_from_row(row)
         state = key.state(clock.now())

@@ -23,8 +23,8 @@ DEFAULT_TENANT = "default"
 
 # No comma: a header that is sent twice arrives as one, joined by a comma.
 _USER_ID = re.compile(r"[!-+\--~]{1,128}")
-# Prefixes of the ids that are made here for unnamed users. No given id may begin like that.
-_OWN = ("address:", "key:", "session:")
+# Prefixes of the ids that Gatehouse gives to unnamed users. A site's ids must not begin with them.
+_RESERVED = ("address:", "key:", "session:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +67,6 @@ def parse_user_id(text: str) -> str:
     """
     if not _USER_ID.fullmatch(text):
         raise ValueError("must be 1 to 128 visible ASCII characters without a comma")
-    if text.startswith(_OWN):
-        raise ValueError(f"must not begin with {', '.join(_OWN)}: such ids are made here")
+    if text.startswith(_RESERVED):
+        raise ValueError(f"must not begin with {', '.join(_RESERVED)}, which are reserved")
     return text

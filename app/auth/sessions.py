@@ -1,7 +1,7 @@
-"""Sessions: each browser that opens a page served here is a user of its own, known by a signed cookie.
+"""Sessions: a signed cookie identifies each browser that opens a page served here as a separate user.
 
-The cookie is sent along by the browser whoever makes it ask, so on requests that can cause work it counts only
-where the browser says that a page of this very origin asks.
+A browser sends the cookie with requests from any site, so for unsafe methods it is accepted only if the browser's headers
+say that the request comes from a page of this origin.
 """
 
 from __future__ import annotations
@@ -16,17 +16,18 @@ from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
 from app.problems import Forbidden
 from app.runtime import clock
 
-# A browser takes a cookie of the first name only over https, from this very host: no neighbour can plant one.
+# A browser accepts a cookie of the first name only over https and from this host, so no sibling domain can set one.
 _SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse", "gatehouse"
 _SALT = "gatehouse session"
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class Sessions:
-    """
+    """Opens and reads sessions.
+
     Args:
         secret_key: signs the cookies. Without one there are no sessions.
-        ttl_s: how long a session lasts after the last page that was opened in it.
+        ttl_s: the lifetime of a session after its last page was opened.
     """
 
     def __init__(self, secret_key: str, *, ttl_s: int) -> None:
@@ -34,7 +35,7 @@ class Sessions:
         self._ttl_s = ttl_s
 
     def open(self, request: Request, response: Response) -> None:
-        """Begin a session with the answer that carries a page, or go on with the one that there is."""
+        """Set the cookie on the response that carries a page: that of a new session, or the current one renewed."""
         if self._signer is None:
             return
         session_id = self._read_id(request) or secrets.token_urlsafe(16)
@@ -50,16 +51,16 @@ class Sessions:
         response.vary.add("Cookie")
 
     def read(self, request: Request) -> Principal | None:
-        """Who the request's cookie says that it is; None without one, or with one that is expired or not ours.
+        """Return the principal of a request's cookie; None if there is none, or if it is expired or not ours.
 
         Raises:
-            Forbidden: nothing shows that a page served here has sent it.
+            Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
         """
         session_id = self._read_id(request)
         if session_id is None:
             return None
-        if request.method not in _SAFE_METHODS and not _is_of_own_page(request):
-            raise Forbidden("A session counts only on requests of this server's own pages.")
+        if request.method not in _SAFE_METHODS and not _is_from_own_page(request):
+            raise Forbidden("A session is accepted only from this server's own pages.")
         return Principal(
             kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
         )
@@ -85,8 +86,8 @@ def _cookie_name(request: Request) -> str:
     return _SECURE_NAME if request.is_secure else _PLAIN_NAME
 
 
-def _is_of_own_page(request: Request) -> bool:
-    """Whether the browser says so; what it does not send (Sec-Fetch-Site on plain http) cannot speak against it."""
+def _is_from_own_page(request: Request) -> bool:
+    """Return whether the headers name this origin. Sec-Fetch-Site may be missing, as it is on plain http."""
     site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
     if site is None and origin is None:
         return False

@@ -1,4 +1,4 @@
-"""The database of credentials, opened by the first request that shows one."""
+"""The database of credentials, opened by the first request that has one."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ from app.database.database import Database
 class CredentialStore(Protocol):
     """Transactions on the credentials. Both methods raise DatabaseUnavailable if the database does not answer."""
 
-    def transaction(self) -> AbstractContextManager[Connection]: ...
+    def transaction(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that may write."""
 
-    def reading(self) -> AbstractContextManager[Connection]: ...
+    def read_transaction(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that only reads."""
 
 
 class LazyStore:
@@ -26,9 +28,11 @@ class LazyStore:
         self._is_ready = False
 
     def transaction(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that may write."""
         return self._get_database().transaction()
 
-    def reading(self) -> AbstractContextManager[Connection]:
+    def read_transaction(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction that only reads."""
         return self._get_database().read_transaction()
 
     def _get_database(self) -> Database:

@@ -24,7 +24,7 @@ api_keys = Table(
     **_BY_KEY,
 )
 
-# A token is valid unless it is here. Rows of revoked tokens are kept until these would have expired.
+# A token is valid unless it is here. A row stays until its token would have expired.
 revoked_tokens = Table(
     "revoked_tokens",
     metadata,
@@ -35,7 +35,7 @@ revoked_tokens = Table(
     **_BY_KEY,
 )
 
-# Revokes all tokens of a user that were issued until then.
+# Revokes all tokens of a user that were issued until `issued_until`.
 revoked_users = Table(
     "revoked_users",
     metadata,

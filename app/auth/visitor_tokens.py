@@ -1,7 +1,7 @@
-"""VisitorTokens: short-lived tokens that a site's server gets for the visitors of its pages.
+"""Issue, verify and revoke visitor tokens, which a site's server gets for the visitors of its pages.
 
-They are JWTs signed by a key derived from SECRET_KEY for this one purpose, so that nothing else that is signed
-here, or by the site with the same secret, passes for one. They are not kept: only what was revoked is.
+They are JWTs, signed by a key that is derived from SECRET_KEY for this purpose only: nothing else that is signed with the
+same secret is accepted as one. Tokens are not stored, only revocations are.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from app.auth.tables import api_keys, revoked_tokens, revoked_users
 from app.problems import Forbidden
 from app.runtime import clock
 
-TYPE = "gatehouse-visitor+jwt"
+JWT_TYPE = "gatehouse-visitor+jwt"
 _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
 _ALGORITHM = "HS256"
-_MIN_SECRET = 32
+_MIN_SECRET_CHARS = 32
 
-# Whether a token was taken back: by itself, with all of its user, or with the key that made it. Built once, since
-# that takes longer than asking.
+# Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
+# building a query takes longer than running it.
 _REVOKED = union_all(
     select(revoked_tokens.c.token_id).where(
         revoked_tokens.c.tenant == bindparam("tenant"), revoked_tokens.c.token_id == bindparam("jti")
@@ -51,7 +51,7 @@ _REVOKED_UNTIL = select(revoked_users.c.issued_until).where(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Grant:
-    """What a token shall allow, and to whom."""
+    """What a new token allows, and for which user."""
 
     user: str
     ttl_s: int
@@ -65,7 +65,7 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitorToken:
-    """A token just made. `text` is all of it."""
+    """A token that was just issued. `text` is the whole token, which is not stored."""
 
     id: str
     expires_at: int
@@ -73,29 +73,32 @@ class VisitorToken:
 
 
 class VisitorTokens:
-    """
+    """Issues, verifies and revokes visitor tokens.
+
     Args:
-        secret_key: what the signing key is derived from; too short a one makes no tokens.
-        max_ttl_s: the longest that a token may last. Lowering it ends those that would last longer.
+        secret_key: the signing key is derived from it. If it is too short, no tokens are issued or accepted.
+        store: where revocations are stored.
+        max_ttl_s: the maximum lifetime of a token. Tokens that would be valid for longer are refused.
     """
 
     def __init__(self, secret_key: str, store: CredentialStore, *, max_ttl_s: int) -> None:
-        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET else None
+        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET_CHARS else None
         self._store = store
         self._max_ttl_s = max_ttl_s
 
     def issue(self, grant: Grant, *, by: Principal) -> VisitorToken:
-        """Make a token.
+        """Issue a token.
 
         Args:
-            by: the key that asks for it: the token is of its tenant, can do no more than it, and ends with it.
+            grant: what the token allows.
+            by: the API key that requests it. The token belongs to its tenant, and is revoked with it.
 
         Raises:
-            Forbidden: the key cannot give away what it has not, nor what is not for visitors.
+            Forbidden: the key lacks a granted scope, or the scope is not for visitors.
             AuthUnavailable: there is no SECRET_KEY to sign with.
         """
         if self._key is None:
-            raise AuthUnavailable("ClientConnection tokens need a SECRET_KEY of at least 32 characters.")
+            raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
             raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
         now = int(clock.now())
@@ -104,7 +107,7 @@ class VisitorTokens:
             "iss": _ISSUER,
             "aud": _AUDIENCE,
             "sub": grant.user,
-            # Later than what was taken back in this very second.
+            # Later than a revocation of all tokens in this same second.
             "iat": max(now, self._get_revoked_until(grant.user, by.tenant) + 1),
             "exp": expires_at,
             "jti": token_id,
@@ -117,21 +120,22 @@ class VisitorTokens:
             "maxTokens": grant.max_tokens,
             "budget": grant.budget_micro_usd,
         }
-        import jwt  # see claims.decoded
+        import jwt  # imported here: see decode_claims()
 
         present = {name: value for name, value in claims.items() if value is not None}
-        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": TYPE})
+        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": JWT_TYPE})
         return VisitorToken(id=token_id, expires_at=expires_at, text=text)
 
     def verify(self, token: str, *, origin: str | None) -> Principal:
-        """Whom the token is for.
+        """Return the principal of a token.
 
         Args:
-            origin: of the page that sends it, as the browser says.
+            token: the encoded JWT.
+            origin: the Origin header of the request.
 
         Raises:
-            Unauthenticated: it is none of ours, or does not count (any more).
-            Forbidden: it is bound to the pages of another origin.
+            Unauthenticated: the token is not ours, expired or revoked.
+            Forbidden: the token is bound to another origin.
         """
         if self._key is None:
             raise Unauthenticated("bad token", is_guess=True)
@@ -143,7 +147,7 @@ class VisitorTokens:
             audience=_AUDIENCE,
             max_ttl_s=self._max_ttl_s,
         )
-        with self._store.reading() as connection:
+        with self._store.read_transaction() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
@@ -163,17 +167,17 @@ class VisitorTokens:
         )
 
     def revoke(self, token_id: str, *, tenant: str) -> None:
-        """Take one token back. It is not known which there are, so one of another tenant is just not touched."""
+        """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
         self._revoke(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
 
     def revoke_all(self, user: str, *, tenant: str) -> None:
-        """Take back every token that a user has been given so far; in this very second included."""
+        """Revoke all tokens that a user has been issued so far, this second included."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
         self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
-        """The last second of which all tokens of a user were taken back; 0 where none were."""
-        with self._store.reading() as connection:
+        """Return the second until which all tokens of a user are revoked; 0 if they never were."""
+        with self._store.read_transaction() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return found or 0
 
@@ -181,7 +185,7 @@ class VisitorTokens:
         try:
             self._put(table, which, values)
         except IntegrityError:
-            # Somebody else has just put it there; now it is seen, and replaced.
+            # Another process has just inserted the row; this time it is replaced.
             self._put(table, which, values)
 
     def _put(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
@@ -199,4 +203,4 @@ def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:
 
 
 def _derive_key(secret_key: str) -> str:
-    return hmac.new(secret_key.encode(), TYPE.encode(), hashlib.sha256).hexdigest()
+    return hmac.new(secret_key.encode(), JWT_TYPE.encode(), hashlib.sha256).hexdigest()

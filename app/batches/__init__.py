@@ -1,4 +1,13 @@
-"""Batches: many requests at half the price, charged as one, answered by the upstream within a day."""
+"""The Batch API: many requests sent as one, at half the price, answered by the upstream within a day.
+
+batches        Batches: submit, poll, read and cancel
+submission     reserves the cost and submits to the upstream
+poller         updates a batch from the upstream, and settles it at its end
+settlement     adds up what the requests of a batch cost
+results        the results in the order of the requests
+records        a batch and its requests as values, and the errors
+store, tables  the rows of batches in the database
+"""
 
 from app.batches.batches import Batches, PollResult
 from app.batches.records import (

@@ -1,4 +1,4 @@
-"""Submit, poll, read and cancel batches. This process holds no state: a batch's row in the database has all of it."""
+"""Submit, poll, read and cancel batches. All state is in the database, none in the process."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from app.openai_service.errors import UpstreamError
 from app.pricing.interface import PriceList
 from app.runtime import clock
 
-# The least time between two questions to the upstream that are caused by a client's request.
-_REFRESH_MS = 3_000
+# The minimum time between two requests to the upstream for the same batch, when clients ask for it.
+_MIN_REFRESH_MS = 3_000
 
 log = logging.getLogger("app.batches")
 
 
 @dataclass(frozen=True, slots=True)
 class PollResult:
-    """The result of poll(): how many batches ended, are still open, or could not be checked."""
+    """The result of poll(): how many batches have ended, are still open, or could not be checked."""
 
     ended: int
     running: int
@@ -37,7 +37,7 @@ class PollResult:
 
 
 class Batches:
-    """Batches of all users. Every method raises DatabaseUnavailable if the database does not answer."""
+    """The batches of all users. Every method raises DatabaseUnavailable if the database does not answer."""
 
     def __init__(
         self,
@@ -51,24 +51,24 @@ class Batches:
         self._upstream = upstream
         self._store = BatchStore(database)
         self._submission = Submission(settings, upstream, ledger, prices, self._store)
-        self._watching = Poller(settings, upstream, ledger, prices, self._store, self._submission)
+        self._poller = Poller(settings, upstream, ledger, prices, self._store, self._submission)
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
-        """Reserve all that a batch may cost, or nothing, and submit it to the upstream.
+        """Reserve the maximum cost of a batch and submit it to the upstream.
 
         Returns:
-            the batch. Its status is `submitting` if the upstream's answer was lost; poll() will find out.
+            the batch. Its status is `submitting` if the upstream's answer was lost; poll() updates it.
 
         Raises:
-            BatchesNotOffered: this upstream has no batches.
+            BatchesNotOffered: this upstream has no Batch API.
             BodyTooLarge: its file would exceed MAX_BODY_BYTES.
-            BudgetExceeded, Unpriced: as for any request.
+            BudgetExceeded, Unpriced: as for other requests.
             UpstreamError: the upstream did not accept it; nothing is reserved.
         """
         return self._submission.submit(new, entry, limits)
 
     def get(self, batch_id: str, owner: BatchOwner) -> Batch | None:
-        """Return a batch, or None if there is none that the owner may see."""
+        """Return a batch; None if it does not exist or belongs to another owner."""
         return self._store.get(batch_id, owner)
 
     def list_page(
@@ -78,13 +78,13 @@ class Batches:
         return self._store.list_page(owner, kinds, limit=limit, before=before)
 
     def refresh(self, batch: Batch) -> Batch:
-        """Return the current state of a batch, asking the upstream unless it was asked a moment ago."""
-        if batch.has_ended or clock.now_ms() - batch.checked_at < _REFRESH_MS:
+        """Return the current state of a batch, from the upstream unless it was updated a moment ago."""
+        if batch.has_ended or clock.now_ms() - batch.checked_at < _MIN_REFRESH_MS:
             return batch
         return self._try_advance(batch)
 
     def cancel(self, batch: Batch) -> Batch:
-        """Ask the upstream to cancel a batch. One that has ended is not changed."""
+        """Cancel a batch at the upstream. One that has ended does not change."""
         if batch.has_ended or batch.cancel_requested_at is not None:
             return self.refresh(batch)
         self._store.request_cancel(batch.id)
@@ -94,23 +94,24 @@ class Batches:
         """Download the results of a batch. Close them after use.
 
         Raises:
-            BatchNotEnded, ResultsGone: it is too early, or too late.
+            BatchNotEnded: it has no results yet.
+            ResultsGone: the upstream has deleted them.
             UpstreamError: the upstream did not return them.
         """
         if not batch.has_ended:
             raise BatchNotEnded
-        return BatchResults(self._store.requests(batch.id), self._read_lines(batch))
+        return BatchResults(self._store.get_requests(batch.id), self._read_lines(batch))
 
     def poll(self) -> PollResult:
-        """Update every batch that has not ended. Any number of processes may do so at the same time."""
+        """Update all open batches. Several processes may do so at the same time."""
         outcomes: list[str] = []
-        for batch_id in self._store.open_ids():
+        for batch_id in self._store.list_open_ids():
             try:
                 outcomes.append(self._advance(batch_id))
             except DatabaseUnavailable:
                 raise
             except Exception as error:
-                # The error's text is not logged: it can hold user content. The other batches must have their turn.
+                # The error's text is not logged: it can contain user content. The other batches are still updated.
                 log.error("batch.bug", extra={"batch_id": batch_id, "error": type(error).__name__})
                 outcomes.append("failed")
         return PollResult(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
@@ -120,17 +121,17 @@ class Batches:
         return self._store.get(batch.id) or batch
 
     def _advance(self, batch_id: str) -> str:
-        batch = self._store.claim(batch_id, compute_lease_ms=compute_lease_ms(self._settings))
+        batch = self._store.claim(batch_id, lease_ms=compute_lease_ms(self._settings))
         if batch is None:
             return "running"  # another process is working on it
         try:
-            self._watching.advance(batch)
+            self._poller.advance(batch)
         except UpstreamError as error:
             log.warning("batch.not_asked", extra={"batch_id": batch_id, "error": type(error).__name__})
             self._store.release(batch_id)
             return "failed"
-        found = self._store.get(batch_id)
-        return "ended" if found is None or found.has_ended else "running"
+        current = self._store.get(batch_id)
+        return "ended" if current is None or current.has_ended else "running"
 
     def _read_lines(self, batch: Batch) -> Iterator[bytes]:
         deadline = monotonic() + self._settings.timeout_s

@@ -19,8 +19,8 @@ from app.openai_service.errors import UpstreamError
 from app.pricing.interface import PriceList
 from app.runtime import clock
 
-# Allowed difference between two machines' clocks.
-_BEFORE_S = 3_600
+# The maximum difference between our clock and the upstream's.
+_CLOCK_SKEW_S = 3_600
 
 log = logging.getLogger("app.batches")
 
@@ -50,33 +50,35 @@ class Poller:
         Settling twice changes nothing, so two processes at once do no harm.
 
         Raises:
-            UpstreamError: the upstream could not be asked; the row is unchanged.
+            UpstreamError: the upstream did not answer; the row is unchanged.
         """
         deadline = monotonic() + self._settings.timeout_s
-        upstream = self._check_upstream(batch, deadline)
+        upstream = self._retrieve(batch, deadline)
         if upstream is None:
             log.warning("batch.never_made", extra={"batch_id": batch.id})
             self._submission.void(batch)
             return
         if batch.cancel_requested_at is not None and not upstream.has_ended and upstream.status != "cancelling":
-            upstream = self._check_cancelled(upstream, deadline)
+            upstream = self._cancel(upstream, deadline)
         if upstream.has_ended:
             self._settle(batch, upstream, deadline)
         else:
             self._store.set_status(batch.id, upstream)
 
-    def _check_upstream(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
+    def _retrieve(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
         if batch.upstream_id is None:
-            return self._upstream.find(batch.id, since_s=batch.created_at // 1000 - _BEFORE_S, deadline=deadline)
+            return self._upstream.find(
+                batch.id, since_s=batch.created_at // 1000 - _CLOCK_SKEW_S, deadline=deadline
+            )
         try:
             return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
         except UpstreamError as error:
             if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
-                # Perhaps the key now belongs to another account. The hold counts as spent.
+                # OPENAI_API_KEY may belong to another account now. The hold counts as spent.
                 self._store.mark_lost(batch.id)
             raise
 
-    def _check_cancelled(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
+    def _cancel(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
         try:
             return self._upstream.cancel(upstream.id, deadline=deadline)
         except UpstreamError as error:
@@ -85,12 +87,12 @@ class Poller:
             return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
 
     def _settle(self, batch: Batch, upstream: UpstreamBatch, deadline: float) -> None:
-        tally = BatchSettlement(batch, self._store.requests(batch.id))
-        self._count(tally, upstream.output_file_id, deadline, are_answers=True)
-        self._count(tally, upstream.error_file_id, deadline, are_answers=False)
-        if tally.completed < upstream.completed:
-            tally.add_missing()
-        settlement = tally.settlement(upstream, self._prices, at_ms=clock.now_ms())
+        costs = BatchSettlement(batch, self._store.get_requests(batch.id))
+        self._add_file(costs, upstream.output_file_id, deadline, are_answers=True)
+        self._add_file(costs, upstream.error_file_id, deadline, are_answers=False)
+        if costs.completed < upstream.completed:
+            costs.add_missing()
+        settlement = costs.settle(upstream, self._prices, at_ms=clock.now_ms())
 
         def end(connection: Connection) -> None:
             self._store.end(
@@ -100,8 +102,8 @@ class Poller:
                 upstream_id=upstream.id,
                 output_file_id=upstream.output_file_id,
                 error_file_id=upstream.error_file_id,
-                completed=tally.completed,
-                failed=batch.total - tally.completed,
+                completed=costs.completed,
+                failed=batch.total - costs.completed,
                 cost_micro_usd=settlement.cost_micro_usd,
             )
 
@@ -111,7 +113,7 @@ class Poller:
             extra={
                 "batch_id": batch.id,
                 "status": upstream.status,
-                "completed": tally.completed,
+                "completed": costs.completed,
                 "requests": batch.total,
                 "source": settlement.source,
                 "upstream_id": upstream.id,
@@ -119,17 +121,19 @@ class Poller:
             },
         )
         if upstream.input_file_id is not None:
-            # The upstream deletes them itself after 30 days.
+            # If this fails, the upstream deletes the file after 30 days.
             with suppress(UpstreamError):
                 self._upstream.delete_file(upstream.input_file_id, deadline=deadline)
 
-    def _count(self, tally: BatchSettlement, file_id: str | None, deadline: float, *, are_answers: bool) -> None:
+    def _add_file(
+        self, costs: BatchSettlement, file_id: str | None, deadline: float, *, are_answers: bool
+    ) -> None:
         if file_id is None:
             return
         try:
-            tally.add(self._upstream.read_lines(file_id, deadline=deadline), are_answers=are_answers)
+            costs.add(self._upstream.read_lines(file_id, deadline=deadline), are_answers=are_answers)
         except UpstreamError as error:
             if error.upstream_status != 404:
                 raise
             if are_answers:
-                tally.add_missing()
+                costs.add_missing()

@@ -1,4 +1,4 @@
-"""A batch before and after it is submitted, and the errors of reading its results."""
+"""Batches and their requests as values, and the errors of reading results."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request of a new batch: the client's id for it, and its OpenAI body without the model."""
+    """One request of a new batch: the client's id, and the body for OpenAI without the model."""
 
     id: str
     body: dict[str, Any]
@@ -28,7 +28,7 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch that is not submitted yet."""
+    """A batch to submit."""
 
     kind: Kind
     model: str
@@ -37,7 +37,7 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOwner:
-    """Whose batches may be seen: one user's, or a whole tenant's if the user is None."""
+    """The owner of batches: a user, or the whole tenant if `user` is None."""
 
     tenant: str
     user: str | None
@@ -45,10 +45,10 @@ class BatchOwner:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """What is stored of a request: the client's id, and upper bounds of its tokens."""
+    """A submitted request as stored: the client's id, and upper bounds of its tokens."""
 
     id: str
-    most_input: int
+    max_input_tokens: int
     max_output_tokens: int
 
 
@@ -59,7 +59,7 @@ class Batch:
     Attributes:
         status: submitting, validating, in_progress, finalizing or cancelling; in the end completed, failed, expired or
             cancelled.
-        completed, failed: numbers of requests. They add up to `total` only when the batch has ended.
+        completed, failed: numbers of requests. Their sum is `total` only when the batch has ended.
         cost_micro_usd: None before the end, or if the price is unknown.
     """
 
@@ -89,7 +89,7 @@ class Batch:
 
 
 def map_running_status(upstream: UpstreamBatch) -> str:
-    """Return the status of a batch that is not settled yet, which happens shortly after its end at the upstream."""
+    """Return the status of a batch that is not settled yet, even if it has ended at the upstream."""
     return upstream.status if upstream.status in _RUNNING else "in_progress"
 
 

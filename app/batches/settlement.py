@@ -1,4 +1,4 @@
-"""Add up what the requests of a batch cost, and make its settlement."""
+"""Compute the settlement of a batch from the usage of its requests."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _OUTCOMES = {
 
 
 class BatchSettlement:
-    """Counts each request once, whatever the files say.
+    """Adds up the cost of a batch. Each request counts once, even if the files repeat it.
 
     An answered request costs what its answer reports. One whose answer cannot be read costs its upper bound. One
     without an answer costs nothing.
@@ -31,75 +31,79 @@ class BatchSettlement:
         self._usages: dict[int, tuple[str, Usage]] = {}
         self._unanswered: set[int] = set()
         self._estimated: set[int] = set()
-        self._is_whole = True
+        self._is_complete = True
         self.completed = 0
 
     def add(self, lines: Iterable[bytes], *, are_answers: bool) -> None:
-        """Count the lines of a file, of answers or of errors."""
+        """Count the lines of a file, either of answers or of errors."""
         for text in lines:
             line = read_line(text)
-            place = None if line is None else parse_custom_id(line.custom_id, len(self._requests))
-            if line is None or place is None:
-                # It may be the answer to any of the missing requests.
-                self._is_whole = self._is_whole and not are_answers
-            elif place not in self._usages and place not in self._unanswered:
-                self._count(place, line)
+            index = None if line is None else parse_custom_id(line.custom_id, len(self._requests))
+            if line is None or index is None:
+                # It may belong to any request that has no result.
+                self._is_complete = self._is_complete and not are_answers
+            elif index not in self._usages and index not in self._unanswered:
+                self._count(index, line)
 
     def add_missing(self) -> None:
         """Record that the answers are lost."""
-        self._is_whole = False
+        self._is_complete = False
 
-    def settlement(self, upstream: UpstreamBatch, prices: PriceList, *, at_ms: int) -> Settlement:
-        """Return the settlement, once all files are counted."""
-        for place in self._iter_lost():
-            self._usages[place] = self._upper_bound(place)
-            self._estimated.add(place)
+    def settle(self, upstream: UpstreamBatch, prices: PriceList, *, at_ms: int) -> Settlement:
+        """Return the settlement, after all files have been counted."""
+        for index in self._find_lost():
+            self._usages[index] = self._upper_bound(index)
+            self._estimated.add(index)
         usages = list(self._usages.values())
         sums = {name: sum(getattr(usage, name) or 0 for _, usage in usages) for name in FIGURES}
         return Settlement(
             outcome=_OUTCOMES[upstream.status],
             source="estimated" if self._estimated else "reported",
             model=next(
-                (model for place, (model, _) in self._usages.items() if place not in self._estimated), None
+                (model for index, (model, _) in self._usages.items() if index not in self._estimated), None
             ),
             **sums,
-            cost_micro_usd=prices.batch_cost_micro_usd([self._price(*usage, prices) for usage in usages]),
+            cost_micro_usd=prices.batch_cost_micro_usd(
+                [self._choose_priced_model(*usage, prices) for usage in usages]
+            ),
             price_version=prices.version,
             attempts=1,
             total_ms=at_ms - self._batch.created_at,
         )
 
-    def _price(self, model: str, usage: Usage, prices: PriceList) -> tuple[str, Usage]:
-        """Price a usage, by the requested model if the upstream's name of the serving model has no price."""
+    def _choose_priced_model(self, model: str, usage: Usage, prices: PriceList) -> tuple[str, Usage]:
+        """Return a usage and the model to price it by: the one that served, or the requested one if that has no price."""
         is_known = prices.batch_cost_micro_usd([(model, usage)]) is not None
         return (model if is_known else self._batch.model), usage
 
-    def _count(self, place: int, line: OutputLine) -> None:
+    def _count(self, index: int, line: OutputLine) -> None:
         if line.status != 200:
-            self._unanswered.add(place)
+            self._unanswered.add(index)
             return
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}
         usage, model = Usage.parse(body.get("usage")), body.get("model")
         if usage is not None and usage.is_told:
-            self._usages[place] = (model if isinstance(model, str) and model else self._batch.model, usage)
+            self._usages[index] = (model if isinstance(model, str) and model else self._batch.model, usage)
         else:
-            self._usages[place] = self._upper_bound(place)
-            self._estimated.add(place)
+            self._usages[index] = self._upper_bound(index)
+            self._estimated.add(index)
 
-    def _iter_lost(self) -> Iterator[int]:
-        """Yield the requests without a result, if some answers could not be read."""
-        if not self._is_whole:
+    def _find_lost(self) -> Iterator[int]:
+        """Yield the indexes of requests without a result, if some answers could not be read."""
+        if not self._is_complete:
             yield from set(range(len(self._requests))) - self._unanswered - self._usages.keys()
 
-    def _upper_bound(self, place: int) -> tuple[str, Usage]:
-        sent = self._requests[place]
-        return self._batch.model, Usage(prompt_tokens=sent.most_input, completion_tokens=sent.max_output_tokens)
+    def _upper_bound(self, index: int) -> tuple[str, Usage]:
+        sent = self._requests[index]
+        return self._batch.model, Usage(
+            prompt_tokens=sent.max_input_tokens, completion_tokens=sent.max_output_tokens
+        )
 
 
-def make_custom_id(place: int) -> str:
+def make_custom_id(index: int) -> str:
     """Return a request's id at the upstream: its index. The client's id is not sent."""
-    return f"request-{place}"
+    return f"request-{index}"
 
 
 def parse_custom_id(name: str, total: int) -> int | None:
@@ -107,5 +111,5 @@ def parse_custom_id(name: str, total: int) -> int | None:
     digits = name.removeprefix("request-")
     if not (digits.isascii() and digits.isdigit() and len(digits) < 10):
         return None
-    place = int(digits)
-    return place if place < total and make_custom_id(place) == name else None
+    index = int(digits)
+    return index if index < total and make_custom_id(index) == name else None

@@ -1,4 +1,4 @@
-"""The table of batches. Unless noted, each method is one transaction and may raise DatabaseUnavailable."""
+"""Read and write the rows of batches. Each method is a transaction, unless it is given a connection."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _COLUMNS = [column for column in batches.c if column.name not in ("requests", "b
 
 
 class BatchStore:
-    """Reads and writes the rows of batches."""
+    """The rows of batches. Every method may raise DatabaseUnavailable."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -37,7 +37,7 @@ class BatchStore:
                 model=batch.model,
                 status=batch.status,
                 requests=orjson.dumps(
-                    [[sent.id, sent.most_input, sent.max_output_tokens] for sent in requests]
+                    [[sent.id, sent.max_input_tokens, sent.max_output_tokens] for sent in requests]
                 ).decode(),
                 total=batch.total,
                 created_at=batch.created_at,
@@ -47,14 +47,14 @@ class BatchStore:
         )
 
     def get(self, batch_id: str, owner: BatchOwner | None = None) -> Batch | None:
-        """Return a batch, or None if it does not exist or the owner may not see it."""
+        """Return a batch; None if it does not exist or belongs to another owner."""
         query = select(*_COLUMNS).where(batches.c.id == batch_id, *_visible_to(owner))
         with self._database.read_transaction() as connection:
             row = connection.execute(query).one_or_none()
         return None if row is None else _batch_from_row(row)
 
-    def requests(self, batch_id: str) -> list[SentRequest]:
-        """Return what is stored of each request, in order."""
+    def get_requests(self, batch_id: str) -> list[SentRequest]:
+        """Return the requests of a batch as stored, in order."""
         with self._database.read_transaction() as connection:
             text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
         return [SentRequest(*sent) for sent in orjson.loads(text)]
@@ -62,7 +62,7 @@ class BatchStore:
     def list_page(
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
     ) -> list[Batch]:
-        """Return one page, newest first, beginning after the batch `before` if it is given."""
+        """Return a page of batches, newest first. If `before` is given, the page begins after that batch."""
         query = select(*_COLUMNS).where(*_visible_to(owner), batches.c.kind.in_(kinds))
         query = query.order_by(batches.c.id.desc()).limit(limit)
         if before is not None:
@@ -70,19 +70,19 @@ class BatchStore:
         with self._database.read_transaction() as connection:
             return [_batch_from_row(row) for row in connection.execute(query)]
 
-    def open_ids(self) -> list[str]:
+    def list_open_ids(self) -> list[str]:
         """Return the ids of all open batches, the least recently checked one first."""
         query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.checked_at)
         with self._database.read_transaction() as connection:
             return list(connection.execute(query).scalars())
 
-    def claim(self, batch_id: str, *, compute_lease_ms: int) -> Batch | None:
+    def claim(self, batch_id: str, *, lease_ms: int) -> Batch | None:
         """Lock an open batch for this process. Return None if it has ended or another process holds it."""
         now = clock.now_ms()
         change = (
             update(batches)
             .where(batches.c.id == batch_id, batches.c.ended_at.is_(None), batches.c.busy_until <= now)
-            .values(busy_until=now + compute_lease_ms)
+            .values(busy_until=now + lease_ms)
         )
         with self._database.transaction() as connection:
             if connection.execute(change).rowcount == 0:
@@ -90,19 +90,19 @@ class BatchStore:
             return _batch_from_row(connection.execute(select(*_COLUMNS).where(batches.c.id == batch_id)).one())
 
     def release(self, batch_id: str) -> None:
-        """Unlock a batch without a change, after the upstream could not be asked."""
+        """Unlock a batch without a change, after the upstream did not answer."""
         self._change(batch_id, busy_until=0, checked_at=clock.now_ms())
 
     def mark_lost(self, batch_id: str) -> None:
-        """Record that the outcome of a batch will never be known."""
+        """Mark a batch as failed whose outcome will never be known."""
         with self._database.transaction() as connection:
             self.end(connection, batch_id, status="failed")
 
     def set_status(self, batch_id: str, upstream: UpstreamBatch) -> None:
-        """Record the upstream's progress and unlock the batch. Its end is recorded by end()."""
+        """Store the upstream's progress and unlock the batch. The end is stored by end()."""
         self._change(
             batch_id,
-            # A batch shows `cancelling` from the moment when that was requested.
+            # A batch is `cancelling` as soon as that was requested.
             status=case(
                 (batches.c.cancel_requested_at.is_(None), map_running_status(upstream)), else_="cancelling"
             ),
@@ -114,11 +114,11 @@ class BatchStore:
         )
 
     def request_cancel(self, batch_id: str) -> None:
-        """Record that a batch is to be cancelled."""
+        """Store the request to cancel a batch."""
         self._change(batch_id, cancel_requested_at=clock.now_ms(), status="cancelling")
 
     def end(self, connection: Connection, batch_id: str, **values: Any) -> None:
-        """Record the outcome of a batch once, as part of the caller's transaction."""
+        """Store the outcome of a batch, once, as part of the caller's transaction."""
         now = clock.now_ms()
         connection.execute(
             update(batches)
@@ -127,7 +127,7 @@ class BatchStore:
         )
 
     def _change(self, batch_id: str, **values: Any) -> None:
-        """Update an open batch; one that has ended is not changed."""
+        """Update a batch. One that has ended does not change."""
         change = update(batches).where(batches.c.id == batch_id, batches.c.ended_at.is_(None)).values(**values)
         with self._database.transaction() as connection:
             connection.execute(change)

@@ -1,7 +1,7 @@
-"""Submit a batch to the upstream, recorded in the database before anything is sent.
+"""Submit a batch to the upstream, after its row is stored.
 
-A process that dies on the way leaves a row with the status `submitting`. The poller then finds the upstream's batch by
-the row's id, which was sent along; if there is none, the batch never existed.
+If the process dies in between, the row has the status `submitting`. The poller then looks for the upstream's batch by the
+row's id, which is sent with it. If there is none, the batch was never created.
 """
 
 from __future__ import annotations
@@ -30,21 +30,21 @@ from app.runtime import clock
 from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
-"""After this time a hold counts as spent. A batch takes up to a day, and the poller may be down for some days."""
+"""A hold counts as spent after this time. A batch takes up to a day, and the poller may be down for some days."""
 
-# How long after its deadline a creation whose answer was lost may still take effect.
+# How long after its deadline a request whose answer was lost may still create the batch.
 _GRACE_S = 60.0
 
 log = logging.getLogger("app.batches")
 
 
 def compute_lease_ms(settings: BatchSettings) -> int:
-    """Return for how long a process may hold the lock of a batch."""
+    """Return how long a process may lock a batch."""
     return int((settings.timeout_s + _GRACE_S) * 1000)
 
 
 class Submission:
-    """Submits batches, and voids those that the upstream never got."""
+    """Submits batches, and voids those that the upstream does not have."""
 
     def __init__(
         self,
@@ -74,7 +74,7 @@ class Submission:
             self.void(batch)
             raise
         try:
-            made = self._upstream.create(file_id, PATHS[new.kind], batch.id, deadline=deadline)
+            created = self._upstream.create(file_id, PATHS[new.kind], batch.id, deadline=deadline)
         except UpstreamError as error:
             if may_exist(error):
                 log.warning("batch.unsure", extra={"batch_id": batch.id, "error": type(error).__name__})
@@ -83,28 +83,30 @@ class Submission:
             with suppress(UpstreamError):
                 self._upstream.delete_file(file_id, deadline=deadline)
             raise
-        log.info("batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": made.id})
-        with suppress(DatabaseUnavailable):  # the poller will find it by its reference
-            self._store.set_status(batch.id, made)
-        return replace(batch, status=map_running_status(made), upstream_id=made.id)
+        log.info(
+            "batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": created.id}
+        )
+        with suppress(DatabaseUnavailable):  # the poller will find the batch by its reference
+            self._store.set_status(batch.id, created)
+        return replace(batch, status=map_running_status(created), upstream_id=created.id)
 
     def void(self, batch: Batch) -> None:
         """Settle a batch that the upstream does not have. If the database is down, the poller does it later."""
-        nothing = Settlement(outcome="upstream_error", source="reported", cost_micro_usd=0, tokens=0)
+        free = Settlement(outcome="upstream_error", source="reported", cost_micro_usd=0, tokens=0)
 
         def end(connection: Connection) -> None:
             self._store.end(connection, batch.id, status="failed", failed=batch.total, cost_micro_usd=0)
 
         with suppress(DatabaseUnavailable):
-            self._ledger.settle_also(batch.entry_id, nothing, end)
+            self._ledger.settle_also(batch.entry_id, free, end)
 
     def _record(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
-        """Insert the batch's row and its hold in one transaction."""
+        """Store the batch's row and its hold in one transaction."""
         requests = [
             SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
             for request in new.requests
         ]
-        bounds = [(sent.most_input, sent.max_output_tokens) for sent in requests]
+        bounds = [(sent.max_input_tokens, sent.max_output_tokens) for sent in requests]
         now = clock.now_ms()
         batch = Batch(
             id=f"batch_{now:012x}{secrets.token_hex(8)}",
@@ -120,8 +122,8 @@ class Submission:
         )
 
         def add(connection: Connection, hold: Hold) -> None:
-            written = replace(batch, entry_id=hold.id)
-            self._store.add(connection, written, requests, busy_until=now + compute_lease_ms(self._settings))
+            held = replace(batch, entry_id=hold.id)
+            self._store.add(connection, held, requests, busy_until=now + compute_lease_ms(self._settings))
 
         hold = self._ledger.hold(
             entry,
@@ -139,12 +141,12 @@ def _write_lines(new: NewBatch) -> bytes:
     return b"".join(
         orjson.dumps(
             {
-                "custom_id": make_custom_id(place),
+                "custom_id": make_custom_id(index),
                 "method": "POST",
                 "url": f"/v1{PATHS[new.kind]}",
                 "body": {"model": new.model, **request.body},
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        for place, request in enumerate(new.requests)
+        for index, request in enumerate(new.requests)
     )

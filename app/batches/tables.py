@@ -1,6 +1,6 @@
-"""The table of batches: one row each, never deleted. Times are integers of UTC milliseconds.
+"""The table of batches, whose rows are never deleted. Times are UTC milliseconds.
 
-Requests and answers are not stored here, but in files at the upstream.
+Requests and answers are stored in files at the upstream, not here.
 """
 
 from __future__ import annotations
@@ -18,29 +18,27 @@ batches = Table(
     Column("user_id", Text, nullable=False),
     Column("kind", Text, nullable=False),  # chat, embeddings
     Column("model", Text, nullable=False),
-    Column("status", Text, nullable=False),  # submitting, then as the upstream says
-    Column(
-        "requests", Text, nullable=False
-    ),  # JSON: [[id, most input tokens, most output tokens], …], in their order
+    Column("status", Text, nullable=False),  # submitting, then that of the upstream
+    # JSON: [[id, max input tokens, max output tokens], …]
+    Column("requests", Text, nullable=False),
     Column("total", Integer, nullable=False),
     Column("completed", Integer, nullable=False, server_default=text("0")),
     Column("failed", Integer, nullable=False, server_default=text("0")),
     Column("upstream_id", Text),
     Column("output_file_id", Text),
     Column("error_file_id", Text),
-    Column("cost_micro_usd", BigInteger),  # null: not known yet, or the price is unknown
+    Column("cost_micro_usd", BigInteger),  # null before the end, or if the price is unknown
     Column("created_at", BigInteger, nullable=False),
     Column("cancel_requested_at", BigInteger),
-    Column("checked_at", BigInteger, nullable=False),  # when the upstream was last asked
+    Column("checked_at", BigInteger, nullable=False),  # the time of the last update from the upstream
     Column("ended_at", BigInteger),
     Column("busy_until", BigInteger, nullable=False),  # a process holds the lock until then
     Index("batches_by_owner", "tenant", "user_id", "id"),
     Index(
         "batches_open",
         "checked_at",
-        sqlite_where=text(
-            "ended_at IS NULL"
-        ),  # on PostgreSQL too; to say so here would load its dialect, of 2 MiB
+        # PostgreSQL's migration has the same condition. Naming it here would load 2 MiB of its dialect.
+        sqlite_where=text("ended_at IS NULL"),
     ),
     sqlite_with_rowid=False,
 )

@@ -1,4 +1,4 @@
-"""`flask batches`: look after batches, from cron or systemd, and list them."""
+"""`flask batches`: poll batches, from cron or systemd, and list them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from app.services import services
 
 @click.group()
 def batches() -> None:
-    """Look after batches, and list them."""
+    """Poll and list batches."""
 
 
 @batches.command("poll")
@@ -25,13 +25,13 @@ def batches() -> None:
     "every_s",
     metavar="SECONDS",
     type=click.IntRange(1, 86_400),
-    help="Go on, so often, instead of ending after one round.",
+    help="Poll again after so many seconds, instead of once.",
 )
 @with_appcontext
 def poll(every_s: int | None) -> None:
-    """Ask the upstream about every batch that has not ended, and settle those that have.
+    """Update all open batches from the upstream, and settle those that have ended.
 
-    It may run at several places at once, and be stopped at any moment.
+    Several processes may poll at the same time, and each may be stopped at any time.
     """
     while True:
         try:
@@ -40,7 +40,7 @@ def poll(every_s: int | None) -> None:
             if every_s is None:
                 raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
         else:
-            click.echo(f"{found.ended} ended, {found.running} go on, {found.failed} could not be looked after.")
+            click.echo(f"{found.ended} ended, {found.running} still open, {found.failed} could not be checked.")
         if every_s is None:
             return
         time.sleep(every_s)
@@ -48,11 +48,11 @@ def poll(every_s: int | None) -> None:
 
 @batches.command("list")
 @click.option(
-    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many, the newest first."
+    "--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="The maximum number of batches."
 )
 @with_appcontext
-def show_all(limit: int) -> None:
-    """Show the batches of everybody."""
+def list_batches(limit: int) -> None:
+    """List the batches of all users, the newest first."""
     try:
         found = services().batches.list_page(None, limit=limit)
     except DatabaseUnavailable as error:

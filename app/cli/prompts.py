@@ -1,4 +1,4 @@
-"""`flask prompts`: the prompts that are kept on the server."""
+"""`flask prompts`: list the stored prompts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from app.services import services
 @click.command("prompts")
 @with_appcontext
 def prompts() -> None:
-    """Show every kept prompt, and what it settles.
+    """List the stored prompts, with their variables and settings.
 
-    A variable in brackets may be left out; one with a value has that where none is given.
+    A variable in brackets is optional. A value is the variable's default.
     """
     built = services()
-    kept = built.prompts.stored
-    if not kept:
-        click.echo(f"There are no prompts. Each would be a file such as {built.config.prompts_dir}/support.toml")
+    stored = built.prompts.stored
+    if not stored:
+        click.echo(f"There are no prompts. A prompt is a file such as {built.config.prompts_dir}/support.toml")
         return
     print_table(
         ("NAME", "VARIABLES", "MODEL", "TEMPERATURE", "MAX TOKENS", "TOOLS", "SCHEMA"),
-        [(name, *_format_row(prompt)) for name, prompt in kept.items()],
+        [(name, *_format_row(prompt)) for name, prompt in stored.items()],
     )
 
 

@@ -1,4 +1,12 @@
-"""Every setting, read from the environment once and checked as a whole.
+"""The settings, read from the environment once and checked together.
+
+settings           Config: one field for each setting
+fields             how a field declares its default and its check; ConfigError
+parsing            from the text of a variable to the type of its field
+formats            the formats of names, URLs and rates
+rules              rules that concern several settings
+identity_provider  the settings of the site's identity provider, and their rules
+groups             the settings that one part of the application takes, as one value
 
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
 """

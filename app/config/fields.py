@@ -1,4 +1,4 @@
-"""Fields of Config, each declared with the check of its value."""
+"""Declare the fields of Config, each with its default and its check."""
 
 from __future__ import annotations
 
@@ -10,31 +10,36 @@ T = TypeVar("T")
 N = TypeVar("N", int, float)
 
 Check = Callable[[Any], str | None]
-"""What is wrong with a value, to be read behind the name of its setting; None where nothing is."""
+"""Returns what is wrong with a value, worded to follow the setting's name; None if it is valid."""
 
 
 class ConfigError(Exception):
-    """The settings do not allow a start. `faults` has one sentence for each fault."""
+    """The settings do not allow a start.
+
+    Attributes:
+        problems: one sentence for each problem.
+    """
 
     exit_status = 4
-    """What a gunicorn worker ends with to say that starting another one would be of no use."""
+    """The exit status of a gunicorn worker that fails for this reason. Starting another one would not help."""
 
-    def __init__(self, faults: list[str]) -> None:
-        super().__init__("\n".join(["The settings do not allow a start:", *(f"  - {fault}" for fault in faults)]))
-        self.faults = faults
+    def __init__(self, problems: list[str]) -> None:
+        lines = (f"  - {problem}" for problem in problems)
+        super().__init__("\n".join(["The settings do not allow a start:", *lines]))
+        self.problems = problems
 
 
-def within(least: float, most: float, *, default: N) -> N:
-    """Declare a number from `least` to `most`."""
+def within(minimum: float, maximum: float, *, default: N) -> N:
+    """Declare a number from `minimum` to `maximum`."""
 
     def check(value: float) -> str | None:
-        return None if least <= value <= most else f"must be from {least:g} to {most:g}."
+        return None if minimum <= value <= maximum else f"must be from {minimum:g} to {maximum:g}."
 
     return _make_field(default, check)
 
 
 def one_of(*choices: str, default: str) -> str:
-    """Declare a text that must be one of these."""
+    """Declare a text that must be one of these choices."""
 
     def check(value: str) -> str | None:
         return None if value in choices else f"must be one of {', '.join(choices)}."
@@ -43,12 +48,12 @@ def one_of(*choices: str, default: str) -> str:
 
 
 def text(check: Check, *, default: str = "") -> str:
-    """Declare a text of some format; an empty one is always accepted."""
+    """Declare a text of some format. An empty text is always valid."""
     return _make_field(default, lambda value: check(value) if value else None)
 
 
 def secret(check: Check | None = None, *, default: str = "") -> str:
-    """Declare a text that no repr shows."""
+    """Declare a text that is left out of the repr. An empty text is always valid."""
     value: str = field(
         default=default, repr=False, metadata={"check": lambda value: check(value) if check and value else None}
     )
@@ -56,10 +61,10 @@ def secret(check: Check | None = None, *, default: str = "") -> str:
 
 
 def find_problem(declared: Field[Any], value: object) -> str | None:
-    """Return one sentence that begins with the setting's name; None where the value is right."""
+    """Return what is wrong with a value, as a sentence that begins with the setting's name; None if it is valid."""
     check: Check | None = declared.metadata.get("check")
-    fault = check(value) if check is not None else None
-    return f"{declared.name.upper()} {fault}" if fault else None
+    problem = check(value) if check is not None else None
+    return f"{declared.name.upper()} {problem}" if problem else None
 
 
 def _make_field(default: T, check: Check) -> T:

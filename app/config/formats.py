@@ -1,4 +1,4 @@
-"""The formats of names, URLs and rates. Each check returns what is wrong with a text, or None."""
+"""Check the formats of names, URLs and rates. Each check returns what is wrong with a text; None if it is valid."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Collection
 from urllib.parse import urlsplit
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
-"""Of prompts, schemas and tools: the names that files and callers give to them."""
+"""The names of prompts, schemas and tools."""
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
@@ -16,34 +16,34 @@ _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _NAME = re.compile(NAME_PATTERN)
 
 
-def rate(value: str) -> str | None:
+def check_rate(value: str) -> str | None:
     """Check an amount per second, minute, hour or day."""
-    return None if _RATE.fullmatch(value) else "must be such as 60/minute (second, minute, hour or day)."
+    return None if _RATE.fullmatch(value) else "must have the form 60/minute (or second, hour, day)."
 
 
-def redis_url(value: str) -> str | None:
+def check_redis_url(value: str) -> str | None:
     """Check the URL of a Redis server."""
     is_known = value.partition("://")[0] in ("redis", "rediss", "unix") and not value.endswith("://")
     return None if is_known else "must begin with redis://, rediss:// or unix://."
 
 
-def http_url(value: str) -> str | None:
-    """Check a URL that can be requested."""
+def check_http_url(value: str) -> str | None:
+    """Check the URL of a web server."""
     return None if is_url(value) else "must be an http:// or https:// URL."
 
 
-def model(value: str) -> str | None:
+def check_model(value: str) -> str | None:
     """Check the name of a model."""
-    return None if _MODEL.fullmatch(value) else f"{value!r} cannot be the name of a model."
+    return None if _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
 
 
-def name(value: str) -> str | None:
-    """Check the name of a tool."""
+def check_name(value: str) -> str | None:
+    """Check the name of a prompt, schema or tool."""
     return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
 
 
-def origin(value: str) -> str | None:
-    """Check one of ALLOWED_ORIGINS."""
+def check_origin(value: str) -> str | None:
+    """Check an item of ALLOWED_ORIGINS."""
     if value == "*":
         return "* is never allowed; name each origin."
     if not _ORIGIN.fullmatch(value) or not is_url(value):
@@ -52,7 +52,7 @@ def origin(value: str) -> str | None:
 
 
 def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
-    """Whether a text is a URL that can be requested."""
+    """Return whether a text is a URL with a valid host."""
     try:
         parts = urlsplit(text)
         return parts.scheme in schemes and _HOST.fullmatch(parts.hostname or "") is not None and parts.port != 0

@@ -1,4 +1,4 @@
-"""The settings that one part takes together, each group as one value: see the properties of Config."""
+"""Groups of settings, each for one part of the application: see the properties of Config."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OriginSettings:
-    """Whose pages may call the API.
+    """The origins of the pages that may call the API.
 
     Attributes:
-        with_credentials: whether browsers may send cookies along.
+        with_credentials: whether browsers may send cookies.
     """
 
     allowed: frozenset[str]
@@ -19,7 +19,7 @@ class OriginSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenSettings:
-    """What a visitor token may say: how long it lasts at most, and of which pages it is."""
+    """The limits of a visitor token: its maximum lifetime, and the origins that it can be bound to."""
 
     max_ttl_s: int
     origins: frozenset[str]
@@ -27,13 +27,13 @@ class TokenSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImageSettings:
-    """Which images are accepted.
+    """The limits of the images of a request.
 
     Attributes:
-        model: that looks at them where nothing else names one.
-        max_bytes: of one file, as it comes.
-        max_pixels: of one image, as it comes.
-        timeout_s: within which an answer, and with it the images, must be ready.
+        model: the default for vision.
+        max_bytes: of one file, as received.
+        max_pixels: of one image, as received.
+        timeout_s: for the whole answer, including the work on its images.
     """
 
     model: str
@@ -44,7 +44,7 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """How large a batch may be, and how long a request to the upstream may take."""
+    """The maximum size of a batch, and the timeout of a request to the upstream."""
 
     max_requests: int
     max_bytes: int
@@ -53,7 +53,7 @@ class BatchSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerSettings:
-    """After how many failures in a row a model's circuit opens, and for how long."""
+    """How many failures in a row open a model's circuit, and for how long it stays open."""
 
     failures: int
     cooldown_s: float
@@ -61,12 +61,12 @@ class BreakerSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendSettings:
-    """How often a call asks each model, and how long a stream may be silent.
+    """The number of attempts of a call, and the timeouts of a stream.
 
     Attributes:
-        max_attempts: at each model.
-        first_token_timeout_s: until a stream begins.
-        idle_timeout_s: between two chunks of it.
+        max_attempts: for each model.
+        first_token_timeout_s: until the first chunk.
+        idle_timeout_s: between two chunks.
     """
 
     max_attempts: int
@@ -80,9 +80,9 @@ class ModerationSettings:
     """What is moderated, and by which model.
 
     Attributes:
-        of_input, of_output: whether requests and answers are.
-        refuses_on_failure: whether a call ends where the moderation itself fails.
-        own_text: the site's system prompt, which needs none.
+        of_input, of_output: whether requests and answers are moderated.
+        refuses_on_failure: whether a call fails if it cannot be moderated.
+        own_text: the site's system prompt, which is not moderated.
     """
 
     of_input: bool
@@ -94,7 +94,7 @@ class ModerationSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CacheSettings:
-    """How many answers are cached for each tenant, and for how long; 0 entries turn a cache off."""
+    """The size of a cache for each tenant, and the lifetime of its entries. With 0 entries the cache is off."""
 
     entries: int
     ttl_s: float

@@ -1,17 +1,17 @@
-"""Parse the text of an environment variable into the value of its setting, by the setting's type."""
+"""Parse the text of an environment variable by the type of its setting."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
 
-def parser_for(declared_type: str) -> Callable[[str], object]:
-    """Return the parser of a type. It raises ValueError with what is wrong, to be read behind the setting's name."""
+def find_parser(declared_type: str) -> Callable[[str], object]:
+    """Return the parser of a type. It raises a ValueError that is worded to follow the setting's name."""
     return _BY_TYPE[declared_type]
 
 
 def parse_origins(text: str) -> tuple[str, ...]:
-    """Parse origins into the form that browsers send: lower case, no slash at the end, no default port."""
+    """Parse a list of origins, as browsers send them: lower case, no slash at the end, no default port."""
     return tuple(_strip_default_port(origin.lower().rstrip("/")) for origin in _parse_list(text))
 
 

@@ -1,11 +1,11 @@
-"""The rules that several settings have to keep together, or that hold for each item of a list."""
+"""Check the rules that concern several settings, or each item of a list."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from app.config import formats as forms
+from app.config import formats
 from app.config.identity_provider import find_provider_problems
 
 if TYPE_CHECKING:
@@ -30,13 +30,13 @@ def _check_upstream(config: Config) -> Iterator[str]:
     if config.azure_openai_endpoint and config.moderation != "off":
         yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
     if not config.openai_api_key.isascii() or any(char <= " " for char in config.openai_api_key):
-        yield "OPENAI_API_KEY has a character that no key has."
+        yield "OPENAI_API_KEY contains a space, a control character or one that is not ASCII."
 
 
 def _check_models(config: Config) -> Iterator[str]:
     models = (config.chat_model, *config.chat_fallback_models, config.vision_model, config.embedding_model)
     for model in (*models, *config.allowed_models, config.moderation_model):
-        if problem := forms.model(model):
+        if problem := formats.check_model(model):
             yield problem
 
 
@@ -44,17 +44,17 @@ def _check_token_rates(config: Config) -> Iterator[str]:
     for name in ("token_rate_limit", "tenant_token_rate_limit", "address_token_rate_limit"):
         allowed = getattr(config, name).partition("/")[0]
         if allowed.isdigit() and int(allowed) < config.max_tokens:
-            yield f"{name.upper()} is less than MAX_TOKENS, so no answer could begin."
+            yield f"{name.upper()} is less than MAX_TOKENS: every request would be refused."
 
 
 def _check_access(config: Config) -> Iterator[str]:
     if config.auth_required and len(config.secret_key) < _MIN_SECRET_CHARS:
         yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {_MIN_SECRET_CHARS} characters."
     for name in config.allowed_tools:
-        if problem := forms.name(name):
+        if problem := formats.check_name(name):
             yield f"ALLOWED_TOOLS: {problem}"
     for origin in config.allowed_origins:
-        if problem := forms.origin(origin):
+        if problem := formats.check_origin(origin):
             yield f"ALLOWED_ORIGINS: {problem}"
 
 

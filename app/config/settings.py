@@ -1,4 +1,4 @@
-"""Config: every setting, and what they have to be together."""
+"""Config: every setting, with its default and its check."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from app.config import formats as forms
+from app.config import formats
 from app.config.fields import ConfigError, find_problem, one_of, secret, text, within
 from app.config.groups import (
     BatchSettings,
@@ -20,10 +20,10 @@ from app.config.groups import (
     TokenSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
-from app.config.parsing import parse_origins, parser_for
+from app.config.parsing import find_parser, parse_origins
 from app.config.rules import find_problems
 
-_READERS: dict[str, Callable[[str], object]] = {"allowed_origins": parse_origins, "log_level": str.upper}
+_PARSERS: dict[str, Callable[[str], object]] = {"allowed_origins": parse_origins, "log_level": str.upper}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,9 +43,9 @@ class Config:
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
 
     openai_api_key: str = secret()
-    openai_base_url: str = text(forms.http_url)
+    openai_base_url: str = text(formats.check_http_url)
     openai_org_id: str = ""
-    azure_openai_endpoint: str = text(forms.http_url)
+    azure_openai_endpoint: str = text(formats.check_http_url)
     azure_openai_api_version: str = "2024-10-21"
 
     chat_model: str = "gpt-6.1-terra"
@@ -89,7 +89,7 @@ class Config:
     disconnect_policy: str = one_of("cancel", "drain", default="cancel")
     max_concurrent_streams: int = within(1, 1_000_000, default=1000)
     state_dir: str = "instance"
-    redis_url: str = secret(forms.redis_url)
+    redis_url: str = secret(formats.check_redis_url)
 
     allowed_origins: tuple[str, ...] = ()
     cors_credentials: bool = False
@@ -99,12 +99,12 @@ class Config:
     tenant_budget_usd: float = within(0, 1_000_000_000, default=0.0)
     tenant_budget_tokens: int = within(0, 10**15, default=0)
     budget_window: str = one_of("day", "month", default="month")
-    rate_limit: str = text(forms.rate)
-    tenant_rate_limit: str = text(forms.rate)
-    address_rate_limit: str = text(forms.rate)
-    token_rate_limit: str = text(forms.rate)
-    tenant_token_rate_limit: str = text(forms.rate)
-    address_token_rate_limit: str = text(forms.rate)
+    rate_limit: str = text(formats.check_rate)
+    tenant_rate_limit: str = text(formats.check_rate)
+    address_rate_limit: str = text(formats.check_rate)
+    token_rate_limit: str = text(formats.check_rate)
+    tenant_token_rate_limit: str = text(formats.check_rate)
+    address_token_rate_limit: str = text(formats.check_rate)
     user_concurrent_streams: int = within(0, 1_000_000, default=0)
     tenant_concurrent_streams: int = within(0, 1_000_000, default=0)
     address_concurrent_streams: int = within(0, 1_000_000, default=0)
@@ -122,39 +122,39 @@ class Config:
     jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
 
     def __post_init__(self) -> None:
-        each = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
-        if faults := [*filter(None, each), *find_problems(self)]:
-            raise ConfigError(faults)
+        of_fields = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))
+        if problems := [*filter(None, of_fields), *find_problems(self)]:
+            raise ConfigError(problems)
 
     @classmethod
     def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
         """Read the settings from the environment; an empty value counts as unset.
 
         Raises:
-            ConfigError: a value is not of its kind, or the settings do not go together; all faults at once.
+            ConfigError: a value is invalid, or settings exclude each other. It lists all problems at once.
         """
         environ = os.environ if environ is None else environ
         values: dict[str, object] = {}
-        faults = []
+        problems = []
         for declared in fields(cls):
-            given = environ.get(declared.name.upper(), "").strip()
-            if not given:
+            value = environ.get(declared.name.upper(), "").strip()
+            if not value:
                 continue
             try:
-                values[declared.name] = _READERS.get(declared.name, parser_for(str(declared.type)))(given)
+                values[declared.name] = _PARSERS.get(declared.name, find_parser(str(declared.type)))(value)
             except ValueError as error:
-                faults.append(f"{declared.name.upper()} {error}")
+                problems.append(f"{declared.name.upper()} {error}")
         try:
             config = cls(**values)  # type: ignore[arg-type]
         except ConfigError as error:
-            raise ConfigError(faults + error.faults) from None
-        if faults:
-            raise ConfigError(faults)
+            raise ConfigError(problems + error.problems) from None
+        if problems:
+            raise ConfigError(problems)
         return config
 
     @property
     def is_production(self) -> bool:
-        """Whether visitors use this server, so that it starts with safe settings only."""
+        """Whether this is a production server, which starts with safe settings only."""
         return self.app_env == "production"
 
     @property
@@ -164,22 +164,22 @@ class Config:
 
     @cached_property
     def identity_provider(self) -> ProviderSettings | None:
-        """Whose JWTs are accepted; None where there is no such provider."""
+        """The provider whose JWTs are accepted; None if there is none."""
         return read_provider(self)
 
     @cached_property
     def origins(self) -> OriginSettings:
-        """Whose pages may call the API."""
+        """The origins of the pages that may call the API."""
         return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
 
     @cached_property
     def visitor_tokens(self) -> TokenSettings:
-        """What a visitor token may say."""
+        """The limits of a visitor token."""
         return TokenSettings(max_ttl_s=self.token_max_ttl_s, origins=frozenset(self.allowed_origins))
 
     @cached_property
     def images(self) -> ImageSettings:
-        """Which images are accepted."""
+        """The limits of the images of a request."""
         return ImageSettings(
             model=self.vision_model,
             max_bytes=self.max_image_bytes,
@@ -189,14 +189,14 @@ class Config:
 
     @cached_property
     def batches(self) -> BatchSettings:
-        """How large a batch may be."""
+        """The maximum size of a batch."""
         return BatchSettings(
             max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
         )
 
     @cached_property
     def sending(self) -> SendSettings:
-        """How often a call asks each model, and how long a stream may be silent."""
+        """The number of attempts of a call, and the timeouts of a stream."""
         return SendSettings(
             max_attempts=self.retry_max_attempts,
             first_token_timeout_s=self.first_token_timeout_s,
@@ -217,16 +217,16 @@ class Config:
 
     @cached_property
     def chat_cache(self) -> CacheSettings:
-        """How many answers to conversations are cached."""
+        """The size and lifetime of the cache of chat answers."""
         return CacheSettings(entries=self.chat_cache_entries, ttl_s=self.chat_cache_ttl_s)
 
     @cached_property
     def embedding_cache(self) -> CacheSettings:
-        """How many vectors are cached."""
+        """The size and lifetime of the cache of embeddings."""
         return CacheSettings(entries=self.embedding_cache_entries, ttl_s=self.embedding_cache_ttl_s)
 
     def models_offered(self, operation: str) -> tuple[str, ...]:
-        """Return the models that callers may name for an operation, the default first."""
+        """Return the models that a request may name for an operation, the default first."""
         own = {
             "vision": (self.vision_model,),
             "embeddings": (self.embedding_model,),
@@ -234,9 +234,9 @@ class Config:
         return (*own, *self.allowed_models)
 
     def fallbacks_for(self, operation: str, model: str) -> tuple[str, ...]:
-        """Return the models to ask after one has failed, in their order.
+        """Return the models to try after one has failed, in order.
 
-        Only chat models have any: another one may not see images, and its vectors are of another space.
+        Only chat has fallbacks: another model may not accept images, and its embeddings cannot be compared.
         """
         if operation in ("vision", "embeddings"):
             return ()

@@ -8,17 +8,17 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
-from app.config import formats as forms
+from app.config import formats
 from app.problems import InvalidRequest
 from app.prompts.variable import Value, Variable, format_value
 
-# Not a template language: a variable's value is plain text and is never interpreted.
-_PLACE = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
+# This is not a template language: a value is inserted as plain text and never interpreted.
+_PLACEHOLDER = re.compile(r"\{\{[ \t]*([A-Za-z_][A-Za-z0-9_]{0,63})[ \t]*\}\}")
 _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 
 class InvalidVariable(InvalidRequest):
-    """The value given for a variable is not of its kind, or there is no such variable."""
+    """The value of a variable has the wrong type, or the prompt has no such variable."""
 
 
 def _strip(text: str) -> str:
@@ -30,20 +30,20 @@ def _strip(text: str) -> str:
 
 
 def _check_model(name: str) -> str:
-    if fault := forms.model(name):
-        raise ValueError(fault)
+    if problem := formats.check_model(name):
+        raise ValueError(problem)
     return name
 
 
 class Prompt(BaseModel):
-    """One file of PROMPTS_DIR.
+    """A stored prompt: one file of PROMPTS_DIR.
 
     Attributes:
         system: the text, with {{name}} as the placeholder of a variable.
-        model: None leaves the choice to the request; so do temperature and answer_schema.
-        max_tokens: a ceiling for answers, if it is below MAX_TOKENS.
+        model, temperature, answer_schema: None leaves the choice to the request.
+        max_tokens: the maximum tokens of an answer, if lower than MAX_TOKENS.
         tools: the names of server tools that the model may call.
-        answer_schema: the name of the JSON schema that answers must match.
+        answer_schema: the name of the JSON schema that answers match.
     """
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
@@ -57,44 +57,44 @@ class Prompt(BaseModel):
     answer_schema: Annotated[str | None, Field(alias="schema")] = None
     variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
 
-    def check(self, given: Mapping[str, Any]) -> None:
-        """Check the given values; some may be missing.
+    def check(self, values: Mapping[str, Any]) -> None:
+        """Check values. Variables may be missing.
 
         Raises:
             InvalidVariable: a variable does not exist, or its value has the wrong type.
         """
-        for name, value in given.items():
+        for name, value in values.items():
             variable = self.variables.get(name)
             if variable is None:
-                raise InvalidVariable(f"this prompt has no {name[:64]!a}.", field="variables")
-            if fault := variable.find_problem(value):
-                raise InvalidVariable(f"{fault}.", field=f"variables.{name}")
+                raise InvalidVariable(f"this prompt has no variable {name[:64]!a}.", field="variables")
+            if problem := variable.find_problem(value):
+                raise InvalidVariable(f"{problem}.", field=f"variables.{name}")
 
-    def fill(self, given: Mapping[str, Any]) -> str:
+    def fill(self, values: Mapping[str, Any]) -> str:
         """Return the text with each placeholder replaced by its value.
 
         Raises:
-            InvalidVariable: as check(), or a required variable is missing.
+            InvalidVariable: a value is invalid, or a required variable is missing.
         """
-        self.check(given)
-        texts = {name: _check_text(name, variable, given) for name, variable in self.variables.items()}
-        return _PLACE.sub(lambda place: texts[place[1]], self.system)
+        self.check(values)
+        texts = {name: _get_text(name, variable, values) for name, variable in self.variables.items()}
+        return _PLACEHOLDER.sub(lambda match: texts[match[1]], self.system)
 
     @model_validator(mode="after")
     def _check(self) -> Prompt:
-        places = set(_PLACE.findall(self.system))
-        if "{{" in _PLACE.sub("", self.system):
-            raise ValueError("system: there is a {{ that begins no place such as {{name}}")
-        if unknown := sorted(places - self.variables.keys()):
-            raise ValueError(f"system: {{{{{unknown[0]}}}}} is the place of no variable")
-        if unused := sorted(self.variables.keys() - places):
-            raise ValueError(f"variables.{unused[0]}: has no place in the system text")
+        placeholders = set(_PLACEHOLDER.findall(self.system))
+        if "{{" in _PLACEHOLDER.sub("", self.system):
+            raise ValueError("system: a {{ does not begin a placeholder such as {{name}}")
+        if unknown := sorted(placeholders - self.variables.keys()):
+            raise ValueError(f"system: {{{{{unknown[0]}}}}} is not a variable of this prompt")
+        if unused := sorted(self.variables.keys() - placeholders):
+            raise ValueError(f"variables.{unused[0]}: has no placeholder in the system text")
         return self
 
 
-def _check_text(name: str, variable: Variable, given: Mapping[str, Value]) -> str:
-    if name in given:
-        return format_value(given[name])
+def _get_text(name: str, variable: Variable, values: Mapping[str, Value]) -> str:
+    if name in values:
+        return format_value(values[name])
     if variable.is_required:
         raise InvalidVariable.missing(f"variables.{name}")
     return "" if variable.default is None else format_value(variable.default)

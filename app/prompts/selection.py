@@ -18,11 +18,11 @@ Messages = list[dict[str, Any]]
 
 Setting = Literal["model", "temperature", "tools", "answer_schema"]
 
-_ROLES = ("system", "developer")
-# Fields that every client may set besides the conversation: fewer tokens than the ceiling, and a cached answer.
-_FREE = {"max_tokens", "may_be_cached"}
-# Which setting of a prompt fixes which field. Fields that are not listed are free unless a token is tied to the prompt.
-_SETTING_OF: dict[str, Setting] = {
+_SYSTEM_ROLES = ("system", "developer")
+# Fields that a client may set with any prompt: fewer tokens than the ceiling, and a cached answer.
+_ALWAYS_ALLOWED = {"max_tokens", "may_be_cached"}
+# The setting of a prompt that overrides a field. Other fields are free unless the token is tied to the prompt.
+_SETTING_BY_FIELD: dict[str, Setting] = {
     "model": "model",
     "temperature": "temperature",
     "tools": "tools",
@@ -30,12 +30,12 @@ _SETTING_OF: dict[str, Setting] = {
     "tool_choice": "tools",
     "response_format": "answer_schema",
 }
-_NOT_CHOSEN = (None, ())
+_UNSET = (None, ())
 _ALIASES = {"response_format": "schema"}
 
 
 class PromptChoice(Protocol):
-    """What a request says of the stored prompt that it wants."""
+    """The stored prompt that a request chooses."""
 
     @property
     def prompt_name(self) -> str | None:
@@ -47,11 +47,11 @@ class PromptChoice(Protocol):
 
 
 class PromptUser(Protocol):
-    """Who wants a prompt; app.auth has it as Principal."""
+    """The user of a prompt: the Principal of app.auth."""
 
     @property
     def prompt(self) -> str | None:
-        """The one prompt that their token is tied to."""
+        """The prompt that the token is tied to, if any."""
 
     @property
     def variables(self) -> Mapping[str, Value]:
@@ -60,10 +60,10 @@ class PromptUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Conversation:
-    """What a request asks to be answered.
+    """The conversation of a request.
 
     Attributes:
-        client_prompt: the text that the caller wants before it.
+        client_prompt: the system text that the client sends.
     """
 
     messages: Messages
@@ -76,13 +76,13 @@ class Conversation:
 class PromptSelection:
     """The prompts that a principal's conversations may use.
 
-    Args:
-        own: the text of SYSTEM_PROMPT.
+    Attributes:
+        default: the text of SYSTEM_PROMPT.
         allows_client_prompt: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
-        kept: the stored prompts of PROMPTS_DIR, by name.
+        stored: the stored prompts of PROMPTS_DIR, by name.
         schemas: the schemas that stored prompts name.
-        tied_to: the stored prompt that the token is tied to; then every conversation uses it.
-        fixed: the values of that prompt's variables that the token sets.
+        tied_to: the stored prompt that the token is tied to, which every conversation then uses.
+        pinned_variables: the values of that prompt's variables that the token sets.
     """
 
     default: str
@@ -93,24 +93,24 @@ class PromptSelection:
     pinned_variables: Mapping[str, Value] = field(default_factory=dict)
 
     def restrict_to(self, user: PromptUser) -> PromptSelection:
-        """Return the prompts that a user may use."""
+        """Return the selection that a user's token allows."""
         if user.prompt is None and not user.variables:
             return self
         return replace(self, tied_to=user.prompt, pinned_variables=user.variables)
 
-    def select(self, asked: PromptChoice) -> Prompt | None:
+    def select(self, choice: PromptChoice) -> Prompt | None:
         """Return the stored prompt of a conversation, if any.
 
         Raises:
             InvalidRequest: there is no prompt of that name.
             Forbidden: the token is tied to another prompt, or to one that no longer exists.
         """
-        name = asked.prompt_name
+        name = choice.prompt_name
         if self.tied_to is not None:
             if name not in (None, self.tied_to):
                 raise Forbidden("this token is for another prompt.", field="promptName")
             if self.tied_to not in self.stored:
-                raise Forbidden("This token is for a prompt that is not kept here.")
+                raise Forbidden("This token is for a prompt that does not exist.")
             return self.stored[self.tied_to]
         if name is not None and name not in self.stored:
             raise InvalidRequest("there is no such prompt.", field="promptName")
@@ -123,57 +123,62 @@ class PromptSelection:
         return setting is not None and getattr(prompt, setting) is not None
 
     def apply(
-        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], asked: PromptChoice
+        self, prompt: Prompt | None, conversation: Conversation, settings: Mapping[str, Any], choice: PromptChoice
     ) -> tuple[Messages, dict[str, Any]]:
         """Return the messages with their system text before them, and the settings with those of a stored prompt.
 
         Args:
-            prompt: the stored prompt of the conversation: see select().
+            prompt: the stored prompt that select() returned.
+            conversation: the messages, and the system text of the client.
             settings: the fields of ChatCall that the client set, by name.
+            choice: the prompt and the variables of the request.
 
         Raises:
-            InvalidRequest: the client may not send a system text, or may not set what the prompt sets, or a
-                variable is not valid.
-            Forbidden: the client's token does not match the prompt any more.
+            InvalidRequest: the client sends a system text or a setting that it may not send, or an invalid variable.
+            Forbidden: the token sets variables that the prompt does not accept any more.
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
-        writes_own = any(message["role"] in _ROLES for message in messages)
+        has_system_message = any(message["role"] in _SYSTEM_ROLES for message in messages)
         if prompt is not None or not self.allows_client_prompt:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:
                 raise InvalidRequest(refusal, field="systemPrompt")
-            if writes_own:
+            if has_system_message:
                 raise InvalidRequest(f"the role system is {refusal}", field="messages")
         if prompt is None:
-            if asked.variables is not None:
+            if choice.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _prepend(client_prompt or ("" if writes_own else self.default), messages), {**settings}
+            return _prepend(client_prompt or ("" if has_system_message else self.default), messages), {**settings}
         for name, value in settings.items():
-            if name not in _FREE and value not in _NOT_CHOSEN and self.overrides(_SETTING_OF.get(name), prompt):
+            if (
+                name not in _ALWAYS_ALLOWED
+                and value not in _UNSET
+                and self.overrides(_SETTING_BY_FIELD.get(name), prompt)
+            ):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
-        text = self._fill(prompt, asked.variables or {})
+        text = self._fill(prompt, choice.variables or {})
         return _prepend(text, messages), {**settings, **self._apply_settings(prompt)}
 
     def _apply_settings(self, prompt: Prompt) -> dict[str, Any]:
-        """Return what a prompt settles of a ChatCall."""
-        settled: dict[str, Any] = {"ceiling": prompt.max_tokens}
+        """Return the fields of ChatCall that a prompt sets."""
+        fields: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
-            settled |= {"model": prompt.model, "model_is_pinned": True}
+            fields |= {"model": prompt.model, "model_is_pinned": True}
         if prompt.temperature is not None:
-            settled["temperature"] = prompt.temperature
+            fields["temperature"] = prompt.temperature
         if prompt.answer_schema is not None:
             schema = self.schemas[prompt.answer_schema].schema
-            settled["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)
-        return settled
+            fields["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)
+        return fields
 
     def _fill(self, prompt: Prompt, variables: Mapping[str, Any]) -> str:
         try:
             prompt.check(self.pinned_variables)
         except InvalidVariable:
-            raise Forbidden("This token does not fit its prompt any more.") from None
+            raise Forbidden("This token no longer matches its prompt.") from None
         for name in variables:
             if name in self.pinned_variables:
-                raise InvalidRequest("this token settles it.", field=f"variables.{name}")
+                raise InvalidRequest("set by this token.", field=f"variables.{name}")
         return prompt.fill({**variables, **self.pinned_variables})
 
 

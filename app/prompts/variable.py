@@ -10,8 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 Value = str | int | float | bool
 
 DEFAULT_MAX_LENGTH = 1_000
-_LONGEST = 500_000
-_KINDS = {
+_MAX_LENGTH = 500_000
+_TYPE_NAMES = {
     "string": "a text",
     "integer": "a whole number",
     "number": "a number",
@@ -24,8 +24,8 @@ class Variable(BaseModel):
     """One [variables.NAME] table of a prompt's file.
 
     Attributes:
-        required: whether requests must set it; by default, if it has no default.
-        default: used when the request does not set it; without one, the placeholder becomes empty.
+        required: whether requests must set it. None: only if it has no default.
+        default: used if the request does not set it. Without one, the placeholder becomes empty.
         max_length: of a string, in characters.
         minimum, maximum: inclusive bounds of a number.
     """
@@ -37,7 +37,7 @@ class Variable(BaseModel):
     required: bool | None = None
     default: Any = None
     choices: Annotated[list[Any], Field(min_length=1)] | None = None
-    max_length: Annotated[int, Field(ge=1, le=_LONGEST)] | None = None
+    max_length: Annotated[int, Field(ge=1, le=_MAX_LENGTH)] | None = None
     minimum: Annotated[_Bound | None, Field(alias="min")] = None
     maximum: Annotated[_Bound | None, Field(alias="max")] = None
 
@@ -49,7 +49,7 @@ class Variable(BaseModel):
     def find_problem(self, value: object) -> str | None:
         """Return what is wrong with a value, worded to follow the variable's name; None if it is valid."""
         if not self._is_of_type(value):
-            return f"must be {_KINDS[self.type]}"
+            return f"must be {_TYPE_NAMES[self.type]}"
         if self.choices is not None and value not in self.choices:
             return f"must be one of {', '.join(map(format_value, self.choices))}"
         if isinstance(value, str):
@@ -74,8 +74,8 @@ class Variable(BaseModel):
     def _find_text_problem(self, value: str) -> str | None:
         if "\0" in value:
             return "must not contain the character NUL"
-        longest = self.max_length or (_LONGEST if self.choices else DEFAULT_MAX_LENGTH)
-        return f"must have at most {longest:,} characters" if len(value) > longest else None
+        max_length = self.max_length or (_MAX_LENGTH if self.choices else DEFAULT_MAX_LENGTH)
+        return f"must have at most {max_length:,} characters" if len(value) > max_length else None
 
     @model_validator(mode="after")
     def _check(self) -> Variable:
@@ -86,12 +86,12 @@ class Variable(BaseModel):
         if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
             raise ValueError("min is more than max")
         if self.required and self.default is not None:
-            raise ValueError("one that is required has no use for a default")
+            raise ValueError("a required variable must not have a default")
         for choice in self.choices or ():
-            if fault := self.find_problem(choice):
-                raise ValueError(f"choices: each {fault}")
-        if self.default is not None and (fault := self.find_problem(self.default)):
-            raise ValueError(f"default: {fault}")
+            if problem := self.find_problem(choice):
+                raise ValueError(f"choices: each {problem}")
+        if self.default is not None and (problem := self.find_problem(self.default)):
+            raise ValueError(f"default: {problem}")
         return self
 
 

@@ -1,11 +1,11 @@
-"""Server tools: Python functions that a model can have run here, and who may name them.
+"""Server tools: Python functions that the model can call, run by this server.
 
-declaring    @tool: from a function to a tool
+declaring    @tool: declares a function as a tool
 parameters   from a signature to the JSON schema of the arguments, and from a model's JSON to arguments
-docstrings   what a docstring says of a function and of its arguments
+docstrings   the description of a function and of its arguments
 loading      imports the built-in tools and those of TOOLS_DIR
-toolbox      all tools, and those that one request may use
-context      for whom a tool runs
+toolbox      all tools, and those that a request may use
+context      ToolContext: the user for whom a tool runs
 """
 
 from app.openai_service import ToolError

@@ -1,4 +1,4 @@
-"""ToolContext: for whom a tool runs."""
+"""ToolContext: the user for whom a tool runs."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ class ToolContext:
 
     Attributes:
         tenant: the site.
-        user: the site's own name of the user; where it gave none, an id that begins with `address:`, `key:` or
-            `session:`.
-        request_id: that of X-Request-ID and of the log.
+        user: the site's id of the user; without one, an id that begins with `address:`, `key:` or `session:`.
+        request_id: the id in the header X-Request-ID and in the log.
     """
 
     tenant: str

@@ -1,4 +1,4 @@
-"""@tool: declares a function as a tool that models can call."""
+"""Declare a function as a tool that the model can call: @tool."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _MAX_DESCRIPTION = 1_024
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DeclaredTool:
-    """A function, and its definition for the model.
+    """A function and its definition for the model.
 
     Attributes:
         definition: in OpenAI's format.
-        timeout_s: None takes TOOL_TIMEOUT_S.
+        timeout_s: of one call. None: TOOL_TIMEOUT_S.
     """
 
     name: str
@@ -38,15 +38,15 @@ class DeclaredTool:
     timeout_s: float | None
 
     def run(self, arguments: str, context: ToolContext) -> str:
-        """Call the function and return its result: text unchanged, anything else as JSON.
+        """Call the function and return its result, text unchanged and anything else as JSON.
 
         Raises:
             ToolError: the arguments do not match the parameters, or the function raised it.
         """
-        given = self.parameters.read(arguments)
+        values = self.parameters.parse(arguments)
         if self.parameters.context is not None:
-            given[self.parameters.context] = context
-        result = self.function(**given)
+            values[self.parameters.context] = context
+        result = self.function(**values)
         return result if isinstance(result, str) else to_json(result).decode()
 
 
@@ -61,7 +61,8 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
     Args:
         function: None when the decorator is called with arguments.
-        timeout_s: for one call; None takes TOOL_TIMEOUT_S.
+        timeout_s: of one call. None: TOOL_TIMEOUT_S.
+
     Raises:
         InvalidTool: the function cannot be a tool.
     """
@@ -74,7 +75,7 @@ def tool(function: F | None = None, *, timeout_s: float | None = None) -> F | Ca
 
 
 def find_tool(value: object) -> DeclaredTool | None:
-    """Return the tool that a function was declared as, if any."""
+    """Return the tool that a function is declared as, if any."""
     declared = getattr(value, _MARK, None) if inspect.isfunction(value) else None
     return declared if isinstance(declared, DeclaredTool) else None
 
@@ -83,8 +84,8 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
     name = function.__name__
     if not inspect.isfunction(function):
         raise InvalidTool(f"{name}: only a function can be a tool.")
-    if fault := _find_problem(function, timeout_s):
-        raise InvalidTool(f"{name}: {fault}.")
+    if problem := _find_problem(function, timeout_s):
+        raise InvalidTool(f"{name}: {problem}.")
     docstring = inspect.getdoc(function) or ""
     parameters = Parameters(function, parse_arguments(docstring))
     definition: dict[str, Any] = {
@@ -93,7 +94,7 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
         "parameters": parameters.schema,
     }
     if not faults_of(parameters.schema):
-        definition["strict"] = True  # then the model can only write arguments that match
+        definition["strict"] = True  # then OpenAI makes the model write arguments that match
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 
 
@@ -103,15 +104,15 @@ def _find_problem(function: Callable[..., Any], timeout_s: float | None) -> str 
     if not re.fullmatch(NAME_PATTERN, name):
         return "a tool's name has 1 to 64 letters from A to Z, digits and underscores"
     if find_tool(function.__globals__.get(name)) is not None:
-        return "this file has another tool of this name"
+        return "this file has another tool with this name"
     if inspect.iscoroutinefunction(function) or inspect.isasyncgenfunction(function):
-        return "an async function cannot be run here; write it without async"
+        return "a tool cannot be async; write it without async"
     if inspect.isgeneratorfunction(function):
-        return "a generator returns nothing that could be told; return a list"
+        return "a tool cannot be a generator; return a list"
     if not description:
-        return "it has no docstring, from which the model learns what it does"
+        return "it has no docstring, which describes it to the model"
     if len(description) > _MAX_DESCRIPTION:
         return f"the first paragraph of its docstring is longer than {_MAX_DESCRIPTION:,} characters"
     if timeout_s is not None and not 0 < timeout_s <= 86_400:
-        return "timeout_s must be more than 0, and a day at most"
+        return "timeout_s must be more than 0 and at most a day"
     return None

@@ -1,4 +1,4 @@
-"""Reads docstrings for the model: the first paragraph, and the description of each argument under `Args:`.
+"""Parse docstrings for the model: the first paragraph, and the description of each argument under `Args:`.
 
 Source: https://google.github.io/styleguide/pyguide.html#383-functions-and-methods
 """
@@ -12,7 +12,7 @@ _ENTRY = re.compile(r"\*{0,2}(\w+)[ \t]*(?:\([^)]*\))?:[ \t]*(.*)$")
 
 
 def parse_summary(docstring: str) -> str:
-    """Return the first paragraph on one line. It ends at `Args:` if no empty line is before that."""
+    """Return the first paragraph on one line. It ends at an empty line or at `Args:`."""
     paragraph = []
     for line in docstring.strip().splitlines():
         if not line.strip() or _SECTION.match(line.strip()):
@@ -29,7 +29,7 @@ def parse_arguments(docstring: str) -> dict[str, str]:
     """
     lines = docstring.splitlines()
     begin = next((number for number, line in enumerate(lines, 1) if _SECTION.match(line)), len(lines))
-    described: dict[str, list[str]] = {}
+    descriptions: dict[str, list[str]] = {}
     name, indent = "", 0
     for line in lines[begin:]:
         if not line.strip():
@@ -38,9 +38,9 @@ def parse_arguments(docstring: str) -> dict[str, str]:
         if depth == 0:
             break  # the next section
         entry = _ENTRY.match(line.strip())
-        if entry and (not described or depth <= indent):
+        if entry and (not descriptions or depth <= indent):
             name, indent = entry[1], depth
-            described[name] = [entry[2]]
+            descriptions[name] = [entry[2]]
         elif name:
-            described[name].append(line.strip())
-    return {name: " ".join(part for part in parts if part) for name, parts in described.items()}
+            descriptions[name].append(line.strip())
+    return {name: " ".join(part for part in parts if part) for name, parts in descriptions.items()}

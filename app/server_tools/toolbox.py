@@ -1,4 +1,4 @@
-"""Toolbox: all tools, and which of them a caller may name."""
+"""Toolbox: all tools, and those that a caller may name."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Toolbox:
     """All tools.
 
     Attributes:
-        declared: by name.
+        declared: the tools by name.
         allowed: ALLOWED_TOOLS, the names that every caller may use.
     """
 
@@ -25,51 +25,51 @@ class Toolbox:
     allowed: Collection[str]
 
     def offer_to(self, principal: Principal, request_id: str) -> OfferedTools:
-        """Return the tools as one request may use them."""
+        """Return the tools that a request may use."""
         return OfferedTools(self, principal, request_id)
 
 
 @dataclass(frozen=True, slots=True)
 class BoundTool:
-    """A tool bound to the request that calls it; a ServerTool of openai_service."""
+    """A tool bound to a request: a ServerTool of openai_service."""
 
     declared: DeclaredTool
     context: ToolContext
 
     @property
     def name(self) -> str:
-        """The name by which the model calls it."""
+        """The name that the model uses."""
         return self.declared.name
 
     @property
     def definition(self) -> dict[str, Any]:
-        """What the model gets of it, in OpenAI's format."""
+        """The definition for the model, in OpenAI's format."""
         return self.declared.definition
 
     @property
     def timeout_s(self) -> float | None:
-        """For one call; None takes TOOL_TIMEOUT_S."""
+        """The timeout of one call. None: TOOL_TIMEOUT_S."""
         return self.declared.timeout_s
 
     def run(self, arguments: str) -> str:
-        """Call it with the model's JSON. Raises ToolError as DeclaredTool.run() does."""
+        """Call the function with the model's JSON. Raises ToolError, as DeclaredTool.run() does."""
         return self.declared.run(arguments, self.context)
 
 
 @dataclass(frozen=True, slots=True)
 class OfferedTools:
-    """The tools that one request may use."""
+    """The tools that a request may use."""
 
     toolbox: Toolbox
     principal: Principal
     request_id: str
 
     def select(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Return the tools that the request names: a site's own server may name any, other callers those allowed.
+        """Return the tools that the request names. An API key may name any tool, other callers only allowed ones.
 
         Raises:
-            Forbidden: the caller may not name one of them, whether or not it exists.
-            InvalidRequest: there is no tool of a name.
+            Forbidden: the caller may not name a tool, whether or not it exists.
+            InvalidRequest: there is no such tool.
         """
         for number, name in enumerate(names):
             if self.principal.kind != "key" and name not in self.toolbox.allowed:
@@ -79,6 +79,6 @@ class OfferedTools:
         return self.resolve(names)
 
     def resolve(self, names: Sequence[str]) -> tuple[BoundTool, ...]:
-        """Return the tools that the site itself chose, such as those of a prompt."""
+        """Return the tools of these names without a check of the caller, such as those of a stored prompt."""
         context = ToolContext(self.principal.tenant, self.principal.user, self.request_id)
         return tuple(BoundTool(self.toolbox.declared[name], context) for name in dict.fromkeys(names))

@@ -1,6 +1,8 @@
-"""The tools that come with Gatehouse, and what a tool of the site's own imports. See docs/tools.md.
+"""The built-in tools, and what the site's own tools import. See docs/tools.md.
 
-from app.tools import ToolContext, ToolError, tool
+clock  current_time
+
+    from app.tools import ToolContext, ToolError, tool
 """
 
 from app.server_tools import ToolContext, ToolError, tool

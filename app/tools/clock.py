@@ -1,4 +1,4 @@
-"""current_time: the date and the time, which no model knows by itself."""
+"""Return the current date and time, which a model does not know."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ TimeZone = Annotated[str, Field(pattern=r"^(UTC|[A-Za-z_]+/[A-Za-z0-9_/+-]+)$")]
 
 @tool
 def current_time(time_zone: TimeZone) -> dict[str, str]:
-    """Tell the current date, weekday and time in a time zone.
+    """Return the current date, weekday and time in a time zone.
 
     Args:
-        time_zone: its IANA name, such as Europe/Oslo; UTC where no place is meant.
+        time_zone: the IANA name, such as Europe/Oslo. Use UTC if no place is meant.
     """
     try:
         now = datetime.now(ZoneInfo(time_zone))
     except (KeyError, ValueError, OSError):
-        raise ToolError("There is no such time zone; take an IANA name such as Europe/Oslo.") from None
+        raise ToolError("There is no such time zone. Use an IANA name such as Europe/Oslo.") from None
     return {
         "date": now.date().isoformat(),
         "weekday": now.strftime("%A"),

@@ -48,7 +48,7 @@ def test_nothing_of_a_secret_is_stored_or_shown(keys, store, tmp_path):
     secret = new.text.split("_", 2)[2]
 
     with store.read_transaction() as connection:
-        [row] = connection.execute(select(api_keys)).list_all()
+        [row] = connection.execute(select(api_keys)).all()
 
     assert secret not in str(row)
     assert secret not in repr(new) + str(keys.list_all())
@@ -71,7 +71,7 @@ def test_nothing_of_a_secret_is_stored_or_shown(keys, store, tmp_path):
     ],
 )
 def test_what_is_no_key_is_refused_without_a_look_at_the_database(keys, monkeypatch, text):
-    monkeypatch.setattr(keys._store, "reading", None)
+    monkeypatch.setattr(keys._store, "read_transaction", None)
 
     assert reason_of(keys, text) == ("malformed key", True)
 

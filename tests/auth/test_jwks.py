@@ -26,68 +26,68 @@ def keys(provider, clock):
 def test_the_keys_are_fetched_when_first_needed_and_then_kept(keys, provider, clock):
     assert provider.asked == []
     for _ in range(5):
-        assert keys.key("k1").key_id == "k1"
+        assert keys.get_key("k1").key_id == "k1"
     clock.move(300)
-    keys.key("k1")
+    keys.get_key("k1")
     assert len(provider.asked) == 1
 
     clock.move(1)
-    keys.key("k1")
+    keys.get_key("k1")
     assert len(provider.asked) == 2
 
 
 def test_a_thousand_unknown_ids_ask_the_provider_once_in_ten_seconds(keys, provider, clock):
-    keys.key("k1")
+    keys.get_key("k1")
     clock.move(11)
     for number in range(1000):
         with pytest.raises(Unauthenticated):
-            keys.key(f"forged-{number}")
+            keys.get_key(f"forged-{number}")
 
     assert len(provider.asked) == 2
 
 
 def test_a_new_key_is_found_soon_after_the_provider_has_it(keys, provider, clock):
-    keys.key("k1")
+    keys.get_key("k1")
     provider.keys.append(jwk_of(rsa_key(2), "k2"))
 
     clock.move(10)
 
-    assert keys.key("k2").key_id == "k2"
+    assert keys.get_key("k2").key_id == "k2"
 
 
 def test_a_key_that_the_provider_takes_back_ends_with_the_next_look(keys, provider, clock):
-    keys.key("k1")
+    keys.get_key("k1")
     provider.keys = [jwk_of(rsa_key(2), "k2")]
     clock.move(301)
 
     with pytest.raises(Unauthenticated):
-        keys.key("k1")
+        keys.get_key("k1")
 
 
 def test_the_keys_stay_good_for_an_hour_while_the_provider_is_away(keys, provider, clock):
-    keys.key("k1")
+    keys.get_key("k1")
     provider.is_away = True
     clock.move(3600)
 
-    assert keys.key("k1")
+    assert keys.get_key("k1")
     clock.move(1)
     with pytest.raises(AuthUnavailable):
-        keys.key("k1")
+        keys.get_key("k1")
     provider.is_away = False
     clock.move(10)
-    assert keys.key("k1")
+    assert keys.get_key("k1")
 
 
 def test_a_provider_that_is_away_is_asked_once_in_ten_seconds(keys, provider, clock):
     provider.is_away = True
     for _ in range(100):
         with pytest.raises(AuthUnavailable):
-            keys.key("k1")
+            keys.get_key("k1")
     assert len(provider.asked) == 1
 
     provider.is_away = False
     clock.move(10)
-    assert keys.key("k1")
+    assert keys.get_key("k1")
 
 
 @pytest.mark.parametrize(

@@ -30,7 +30,7 @@ PRODUCTION = {
         {**GOOD, "jwt_scopes": ()},
     ],
 )
-def test_what_goes_together_has_no_fault(settings):
+def test_what_goes_together_has_no_problem(settings):
     assert bool(Config(**settings).identity_provider) is bool(settings)
 
 
@@ -63,9 +63,9 @@ def test_what_does_not_go_together_is_named(settings, name):
     with pytest.raises(ConfigError) as caught:
         Config(**settings)
 
-    [fault] = caught.value.faults
-    assert fault.startswith(name)
-    assert "x" * 20 not in fault
+    [problem] = caught.value.problems
+    assert problem.startswith(name)
+    assert "x" * 20 not in problem
 
 
 def test_such_settings_do_not_allow_a_start(make_app):

@@ -11,7 +11,7 @@ from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import Principal
 from app.auth.store import LazyStore
 from app.auth.tables import revoked_tokens, revoked_users
-from app.auth.visitor_tokens import TYPE, Grant, VisitorTokens
+from app.auth.visitor_tokens import JWT_TYPE, Grant, VisitorTokens
 from app.database.database import open_database
 from app.problems import Forbidden
 from tests.fakes.identity_provider import NOW, by_hand
@@ -178,7 +178,7 @@ def test_what_would_be_expired_anyway_is_not_remembered_as_revoked(tokens, key, 
 
     with store.read_transaction() as connection:
         assert [row.token_id for row in connection.execute(revoked_tokens.select())] == ["x" * 22]
-        assert connection.execute(revoked_users.select()).list_all() == []
+        assert connection.execute(revoked_users.select()).all() == []
 
 
 def test_lowering_the_longest_lifetime_ends_the_tokens_that_would_last_longer(tokens, key, store):
@@ -194,7 +194,7 @@ def test_a_token_with_other_claims_is_refused_even_if_it_were_signed_right(token
     good = claims_of(issue(tokens, key))
     changed = {name: value for name, value in {**good, **change}.items() if value is not None}
 
-    reason_of(tokens, jwt.encode(changed, tokens._key, algorithm="HS256", headers={"typ": TYPE}))
+    reason_of(tokens, jwt.encode(changed, tokens._key, algorithm="HS256", headers={"typ": JWT_TYPE}))
     assert tokens.verify(jwt.encode(good, tokens._key, algorithm="HS256"), origin=None)
 
 
@@ -203,10 +203,10 @@ def test_nothing_else_that_is_signed_with_the_secret_key_passes_for_a_token(toke
 
     for secret in (SECRET, SECRET + "x", ""):
         assert (
-            reason_of(tokens, by_hand({"alg": "HS256", "typ": TYPE}, claims, secret=secret.encode()))
+            reason_of(tokens, by_hand({"alg": "HS256", "typ": JWT_TYPE}, claims, secret=secret.encode()))
             == "bad token"
         )
-    assert reason_of(tokens, by_hand({"alg": "none", "typ": TYPE}, claims)) == "bad token"
+    assert reason_of(tokens, by_hand({"alg": "none", "typ": JWT_TYPE}, claims)) == "bad token"
     assert reason_of(tokens, jwt.encode(claims, tokens._key, algorithm="HS512")) == "bad token"
 
 

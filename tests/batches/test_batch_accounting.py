@@ -110,11 +110,11 @@ def test_the_hold_is_what_it_can_cost_at_most_and_lasts_for_days(client, rows, t
     entry = books(rows)
     assert entry["state"] == "pending"
     (sent, _) = json.loads(rows("batches")[0]["requests"])
-    name, most_input, max_output_tokens = sent
+    name, max_input, max_output_tokens = sent
     assert (name, max_output_tokens) == ("0", 100)
-    assert entry["held_tokens"] == 2 * (most_input + max_output_tokens)
+    assert entry["held_tokens"] == 2 * (max_input + max_output_tokens)
     # The dearest input tokens are those that are written into the cache.
-    assert entry["held_micro_usd"] == math.ceil(2 * (most_input * Fraction("0.625") + max_output_tokens * OUTPUT))
+    assert entry["held_micro_usd"] == math.ceil(2 * (max_input * Fraction("0.625") + max_output_tokens * OUTPUT))
     assert entry["lease_until"] == time.now_ms + 7 * 86_400_000
 
 

@@ -266,8 +266,8 @@ def test_two_pollers_at_once_settle_once(start, upstream, rows):
     outputs.append(poll(first))
 
     assert outputs == [
-        "0 ended, 1 go on, 0 could not be looked after.",
-        "1 ended, 0 go on, 0 could not be looked after.",
+        "0 ended, 1 still open, 0 could not be checked.",
+        "1 ended, 0 still open, 0 could not be checked.",
     ]
     assert upstream.asked.count("GET /v1/batches/*") == 1
     assert (only(rows, "entries")["cost_micro_usd"], only(rows, "daily_totals")["requests"]) == (10, 1)
@@ -312,7 +312,7 @@ def test_one_batch_that_cannot_be_looked_after_does_not_keep_others(start, upstr
 
     monkeypatch.setattr(Poller, "advance", stumble)
 
-    assert poll(app) == "1 ended, 0 go on, 2 could not be looked after."
+    assert poll(app) == "1 ended, 0 still open, 2 could not be checked."
     monkeypatch.undo()
 
 
@@ -321,7 +321,7 @@ def test_the_store_away_is_told_by_the_command(start, monkeypatch):
         raise DatabaseUnavailable("away")
 
     app = start(**BUDGET)
-    monkeypatch.setattr("app.batches.store.BatchStore.open_ids", away)
+    monkeypatch.setattr("app.batches.store.BatchStore.list_open_ids", away)
 
     ran = app.test_cli_runner().invoke(args=["batches", "poll"])
 
@@ -331,7 +331,7 @@ def test_the_store_away_is_told_by_the_command(start, monkeypatch):
 
 def test_watching_goes_on_though_the_store_was_away(start, monkeypatch):
     app = start(**BUDGET)
-    monkeypatch.setattr("app.batches.store.BatchStore.open_ids", lambda _: next(answers)())
+    monkeypatch.setattr("app.batches.store.BatchStore.list_open_ids", lambda _: next(answers)())
     naps = []
     monkeypatch.setattr("app.cli.batches.time.sleep", naps.append)
 
@@ -351,7 +351,7 @@ def test_a_batch_that_the_upstream_does_not_know_any_more_is_given_up_after_its_
     upstream.batches.clear()
 
     time.move(3 * DAY_S)
-    assert poll(app) == "0 ended, 0 go on, 1 could not be looked after."
+    assert poll(app) == "0 ended, 0 still open, 1 could not be checked."
     assert only(rows, "entries")["state"] == "pending"
     time.move(5 * DAY_S)
     app.extensions["gatehouse"].ledger.sweep()
@@ -360,7 +360,7 @@ def test_a_batch_that_the_upstream_does_not_know_any_more_is_given_up_after_its_
     assert only(rows, "batches")["status"] == "failed"
     entry = only(rows, "entries")
     assert (entry["state"], entry["cost_micro_usd"]) == ("settled", entry["held_micro_usd"])
-    assert poll(app) == "0 ended, 0 go on, 0 could not be looked after."
+    assert poll(app) == "0 ended, 0 still open, 0 could not be checked."
 
 
 def test_the_list_of_the_command_has_every_batch(start, upstream, rows, time):

@@ -67,7 +67,7 @@ def test_a_key_is_rotated_and_revoked_by_its_id_however_it_is_written(run, keys,
 
     rotated = run("rotate", written, "--grace", "0.5")
     assert rotated.exit_code == 0
-    assert "stays good for 0.5 hours" in rotated.stderr
+    assert "stays valid for 0.5 hours" in rotated.stderr
     assert keys.verify(rotated.stdout.strip())
     revoked = run("revoke", written)
     assert revoked.exit_code == 0
@@ -104,7 +104,7 @@ def test_a_database_that_is_away_is_said_so(run, keys, monkeypatch):
     def away():
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(keys._store, "reading", away)
+    monkeypatch.setattr(keys._store, "read_transaction", away)
     ran = run("list")
 
     assert ran.exit_code == 1

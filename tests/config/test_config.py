@@ -18,10 +18,10 @@ PRODUCTION = {
 }
 
 
-def faults_of(environ):
+def problems_of(environ):
     with pytest.raises(ConfigError) as caught:
         Config.from_env(environ)
-    return caught.value.faults
+    return caught.value.problems
 
 
 def test_an_empty_environment_gives_the_defaults():
@@ -102,13 +102,13 @@ def test_what_is_no_origin_is_refused_and_named(origin):
     with pytest.raises(ConfigError) as caught:
         Config(allowed_origins=("https://ok.example", origin))
 
-    [fault] = caught.value.faults
-    assert fault.startswith("ALLOWED_ORIGINS: ")
+    [problem] = caught.value.problems
+    assert problem.startswith("ALLOWED_ORIGINS: ")
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999"])
 def test_an_origin_whose_port_cannot_be_is_refused(port):
-    assert faults_of({"ALLOWED_ORIGINS": f"https://www.example.com:{port}"})
+    assert problems_of({"ALLOWED_ORIGINS": f"https://www.example.com:{port}"})
 
 
 @pytest.mark.parametrize(
@@ -150,9 +150,9 @@ def test_an_origin_whose_port_cannot_be_is_refused(port):
 )
 def test_a_value_that_cannot_be_is_refused_and_named(name, text):
     # The key that Azure would want as well.
-    [fault] = faults_of({name: text} | ({"OPENAI_API_KEY": "k"} if name.startswith("AZURE") else {}))
+    [problem] = problems_of({name: text} | ({"OPENAI_API_KEY": "k"} if name.startswith("AZURE") else {}))
 
-    assert fault.startswith(name)
+    assert problem.startswith(name)
 
 
 @pytest.mark.parametrize("key", ["sk-a b", "sk-\u00e9", "sk-\u2026", "sk\n-a", "sk\x00"])
@@ -171,26 +171,28 @@ def test_a_model_that_cannot_be_one_is_refused(name, model):
         Config(**{name: model})
 
 
-def test_every_fault_is_named_at_once():
-    faults = faults_of({"APP_ENV": "prod", "LOG_LEVEL": "loud", "MAX_TOKENS": "0", "ALLOWED_ORIGINS": "*,null"})
+def test_every_problem_is_named_at_once():
+    problems = problems_of(
+        {"APP_ENV": "prod", "LOG_LEVEL": "loud", "MAX_TOKENS": "0", "ALLOWED_ORIGINS": "*,null"}
+    )
 
-    assert len(faults) == 5
+    assert len(problems) == 5
 
 
-def test_every_fault_is_named_at_once_whether_of_kind_or_of_sense():
-    text = " ".join(faults_of({"APP_ENV": "production", "MAX_TOKENS": "many", "LOG_LEVEL": "loud"}))
+def test_every_problem_is_named_at_once_whether_of_kind_or_of_sense():
+    text = " ".join(problems_of({"APP_ENV": "production", "MAX_TOKENS": "many", "LOG_LEVEL": "loud"}))
 
     for name in ("MAX_TOKENS", "LOG_LEVEL", "OPENAI_API_KEY", "SECRET_KEY", "ALLOWED_ORIGINS"):
         assert name in text
 
 
-def test_the_identity_providers_faults_are_named_with_all_others():
-    faults = faults_of({"JWT_ALGORITHM": "none", "MAX_TOKENS": "0", "AUTH_REQUIRED": "yes"})
+def test_the_identity_providers_problems_are_named_with_all_others():
+    problems = problems_of({"JWT_ALGORITHM": "none", "MAX_TOKENS": "0", "AUTH_REQUIRED": "yes"})
 
-    assert sorted(fault.split()[0] for fault in faults) == ["AUTH_REQUIRED", "JWT_ALGORITHM", "MAX_TOKENS"]
+    assert sorted(problem.split()[0] for problem in problems) == ["AUTH_REQUIRED", "JWT_ALGORITHM", "MAX_TOKENS"]
 
 
-def test_the_message_of_all_faults_has_a_line_for_each():
+def test_the_message_of_all_problems_has_a_line_for_each():
     error = ConfigError(["First.", "Second."])
 
     assert str(error).splitlines()[1:] == ["  - First.", "  - Second."]
@@ -205,7 +207,7 @@ def test_moderation_must_be_off_at_azure_which_has_none():
 def test_azure_and_a_base_url_exclude_each_other_and_azure_needs_a_key():
     url = "https://x.openai.azure.com"
 
-    assert len(faults_of({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": url})) == 2
+    assert len(problems_of({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": url})) == 2
     assert Config.from_env({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_API_KEY": "k"}).azure_openai_endpoint == url
 
 
@@ -225,13 +227,13 @@ def test_production_starts_with_what_it_needs():
     ],
 )
 def test_production_refuses_to_start_without_it_and_names_it(change, name):
-    [fault] = faults_of(PRODUCTION | change)
+    [problem] = problems_of(PRODUCTION | change)
 
-    assert fault.startswith(name)
+    assert problem.startswith(name)
 
 
 def test_production_names_everything_that_it_lacks():
-    assert len(faults_of({"APP_ENV": "production"})) == 3
+    assert len(problems_of({"APP_ENV": "production"})) == 3
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def test_a_row_comes_back_as_it_was_written(batches, add):
     batch = add()
 
     assert batches.get(batch.id) == batch
-    assert batches.requests(batch.id) == REQUESTS
+    assert batches.get_requests(batch.id) == REQUESTS
     assert batches.get("batch_none") is None
 
 
@@ -93,7 +93,7 @@ def test_of_many_at_once_one_has_the_claim(batches, add, clock):
 
     def claim():
         barrier.wait()
-        claims.append(batches.claim(batch.id, compute_lease_ms=1_000))
+        claims.append(batches.claim(batch.id, lease_ms=1_000))
 
     threads = [threading.Thread(target=claim) for _ in range(6)]
     for thread in threads:
@@ -107,14 +107,14 @@ def test_of_many_at_once_one_has_the_claim(batches, add, clock):
 def test_a_claim_ends_with_its_lease_or_when_it_is_given_back(batches, add, clock):
     batch = add(busy_until=clock.now_ms + 5_000)
 
-    assert batches.claim(batch.id, compute_lease_ms=1_000) is None
+    assert batches.claim(batch.id, lease_ms=1_000) is None
     clock.move(5)
-    assert batches.claim(batch.id, compute_lease_ms=1_000) is not None
-    assert batches.claim(batch.id, compute_lease_ms=1_000) is None
+    assert batches.claim(batch.id, lease_ms=1_000) is not None
+    assert batches.claim(batch.id, lease_ms=1_000) is None
     clock.move(1)
-    assert batches.claim(batch.id, compute_lease_ms=1_000) is not None
+    assert batches.claim(batch.id, lease_ms=1_000) is not None
     batches.release(batch.id)
-    assert batches.claim(batch.id, compute_lease_ms=1_000) == replace(batch, checked_at=clock.now_ms)
+    assert batches.claim(batch.id, lease_ms=1_000) == replace(batch, checked_at=clock.now_ms)
 
 
 def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, violations):
@@ -145,8 +145,8 @@ def test_progress_is_noted_until_the_end(batches, add, ledger, clock, rows, viol
     batches.request_cancel(batch.id)
     batches.release(batch.id)
     assert batches.get(batch.id) == ended
-    assert batches.claim(batch.id, compute_lease_ms=1) is None
-    assert batches.open_ids() == []
+    assert batches.claim(batch.id, lease_ms=1) is None
+    assert batches.list_open_ids() == []
     assert [(row["state"], row["cost_micro_usd"]) for row in rows("entries")] == [("settled", 400)]
     assert not violations()
 
@@ -162,7 +162,7 @@ def test_an_end_that_fails_leaves_the_entry_pending(batches, add, ledger, rows, 
         ledger.settle_also(batch.entry_id, DONE, stumble)
 
     assert rows("entries")[0]["state"] == "pending"
-    assert batches.open_ids() == [batch.id]
+    assert batches.list_open_ids() == [batch.id]
     assert not violations()
 
 
@@ -171,4 +171,4 @@ def test_the_one_that_was_not_looked_after_for_longest_comes_first(batches, add,
     clock.move(1)
     batches.release(first.id)
 
-    assert batches.open_ids() == [second.id, first.id]
+    assert batches.list_open_ids() == [second.id, first.id]

@@ -21,10 +21,10 @@ def read(tmp_path):
     return read
 
 
-def faults_of(read, **files):
+def problems_of(read, **files):
     with pytest.raises(ConfigError) as caught:
         read(**files)
-    return caught.value.faults
+    return caught.value.problems
 
 
 def prompt(text="{{x}}", **variable):
@@ -62,7 +62,7 @@ def test_the_prompts_that_come_with_the_program_are_right():
     assert "support" in read_prompts(ROOT / Config.prompts_dir, tools=(), schemas=())
 
 
-FAULTS = {
+PROBLEMS = {
     "nothing": ("", "the key system is missing"),
     "no TOML": ('system = "Hi"\nmodel = gpt', "is not valid TOML: Invalid value (at line 2, column 9)"),
     "a key twice": ('system = "Hi"\nsystem = "Ho"', "is not valid TOML: Cannot overwrite a value"),
@@ -75,7 +75,7 @@ FAULTS = {
     "a blank text": ('system = " \\n"', "system: must not be empty"),
     "NUL": ('system = "a\\u0000"', "system: must not contain the character NUL"),
     "a number for a text": ("system = 5", "system: should be a valid string"),
-    "no model": ('system = "Hi"\nmodel = "a b"', "model: 'a b' cannot be the name of a model"),
+    "no model": ('system = "Hi"\nmodel = "a b"', "model: 'a b' is not a valid name of a model"),
     "too hot": ('system = "Hi"\ntemperature = 2.1', "temperature: should be less than or equal to 2"),
     "no temperature": ('system = "Hi"\ntemperature = nan', "temperature: should be a finite number"),
     "no ceiling": ('system = "Hi"\nmax_tokens = 0', "max_tokens: should be greater than or equal to 1"),
@@ -83,11 +83,17 @@ FAULTS = {
     "an unknown tool": ('system = "Hi"\ntools = ["clock", "rm"]', "tools: there is no tool 'rm'"),
     "tools that are none": ('system = "Hi"\ntools = "clock"', "tools: should be a valid list"),
     "an unknown schema": ('system = "Hi"\nschema = "cat"', "schema: there is no schema 'cat'"),
-    "a place of no variable": ('system = "{{x}}"', "system: {{x}} is the place of no variable"),
-    "a variable without a place": ('system = "x"\n[variables.x]', "variables.x: has no place in the system text"),
-    "half a place": ('system = "{{x}"\n[variables.x]', "system: there is a {{ that begins no place"),
-    "a place with a space": ('system = "{{my shop}}"', "system: there is a {{ that begins no place"),
-    "no name of a variable": ('system = "Hi"\n[variables."my shop"]', "variables.my shop: must be a name"),
+    "a place of no variable": ('system = "{{x}}"', "system: {{x}} is not a variable of this prompt"),
+    "a variable without a place": (
+        'system = "x"\n[variables.x]',
+        "variables.x: has no placeholder in the system text",
+    ),
+    "half a place": ('system = "{{x}"\n[variables.x]', "system: a {{ does not begin a placeholder"),
+    "a place with a space": ('system = "{{my shop}}"', "system: a {{ does not begin a placeholder"),
+    "no name of a variable": (
+        'system = "Hi"\n[variables."my shop"]',
+        "variables.my shop: must consist of letters",
+    ),
     "an unknown type": ('system = "{{x}}"\n[variables.x]\ntype = "int"', "variables.x.type: should be 'string'"),
     "a default of another type": (
         'system = "{{x}}"\n[variables.x]\ntype = "integer"\ndefault = "1"',
@@ -120,27 +126,27 @@ FAULTS = {
     ),
     "a default of what is required": (
         'system = "{{x}}"\n[variables.x]\nrequired = true\ndefault = "a"',
-        "variables.x: one that is required has no use for a default",
+        "variables.x: a required variable must not have a default",
     ),
 }
 
 
-@pytest.mark.parametrize(("text", "fault"), FAULTS.values(), ids=FAULTS)
-def test_a_fault_in_a_file_is_told_with_its_name(read, text, fault):
-    [told] = faults_of(read, support=text)
+@pytest.mark.parametrize(("text", "problem"), PROBLEMS.values(), ids=PROBLEMS)
+def test_a_problem_in_a_file_is_told_with_its_name(read, text, problem):
+    [told] = problems_of(read, support=text)
 
     assert told.startswith("PROMPTS_DIR: support.toml: ")
-    assert fault in told
+    assert problem in told
     assert told.endswith(".")
     assert told.count(".\n") == 0
 
 
-def test_all_faults_of_all_files_are_told_at_once(read):
-    told = faults_of(
+def test_all_problems_of_all_files_are_told_at_once(read):
+    told = problems_of(
         read, a="", b="x", c='system = "Hi"', d="system = 5\nmax_tokens = 0", e='system="Hi"\ntools=["p", "q"]'
     )
 
-    assert [fault.split()[1] for fault in told] == [
+    assert [problem.split()[1] for problem in told] == [
         "a.toml:",
         "b.toml:",
         "d.toml:",
@@ -152,22 +158,22 @@ def test_all_faults_of_all_files_are_told_at_once(read):
 
 @pytest.mark.parametrize("name", ["my prompt", "é", "a.b", "x" * 65])
 def test_a_file_whose_name_cannot_be_a_prompts_is_told(read, name):
-    [fault] = faults_of(read, **{name: 'system = "Hi"'})
+    [problem] = problems_of(read, **{name: 'system = "Hi"'})
 
-    assert fault.startswith(f"PROMPTS_DIR: {name}.toml: a prompt's name has 1 to 64 letters")
+    assert problem.startswith(f"PROMPTS_DIR: {name}.toml: a prompt's name has 1 to 64 letters")
 
 
 def test_a_file_that_cannot_be_read_is_told(read, tmp_path):
     (tmp_path / "folder.toml").mkdir()
 
-    [fault] = faults_of(read)
-    assert fault == "PROMPTS_DIR: folder.toml: cannot be read: Is a directory."
+    [problem] = problems_of(read)
+    assert problem == "PROMPTS_DIR: folder.toml: cannot be read: Is a directory."
 
 
-def test_the_program_does_not_start_with_a_fault(make_app, tmp_path):
+def test_the_program_does_not_start_with_a_problem(make_app, tmp_path):
     (tmp_path / "one.toml").write_text('system = "{{x}}"')
 
-    with pytest.raises(ConfigError, match=r"one\.toml: system: \{\{x\}\} is the place of no variable"):
+    with pytest.raises(ConfigError, match=r"one\.toml: system: \{\{x\}\} is not a variable of this prompt"):
         make_app(prompts_dir=str(tmp_path))
 
 
@@ -255,7 +261,7 @@ def test_one_that_may_be_left_out_has_its_default(variable, text):
 
 
 def test_one_that_the_prompt_has_not_is_refused():
-    with pytest.raises(InvalidVariable, match=r"^variables: this prompt has no 'y\\x00\\n'\.$"):
+    with pytest.raises(InvalidVariable, match=r"^variables: this prompt has no variable 'y\\x00\\n'\.$"):
         prompt().fill({"x": "a", "y\0\n": "b"})
     with pytest.raises(InvalidVariable, match=r"^.{1,120}$"):
         prompt().fill({"x": "a", "y" * 10_000: "b"})

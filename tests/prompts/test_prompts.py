@@ -314,8 +314,8 @@ def test_nobody_changes_a_prompts_tools(client, upstream, fields):
         ({**ACME, "variables": {"shop": "x" * 2_001}}, "variables.shop: must have at most 2,000 characters."),
         ({**ACME, "variables": {"shop": "a\0"}}, "variables.shop: must not contain the character NUL."),
         ({**ACME, "variables": {"shop": "a", "tone": "rude"}}, "variables.tone: must be one of kind, dry."),
-        ({**ACME, "variables": {"shop": "a", "x": 1}}, "variables: this prompt has no 'x'."),
-        ({"promptName": "plain", "variables": {"x": 1}}, "variables: this prompt has no 'x'."),
+        ({**ACME, "variables": {"shop": "a", "x": 1}}, "variables: this prompt has no variable 'x'."),
+        ({"promptName": "plain", "variables": {"x": 1}}, "variables: this prompt has no variable 'x'."),
     ],
 )
 def test_a_prompt_that_cannot_be_had_is_refused_and_the_field_named(client, upstream, path, fields, why):
@@ -451,7 +451,7 @@ def test_a_visitor_gives_the_variables_that_the_token_leaves_open(site, upstream
     assert system_texts(last(upstream)) == ["You serve Acme, dry."]
     for tone in "kind", "dry":
         answer = post(site.client, "/api/chat", token, variables={"shop": "Acme", "tone": tone})
-        assert refusal_of(answer) == "variables.tone: this token settles it."
+        assert refusal_of(answer) == "variables.tone: set by this token."
 
 
 @pytest.mark.parametrize("path", ["/api/embeddings", "/api/embeddings/similarity"])
@@ -492,8 +492,8 @@ def test_a_tied_token_keeps_its_origin_and_its_scopes(site, upstream):
         ({"variables": {"shop": "Acme"}}, "variables: needs prompt."),
         ({"prompt": "support", "variables": {"shop": 5}}, "variables.shop: must be a text."),
         ({"prompt": "support", "variables": {"shop": {"a": "b"}}}, "variables.shop: must be a text."),
-        ({"prompt": "support", "variables": {"x": "y"}}, "variables: this prompt has no 'x'."),
-        ({"prompt": "plain", "variables": {"x": "y"}}, "variables: this prompt has no 'x'."),
+        ({"prompt": "support", "variables": {"x": "y"}}, "variables: this prompt has no variable 'x'."),
+        ({"prompt": "plain", "variables": {"x": "y"}}, "variables: this prompt has no variable 'x'."),
         (
             {"prompt": "support", "variables": {"shop": "a\0"}},
             "variables.shop: must not contain the character NUL.",
@@ -584,4 +584,4 @@ def test_the_command_shows_what_each_prompt_settles(make_app, folders):
 def test_the_command_says_where_a_prompt_would_be(make_app, tmp_path):
     ran = make_app(prompts_dir=str(tmp_path / "none")).test_cli_runner().invoke(args=["prompts"])
 
-    assert ran.output == f"There are no prompts. Each would be a file such as {tmp_path}/none/support.toml\n"
+    assert ran.output == f"There are no prompts. A prompt is a file such as {tmp_path}/none/support.toml\n"

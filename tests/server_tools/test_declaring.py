@@ -248,15 +248,15 @@ def not_tools():
     wordy.__doc__ = "x" * 1025
     return [
         (bare, "bare: the parameter x has no type annotation."),
-        (many, "many: the parameter x stands for any number of arguments: name each of them."),
-        (named, "named: the parameter x stands for any number of arguments: name each of them."),
-        (positional, "positional: the parameter x cannot be given by its name: take the / out."),
-        (undocumented, "undocumented: it has no docstring, from which the model learns what it does."),
-        (later, "later: an async function cannot be run here; write it without async."),
-        (pieces, "pieces: a generator returns nothing that could be told; return a list."),
-        (not_json, "not_json: the type of a parameter cannot be a JSON schema: "),
+        (many, "many: the parameter x takes any number of arguments: name each of them."),
+        (named, "named: the parameter x takes any number of arguments: name each of them."),
+        (positional, "positional: the parameter x is positional only: remove the /."),
+        (undocumented, "undocumented: it has no docstring, which describes it to the model."),
+        (later, "later: a tool cannot be async; write it without async."),
+        (pieces, "pieces: a tool cannot be a generator; return a list."),
+        (not_json, "not_json: the type of a parameter has no JSON schema: "),
         (missing, "missing: a type annotation cannot be read: name 'Nowhere' is not defined."),
-        (misdescribed, "misdescribed: the docstring describes y, which is no parameter."),
+        (misdescribed, "misdescribed: the docstring describes y, which is not a parameter."),
         (twice, "twice: only one parameter can be the ToolContext."),
         (größe, "größe: a tool's name has 1 to 64 letters from A to Z, digits and underscores."),
         (wordy, "wordy: the first paragraph of its docstring is longer than 1,024 characters."),
@@ -268,11 +268,11 @@ class threadlike:  # noqa: N801
     pass
 
 
-@pytest.mark.parametrize(("function", "fault"), not_tools(), ids=lambda value: getattr(value, "__name__", ""))
-def test_what_cannot_be_a_tool_is_refused_by_name(function, fault):
+@pytest.mark.parametrize(("function", "problem"), not_tools(), ids=lambda value: getattr(value, "__name__", ""))
+def test_what_cannot_be_a_tool_is_refused_by_name(function, problem):
     with pytest.raises(InvalidTool) as raised:
         tool(function)
-    assert str(raised.value).startswith(fault)
+    assert str(raised.value).startswith(problem)
 
 
 @pytest.mark.parametrize("timeout_s", [0, -1, 1e9, float("nan")])

@@ -30,13 +30,13 @@ def load(folder):
 
 
 @pytest.fixture
-def faults(load):
-    def faults(*allowed):
+def problems(load):
+    def problems(*allowed):
         with pytest.raises(ConfigError) as raised:
             load(*allowed)
-        return raised.value.faults
+        return raised.value.problems
 
-    return faults
+    return problems
 
 
 def test_the_clock_is_there(load):
@@ -121,7 +121,7 @@ def test_only_the_file_itself_is_run_at_start(add, load):
     assert "order_status" in load().declared
 
 
-def test_all_faults_are_told_at_once(add, faults):
+def test_all_problems_are_told_at_once(add, problems):
     add("broken", "import nothing_of_this_name\n")
     add("typo", "def f(:\n")
     add("hintless", "from app.tools import tool\n@tool\ndef find(order):\n    '''Find.'''\n")
@@ -131,7 +131,7 @@ def test_all_faults_are_told_at_once(add, faults):
     add("shop", ORDER)
     add("time", ORDER.replace("order_status", "current_time"))
     add("twice", ORDER + "\n".join(ORDER.splitlines()[2:]))
-    named, broken, hintless, leaving, *others = faults("order_status", "nonsense")
+    named, broken, hintless, leaving, *others = problems("order_status", "nonsense")
     assert named == (
         "TOOLS_DIR: or.ders.py: its name, without .py, must be 1 to 64 letters, digits, underscores or hyphens."
     )
@@ -141,9 +141,9 @@ def test_all_faults_are_told_at_once(add, faults):
     assert broken.endswith("broken.py, line 1).")
     assert hintless == "TOOLS_DIR: hintless.py: find: the parameter order has no type annotation."
     assert leaving.startswith("TOOLS_DIR: leaving.py: cannot be imported: SystemExit: 3 (")
-    assert others[0] == "TOOLS_DIR: shop.py: order_status: orders.py has a tool of this name as well."
-    assert others[1] == "TOOLS_DIR: time.py: current_time: app/tools/clock.py has a tool of this name as well."
-    assert others[2] == "TOOLS_DIR: twice.py: order_status: this file has another tool of this name."
+    assert others[0] == "TOOLS_DIR: shop.py: order_status: orders.py has a tool with this name too."
+    assert others[1] == "TOOLS_DIR: time.py: current_time: app/tools/clock.py has a tool with this name too."
+    assert others[2] == "TOOLS_DIR: twice.py: order_status: this file has another tool with this name."
     assert others[3].startswith("TOOLS_DIR: typo.py: cannot be imported: SyntaxError: ")
     assert others[3].endswith("(typo.py, line 1).")
     assert others[4:] == ["ALLOWED_TOOLS: there is no tool 'nonsense'."]

@@ -391,10 +391,14 @@ class TestWhatTheModelIsToldInsteadOfAResult:
         [
             ("order_status", '{"order_id": "7', "The arguments are not valid JSON: "),
             ("order_status", "order 7, please", "The arguments are not valid JSON: "),
-            ("order_status", "", "The arguments do not fit. order_id: Field required."),
-            ("order_status", "[1]", "The arguments do not fit. all: "),
-            ("order_status", '{"order_id": 7}', "The arguments do not fit. order_id: "),
-            ("order_status", '{"order_id": "7", "context": {}}', "The arguments do not fit. context: "),
+            ("order_status", "", "The arguments do not match the schema. order_id: Field required."),
+            ("order_status", "[1]", "The arguments do not match the schema. all: "),
+            ("order_status", '{"order_id": 7}', "The arguments do not match the schema. order_id: "),
+            (
+                "order_status",
+                '{"order_id": "7", "context": {}}',
+                "The arguments do not match the schema. context: ",
+            ),
             ("refuse", "{}", "The shop is closed; ask for opening_hours."),
             ("break_down", "{}", "The tool failed."),
             ("leave_the_shop", "{}", "The tool failed."),

@@ -266,7 +266,7 @@ class TestTiktoken:
         assert asked == [encodings.URL]
         assert file.read_bytes() == encodings.CONTENT
         assert str(file) in run.output
-        assert "no encoding of gpt-6.1-terra, gpt-6-luna" in run.output
+        assert "no encoding for gpt-6.1-terra, gpt-6-luna" in run.output
 
     @pytest.mark.parametrize("fault", ["offline", "status", "content"])
     def test_a_fetch_that_fails_says_so_and_leaves_nothing(self, make, tmp_path, monkeypatch, fault):
@@ -281,7 +281,7 @@ class TestTiktoken:
         run = make().test_cli_runner().invoke(args=["fetch-encodings"])
 
         assert run.exit_code == 1
-        assert "The data cannot be had" in run.output
+        assert "The data cannot be downloaded" in run.output
         assert not list(tmp_path.rglob("*.tiktoken"))
 
 

@@ -1,0 +1,130 @@
+"""`flask keys`: create, list, rotate and revoke API keys."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+import click
+from flask.cli import with_appcontext
+
+from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey
+from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
+from app.cli.table import print_table
+from app.database.database import DatabaseUnavailable
+from app.runtime import clock
+from app.runtime.times import format_minute
+from app.services import services
+
+
+@click.group()
+def keys() -> None:
+    """Create, list, rotate and revoke API keys.
+
+    A site's server sends its key as `Authorization: Bearer gh_…`. A key is shown once, when it is created.
+    """
+
+
+@keys.command("create")
+@click.option("--name", required=True, help="A label for the list, such as shop-backend.")
+@click.option("--tenant", default=DEFAULT_TENANT, show_default=True, help="The tenant that the key belongs to.")
+@click.option(
+    "--scopes",
+    default=",".join(sorted(VISITOR_SCOPES)),
+    show_default=True,
+    help="What the key may do, comma-separated. There is also admin.",
+)
+@with_appcontext
+def create_key(name: str, tenant: str, scopes: str) -> None:
+    """Create a key and show it, once."""
+    wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
+    with _report_errors():
+        _print_key(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
+
+
+@keys.command("list")
+@with_appcontext
+def list_keys() -> None:
+    """List all keys, without their secrets."""
+    with _report_errors():
+        found = services().authenticator.keys.list_all()
+    if not found:
+        click.echo("There are no keys. To create one: flask keys create --name my-server")
+        return
+    now = clock.now()
+    print_table(
+        ("ID", "TENANT", "NAME", "SCOPES", "CREATED", "STATE"),
+        [
+            (
+                key.id,
+                key.tenant,
+                key.name,
+                ",".join(sorted(key.scopes)),
+                format_minute(key.created_at),
+                _describe_state(key, now),
+            )
+            for key in found
+        ],
+    )
+
+
+@keys.command("rotate")
+@click.argument("key_id")
+@click.option(
+    "--grace",
+    "grace_h",
+    default=24.0,
+    show_default=True,
+    type=click.FloatRange(0, 24 * 90),
+    help="For how many hours the old key stays valid.",
+)
+@with_appcontext
+def rotate_key(key_id: str, grace_h: float) -> None:
+    """Create a key that replaces another, which stays valid for a while."""
+    with _report_errors():
+        new = services().authenticator.keys.rotate(_parse_id(key_id), grace_s=round(grace_h * 3600))
+    _print_key(new)
+    click.echo(f"{_parse_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
+
+
+@keys.command("revoke")
+@click.argument("key_id")
+@with_appcontext
+def revoke_key(key_id: str) -> None:
+    """Revoke a key and all visitor tokens that were issued with it."""
+    with _report_errors():
+        key = services().authenticator.keys.revoke(_parse_id(key_id))
+    click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens issued with it.")
+
+
+@contextlib.contextmanager
+def _report_errors() -> Iterator[None]:
+    try:
+        yield
+    except InvalidKeyRequest as error:
+        raise click.ClickException(str(error)) from None
+    except DatabaseUnavailable:
+        raise click.ClickException(
+            "The database of DATABASE_URL cannot be used; the log line above says why."
+        ) from None
+
+
+def _parse_id(text: str) -> str:
+    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
+    return text.removeprefix("gh_")[:8] if text.startswith("gh_") else text
+
+
+def _print_key(new: NewKey) -> None:
+    # Only the key goes to standard output, so that it can be piped.
+    click.echo(new.text)
+    click.echo(
+        f"This is the key {new.key.id} of {new.key.tenant} for {','.join(sorted(new.key.scopes))}. It is not shown"
+        " again. Store it as a secret of the server\nthat calls Gatehouse, for example as GATEHOUSE_KEY, and never in a"
+        " page. Send it as `Authorization: Bearer $GATEHOUSE_KEY`.",
+        err=True,
+    )
+
+
+def _describe_state(key: ApiKey, now: float) -> str:
+    state = key.state(now)
+    return f"replaced, until {format_minute(key.expires_at)}" if state == "replaced" and key.expires_at else state

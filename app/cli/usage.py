@@ -1,0 +1,63 @@
+"""`flask usage`: print the tokens and the cost of a month."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+from functools import partial
+from typing import cast, get_args
+
+import click
+from flask.cli import with_appcontext
+
+from app.cli.table import print_table
+from app.database.database import DatabaseUnavailable
+from app.ledger.reports import Grouping, Total
+from app.pricing.money import format_usd
+from app.services import services
+from app.token_counts import FIGURES, get_figures
+
+
+@click.command("usage")
+@click.option("--month", metavar="YYYY-MM", help="The month, in UTC. By default the current one.")
+@click.option(
+    "--by", default="user", show_default=True, help="Group by day, model, route, user, tenant, comma-separated."
+)
+@click.option("--tenant", help="Only this tenant.")
+@click.option("--user", help="Only this user.")
+@with_appcontext
+def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> None:
+    """Show the tokens and the cost of a month."""
+    month = month or time.strftime("%Y-%m", time.gmtime())
+    if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
+        raise click.BadParameter("must be a month such as 2026-11", param_hint="--month")
+    names = [name for part in by.split(",") if (name := part.strip())]
+    if unknown := [name for name in names if name not in get_args(Grouping)]:
+        raise click.BadParameter(f"{unknown[0]} is not one of {', '.join(get_args(Grouping))}", param_hint="--by")
+    totals = partial(
+        services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
+    )
+    try:
+        rows = totals(cast(Sequence[Grouping], names)) if names else []
+        (total,) = totals()
+    except DatabaseUnavailable as error:
+        raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
+    head = (*names, "requests", *(name.removesuffix("_tokens") for name in FIGURES), "USD")
+    lines = [(*row.group, *_format_figures(row)) for row in rows]
+    if names:
+        lines.append(("total", *[""] * (len(names) - 1), *_format_figures(total)))
+    else:
+        lines.append(_format_figures(total))
+    print_table(head, lines, figures=2 + len(FIGURES))
+    if total.estimated:
+        click.echo(
+            f"The tokens of {total.estimated:,} of these requests are estimates: the upstream did not report them."
+        )
+    if total.unpriced:
+        click.echo(f"The cost of {total.unpriced:,} of these requests is unknown, and not included.")
+
+
+def _format_figures(total: Total) -> tuple[str, ...]:
+    counts = (total.requests, *get_figures(total))
+    return (*(f"{count:,}" for count in counts), format_usd(total.cost_micro_usd))
