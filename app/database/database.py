@@ -13,7 +13,7 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.database import migrate as migrating
+from app.database import migrate
 from app.database.driver import Driver
 from app.database.sqlite_driver import SqliteDriver
 from app.runtime import clock
@@ -23,7 +23,7 @@ __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
 
 log = logging.getLogger("app.ledger")
 
-PATIENCE_S = 1.8
+TIMEOUT_S = 1.8
 """How long a transaction may take in all. Nothing but statements belongs into one."""
 
 
@@ -54,15 +54,15 @@ class Database:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._guard = _guard_of(driver)
+        self._guard = _make_guard(driver)
         self._pid = os.getpid()
-        self._of_parents: list[Any] = []
-        self._owes_migration = True
-        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _open_once()
+        self._parent_objects: list[Any] = []
+        self._needs_migration = True
+        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _connect_once()
         self._raw_writer: Any = None
-        self._writers_set_up: tuple[str, ...] = ()
+        self._writer_setup: tuple[str, ...] = ()
 
-    def transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
+    def transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
         """A transaction that writes: committed at the end of the block, rolled back where that raises.
 
         Raises:
@@ -70,11 +70,11 @@ class Database:
         """
         return self._transaction(within_s, writes=True)
 
-    def read_transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
+    def read_transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
         """A transaction that only reads, and sees the tables as they were at one moment. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
-    def execute(self, sql: str, values: Sequence[Any], within_s: float = PATIENCE_S) -> int:
+    def execute(self, sql: str, values: Sequence[Any], within_s: float = TIMEOUT_S) -> int:
         """Run one statement that is a transaction of its own, and return how many rows it changed or found.
 
         Raises:
@@ -86,7 +86,9 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=True):
                 self._guard.recheck(is_trial)
-                connection, raw = self._open(lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True)
+                connection, raw = self._connect_ready(
+                    lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True
+                )
                 is_sent = True
                 try:
                     count = self.driver.execute(raw, sql, values, deadline)
@@ -98,17 +100,17 @@ class Database:
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_sent)
             raise
-        self._guard.succeeded()
+        self._guard.record_success()
         return count
 
     def set_up_writers(self, statements: Sequence[str]) -> None:
         """Have statements run on the connection that writes, before its first change; where there is one at a time."""
-        self._writers_set_up = tuple(statements)
+        self._writer_setup = tuple(statements)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
-    def sql(self, text: str) -> str:
+    def render_sql(self, text: str) -> str:
         """A statement's text, in which each `?` stands for a value, as the store's own connections take it."""
         return text.replace("?", self.driver.placeholder)
 
@@ -118,17 +120,17 @@ class Database:
         Raises:
             DatabaseUnavailable: that could not be done now. The next transaction tries it again.
         """
-        self._owes_migration = True
-        self._adopt()
+        self._needs_migration = True
+        self._reset_after_fork()
         try:
             self.driver.create()
-            with self.driver.acquire_turn(clock.ticks() + PATIENCE_S, writes=False):
-                migrating.migrate(self.driver)
+            with self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=False):
+                migrate.migrate(self.driver)
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         except Exception as error:
-            raise self._translate(error) or error from error
-        self._owes_migration = False
+            raise self._to_unavailable(error) or error from error
+        self._needs_migration = False
 
     def check(self) -> None:
         """Raise DatabaseUnavailable unless the store would take a change now."""
@@ -137,11 +139,11 @@ class Database:
 
     def checkpoint(self) -> None:
         """What somebody has to do about once a second. Raises DatabaseUnavailable."""
-        self._adopt()
+        self._reset_after_fork()
         try:
             self.driver.checkpoint()
         except Exception as error:
-            raise self._translate(error) or error from error
+            raise self._to_unavailable(error) or error from error
 
     def close(self) -> None:
         self._writer = None
@@ -155,7 +157,7 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=writes):
                 self._guard.recheck(is_trial)
-                connection, raw = self._open(
+                connection, raw = self._connect_ready(
                     lambda raw: self.driver.begin(raw, deadline, writes=writes), deadline, writes=writes
                 )
                 try:
@@ -165,48 +167,50 @@ class Database:
                 except BaseException:
                     self._abandon(connection)
                     raise
-                self._put_back(connection)
+                self._return_connection(connection)
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_committing)
             raise
-        self._guard.succeeded()
+        self._guard.record_success()
 
     def _enter(self) -> bool:
         """Tell whether the caller tries a store that is away. Raises DatabaseUnavailable."""
         if self._pid != os.getpid():
-            self._adopt()
+            self._reset_after_fork()
         is_trial = self._guard.enter()
-        if self._owes_migration:
+        if self._needs_migration:
             self._migrate_late()
         return is_trial
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
         """Raise DatabaseUnavailable where an error means that; and tell the guard."""
-        unavailable = self._translate(error)
+        unavailable = self._to_unavailable(error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
-                self._guard.succeeded()
+                self._guard.record_success()
             return
         # Where the driver itself gave up, nothing was done.
         unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
         if not isinstance(unavailable, Contended):
-            self._guard.failed(str(unavailable))
+            self._guard.record_failure(str(unavailable))
         raise unavailable from error
 
-    def _open(self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+    def _connect_ready(
+        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
+    ) -> tuple[Connection, Any]:
         try:
-            return self._open_once(make_ready, deadline, writes=writes)
+            return self._connect_once(prepare, deadline, writes=writes)
         except Exception as error:
-            unavailable = self._translate(error)
+            unavailable = self._to_unavailable(error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
             # A kept connection may have died with a server that is back by now, or with a file that was moved.
             self._writer = None
             self.driver.engine.dispose()
-            return self._open_once(make_ready, deadline, writes=writes)
+            return self._connect_once(prepare, deadline, writes=writes)
 
-    def _open_once(
-        self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool
+    def _connect_once(
+        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
     ) -> tuple[Connection, Any]:
         # A pool's rounds cost as much as the transaction itself, in SQLite.
         connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
@@ -217,19 +221,19 @@ class Database:
             if is_new:
                 raw = connection.connection.driver_connection
                 if writes and self.driver.has_one_writer:
-                    self._keep_writer(connection, raw, deadline)
-            make_ready(raw)
+                    self._set_up_writer(connection, raw, deadline)
+            prepare(raw)
         except BaseException:
             self._abandon(connection)
             raise
         return connection, raw
 
-    def _keep_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
-        for statement in self._writers_set_up:
+    def _set_up_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
+        for statement in self._writer_setup:
             self.driver.execute(raw, statement, (), deadline)
         self._writer, self._raw_writer = connection, raw
 
-    def _put_back(self, connection: Connection) -> None:
+    def _return_connection(self, connection: Connection) -> None:
         if connection is self._writer:
             connection.rollback()  # SQLAlchemy's own idea of a transaction, if statements went through it
         else:
@@ -240,7 +244,7 @@ class Database:
         with suppress(Exception):
             raw: Any = connection.connection.driver_connection
             raw.rollback()
-            self._put_back(connection)
+            self._return_connection(connection)
             return
         if connection is self._writer:
             self._writer = None
@@ -249,7 +253,7 @@ class Database:
         with suppress(Exception):
             connection.close()
 
-    def _translate(self, error: BaseException) -> DatabaseUnavailable | None:
+    def _to_unavailable(self, error: BaseException) -> DatabaseUnavailable | None:
         if isinstance(error, DatabaseUnavailable):
             return error
         if isinstance(error, PoolTimeout):
@@ -257,27 +261,27 @@ class Database:
         fault = self.driver.classify_error(error.orig if isinstance(error, DBAPIError) and error.orig else error)
         if fault is None:
             return None
-        reason, is_well = fault
-        return Contended(reason) if is_well else DatabaseUnavailable(reason)
+        reason, is_available = fault
+        return Contended(reason) if is_available else DatabaseUnavailable(reason)
 
     def _migrate_late(self) -> None:
         try:
             self.migrate()
         except DatabaseUnavailable as error:
-            self._guard.failed(str(error))
+            self._guard.record_failure(str(error))
             raise
 
-    def _adopt(self) -> None:
+    def _reset_after_fork(self) -> None:
         """After a fork: the parent's connections are its own, and closing one here could harm its file."""
         if self._pid != os.getpid():
-            self._of_parents.append(self.driver.engine.pool)
-            self._of_parents.append(self._writer)
+            self._parent_objects.append(self.driver.engine.pool)
+            self._parent_objects.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
-            self._guard = _guard_of(self.driver)
+            self._guard = _make_guard(self.driver)
             self._pid = os.getpid()
 
 
-def _guard_of(driver: Driver) -> StoreGuard:
+def _make_guard(driver: Driver) -> StoreGuard:
     # What cannot be written down is refused, so somebody has to hear of it.
     return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

@@ -13,7 +13,7 @@ from app.runtime import clock
 
 SCRIPTS = Path(__file__).parent / "migrations"
 
-_LOOK_S = 1.8
+_READ_S = 1.8
 
 log = logging.getLogger("app.ledger")
 
@@ -28,7 +28,7 @@ def migrate(driver: Driver) -> None:
     newest = newest_revision()
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
-        driver.begin(raw, clock.ticks() + _LOOK_S, writes=False)
+        driver.begin(raw, clock.ticks() + _READ_S, writes=False)
         found = _read_revision(connection)
         raw.rollback()
         if found >= newest:

@@ -29,7 +29,7 @@ _SETTINGS = f"SET statement_timeout = {int(_STATEMENT_S * 1000)}; SET lock_timeo
 _CONTENDED = {"55P03", "57014", "40P01", "40001"}
 
 # What the pool and psycopg do not pass on: until when the caller waits for a transaction, and for a connection.
-_caller = threading.local()
+_caller_limits = threading.local()
 
 
 class BoundedConnection(psycopg.Connection[Any]):
@@ -49,7 +49,7 @@ class BoundedConnection(psycopg.Connection[Any]):
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Any]:
         # connect_timeout would be two seconds at least. This is asked again every tenth of a second.
-        until: float = _caller.connect_until
+        until: float = _caller_limits.connect_until
         steps = super()._connect_gen(conninfo)
         try:
             wanted = next(steps)
@@ -91,12 +91,12 @@ class PostgresDriver:
         # Here, as the pool's own queue knows nothing of deadlines.
         if not self._slots.acquire(timeout=max(0.0, deadline - clock.ticks())):
             raise Contended("contended")
-        before = getattr(_caller, "deadline", math.inf)
-        _caller.deadline = deadline
+        before = getattr(_caller_limits, "deadline", math.inf)
+        _caller_limits.deadline = deadline
         try:
             yield
         finally:
-            _caller.deadline = before
+            _caller_limits.deadline = before
             self._slots.release()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
@@ -163,8 +163,8 @@ class PostgresDriver:
             "keepalives_idle": 30,
             "application_name": "gatehouse",
         }
-        until = min(getattr(_caller, "deadline", math.inf), clock.ticks() + _CONNECT_S)
-        _caller.connect_until = until
+        until = min(getattr(_caller_limits, "deadline", math.inf), clock.ticks() + _CONNECT_S)
+        _caller_limits.connect_until = until
         raw = BoundedConnection.connect(make_conninfo(**(defaults | options)), autocommit=True)
         try:
             raw.deadline = until

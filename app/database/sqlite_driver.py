@@ -21,9 +21,9 @@ _MIGRATION_S = 60.0
 _POOL_SIZE = 8
 _POOL_TIMEOUT_S = 1.0
 # Pages of the write-ahead log after which a commit would have to move them itself, if tidy() did not.
-_LAST_RESORT_PAGES = 16_000
+_AUTOCHECKPOINT_PAGES = 16_000
 # Pages after which tidy() makes writers wait until the log can be begun anew.
-_LONG_LOG_PAGES = 8_000
+_MAX_LOG_PAGES = 8_000
 
 
 class SqliteDriver:
@@ -44,7 +44,7 @@ class SqliteDriver:
         self._has_wal = sqlite.uses_wal()
         self._lock = threading.Lock()
         self._has_changes = False
-        self._last_tidy: Any = None
+        self._checkpointer: Any = None
         self._watch = sqlite.FileWatch(path)
         self.engine = create_engine(
             "sqlite://",
@@ -62,25 +62,25 @@ class SqliteDriver:
         return _Turn(self._lock, deadline) if writes else nullcontext()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        self._check_place()
+        self._check_file()
         if writes:
-            self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
+            self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
         else:
             raw.execute("BEGIN")
             # Only the first reading takes a lock, and may find the file busy.
-            self._try(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
+            self._run_step(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
 
     def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
-        self._check_place()
+        self._check_file()
         self._has_changes = True
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
-        return int(self._try(lambda: raw.execute(sql, values), raw, deadline).rowcount)
+        return int(self._run_step(lambda: raw.execute(sql, values), raw, deadline).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
         # In the older mode a commit waits for readers; what was written stays until it is tried again.
-        self._try(lambda: raw.execute("COMMIT"), raw, deadline)
+        self._run_step(lambda: raw.execute("COMMIT"), raw, deadline)
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         if not isinstance(error, self._dbapi.DatabaseError) or isinstance(
@@ -90,12 +90,12 @@ class SqliteDriver:
         code = getattr(error, "sqlite_errorcode", None)
         if code == self._dbapi.SQLITE_ERROR and "no such" not in str(error):
             return None  # a statement of ours is wrong
-        return sqlite.reason_of(error), False
+        return sqlite.get_error_name(error), False
 
     def begin_migration(self, connection: Connection) -> None:
         raw = connection.connection.driver_connection
         assert raw is not None
-        self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
+        self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
 
     def create(self) -> None:
         sqlite.create_private(self.path)
@@ -108,22 +108,22 @@ class SqliteDriver:
 
     def close(self) -> None:
         self.engine.dispose()
-        self._close_tidy()
+        self._close_checkpointer()
 
-    def _close_tidy(self) -> None:
-        if self._last_tidy is not None:
-            self._last_tidy.close()
-            self._last_tidy = None
+    def _close_checkpointer(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
 
     def _checkpoint(self) -> None:
-        if self._last_tidy is None:
-            self._last_tidy = self._connect()
+        if self._checkpointer is None:
+            self._checkpointer = self._connect()
         try:
-            _, pages, _ = self._last_tidy.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages > _LONG_LOG_PAGES:
-                self._last_tidy.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            _, pages, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > _MAX_LOG_PAGES:
+                self._checkpointer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         except self._dbapi.Error:
-            self._close_tidy()
+            self._close_checkpointer()
             raise
 
     def _connect(self) -> Any:
@@ -131,31 +131,31 @@ class SqliteDriver:
         try:
             deadline = clock.ticks() + _POOL_TIMEOUT_S
             mode, sync = ("WAL", "NORMAL") if self._has_wal else ("DELETE", "FULL")
-            self._try(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
+            self._run_step(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
             raw.execute(f"PRAGMA synchronous = {sync}")
-            raw.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
-            self._watch.opened()
+            raw.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+            self._watch.mark_opened()
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _check_place(self) -> None:
+    def _check_file(self) -> None:
         """Fail where the file was moved: what is written to it would be in nobody's books."""
         if self._watch.has_moved():
-            self._close_tidy()
+            self._close_checkpointer()
             raise self._dbapi.OperationalError("the file was moved")
 
-    def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
+    def _run_step(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         """Run a step, again while the file is busy, until the deadline."""
         try:
             return step()  # as nearly always
         except self._dbapi.OperationalError as error:
             if not sqlite.is_busy(error):
                 raise
-        return self._try_again(step, raw, deadline)
+        return self._retry_step(step, raw, deadline)
 
-    def _try_again(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
+    def _retry_step(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
         changes: object = None
         for pause_s in sqlite.busy_pauses():
             try:
@@ -165,15 +165,15 @@ class SqliteDriver:
                     raise
                 left_s = deadline - clock.ticks()
                 if changes is None:
-                    changes = self._count_changes(raw)
+                    changes = self._read_data_version(raw)
                 if left_s <= 0:
-                    if self._count_changes(raw) != changes:  # others do get their turn
+                    if self._read_data_version(raw) != changes:  # others do get their turn
                         raise Contended("contended") from error
-                    raise DatabaseUnavailable(sqlite.reason_of(error)) from error
+                    raise DatabaseUnavailable(sqlite.get_error_name(error)) from error
             time.sleep(min(left_s, pause_s))
         raise AssertionError("pauses never end")
 
-    def _count_changes(self, raw: Any) -> object:
+    def _read_data_version(self, raw: Any) -> object:
         """A number that is another one after each commit of another connection."""
         try:
             return raw.execute("PRAGMA data_version").fetchone()

@@ -3,7 +3,7 @@
 It knows nothing of Flask or of openai: plain values go in and come out.
 
     Ledger           ledger.py: hold, extend, settle, sweep
-      Bookkeeping      bookkeeping.py: what each of these does to the tables, by the statements of sql.py
+      Statements      bookkeeping.py: what each of these does to the tables, by the statements of sql.py
     Prices           pricing.py: from tokens to micro-dollars
     estimate         estimate.py: how many tokens a request may have, where nobody has counted them
     reports          reports.py: totals, and what is left of a budget

@@ -14,7 +14,7 @@ import orjson
 from app.ledger.records import Settlement
 from app.runtime import clock
 
-Owed = tuple[str, Settlement]
+PendingSettlement = tuple[str, Settlement]
 """The id of an entry, and how to settle it."""
 
 log = logging.getLogger("app.ledger")
@@ -29,9 +29,9 @@ class Journal:
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def write(self, owed: Iterable[Owed]) -> None:
+    def write(self, pending: Iterable[PendingSettlement]) -> None:
         """Have them on the disk when this returns. Raises OSError."""
-        lines = [orjson.dumps({"id": entry_id, **asdict(settlement)}) for entry_id, settlement in owed]
+        lines = [orjson.dumps({"id": entry_id, **asdict(settlement)}) for entry_id, settlement in pending]
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._directory / f"{clock.now_ms():013d}-{secrets.token_hex(4)}.jsonl"
         partial = path.with_suffix(".partial")

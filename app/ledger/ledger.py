@@ -17,10 +17,10 @@ from app.database.database import Database, DatabaseUnavailable
 from app.ledger.background import BackgroundSettler
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
-from app.ledger.statements import Bookkeeping
+from app.ledger.statements import Statements
 from app.runtime import clock
 
-_SWEPT_AT_ONCE = 500
+_MAX_SWEPT_AT_ONCE = 500
 # What a request that was never sent to the upstream is settled with.
 _VOID = Settlement(outcome="not_admitted", source="reported", cost_micro_usd=0, tokens=0)
 
@@ -35,9 +35,9 @@ class Ledger:
 
     def __init__(self, database: Database, journal_dir: Path) -> None:
         self._database = database
-        self._books = Bookkeeping(database)
-        self._retrying = BackgroundSettler(
-            settle=self._settle, sweep=self.sweep, tidy=database.checkpoint, journal=Journal(journal_dir)
+        self._statements = Statements(database)
+        self._background = BackgroundSettler(
+            settle=self._settle, sweep=self.sweep, checkpoint=database.checkpoint, journal=Journal(journal_dir)
         )
         self._host = socket.gethostname()
 
@@ -49,7 +49,7 @@ class Ledger:
         micro_usd: int | None,
         tokens: int,
         lease_s: float,
-        beside: Callable[[Connection, Hold], None] | None = None,
+        also: Callable[[Connection, Hold], None] | None = None,
     ) -> Hold:
         """Admit a request, if each limit has so much left.
 
@@ -58,7 +58,7 @@ class Ledger:
             micro_usd: None where no price of the model is known.
             lease_s: after this the request counts as dead and its hold as spent, so it has to be longer than any
                 request may take.
-            beside: what else to write in the same transaction.
+            also: what else to write in the same transaction.
 
         Raises:
             BudgetExceeded: one has not.
@@ -75,21 +75,21 @@ class Ledger:
             "worker": f"{self._host}:{os.getpid()}",
         }
         try:
-            if beside is None and self._database.execute(*self._books.to_hold(hold, entry, **owner)):
+            if also is None and self._database.execute(*self._statements.build_hold(hold, entry, **owner)):
                 return hold
             # An account is not open yet, or has not so much left.
             with self._database.transaction() as connection:
-                self._books.hold(connection, hold, entry, **owner)
-                if beside is not None:
-                    beside(connection, hold)
+                self._statements.hold(connection, hold, entry, **owner)
+                if also is not None:
+                    also(connection, hold)
         except DatabaseUnavailable as error:
             if error.is_unsure:  # if it was made after all, nobody will use it
-                self._retrying.add(hold.id, _VOID)
+                self._background.add(hold.id, _VOID)
             raise
         return hold
 
     def extend(self, hold: Hold, *, micro_usd: int | None, tokens: int) -> None:
-        """Hold so much more: another attempt may be billed beside the ones before it.
+        """Hold so much more: another attempt may be billed also the ones before it.
 
         Raises:
             BudgetExceeded, Unpriced, DatabaseUnavailable: the hold stays as it was.
@@ -97,7 +97,7 @@ class Ledger:
         """
         _check_price(hold.limits, micro_usd)
         with self._database.transaction() as connection:
-            self._books.extend(connection, hold, micro_usd=micro_usd or 0, tokens=tokens)
+            self._statements.extend(connection, hold, micro_usd=micro_usd or 0, tokens=tokens)
         hold.micro_usd = None if hold.micro_usd is None else hold.micro_usd + (micro_usd or 0)
         hold.tokens += tokens
 
@@ -109,20 +109,20 @@ class Ledger:
         try:
             self._settle(hold.id, settlement)
         except DatabaseUnavailable:
-            self._retrying.add(hold.id, settlement)
+            self._background.add(hold.id, settlement)
         except Exception:
             # The sweep settles what cannot be written down as it is.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
 
-    def settle_also(self, entry_id: str, settlement: Settlement, beside: Callable[[Connection], None]) -> None:
+    def settle_also(self, entry_id: str, settlement: Settlement, also: Callable[[Connection], None]) -> None:
         """Settle together with what else is to be written: both are in the store then, or neither.
 
         Raises:
             DatabaseUnavailable: neither is.
         """
         with self._database.transaction() as connection:
-            self._books.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
-            beside(connection)
+            self._statements.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
+            also(connection)
 
     def sweep(self) -> int:
         """Settle requests whose lease has run out, as their worker was killed; how many there were.
@@ -131,7 +131,7 @@ class Ledger:
             DatabaseUnavailable: the rest has to wait.
         """
         swept = 0
-        while swept < _SWEPT_AT_ONCE and self._sweep_one():
+        while swept < _MAX_SWEPT_AT_ONCE and self._sweep_one():
             swept += 1
             time.sleep(0)  # let others have their turn
         if swept:
@@ -140,22 +140,22 @@ class Ledger:
 
     def start(self) -> None:
         """Sweep, settle again what could not be, and tidy the store, in the background of this process."""
-        self._retrying.start()
+        self._background.start()
 
     def close(self) -> None:
         """Settle what is still to be settled, or write it to the journal."""
-        self._retrying.close()
+        self._background.close()
 
     def retry(self) -> None:
         """Settle now what could not be before, the journal's included. Raises DatabaseUnavailable."""
-        self._retrying.retry()
+        self._background.retry()
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
-        self._database.execute(*self._books.to_settle(entry_id, settlement, at_ms=clock.now_ms()))
+        self._database.execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))
 
     def _sweep_one(self) -> bool:
         with self._database.transaction() as connection:
-            return self._books.expire_one(connection, at_ms=clock.now_ms())
+            return self._statements.expire_one(connection, at_ms=clock.now_ms())
 
 
 def _check_price(limits: Sequence[Limit], micro_usd: int | None) -> None:

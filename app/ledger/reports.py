@@ -13,7 +13,7 @@ from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
-from app.runtime.periods import left_s, period_of
+from app.runtime.periods import get_period, get_seconds_left
 from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
@@ -63,11 +63,11 @@ class Remaining:
 
     @property
     def micro_usd(self) -> int | None:
-        return _remaining_of(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
+        return _subtract(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
 
     @property
     def tokens(self) -> int | None:
-        return _remaining_of(self.limit.tokens, self.spent_tokens + self.held_tokens)
+        return _subtract(self.limit.tokens, self.spent_tokens + self.held_tokens)
 
 
 class Reports:
@@ -103,7 +103,7 @@ class Reports:
         sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
         query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*groups)
         with self._database.read_transaction(_REPORT_S) as connection:
-            rows = self._snapshot(connection, query)
+            rows = self._fetch_all(connection, query)
         return [
             Total(
                 group=tuple(row[: len(groups)]),
@@ -112,7 +112,7 @@ class Reports:
             for row in rows
         ]
 
-    def _snapshot(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
+    def _fetch_all(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
         """Run a long query in a thread for SQLite, where it would block all greenlets of a worker."""
         if self._database.driver.name != "sqlite":
             return connection.execute(query).all()
@@ -127,7 +127,7 @@ class Reports:
         left = []
         with self._database.read_transaction() as connection:
             for limit in limits:
-                period = period_of(limit.window, at_ms)
+                period = get_period(limit.window, at_ms)
                 row = connection.execute(
                     select(accounts).where(accounts.c.key == limit.key, accounts.c.period == period)
                 ).one_or_none()
@@ -138,11 +138,11 @@ class Reports:
                         held_micro_usd=row.held_micro_usd if row else 0,
                         spent_tokens=row.spent_tokens if row else 0,
                         held_tokens=row.held_tokens if row else 0,
-                        resets_in_s=left_s(limit.window, at_ms),
+                        resets_in_s=get_seconds_left(limit.window, at_ms),
                     )
                 )
         return left
 
 
-def _remaining_of(limit: int | None, used: int) -> int | None:
+def _subtract(limit: int | None, used: int) -> int | None:
     return None if limit is None else max(0, limit - used)

@@ -59,7 +59,7 @@ class StreamPermit:
         self._leases = leases
 
     def renew(self) -> None:
-        self._leases[0].keep()  # which keeps all of this process
+        self._leases[0].renew()  # renews all leases of this process
 
     def release(self) -> None:
         for lease in self._leases:

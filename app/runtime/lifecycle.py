@@ -8,9 +8,9 @@ from time import monotonic
 from app.problems import Problem
 
 # A stream asks once a tick, so it learns of the stop up to this much later.
-_SEEN_LATE_S = 1.0
+_MAX_TICK_S = 1.0
 # The last event, the record of the call and the exit of the process take at most this long.
-_FAREWELL_S = 5.0
+_LAST_EVENTS_S = 5.0
 
 
 class Draining(Problem):
@@ -47,8 +47,8 @@ class Lifecycle:
             return True
         if self._is_alive():
             return False
-        farewell_s = min(_FAREWELL_S, self._graceful_timeout_s / 3)
-        self._ends_at = monotonic() + self._graceful_timeout_s - farewell_s - _SEEN_LATE_S
+        last_events_s = min(_LAST_EVENTS_S, self._graceful_timeout_s / 3)
+        self._ends_at = monotonic() + self._graceful_timeout_s - last_events_s - _MAX_TICK_S
         return True
 
     @property

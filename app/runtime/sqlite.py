@@ -16,13 +16,13 @@ from urllib.parse import quote
 
 from app.runtime import clock
 
-LOOK_S = 1.0
+CHECK_INTERVAL_S = 1.0
 """How often somebody looks whether a file is still the one that was opened."""
 
-_FIRST_PAUSE_S = 0.0005
+_FIRST_MAX_PAUSE_S = 0.0005
 
 
-def best_sqlite() -> Any:
+def import_sqlite() -> Any:
     """Return pysqlite3, which brings a SQLite of its own, or the system's where that could not be installed."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")
@@ -30,7 +30,7 @@ def best_sqlite() -> Any:
         return importlib.import_module("sqlite3.dbapi2")
 
 
-dbapi = best_sqlite()
+dbapi = import_sqlite()
 _BUSY = {dbapi.SQLITE_BUSY, dbapi.SQLITE_LOCKED}
 
 
@@ -72,17 +72,17 @@ def is_busy(error: Exception) -> bool:
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _BUSY
 
 
-def reason_of(error: Exception) -> str:
+def get_error_name(error: Exception) -> str:
     """Return the name of what went wrong; without one, it was Python that could not read what the file says."""
     return getattr(error, "sqlite_errorname", "unreadable")
 
 
-def busy_pauses(longest_s: float = 0.01) -> Iterator[float]:
+def busy_pauses(max_s: float = 0.01) -> Iterator[float]:
     """Yield how many seconds to wait before each further try: random, and growing up to a bound."""
-    up_to_s = _FIRST_PAUSE_S
+    bound_s = _FIRST_MAX_PAUSE_S
     while True:
-        yield random.uniform(0, up_to_s)  # noqa: S311
-        up_to_s = min(2 * up_to_s, longest_s)
+        yield random.uniform(0, bound_s)  # noqa: S311
+        bound_s = min(2 * bound_s, max_s)
 
 
 class FileWatch:
@@ -91,26 +91,26 @@ class FileWatch:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._inode: int | None = None
-        self._look_at = 0.0
+        self._check_at = 0.0
 
-    def opened(self) -> None:
+    def mark_opened(self) -> None:
         """Take the file that is there now for the one that was opened."""
-        self._inode = self._current()
+        self._inode = self._read_inode()
 
     def has_moved(self) -> bool:
-        """Tell whether the file is another one, or none; looks once in LOOK_S seconds, until it has moved."""
+        """Tell whether the file is another one, or none; looks once in CHECK_INTERVAL_S seconds, until it has moved."""
         at = clock.ticks()
-        if at < self._look_at:
+        if at < self._check_at:
             return False
         has_moved = not self.is_same()
-        self._look_at = 0.0 if has_moved else at + LOOK_S
+        self._check_at = 0.0 if has_moved else at + CHECK_INTERVAL_S
         return has_moved
 
     def is_same(self) -> bool:
         """Look now."""
-        return self._inode == self._current()
+        return self._inode == self._read_inode()
 
-    def _current(self) -> int | None:
+    def _read_inode(self) -> int | None:
         try:
             return self._path.stat().st_ino
         except OSError:

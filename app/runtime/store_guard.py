@@ -17,7 +17,7 @@ RETRY_AFTER_S = 1.0
 
 
 class DatabaseUnavailable(Problem):
-    """The database does not answer in time; nothing was changed, unless `is_unsure`.
+    """The database does not result in time; nothing was changed, unless `is_unsure`.
 
     The instance's text names the kind of fault and holds no address or secret.
 
@@ -59,7 +59,7 @@ class StoreGuard:
         self._away_since = 0.0
         self._retry_at = 0.0
 
-    def ask(self, step: Callable[[], T]) -> T:
+    def call(self, step: Callable[[], T]) -> T:
         """Return what a step that uses the store returns.
 
         Raises:
@@ -67,13 +67,13 @@ class StoreGuard:
         """
         is_trial = self.enter()
         try:
-            answer = step()
+            result = step()
         except DatabaseUnavailable as error:
-            self.failed(str(error))
+            self.record_failure(str(error))
             raise
         if is_trial:
-            self.succeeded()
-        return answer
+            self.record_success()
+        return result
 
     def enter(self) -> bool:
         """Tell whether the caller is the one who tries a store that is away.
@@ -94,7 +94,7 @@ class StoreGuard:
         if self._is_away and not is_trial:
             raise DatabaseUnavailable("away")
 
-    def failed(self, reason: str) -> None:
+    def record_failure(self, reason: str) -> None:
         """Note that the store is away."""
         with self._lock:
             self._retry_at = clock.ticks() + RETRY_AFTER_S
@@ -104,7 +104,7 @@ class StoreGuard:
             self._away_since = clock.ticks()
         self._log.log(self._level, f"{self._events}gone", extra={"store": self._store, "reason": reason})
 
-    def succeeded(self) -> None:
+    def record_success(self) -> None:
         """Note that the store has answered."""
         if self._is_away:
             self._note_return()

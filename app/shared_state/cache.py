@@ -8,10 +8,10 @@ from functools import partial
 
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import Store, guard_of
+from app.shared_state.store import Store, make_guard
 
 # A vector of a text is some 30 kB: so many are read in a few milliseconds, in which nothing else is done.
-_AT_ONCE = 32
+_MAX_KEYS_AT_ONCE = 32
 
 
 class SharedCache:
@@ -19,15 +19,15 @@ class SharedCache:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._guard = PerProcess[StoreGuard](lambda: guard_of(store))
+        self._guard = PerProcess[StoreGuard](lambda: make_guard(store))
 
     def read(self, keys: Sequence[str]) -> dict[str, bytes]:
         """The values of those of the keys that have one."""
         found: dict[str, bytes] = {}
-        for at in range(0, len(keys), _AT_ONCE):
-            some = partial(self._store.read_many, keys[at : at + _AT_ONCE])
+        for at in range(0, len(keys), _MAX_KEYS_AT_ONCE):
+            some = partial(self._store.read_many, keys[at : at + _MAX_KEYS_AT_ONCE])
             try:
-                found |= self._guard.get().ask(some)
+                found |= self._guard.get().call(some)
             except DatabaseUnavailable:
                 break
             time.sleep(0)  # let others have their turn
@@ -37,7 +37,7 @@ class SharedCache:
         """Keep values for `ttl_s` seconds."""
         for key, value in values.items():
             try:
-                self._guard.get().ask(partial(self._store.put, key, value, ttl_s))
+                self._guard.get().call(partial(self._store.put, key, value, ttl_s))
             except DatabaseUnavailable:
                 return
             time.sleep(0)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.store import QUEUE_S
+from app.shared_state.store import QUEUE_TIMEOUT_S
 
 Q = TypeVar("Q")
 A = TypeVar("A")
@@ -16,61 +16,61 @@ A = TypeVar("A")
 class Coalescer(Generic[Q, A]):
     """One caller at a time asks about a key: for itself, and for all who came before it began.
 
-    Who comes later waits, and the first of those asks next: no answer is older than its question, and nobody
+    Who comes later waits, and the first of those asks next: no result is older than its argument, and nobody
     waits for more than two round trips, however many there are. If the store is away, all who wait are told so.
     """
 
-    def __init__(self, ask_all: Callable[[str, list[Q]], Sequence[A]]) -> None:
+    def __init__(self, call_all: Callable[[str, list[Q]], Sequence[A]]) -> None:
         """Prepare to ask.
 
         Args:
-            ask_all: the answers to questions about a key, in their order.
+            call_all: the results to arguments about a key, in their order.
         """
-        self._ask_all = ask_all
+        self._call_all = call_all
         self._lock = threading.Lock()  # for moments; nobody asks while holding it
-        self._waiting: dict[str, list[_Waiter[Q, A]]] = {}
+        self._waiting: dict[str, list[_PendingCall[Q, A]]] = {}
         """Of each key that somebody asks about right now, who has come since."""
 
-    def call(self, key: str, question: Q) -> A:
+    def call(self, key: str, argument: Q) -> A:
         """Ask, or be answered with others.
 
         Raises:
-            DatabaseUnavailable: the store is away, or keeps this process waiting for QUEUE_S.
+            DatabaseUnavailable: the store is away, or keeps this process waiting for QUEUE_TIMEOUT_S.
         """
         with self._lock:
             waiting = self._waiting.get(key)
             if waiting is None:
                 self._waiting[key] = []
             else:
-                mine = _Waiter[Q, A](question)
-                waiting.append(mine)
+                call = _PendingCall[Q, A](argument)
+                waiting.append(call)
         if waiting is None:
-            return self._lead(key, question, [])
-        return self._follow(key, mine)
+            return self._lead(key, argument, [])
+        return self._follow(key, call)
 
-    def _follow(self, key: str, mine: _Waiter[Q, A]) -> A:
+    def _follow(self, key: str, call: _PendingCall[Q, A]) -> A:
         try:
-            mine.woken.acquire(timeout=QUEUE_S)
+            call.woken.acquire(timeout=QUEUE_TIMEOUT_S)
         except BaseException:  # as when gevent ends a greenlet
-            if not self._leave(key, mine):
-                self._pass_on(key, [])
+            if not self._abandon(key, call):
+                self._hand_over(key, [])
             raise
-        if mine.answers:
-            return mine.answers[0]
-        if mine.error is not None:
-            raise DatabaseUnavailable(str(mine.error))  # one of its own, as each collects a traceback
-        if self._leave(key, mine):
+        if call.results:
+            return call.results[0]
+        if call.error is not None:
+            raise DatabaseUnavailable(str(call.error))  # one of its own, as each collects a traceback
+        if self._abandon(key, call):
             raise DatabaseUnavailable("overloaded")
         with self._lock:
             others, self._waiting[key] = self._waiting[key], []
-        return self._lead(key, mine.question, others)
+        return self._lead(key, call.argument, others)
 
-    def _lead(self, key: str, question: Q, others: list[_Waiter[Q, A]]) -> A:
-        questions = [question]
+    def _lead(self, key: str, argument: Q, others: list[_PendingCall[Q, A]]) -> A:
+        arguments = [argument]
         if others:
-            questions += [other.question for other in others]
+            arguments += [other.argument for other in others]
         try:
-            answers = self._ask_all(key, questions)
+            results = self._call_all(key, arguments)
         except DatabaseUnavailable as error:
             with self._lock:
                 others += self._waiting.pop(key)
@@ -78,49 +78,49 @@ class Coalescer(Generic[Q, A]):
                 other.error = error
                 other.woken.release()
             raise
-        except BaseException:  # it says nothing about the others' questions
-            self._pass_on(key, others)
+        except BaseException:  # it says nothing about the others' arguments
+            self._hand_over(key, others)
             raise
         if others:
-            for other, answer in zip(others, answers[1:], strict=True):
-                other.answers.append(answer)
+            for other, result in zip(others, results[1:], strict=True):
+                other.results.append(result)
                 other.woken.release()
-        self._pass_on(key, [])
-        return answers[0]
+        self._hand_over(key, [])
+        return results[0]
 
-    def _pass_on(self, key: str, unanswered: list[_Waiter[Q, A]]) -> None:
+    def _hand_over(self, key: str, unanswered: list[_PendingCall[Q, A]]) -> None:
         """Have the first of those who wait ask next."""
         with self._lock:
             waiting = self._waiting[key]
             if unanswered:
-                waiting[:0] = [other for other in unanswered if not other.has_left]
+                waiting[:0] = [other for other in unanswered if not other.is_abandoned]
             if not waiting:
                 del self._waiting[key]
                 return
             leader = waiting.pop(0)
-            leader.leads = True
+            leader.is_leader = True
         leader.woken.release()
 
-    def _leave(self, key: str, mine: _Waiter[Q, A]) -> bool:
-        """Wait no longer, unless it is oneself who is to ask next. An answer that is on its way is lost."""
+    def _abandon(self, key: str, call: _PendingCall[Q, A]) -> bool:
+        """Wait no longer, unless it is oneself who is to ask next. An result that is on its way is lost."""
         with self._lock:
-            if mine.leads:
+            if call.is_leader:
                 return False
-            mine.has_left = True
+            call.is_abandoned = True
             waiting = self._waiting.get(key, [])
-            if mine in waiting:
-                waiting.remove(mine)
+            if call in waiting:
+                waiting.remove(call)
             return True
 
 
-class _Waiter(Generic[Q, A]):
-    """A caller who waits for an answer, or to ask next."""
+class _PendingCall(Generic[Q, A]):
+    """A caller who waits for an result, or to ask next."""
 
-    def __init__(self, question: Q) -> None:
-        self.question = question
+    def __init__(self, argument: Q) -> None:
+        self.argument = argument
         self.woken = threading.Lock()
         self.woken.acquire()
-        self.answers: list[A] = []
+        self.results: list[A] = []
         self.error: DatabaseUnavailable | None = None
-        self.leads = False
-        self.has_left = False
+        self.is_leader = False
+        self.is_abandoned = False

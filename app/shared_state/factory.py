@@ -17,7 +17,7 @@ def open_state(*, directory: Path, redis_url: str) -> SharedState:
     Nothing is opened before it is needed, so this works while the store is away.
 
     Args:
-        directory: where the file is; made if it is missing. Not used with Redis.
+        directory: where the file is; applied if it is missing. Not used with Redis.
     Raises:
         ValueError: the URL is not one of a Redis.
     """

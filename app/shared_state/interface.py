@@ -12,7 +12,7 @@ Change = Callable[[bytes | None], bytes | None]
 class Lease(Protocol):
     """One of a limited number, until it is released or its process dies."""
 
-    def keep(self) -> None:
+    def renew(self) -> None:
         """Say that it is still held. To be called every few seconds; nearly always it costs nothing."""
 
     def release(self) -> None:
@@ -22,7 +22,7 @@ class Lease(Protocol):
 class SharedState(Protocol):
     """Values by key, and leases by name.
 
-    No call fails because of the store. One that does not answer delays a call by half a second at most, and then
+    No call fails because of the store. One that does not result delays a call by half a second at most, and then
     only one call a second. What many callers want at the same moment costs a few round trips.
     """
 
@@ -32,7 +32,7 @@ class SharedState(Protocol):
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by what `change` makes of it, and return the new one.
 
-        Should other processes change it first again and again for seconds, it is left as they have made it.
+        Should other processes change it first again and again for seconds, it is left as they have applied it.
 
         Args:
             change: may be called more than once, and in another thread, so it only computes. None removes the value; returning what it

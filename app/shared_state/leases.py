@@ -29,18 +29,18 @@ class Leases:
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
         # Batches also have the counts reach the store in the order in which they were true.
-        self._orders: Coalescer[int | None, bool] = Coalescer(self._carry_out)
+        self._requests: Coalescer[int | None, bool] = Coalescer(self._execute_all)
         self._renew_at = 0.0
 
     def take(self, name: str, limit: int) -> HeldLease | None:
         """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
         try:
-            taken = self._guard.ask(lambda: self._orders.call(name, limit))
+            taken = self._guard.call(lambda: self._requests.call(name, limit))
         except DatabaseUnavailable:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
-    def keep(self) -> None:
+    def renew(self) -> None:
         """Tell the store of all leases, if it has not been told for RENEW_S seconds."""
         at = clock.ticks()
         if at < self._renew_at:
@@ -49,34 +49,34 @@ class Leases:
         with self._lock:
             names = list(self._held)
         for name in names:
-            self._tell(name)
+            self._report(name)
 
     def release(self, name: str) -> None:
         self._add(name, -1)
-        self._tell(name)
+        self._report(name)
 
-    def _tell(self, name: str) -> None:
+    def _report(self, name: str) -> None:
         # If the store cannot be told, the next count of this name tells it, or the old one expires.
         with suppress(DatabaseUnavailable):
-            self._guard.ask(lambda: self._orders.call(name, None))
+            self._guard.call(lambda: self._requests.call(name, None))
 
-    def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:
+    def _execute_all(self, name: str, requests: list[int | None]) -> list[bool]:
         """Take as many as are wanted and there are, and tell the store how many that makes.
 
         Args:
-            orders: the limit, from who wants a lease; None from who wants the count told.
+            requests: the limit, from who wants a lease; None from who wants the count told.
         Returns:
             whether each got what it wanted.
         """
-        limits = [limit for limit in orders if limit is not None]
+        limits = [limit for limit in requests if limit is not None]
         taken = 0
         if limits:
-            taken = self._store.take(name, self._process, self._held[name], len(limits), min(limits))
+            taken = self._store.take_leases(name, self._process, self._held[name], len(limits), min(limits))
             self._add(name, taken)
-        if not taken and len(limits) < len(orders):
-            self._store.note(self._process, name, self._held[name])
-        lucky = [True] * taken + [False] * (len(limits) - taken)
-        return [limit is None or lucky.pop(0) for limit in orders]
+        if not taken and len(limits) < len(requests):
+            self._store.set_leases(self._process, name, self._held[name])
+        granted = [True] * taken + [False] * (len(limits) - taken)
+        return [limit is None or granted.pop(0) for limit in requests]
 
     def _add(self, name: str, leases: int, limit: int | None = None) -> bool:
         with self._lock:
@@ -95,9 +95,9 @@ class HeldLease:
         self._leases: Leases | None = leases
         self._name = name
 
-    def keep(self) -> None:
+    def renew(self) -> None:
         if self._leases is not None:
-            self._leases.keep()
+            self._leases.renew()
 
     def release(self) -> None:
         leases, self._leases = self._leases, None

@@ -8,7 +8,7 @@ from collections import Counter
 from app.runtime import clock
 from app.shared_state.interface import Change
 
-_FEW = 1000
+_MIN_SWEEP_SIZE = 1000
 
 
 class MemoryState:
@@ -17,7 +17,7 @@ class MemoryState:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[bytes, float]] = {}
-        self._sweep_above = _FEW
+        self._sweep_above = _MIN_SWEEP_SIZE
         self._held: Counter[str] = Counter()
 
     def read(self, key: str) -> bytes | None:
@@ -45,7 +45,7 @@ class MemoryState:
     def close(self) -> None:
         """There is nothing to let go of."""
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
         with self._lock:
             self._held[name] -= 1
             if not self._held[name]:
@@ -59,7 +59,7 @@ class MemoryState:
         if len(self._entries) > self._sweep_above:
             at = clock.ticks()
             self._entries = {key: entry for key, entry in self._entries.items() if at < entry[1]}
-            self._sweep_above = max(_FEW, 2 * len(self._entries))
+            self._sweep_above = max(_MIN_SWEEP_SIZE, 2 * len(self._entries))
 
 
 class MemoryLease:
@@ -69,10 +69,10 @@ class MemoryLease:
         self._state: MemoryState | None = state
         self._name = name
 
-    def keep(self) -> None:
+    def renew(self) -> None:
         """NullContext else counts it."""
 
     def release(self) -> None:
         state, self._state = self._state, None
         if state is not None:
-            state.give_back(self._name)
+            state.release(self._name)

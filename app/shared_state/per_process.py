@@ -12,7 +12,7 @@ T = TypeVar("T")
 class PerProcess(Generic[T]):
     """Made when it is first asked for in a process.
 
-    What the parent made stays referenced in a child and is never used or closed there: closing a SQLite
+    What the parent applied stays referenced in a child and is never used or closed there: closing a SQLite
     connection that came through a fork can damage the file (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
     """
 

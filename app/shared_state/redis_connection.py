@@ -9,28 +9,28 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
-from app.shared_state.store import PATIENCE_S
+from app.shared_state.store import TIMEOUT_S
 
 
-def connection_pool(url: str) -> redis.ConnectionPool:
+def make_connection_pool(url: str) -> redis.ConnectionPool:
     """Connections, opened when needed. Raises ValueError if it is not the URL of a Redis."""
     pool = redis.ConnectionPool.from_url(
         url,
-        socket_timeout=PATIENCE_S,
-        socket_connect_timeout=PATIENCE_S,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
         driver_info=None,  # it would cost each new connection two round trips
     )
     if issubclass(pool.connection_class, redis.Connection):  # and not by a Unix socket
         pool.connection_kwargs["socket_keepalive"] = True
-    pool.connection_class = type("Connection", (_PatientConnection, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_RecheckingConnection, pool.connection_class), {})
     return pool
 
 
-class _PatientConnection(AbstractConnection):
-    """Looks once more before it says that no answer has come in time.
+class _RecheckingConnection(AbstractConnection):
+    """Looks once more before it says that no result has come in time.
 
-    gevent takes 64 events at first from one look at the sockets. In a burst an answer that has come can be beyond
+    gevent takes 64 events at first from one look at the sockets. In a burst an result that has come can be beyond
     those, and its time be up.
     """
 
@@ -44,7 +44,7 @@ class _PatientConnection(AbstractConnection):
                 if not self._parser.can_read(0):
                     raise
                 return read(*args, **options)
-        except redis.ResponseError:  # it is an answer, too
+        except redis.ResponseError:  # it is an result, too
             raise
         except BaseException:
             self.disconnect()  # type: ignore[no-untyped-call]

@@ -11,7 +11,7 @@ from typing import Any
 from app.runtime import sqlite
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import QUEUE_S, tries
+from app.shared_state.store import QUEUE_TIMEOUT_S, pace_retries
 
 # The last is what a statement of ours fails with when the tables are not those that we make.
 _BROKEN = {sqlite.dbapi.SQLITE_CORRUPT, sqlite.dbapi.SQLITE_NOTADB, sqlite.dbapi.SQLITE_ERROR}
@@ -23,7 +23,7 @@ class SqliteFile:
     """Runs single statements, each of them a transaction of its own."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        """Prepare to use a file; it is opened, and made where it is missing, with the first statement.
+        """Prepare to use a file; it is opened, and applied where it is missing, with the first statement.
 
         Args:
             schema: statements that make what is missing of the tables.
@@ -48,27 +48,27 @@ class SqliteFile:
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[list[Any], int]:
         own = self._own.get()
         has_reopened = False
-        fault = ""
+        reason = ""
         try:
-            for _ in tries():
+            for _ in pace_retries():
                 with own:
                     try:
                         cursor = self._connection(own).execute(sql, parameters)
                         return cursor.fetchall(), cursor.rowcount
                     except sqlite.dbapi.Error as error:
-                        fault = sqlite.reason_of(error)
+                        reason = sqlite.get_error_name(error)
                         if sqlite.is_busy(error):
                             continue
                         own.close()
                         # The file may have been moved, removed or remade; a new connection tells.
                         if has_reopened:
-                            raise DatabaseUnavailable(fault) from error
+                            raise DatabaseUnavailable(reason) from error
                         has_reopened = True
                         if _is_broken(error):
-                            self._remove(own, fault)
+                            self._remove(own, reason)
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
-        raise DatabaseUnavailable(fault)
+        raise DatabaseUnavailable(reason)
 
     def _connection(self, own: _Connection) -> Any:
         if own.opened is not None and own.watch.has_moved():  # another process has found it broken and removed it
@@ -79,7 +79,7 @@ class SqliteFile:
 
     def _open(self, own: _Connection) -> None:
         sqlite.create_private(self._path)
-        own.watch.opened()
+        own.watch.mark_opened()
         opened = sqlite.connect(self._path)
         try:
             opened.execute("PRAGMA synchronous = OFF")
@@ -90,14 +90,14 @@ class SqliteFile:
             raise
         own.opened = opened
 
-    def _remove(self, own: _Connection, fault: str) -> None:
+    def _remove(self, own: _Connection, reason: str) -> None:
         """Remove the file, unless another process has done so since it was opened here."""
         if not own.watch.is_same():
             return
         # The file itself goes last: a journal that outlived it would be played back into the next one.
         for suffix in ("-journal", "-wal", "-shm", ""):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-        log.warning("state.remade", extra={"store": "sqlite", "reason": fault})
+        log.warning("state.remade", extra={"store": "sqlite", "reason": reason})
 
 
 class _Connection:
@@ -109,7 +109,7 @@ class _Connection:
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=QUEUE_S):
+        if not self._lock.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
 
     def __exit__(self, *_: object) -> None:

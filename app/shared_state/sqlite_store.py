@@ -13,7 +13,7 @@ from app.runtime import clock
 from app.shared_state.sqlite_file import SqliteFile
 from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
 
-_TIDY_S = 1.0
+_CLEANUP_S = 1.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -34,7 +34,7 @@ _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
 _READ_MANY = f"""
 SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
 """
-_PUT = """
+_SET = """
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
 """
@@ -49,7 +49,7 @@ WHERE key = :key AND value = :old AND {_IS_LIVE}
 """
 _REMOVE = f"DELETE FROM entries WHERE key = :key AND value = :old AND {_IS_LIVE}"
 
-_TAKE = f"""
+_TAKE_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at)
 SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
     SELECT :limit - :held - coalesce(sum(held), 0) AS free FROM leases
@@ -57,17 +57,17 @@ SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
 ) WHERE free > 0
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_HELD = "SELECT held FROM leases WHERE name = :name AND process = :process"
-_NOTE = f"""
+_READ_LEASES = "SELECT held FROM leases WHERE name = :name AND process = :process"
+_SET_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_FORGET = "DELETE FROM leases WHERE name = :name AND process = :process"
+_DELETE_LEASES = "DELETE FROM leases WHERE name = :name AND process = :process"
 
-_TIDY = """
+_DELETE_EXPIRED = """
 DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :now LIMIT 100)
 """
-_TIDY_LEASES = f"""
+_DELETE_EXPIRED_LEASES = f"""
 DELETE FROM leases WHERE (name, process) IN (
     SELECT name, process FROM leases
     WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 100
@@ -82,14 +82,14 @@ class SqliteStore:
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
-        self._tidy_at = 0.0
+        self._delete_expired_at = 0.0
 
     def read(self, key: str) -> bytes | None:
         rows = self._file.query(_READ, {"key": key, "now": clock.now()})
         return rows[0][0] if rows else None
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        self._tidy()
+    def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        self._delete_expired()
         sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
@@ -99,31 +99,31 @@ class SqliteStore:
         return dict(self._file.query(_READ_MANY, asked))
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        self._tidy()
-        self._file.change(_PUT, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
+        self._delete_expired()
+        self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
-    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         values = {"name": name, "process": process, "now": clock.now()}
-        if not self._file.change(_TAKE, {**values, "held": held, "wanted": wanted, "limit": limit}):
+        if not self._file.change(_TAKE_LEASES, {**values, "held": held, "wanted": wanted, "limit": limit}):
             return 0
         if wanted == 1:
             return 1
         # Not RETURNING, which SQLite has since 3.35 only; nobody else writes this process's row meanwhile.
-        rows = self._file.query(_HELD, values)
+        rows = self._file.query(_READ_LEASES, values)
         return rows[0][0] - held if rows else 0
 
-    def note(self, process: str, name: str, held: int) -> None:
-        self._tidy()
+    def set_leases(self, process: str, name: str, held: int) -> None:
+        self._delete_expired()
         values = {"name": name, "process": process, "held": held, "now": clock.now()}
-        self._file.change(_NOTE if held else _FORGET, values)
+        self._file.change(_SET_LEASES if held else _DELETE_LEASES, values)
 
     def close(self) -> None:
         self._file.close()
 
-    def _tidy(self) -> None:
+    def _delete_expired(self) -> None:
         """Remove some of what has expired, once a second."""
-        if clock.ticks() < self._tidy_at:
+        if clock.ticks() < self._delete_expired_at:
             return
-        self._tidy_at = clock.ticks() + _TIDY_S
-        self._file.change(_TIDY, {"now": clock.now()})
-        self._file.change(_TIDY_LEASES, {"now": clock.now()})
+        self._delete_expired_at = clock.ticks() + _CLEANUP_S
+        self._file.change(_DELETE_EXPIRED, {"now": clock.now()})
+        self._file.change(_DELETE_EXPIRED_LEASES, {"now": clock.now()})

@@ -1,4 +1,4 @@
-"""Store: the few atomic steps that shared state is made of, and how long one of them may be tried."""
+"""Store: the few atomic steps that shared state is applied of, and how long one of them may be tried."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from app.runtime.store_guard import StoreGuard
 
 log = logging.getLogger("app.shared_state")
 
-PATIENCE_S = 0.25
+TIMEOUT_S = 0.25
 """How long a store may keep a caller waiting before it counts as away."""
 
 LEASE_S = 10.0
@@ -26,14 +26,14 @@ the next sign. Half a minute here would keep the slots of a killed worker as lon
 CLOCK_SLACK_S = 1.0
 """How far clocks may be set back before an expiry that lies too far ahead counts as past."""
 
-QUEUE_S = 5.0
+QUEUE_TIMEOUT_S = 5.0
 """How long a caller may wait for others of its own process, or lose against other processes.
 
 Only looking up Redis's name takes as long; but in a burst a process can come to a caller's turn seconds late.
 """
 
 # A process that is busy with a burst comes round late, and must not take that for the store's fault.
-_MIN_TRIES = 20
+_MIN_RETRIES = 20
 
 
 class Store(Protocol):
@@ -45,7 +45,7 @@ class Store(Protocol):
     def read(self, key: str) -> bytes | None:
         """The value of a key; None if there is none, or its time has passed."""
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+    def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
         """Set a key to `new` for `ttl_s` seconds, but only if it is `old`; None stands for no value."""
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
@@ -54,30 +54,30 @@ class Store(Protocol):
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Set a key for `ttl_s` seconds, whatever it is now."""
 
-    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Note that a process holds up to `wanted` leases more than `held`, and say how many more.
 
         It is as many as make no more than `limit` in all; 0 notes nothing.
         """
 
-    def note(self, process: str, name: str, held: int) -> None:
+    def set_leases(self, process: str, name: str, held: int) -> None:
         """Note how many leases of a name a process holds, for the next LEASE_S seconds."""
 
     def close(self) -> None: ...
 
 
-def tries(patience_s: float = PATIENCE_S, longest_pause_s: float = 0.01) -> Iterator[None]:
+def pace_retries(patience_s: float = TIMEOUT_S, max_pause_s: float = 0.01) -> Iterator[None]:
     """Come round at once, and again after pauses of random and growing length, until `patience_s` is over."""
     yield
     until = time.monotonic() + patience_s
-    for tried, pause_s in enumerate(busy_pauses(longest_pause_s), 1):
+    for tried, pause_s in enumerate(busy_pauses(max_pause_s), 1):
         left_s = until - time.monotonic()
-        if left_s <= 0 and tried >= _MIN_TRIES:
+        if left_s <= 0 and tried >= _MIN_RETRIES:
             return
         time.sleep(min(left_s, pause_s) if left_s > 0 else pause_s)
         yield
 
 
-def guard_of(store: Store) -> StoreGuard:
+def make_guard(store: Store) -> StoreGuard:
     """Make the guard of one process for a store."""
     return StoreGuard(store.kind, log=log, events="state.")

@@ -36,7 +36,7 @@ def add(batches, ledger, entry, clock):
             micro_usd=micro_usd,
             tokens=1,
             lease_s=60,
-            beside=lambda connection, hold: batches.add(
+            also=lambda connection, hold: batches.add(
                 connection, replace(batch, entry_id=hold.id), REQUESTS, busy_until=busy_until
             ),
         )
@@ -76,7 +76,7 @@ def test_owners_see_their_own_and_tenants_all_of_theirs(batches, add):
         add(number, tenant=tenant, user=user, micro_usd=1)
 
     def numbers(owner, **paging):
-        return [int(batch.id[6:], 16) for batch in batches.page(owner, KINDS, **{"limit": 10, **paging})]
+        return [int(batch.id[6:], 16) for batch in batches.list_page(owner, KINDS, **{"limit": 10, **paging})]
 
     assert numbers(BatchOwner("acme", "ann")) == [3, 0]
     assert numbers(BatchOwner("acme", None)) == [3, 1, 0]

@@ -87,7 +87,7 @@ SQLITE_SETTLE = _SETTLE
 """Claims a pending entry, returns what it held and charges what it cost; changes no row where that has been done."""
 
 
-def _of_each_account(changes: str) -> str:
+def _update_each_account(changes: str) -> str:
     # One by one: json_each() takes twice as long. There is no account whose key is null.
     return "\n".join(
         f"""UPDATE accounts SET {changes} WHERE key = json_extract(NEW.accounts, '$[{number}][0]')
@@ -107,11 +107,11 @@ spent_micro_usd = spent_micro_usd + coalesce(NEW.cost_micro_usd, 0), spent_token
 SQLITE_TRIGGERS = (
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS take_from_accounts AFTER INSERT ON main.entries
-    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_TAKE)} END
+    WHEN NEW.accounts <> '[]' BEGIN {_update_each_account(_TAKE)} END
     """,
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS charge_accounts AFTER UPDATE OF state ON main.entries
-    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_CHARGE)} END
+    WHEN NEW.accounts <> '[]' BEGIN {_update_each_account(_CHARGE)} END
     """,
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS add_to_day AFTER UPDATE OF state ON main.entries
