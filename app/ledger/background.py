@@ -1,4 +1,4 @@
-"""BackgroundSettler: what the ledger does in the background of each process."""
+"""Retry settlements, sweep expired holds and checkpoint the database, in a thread of each process."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger("app.ledger")
 
 
 class BackgroundSettler:
-    """Settles what the store could not take, in the order in which it came. What is too much goes to the journal."""
+    """Settles what the database could not take, oldest first; the journal gets what exceeds _MAX_PENDING."""
 
     def __init__(
         self,
@@ -40,6 +40,7 @@ class BackgroundSettler:
         self._thread: threading.Thread | None = None
 
     def add(self, entry_id: str, settlement: Settlement) -> None:
+        """Queue a settlement; move the older half to the journal if there are too many."""
         with self._lock:
             self._pending.append((entry_id, settlement))
             surplus = [self._pending.popleft() for _ in range(_MAX_PENDING // 2)] if self._is_full else []
@@ -47,10 +48,12 @@ class BackgroundSettler:
             self._write(surplus)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the thread and settle the rest, or write it to the journal."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
@@ -67,7 +70,11 @@ class BackgroundSettler:
             self._write(rest)
 
     def retry(self) -> None:
-        """Raises DatabaseUnavailable."""
+        """Settle what is pending, here and in the journal.
+
+        Raises:
+            DatabaseUnavailable: the rest stays pending.
+        """
         self._settle_pending()
         self._journal.replay(self._settle)
 
@@ -86,7 +93,7 @@ class BackgroundSettler:
                     sweep_at = clock.ticks() + _SWEEP_S
                 self._checkpoint()
             except DatabaseUnavailable:
-                pass  # the guard has told it
+                pass  # StoreGuard has logged it
             except Exception:
                 log.exception("ledger.round_failed")
             if self._stop.wait(_ROUND_S):
@@ -100,7 +107,7 @@ class BackgroundSettler:
             except DatabaseUnavailable:
                 raise
             except Exception:
-                # The sweep settles what cannot be written down as it is.
+                # A bug in this settlement; the sweep will settle the entry.
                 log.exception("ledger.settle_failed", extra={"entry_id": entry_id})
             with self._lock:
                 if self._pending and self._pending[0][0] == entry_id:
@@ -110,6 +117,6 @@ class BackgroundSettler:
         try:
             self._journal.write(pending)
         except OSError as error:
-            # The sweep will settle them at the whole of their holds.
+            # The sweep will settle these entries, at the full amount of their holds.
             reason = type(error).__name__
             log.exception("ledger.journal_failed", extra={"reason": reason, "entries": len(pending)})

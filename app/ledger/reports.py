@@ -1,4 +1,4 @@
-"""Report usage from the daily totals, and what is left of budgets."""
+"""Read reports: usage from the daily totals, and what is left of budgets."""
 
 from __future__ import annotations
 
@@ -37,9 +37,11 @@ class Total(Figures):
 
     Attributes:
         group: the group's values, in the order of `by`.
+        requests: number of requests.
         estimated: number of requests whose tokens were estimated.
         unpriced: number of requests whose cost is unknown and not included.
-        tokens: charged to budgets; more than prompt plus completion if a whole hold was charged.
+        tokens: charged to budgets; more than prompt plus completion if a full hold was charged.
+        cost_micro_usd: the known costs.
     """
 
     group: tuple[str, ...]
@@ -63,10 +65,12 @@ class Remaining:
 
     @property
     def micro_usd(self) -> int | None:
+        """Micro-dollars left."""
         return _subtract(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
 
     @property
     def tokens(self) -> int | None:
+        """Tokens left."""
         return _subtract(self.limit.tokens, self.spent_tokens + self.held_tokens)
 
 
@@ -88,7 +92,11 @@ class Reports:
         """Return the totals of requests by group, ordered by group. Without `by`, return one total.
 
         Args:
-            first_day, last_day: inclusive, in UTC, such as "2026-11-20".
+            by: the columns to group by.
+            tenant: only this tenant's requests.
+            user: only this user's requests.
+            first_day: inclusive, in UTC, such as "2026-11-20".
+            last_day: inclusive.
         """
         conditions: list[ColumnElement[bool]] = []
         if tenant is not None:
@@ -113,7 +121,7 @@ class Reports:
         ]
 
     def _fetch_all(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
-        """Run a long query in a thread for SQLite, where it would block all greenlets of a worker."""
+        """Return a query's rows; on SQLite from a thread, as a long query would block all greenlets."""
         if self._database.driver.name != "sqlite":
             return connection.execute(query).all()
         compiled = query.compile(connection)
@@ -122,16 +130,16 @@ class Reports:
         return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
-        """Return what is left of each limit, in order."""
+        """Return what each limit has left now, in the order given."""
         at_ms = clock.now_ms()
-        left = []
+        remaining = []
         with self._database.read_transaction() as connection:
             for limit in limits:
                 period = get_period(limit.window, at_ms)
                 row = connection.execute(
                     select(accounts).where(accounts.c.key == limit.key, accounts.c.period == period)
                 ).one_or_none()
-                left.append(
+                remaining.append(
                     Remaining(
                         limit=limit,
                         spent_micro_usd=row.spent_micro_usd if row else 0,
@@ -141,7 +149,7 @@ class Reports:
                         resets_in_s=get_seconds_left(limit.window, at_ms),
                     )
                 )
-        return left
+        return remaining
 
 
 def _subtract(limit: int | None, used: int) -> int | None:

@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from app.ledger import Database, Ledger, Prices, open_database
+from app.database.database import Database, open_database
+from app.ledger.ledger import Ledger
+from app.pricing.catalog import Prices
 from app.runtime import clock as ledger_clock
 from app.token_counts.estimates import bound_input
 from tests.deploy import test_workers_together as workers
