@@ -1,4 +1,4 @@
-"""Database: transactions on SQLite or PostgreSQL that end within two seconds, well or badly."""
+"""Run transactions on SQLite or PostgreSQL that succeed or fail within two seconds."""
 
 from __future__ import annotations
 
@@ -24,16 +24,18 @@ __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
 log = logging.getLogger("app.ledger")
 
 TIMEOUT_S = 1.8
-"""How long a transaction may take in all. Nothing but statements belongs into one."""
+"""How long a transaction may take. It should contain nothing but statements."""
 
 
 def open_database(url: str, root: Path) -> Database:
-    """The database of a URL: sqlite:///path (relative to `root`, or absolute after a fourth slash), postgresql://…
+    """Return the database of a URL; it connects on first use.
 
-    Nothing is opened before it is needed, so this works while the store is away.
+    Args:
+        url: sqlite:///relative/path, sqlite:////absolute/path or postgresql://…
+        root: where relative paths begin.
 
     Raises:
-        ValueError: the URL is of no kind that is known. The message holds nothing of it.
+        ValueError: the URL is not one of these. The message does not quote it, as it may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -43,14 +45,14 @@ def open_database(url: str, root: Path) -> Database:
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return Database(SqliteDriver(root / parsed.database))
     if kind in ("postgresql", "postgres"):
-        from app.database.postgres_driver import PostgresDriver  # only who uses it shall pay for loading psycopg
+        from app.database.postgres_driver import PostgresDriver  # here, as loading psycopg takes time
 
         return Database(PostgresDriver(parsed))
     raise ValueError("DATABASE_URL must begin with sqlite:/// and name a file, or with postgresql://")
 
 
 class Database:
-    """Hands out transactions. A store that failed is left alone for a second: see StoreGuard."""
+    """Transactions on one database. While it is unavailable, only one caller a second tries it: see StoreGuard."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
@@ -58,24 +60,29 @@ class Database:
         self._pid = os.getpid()
         self._parent_objects: list[Any] = []
         self._needs_migration = True
-        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _connect_once()
+        self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
         self._raw_writer: Any = None
         self._writer_setup: tuple[str, ...] = ()
 
     def transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back where that raises.
+        """Return a transaction that writes: committed after the block, rolled back if the block raises.
 
         Raises:
-            DatabaseUnavailable: the store did not do it in time, wherever in the block that came out.
+            DatabaseUnavailable: the block's statements took longer than `within_s`, or failed.
         """
         return self._transaction(within_s, writes=True)
 
     def read_transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
-        """A transaction that only reads, and sees the tables as they were at one moment. Raises DatabaseUnavailable."""
+        """Return a transaction that only reads, from one snapshot. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
     def execute(self, sql: str, values: Sequence[Any], within_s: float = TIMEOUT_S) -> int:
-        """Run one statement that is a transaction of its own, and return how many rows it changed or found.
+        """Run one statement as a transaction. Return how many rows it changed or found.
+
+        Args:
+            sql: text from render_sql().
+            values: one for each placeholder.
+            within_s: time limit.
 
         Raises:
             DatabaseUnavailable: as in a transaction.
@@ -104,21 +111,21 @@ class Database:
         return count
 
     def set_up_writers(self, statements: Sequence[str]) -> None:
-        """Have statements run on the connection that writes, before its first change; where there is one at a time."""
+        """Set statements that each new writing connection runs first, if the driver has one writer."""
         self._writer_setup = tuple(statements)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
     def render_sql(self, text: str) -> str:
-        """A statement's text, in which each `?` stands for a value, as the store's own connections take it."""
+        """Return a statement's text with the driver's placeholders instead of each `?`."""
         return text.replace("?", self.driver.placeholder)
 
     def migrate(self) -> None:
-        """Make the tables what this version of the code expects; cheap where they are already.
+        """Bring the tables up to date; cheap if they are already.
 
         Raises:
-            DatabaseUnavailable: that could not be done now. The next transaction tries it again.
+            DatabaseUnavailable: it failed. The next transaction tries it again.
         """
         self._needs_migration = True
         self._reset_after_fork()
@@ -133,12 +140,16 @@ class Database:
         self._needs_migration = False
 
     def check(self) -> None:
-        """Raise DatabaseUnavailable unless the store would take a change now."""
+        """Raise DatabaseUnavailable unless the database accepts writes now."""
         with self.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
 
     def checkpoint(self) -> None:
-        """What somebody has to do about once a second. Raises DatabaseUnavailable."""
+        """Sync and shorten the write-ahead log; to be called about once a second.
+
+        Raises:
+            DatabaseUnavailable: the database failed.
+        """
         self._reset_after_fork()
         try:
             self.driver.checkpoint()
@@ -146,6 +157,7 @@ class Database:
             raise self._to_unavailable(error) or error from error
 
     def close(self) -> None:
+        """Close all connections."""
         self._writer = None
         self.driver.close()
 
@@ -174,7 +186,7 @@ class Database:
         self._guard.record_success()
 
     def _enter(self) -> bool:
-        """Tell whether the caller tries a store that is away. Raises DatabaseUnavailable."""
+        """Return whether this caller tests a database that was unavailable. Raises DatabaseUnavailable."""
         if self._pid != os.getpid():
             self._reset_after_fork()
         is_trial = self._guard.enter()
@@ -183,13 +195,13 @@ class Database:
         return is_trial
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
-        """Raise DatabaseUnavailable where an error means that; and tell the guard."""
+        """Report an outage to the guard and raise DatabaseUnavailable, if the error is one."""
         unavailable = self._to_unavailable(error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
                 self._guard.record_success()
             return
-        # Where the driver itself gave up, nothing was done.
+        # If the driver itself raised it, nothing was sent.
         unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
         if not isinstance(unavailable, Contended):
             self._guard.record_failure(str(unavailable))
@@ -204,7 +216,7 @@ class Database:
             unavailable = self._to_unavailable(error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
-            # A kept connection may have died with a server that is back by now, or with a file that was moved.
+            # An open connection may be dead: the server restarted, or the file was moved.
             self._writer = None
             self.driver.engine.dispose()
             return self._connect_once(prepare, deadline, writes=writes)
@@ -212,7 +224,7 @@ class Database:
     def _connect_once(
         self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
     ) -> tuple[Connection, Any]:
-        # A pool's rounds cost as much as the transaction itself, in SQLite.
+        # A checkout from the pool costs as much as a whole transaction of SQLite, so the writer stays open.
         connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
         is_new = connection is None
         if connection is None:
@@ -235,12 +247,12 @@ class Database:
 
     def _return_connection(self, connection: Connection) -> None:
         if connection is self._writer:
-            connection.rollback()  # SQLAlchemy's own idea of a transaction, if statements went through it
+            connection.rollback()  # ends SQLAlchemy's own transaction, if statements went through it
         else:
             connection.close()
 
     def _abandon(self, connection: Connection) -> None:
-        """Roll back, and keep the connection only where that works."""
+        """Roll back, and close the connection if that fails."""
         with suppress(Exception):
             raw: Any = connection.connection.driver_connection
             raw.rollback()
@@ -272,7 +284,7 @@ class Database:
             raise
 
     def _reset_after_fork(self) -> None:
-        """After a fork: the parent's connections are its own, and closing one here could harm its file."""
+        """Forget the parent's connections after a fork, without closing them: that could damage its file."""
         if self._pid != os.getpid():
             self._parent_objects.append(self.driver.engine.pool)
             self._parent_objects.append(self._writer)
@@ -283,5 +295,5 @@ class Database:
 
 
 def _make_guard(driver: Driver) -> StoreGuard:
-    # What cannot be written down is refused, so somebody has to hear of it.
+    # Requests are refused during the outage, so it is logged as an error.
     return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

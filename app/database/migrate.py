@@ -1,4 +1,4 @@
-"""migrate: from the tables that there are to those that the code expects, by one process at a time."""
+"""Migrate the tables to the newest revision, in one process at a time."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ log = logging.getLogger("app.ledger")
 
 
 def newest_revision() -> str:
-    """The revision that the code expects. A file's name begins with its revision, so that none has to be loaded."""
+    """Return the revision that the code expects, from the file names: loading the files would take time."""
     return max(file.name.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
 
 
 def migrate(driver: Driver) -> None:
-    """Bring the tables up to date. A newer version's tables are left as they are: it may be on its way out."""
+    """Bring the tables up to date. Newer tables stay: a newer version may be rolled back just now."""
     newest = newest_revision()
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
@@ -36,7 +36,7 @@ def migrate(driver: Driver) -> None:
         driver.begin_migration(connection)
         try:
             found = _read_revision(connection)
-            if found < newest:  # nobody was faster
+            if found < newest:  # no other process was faster
                 _upgrade(connection)
                 log.info("ledger.migrated", extra={"from": found or "nothing", "to": newest})
         except BaseException:
@@ -46,14 +46,14 @@ def migrate(driver: Driver) -> None:
 
 
 def _read_revision(connection: Connection) -> str:
-    """What the tables are now; nothing where there are none. Revisions are numbers of the same length."""
+    """Return the revision of the tables, "" if there are none. Revisions are numbers of the same length."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
 
 
 def _upgrade(connection: Connection) -> None:
-    # Loading alembic takes longer than all the rest, and nearly always there is nothing to do.
+    # Here, as loading alembic takes longer than all the rest and is rarely needed.
     from alembic import command
     from alembic.config import Config
 
