@@ -1,4 +1,4 @@
-"""The periods of budgets: days and months in UTC."""
+"""Compute the periods of budgets: days and months in UTC."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ _DAY_MS = 86_400_000
 
 
 def get_day(at_ms: int) -> str:
+    """Return the day of a time: 2026-11-20."""
     return _day(at_ms // _DAY_MS)
 
 
