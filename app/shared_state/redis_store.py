@@ -1,4 +1,4 @@
-"""RedisStore: shared state in Redis 5 or later (or Valkey), for all processes of all machines."""
+"""Store shared state in Redis 5 or later (or Valkey), for the processes of several machines."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _PREFIX = "gatehouse:"
 _LEASE_MS = int(LEASE_S * 1000)
 _MAX_CONNECTIONS = 32
 
-# A value is sent with a byte before it, so that none can be told from an empty one.
+# Values are sent with a "=" before them, so that "" can stand for no value.
 _COMPARE_AND_SWAP = """
 local current = redis.call('GET', KEYS[1])
 if (current and '=' .. current or '') ~= ARGV[1] then return 0 end
@@ -30,7 +30,7 @@ end
 return 1
 """
 
-# A hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
+# One hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -66,56 +66,64 @@ note(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 
 
 class RedisStore:
-    """A Store in Redis. Looking a name up, when it has to connect, is the one thing that TIMEOUT_S does not bound."""
+    """A Store in Redis; methods as described there. TIMEOUT_S does not limit the DNS lookup for a connection."""
 
     kind = "redis"
 
     def __init__(self, url: str) -> None:
-        """Prepare to connect.
+        """Prepare to connect on first use.
 
         Raises:
-            ValueError: it is not the URL of a Redis.
+            ValueError: the URL is not one of Redis.
         """
         self._url = url
         self._client = _Client(url)
         self._free = threading.Semaphore(_MAX_CONNECTIONS)
 
     def read(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
         value: bytes | None = self._run(lambda client: client.redis.get(_value_key(key)))
         return value
 
     def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        """Set or remove a key's value if it is `old`."""
         arguments: list[bytes | int] = [_tag(old), _tag(new), _to_milliseconds(ttl_s)]
         return bool(self._run(lambda client: client.compare_and_swap([_value_key(key)], arguments)))
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
+        """Return the values that exist, by key."""
         values = self._run(lambda client: client.redis.mget([_value_key(key) for key in keys]))
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key's value."""
         self._run(lambda client: client.redis.set(_value_key(key), value, px=_to_milliseconds(ttl_s)))
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Take up to `wanted` more leases, and return how many."""
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
         return int(self._run(lambda client: client.take_leases([_lease_key(name)], arguments)))
 
     def set_leases(self, process: str, name: str, held: int) -> None:
+        """Write how many leases a process holds."""
         self._run(lambda client: client.set_leases([_lease_key(name)], [process, held, _LEASE_MS]))
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.redis.connection_pool.disconnect()
 
-    def _run(self, call: Callable[[_Client], T]) -> T:
+    def _run(self, command: Callable[[_Client], T]) -> T:
+        """Run a command with one of the connections. Raises DatabaseUnavailable."""
         client = self._client
-        # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
+        # Not redis-py's blocking pool: a hundred waiters that time out at once block a worker for 50 ms.
         if not self._free.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
         try:
-            if self._client is not client:  # whom this one has waited for have found Redis away
+            if self._client is not client:  # Redis failed while this caller waited
                 raise DatabaseUnavailable("away")
-            return call(client)
+            return command(client)
         except (redis.RedisError, OSError) as error:
-            # The other connections of its pool are likely to be as dead, or to lead to what is a replica now.
+            # The pool's other connections are probably dead too, or lead to a server that is a replica now.
             if self._client is client:
                 self._client = _Client(self._url)
             raise DatabaseUnavailable(type(error).__name__) from error
@@ -124,7 +132,7 @@ class RedisStore:
 
 
 class _Client:
-    """Connections to one Redis, and the scripts that are run there."""
+    """Connections to one Redis, and the scripts that run there."""
 
     def __init__(self, url: str) -> None:
         self.redis: Any = redis.Redis(connection_pool=make_connection_pool(url))

@@ -1,4 +1,4 @@
-"""ResilientState: shared state over a store, with this process's own memory standing in while the store is away."""
+"""Fall back from the shared store to this process's memory while the store is unavailable."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from app.shared_state.updates import Updates
 
 
 class ResilientState:
-    """SharedState over a store."""
+    """SharedState over a store; methods as described there."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._own = PerProcess(lambda: _ProcessState(store))
 
     def read(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
         own = self._own.get()
         try:
             return own.guard.call(lambda: own.reads.call(key, None))
@@ -27,6 +28,7 @@ class ResilientState:
             return own.fallback.read(key)
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
+        """Replace a value atomically by `change(value)`, and return the new one."""
         own = self._own.get()
         try:
             return own.guard.call(lambda: own.updates.update(key, change, ttl_s))
@@ -34,17 +36,23 @@ class ResilientState:
             return own.fallback.update(key, change, ttl_s=ttl_s)
 
     def take_lease(self, name: str, limit: int) -> Lease | None:
+        """Take a lease, or return None if all are taken."""
         return self._own.get().leases.take(name, limit)
 
     def close(self) -> None:
+        """Close the store's connections."""
         self._store.close()
 
 
 class _ProcessState:
+    """What each process has of its own: the guard, the coalescers, its leases and the fallback."""
+
     def __init__(self, store: Store) -> None:
         self.guard = make_guard(store)
-        self.reads: Coalescer[None, bytes | None] = Coalescer(lambda key, asked: [store.read(key)] * len(asked))
+        self.reads: Coalescer[None, bytes | None] = Coalescer(
+            lambda key, callers: [store.read(key)] * len(callers)
+        )
         self.updates = Updates(store)
         self.leases = Leases(store, self.guard)
-        # What it holds from one outage counts in the next, for as long as it would have in the store.
+        # Its values survive the outage until they expire, so they count in the next one.
         self.fallback = MemoryState()

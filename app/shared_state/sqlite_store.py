@@ -1,6 +1,6 @@
-"""SqliteStore: shared state in a file, for all processes of this machine."""
+"""Store shared state in a SQLite file, for all processes of this machine."""
 
-# ruff: noqa: S608  # what is put together here are our own words; values are bound
+# ruff: noqa: S608  # only constants are interpolated; values are bound
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS leases_by_expiry ON leases (expires_at);
 """
 
-# A clock that was set back leaves expiries further ahead than any that could have been asked for.
+# An expiry further ahead than its TTL is from before the clock was set back, and counts as past.
 _IS_LIVE = f"expires_at > :now AND expires_at <= :now + ttl_s + {CLOCK_SLACK_S}"
 _IS_LIVE_LEASE = f"expires_at > :now AND expires_at <= :now + {LEASE_S + CLOCK_SLACK_S}"
 
@@ -76,7 +76,7 @@ DELETE FROM leases WHERE (name, process) IN (
 
 
 class SqliteStore:
-    """A Store in one file, readable by this user only."""
+    """A Store in one file, readable by this user only; methods as described there."""
 
     kind = "sqlite"
 
@@ -85,43 +85,50 @@ class SqliteStore:
         self._delete_expired_at = 0.0
 
     def read(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
         rows = self._file.query(_READ, {"key": key, "now": clock.now()})
         return rows[0][0] if rows else None
 
     def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        """Set or remove a key's value if it is `old`."""
         self._delete_expired()
         sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        asked = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
-        return dict(self._file.query(_READ_MANY, asked))
+        """Return the values that exist, by key."""
+        values = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
+        return dict(self._file.query(_READ_MANY, values))
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key's value."""
         self._delete_expired()
         self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Take up to `wanted` more leases, and return how many."""
         values = {"name": name, "process": process, "now": clock.now()}
         if not self._file.change(_TAKE_LEASES, {**values, "held": held, "wanted": wanted, "limit": limit}):
             return 0
         if wanted == 1:
             return 1
-        # Not RETURNING, which SQLite has since 3.35 only; nobody else writes this process's row meanwhile.
+        # Not RETURNING, which needs SQLite 3.35. Only this process writes its row, so a second statement is safe.
         rows = self._file.query(_READ_LEASES, values)
         return rows[0][0] - held if rows else 0
 
     def set_leases(self, process: str, name: str, held: int) -> None:
+        """Write how many leases a process holds."""
         self._delete_expired()
         values = {"name": name, "process": process, "held": held, "now": clock.now()}
         self._file.change(_SET_LEASES if held else _DELETE_LEASES, values)
 
     def close(self) -> None:
+        """Close the connections."""
         self._file.close()
 
     def _delete_expired(self) -> None:
-        """Remove some of what has expired, once a second."""
+        """Delete up to 100 expired rows of each table, once a second."""
         if clock.ticks() < self._delete_expired_at:
             return
         self._delete_expired_at = clock.ticks() + _CLEANUP_S
