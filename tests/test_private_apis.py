@@ -16,7 +16,7 @@ from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Message
 from tiktoken_ext import openai_public
 
-from app.shared_state.redis_connection import connection_pool
+from app.shared_state.redis_connection import make_connection_pool
 from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import ROOT
 
@@ -80,7 +80,7 @@ def test_psycopg_connects_and_waits_by_the_methods_that_are_overridden():
 
 def test_an_answer_of_redis_that_came_late_is_read_all_the_same(tmp_path, monkeypatch):
     with redis_server(tmp_path) as server:
-        pool = connection_pool(server.url)
+        pool = make_connection_pool(server.url)
         connection = pool.get_connection()
         late = [True]
         read = redis.Connection.read_response

@@ -131,7 +131,7 @@ class Submission:
             micro_usd=self._prices.batch_bound_micro_usd(new.model, bounds),
             tokens=sum(map(sum, bounds)),
             lease_s=HOLD_S,
-            beside=add,
+            also=add,
         )
         return replace(batch, entry_id=hold.id)
 

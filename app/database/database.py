@@ -1,4 +1,4 @@
-"""Database: transactions on SQLite or PostgreSQL that end within two seconds, well or badly."""
+"""Run transactions on SQLite or PostgreSQL that succeed or fail within two seconds."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from app.database import migrate as migrating
+from app.database import migrate
 from app.database.driver import Driver
 from app.database.sqlite_driver import SqliteDriver
 from app.runtime import clock
@@ -23,17 +23,19 @@ __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
 
 log = logging.getLogger("app.ledger")
 
-PATIENCE_S = 1.8
-"""How long a transaction may take in all. Nothing but statements belongs into one."""
+TIMEOUT_S = 1.8
+"""How long a transaction may take. It should contain nothing but statements."""
 
 
 def open_database(url: str, root: Path) -> Database:
-    """The database of a URL: sqlite:///path (relative to `root`, or absolute after a fourth slash), postgresql://…
+    """Return the database of a URL; it connects on first use.
 
-    Nothing is opened before it is needed, so this works while the store is away.
+    Args:
+        url: sqlite:///relative/path, sqlite:////absolute/path or postgresql://…
+        root: where relative paths begin.
 
     Raises:
-        ValueError: the URL is of no kind that is known. The message holds nothing of it.
+        ValueError: the URL is not one of these. The message does not quote it, as it may hold a password.
     """
     try:
         parsed = make_url(url)
@@ -43,39 +45,44 @@ def open_database(url: str, root: Path) -> Database:
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return Database(SqliteDriver(root / parsed.database))
     if kind in ("postgresql", "postgres"):
-        from app.database.postgres_driver import PostgresDriver  # only who uses it shall pay for loading psycopg
+        from app.database.postgres_driver import PostgresDriver  # here, as loading psycopg takes time
 
         return Database(PostgresDriver(parsed))
     raise ValueError("DATABASE_URL must begin with sqlite:/// and name a file, or with postgresql://")
 
 
 class Database:
-    """Hands out transactions. A store that failed is left alone for a second: see StoreGuard."""
+    """Transactions on one database. While it is unavailable, only one caller a second tries it: see StoreGuard."""
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._guard = _guard_of(driver)
+        self._guard = _make_guard(driver)
         self._pid = os.getpid()
-        self._of_parents: list[Any] = []
-        self._owes_migration = True
-        self._writer: Connection | None = None  # where there is one at a time, it is kept: see _open_once()
+        self._parent_objects: list[Any] = []
+        self._needs_migration = True
+        self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
         self._raw_writer: Any = None
-        self._writers_set_up: tuple[str, ...] = ()
+        self._writer_setup: tuple[str, ...] = ()
 
-    def transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
-        """A transaction that writes: committed at the end of the block, rolled back where that raises.
+    def transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
+        """Return a transaction that writes: committed after the block, rolled back if the block raises.
 
         Raises:
-            DatabaseUnavailable: the store did not do it in time, wherever in the block that came out.
+            DatabaseUnavailable: the block's statements took longer than `within_s`, or failed.
         """
         return self._transaction(within_s, writes=True)
 
-    def read_transaction(self, within_s: float = PATIENCE_S) -> AbstractContextManager[Connection]:
-        """A transaction that only reads, and sees the tables as they were at one moment. Raises DatabaseUnavailable."""
+    def read_transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
+        """Return a transaction that only reads, from one snapshot. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
-    def execute(self, sql: str, values: Sequence[Any], within_s: float = PATIENCE_S) -> int:
-        """Run one statement that is a transaction of its own, and return how many rows it changed or found.
+    def execute(self, sql: str, values: Sequence[Any], within_s: float = TIMEOUT_S) -> int:
+        """Run one statement as a transaction. Return how many rows it changed or found.
+
+        Args:
+            sql: text from render_sql().
+            values: one for each placeholder.
+            within_s: time limit.
 
         Raises:
             DatabaseUnavailable: as in a transaction.
@@ -86,7 +93,9 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=True):
                 self._guard.recheck(is_trial)
-                connection, raw = self._open(lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True)
+                connection, raw = self._connect_ready(
+                    lambda raw: self.driver.prepare(raw, deadline), deadline, writes=True
+                )
                 is_sent = True
                 try:
                     count = self.driver.execute(raw, sql, values, deadline)
@@ -98,52 +107,57 @@ class Database:
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_sent)
             raise
-        self._guard.succeeded()
+        self._guard.record_success()
         return count
 
     def set_up_writers(self, statements: Sequence[str]) -> None:
-        """Have statements run on the connection that writes, before its first change; where there is one at a time."""
-        self._writers_set_up = tuple(statements)
+        """Set statements that each new writing connection runs first, if the driver has one writer."""
+        self._writer_setup = tuple(statements)
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
 
-    def sql(self, text: str) -> str:
-        """A statement's text, in which each `?` stands for a value, as the store's own connections take it."""
+    def render_sql(self, text: str) -> str:
+        """Return a statement's text with the driver's placeholders instead of each `?`."""
         return text.replace("?", self.driver.placeholder)
 
     def migrate(self) -> None:
-        """Make the tables what this version of the code expects; cheap where they are already.
+        """Bring the tables up to date; cheap if they are already.
 
         Raises:
-            DatabaseUnavailable: that could not be done now. The next transaction tries it again.
+            DatabaseUnavailable: it failed. The next transaction tries it again.
         """
-        self._owes_migration = True
-        self._adopt()
+        self._needs_migration = True
+        self._reset_after_fork()
         try:
             self.driver.create()
-            with self.driver.acquire_turn(clock.ticks() + PATIENCE_S, writes=False):
-                migrating.migrate(self.driver)
+            with self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=False):
+                migrate.migrate(self.driver)
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         except Exception as error:
-            raise self._translate(error) or error from error
-        self._owes_migration = False
+            raise self._to_unavailable(error) or error from error
+        self._needs_migration = False
 
     def check(self) -> None:
-        """Raise DatabaseUnavailable unless the store would take a change now."""
+        """Raise DatabaseUnavailable unless the database accepts writes now."""
         with self.transaction() as connection:
             connection.exec_driver_sql("SELECT 1")
 
     def checkpoint(self) -> None:
-        """What somebody has to do about once a second. Raises DatabaseUnavailable."""
-        self._adopt()
+        """Sync and shorten the write-ahead log; to be called about once a second.
+
+        Raises:
+            DatabaseUnavailable: the database failed.
+        """
+        self._reset_after_fork()
         try:
             self.driver.checkpoint()
         except Exception as error:
-            raise self._translate(error) or error from error
+            raise self._to_unavailable(error) or error from error
 
     def close(self) -> None:
+        """Close all connections."""
         self._writer = None
         self.driver.close()
 
@@ -155,7 +169,7 @@ class Database:
         try:
             with self.driver.acquire_turn(deadline, writes=writes):
                 self._guard.recheck(is_trial)
-                connection, raw = self._open(
+                connection, raw = self._connect_ready(
                     lambda raw: self.driver.begin(raw, deadline, writes=writes), deadline, writes=writes
                 )
                 try:
@@ -165,50 +179,52 @@ class Database:
                 except BaseException:
                     self._abandon(connection)
                     raise
-                self._put_back(connection)
+                self._return_connection(connection)
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_committing)
             raise
-        self._guard.succeeded()
+        self._guard.record_success()
 
     def _enter(self) -> bool:
-        """Tell whether the caller tries a store that is away. Raises DatabaseUnavailable."""
+        """Return whether this caller tests a database that was unavailable. Raises DatabaseUnavailable."""
         if self._pid != os.getpid():
-            self._adopt()
+            self._reset_after_fork()
         is_trial = self._guard.enter()
-        if self._owes_migration:
+        if self._needs_migration:
             self._migrate_late()
         return is_trial
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
-        """Raise DatabaseUnavailable where an error means that; and tell the guard."""
-        unavailable = self._translate(error)
+        """Report an outage to the guard and raise DatabaseUnavailable, if the error is one."""
+        unavailable = self._to_unavailable(error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
-                self._guard.succeeded()
+                self._guard.record_success()
             return
-        # Where the driver itself gave up, nothing was done.
+        # If the driver itself raised it, nothing was sent.
         unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
         if not isinstance(unavailable, Contended):
-            self._guard.failed(str(unavailable))
+            self._guard.record_failure(str(unavailable))
         raise unavailable from error
 
-    def _open(self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool) -> tuple[Connection, Any]:
+    def _connect_ready(
+        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
+    ) -> tuple[Connection, Any]:
         try:
-            return self._open_once(make_ready, deadline, writes=writes)
+            return self._connect_once(prepare, deadline, writes=writes)
         except Exception as error:
-            unavailable = self._translate(error)
+            unavailable = self._to_unavailable(error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
-            # A kept connection may have died with a server that is back by now, or with a file that was moved.
+            # An open connection may be dead: the server restarted, or the file was moved.
             self._writer = None
             self.driver.engine.dispose()
-            return self._open_once(make_ready, deadline, writes=writes)
+            return self._connect_once(prepare, deadline, writes=writes)
 
-    def _open_once(
-        self, make_ready: Callable[[Any], None], deadline: float, *, writes: bool
+    def _connect_once(
+        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
     ) -> tuple[Connection, Any]:
-        # A pool's rounds cost as much as the transaction itself, in SQLite.
+        # A checkout from the pool costs as much as a whole transaction of SQLite, so the writer stays open.
         connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
         is_new = connection is None
         if connection is None:
@@ -217,30 +233,30 @@ class Database:
             if is_new:
                 raw = connection.connection.driver_connection
                 if writes and self.driver.has_one_writer:
-                    self._keep_writer(connection, raw, deadline)
-            make_ready(raw)
+                    self._set_up_writer(connection, raw, deadline)
+            prepare(raw)
         except BaseException:
             self._abandon(connection)
             raise
         return connection, raw
 
-    def _keep_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
-        for statement in self._writers_set_up:
+    def _set_up_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
+        for statement in self._writer_setup:
             self.driver.execute(raw, statement, (), deadline)
         self._writer, self._raw_writer = connection, raw
 
-    def _put_back(self, connection: Connection) -> None:
+    def _return_connection(self, connection: Connection) -> None:
         if connection is self._writer:
-            connection.rollback()  # SQLAlchemy's own idea of a transaction, if statements went through it
+            connection.rollback()  # ends SQLAlchemy's own transaction, if statements went through it
         else:
             connection.close()
 
     def _abandon(self, connection: Connection) -> None:
-        """Roll back, and keep the connection only where that works."""
+        """Roll back, and close the connection if that fails."""
         with suppress(Exception):
             raw: Any = connection.connection.driver_connection
             raw.rollback()
-            self._put_back(connection)
+            self._return_connection(connection)
             return
         if connection is self._writer:
             self._writer = None
@@ -249,7 +265,7 @@ class Database:
         with suppress(Exception):
             connection.close()
 
-    def _translate(self, error: BaseException) -> DatabaseUnavailable | None:
+    def _to_unavailable(self, error: BaseException) -> DatabaseUnavailable | None:
         if isinstance(error, DatabaseUnavailable):
             return error
         if isinstance(error, PoolTimeout):
@@ -257,27 +273,27 @@ class Database:
         fault = self.driver.classify_error(error.orig if isinstance(error, DBAPIError) and error.orig else error)
         if fault is None:
             return None
-        reason, is_well = fault
-        return Contended(reason) if is_well else DatabaseUnavailable(reason)
+        reason, is_available = fault
+        return Contended(reason) if is_available else DatabaseUnavailable(reason)
 
     def _migrate_late(self) -> None:
         try:
             self.migrate()
         except DatabaseUnavailable as error:
-            self._guard.failed(str(error))
+            self._guard.record_failure(str(error))
             raise
 
-    def _adopt(self) -> None:
-        """After a fork: the parent's connections are its own, and closing one here could harm its file."""
+    def _reset_after_fork(self) -> None:
+        """Forget the parent's connections after a fork, without closing them: that could damage its file."""
         if self._pid != os.getpid():
-            self._of_parents.append(self.driver.engine.pool)
-            self._of_parents.append(self._writer)
+            self._parent_objects.append(self.driver.engine.pool)
+            self._parent_objects.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
-            self._guard = _guard_of(self.driver)
+            self._guard = _make_guard(self.driver)
             self._pid = os.getpid()
 
 
-def _guard_of(driver: Driver) -> StoreGuard:
-    # What cannot be written down is refused, so somebody has to hear of it.
+def _make_guard(driver: Driver) -> StoreGuard:
+    # Requests are refused during the outage, so it is logged as an error.
     return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

@@ -1,4 +1,4 @@
-"""Driver: what a Database needs to know of the kind of its store."""
+"""Driver: what Database needs from each kind of database."""
 
 from __future__ import annotations
 
@@ -10,44 +10,46 @@ from sqlalchemy import Connection, Engine
 
 
 class Driver(Protocol):
-    """Deadlines are times of `clock.ticks()`."""
+    """One kind of database. `raw` is a DBAPI connection; a deadline is a time of `clock.ticks()`."""
 
     name: str
     """Its name in logs."""
     placeholder: str
-    """What stands for a value in a statement's text."""
+    """The placeholder of a value in a statement."""
     has_one_writer: bool
-    """Whether turn() lets one writer in at a time."""
+    """Whether acquire_turn() admits one writer at a time."""
     engine: Engine
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
-        """Wait for this process's turn at the store. Raises Contended."""
+        """Wait for this process's turn to use the database. Raises Contended."""
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        """Begin a transaction that ends by the deadline, or fails."""
+        """Begin a transaction that fails if it outlasts the deadline."""
 
     def prepare(self, raw: Any, deadline: float) -> None:
-        """Make a connection ready for execute(); fails where it has died, or leads to a store that was moved."""
+        """Prepare a connection for execute(); raise if it is dead or its file was moved."""
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
-        """Run one statement by the deadline, and return how many rows it changed or found.
+        """Run one statement before the deadline. Return how many rows it changed or found.
 
         Raises:
-            DatabaseUnavailable: it was not run, as the store had no turn for it.
+            DatabaseUnavailable: it was not run, as the database was busy.
         """
 
-    def commit(self, raw: Any, deadline: float) -> None: ...
+    def commit(self, raw: Any, deadline: float) -> None:
+        """Commit the transaction."""
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
-        """What went wrong, and whether the store itself is well; None where it is not the store's fault."""
+        """Return the reason and whether the database is available; None if the error is not an outage."""
 
     def begin_migration(self, connection: Connection) -> None:
-        """Begin a transaction that no other process migrates in, however long it takes."""
+        """Begin a transaction that excludes all other migrations, without the usual time limits."""
 
     def create(self) -> None:
-        """Make what the store is kept in, where that is missing."""
+        """Create the database's file, if it has one and it is missing."""
 
     def checkpoint(self) -> None:
-        """What is to be done about once a second, and may take a while."""
+        """Sync and shorten the write-ahead log, if there is one; may take a while."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close all connections."""

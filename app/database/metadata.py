@@ -1,4 +1,4 @@
-"""The one MetaData that all tables of the application are described in, so that one chain of migrations makes them."""
+"""The MetaData of all tables of the application, so that one chain of migrations creates them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""migrate: from the tables that there are to those that the code expects, by one process at a time."""
+"""Migrate the tables to the newest revision, in one process at a time."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ SCRIPTS = Path(__file__).parent / "migrations"
 NEW_SQLITE = SCRIPTS / "new_sqlite.sql"
 """What all migrations together make of an empty file; a test compares the two."""
 
-_LOOK_S = 1.8
+_READ_S = 1.8
 
 log = logging.getLogger("app.ledger")
 
 
 def newest_revision() -> str:
-    """The revision that the code expects. A file's name begins with its revision, so that none has to be loaded."""
+    """Return the revision that the code expects, from the file names: loading the files would take time."""
     return max(file.name.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
 
 
 def migrate(driver: Driver) -> None:
-    """Bring the tables up to date. A newer version's tables are left as they are: it may be on its way out."""
+    """Bring the tables up to date. Newer tables stay: a newer version may be rolled back just now."""
     newest = newest_revision()
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
-        driver.begin(raw, clock.ticks() + _LOOK_S, writes=False)
+        driver.begin(raw, clock.ticks() + _READ_S, writes=False)
         found = _read_revision(connection)
         raw.rollback()
         if found >= newest:
@@ -38,7 +38,7 @@ def migrate(driver: Driver) -> None:
         driver.begin_migration(connection)
         try:
             found = _read_revision(connection)
-            if found < newest:  # nobody was faster
+            if found < newest:  # no other process was faster
                 if not found and driver.name == "sqlite":
                     _create(raw)
                 else:
@@ -51,21 +51,21 @@ def migrate(driver: Driver) -> None:
 
 
 def _read_revision(connection: Connection) -> str:
-    """What the tables are now; nothing where there are none. Revisions are numbers of the same length."""
+    """Return the revision of the tables, "" if there are none. Revisions are numbers of the same length."""
     if not inspect(connection).has_table("alembic_version"):
         return ""
     return str(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar() or "")
 
 
 def _create(raw: Any) -> None:
-    """Make the newest tables without alembic, which takes 0.1 s to load and 11 MiB of a worker for as long as it lives."""
+    """Create the newest tables without alembic, which takes 0.1 s and 11 MiB of each worker that loads it."""
     for statement in NEW_SQLITE.read_text(encoding="utf-8").split(";\n"):
         raw.execute(statement)
 
 
 def upgrade(connection: Connection) -> None:
     """Run the migrations that are missing, within the transaction of a connection."""
-    # Loading alembic takes longer than all the rest, and nearly always there is nothing to do.
+    # Imported here: loading alembic takes longer than all the rest and is rarely needed.
     from alembic import command
     from alembic.config import Config
 

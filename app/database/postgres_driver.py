@@ -1,4 +1,4 @@
-"""PostgresDriver: the ledger in PostgreSQL, for several machines. No wait for it is longer than the caller's patience."""
+"""PostgreSQL for several machines, with a deadline for every wait."""
 
 from __future__ import annotations
 
@@ -25,37 +25,38 @@ _STATEMENT_S = 2.0
 _MIGRATION_S = 60.0
 _MIGRATION_LOCK = 0x6761746568
 _SETTINGS = f"SET statement_timeout = {int(_STATEMENT_S * 1000)}; SET lock_timeout = 1500; SET idle_in_transaction_session_timeout = 10000"
-# The server answered: a lock or a deadline was too long, or two waited for each other.
+# The server works, but a lock or statement timed out, or transactions deadlocked.
 _CONTENDED = {"55P03", "57014", "40P01", "40001"}
 
-# What the pool and psycopg do not pass on: until when the caller waits for a transaction, and for a connection.
-_caller = threading.local()
+# The deadlines of the transaction and of connecting; the pool and psycopg do not pass them on.
+_deadlines = threading.local()
 
 
 class BoundedConnection(psycopg.Connection[Any]):
-    """Gives up by its own clock: a server that is frozen keeps neither to statement_timeout nor to TCP's limits."""
+    """A connection with a deadline, as a frozen server observes neither statement_timeout nor TCP timeouts."""
 
     deadline: float | None = None
 
     def wait(self, gen: PQGen[RV], interval: float = 0.1, timeout: float | None = None) -> RV:
+        """Wait as psycopg does, until the deadline."""
         if self.deadline is not None:
             timeout = max(0.0, self.deadline - clock.ticks())
         try:
             return super().wait(gen, interval=interval, timeout=timeout)
         except psycopg.errors._WaitTimeout as error:
-            self.pgconn.finish()  # its answer may still come, to a question nobody remembers
+            self.pgconn.finish()  # a late answer would be taken for the next statement's
             raise psycopg.OperationalError("timeout") from error
 
     @classmethod
     def _connect_gen(cls, conninfo: str = "") -> PQGenConn[Any]:
-        # connect_timeout would be two seconds at least. This is asked again every tenth of a second.
-        until: float = _caller.connect_until
+        # connect_timeout is two seconds at least. This generator is resumed every tenth of a second.
+        deadline: float = _deadlines.connect
         steps = super()._connect_gen(conninfo)
         try:
             wanted = next(steps)
             while True:
                 ready = yield wanted
-                if clock.ticks() >= until:
+                if clock.ticks() >= deadline:
                     raise psycopg.OperationalError("timeout")
                 wanted = steps.send(ready)
         except StopIteration as end:
@@ -65,7 +66,7 @@ class BoundedConnection(psycopg.Connection[Any]):
 
 
 class PostgresDriver:
-    """Transactions at READ COMMITTED; readings see one moment."""
+    """Writes at READ COMMITTED; reads from one snapshot (REPEATABLE READ)."""
 
     name = "postgresql"
     has_one_writer = False
@@ -88,18 +89,19 @@ class PostgresDriver:
 
     @contextmanager
     def acquire_turn(self, deadline: float, *, writes: bool) -> Iterator[None]:  # noqa: ARG002
-        # Here, as the pool's own queue knows nothing of deadlines.
+        """Wait for one of as many slots as the pool has connections: the pool's own queue has no deadline."""
         if not self._slots.acquire(timeout=max(0.0, deadline - clock.ticks())):
             raise Contended("contended")
-        before = getattr(_caller, "deadline", math.inf)
-        _caller.deadline = deadline
+        before = getattr(_deadlines, "transaction", math.inf)
+        _deadlines.transaction = deadline
         try:
             yield
         finally:
-            _caller.deadline = before
+            _deadlines.transaction = before
             self._slots.release()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
+        """Begin a transaction; extend statement_timeout if the deadline is later."""
         raw.deadline = deadline
         mode = "READ COMMITTED READ WRITE" if writes else "REPEATABLE READ READ ONLY"
         raw.execute(f"BEGIN ISOLATION LEVEL {mode}")
@@ -108,21 +110,25 @@ class PostgresDriver:
             raw.execute(f"SET LOCAL statement_timeout = {int(left_s * 1000)}")
 
     def prepare(self, raw: Any, deadline: float) -> None:
+        """Set the deadline, and raise if the server has closed the connection."""
         raw.deadline = deadline
-        # A server that has closed this connection is noticed here, where it does no harm to try another one: first
-        # there is its farewell to be read, then the end. Neither waits.
+        # Before a statement is sent, another connection can be tried. The first call reads the server's last
+        # message, the second the end of the stream. Neither waits.
         raw.pgconn.consume_input()
         raw.pgconn.consume_input()
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
+        """Run one statement. Return how many rows it changed or found."""
         raw.deadline = deadline
         return int(raw.execute(sql, values).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
+        """Commit the transaction."""
         raw.deadline = deadline
         raw.execute("COMMIT")
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
+        """Return SQLSTATE, and whether the server is available; None if the error is not an outage."""
         if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
             return None
         if error.sqlstate in _CONTENDED:
@@ -130,6 +136,7 @@ class PostgresDriver:
         return error.sqlstate or type(error).__name__, False
 
     def begin_migration(self, connection: Connection) -> None:
+        """Begin a transaction with an advisory lock."""
         raw = connection.connection.driver_connection
         assert isinstance(raw, BoundedConnection)
         raw.deadline = clock.ticks() + _MIGRATION_S
@@ -139,12 +146,13 @@ class PostgresDriver:
         raw.execute(f"SELECT pg_advisory_xact_lock({_MIGRATION_LOCK})")
 
     def create(self) -> None:
-        """The database is there, or is not ours to make."""
+        """Do nothing: the administrator creates the database."""
 
     def checkpoint(self) -> None:
-        """It does so itself."""
+        """Do nothing: the server does it."""
 
     def close(self) -> None:
+        """Close the pool's connections."""
         self.engine.dispose()
 
     def _connect(self) -> BoundedConnection:
@@ -163,11 +171,11 @@ class PostgresDriver:
             "keepalives_idle": 30,
             "application_name": "gatehouse",
         }
-        until = min(getattr(_caller, "deadline", math.inf), clock.ticks() + _CONNECT_S)
-        _caller.connect_until = until
+        deadline = min(getattr(_deadlines, "transaction", math.inf), clock.ticks() + _CONNECT_S)
+        _deadlines.connect = deadline
         raw = BoundedConnection.connect(make_conninfo(**(defaults | options)), autocommit=True)
         try:
-            raw.deadline = until
+            raw.deadline = deadline
             raw.execute(_SETTINGS)
         except BaseException:
             raw.close()

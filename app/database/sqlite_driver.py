@@ -1,4 +1,4 @@
-"""SqliteDriver: the ledger in a file of this machine, written by several processes without ever blocking one for long."""
+"""SQLite for several processes of one machine, in WAL mode, without blocking a worker's greenlets."""
 
 from __future__ import annotations
 
@@ -17,21 +17,21 @@ from app.runtime.blocking import run_blocking
 from app.runtime.store_guard import Contended, DatabaseUnavailable
 
 _MIGRATION_S = 60.0
-# Connections that read beside the one that writes.
+# For readers; the writer's connection stays open.
 _POOL_SIZE = 8
 _POOL_TIMEOUT_S = 1.0
-# Pages of the write-ahead log after which a commit would have to move them itself, if tidy() did not.
-_LAST_RESORT_PAGES = 16_000
-# Pages after which tidy() makes writers wait until the log can be begun anew.
-_LONG_LOG_PAGES = 8_000
+# Pages of the write-ahead log at which a commit does the checkpoint itself; checkpoint() normally comes first.
+_AUTOCHECKPOINT_PAGES = 16_000
+# Pages at which checkpoint() makes writers wait until the log can restart.
+_MAX_LOG_PAGES = 8_000
 
 
 class SqliteDriver:
-    """Transactions on a file, by a SQLite that is safe for WAL (pysqlite3's), or else in the older, slower mode.
+    """Transactions on a file: in WAL mode if the SQLite library is safe for it, else in rollback mode.
 
-    In WAL mode a commit is written at once and reaches the disk with the next tidy(), a second later at most. A killed
-    process loses nothing; a machine that loses its power may lose the last second. To wait for the disk in each
-    commit blocks every greenlet of a worker for 1 to 3 ms, and admits 300 requests a second in all.
+    In WAL mode a commit is written at once and synced by the next checkpoint(), at most a second later. A killed
+    process loses nothing; a power failure may lose the last second. Syncing each commit would block all greenlets
+    of a worker for 1 to 3 ms, and allow 300 requests a second in all.
     """
 
     name = "sqlite"
@@ -44,7 +44,7 @@ class SqliteDriver:
         self._has_wal = sqlite.uses_wal()
         self._lock = threading.Lock()
         self._has_changes = False
-        self._last_tidy: Any = None
+        self._checkpointer: Any = None
         self._watch = sqlite.FileWatch(path)
         self.engine = create_engine(
             "sqlite://",
@@ -58,72 +58,79 @@ class SqliteDriver:
         )
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:
-        # SQLite has no queue of its own: without this one, those that wait would ask again and again.
+        """Wait for the lock of this process's writer: SQLite has no queue, writers would poll the file."""
         return _Turn(self._lock, deadline) if writes else nullcontext()
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
-        self._check_place()
+        """Begin a transaction with its lock, waiting while the file is busy."""
+        self._check_file()
         if writes:
-            self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
+            self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
         else:
             raw.execute("BEGIN")
-            # Only the first reading takes a lock, and may find the file busy.
-            self._try(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
+            # A reader takes its lock with its first statement, and may find the file busy.
+            self._run_step(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
 
     def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
-        self._check_place()
+        """Raise if the file was moved."""
+        self._check_file()
         self._has_changes = True
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
-        return int(self._try(lambda: raw.execute(sql, values), raw, deadline).rowcount)
+        """Run one statement, waiting while the file is busy. Return how many rows it changed."""
+        return int(self._run_step(lambda: raw.execute(sql, values), raw, deadline).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
-        # In the older mode a commit waits for readers; what was written stays until it is tried again.
-        self._try(lambda: raw.execute("COMMIT"), raw, deadline)
+        """Commit the transaction; in rollback mode that waits for readers."""
+        self._run_step(lambda: raw.execute("COMMIT"), raw, deadline)
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
+        """Return SQLite's error name and False; None if the error is not an outage."""
         if not isinstance(error, self._dbapi.DatabaseError) or isinstance(
             error, (self._dbapi.IntegrityError, self._dbapi.ProgrammingError, self._dbapi.DataError)
         ):
             return None
         code = getattr(error, "sqlite_errorcode", None)
         if code == self._dbapi.SQLITE_ERROR and "no such" not in str(error):
-            return None  # a statement of ours is wrong
-        return sqlite.reason_of(error), False
+            return None  # a bug in one of our statements
+        return sqlite.get_error_name(error), False
 
     def begin_migration(self, connection: Connection) -> None:
+        """Begin a transaction with the writer's lock, waiting up to a minute for it."""
         raw = connection.connection.driver_connection
         assert raw is not None
-        self._try(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
+        self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, clock.ticks() + _MIGRATION_S)
 
     def create(self) -> None:
+        """Create the file if it is missing, readable by this user only."""
         sqlite.create_private(self.path)
 
     def checkpoint(self) -> None:
-        """Bring what was written to the disk, and move it from the log into the file, beside the requests."""
+        """Sync the write-ahead log and move it into the file, in a thread."""
         if self._has_wal and self._has_changes:
             self._has_changes = False
             run_blocking(self._checkpoint)
 
     def close(self) -> None:
+        """Close all connections."""
         self.engine.dispose()
-        self._close_tidy()
+        self._close_checkpointer()
 
-    def _close_tidy(self) -> None:
-        if self._last_tidy is not None:
-            self._last_tidy.close()
-            self._last_tidy = None
+    def _close_checkpointer(self) -> None:
+        if self._checkpointer is not None:
+            self._checkpointer.close()
+            self._checkpointer = None
 
     def _checkpoint(self) -> None:
-        if self._last_tidy is None:
-            self._last_tidy = self._connect()
+        if self._checkpointer is None:
+            self._checkpointer = self._connect()
         try:
-            _, pages, _ = self._last_tidy.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-            if pages > _LONG_LOG_PAGES:
-                self._last_tidy.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
+            _, pages, _ = self._checkpointer.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            if pages > _MAX_LOG_PAGES:
+                self._checkpointer.execute("PRAGMA wal_checkpoint(RESTART)").fetchone()
         except self._dbapi.Error:
-            self._close_tidy()
+            self._close_checkpointer()
             raise
 
     def _connect(self) -> Any:
@@ -131,32 +138,32 @@ class SqliteDriver:
         try:
             deadline = clock.ticks() + _POOL_TIMEOUT_S
             mode, sync = ("WAL", "NORMAL") if self._has_wal else ("DELETE", "FULL")
-            self._try(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
+            self._run_step(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
             raw.execute(f"PRAGMA synchronous = {sync}")
-            raw.execute(f"PRAGMA wal_autocheckpoint = {_LAST_RESORT_PAGES}")
-            self._watch.opened()
+            raw.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
+            self._watch.mark_opened()
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _check_place(self) -> None:
-        """Fail where the file was moved: what is written to it would be in nobody's books."""
+    def _check_file(self) -> None:
+        """Raise if the file was moved: no other process would see what is written to it."""
         if self._watch.has_moved():
-            self._close_tidy()
+            self._close_checkpointer()
             raise self._dbapi.OperationalError("the file was moved")
 
-    def _try(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
-        """Run a step, again while the file is busy, until the deadline."""
+    def _run_step(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
+        """Run a step, and retry it while the file is busy, until the deadline."""
         try:
-            return step()  # as nearly always
+            return step()  # the usual case
         except self._dbapi.OperationalError as error:
             if not sqlite.is_busy(error):
                 raise
-        return self._try_again(step, raw, deadline)
+        return self._retry_step(step, raw, deadline)
 
-    def _try_again(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
-        changes: object = None
+    def _retry_step(self, step: Callable[[], Any], raw: Any, deadline: float) -> Any:
+        version: object = None
         for pause_s in sqlite.busy_pauses():
             try:
                 return step()
@@ -164,17 +171,17 @@ class SqliteDriver:
                 if not sqlite.is_busy(error):
                     raise
                 left_s = deadline - clock.ticks()
-                if changes is None:
-                    changes = self._count_changes(raw)
+                if version is None:
+                    version = self._read_data_version(raw)
                 if left_s <= 0:
-                    if self._count_changes(raw) != changes:  # others do get their turn
+                    if self._read_data_version(raw) != version:  # other processes do commit
                         raise Contended("contended") from error
-                    raise DatabaseUnavailable(sqlite.reason_of(error)) from error
+                    raise DatabaseUnavailable(sqlite.get_error_name(error)) from error
             time.sleep(min(left_s, pause_s))
         raise AssertionError("pauses never end")
 
-    def _count_changes(self, raw: Any) -> object:
-        """A number that is another one after each commit of another connection."""
+    def _read_data_version(self, raw: Any) -> object:
+        """Return a number that changes with each commit of another connection; None if the file is busy."""
         try:
             return raw.execute("PRAGMA data_version").fetchone()
         except self._dbapi.OperationalError:
@@ -182,7 +189,7 @@ class SqliteDriver:
 
 
 class _Turn:
-    """The one writer's turn. A class, as a generator costs more than taking the lock."""
+    """The writer's lock with a deadline. A class, as a generator would cost more than the lock."""
 
     def __init__(self, lock: threading.Lock, deadline: float) -> None:
         self._lock = lock

@@ -1,38 +1,13 @@
-"""The ledger: what each request cost, in one row that is settled once; and budgets that cannot be overspent.
+"""The ledger: one row for each request, held before it and settled once after it, and budgets it cannot overspend.
 
-It knows nothing of Flask or of openai: plain values go in and come out.
+It knows nothing of Flask or openai: plain values go in and come out.
 
-    Ledger           ledger.py: hold, extend, settle, sweep
-      Bookkeeping      bookkeeping.py: what each of these does to the tables, by the statements of sql.py
-    Prices           pricing.py: from tokens to micro-dollars
-    estimate         estimate.py: how many tokens a request may have, where nobody has counted them
-    reports          reports.py: totals, and what is left of a budget
-    Database         database.py: transactions, on one of
-      SqliteDriver     sqlite_driver.py: a file, for all processes of this machine
-      PostgresDriver   postgres_driver.py: for several machines
-    metadata         metadata.py: what the tables of the whole application are described in; migrations/ makes them
+    ledger.py       Ledger: hold, extend, settle, sweep
+    statements.py   Statements: binds values to the SQL, runs it, and explains a refusal
+    sql_texts.py    the SQL of both databases, as constants
+    tables.py       the tables: entries, accounts, daily_totals
+    records.py      the values that go in and out, and the errors
+    background.py   BackgroundSettler: retries settlements, sweeps and checkpoints
+    journal.py      Journal: settlements on disk that the database has not taken yet
+    reports.py      Reports: totals, and what is left of budgets
 """
-
-from app.database.database import Database, DatabaseUnavailable, open_database
-from app.ledger.ledger import Ledger
-from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement, Unpriced
-from app.ledger.reports import Remaining, Reports, Total
-from app.pricing.catalog import Prices
-
-__all__ = [
-    "BudgetExceeded",
-    "Database",
-    "DatabaseUnavailable",
-    "Hold",
-    "HoldExpired",
-    "Ledger",
-    "Limit",
-    "NewEntry",
-    "Prices",
-    "Remaining",
-    "Reports",
-    "Settlement",
-    "Total",
-    "Unpriced",
-    "open_database",
-]

@@ -1,4 +1,4 @@
-"""BackgroundSettler: what the ledger does in the background of each process."""
+"""Retry settlements, sweep expired holds and checkpoint the database, in a thread of each process."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-from app.ledger.journal import Journal, Owed
+from app.ledger.journal import Journal, PendingSettlement
 from app.ledger.records import Settlement
 from app.runtime import clock
 from app.runtime.store_guard import DatabaseUnavailable
 
-_MAX_KEPT = 10_000
+_MAX_PENDING = 10_000
 _ROUND_S = 1.0
 _SWEEP_S = 30.0
 
@@ -20,96 +20,103 @@ log = logging.getLogger("app.ledger")
 
 
 class BackgroundSettler:
-    """Settles what the store could not take, in the order in which it came. What is too much goes to the journal."""
+    """Settles what the database could not take, oldest first; the journal gets what exceeds _MAX_PENDING."""
 
     def __init__(
         self,
         *,
         settle: Callable[[str, Settlement], None],
         sweep: Callable[[], int],
-        tidy: Callable[[], None],
+        checkpoint: Callable[[], None],
         journal: Journal,
     ) -> None:
         self._settle = settle
         self._sweep = sweep
-        self._tidy = tidy
+        self._checkpoint = checkpoint
         self._journal = journal
-        self._owed: deque[Owed] = deque()
+        self._pending: deque[PendingSettlement] = deque()
         self._lock = threading.Lock()
         self._stop = threading.Event()
         self._thread: threading.Thread | None = None
 
     def add(self, entry_id: str, settlement: Settlement) -> None:
+        """Queue a settlement; move the older half to the journal if there are too many."""
         with self._lock:
-            self._owed.append((entry_id, settlement))
-            surplus = [self._owed.popleft() for _ in range(_MAX_KEPT // 2)] if self._is_full else []
+            self._pending.append((entry_id, settlement))
+            surplus = [self._pending.popleft() for _ in range(_MAX_PENDING // 2)] if self._is_full else []
         if surplus:
             self._write(surplus)
 
     def start(self) -> None:
+        """Start the thread."""
         self._thread = threading.Thread(target=self._run, name="ledger", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
+        """Stop the thread and settle the rest, or write it to the journal."""
         self._stop.set()
         if self._thread is not None:
             self._thread.join(timeout=5)
             self._thread = None
         try:
-            self._settle_owed()
-            self._tidy()
+            self._settle_pending()
+            self._checkpoint()
         except Exception as error:
-            log.warning("ledger.closed_early", extra={"reason": str(error), "entries": len(self._owed)})
+            log.warning("ledger.closed_early", extra={"reason": str(error), "entries": len(self._pending)})
         with self._lock:
-            rest = list(self._owed)
-            self._owed.clear()
+            rest = list(self._pending)
+            self._pending.clear()
         if rest:
             self._write(rest)
 
     def retry(self) -> None:
-        """Raises DatabaseUnavailable."""
-        self._settle_owed()
+        """Settle what is pending, here and in the journal.
+
+        Raises:
+            DatabaseUnavailable: the rest stays pending.
+        """
+        self._settle_pending()
         self._journal.replay(self._settle)
 
     @property
     def _is_full(self) -> bool:
-        return len(self._owed) > _MAX_KEPT
+        return len(self._pending) > _MAX_PENDING
 
     def _run(self) -> None:
         sweep_at = clock.ticks()
         while True:
             try:
-                self._settle_owed()
+                self._settle_pending()
                 if clock.ticks() >= sweep_at:
                     self._journal.replay(self._settle)
                     self._sweep()
                     sweep_at = clock.ticks() + _SWEEP_S
-                self._tidy()
+                self._checkpoint()
             except DatabaseUnavailable:
-                pass  # the guard has told it
+                pass  # StoreGuard has logged it
             except Exception:
                 log.exception("ledger.round_failed")
             if self._stop.wait(_ROUND_S):
                 return
 
-    def _settle_owed(self) -> None:
-        while self._owed:
-            entry_id, settlement = self._owed[0]
+    def _settle_pending(self) -> None:
+        while self._pending:
+            entry_id, settlement = self._pending[0]
             try:
                 self._settle(entry_id, settlement)
             except DatabaseUnavailable:
                 raise
             except Exception:
-                # The sweep settles what cannot be written down as it is.
+                # A bug in this settlement; the sweep will settle the entry.
                 log.exception("ledger.settle_failed", extra={"entry_id": entry_id})
             with self._lock:
-                if self._owed and self._owed[0][0] == entry_id:
-                    self._owed.popleft()
+                if self._pending and self._pending[0][0] == entry_id:
+                    self._pending.popleft()
 
-    def _write(self, owed: list[Owed]) -> None:
+    def _write(self, pending: list[PendingSettlement]) -> None:
         try:
-            self._journal.write(owed)
+            self._journal.write(pending)
         except OSError as error:
-            # The sweep will settle them at the whole of their holds.
+            # The sweep will settle these entries, at the full amount of their holds.
             reason = type(error).__name__
-            log.exception("ledger.journal_failed", extra={"reason": reason, "entries": len(owed)})
+            log.exception("ledger.journal_failed", extra={"reason": reason, "entries": len(pending)})

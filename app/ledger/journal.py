@@ -1,4 +1,4 @@
-"""Journal: settlements that a process could not bring to the store before it ended, kept on this machine's disk."""
+"""Write to disk the settlements that the database has not taken when a process ends, and replay them."""
 
 from __future__ import annotations
 
@@ -14,24 +14,28 @@ import orjson
 from app.ledger.records import Settlement
 from app.runtime import clock
 
-Owed = tuple[str, Settlement]
-"""The id of an entry, and how to settle it."""
+PendingSettlement = tuple[str, Settlement]
+"""An entry's id and its settlement."""
 
 log = logging.getLogger("app.ledger")
 
 
 class Journal:
-    """Files of one JSON object a line, each written once and removed when all of it is in the store.
+    """A folder of JSON Lines files, each written once and removed when the database has all of it.
 
-    Several processes may replay one at once, as settling twice changes nothing.
+    Several processes may replay the same file, as settling twice changes nothing.
     """
 
     def __init__(self, directory: Path) -> None:
         self._directory = directory
 
-    def write(self, owed: Iterable[Owed]) -> None:
-        """Have them on the disk when this returns. Raises OSError."""
-        lines = [orjson.dumps({"id": entry_id, **asdict(settlement)}) for entry_id, settlement in owed]
+    def write(self, pending: Iterable[PendingSettlement]) -> None:
+        """Write settlements to a new file, and wait until it is on disk.
+
+        Raises:
+            OSError: the file could not be written.
+        """
+        lines = [orjson.dumps({"id": entry_id, **asdict(settlement)}) for entry_id, settlement in pending]
         self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = self._directory / f"{clock.now_ms():013d}-{secrets.token_hex(4)}.jsonl"
         partial = path.with_suffix(".partial")
@@ -47,12 +51,12 @@ class Journal:
             os.close(directory)
 
     def replay(self, settle: Callable[[str, Settlement], None]) -> None:
-        """Settle what is in the files. Whatever `settle` raises ends it, and leaves the file."""
+        """Settle what is in the files, oldest first. An error of `settle` is raised, and its file stays."""
         for path in sorted(self._directory.glob("*.jsonl")):
             try:
                 lines = path.read_bytes().splitlines()
             except FileNotFoundError:
-                continue  # another process has done it
+                continue  # another process has replayed it
             for line in lines:
                 values = orjson.loads(line)
                 settle(values.pop("id"), Settlement(**values))

@@ -1,4 +1,4 @@
-"""Ledger: every admitted request ends in exactly one settled row, and no budget is overspent."""
+"""Hold money and tokens before a request, settle the actual cost after it, and sweep the holds of dead workers."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from app.database.database import Database, DatabaseUnavailable
 from app.ledger.background import BackgroundSettler
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
-from app.ledger.statements import Bookkeeping
+from app.ledger.statements import Statements
 from app.runtime import clock
 
-_SWEPT_AT_ONCE = 500
-# What a request that was never sent to the upstream is settled with.
+_MAX_SWEPT_AT_ONCE = 500
+# Settles a request that was never sent to the upstream.
 _VOID = Settlement(outcome="not_admitted", source="reported", cost_micro_usd=0, tokens=0)
 
 log = logging.getLogger("app.ledger")
 
 
 class Ledger:
-    """Reserve, call, settle, sweep.
+    """The entries and accounts of all requests: every hold is settled exactly once, and no budget is overspent.
 
-    A hold is an upper bound of what the request may cost, so what is admitted cannot overspend.
+    A hold is an upper bound of the cost, so admitted requests cannot exceed a budget.
     """
 
     def __init__(self, database: Database, journal_dir: Path) -> None:
         self._database = database
-        self._books = Bookkeeping(database)
-        self._retrying = BackgroundSettler(
-            settle=self._settle, sweep=self.sweep, tidy=database.checkpoint, journal=Journal(journal_dir)
+        self._statements = Statements(database)
+        self._background = BackgroundSettler(
+            settle=self._settle, sweep=self.sweep, checkpoint=database.checkpoint, journal=Journal(journal_dir)
         )
         self._host = socket.gethostname()
 
@@ -49,25 +49,26 @@ class Ledger:
         micro_usd: int | None,
         tokens: int,
         lease_s: float,
-        beside: Callable[[Connection, Hold], None] | None = None,
+        also: Callable[[Connection, Hold], None] | None = None,
     ) -> Hold:
-        """Admit a request, if each limit has so much left.
+        """Reserve a request's maximum cost in each limit's account, and add its entry.
 
         Args:
+            entry: the request.
             limits: of different accounts or windows.
-            micro_usd: None where no price of the model is known.
-            lease_s: after this the request counts as dead and its hold as spent, so it has to be longer than any
-                request may take.
-            beside: what else to write in the same transaction.
+            micro_usd: None if the model's price is unknown.
+            tokens: upper bound of prompt plus completion.
+            lease_s: longer than any request can take; after it the sweep settles the entry at its full hold.
+            also: writes more in the same transaction.
 
         Raises:
-            BudgetExceeded: one has not.
-            Unpriced: one is of money, and what this costs is not known.
-            DatabaseUnavailable: it cannot be told.
+            BudgetExceeded: a limit has less left.
+            Unpriced: a limit is of money, and the price is unknown.
+            DatabaseUnavailable: nothing is known to be held.
         """
         _check_price(limits, micro_usd)
         at_ms = clock.now_ms()
-        # In one order for all, so that no two requests wait for each other.
+        # Accounts are locked in one order, so that two requests cannot deadlock.
         ordered = tuple(sorted(limits, key=lambda limit: (limit.key, limit.window)))
         hold = Hold(f"{at_ms:012x}{secrets.token_hex(6)}", ordered, micro_usd, tokens, at_ms)
         owner: dict[str, Any] = {
@@ -75,87 +76,103 @@ class Ledger:
             "worker": f"{self._host}:{os.getpid()}",
         }
         try:
-            if beside is None and self._database.execute(*self._books.to_hold(hold, entry, **owner)):
+            if also is None and self._database.execute(*self._statements.build_hold(hold, entry, **owner)):
                 return hold
-            # An account is not open yet, or has not so much left.
+            # An account does not exist yet, or has less left.
             with self._database.transaction() as connection:
-                self._books.hold(connection, hold, entry, **owner)
-                if beside is not None:
-                    beside(connection, hold)
+                self._statements.hold(connection, hold, entry, **owner)
+                if also is not None:
+                    also(connection, hold)
         except DatabaseUnavailable as error:
-            if error.is_unsure:  # if it was made after all, nobody will use it
-                self._retrying.add(hold.id, _VOID)
+            if error.is_unsure:  # the hold may exist, and its request is refused
+                self._background.add(hold.id, _VOID)
             raise
         return hold
 
     def extend(self, hold: Hold, *, micro_usd: int | None, tokens: int) -> None:
-        """Hold so much more: another attempt may be billed beside the ones before it.
+        """Increase a hold, as a further attempt may be billed as well.
+
+        Args:
+            hold: it is updated in place.
+            micro_usd: the increase; None if the model's price is unknown.
+            tokens: the increase.
 
         Raises:
-            BudgetExceeded, Unpriced, DatabaseUnavailable: the hold stays as it was.
-            HoldExpired: its lease had run out.
+            BudgetExceeded: a limit has less left; the hold is unchanged, as with the next two.
+            Unpriced: a limit is of money, and the price is unknown.
+            DatabaseUnavailable: the database did not answer in time.
+            HoldExpired: the lease has run out and the entry is settled.
         """
         _check_price(hold.limits, micro_usd)
         with self._database.transaction() as connection:
-            self._books.extend(connection, hold, micro_usd=micro_usd or 0, tokens=tokens)
+            self._statements.extend(connection, hold, micro_usd=micro_usd or 0, tokens=tokens)
         hold.micro_usd = None if hold.micro_usd is None else hold.micro_usd + (micro_usd or 0)
         hold.tokens += tokens
 
     def settle(self, hold: Hold, settlement: Settlement) -> None:
-        """Write down how a request ended and return what it held but did not spend. A second time changes nothing.
+        """Replace a hold by the actual cost. Settling twice changes nothing.
 
-        It never fails: while the store is away it is kept and done later, by another process if need be.
+        It never raises: while the database is unavailable, the settlement is queued, and retried or journaled.
         """
         try:
             self._settle(hold.id, settlement)
         except DatabaseUnavailable:
-            self._retrying.add(hold.id, settlement)
+            self._background.add(hold.id, settlement)
         except Exception:
-            # The sweep settles what cannot be written down as it is.
+            # A bug in this settlement; the sweep will settle the entry.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
 
-    def settle_also(self, entry_id: str, settlement: Settlement, beside: Callable[[Connection], None]) -> None:
-        """Settle together with what else is to be written: both are in the store then, or neither.
+    def settle_also(self, entry_id: str, settlement: Settlement, also: Callable[[Connection], None]) -> None:
+        """Settle an entry, and write more in the same transaction.
+
+        Args:
+            entry_id: the id of its hold.
+            settlement: the actual cost.
+            also: writes the rest.
 
         Raises:
-            DatabaseUnavailable: neither is.
+            DatabaseUnavailable: nothing was written.
         """
         with self._database.transaction() as connection:
-            self._books.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
-            beside(connection)
+            self._statements.settle(connection, entry_id, settlement, at_ms=clock.now_ms())
+            also(connection)
 
     def sweep(self) -> int:
-        """Settle requests whose lease has run out, as their worker was killed; how many there were.
+        """Settle up to 500 entries whose lease has run out, as their worker was killed. Return how many.
 
         Raises:
-            DatabaseUnavailable: the rest has to wait.
+            DatabaseUnavailable: the rest stays pending.
         """
         swept = 0
-        while swept < _SWEPT_AT_ONCE and self._sweep_one():
+        while swept < _MAX_SWEPT_AT_ONCE and self._sweep_one():
             swept += 1
-            time.sleep(0)  # let others have their turn
+            time.sleep(0)  # let other greenlets run
         if swept:
             log.warning("ledger.swept", extra={"entries": swept})
         return swept
 
     def start(self) -> None:
-        """Sweep, settle again what could not be, and tidy the store, in the background of this process."""
-        self._retrying.start()
+        """Start the background thread: it retries settlements, sweeps and checkpoints the database."""
+        self._background.start()
 
     def close(self) -> None:
-        """Settle what is still to be settled, or write it to the journal."""
-        self._retrying.close()
+        """Stop the background thread; settle what is pending, or write it to the journal."""
+        self._background.close()
 
     def retry(self) -> None:
-        """Settle now what could not be before, the journal's included. Raises DatabaseUnavailable."""
-        self._retrying.retry()
+        """Settle now what is pending, in memory and in the journal.
+
+        Raises:
+            DatabaseUnavailable: the rest stays pending.
+        """
+        self._background.retry()
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
-        self._database.execute(*self._books.to_settle(entry_id, settlement, at_ms=clock.now_ms()))
+        self._database.execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))
 
     def _sweep_one(self) -> bool:
         with self._database.transaction() as connection:
-            return self._books.expire_one(connection, at_ms=clock.now_ms())
+            return self._statements.expire_one(connection, at_ms=clock.now_ms())
 
 
 def _check_price(limits: Sequence[Limit], micro_usd: int | None) -> None:

@@ -1,4 +1,4 @@
-"""What goes into the ledger and comes out of it: limits, entries, holds, settlements."""
+"""The ledger's values (limits, entries, holds, settlements) and its errors."""
 
 from __future__ import annotations
 
@@ -10,16 +10,18 @@ from app.runtime.periods import Window
 from app.token_counts.usage import Figures
 
 Source = Literal["reported", "estimated", "cached"]
-"""Who has told the tokens: the upstream, or nobody; or there were none, as the answer was there already."""
+"""Where the token counts come from: the upstream, an estimate, or a cached answer, which used none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """What may be spent from one account in each day or month.
+    """The maximum that one account may spend in a day or month.
 
     Attributes:
-        key: names the account: "user:acme/42".
-        micro_usd: None leaves money unlimited, as it does with tokens.
+        key: the account: "user:acme/42".
+        window: the period, in UTC.
+        micro_usd: None means unlimited.
+        tokens: None means unlimited.
     """
 
     key: str
@@ -30,7 +32,7 @@ class Limit:
 
 @dataclass(frozen=True, slots=True)
 class NewEntry:
-    """Who asks for what. The request id may be the caller's own, so it need not be unique."""
+    """Caller, operation and model of a request. The client may choose `request_id`, so it is not unique."""
 
     request_id: str
     tenant: str
@@ -43,7 +45,15 @@ class NewEntry:
 
 @dataclass(slots=True)
 class Hold:
-    """An entry that is pending: the request may go to the upstream, and has to be settled."""
+    """A pending entry: its request may be sent, and must be settled.
+
+    Attributes:
+        id: begins with the time, so that rows are appended.
+        limits: sorted by account and window.
+        micro_usd: what is held; None if the price is unknown.
+        tokens: what is held.
+        created_at: UTC in milliseconds; decides the periods.
+    """
 
     id: str
     limits: tuple[Limit, ...]
@@ -58,11 +68,15 @@ class Settlement(Figures):
 
     Attributes:
         outcome: complete, client_gone, upstream_error, expired, …
-        source: who has told the tokens. A reported zero is zero.
-        model: the one that served, if any did.
-        cost_micro_usd: None where no price is known; nothing is then charged but tokens.
-        tool_calls: how many calls of tools this server answered.
-        tokens: what budgets are charged; None takes prompt and completion together.
+        source: where the token counts come from. A reported zero is zero.
+        model: the model that served the request, if any did.
+        cost_micro_usd: None if the price is unknown; then only tokens are charged.
+        price_version: the price list used.
+        attempts: number of requests sent to models.
+        tool_calls: number of server tool calls.
+        first_token_ms: time to the first token; None if nothing was streamed.
+        total_ms: duration of the call.
+        tokens: charged to budgets; None means prompt plus completion.
     """
 
     outcome: str
@@ -78,17 +92,19 @@ class Settlement(Figures):
 
     @property
     def charged_tokens(self) -> int:
+        """The tokens that budgets are charged."""
         if self.tokens is not None:
             return self.tokens
         return (self.prompt_tokens or 0) + (self.completion_tokens or 0)
 
 
 class BudgetExceeded(Problem):
-    """The most that this request may cost is more than the user's, the tenant's or the token's budget has left.
+    """The request's maximum cost exceeds what a budget of the user, tenant or token has left.
 
     Attributes:
-        retry_after_s: until it may; None where the request is larger than the whole limit.
-        is_held_by_running: it would, if requests that still run cost nothing.
+        limit: the limit that refuses it.
+        retry_after_s: seconds until it may fit; None if it exceeds the whole limit.
+        is_held_by_running: whether it would fit if the running requests cost nothing.
     """
 
     status = 429
@@ -103,7 +119,7 @@ class BudgetExceeded(Problem):
 
 
 class Unpriced(Problem):
-    """The model has no known price, and a budget is in dollars."""
+    """The model's price is unknown, and a budget is in dollars."""
 
     status = 403
     code = "forbidden"
@@ -116,7 +132,7 @@ class Unpriced(Problem):
 
 
 class HoldExpired(Problem):
-    """The request took so long that its hold on the budget was settled without it."""
+    """The request ran longer than its lease, so the sweep has settled its hold."""
 
     status = 504
     code = "upstream_timeout"

@@ -1,4 +1,4 @@
-"""Report usage from the daily totals, and what is left of budgets."""
+"""Read reports: usage from the daily totals, and what is left of budgets."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
-from app.runtime.periods import left_s, period_of
+from app.runtime.periods import get_period, get_seconds_left
 from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
@@ -37,9 +37,11 @@ class Total(Figures):
 
     Attributes:
         group: the group's values, in the order of `by`.
+        requests: number of requests.
         estimated: number of requests whose tokens were estimated.
         unpriced: number of requests whose cost is unknown and not included.
-        tokens: charged to budgets; more than prompt plus completion if a whole hold was charged.
+        tokens: charged to budgets; more than prompt plus completion if a full hold was charged.
+        cost_micro_usd: the known costs.
     """
 
     group: tuple[str, ...]
@@ -63,11 +65,13 @@ class Remaining:
 
     @property
     def micro_usd(self) -> int | None:
-        return _remaining_of(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
+        """Micro-dollars left."""
+        return _subtract(self.limit.micro_usd, self.spent_micro_usd + self.held_micro_usd)
 
     @property
     def tokens(self) -> int | None:
-        return _remaining_of(self.limit.tokens, self.spent_tokens + self.held_tokens)
+        """Tokens left."""
+        return _subtract(self.limit.tokens, self.spent_tokens + self.held_tokens)
 
 
 class Reports:
@@ -88,7 +92,11 @@ class Reports:
         """Return the totals of requests by group, ordered by group. Without `by`, return one total.
 
         Args:
-            first_day, last_day: inclusive, in UTC, such as "2026-11-20".
+            by: the columns to group by.
+            tenant: only this tenant's requests.
+            user: only this user's requests.
+            first_day: inclusive, in UTC, such as "2026-11-20".
+            last_day: inclusive.
         """
         conditions: list[ColumnElement[bool]] = []
         if tenant is not None:
@@ -103,7 +111,7 @@ class Reports:
         sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
         query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*groups)
         with self._database.read_transaction(_REPORT_S) as connection:
-            rows = self._snapshot(connection, query)
+            rows = self._fetch_all(connection, query)
         return [
             Total(
                 group=tuple(row[: len(groups)]),
@@ -112,8 +120,8 @@ class Reports:
             for row in rows
         ]
 
-    def _snapshot(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
-        """Run a long query in a thread for SQLite, where it would block all greenlets of a worker."""
+    def _fetch_all(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
+        """Return a query's rows; on SQLite from a thread, as a long query would block all greenlets."""
         if self._database.driver.name != "sqlite":
             return connection.execute(query).all()
         compiled = query.compile(connection)
@@ -122,27 +130,27 @@ class Reports:
         return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
-        """Return what is left of each limit, in order."""
+        """Return what each limit has left now, in the order given."""
         at_ms = clock.now_ms()
-        left = []
+        remaining = []
         with self._database.read_transaction() as connection:
             for limit in limits:
-                period = period_of(limit.window, at_ms)
+                period = get_period(limit.window, at_ms)
                 row = connection.execute(
                     select(accounts).where(accounts.c.key == limit.key, accounts.c.period == period)
                 ).one_or_none()
-                left.append(
+                remaining.append(
                     Remaining(
                         limit=limit,
                         spent_micro_usd=row.spent_micro_usd if row else 0,
                         held_micro_usd=row.held_micro_usd if row else 0,
                         spent_tokens=row.spent_tokens if row else 0,
                         held_tokens=row.held_tokens if row else 0,
-                        resets_in_s=left_s(limit.window, at_ms),
+                        resets_in_s=get_seconds_left(limit.window, at_ms),
                     )
                 )
-        return left
+        return remaining
 
 
-def _remaining_of(limit: int | None, used: int) -> int | None:
+def _subtract(limit: int | None, used: int) -> int | None:
     return None if limit is None else max(0, limit - used)

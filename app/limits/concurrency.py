@@ -64,7 +64,7 @@ class StreamPermit:
 
     def renew(self) -> None:
         """Renew the leases before they expire."""
-        self._leases[0].keep()  # renews all leases of this process
+        self._leases[0].renew()  # renews all leases of this process
 
     def release(self) -> None:
         """Give up the leases, so that another stream can start."""

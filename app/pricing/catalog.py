@@ -14,7 +14,7 @@ from typing import Any
 from app.pricing.price_file import read_prices
 from app.pricing.rates import SCALE, Rates
 from app.runtime import clock
-from app.runtime.periods import day_of
+from app.runtime.periods import get_day
 from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
@@ -92,7 +92,7 @@ class Prices:
 
     def _tiers(self, model: str, *, is_batch: bool = False) -> tuple[Rates, ...] | None:
         """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
-        key = (model.lower(), day_of(clock.now_ms()), is_batch)
+        key = (model.lower(), get_day(clock.now_ms()), is_batch)
         if key not in self._known:
             if len(self._known) >= _MAX_KEPT:
                 self._known.clear()

@@ -1,1 +1,11 @@
-"""What every part that runs stands on: the clocks, stores that are away, files of SQLite."""
+"""The process: clocks, logs, lifecycle, blocking work, SQLite files, and databases that do not answer.
+
+clock.py         the clocks, replaceable in tests
+times.py         formats of moments
+periods.py       days and months of budgets
+logs.py          one line for each log event
+lifecycle.py     Lifecycle: whether the process is stopping
+blocking.py      runs blocking work in a thread under gevent
+sqlite.py        the SQLite library, private files, waiting for a busy file
+store_guard.py   StoreGuard: stops calling a store that does not answer
+"""

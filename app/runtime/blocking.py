@@ -1,4 +1,4 @@
-"""run_blocking: runs what may block in a thread of its own where greenlets would wait for it, else right here."""
+"""Run blocking work in a thread under gevent, so that it does not stop all greenlets."""
 
 from __future__ import annotations
 
@@ -10,11 +10,14 @@ T = TypeVar("T")
 
 
 def run_blocking(step: Callable[[], T]) -> T:
-    """Run a step. Where it is a thread's, gevent prints the traceback of what it raises, and it is raised here."""
+    """Return what a step returns: run in gevent's thread pool if threading is patched, else in this thread.
+
+    If the step raises in the pool, gevent also prints its traceback.
+    """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return step()
-    import gevent  # is there already
+    import gevent  # is loaded already
 
-    answer: T = gevent.get_hub().threadpool.apply(step)
-    return answer
+    result: T = gevent.get_hub().threadpool.apply(step)
+    return result

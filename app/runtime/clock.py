@@ -1,16 +1,16 @@
-"""The clocks, in one place so that tests can move them."""
+"""The clocks, in one place so that tests can replace them."""
 
 from __future__ import annotations
 
 import time
 
 now = time.time
-"""Seconds since 1970, in UTC: what all processes of a machine read alike, for what expires."""
+"""Seconds since 1970, in UTC: the same for all processes, for expiries."""
 
 ticks = time.monotonic
-"""Seconds that are never set back, for how long something takes in this process."""
+"""Seconds of a monotonic clock, for durations within this process."""
 
 
 def now_ms() -> int:
-    """Return UTC in milliseconds since 1970, as the database keeps it."""
+    """Return UTC in milliseconds since 1970, the unit of the database."""
     return time.time_ns() // 1_000_000

@@ -1,4 +1,4 @@
-"""Lifecycle: whether this process is stopping, and how long the requests that run in it may go on."""
+"""Track whether this process is stopping, and when its running requests must end."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from time import monotonic
 
 from app.problems import Problem
 
-# A stream asks once a tick, so it learns of the stop up to this much later.
-_SEEN_LATE_S = 1.0
-# The last event, the record of the call and the exit of the process take at most this long.
-_FAREWELL_S = 5.0
+# A stream checks once a tick, so it notices the stop up to this much later.
+_MAX_TICK_S = 1.0
+# Time for the last events, the records of the calls and the exit of the process.
+_LAST_EVENTS_S = 5.0
 
 
 class Draining(Problem):
-    """The server is being stopped or reloaded; inside a stream, too, that cannot be finished before."""
+    """The server is being stopped or reloaded. Also raised in a stream that cannot finish before."""
 
     status = 503
     code = "draining"
@@ -24,7 +24,7 @@ class Draining(Problem):
 
 
 class Lifecycle:
-    """The state of the process. It is never draining before watch() is called, as in tests and under `flask run`."""
+    """Whether the process is draining; never before watch() is called, as in tests and under `flask run`."""
 
     def __init__(self) -> None:
         self._is_alive: Callable[[], bool] = lambda: True
@@ -32,26 +32,26 @@ class Lifecycle:
         self._ends_at: float | None = None
 
     def watch(self, is_alive: Callable[[], bool], *, graceful_timeout_s: float) -> None:
-        """Set what says whether the process is stopping.
+        """Set the function that says whether the process is running normally.
 
         Args:
-            is_alive: returns False from when the process is told to stop. It is called often, so it must be cheap.
-            graceful_timeout_s: after this time the process is killed.
+            is_alive: returns False once the process has to stop. It is called often, so it must be cheap.
+            graceful_timeout_s: how long after that the process is killed.
         """
         self._is_alive, self._graceful_timeout_s = is_alive, graceful_timeout_s
 
     @property
     def is_draining(self) -> bool:
-        """Whether the process is stopping; the time runs from the first call that finds it so."""
+        """Whether the process is stopping. Its time limit begins with the first call that returns True."""
         if self._ends_at is not None:
             return True
         if self._is_alive():
             return False
-        farewell_s = min(_FAREWELL_S, self._graceful_timeout_s / 3)
-        self._ends_at = monotonic() + self._graceful_timeout_s - farewell_s - _SEEN_LATE_S
+        last_events_s = min(_LAST_EVENTS_S, self._graceful_timeout_s / 3)
+        self._ends_at = monotonic() + self._graceful_timeout_s - last_events_s - _MAX_TICK_S
         return True
 
     @property
     def must_end(self) -> bool:
-        """Whether the process is killed so soon that streams have to send their last event now."""
+        """Whether streams must send their last event now, before the process is killed."""
         return self.is_draining and self._ends_at is not None and monotonic() >= self._ends_at

@@ -1,4 +1,4 @@
-"""Logs: one line an event, `name key=value …`, metadata only."""
+"""Write one line for each log event, `name key=value …`, with metadata only."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 class LineFormatter(logging.Formatter):
-    """`2026-11-20T16:00:00.123Z INFO call request_id=… model=…`; values are quoted where they need it."""
+    """Formats lines such as `2026-11-20T16:00:00.123Z INFO call request_id=… model=…`."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return a record as one line; values with spaces or quotes are quoted."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
         parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _sanitize(record.getMessage())]
         parts += [
@@ -22,42 +23,44 @@ class LineFormatter(logging.Formatter):
             if name not in _STANDARD and value is not None
         ]
         if record.exc_info and record.exc_info[0] is not None:
-            # The kind only: an exception's text can hold a prompt or a key.
+            # Only its class: an exception's text can contain a prompt or a key.
             parts.append(f"exception={record.exc_info[0].__name__}")
         return " ".join(parts)
 
 
 class _StandardError(logging.Handler):
-    """Write each line to standard error with one system call, which needs no lock to keep lines apart.
+    """Writes each line to standard error with one system call, so that lines need no lock.
 
-    Without a lock no greenlet or thread waits for another one's write, and a fork inherits no lock that is held.
+    Without a lock no greenlet waits for another one's write, and a fork inherits no locked lock.
     """
 
     def createLock(self) -> None:  # noqa: N802
+        """Create no lock."""
         self.lock = None
 
     def handle(self, record: logging.LogRecord) -> bool:
-        """Filter and emit; `logging.Handler` would enter the lock, from Python 3.13 on without looking whether there is one."""
+        """Filter and emit without the lock, which `logging.Handler` expects from Python 3.13 on."""
         passed = self.filter(record)
         if passed:
             self.emit(record)
         return passed
 
     def emit(self, record: logging.LogRecord) -> None:
-        with contextlib.suppress(OSError):  # nobody reads it any more; the answer matters more
+        """Write the line."""
+        with contextlib.suppress(OSError):  # standard error is closed; the request goes on
             os.write(2, f"{self.format(record)}\n".encode())
 
 
 def configure_logging(level: str) -> None:
-    """Send our events to standard error. The SDK and its HTTP client stay silent: they log addresses."""
-    # What no line says need not be found out for each.
+    """Log the events of `app` to standard error, and only warnings of the SDK, whose other lines contain URLs."""
+    # These fields are not logged, so they are not collected.
     logging.logThreads = logging.logMultiprocessing = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())
-    ours = logging.getLogger("app")
-    ours.handlers[:] = [handler]
-    ours.setLevel(level)
-    ours.propagate = False
+    root = logging.getLogger("app")
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    root.propagate = False
     for name in ("openai", "httpx2", "httpcore2"):
         logging.getLogger(name).setLevel(logging.WARNING)
 
@@ -68,7 +71,7 @@ def _format_value(value: object) -> str:
 
 
 def _sanitize(text: str) -> str:
-    """One line of printable characters, so that no value can pass for another line."""
+    """Return one line of printable characters, so that no value can forge a line."""
     text = text[:500]
     if not text.isprintable():
         text = "".join(char if char.isprintable() else "?" for char in text)

@@ -1,4 +1,4 @@
-"""The periods of budgets: days and months in UTC."""
+"""Compute the periods of budgets: days and months in UTC."""
 
 from __future__ import annotations
 
@@ -11,17 +11,18 @@ Window = Literal["day", "month"]
 _DAY_MS = 86_400_000
 
 
-def day_of(at_ms: int) -> str:
+def get_day(at_ms: int) -> str:
+    """Return the day of a time: 2026-11-20."""
     return _day(at_ms // _DAY_MS)
 
 
-def period_of(window: Window, at_ms: int) -> str:
+def get_period(window: Window, at_ms: int) -> str:
     """Return the day (2026-11-20) or month (2026-11) of a time."""
-    day = day_of(at_ms)
+    day = get_day(at_ms)
     return day if window == "day" else day[:7]
 
 
-def left_s(window: Window, at_ms: int) -> int:
+def get_seconds_left(window: Window, at_ms: int) -> int:
     """Return the seconds until the next period, rounded up."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)
     start = at.replace(hour=0, minute=0, second=0, microsecond=0)

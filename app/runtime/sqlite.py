@@ -1,6 +1,6 @@
-"""SQLite: the best library there is, files that are this user's alone, and how to wait while one is busy.
+"""Choose the SQLite library, create private files, and pause while a file is busy.
 
-SQLite's own way of waiting blocks all greenlets of a worker, and is unfair; so connections do not wait at all.
+SQLite's own busy timeout blocks all greenlets of a worker and is unfair, so connections have none.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from urllib.parse import quote
 
 from app.runtime import clock
 
-LOOK_S = 1.0
-"""How often somebody looks whether a file is still the one that was opened."""
+CHECK_INTERVAL_S = 1.0
+"""How often to check whether a file is still the one that was opened."""
 
-_FIRST_PAUSE_S = 0.0005
+_FIRST_MAX_PAUSE_S = 0.0005
 
 
-def best_sqlite() -> Any:
-    """Return pysqlite3, which brings a SQLite of its own, or the system's where that could not be installed."""
+def import_sqlite() -> Any:
+    """Return pysqlite3, which contains a newer SQLite, else the standard library's module."""
     try:
         return importlib.import_module("pysqlite3.dbapi2")
     except ImportError:
         return importlib.import_module("sqlite3.dbapi2")
 
 
-dbapi = best_sqlite()
+dbapi = import_sqlite()
 _BUSY = {dbapi.SQLITE_BUSY, dbapi.SQLITE_LOCKED}
 
 
 def has_safe_wal(version: tuple[int, ...]) -> bool:
-    """Tell whether a SQLite is free of the bug by which two connections that checkpoint can damage the file.
+    """Return whether a SQLite version is free of the bug that lets two checkpoints damage the file.
 
     Source: https://sqlite.org/wal.html#the_wal_reset_bug
     """
@@ -43,21 +43,21 @@ def has_safe_wal(version: tuple[int, ...]) -> bool:
 
 
 def uses_wal() -> bool:
-    """Tell whether files are written ahead: only where this library can be trusted with that."""
+    """Return whether files use WAL mode: only if the library is safe for it."""
     return has_safe_wal(dbapi.sqlite_version_info)
 
 
 def create_private(path: Path) -> None:
-    """Make a file that only this user may read, and its folder, where they are missing. Raises OSError."""
+    """Create a missing file, and its folder, readable by this user only. Raises OSError."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with suppress(FileExistsError):
-        # Never to open it where it exists: closing it again would drop this process's locks on it.
+        # An existing file is not opened: closing it would drop this process's locks on it.
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
 def connect(path: Path) -> Any:
-    """Open a file that exists, for any thread; each statement is a transaction of its own until one says BEGIN."""
-    # rw: a file that has gone is not made anew, with budgets from which nothing is spent.
+    """Open an existing file, in autocommit mode, for use from any thread."""
+    # rw: a missing file is not created, as it would have empty budgets.
     return dbapi.connect(
         f"file:{quote(str(path))}?mode=rw",
         uri=True,
@@ -68,49 +68,49 @@ def connect(path: Path) -> Any:
 
 
 def is_busy(error: Exception) -> bool:
-    """Tell whether another connection was at the file."""
+    """Return whether an error says that another connection has locked the file."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _BUSY
 
 
-def reason_of(error: Exception) -> str:
-    """Return the name of what went wrong; without one, it was Python that could not read what the file says."""
+def get_error_name(error: Exception) -> str:
+    """Return SQLite's name of an error; "unreadable" if Python could not decode the file's content."""
     return getattr(error, "sqlite_errorname", "unreadable")
 
 
-def busy_pauses(longest_s: float = 0.01) -> Iterator[float]:
-    """Yield how many seconds to wait before each further try: random, and growing up to a bound."""
-    up_to_s = _FIRST_PAUSE_S
+def busy_pauses(max_s: float = 0.01) -> Iterator[float]:
+    """Yield the seconds to sleep before each retry: random, below a bound that doubles up to `max_s`."""
+    bound_s = _FIRST_MAX_PAUSE_S
     while True:
-        yield random.uniform(0, up_to_s)  # noqa: S311
-        up_to_s = min(2 * up_to_s, longest_s)
+        yield random.uniform(0, bound_s)  # noqa: S311
+        bound_s = min(2 * bound_s, max_s)
 
 
 class FileWatch:
-    """Notices that an open file was moved or removed, so that nothing more is written to what nobody will find."""
+    """Detects that an open file was moved or removed, as what is written to it would be lost."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._inode: int | None = None
-        self._look_at = 0.0
+        self._check_at = 0.0
 
-    def opened(self) -> None:
-        """Take the file that is there now for the one that was opened."""
-        self._inode = self._current()
+    def mark_opened(self) -> None:
+        """Remember the current file as the one that was opened."""
+        self._inode = self._read_inode()
 
     def has_moved(self) -> bool:
-        """Tell whether the file is another one, or none; looks once in LOOK_S seconds, until it has moved."""
+        """Return whether the file was replaced or removed; while it was not, check once in CHECK_INTERVAL_S."""
         at = clock.ticks()
-        if at < self._look_at:
+        if at < self._check_at:
             return False
         has_moved = not self.is_same()
-        self._look_at = 0.0 if has_moved else at + LOOK_S
+        self._check_at = 0.0 if has_moved else at + CHECK_INTERVAL_S
         return has_moved
 
     def is_same(self) -> bool:
-        """Look now."""
-        return self._inode == self._current()
+        """Check now whether the file is the one that was opened."""
+        return self._inode == self._read_inode()
 
-    def _current(self) -> int | None:
+    def _read_inode(self) -> int | None:
         try:
             return self._path.stat().st_ino
         except OSError:

@@ -1,4 +1,4 @@
-"""StoreGuard: a store that failed is left alone for a second, so that it does not cost each caller its patience."""
+"""Stop calling a store that failed for a second, so that callers fail fast instead of waiting for it."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from app.runtime import clock
 T = TypeVar("T")
 
 RETRY_AFTER_S = 1.0
-"""How long a store that failed is left alone, before one caller tries it again."""
+"""How long calls to a failed store are refused, before one caller tries it again."""
 
 
 class DatabaseUnavailable(Problem):
-    """The database does not answer in time; nothing was changed, unless `is_unsure`.
+    """The store did not answer in time. Nothing was changed, unless `is_unsure`.
 
-    The instance's text names the kind of fault and holds no address or secret.
+    The error's text is the reason, without addresses or secrets.
 
     Attributes:
-        is_unsure: the database was asked to commit, and did not say whether it did.
+        is_unsure: whether a commit was sent and not confirmed.
     """
 
     status = 503
@@ -36,83 +36,84 @@ class DatabaseUnavailable(Problem):
 
 
 class Contended(DatabaseUnavailable):
-    """Others were always first; the store itself is well."""
+    """The store works, but other callers held it until the time limit."""
 
 
 class StoreGuard:
-    """Lets one caller a second try a store that is away, and logs when it goes and comes back."""
+    """Refuses calls to a store that is unavailable, except one trial a second, and logs its outages."""
 
     def __init__(self, store: str, *, log: logging.Logger, events: str, level: int = logging.WARNING) -> None:
-        """Expect the store to be there.
+        """Assume that the store is available.
 
         Args:
             store: its kind, for the log.
-            events: what the names of the two events begin with: they end with "gone" and "back".
-            level: how loudly "gone" is logged.
+            log: the logger of the events.
+            events: prefix of the event names, before "gone" and "back".
+            level: log level of "gone".
         """
         self._store = store
         self._log = log
         self._events = events
         self._level = level
         self._lock = threading.Lock()
-        self._is_away = False
-        self._away_since = 0.0
+        self._is_unavailable = False
+        self._unavailable_since = 0.0
         self._retry_at = 0.0
 
-    def ask(self, step: Callable[[], T]) -> T:
+    def call(self, step: Callable[[], T]) -> T:
         """Return what a step that uses the store returns.
 
         Raises:
-            DatabaseUnavailable: the store is away, as the step found or an earlier one has.
+            DatabaseUnavailable: the step raised it, or the store has failed within the last second.
         """
         is_trial = self.enter()
         try:
-            answer = step()
+            result = step()
         except DatabaseUnavailable as error:
-            self.failed(str(error))
+            self.record_failure(str(error))
             raise
         if is_trial:
-            self.succeeded()
-        return answer
+            self.record_success()
+        return result
 
     def enter(self) -> bool:
-        """Tell whether the caller is the one who tries a store that is away.
+        """Return whether this call is the trial of an unavailable store.
 
         Raises:
-            DatabaseUnavailable: it is away, and somebody has tried within the last second.
+            DatabaseUnavailable: it is unavailable, and was tried within the last second.
         """
-        if not self._is_away:
+        if not self._is_unavailable:
             return False
         with self._lock:
-            if self._is_away and clock.ticks() < self._retry_at:
+            if self._is_unavailable and clock.ticks() < self._retry_at:
                 raise DatabaseUnavailable("away")
             self._retry_at = clock.ticks() + RETRY_AFTER_S
         return True
 
     def recheck(self, is_trial: bool) -> None:
-        """Raise DatabaseUnavailable if the store has gone since this caller entered."""
-        if self._is_away and not is_trial:
+        """Raise DatabaseUnavailable if the store has failed since this caller entered."""
+        if self._is_unavailable and not is_trial:
             raise DatabaseUnavailable("away")
 
-    def failed(self, reason: str) -> None:
-        """Note that the store is away."""
+    def record_failure(self, reason: str) -> None:
+        """Mark the store unavailable."""
         with self._lock:
             self._retry_at = clock.ticks() + RETRY_AFTER_S
-            if self._is_away:
+            if self._is_unavailable:
                 return
-            self._is_away = True
-            self._away_since = clock.ticks()
+            self._is_unavailable = True
+            self._unavailable_since = clock.ticks()
         self._log.log(self._level, f"{self._events}gone", extra={"store": self._store, "reason": reason})
 
-    def succeeded(self) -> None:
-        """Note that the store has answered."""
-        if self._is_away:
+    def record_success(self) -> None:
+        """Mark the store available."""
+        if self._is_unavailable:
             self._note_return()
 
     def _note_return(self) -> None:
         with self._lock:
-            if not self._is_away:
-                return  # another caller was faster
-            self._is_away = False
-            away_s = round(clock.ticks() - self._away_since, 3)
-        self._log.warning(f"{self._events}back", extra={"store": self._store, "away_s": away_s})
+            if not self._is_unavailable:
+                return  # another caller has logged it
+            self._is_unavailable = False
+            outage_s = round(clock.ticks() - self._unavailable_since, 3)
+        self._log.warning(f"{self._events}back", extra={"store": self._store, "away_s": outage_s})

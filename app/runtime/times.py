@@ -1,4 +1,4 @@
-"""Moments as programs and people read them, in UTC. All take seconds since 1970."""
+"""Format moments in UTC, given as seconds since 1970."""
 
 from __future__ import annotations
 

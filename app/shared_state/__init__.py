@@ -1,17 +1,19 @@
 """State that all worker processes share: in a file of this machine, or in Redis for several machines.
 
-It may be lost without harm and is never waited for: while its store is away, each process goes on by itself.
+It may be lost without harm. While its store is unavailable, each process continues with its own memory.
 
-    ResilientState                  stored.py: what the rest of the application sees
-      StoreGuard                 app/runtime/store_guard.py: leaves a store that failed alone for a second
-        Batches                  batches.py: what is asked at the same time shares one round trip
-          Updates                updates.py: from compare-and-set to any change
-          Leases                 leases.py: how many this process holds
-            SqliteStore          sqlite_store.py on sqlite_file.py
-            RedisStore           redis_store.py on redis_connection.py
-      MemoryState                memory.py: the stand-in while the store is away
-
-    SharedCache                  cache.py: large values, over a store of their own, with a StoreGuard and nothing else
+    interface.py          SharedState and Lease, the protocols that the rest of the application uses
+    factory.py            open_state, open_cache: the store that the settings choose
+    resilient.py          ResilientState: shared state over a store, with a fallback to memory
+      coalescing.py         Coalescer: concurrent calls about one key share one round trip
+      updates.py            Updates: any change of a value, by compare-and-swap
+      leases.py             Leases: the leases that this process holds
+    memory.py             MemoryState: the fallback, and shared state for tests
+    cache.py              SharedCache: large values in a store of their own
+    store.py              Store: the atomic operations of a store, as a protocol
+      sqlite_store.py       SqliteStore, on sqlite_file.py
+      redis_store.py        RedisStore, on redis_connection.py
+    per_process.py        PerProcess: a value that each process creates for itself
 """
 
 from app.shared_state.cache import SharedCache

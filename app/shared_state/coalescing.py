@@ -1,4 +1,4 @@
-"""Batches: what callers of one process ask about the same key at the same time shares one round trip."""
+"""Coalesce concurrent calls of one process about the same key, so that they share a round trip."""
 
 from __future__ import annotations
 
@@ -7,120 +7,128 @@ from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.store import QUEUE_S
+from app.shared_state.store import QUEUE_TIMEOUT_S
 
-Q = TypeVar("Q")
-A = TypeVar("A")
+Argument = TypeVar("Argument")
+Result = TypeVar("Result")
 
 
-class Coalescer(Generic[Q, A]):
-    """One caller at a time asks about a key: for itself, and for all who came before it began.
+class Coalescer(Generic[Argument, Result]):
+    """Makes one call at a time for each key: with the leader's argument and those of the callers that came before it began.
 
-    Who comes later waits, and the first of those asks next: no answer is older than its question, and nobody
-    waits for more than two round trips, however many there are. If the store is away, all who wait are told so.
+    Later callers wait; then the first of them leads the next call. So no result is older than its caller's
+    request, and a caller waits for at most two round trips, however many callers there are. If the store is
+    unavailable, all waiting callers get that error.
     """
 
-    def __init__(self, ask_all: Callable[[str, list[Q]], Sequence[A]]) -> None:
-        """Prepare to ask.
+    def __init__(self, call_all: Callable[[str, list[Argument]], Sequence[Result]]) -> None:
+        """Make no call yet.
 
         Args:
-            ask_all: the answers to questions about a key, in their order.
+            call_all: takes a key and the callers' arguments, and returns their results in the same order.
         """
-        self._ask_all = ask_all
-        self._lock = threading.Lock()  # for moments; nobody asks while holding it
-        self._waiting: dict[str, list[_Waiter[Q, A]]] = {}
-        """Of each key that somebody asks about right now, who has come since."""
+        self._call_all = call_all
+        self._lock = threading.Lock()  # not held during a call
+        self._waiting: dict[str, list[_PendingCall[Argument, Result]]] = {}
+        """By key of a running call: the callers that came since it began."""
 
-    def call(self, key: str, question: Q) -> A:
-        """Ask, or be answered with others.
+    def call(self, key: str, argument: Argument) -> Result:
+        """Return the result for an argument, from a call of its own or shared with others.
 
         Raises:
-            DatabaseUnavailable: the store is away, or keeps this process waiting for QUEUE_S.
+            DatabaseUnavailable: the store is unavailable, or the call before takes longer than QUEUE_TIMEOUT_S.
         """
         with self._lock:
             waiting = self._waiting.get(key)
             if waiting is None:
                 self._waiting[key] = []
             else:
-                mine = _Waiter[Q, A](question)
-                waiting.append(mine)
+                pending = _PendingCall[Argument, Result](argument)
+                waiting.append(pending)
         if waiting is None:
-            return self._lead(key, question, [])
-        return self._follow(key, mine)
+            return self._lead(key, argument, [])
+        return self._follow(key, pending)
 
-    def _follow(self, key: str, mine: _Waiter[Q, A]) -> A:
+    def _follow(self, key: str, pending: _PendingCall[Argument, Result]) -> Result:
+        """Wait for the leader's result, or lead the next call."""
         try:
-            mine.woken.acquire(timeout=QUEUE_S)
-        except BaseException:  # as when gevent ends a greenlet
-            if not self._leave(key, mine):
-                self._pass_on(key, [])
+            pending.woken.acquire(timeout=QUEUE_TIMEOUT_S)
+        except BaseException:  # as when gevent kills a greenlet
+            if not self._abandon(key, pending):
+                self._hand_over(key, [])
             raise
-        if mine.answers:
-            return mine.answers[0]
-        if mine.error is not None:
-            raise DatabaseUnavailable(str(mine.error))  # one of its own, as each collects a traceback
-        if self._leave(key, mine):
+        if pending.results:
+            return pending.results[0]
+        if pending.error is not None:
+            raise DatabaseUnavailable(str(pending.error))  # a new one, as each collects a traceback
+        if self._abandon(key, pending):
             raise DatabaseUnavailable("overloaded")
         with self._lock:
-            others, self._waiting[key] = self._waiting[key], []
-        return self._lead(key, mine.question, others)
+            followers, self._waiting[key] = self._waiting[key], []
+        return self._lead(key, pending.argument, followers)
 
-    def _lead(self, key: str, question: Q, others: list[_Waiter[Q, A]]) -> A:
-        questions = [question]
-        if others:
-            questions += [other.question for other in others]
+    def _lead(self, key: str, argument: Argument, followers: list[_PendingCall[Argument, Result]]) -> Result:
+        """Make the call for this caller and its followers, and hand out the results."""
+        arguments = [argument]
+        if followers:
+            arguments += [follower.argument for follower in followers]
         try:
-            answers = self._ask_all(key, questions)
+            results = self._call_all(key, arguments)
         except DatabaseUnavailable as error:
             with self._lock:
-                others += self._waiting.pop(key)
-            for other in others:
-                other.error = error
-                other.woken.release()
+                followers += self._waiting.pop(key)
+            for follower in followers:
+                follower.error = error
+                follower.woken.release()
             raise
-        except BaseException:  # it says nothing about the others' questions
-            self._pass_on(key, others)
+        except BaseException:  # it may concern this caller's argument only
+            self._hand_over(key, followers)
             raise
-        if others:
-            for other, answer in zip(others, answers[1:], strict=True):
-                other.answers.append(answer)
-                other.woken.release()
-        self._pass_on(key, [])
-        return answers[0]
+        if followers:
+            for follower, result in zip(followers, results[1:], strict=True):
+                follower.results.append(result)
+                follower.woken.release()
+        self._hand_over(key, [])
+        return results[0]
 
-    def _pass_on(self, key: str, unanswered: list[_Waiter[Q, A]]) -> None:
-        """Have the first of those who wait ask next."""
+    def _hand_over(self, key: str, unanswered: list[_PendingCall[Argument, Result]]) -> None:
+        """Wake the first waiting caller as the next leader."""
         with self._lock:
             waiting = self._waiting[key]
             if unanswered:
-                waiting[:0] = [other for other in unanswered if not other.has_left]
+                waiting[:0] = [follower for follower in unanswered if not follower.is_abandoned]
             if not waiting:
                 del self._waiting[key]
                 return
             leader = waiting.pop(0)
-            leader.leads = True
+            leader.is_leader = True
         leader.woken.release()
 
-    def _leave(self, key: str, mine: _Waiter[Q, A]) -> bool:
-        """Wait no longer, unless it is oneself who is to ask next. An answer that is on its way is lost."""
+    def _abandon(self, key: str, pending: _PendingCall[Argument, Result]) -> bool:
+        """Stop waiting and drop a late result. Return False if the caller leads the next call instead."""
         with self._lock:
-            if mine.leads:
+            if pending.is_leader:
                 return False
-            mine.has_left = True
+            pending.is_abandoned = True
             waiting = self._waiting.get(key, [])
-            if mine in waiting:
-                waiting.remove(mine)
+            if pending in waiting:
+                waiting.remove(pending)
             return True
 
 
-class _Waiter(Generic[Q, A]):
-    """A caller who waits for an answer, or to ask next."""
+class _PendingCall(Generic[Argument, Result]):
+    """A caller that waits for its result, or to lead the next call.
 
-    def __init__(self, question: Q) -> None:
-        self.question = question
+    Attributes:
+        woken: a locked lock, released to wake the caller.
+        results: empty, or the one result.
+    """
+
+    def __init__(self, argument: Argument) -> None:
+        self.argument = argument
         self.woken = threading.Lock()
         self.woken.acquire()
-        self.answers: list[A] = []
+        self.results: list[Result] = []
         self.error: DatabaseUnavailable | None = None
-        self.leads = False
-        self.has_left = False
+        self.is_leader = False
+        self.is_abandoned = False

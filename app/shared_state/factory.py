@@ -1,4 +1,4 @@
-"""open_state, open_cache: which store there is, by configuration."""
+"""Open the store that the settings choose."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from app.shared_state.store import Store
 
 
 def open_state(*, directory: Path, redis_url: str) -> SharedState:
-    """State shared by REDIS_URL's clients if there is one, else by this machine's processes.
-
-    Nothing is opened before it is needed, so this works while the store is away.
+    """Return state in Redis if there is a URL, else in a file; it connects on first use.
 
     Args:
-        directory: where the file is; made if it is missing. Not used with Redis.
+        directory: the folder of the file, created if missing. Not used with Redis.
+        redis_url: REDIS_URL; empty without Redis.
+
     Raises:
-        ValueError: the URL is not one of a Redis.
+        ValueError: the URL is not one of Redis.
     """
     return ResilientState(_open_store(directory / "state.sqlite3", redis_url))
 
 
 def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
-    """A cache shared by the same. Args, and what is raised, as open_state().
+    """Return a cache in Redis or in a file. Arguments and errors as in open_state().
 
-    A file of its own, as its values are large, and nobody shall wait for them who wants something else.
+    It has a file of its own, so that writing large values delays no other state.
     """
     return SharedCache(_open_store(directory / "cache.sqlite3", redis_url))
 
 
 def _open_store(path: Path, redis_url: str) -> Store:
-    return _redis_store(redis_url) if redis_url else SqliteStore(path)
+    return _open_redis_store(redis_url) if redis_url else SqliteStore(path)
 
 
-def _redis_store(url: str) -> Store:
-    from app.shared_state.redis_store import RedisStore  # only who uses it shall pay for loading redis
+def _open_redis_store(url: str) -> Store:
+    from app.shared_state.redis_store import RedisStore  # here, as loading redis takes time
 
     return RedisStore(url)

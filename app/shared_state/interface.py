@@ -1,4 +1,4 @@
-"""What the rest of the application knows of shared state."""
+"""SharedState and Lease: the protocols that the rest of the application uses."""
 
 from __future__ import annotations
 
@@ -6,42 +6,43 @@ from collections.abc import Callable
 from typing import Protocol
 
 Change = Callable[[bytes | None], bytes | None]
-"""From the value that a key has, None if it has none, to the one that it shall have."""
+"""Takes a key's value and returns the new one; None stands for no value."""
 
 
 class Lease(Protocol):
-    """One of a limited number, until it is released or its process dies."""
+    """One of a limited number of leases, until it is released or its process dies."""
 
-    def keep(self) -> None:
-        """Say that it is still held. To be called every few seconds; nearly always it costs nothing."""
+    def renew(self) -> None:
+        """Extend the lease. To be called every few seconds; nearly every call returns at once."""
 
     def release(self) -> None:
-        """Give it back. A second call does nothing."""
+        """Release the lease. A second call does nothing."""
 
 
 class SharedState(Protocol):
     """Values by key, and leases by name.
 
-    No call fails because of the store. One that does not answer delays a call by half a second at most, and then
-    only one call a second. What many callers want at the same moment costs a few round trips.
+    No call fails because of the store. A store that does not answer delays one call a second, by half a second at
+    most. Concurrent calls about the same key share a few round trips.
     """
 
     def read(self, key: str) -> bytes | None:
-        """The value of a key; None if there is none, or its time has passed."""
+        """Return a key's value, None if it has none or has expired."""
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
-        """Replace a value atomically by what `change` makes of it, and return the new one.
+        """Replace a value atomically by `change(value)`, and return the new one.
 
-        Should other processes change it first again and again for seconds, it is left as they have made it.
+        If other processes win every race for seconds, their value is returned and nothing is changed.
 
         Args:
-            change: may be called more than once, and in another thread, so it only computes. None removes the value; returning what it
-                was given writes nothing.
-            ttl_s: seconds until the new value is gone.
+            key: the value's name.
+            change: must have no side effects, as it may be called more than once, and in another thread. Returning
+                None removes the value; returning the value itself writes nothing.
+            ttl_s: seconds until the new value expires.
         """
 
     def take_lease(self, name: str, limit: int) -> Lease | None:
-        """One of at most `limit` leases of this name, over all processes; None when all are taken."""
+        """Take one of at most `limit` leases of a name, over all processes. Return None if all are taken."""
 
     def close(self) -> None:
-        """Let go of the store; what is in it stays."""
+        """Close the store's connections."""

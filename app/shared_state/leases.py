@@ -1,4 +1,4 @@
-"""Leases: how many leases of each name this process holds, and the store told of it."""
+"""Count the leases of each name that this process holds, and report the counts to the store."""
 
 from __future__ import annotations
 
@@ -13,13 +13,14 @@ from app.shared_state.coalescing import Coalescer
 from app.shared_state.store import Store
 
 RENEW_S = 2.0
+"""How often the store gets the counts."""
 
 
 class Leases:
     """The leases of one process.
 
-    What is counted here is the truth, and each write tells the store the whole count: a store that was away or
-    has lost everything is right again with the next one. While it is away the limit holds for this process alone.
+    Each write sends the whole count of a name, so a store that was unavailable or lost its data is correct again
+    after the next write. While the store is unavailable, the limit applies to this process alone.
     """
 
     def __init__(self, store: Store, guard: StoreGuard) -> None:
@@ -28,20 +29,20 @@ class Leases:
         self._process = uuid.uuid4().hex
         self._held: Counter[str] = Counter()
         self._lock = threading.Lock()
-        # Batches also have the counts reach the store in the order in which they were true.
-        self._orders: Coalescer[int | None, bool] = Coalescer(self._carry_out)
+        # The coalescer also sends the counts of a name one after the other, so the last one written is the newest.
+        self._requests: Coalescer[int | None, bool] = Coalescer(self._execute_all)
         self._renew_at = 0.0
 
     def take(self, name: str, limit: int) -> HeldLease | None:
-        """As SharedState.take_lease; who asks at the same time is given no more than the lowest limit allows."""
+        """Take a lease: see SharedState.take_lease. Concurrent callers share the lowest of their limits."""
         try:
-            taken = self._guard.ask(lambda: self._orders.call(name, limit))
+            taken = self._guard.call(lambda: self._requests.call(name, limit))
         except DatabaseUnavailable:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
-    def keep(self) -> None:
-        """Tell the store of all leases, if it has not been told for RENEW_S seconds."""
+    def renew(self) -> None:
+        """Report all counts to the store, at most once in RENEW_S seconds."""
         at = clock.ticks()
         if at < self._renew_at:
             return
@@ -49,34 +50,37 @@ class Leases:
         with self._lock:
             names = list(self._held)
         for name in names:
-            self._tell(name)
+            self._report(name)
 
     def release(self, name: str) -> None:
+        """Release a lease of a name."""
         self._add(name, -1)
-        self._tell(name)
+        self._report(name)
 
-    def _tell(self, name: str) -> None:
-        # If the store cannot be told, the next count of this name tells it, or the old one expires.
+    def _report(self, name: str) -> None:
+        # If this fails, the next report of the name corrects the count, or the old one expires.
         with suppress(DatabaseUnavailable):
-            self._guard.ask(lambda: self._orders.call(name, None))
+            self._guard.call(lambda: self._requests.call(name, None))
 
-    def _carry_out(self, name: str, orders: list[int | None]) -> list[bool]:
-        """Take as many as are wanted and there are, and tell the store how many that makes.
+    def _execute_all(self, name: str, requests: list[int | None]) -> list[bool]:
+        """Take a lease for each request of one, as far as there are leases, and report the new count.
 
         Args:
-            orders: the limit, from who wants a lease; None from who wants the count told.
+            name: the leases' name.
+            requests: the limit of a caller that takes a lease; None of one that reports the count.
+
         Returns:
-            whether each got what it wanted.
+            whether each request succeeded.
         """
-        limits = [limit for limit in orders if limit is not None]
+        limits = [limit for limit in requests if limit is not None]
         taken = 0
         if limits:
-            taken = self._store.take(name, self._process, self._held[name], len(limits), min(limits))
+            taken = self._store.take_leases(name, self._process, self._held[name], len(limits), min(limits))
             self._add(name, taken)
-        if not taken and len(limits) < len(orders):
-            self._store.note(self._process, name, self._held[name])
-        lucky = [True] * taken + [False] * (len(limits) - taken)
-        return [limit is None or lucky.pop(0) for limit in orders]
+        if not taken and len(limits) < len(requests):
+            self._store.set_leases(self._process, name, self._held[name])
+        granted = [True] * taken + [False] * (len(limits) - taken)
+        return [limit is None or granted.pop(0) for limit in requests]
 
     def _add(self, name: str, leases: int, limit: int | None = None) -> bool:
         with self._lock:
@@ -89,17 +93,19 @@ class Leases:
 
 
 class HeldLease:
-    """A lease that this process holds."""
+    """A lease that this process holds in the store."""
 
     def __init__(self, leases: Leases, name: str) -> None:
         self._leases: Leases | None = leases
         self._name = name
 
-    def keep(self) -> None:
+    def renew(self) -> None:
+        """Renew all leases of this process, unless this one was released."""
         if self._leases is not None:
-            self._leases.keep()
+            self._leases.renew()
 
     def release(self) -> None:
+        """Release the lease. A second call does nothing."""
         leases, self._leases = self._leases, None
         if leases is not None:
             leases.release(self._name)

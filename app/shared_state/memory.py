@@ -1,4 +1,4 @@
-"""MemoryState: shared state of one process alone, for tests and as the stand-in for a store that is away."""
+"""Hold state in memory, for one process: for tests, and as the fallback for an unavailable store."""
 
 from __future__ import annotations
 
@@ -8,23 +8,25 @@ from collections import Counter
 from app.runtime import clock
 from app.shared_state.interface import Change
 
-_FEW = 1000
+_MIN_SWEEP_SIZE = 1000
 
 
 class MemoryState:
-    """SharedState in a dictionary."""
+    """SharedState in a dictionary. Methods as described there."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entries: dict[str, tuple[bytes, float]] = {}
-        self._sweep_above = _FEW
+        self._sweep_above = _MIN_SWEEP_SIZE
         self._held: Counter[str] = Counter()
 
     def read(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
         value, expires_at = self._entries.get(key, (None, 0.0))
         return value if clock.ticks() < expires_at else None
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
+        """Replace a value atomically by `change(value)`, and return the new one."""
         while True:
             old = self.read(key)
             new = change(old)
@@ -36,6 +38,7 @@ class MemoryState:
                     return new
 
     def take_lease(self, name: str, limit: int) -> MemoryLease | None:
+        """Take a lease, or return None if all are taken."""
         with self._lock:
             if self._held[name] >= limit:
                 return None
@@ -43,9 +46,10 @@ class MemoryState:
         return MemoryLease(self, name)
 
     def close(self) -> None:
-        """There is nothing to let go of."""
+        """Do nothing: there are no connections."""
 
-    def give_back(self, name: str) -> None:
+    def release(self, name: str) -> None:
+        """Release a lease of a name."""
         with self._lock:
             self._held[name] -= 1
             if not self._held[name]:
@@ -59,20 +63,21 @@ class MemoryState:
         if len(self._entries) > self._sweep_above:
             at = clock.ticks()
             self._entries = {key: entry for key, entry in self._entries.items() if at < entry[1]}
-            self._sweep_above = max(_FEW, 2 * len(self._entries))
+            self._sweep_above = max(_MIN_SWEEP_SIZE, 2 * len(self._entries))
 
 
 class MemoryLease:
-    """A lease that ends with its process, and so need not be kept."""
+    """A lease in memory, which needs no renewing."""
 
     def __init__(self, state: MemoryState, name: str) -> None:
         self._state: MemoryState | None = state
         self._name = name
 
-    def keep(self) -> None:
-        """NullContext else counts it."""
+    def renew(self) -> None:
+        """Do nothing: a lease in memory does not expire."""
 
     def release(self) -> None:
+        """Release the lease. A second call does nothing."""
         state, self._state = self._state, None
         if state is not None:
-            state.give_back(self._name)
+            state.release(self._name)

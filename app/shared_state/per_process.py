@@ -1,4 +1,4 @@
-"""PerProcess: a value of which each process makes its own, also after a fork."""
+"""Create a value separately in each process, also after a fork."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ T = TypeVar("T")
 
 
 class PerProcess(Generic[T]):
-    """Made when it is first asked for in a process.
+    """A value that each process creates on its first get().
 
-    What the parent made stays referenced in a child and is never used or closed there: closing a SQLite
-    connection that came through a fork can damage the file (https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_).
+    A child neither uses nor closes its parent's value: closing an inherited SQLite connection can damage the file.
+
+    Source: https://sqlite.org/howtocorrupt.html#_carrying_an_open_database_connection_across_a_fork_
     """
 
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
+    def __init__(self, create: Callable[[], T]) -> None:
+        self._create = create
         self._values: dict[int, T] = {}
 
     def get(self) -> T:
+        """Return this process's value."""
         pid = os.getpid()
         value = self._values.get(pid)
-        return value if value is not None else self._values.setdefault(pid, self._make())
+        return value if value is not None else self._values.setdefault(pid, self._create())

@@ -1,4 +1,4 @@
-"""Connections to Redis that do not take this process's own lateness for Redis's."""
+"""Connect to Redis with timeouts that do not blame Redis for delays of this process."""
 
 from __future__ import annotations
 
@@ -9,32 +9,33 @@ from redis.backoff import NoBackoff
 from redis.connection import AbstractConnection
 from redis.retry import Retry
 
-from app.shared_state.store import PATIENCE_S
+from app.shared_state.store import TIMEOUT_S
 
 
-def connection_pool(url: str) -> redis.ConnectionPool:
-    """Connections, opened when needed. Raises ValueError if it is not the URL of a Redis."""
+def make_connection_pool(url: str) -> redis.ConnectionPool:
+    """Return a pool of connections, opened when needed. Raises ValueError if the URL is not one of Redis."""
     pool = redis.ConnectionPool.from_url(
         url,
-        socket_timeout=PATIENCE_S,
-        socket_connect_timeout=PATIENCE_S,
+        socket_timeout=TIMEOUT_S,
+        socket_connect_timeout=TIMEOUT_S,
         retry=Retry(NoBackoff(), 0),
-        driver_info=None,  # it would cost each new connection two round trips
+        driver_info=None,  # saves each new connection two round trips
     )
-    if issubclass(pool.connection_class, redis.Connection):  # and not by a Unix socket
+    if issubclass(pool.connection_class, redis.Connection):  # TCP, not a Unix socket
         pool.connection_kwargs["socket_keepalive"] = True
-    pool.connection_class = type("Connection", (_PatientConnection, pool.connection_class), {})
+    pool.connection_class = type("Connection", (_RecheckingConnection, pool.connection_class), {})
     return pool
 
 
-class _PatientConnection(AbstractConnection):
-    """Looks once more before it says that no answer has come in time.
+class _RecheckingConnection(AbstractConnection):
+    """Checks the socket once more before it reports a timeout.
 
-    gevent takes 64 events at first from one look at the sockets. In a burst an answer that has come can be beyond
-    those, and its time be up.
+    gevent handles the ready sockets in portions, the first of 64. In a burst, a response that has arrived can be
+    in a later portion, and its timeout fire first.
     """
 
     def read_response(self, *args: Any, **options: Any) -> Any:
+        """Return a response; disconnect on any error but one that Redis sent."""
         read: Any = super().read_response
         options["disconnect_on_error"] = False
         try:
@@ -44,7 +45,7 @@ class _PatientConnection(AbstractConnection):
                 if not self._parser.can_read(0):
                     raise
                 return read(*args, **options)
-        except redis.ResponseError:  # it is an answer, too
+        except redis.ResponseError:  # Redis's answer: the connection is fine
             raise
         except BaseException:
             self.disconnect()  # type: ignore[no-untyped-call]

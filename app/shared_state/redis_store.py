@@ -1,4 +1,4 @@
-"""RedisStore: shared state in Redis 5 or later (or Valkey), for all processes of all machines."""
+"""Store shared state in Redis 5 or later (or Valkey), for the processes of several machines."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import Any, TypeVar
 import redis
 
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.redis_connection import connection_pool
-from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_S
+from app.shared_state.redis_connection import make_connection_pool
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -18,8 +18,8 @@ _PREFIX = "gatehouse:"
 _LEASE_MS = int(LEASE_S * 1000)
 _MAX_CONNECTIONS = 32
 
-# A value is sent with a byte before it, so that none can be told from an empty one.
-_SWAP = """
+# Values are sent with a "=" before them, so that "" can stand for no value.
+_COMPARE_AND_SWAP = """
 local current = redis.call('GET', KEYS[1])
 if (current and '=' .. current or '') ~= ARGV[1] then return 0 end
 if ARGV[2] == '' then
@@ -30,7 +30,7 @@ end
 return 1
 """
 
-# A hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
+# One hash for each name: process -> "count expiry", the expiry in milliseconds of the server's clock.
 _NOW = """
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -40,7 +40,7 @@ local function note(key, process, held, lease)
     redis.call('PEXPIRE', key, lease)
 end
 """
-_TAKE = f"""{_NOW}
+_TAKE_LEASES = f"""{_NOW}
 local process, held, wanted = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local limit, lease = tonumber(ARGV[4]), tonumber(ARGV[5])
 local free, fields = limit - held, redis.call('HGETALL', KEYS[1])
@@ -60,62 +60,70 @@ local taken = math.min(wanted, free)
 note(KEYS[1], process, held + taken, lease)
 return taken
 """
-_NOTE = f"""{_NOW}
+_SET_LEASES = f"""{_NOW}
 note(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 """
 
 
 class RedisStore:
-    """A Store in Redis. Looking a name up, when it has to connect, is the one thing that PATIENCE_S does not bound."""
+    """A Store in Redis; methods as described there. TIMEOUT_S does not limit the DNS lookup for a connection."""
 
     kind = "redis"
 
     def __init__(self, url: str) -> None:
-        """Prepare to connect.
+        """Prepare to connect on first use.
 
         Raises:
-            ValueError: it is not the URL of a Redis.
+            ValueError: the URL is not one of Redis.
         """
         self._url = url
         self._client = _Client(url)
         self._free = threading.Semaphore(_MAX_CONNECTIONS)
 
     def read(self, key: str) -> bytes | None:
-        value: bytes | None = self._ask(lambda client: client.redis.get(_value_key(key)))
+        """Return a key's value, if any."""
+        value: bytes | None = self._run(lambda client: client.redis.get(_value_key(key)))
         return value
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+    def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        """Set or remove a key's value if it is `old`."""
         arguments: list[bytes | int] = [_tag(old), _tag(new), _to_milliseconds(ttl_s)]
-        return bool(self._ask(lambda client: client.swap([_value_key(key)], arguments)))
+        return bool(self._run(lambda client: client.compare_and_swap([_value_key(key)], arguments)))
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        values = self._ask(lambda client: client.redis.mget([_value_key(key) for key in keys]))
+        """Return the values that exist, by key."""
+        values = self._run(lambda client: client.redis.mget([_value_key(key) for key in keys]))
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        self._ask(lambda client: client.redis.set(_value_key(key), value, px=_to_milliseconds(ttl_s)))
+        """Set a key's value."""
+        self._run(lambda client: client.redis.set(_value_key(key), value, px=_to_milliseconds(ttl_s)))
 
-    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Take up to `wanted` more leases, and return how many."""
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
-        return int(self._ask(lambda client: client.take([_lease_key(name)], arguments)))
+        return int(self._run(lambda client: client.take_leases([_lease_key(name)], arguments)))
 
-    def note(self, process: str, name: str, held: int) -> None:
-        self._ask(lambda client: client.note([_lease_key(name)], [process, held, _LEASE_MS]))
+    def set_leases(self, process: str, name: str, held: int) -> None:
+        """Write how many leases a process holds."""
+        self._run(lambda client: client.set_leases([_lease_key(name)], [process, held, _LEASE_MS]))
 
     def close(self) -> None:
+        """Close the connections."""
         self._client.redis.connection_pool.disconnect()
 
-    def _ask(self, call: Callable[[_Client], T]) -> T:
+    def _run(self, command: Callable[[_Client], T]) -> T:
+        """Run a command with one of the connections. Raises DatabaseUnavailable."""
         client = self._client
-        # Not a blocking pool of redis-py's: a hundred waiters that give up at once keep a worker busy for 50 ms.
-        if not self._free.acquire(timeout=QUEUE_S):
+        # Not redis-py's blocking pool: a hundred waiters that time out at once block a worker for 50 ms.
+        if not self._free.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
         try:
-            if self._client is not client:  # whom this one has waited for have found Redis away
+            if self._client is not client:  # Redis failed while this caller waited
                 raise DatabaseUnavailable("away")
-            return call(client)
+            return command(client)
         except (redis.RedisError, OSError) as error:
-            # The other connections of its pool are likely to be as dead, or to lead to what is a replica now.
+            # The pool's other connections are probably dead too, or lead to a server that is a replica now.
             if self._client is client:
                 self._client = _Client(self._url)
             raise DatabaseUnavailable(type(error).__name__) from error
@@ -124,13 +132,13 @@ class RedisStore:
 
 
 class _Client:
-    """Connections to one Redis, and the scripts that are run there."""
+    """Connections to one Redis, and the scripts that run there."""
 
     def __init__(self, url: str) -> None:
-        self.redis: Any = redis.Redis(connection_pool=connection_pool(url))
-        self.swap = self.redis.register_script(_SWAP)
-        self.take = self.redis.register_script(_TAKE)
-        self.note = self.redis.register_script(_NOTE)
+        self.redis: Any = redis.Redis(connection_pool=make_connection_pool(url))
+        self.compare_and_swap = self.redis.register_script(_COMPARE_AND_SWAP)
+        self.take_leases = self.redis.register_script(_TAKE_LEASES)
+        self.set_leases = self.redis.register_script(_SET_LEASES)
 
 
 def _value_key(key: str) -> str:

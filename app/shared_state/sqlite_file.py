@@ -1,4 +1,4 @@
-"""SqliteFile: one connection for each process to a file that may be lost, and never a long wait for it."""
+"""Run statements on a SQLite file that may be lost, and replace it if it is broken."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ from typing import Any
 from app.runtime import sqlite
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.per_process import PerProcess
-from app.shared_state.store import QUEUE_S, tries
+from app.shared_state.store import QUEUE_TIMEOUT_S, pace_retries
 
-# The last is what a statement of ours fails with when the tables are not those that we make.
+# SQLITE_ERROR: the file has other tables than ours.
 _BROKEN = {sqlite.dbapi.SQLITE_CORRUPT, sqlite.dbapi.SQLITE_NOTADB, sqlite.dbapi.SQLITE_ERROR}
 
 log = logging.getLogger("app.shared_state")
 
 
 class SqliteFile:
-    """Runs single statements, each of them a transaction of its own."""
+    """Runs single statements in autocommit mode, on one connection for each process, with short waits."""
 
     def __init__(self, path: Path, schema: str) -> None:
-        """Prepare to use a file; it is opened, and made where it is missing, with the first statement.
+        """Prepare to open the file, with the first statement.
 
         Args:
-            schema: statements that make what is missing of the tables.
+            path: the file, created if missing.
+            schema: statements that create missing tables.
         """
         self._path = path
         self._schema = schema
         self._own = PerProcess(lambda: _Connection(path))
 
     def query(self, sql: str, parameters: Mapping[str, Any]) -> list[Any]:
-        """The rows that a statement finds. Raises DatabaseUnavailable."""
+        """Return the rows that a statement finds. Raises DatabaseUnavailable."""
         return self._run(sql, parameters)[0]
 
     def change(self, sql: str, parameters: Mapping[str, Any]) -> int:
-        """The number of rows that a statement changed. Raises DatabaseUnavailable."""
+        """Return the number of rows that a statement changed. Raises DatabaseUnavailable."""
         return self._run(sql, parameters)[1]
 
     def close(self) -> None:
+        """Close this process's connection."""
         own = self._own.get()
         with own:
             own.close()
@@ -48,30 +50,30 @@ class SqliteFile:
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[list[Any], int]:
         own = self._own.get()
         has_reopened = False
-        fault = ""
+        reason = ""
         try:
-            for _ in tries():
+            for _ in pace_retries():
                 with own:
                     try:
                         cursor = self._connection(own).execute(sql, parameters)
                         return cursor.fetchall(), cursor.rowcount
                     except sqlite.dbapi.Error as error:
-                        fault = sqlite.reason_of(error)
+                        reason = sqlite.get_error_name(error)
                         if sqlite.is_busy(error):
                             continue
                         own.close()
-                        # The file may have been moved, removed or remade; a new connection tells.
+                        # The file may have been moved, removed or replaced: try a new connection once.
                         if has_reopened:
-                            raise DatabaseUnavailable(fault) from error
+                            raise DatabaseUnavailable(reason) from error
                         has_reopened = True
                         if _is_broken(error):
-                            self._remove(own, fault)
+                            self._remove(own, reason)
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
-        raise DatabaseUnavailable(fault)
+        raise DatabaseUnavailable(reason)
 
     def _connection(self, own: _Connection) -> Any:
-        if own.opened is not None and own.watch.has_moved():  # another process has found it broken and removed it
+        if own.opened is not None and own.watch.has_moved():  # another process has replaced a broken file
             own.close()
         if own.opened is None:
             self._open(own)
@@ -79,7 +81,7 @@ class SqliteFile:
 
     def _open(self, own: _Connection) -> None:
         sqlite.create_private(self._path)
-        own.watch.opened()
+        own.watch.mark_opened()
         opened = sqlite.connect(self._path)
         try:
             opened.execute("PRAGMA synchronous = OFF")
@@ -90,18 +92,18 @@ class SqliteFile:
             raise
         own.opened = opened
 
-    def _remove(self, own: _Connection, fault: str) -> None:
-        """Remove the file, unless another process has done so since it was opened here."""
+    def _remove(self, own: _Connection, reason: str) -> None:
+        """Remove the broken file, unless another process has replaced it since it was opened."""
         if not own.watch.is_same():
             return
-        # The file itself goes last: a journal that outlived it would be played back into the next one.
+        # The file itself last: a journal that outlived it would be replayed into the next file.
         for suffix in ("-journal", "-wal", "-shm", ""):
             Path(f"{self._path}{suffix}").unlink(missing_ok=True)
-        log.warning("state.remade", extra={"store": "sqlite", "reason": fault})
+        log.warning("state.remade", extra={"store": "sqlite", "reason": reason})
 
 
 class _Connection:
-    """This process's connection, if it is open; to be used by who holds it, as in `with connection:`."""
+    """This process's connection, if it is open, and its lock: use it within `with connection:`."""
 
     def __init__(self, path: Path) -> None:
         self.opened: Any = None
@@ -109,19 +111,20 @@ class _Connection:
         self._lock = threading.Lock()
 
     def __enter__(self) -> None:
-        if not self._lock.acquire(timeout=QUEUE_S):
+        if not self._lock.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
 
     def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def close(self) -> None:
+        """Close the connection, if it is open."""
         if self.opened is not None:
             self.opened.close()
             self.opened = None
 
 
 def _is_broken(error: Exception) -> bool:
-    """Tell whether the file is no use, as it also is where it was Python that could not read what it says."""
+    """Return whether the file is unusable. Without an error code, Python could not decode its content."""
     code: int | None = getattr(error, "sqlite_errorcode", None)
     return code is None or code & 0xFF in _BROKEN

@@ -1,6 +1,6 @@
-"""SqliteStore: shared state in a file, for all processes of this machine."""
+"""Store shared state in a SQLite file, for all processes of this machine."""
 
-# ruff: noqa: S608  # what is put together here are our own words; values are bound
+# ruff: noqa: S608  # only constants are interpolated; values are bound
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from app.runtime import clock
 from app.shared_state.sqlite_file import SqliteFile
 from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
 
-_TIDY_S = 1.0
+_CLEANUP_S = 1.0
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS entries (
@@ -26,7 +26,7 @@ CREATE TABLE IF NOT EXISTS leases (
 CREATE INDEX IF NOT EXISTS leases_by_expiry ON leases (expires_at);
 """
 
-# A clock that was set back leaves expiries further ahead than any that could have been asked for.
+# An expiry further ahead than its TTL is from before the clock was set back, and counts as past.
 _IS_LIVE = f"expires_at > :now AND expires_at <= :now + ttl_s + {CLOCK_SLACK_S}"
 _IS_LIVE_LEASE = f"expires_at > :now AND expires_at <= :now + {LEASE_S + CLOCK_SLACK_S}"
 
@@ -34,7 +34,7 @@ _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
 _READ_MANY = f"""
 SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
 """
-_PUT = """
+_SET = """
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
 """
@@ -49,7 +49,7 @@ WHERE key = :key AND value = :old AND {_IS_LIVE}
 """
 _REMOVE = f"DELETE FROM entries WHERE key = :key AND value = :old AND {_IS_LIVE}"
 
-_TAKE = f"""
+_TAKE_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at)
 SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
     SELECT :limit - :held - coalesce(sum(held), 0) AS free FROM leases
@@ -57,17 +57,17 @@ SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
 ) WHERE free > 0
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_HELD = "SELECT held FROM leases WHERE name = :name AND process = :process"
-_NOTE = f"""
+_READ_LEASES = "SELECT held FROM leases WHERE name = :name AND process = :process"
+_SET_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
-_FORGET = "DELETE FROM leases WHERE name = :name AND process = :process"
+_DELETE_LEASES = "DELETE FROM leases WHERE name = :name AND process = :process"
 
-_TIDY = """
+_DELETE_EXPIRED = """
 DELETE FROM entries WHERE key IN (SELECT key FROM entries WHERE expires_at <= :now LIMIT 100)
 """
-_TIDY_LEASES = f"""
+_DELETE_EXPIRED_LEASES = f"""
 DELETE FROM leases WHERE (name, process) IN (
     SELECT name, process FROM leases
     WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 100
@@ -76,54 +76,61 @@ DELETE FROM leases WHERE (name, process) IN (
 
 
 class SqliteStore:
-    """A Store in one file, readable by this user only."""
+    """A Store in one file, readable by this user only; methods as described there."""
 
     kind = "sqlite"
 
     def __init__(self, path: Path) -> None:
         self._file = SqliteFile(path, _SCHEMA)
-        self._tidy_at = 0.0
+        self._delete_expired_at = 0.0
 
     def read(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
         rows = self._file.query(_READ, {"key": key, "now": clock.now()})
         return rows[0][0] if rows else None
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        self._tidy()
+    def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        """Set or remove a key's value if it is `old`."""
+        self._delete_expired()
         sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        asked = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
-        return dict(self._file.query(_READ_MANY, asked))
+        """Return the values that exist, by key."""
+        values = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
+        return dict(self._file.query(_READ_MANY, values))
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        self._tidy()
-        self._file.change(_PUT, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
+        """Set a key's value."""
+        self._delete_expired()
+        self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
-    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Take up to `wanted` more leases, and return how many."""
         values = {"name": name, "process": process, "now": clock.now()}
-        if not self._file.change(_TAKE, {**values, "held": held, "wanted": wanted, "limit": limit}):
+        if not self._file.change(_TAKE_LEASES, {**values, "held": held, "wanted": wanted, "limit": limit}):
             return 0
         if wanted == 1:
             return 1
-        # Not RETURNING, which SQLite has since 3.35 only; nobody else writes this process's row meanwhile.
-        rows = self._file.query(_HELD, values)
+        # Not RETURNING, which needs SQLite 3.35. Only this process writes its row, so a second statement is safe.
+        rows = self._file.query(_READ_LEASES, values)
         return rows[0][0] - held if rows else 0
 
-    def note(self, process: str, name: str, held: int) -> None:
-        self._tidy()
+    def set_leases(self, process: str, name: str, held: int) -> None:
+        """Write how many leases a process holds."""
+        self._delete_expired()
         values = {"name": name, "process": process, "held": held, "now": clock.now()}
-        self._file.change(_NOTE if held else _FORGET, values)
+        self._file.change(_SET_LEASES if held else _DELETE_LEASES, values)
 
     def close(self) -> None:
+        """Close the connections."""
         self._file.close()
 
-    def _tidy(self) -> None:
-        """Remove some of what has expired, once a second."""
-        if clock.ticks() < self._tidy_at:
+    def _delete_expired(self) -> None:
+        """Delete up to 100 expired rows of each table, once a second."""
+        if clock.ticks() < self._delete_expired_at:
             return
-        self._tidy_at = clock.ticks() + _TIDY_S
-        self._file.change(_TIDY, {"now": clock.now()})
-        self._file.change(_TIDY_LEASES, {"now": clock.now()})
+        self._delete_expired_at = clock.ticks() + _CLEANUP_S
+        self._file.change(_DELETE_EXPIRED, {"now": clock.now()})
+        self._file.change(_DELETE_EXPIRED_LEASES, {"now": clock.now()})

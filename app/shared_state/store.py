@@ -1,4 +1,4 @@
-"""Store: the few atomic steps that shared state is made of, and how long one of them may be tried."""
+"""Store: the atomic operations of a store of shared state, and their time limits."""
 
 from __future__ import annotations
 
@@ -12,72 +12,73 @@ from app.runtime.store_guard import StoreGuard
 
 log = logging.getLogger("app.shared_state")
 
-PATIENCE_S = 0.25
-"""How long a store may keep a caller waiting before it counts as away."""
+TIMEOUT_S = 0.25
+"""How long one operation may take before the store counts as unavailable."""
 
 LEASE_S = 10.0
-"""How long leases outlive the last sign of life from their process.
+"""How long leases last after their process last renewed them.
 
-A stream gives that between two writes: one whose visitor reads nothing gives none for up to half a minute. If a
-process has no others, its leases lapse meanwhile, and the limit is exceeded by as many until they come back with
-the next sign. Half a minute here would keep the slots of a killed worker as long.
+A stream renews them between two writes; one whose client reads nothing can be blocked for half a minute. If a
+process has no other stream, its leases expire meanwhile, and the limit is exceeded by as many until the next
+renewal. Half a minute here would block the leases of a killed worker for as long.
 """
 
 CLOCK_SLACK_S = 1.0
-"""How far clocks may be set back before an expiry that lies too far ahead counts as past."""
+"""By how much a clock may be set back before an expiry further ahead than its TTL counts as past."""
 
-QUEUE_S = 5.0
-"""How long a caller may wait for others of its own process, or lose against other processes.
+QUEUE_TIMEOUT_S = 5.0
+"""How long a caller may wait for other callers of its process, or lose races against other processes.
 
-Only looking up Redis's name takes as long; but in a burst a process can come to a caller's turn seconds late.
+Only a DNS lookup of Redis takes as long; but in a burst, a process can resume a caller seconds late.
 """
 
-# A process that is busy with a burst comes round late, and must not take that for the store's fault.
-_MIN_TRIES = 20
+# In a burst a process resumes late; so many retries are made even if the timeout is over by then.
+_MIN_RETRIES = 20
 
 
 class Store(Protocol):
-    """Where shared state is kept. Each method is atomic over all processes, and raises DatabaseUnavailable."""
+    """Storage for shared state. Each method is atomic over all processes, and raises DatabaseUnavailable."""
 
     kind: str
     """Its name in logs."""
 
     def read(self, key: str) -> bytes | None:
-        """The value of a key; None if there is none, or its time has passed."""
+        """Return a key's value, None if it has none or has expired."""
 
-    def swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
-        """Set a key to `new` for `ttl_s` seconds, but only if it is `old`; None stands for no value."""
+    def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
+        """Set a key to `new` for `ttl_s` seconds if it is `old`; return whether it was. None is no value."""
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
-        """The values of those of the keys that have one."""
+        """Return the values that exist, by key."""
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
-        """Set a key for `ttl_s` seconds, whatever it is now."""
+        """Set a key for `ttl_s` seconds."""
 
-    def take(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
-        """Note that a process holds up to `wanted` leases more than `held`, and say how many more.
+    def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
+        """Take up to `wanted` leases for a process that holds `held`, and return how many.
 
-        It is as many as make no more than `limit` in all; 0 notes nothing.
+        The total over all processes stays within `limit`. If none is free, nothing is written.
         """
 
-    def note(self, process: str, name: str, held: int) -> None:
-        """Note how many leases of a name a process holds, for the next LEASE_S seconds."""
+    def set_leases(self, process: str, name: str, held: int) -> None:
+        """Write how many leases of a name a process holds, for the next LEASE_S seconds."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Close the connections."""
 
 
-def tries(patience_s: float = PATIENCE_S, longest_pause_s: float = 0.01) -> Iterator[None]:
-    """Come round at once, and again after pauses of random and growing length, until `patience_s` is over."""
+def pace_retries(timeout_s: float = TIMEOUT_S, max_pause_s: float = 0.01) -> Iterator[None]:
+    """Yield at once for the first try, then after a random, growing pause for each retry, until the timeout."""
     yield
-    until = time.monotonic() + patience_s
-    for tried, pause_s in enumerate(busy_pauses(longest_pause_s), 1):
+    until = time.monotonic() + timeout_s
+    for retries, pause_s in enumerate(busy_pauses(max_pause_s), 1):
         left_s = until - time.monotonic()
-        if left_s <= 0 and tried >= _MIN_TRIES:
+        if left_s <= 0 and retries >= _MIN_RETRIES:
             return
         time.sleep(min(left_s, pause_s) if left_s > 0 else pause_s)
         yield
 
 
-def guard_of(store: Store) -> StoreGuard:
-    """Make the guard of one process for a store."""
+def make_guard(store: Store) -> StoreGuard:
+    """Create one process's guard of a store."""
     return StoreGuard(store.kind, log=log, events="state.")

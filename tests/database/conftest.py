@@ -1,16 +1,5 @@
-"""The fixtures of a ledger in a database of each kind."""
+from __future__ import annotations
 
-# ruff: noqa: F401
+from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
 
-from tests.fakes.ledger_fixtures import (
-    clock,
-    database,
-    entry,
-    ledger,
-    migrated_database,
-    migrated_file,
-    postgres_server,
-    rows,
-    store,
-    violations,
-)
+__all__ = ["database", "migrated_database", "migrated_file", "postgres_server", "store"]

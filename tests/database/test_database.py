@@ -136,7 +136,7 @@ def test_a_single_statement_that_is_wrong_is_a_bug_and_no_outage(database):
 def test_a_single_statement_waits_for_its_turn(store, database, tmp_path):
     """Of those of this process, and of those of others."""
     other = open_database(store.url, tmp_path)
-    statement = database.sql("INSERT INTO accounts (key, period) VALUES (?, ?)")
+    statement = database.render_sql("INSERT INTO accounts (key, period) VALUES (?, ?)")
     for busy in (database, other):
         with ThreadPoolExecutor(1) as threads:
             with busy.transaction() as connection:
@@ -145,7 +145,7 @@ def test_a_single_statement_waits_for_its_turn(store, database, tmp_path):
                 time.sleep(0.05)
                 connection.execute(text("DELETE FROM accounts WHERE key = 'a'"))
             assert waiting.result(5) == 1
-            assert database.execute(database.sql("DELETE FROM accounts WHERE key = ?"), ("c",)) == 1
+            assert database.execute(database.render_sql("DELETE FROM accounts WHERE key = ?"), ("c",)) == 1
     other.close()
 
 
@@ -189,7 +189,7 @@ def test_the_file_is_its_owners_alone_and_written_ahead(store, tmp_path):
 
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
-def test_tidying_empties_the_log_into_the_file(store, tmp_path):
+def test_a_checkpoint_empties_the_log_into_the_file(store, tmp_path):
     database = open_database(store.url, tmp_path)
     database.migrate()
     with database.transaction() as connection:

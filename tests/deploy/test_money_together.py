@@ -19,7 +19,9 @@ from typing import Any
 
 import pytest
 
-from app.ledger import Database, Ledger, Prices, open_database
+from app.database.database import Database, open_database
+from app.ledger.ledger import Ledger
+from app.pricing.catalog import Prices
 from app.runtime import clock as ledger_clock
 from app.token_counts.estimates import bound_input
 from tests.deploy import test_workers_together as workers
@@ -153,7 +155,7 @@ class Somebody:
 
     def _read(self, statement: str, value: str) -> list[dict[str, Any]]:
         with self.site.database.read_transaction() as connection:
-            found = connection.exec_driver_sql(self.site.database.sql(statement), (value,))
+            found = connection.exec_driver_sql(self.site.database.render_sql(statement), (value,))
             return [dict(row._mapping) for row in found]
 
 

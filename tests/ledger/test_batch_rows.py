@@ -36,7 +36,7 @@ def add(batches, ledger, entry, clock):
             micro_usd=micro_usd,
             tokens=1,
             lease_s=60,
-            beside=lambda connection, hold: batches.add(
+            also=lambda connection, hold: batches.add(
                 connection, replace(batch, entry_id=hold.id), REQUESTS, busy_until=busy_until
             ),
         )

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from PIL import Image
 
-from app.ledger import Prices
+from app.pricing.catalog import Prices
 from app.token_counts import Usage
 from app.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY

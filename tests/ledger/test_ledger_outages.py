@@ -96,7 +96,7 @@ def test_what_a_process_could_not_settle_is_settled_by_another(
 def test_too_many_to_keep_go_to_the_journal(
     store, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
 ):
-    monkeypatch.setattr("app.ledger.background._MAX_KEPT", 4)
+    monkeypatch.setattr("app.ledger.background._MAX_PENDING", 4)
     held = [hold(ledger, entry) for _ in range(9)]
     with store.frozen():
         monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
@@ -138,7 +138,7 @@ def test_a_hold_that_may_have_been_made_is_returned(
     database.check()
     original = getattr(database.driver, step)
     # What else is to be written is written in a transaction, and that ends with a commit.
-    options = {"beside": lambda *_: None} if step == "commit" else {}
+    options = {"also": lambda *_: None} if step == "commit" else {}
 
     def silent(*arguments):
         original(*arguments)
@@ -196,8 +196,8 @@ def test_a_server_that_is_down_is_told_and_comes_back(store, ledger, entry, aske
 
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_file_that_is_gone_is_not_made_anew(store, database, ledger, entry, rows, monkeypatch, asked_at_once):
-    monkeypatch.setattr("app.runtime.sqlite.LOOK_S", 0.0)
-    monkeypatch.setattr(database.driver._watch, "_look_at", 0.0)
+    monkeypatch.setattr("app.runtime.sqlite.CHECK_INTERVAL_S", 0.0)
+    monkeypatch.setattr(database.driver._watch, "_check_at", 0.0)
     hold(ledger, entry)
     aside = store.path.with_suffix(".aside")
     store.path.rename(aside)

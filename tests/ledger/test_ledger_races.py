@@ -11,7 +11,7 @@ from dataclasses import asdict
 import pytest
 
 from app.ledger.records import BudgetExceeded, Limit, Settlement
-from app.runtime.periods import period_of
+from app.runtime.periods import get_period
 from tests.ledger.ledger_worker import run_together, workers
 
 
@@ -23,7 +23,7 @@ def now_ms(monkeypatch):
 
 
 def accounts_of(limits, now_ms):
-    return {(limit.key, period_of(limit.window, now_ms)): limit for limit in limits}
+    return {(limit.key, get_period(limit.window, now_ms)): limit for limit in limits}
 
 
 @pytest.mark.parametrize("amounts", [{"micro_usd": 700, "tokens": 0}, {"micro_usd": 1, "tokens": 700}])

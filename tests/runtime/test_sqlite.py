@@ -34,9 +34,9 @@ def test_wal_is_for_builds_without_the_bug_that_damages_files(version, is_safe):
 
 def test_the_best_library_there_is_is_taken_and_else_the_systems(monkeypatch):
     best = pytest.importorskip("pysqlite3.dbapi2", reason="it has no wheel for this machine")
-    assert sqlite.best_sqlite() is best
+    assert sqlite.import_sqlite() is best
     monkeypatch.setitem(sys.modules, "pysqlite3.dbapi2", None)
-    assert sqlite.best_sqlite() is sqlite3.dbapi2
+    assert sqlite.import_sqlite() is sqlite3.dbapi2
 
 
 def test_file_is_made_for_this_user_alone_and_one_that_exists_is_left_alone(tmp_path):
@@ -70,8 +70,11 @@ def test_busy_file_is_told_from_a_broken_one(tmp_path):
 
     assert sqlite.is_busy(busy.value)
     assert not sqlite.is_busy(broken.value)
-    assert (sqlite.reason_of(busy.value), sqlite.reason_of(broken.value)) == ("SQLITE_BUSY", "SQLITE_NOTADB")
-    assert sqlite.reason_of(OSError()) == "unreadable"
+    assert (sqlite.get_error_name(busy.value), sqlite.get_error_name(broken.value)) == (
+        "SQLITE_BUSY",
+        "SQLITE_NOTADB",
+    )
+    assert sqlite.get_error_name(OSError()) == "unreadable"
 
 
 def test_pauses_grow_up_to_their_bound():
@@ -88,7 +91,7 @@ def test_moved_file_is_noticed_within_a_second_and_until_it_is_opened_anew(tmp_p
     path = tmp_path / "file.sqlite3"
     path.touch()
     watch = sqlite.FileWatch(path)
-    watch.opened()
+    watch.mark_opened()
     assert not watch.has_moved()
 
     path.rename(tmp_path / "aside")
@@ -98,5 +101,5 @@ def test_moved_file_is_noticed_within_a_second_and_until_it_is_opened_anew(tmp_p
     assert watch.has_moved()
     path.touch()
     assert watch.has_moved()
-    watch.opened()
+    watch.mark_opened()
     assert not watch.has_moved()

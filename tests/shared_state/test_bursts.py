@@ -21,7 +21,7 @@ class Held:
         self._own = state._own.get()
         self._is_first = True
         self._may_go = threading.Event()
-        for name in ("read", "swap", "take", "note"):
+        for name in ("read", "compare_and_swap", "take_leases", "set_leases"):
             self._count(name, state._store, monkeypatch)
 
     def _count(self, name, store, monkeypatch):
@@ -45,7 +45,7 @@ class Held:
             return [result.result(10) for result in results]
 
     def _waiting(self):
-        queues = (self._own.reads, self._own.updates._wishes, self._own.leases._orders)
+        queues = (self._own.reads, self._own.updates._changes, self._own.leases._requests)
         return sum(len(waiting) for queue in queues for waiting in queue._waiting.values())
 
 
@@ -69,13 +69,13 @@ def test_changes_of_a_key_are_all_made_and_written_together(state, held):
     counts = held.run(lambda _: state.update("key", lambda old: b"%d" % (int(old or 0) + 1), ttl_s=60))
     assert sorted(int(count) for count in counts) == list(range(1, MANY + 1))
     assert state.read("key") == b"%d" % MANY
-    assert held.asked == {"read": 3, "swap": 2}
+    assert held.asked == {"read": 3, "compare_and_swap": 2}
 
 
 def test_one_of_many_who_claim_a_key_gets_it(state, held):
     owners = held.run(lambda number: state.update("key", lambda old: old or b"%d" % number, ttl_s=60))
     assert set(owners) == {state.read("key")}
-    assert held.asked["swap"] == 1
+    assert held.asked["compare_and_swap"] == 1
 
 
 def test_change_that_fails_fails_for_its_caller_alone(state, held):
@@ -93,14 +93,14 @@ def test_change_that_fails_fails_for_its_caller_alone(state, held):
 def test_leases_are_taken_together_up_to_exactly_the_limit(state, held, limit):
     leases = held.run(lambda _: state.take_lease("streams", limit))
     assert sum(lease is not None for lease in leases) == min(limit, MANY)
-    assert held.asked == {"take": 2}
+    assert held.asked == {"take_leases": 2}
 
 
 def test_leases_are_released_together(state, store, monkeypatch):
     leases = [state.take_lease("streams", MANY) for _ in range(MANY)]
     held = Held(state, monkeypatch)
     held.run(lambda number: leases[number].release())
-    assert held.asked == {"note": 2}
+    assert held.asked == {"set_leases": 2}
     other = store.open()
     assert all(other.take_lease("streams", MANY) for _ in range(MANY))
 
@@ -116,8 +116,8 @@ def test_leases_are_taken_and_released_together(state, store, monkeypatch):
 
 def test_value_that_others_always_change_first_is_left_to_them(state, monkeypatch, events):
     state.update("key", lambda old: b"theirs", ttl_s=60)
-    monkeypatch.setattr("app.shared_state.updates.QUEUE_S", 0.01)
-    monkeypatch.setattr(state._store, "swap", lambda *_: False)
+    monkeypatch.setattr("app.shared_state.updates.QUEUE_TIMEOUT_S", 0.01)
+    monkeypatch.setattr(state._store, "compare_and_swap", lambda *_: False)
     assert state.update("key", lambda old: b"mine", ttl_s=60) == b"theirs"
     assert state.read("key") == b"theirs"
     assert not events
@@ -133,7 +133,7 @@ def test_key_that_one_process_alone_changes_costs_one_round_trip_a_change(state,
     held = Held(state, monkeypatch)
     held._is_first = False
     assert [state.update("key", count_up, ttl_s=60) for _ in range(3)] == [b"3", b"4", b"5"]
-    assert held.asked == {"swap": 3}
+    assert held.asked == {"compare_and_swap": 3}
 
 
 def test_what_another_process_changed_meanwhile_is_built_upon(state, store):
@@ -163,5 +163,5 @@ def test_no_more_values_are_remembered_than_may_be(state, monkeypatch):
     monkeypatch.setattr("app.shared_state.updates._MAX_REMEMBERED", 10)
     for number in range(25):
         state.update(f"key {number}", count_up, ttl_s=60)
-    assert len(state._own.get().updates._written) <= 10
+    assert len(state._own.get().updates._last_written) <= 10
     assert state.update("key 0", count_up, ttl_s=60) == b"2"

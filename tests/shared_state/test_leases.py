@@ -49,7 +49,7 @@ def test_second_release_does_nothing(backend):
     lease, _ = take_all(state, 2)
     lease.release()
     lease.release()
-    lease.keep()
+    lease.renew()
     assert len(take_all(state, 2)) == 1
 
 
@@ -105,7 +105,7 @@ def test_leases_of_a_dead_process_end_beside_those_that_are_kept(store):
     take_all(dead, 4)
     for _ in range(2):
         store.move(6)
-        lease.keep()
+        lease.renew()
     assert len(take_all(living, 4)) == 3
 
 
@@ -114,7 +114,7 @@ def test_kept_lease_lasts(store):
     lease = one.take_lease("streams", 1)
     for _ in range(10):
         store.move(5)
-        lease.keep()
+        lease.renew()
     assert other.take_lease("streams", 1) is None
 
 
@@ -122,7 +122,7 @@ def test_keeping_one_lease_keeps_all_of_the_process(store):
     one, other = store.open(), store.open()
     leases = [*take_all(one, 3), *take_all(one, 2, "uploads")]
     store.move(8)
-    leases[0].keep()
+    leases[0].renew()
     store.move(8)
     assert other.take_lease("streams", 3) is None
     assert other.take_lease("uploads", 2) is None
@@ -132,9 +132,9 @@ def test_keep_tells_the_store_every_two_seconds_at_most(store, monkeypatch):
     state = store.open()
     lease = state.take_lease("streams", 1)
     told = []
-    monkeypatch.setattr(state._store, "note", lambda process, name, held: told.append((name, held)))
+    monkeypatch.setattr(state._store, "set_leases", lambda process, name, held: told.append((name, held)))
     for _ in range(41):
-        lease.keep()
+        lease.renew()
         store.move(0.1)
     assert told == [("streams", 1)] * 3
 
@@ -143,7 +143,7 @@ def test_keep_brings_back_what_expired_while_the_process_was_stalled(store):
     one, other = store.open(), store.open()
     leases = take_all(one, 3)
     store.move(60)
-    leases[0].keep()
+    leases[0].renew()
     assert other.take_lease("streams", 3) is None
     assert len(take_all(other, 4)) == 1
 
@@ -156,7 +156,7 @@ def test_keep_brings_back_what_the_store_has_lost(store, tmp_path, request):
     else:
         request.getfixturevalue("redis_store").client.flushall()
     store.move(2)
-    leases[0].keep()
+    leases[0].renew()
     assert other.take_lease("streams", 3) is None
 
 

@@ -22,7 +22,7 @@ def count(name, ask):
         asked[name] += 1
         return ask(*args)
     setattr(state._store, name, counted)
-for name in ("read", "swap", "take", "note"):
+for name in ("read", "compare_and_swap", "take_leases", "set_leases"):
     count(name, getattr(state._store, name))
 state.update("circuit", lambda old: b"open", ttl_s=60)
 print("ready", flush=True)
@@ -78,7 +78,7 @@ def work(at):
     state.read("key")
     state.update(f"key {at}", lambda old: b"value", ttl_s=60)
     taken = state.take_lease("streams", 1000)
-    lease.keep()
+    lease.renew()
     taken.release()
     return time.perf_counter() - start
 workers = [gevent.spawn(work, at) for at in range(200)]

@@ -26,7 +26,7 @@ for _ in range(60):
         add("held", -1)
         held.pop().release()
     for lease in held:
-        lease.keep()
+        lease.renew()
 while held:
     add("held", -1)
     held.pop().release()

@@ -50,7 +50,7 @@ def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, e
             while_away = [state.take_lease("streams", 3) for _ in range(3)]
             assert [lease is not None for lease in while_away] == [True, True, False]
             while_away[0].release()
-            lease.keep()
+            lease.renew()
         assert [event.getMessage() for event in events] == ["state.gone"]
     freezable.move(1)
     assert state.read("key") == b"shared"
@@ -67,7 +67,7 @@ def test_leases_of_an_outage_count_once_the_store_is_back(freezable, request, fi
     with frozen(freezable, request, file):
         later = state.take_lease("streams", 3)
     freezable.move(2)
-    lease.keep()
+    lease.renew()
     assert other.take_lease("streams", 3)
     assert other.take_lease("streams", 3) is None
     later.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from app.ledger import Prices
+from app.pricing.catalog import Prices
 from app.token_counts import Usage
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, stream_of
 from tests.fakes.person import Person

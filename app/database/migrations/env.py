@@ -1,4 +1,4 @@
-"""Alembic's entry: runs the migrations on the connection, and in the transaction, that migrating.py hands in."""
+"""Run the migrations for Alembic, on the connection and in the transaction of migrate.py."""
 
 from __future__ import annotations
 

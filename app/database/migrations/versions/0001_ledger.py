@@ -1,4 +1,4 @@
-"""The ledger: a row a request, budgets' accounts, daily totals."""
+"""Create the ledger's tables: entries, accounts of budgets, daily totals."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ def _amount(name: str) -> sa.Column[int]:
 
 
 def upgrade() -> None:
+    """Create the tables and their indexes."""
     op.create_table(
         "entries",
         sa.Column("id", sa.Text, primary_key=True),

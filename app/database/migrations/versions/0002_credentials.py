@@ -1,4 +1,4 @@
-"""Credentials: sites' keys, and which visitor tokens were taken back."""
+"""Create the credentials' tables: API keys, revoked tokens and users."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create the tables and their indexes."""
     op.create_table(
         "api_keys",
         sa.Column("id", sa.Text, primary_key=True),

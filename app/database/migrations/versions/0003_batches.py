@@ -1,4 +1,4 @@
-"""Batches: what was sent to the upstream as one, whose it is, and how far it is."""
+"""Create the table of batches."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Create the table and its indexes."""
     op.create_table(
         "batches",
         sa.Column("id", sa.Text, primary_key=True),

@@ -1,4 +1,4 @@
-"""Entries: how many calls of tools were run for a request."""
+"""Add the number of server tool calls to the ledger's entries."""
 
 from __future__ import annotations
 
@@ -12,4 +12,5 @@ depends_on = None
 
 
 def upgrade() -> None:
+    """Add the column."""
     op.add_column("entries", sa.Column("tool_calls", sa.Integer))

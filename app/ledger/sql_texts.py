@@ -1,10 +1,11 @@
-"""The ledger's SQL: a hold and a settlement are one statement each, a transaction and a round trip of its own.
+"""The text of the ledger's SQL, for SQLite and PostgreSQL, with a `?` for each value.
 
-PostgreSQL does all of one in common table expressions. SQLite has none that write: there triggers of the writing
-connection do the rest. They are temporary, so that a file's tables stay what every version of this program expects.
+A hold and a settlement are one statement each: one round trip, one transaction. PostgreSQL does it with common
+table expressions that write. SQLite has none, so triggers of the writing connection update the other tables.
+The triggers are temporary: the file's schema stays the one that every version of this program expects.
 """
 
-# ruff: noqa: S608  # what is put together here are our own words; values are bound
+# ruff: noqa: S608  # only constants are interpolated; values are bound
 
 from __future__ import annotations
 
@@ -17,10 +18,10 @@ _ENTRY = """(
 _VALUES = "?, ?, ?, ?, ?, ?, ?, ?, 'pending', ?, ?, ?, ?, ?, ?"
 
 HOLD_UNLIMITED = f"INSERT INTO entries {_ENTRY} VALUES ({_VALUES})"
-"""Takes the entry's values."""
+"""Adds an entry without limits. Values: the entry's."""
 
 MAX_LIMITS = 4
-"""How many accounts one entry may be charged to."""
+"""How many accounts one entry can be charged to."""
 
 _HAS_ROOM = """EXISTS (
     SELECT 1 FROM accounts WHERE key = ? AND period = ?
@@ -31,8 +32,8 @@ SQLITE_HOLDS = {
     number: f"INSERT INTO entries {_ENTRY} SELECT {_VALUES} WHERE {' AND '.join([_HAS_ROOM] * number)}"
     for number in range(1, MAX_LIMITS + 1)
 }
-"""By the number of limits: adds an entry only if each account has room. Takes the entry's values; and of each limit the
-key, the period, the amount and the most of micro-dollars, and those of tokens."""
+"""By the number of limits: adds an entry if each account has room. Values: the entry's; then for each limit
+key, period, micro-dollars to hold, their maximum, tokens to hold, their maximum."""
 
 POSTGRES_HOLD = f"""
 WITH locked AS MATERIALIZED (
@@ -49,8 +50,8 @@ WITH locked AS MATERIALIZED (
 )
 INSERT INTO entries {_ENTRY} SELECT {_VALUES} FROM admitted
 """
-"""The same, of any number of limits. Takes them as JSON, [[key, period, most micro-dollars,
-most tokens], …]; the amounts; how many limits there are; the amounts again; and the entry's values."""
+"""The same for any number of limits. Values: the limits as JSON, [[key, period, max micro-dollars, max tokens], …];
+the two amounts; the number of limits; the amounts again; the entry's."""
 
 _TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
 _SETTLE = f"""
@@ -84,11 +85,11 @@ def _add_to_day(day: str, entry: str, source: str) -> str:
 
 
 SQLITE_SETTLE = _SETTLE
-"""Claims a pending entry, returns what it held and charges what it cost; changes no row where that has been done."""
+"""Settles a pending entry: releases its hold and charges its cost. Changes no row if the entry is settled already."""
 
 
-def _of_each_account(changes: str) -> str:
-    # One by one: json_each() takes twice as long. There is no account whose key is null.
+def _update_each_account(changes: str) -> str:
+    # One UPDATE for each: json_each() takes twice as long. No account has a null key: the surplus ones do nothing.
     return "\n".join(
         f"""UPDATE accounts SET {changes} WHERE key = json_extract(NEW.accounts, '$[{number}][0]')
         AND period = json_extract(NEW.accounts, '$[{number}][1]');"""
@@ -107,11 +108,11 @@ spent_micro_usd = spent_micro_usd + coalesce(NEW.cost_micro_usd, 0), spent_token
 SQLITE_TRIGGERS = (
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS take_from_accounts AFTER INSERT ON main.entries
-    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_TAKE)} END
+    WHEN NEW.accounts <> '[]' BEGIN {_update_each_account(_TAKE)} END
     """,
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS charge_accounts AFTER UPDATE OF state ON main.entries
-    WHEN NEW.accounts <> '[]' BEGIN {_of_each_account(_CHARGE)} END
+    WHEN NEW.accounts <> '[]' BEGIN {_update_each_account(_CHARGE)} END
     """,
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS add_to_day AFTER UPDATE OF state ON main.entries
@@ -120,7 +121,7 @@ SQLITE_TRIGGERS = (
     END
     """,
 )
-"""What the two statements make happen in the same transaction. An entry's state changes once, when it is settled."""
+"""Update accounts and totals in the transaction of a hold or settlement. An entry's state changes only once."""
 
 POSTGRES_SETTLE = f"""
 WITH settled AS ({_SETTLE} RETURNING *), locked AS MATERIALIZED (
@@ -145,7 +146,7 @@ WITH settled AS ({_SETTLE} RETURNING *), locked AS MATERIALIZED (
 )
 SELECT 1 FROM settled
 """
-"""The same; returns a row where it has claimed the entry."""
+"""The same; returns a row if it has settled the entry."""
 
 OPEN_ACCOUNT = "INSERT INTO accounts (key, period) VALUES (?, ?) ON CONFLICT DO NOTHING"
 READ_ACCOUNT = """
