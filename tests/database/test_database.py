@@ -18,7 +18,7 @@ import app.auth.tables
 import app.ledger.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
-from app.database.migrate import SCRIPTS, newest_revision
+from app.database.migrate import SCRIPTS, find_newest_revision
 from tests.ledger.ledger_worker import run_together
 
 ROOT = Path(__file__).parents[2]
@@ -32,7 +32,7 @@ def test_tables_are_what_the_migrations_make(database):
 
 def test_files_of_migrations_begin_with_their_revision():
     scripts = ScriptDirectory(str(SCRIPTS))
-    assert scripts.get_heads() == [newest_revision()]
+    assert scripts.get_heads() == [find_newest_revision()]
     for script in scripts.walk_revisions():
         assert Path(script.path).name.startswith(f"{script.revision}_")
         assert len(script.revision) == 4
