@@ -20,14 +20,14 @@ _READ_S = 1.8
 log = logging.getLogger("app.ledger")
 
 
-def newest_revision() -> str:
+def find_newest_revision() -> str:
     """Return the revision that the code expects, from the file names: loading the files would take time."""
     return max(file.name.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
 
 
 def migrate(driver: Driver) -> None:
     """Bring the tables up to date. Newer tables stay: a newer version may be rolled back just now."""
-    newest = newest_revision()
+    newest = find_newest_revision()
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
         driver.begin(raw, clock.ticks() + _READ_S, writes=False)

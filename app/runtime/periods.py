@@ -13,7 +13,7 @@ _DAY_MS = 86_400_000
 
 def get_day(at_ms: int) -> str:
     """Return the day of a time: 2026-11-20."""
-    return _day(at_ms // _DAY_MS)
+    return _format_day(at_ms // _DAY_MS)
 
 
 def get_period(window: Window, at_ms: int) -> str:
@@ -34,5 +34,5 @@ def get_seconds_left(window: Window, at_ms: int) -> int:
 
 
 @lru_cache(maxsize=4)
-def _day(number: int) -> str:
+def _format_day(number: int) -> str:
     return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=number)).date().isoformat()

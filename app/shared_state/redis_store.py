@@ -82,31 +82,31 @@ class RedisStore:
 
     def read(self, key: str) -> bytes | None:
         """Return a key's value, if any."""
-        value: bytes | None = self._run(lambda client: client.redis.get(_value_key(key)))
+        value: bytes | None = self._run(lambda client: client.redis.get(_build_value_key(key)))
         return value
 
     def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
         """Set or remove a key's value if it is `old`."""
         arguments: list[bytes | int] = [_tag(old), _tag(new), _to_milliseconds(ttl_s)]
-        return bool(self._run(lambda client: client.compare_and_swap([_value_key(key)], arguments)))
+        return bool(self._run(lambda client: client.compare_and_swap([_build_value_key(key)], arguments)))
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
-        values = self._run(lambda client: client.redis.mget([_value_key(key) for key in keys]))
+        values = self._run(lambda client: client.redis.mget([_build_value_key(key) for key in keys]))
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Set a key's value."""
-        self._run(lambda client: client.redis.set(_value_key(key), value, px=_to_milliseconds(ttl_s)))
+        self._run(lambda client: client.redis.set(_build_value_key(key), value, px=_to_milliseconds(ttl_s)))
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
-        return int(self._run(lambda client: client.take_leases([_lease_key(name)], arguments)))
+        return int(self._run(lambda client: client.take_leases([_build_lease_key(name)], arguments)))
 
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases a process holds."""
-        self._run(lambda client: client.set_leases([_lease_key(name)], [process, held, _LEASE_MS]))
+        self._run(lambda client: client.set_leases([_build_lease_key(name)], [process, held, _LEASE_MS]))
 
     def close(self) -> None:
         """Close the connections."""
@@ -141,11 +141,11 @@ class _Client:
         self.set_leases = self.redis.register_script(_SET_LEASES)
 
 
-def _value_key(key: str) -> str:
+def _build_value_key(key: str) -> str:
     return f"{_PREFIX}value:{key}"
 
 
-def _lease_key(name: str) -> str:
+def _build_lease_key(name: str) -> str:
     return f"{_PREFIX}lease:{name}"
 
 

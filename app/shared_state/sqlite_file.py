@@ -55,7 +55,7 @@ class SqliteFile:
             for _ in pace_retries():
                 with own:
                     try:
-                        cursor = self._connection(own).execute(sql, parameters)
+                        cursor = self._get_connection(own).execute(sql, parameters)
                         return cursor.fetchall(), cursor.rowcount
                     except sqlite.dbapi.Error as error:
                         reason = sqlite.get_error_name(error)
@@ -72,7 +72,7 @@ class SqliteFile:
             raise DatabaseUnavailable(type(error).__name__) from error
         raise DatabaseUnavailable(reason)
 
-    def _connection(self, own: _Connection) -> Any:
+    def _get_connection(self, own: _Connection) -> Any:
         if own.opened is not None and own.watch.has_moved():  # another process has replaced a broken file
             own.close()
         if own.opened is None:

@@ -20,7 +20,11 @@ import app.auth.tables
 import app.ledger.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
-from app.database.migrate import NEW_SQLITE, SCRIPTS, migrate, newest_revision, upgrade
+from app.database.migrate import NEW_SQLITE
+from app.database.migrate import SCRIPTS
+from app.database.migrate import find_newest_revision
+from app.database.migrate import migrate
+from app.database.migrate import upgrade
 from app.database.sqlite_driver import SqliteDriver
 from tests.ledger.ledger_worker import run_together
 
@@ -73,7 +77,7 @@ assert "alembic" not in sys.modules
 
 def test_files_of_migrations_begin_with_their_revision():
     scripts = ScriptDirectory(str(SCRIPTS))
-    assert scripts.get_heads() == [newest_revision()]
+    assert scripts.get_heads() == [find_newest_revision()]
     for script in scripts.walk_revisions():
         assert Path(script.path).name.startswith(f"{script.revision}_")
         assert len(script.revision) == 4
