@@ -20,11 +20,7 @@ import app.auth.tables
 import app.ledger.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
-from app.database.migrate import NEW_SQLITE
-from app.database.migrate import SCRIPTS
-from app.database.migrate import find_newest_revision
-from app.database.migrate import migrate
-from app.database.migrate import upgrade
+from app.database.migrate import NEW_SQLITE, SCRIPTS, find_newest_revision, migrate, upgrade
 from app.database.sqlite_driver import SqliteDriver
 from tests.ledger.ledger_worker import run_together
 
