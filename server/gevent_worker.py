@@ -56,6 +56,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         self._told_to_stop.set()
 
     def run(self) -> None:
+        _hold_settings(self.cfg)
         self._connections = Pool(self.worker_connections)
         # The requests that are being answered, by greenlet, and the connections that are kept for another one.
         self._at_work: dict[Any, Any] = {}
@@ -128,6 +129,16 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         self._kept.add(sock)
         if not self._keeps_connections:
             _read_no_more(sock)
+
+
+def _hold_settings(config: Any) -> None:
+    """Make the settings plain attributes of gunicorn's configuration, which looks each one up in two calls.
+
+    It does so two dozen times a request, a fifth of what gunicorn itself costs. A worker's settings never change.
+    """
+    for name, setting in config.settings.items():
+        if not hasattr(type(config), name):  # what is worked out from several is left to it
+            vars(config)[name] = setting.get()
 
 
 def _read_no_more(connection: Any) -> None:

@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+from functools import lru_cache
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -14,8 +15,11 @@ class LineFormatter(logging.Formatter):
     """`2026-11-20T16:00:00.123Z INFO call request_id=… model=…`; values are quoted where they need it."""
 
     def format(self, record: logging.LogRecord) -> str:
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _sanitize(record.getMessage())]
+        parts = [
+            f"{_second_of(int(record.created))}.{int(record.msecs):03d}Z",
+            record.levelname,
+            _sanitize(record.getMessage()),
+        ]
         parts += [
             f"{name}={_format_value(value)}"
             for name, value in record.__dict__.items()
@@ -51,7 +55,7 @@ class _StandardError(logging.Handler):
 def configure_logging(level: str) -> None:
     """Send our events to standard error. The SDK and its HTTP client stay silent: they log addresses."""
     # What no line says need not be found out for each.
-    logging.logThreads = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())
     ours = logging.getLogger("app")
@@ -62,7 +66,14 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+@lru_cache(maxsize=2)
+def _second_of(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
 def _format_value(value: object) -> str:
+    if type(value) in (int, float, bool):
+        return str(value)
     text = _sanitize(str(value))
     return f'"{text}"' if " " in text or '"' in text or not text else text
 
