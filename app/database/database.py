@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.database import migrate as migrating
 from app.database.driver import Driver
 from app.database.sqlite_driver import SqliteDriver
-from app.runtime import clock
+from app.runtime import clock, process
 from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
 
 __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
@@ -55,7 +54,7 @@ class Database:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self._guard = _guard_of(driver)
-        self._pid = os.getpid()
+        self._pid = process.pid
         self._of_parents: list[Any] = []
         self._owes_migration = True
         self._writer: Connection | None = None  # where there is one at a time, it is kept: see _open_once()
@@ -173,7 +172,7 @@ class Database:
 
     def _enter(self) -> bool:
         """Tell whether the caller tries a store that is away. Raises DatabaseUnavailable."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid:
             self._adopt()
         is_trial = self._guard.enter()
         if self._owes_migration:
@@ -269,13 +268,13 @@ class Database:
 
     def _adopt(self) -> None:
         """After a fork: the parent's connections are its own, and closing one here could harm its file."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid:
             self._of_parents.append(self.driver.engine.pool)
             self._of_parents.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
             self._guard = _guard_of(self.driver)
-            self._pid = os.getpid()
+            self._pid = process.pid
 
 
 def _guard_of(driver: Driver) -> StoreGuard:

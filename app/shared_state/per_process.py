@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from app.runtime import process
 
 T = TypeVar("T")
 
@@ -21,6 +22,6 @@ class PerProcess(Generic[T]):
         self._values: dict[int, T] = {}
 
     def get(self) -> T:
-        pid = os.getpid()
+        pid = process.pid
         value = self._values.get(pid)
         return value if value is not None else self._values.setdefault(pid, self._make())
