@@ -61,6 +61,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until the worker is stopped, then finish the running requests."""
+        _hold_settings(self.cfg)
         self._connections = Pool(self.worker_connections)
         # The running requests by greenlet, and the keepalive connections that are idle between two requests.
         self._running: dict[Any, Any] = {}
@@ -135,6 +136,16 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         self._idle.add(sock)
         if not self._allows_keepalive:
             _stop_reading(sock)
+
+
+def _hold_settings(config: Any) -> None:
+    """Make the settings plain attributes of gunicorn's configuration, which looks each one up in two calls.
+
+    It does so two dozen times a request, a fifth of what gunicorn itself costs. A worker's settings never change.
+    """
+    for name, setting in config.settings.items():
+        if not hasattr(type(config), name):  # gunicorn computes the others from several settings
+            vars(config)[name] = setting.get()
 
 
 def _stop_reading(connection: Any) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
@@ -16,7 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from app.database import migrate
 from app.database.driver import Driver
 from app.database.sqlite_driver import SqliteDriver
-from app.runtime import clock
+from app.runtime import clock, process
 from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
 
 __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
@@ -57,7 +56,7 @@ class Database:
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
         self._guard = _make_guard(driver)
-        self._pid = os.getpid()
+        self._pid = process.pid
         self._parent_objects: list[Any] = []
         self._needs_migration = True
         self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
@@ -187,7 +186,7 @@ class Database:
 
     def _enter(self) -> bool:
         """Return whether this caller tests a database that was unavailable. Raises DatabaseUnavailable."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid:
             self._reset_after_fork()
         is_trial = self._guard.enter()
         if self._needs_migration:
@@ -285,13 +284,13 @@ class Database:
 
     def _reset_after_fork(self) -> None:
         """Forget the parent's connections after a fork, without closing them: that could damage its file."""
-        if self._pid != os.getpid():
+        if self._pid != process.pid:
             self._parent_objects.append(self.driver.engine.pool)
             self._parent_objects.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
             self._guard = _make_guard(self.driver)
-            self._pid = os.getpid()
+            self._pid = process.pid
 
 
 def _make_guard(driver: Driver) -> StoreGuard:

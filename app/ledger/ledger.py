@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import secrets
 import socket
 import time
@@ -18,7 +17,7 @@ from app.ledger.background import BackgroundSettler
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.statements import Statements
-from app.runtime import clock
+from app.runtime import clock, process
 
 _MAX_SWEPT_AT_ONCE = 500
 # Settles a request that was never sent to the upstream.
@@ -73,7 +72,7 @@ class Ledger:
         hold = Hold(f"{at_ms:012x}{secrets.token_hex(6)}", ordered, micro_usd, tokens, at_ms)
         owner: dict[str, Any] = {
             "lease_until": at_ms + int(lease_s * 1000),
-            "worker": f"{self._host}:{os.getpid()}",
+            "worker": f"{self._host}:{process.pid}",
         }
         try:
             if also is None and self._database.execute(*self._statements.build_hold(hold, entry, **owner)):

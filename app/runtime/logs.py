@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+from functools import lru_cache
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -15,8 +16,11 @@ class LineFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """Return a record as one line; values with spaces or quotes are quoted."""
-        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        parts = [f"{at}.{int(record.msecs):03d}Z", record.levelname, _sanitize(record.getMessage())]
+        parts = [
+            f"{_second_of(int(record.created))}.{int(record.msecs):03d}Z",
+            record.levelname,
+            _sanitize(record.getMessage()),
+        ]
         parts += [
             f"{name}={_format_value(value)}"
             for name, value in record.__dict__.items()
@@ -54,7 +58,7 @@ class _StandardError(logging.Handler):
 def configure_logging(level: str) -> None:
     """Log the events of `app` to standard error, and only warnings of the SDK, whose other lines contain URLs."""
     # These fields are not logged, so they are not collected.
-    logging.logThreads = logging.logMultiprocessing = False
+    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())
     root = logging.getLogger("app")
@@ -65,7 +69,14 @@ def configure_logging(level: str) -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
 
 
+@lru_cache(maxsize=2)
+def _second_of(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
+
+
 def _format_value(value: object) -> str:
+    if type(value) in (int, float, bool):
+        return str(value)
     text = _sanitize(str(value))
     return f'"{text}"' if " " in text or '"' in text or not text else text
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Generic, TypeVar
+
+from app.runtime import process
 
 T = TypeVar("T")
 
@@ -23,6 +24,6 @@ class PerProcess(Generic[T]):
 
     def get(self) -> T:
         """Return this process's value."""
-        pid = os.getpid()
+        pid = process.pid
         value = self._values.get(pid)
         return value if value is not None else self._values.setdefault(pid, self._create())

@@ -121,6 +121,20 @@ gevent.spawn(answer)
 received = b"".join(iter(lambda: far.recv(100_000), b""))
 assert received == head + body
 """,
+    "a worker's settings are what they were, and plain attributes": """
+from gunicorn.config import Config
+from server.gevent_worker import _hold_settings
+
+held, plain = Config(), Config()
+for config in (held, plain):
+    config.set("keepalive", 7)
+    config.set("workers", 3)
+_hold_settings(held)
+for name in plain.settings:
+    assert getattr(held, name) == getattr(plain, name), name
+assert vars(held)["keepalive"] == 7 and vars(held)["workers"] == 3
+assert "address" not in vars(held) and held.address == plain.address
+""",
     "a busy worker leaves turns to the others before it accepts again": """
 from gevent.pool import Pool
 from server.gevent_worker import _FairServer

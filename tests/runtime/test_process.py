@@ -1,0 +1,28 @@
+"""The process's number, which is another one in a forked child."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+FORK = """
+import os
+from app.runtime import process
+
+assert process.pid == os.getpid()
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    os.write(write, str(process.pid).encode())
+    os._exit(0)
+assert int(os.read(read, 20)) == child
+assert process.pid == os.getpid() != child
+"""
+
+
+def test_a_forked_child_has_a_number_of_its_own() -> None:
+    for prelude in ("", "from gevent import monkey; monkey.patch_all()"):
+        subprocess.run([sys.executable, "-c", prelude + FORK], check=True, timeout=20, cwd=ROOT)
