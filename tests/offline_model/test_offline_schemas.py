@@ -4,7 +4,7 @@ import time
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from app.json_schema.references import check_ends
+from app.json_schema.references import check_recursion
 from app.offline_model.instances.instance import UnsatisfiableError, instance_of
 
 TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
@@ -193,7 +193,7 @@ def test_schema_that_cannot_be_filled_is_refused_soon(schema):
 @pytest.mark.parametrize("name", ["reference to itself", "all of itself", "not itself", "if not itself"])
 def test_endless_reference_is_seen_before_the_validator_follows_it(name):
     with pytest.raises(UnsatisfiableError, match="without end"):
-        check_ends(UNSATISFIABLE[name])
+        check_recursion(UNSATISFIABLE[name])
 
 
 def test_values_are_taken_from_the_users_text():

@@ -8,7 +8,7 @@ from app.json_schema.check_cost import CheckCost
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.patterns import Patterns, drop_patterns
-from app.json_schema.references import Schema, UnsatisfiableError, check_ends, iter_parts
+from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.maker import Place, SchemaMaker
 
@@ -32,7 +32,7 @@ def instance_of(schema: Schema, text: str) -> Any:
 
     whole: dict[str, Any] = schema if isinstance(schema, dict) else {"allOf": [schema]}
     try:
-        check_ends(whole)
+        check_recursion(whole)
         whole = drop_patterns(whole, _unchecked(whole))
         validator = compile_schema(whole)
         value = SchemaMaker(whole, Hints(text)).make(whole, Place())
@@ -49,7 +49,7 @@ def instance_of(schema: Schema, text: str) -> Any:
 
 def _unchecked(schema: dict[str, Any]) -> set[str]:
     patterns = Patterns()
-    for part in iter_parts(schema):
+    for part in iter_subschemas(schema):
         if isinstance(part.get("pattern"), str) and (problem := patterns.add(part["pattern"])) is not None:
             raise UnsatisfiableError(f'its "pattern" {problem}')
     return patterns.unchecked

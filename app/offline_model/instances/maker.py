@@ -16,7 +16,7 @@ from itertools import islice
 from typing import Any, cast
 
 from app.json_schema.engine import compile_schema
-from app.json_schema.misfits import OWN_KEYWORDS
+from app.json_schema.mismatch import OWN_KEYWORDS
 from app.json_schema.references import Schema, UnsatisfiableError, resolve
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.join import join

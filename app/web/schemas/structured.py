@@ -27,7 +27,7 @@ _OF_SCHEMA = {
     "strict": "strict",
     "normalize": "normalize",
 }
-_NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
+_NORMALIZE_HINT = 'With "normalize": true this is fixed for you.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +96,7 @@ class StructuredRequest(PromptFields):
             asked = named[prompt.answer_schema]
         if asked is None:
             return StructuredCall(replace(call, messages=_ask_for_json(call.messages), response_format=_JSON_MODE))
-        return StructuredCall(call, asked.original, asked.told if self.normalize else None)
+        return StructuredCall(call, asked.original, asked.changes if self.normalize else None)
 
     def _leave_the_schema(self) -> None:
         for field, alias in _OF_SCHEMA.items():
@@ -122,10 +122,10 @@ class StructuredRequest(PromptFields):
         if not self.strict:
             return Normalized(schema)
         normalized = normalize(schema)
-        if self.normalize and normalized.faults:
-            raise InvalidSchema(normalized.faults)
-        if not self.normalize and normalized.found:
-            raise InvalidSchema(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
+        if self.normalize and normalized.unresolved:
+            raise InvalidSchema(normalized.unresolved)
+        if not self.normalize and normalized.problems:
+            raise InvalidSchema(normalized.problems, "" if normalized.unresolved else _NORMALIZE_HINT)
         return normalized
 
 
