@@ -11,7 +11,7 @@ from flask import request
 from pydantic import Field
 
 from app.config import ImageSettings
-from app.images import ImageNormalizer, bounds_for
+from app.images import ImageNormalizer, find_bounds
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
@@ -65,7 +65,7 @@ def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: I
     prompt = prompts.select(fields)
     model = (prompt.model if prompt is not None else None) or fields.model or settings.model
     until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
-    return ImageNormalizer(settings.max_bytes, settings.max_pixels, bounds_for(model, fields.detail), until)
+    return ImageNormalizer(settings.max_bytes, settings.max_pixels, find_bounds(model, fields.detail), until)
 
 
 def _from_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
