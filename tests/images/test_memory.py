@@ -51,7 +51,7 @@ def watch():
 watching = gevent.spawn(watch)
 gevent.sleep(0)
 start = time.perf_counter()
-jobs = [gevent.spawn(intake.take, data) for _ in range(3)]
+jobs = [gevent.spawn(intake.normalize, data) for _ in range(3)]
 gevent.joinall(jobs, raise_error=True)
 all_s = time.perf_counter() - start
 gevent.sleep(0.01)

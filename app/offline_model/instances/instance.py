@@ -1,4 +1,4 @@
-"""A value for a JSON schema, made with words of the user's text and checked."""
+"""Make a value for a JSON schema, and validate it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from app.json_schema.references import Schema, UnsatisfiableError, check_recursi
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.maker import Place, SchemaMaker
 
-__all__ = ["UnsatisfiableError", "instance_of"]
+__all__ = ["UnsatisfiableError", "make_instance"]
 
 MAX_CHECK_COST = 20_000_000
 
 
-def instance_of(schema: Schema, text: str) -> Any:
-    """Make a value that the schema takes, the same one each time.
+def make_instance(schema: Schema, text: str) -> Any:
+    """Return a value that matches the schema, the same for the same text.
 
     Args:
         schema: JSON Schema 2020-12, with `$ref` only into itself.
-        text: the user's, for names, numbers and words.
+        text: the user's text, for names, numbers and words.
 
     Raises:
-        UnsatisfiableError: the schema is none, or no value was found.
+        UnsatisfiableError: the schema is invalid, or no value was found.
     """
-    # Imported here: most requests hold no schema.
+    # Imported on first use: most requests have no schema.
     from jsonschema_rs import ValidationError
 
     whole: dict[str, Any] = schema if isinstance(schema, dict) else {"allOf": [schema]}
     try:
         check_recursion(whole)
-        whole = drop_patterns(whole, _unchecked(whole))
+        whole = drop_patterns(whole, _find_unchecked(whole))
         validator = compile_schema(whole)
         value = SchemaMaker(whole, Hints(text)).make(whole, Place())
         CheckCost(whole).count(value, whole, MAX_CHECK_COST)
@@ -43,11 +43,11 @@ def instance_of(schema: Schema, text: str) -> Any:
     except CheckTooCostly as error:
         raise UnsatisfiableError("it asks for too much") from error
     if not validator.is_valid(value):
-        raise UnsatisfiableError("nothing that was tried fits it")
+        raise UnsatisfiableError("none of the values that were tried matches it")
     return value
 
 
-def _unchecked(schema: dict[str, Any]) -> set[str]:
+def _find_unchecked(schema: dict[str, Any]) -> set[str]:
     patterns = Patterns()
     for part in iter_subschemas(schema):
         if isinstance(part.get("pattern"), str) and (problem := patterns.add(part["pattern"])) is not None:
