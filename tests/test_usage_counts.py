@@ -22,7 +22,7 @@ def test_each_count_is_a_field_and_what_was_told_stays_as_it_was():
     assert (usage.prompt_tokens, usage.cached_tokens, usage.cache_write_tokens) == (10, 4, 3)
     assert (usage.input_audio_tokens, usage.completion_tokens) == (2, 5)
     assert (usage.reasoning_tokens, usage.output_audio_tokens) == (1, 0)
-    assert usage.is_told
+    assert usage.is_reported
     assert usage.raw is WHOLE
     assert get_figures(usage) == (10, 4, 5, 1)
 
@@ -32,7 +32,7 @@ def test_what_is_no_count_is_unknown_and_not_zero(odd):
     usage = Usage.parse({"prompt_tokens": odd, "completion_tokens": 3, "prompt_tokens_details": odd})
 
     assert (usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens) == (None, None, 3)
-    assert not usage.is_told
+    assert not usage.is_reported
 
 
 @pytest.mark.parametrize("odd", [None, [], "none", 3])

@@ -83,7 +83,7 @@ class BatchSettlement:
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}
         usage, model = Usage.parse(body.get("usage")), body.get("model")
-        if usage is not None and usage.is_told:
+        if usage is not None and usage.is_reported:
             self._usages[index] = (model if isinstance(model, str) and model else self._batch.model, usage)
         else:
             self._usages[index] = self._upper_bound(index)

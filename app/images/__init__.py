@@ -1,8 +1,15 @@
-"""Images made ready for a model: detected by content, bounded, stripped of metadata, upright, and scaled down."""
+"""Normalize images for a model, and count their tokens.
+
+- `intake`: `ImageNormalizer`, from uploaded bytes to the bytes that are sent.
+- `kinds`: detect the format by content. `png`, `jpeg`, `webp`, `gif`: read and strip each format into `stripped`.
+- `pixels`: rotate, scale and convert with Pillow.
+- `sizing`: how large an image each model uses. `sizes`: the size of the image in a data URL.
+- `tokens`: an image's tokens, as a bound and as an estimate.
+"""
 
 from app.images.intake import ImageNormalizer, ImagesBusy, NormalizedImage, UnusableImage
 from app.images.sizes import read_size
-from app.images.sizing import bounds_for
+from app.images.sizing import find_bounds
 from app.images.tokens import max_image_tokens, typical_image_tokens
 
 __all__ = [
@@ -10,7 +17,7 @@ __all__ = [
     "ImagesBusy",
     "NormalizedImage",
     "UnusableImage",
-    "bounds_for",
+    "find_bounds",
     "max_image_tokens",
     "read_size",
     "typical_image_tokens",

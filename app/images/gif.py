@@ -11,8 +11,8 @@ _EXTENSION, _GRAPHIC_CONTROL, _IMAGE, _TRAILER = 0x21, 0xF9, 0x2C, b";"
 _SCREEN_END = 13
 _GRAPHIC_CONTROL_BYTES = 8
 _DESCRIPTOR_BYTES = 10
-# Encoders fill their blocks of 255 bytes. Many small blocks would only keep the parser busy.
-_SMALLEST_MEAN_BLOCK = 32
+# Encoders fill their blocks of 255 bytes. Many small blocks would only waste the parser's time.
+_MIN_MEAN_BLOCK_BYTES = 32
 _MAX_SMALL_BLOCKS = 1_000
 
 
@@ -44,7 +44,7 @@ def strip(data: bytes) -> StrippedImage:
     Raises:
         CorruptImage: the file ends before the frame does.
     """
-    budget = [_MAX_SMALL_BLOCKS + len(data) // _SMALLEST_MEAN_BLOCK]
+    budget = [_MAX_SMALL_BLOCKS + len(data) // _MIN_MEAN_BLOCK_BYTES]
     start = at = _SCREEN_END + _color_table_bytes(data, _SCREEN_END - 3)
     control = b""
     while data[at : at + 1] == bytes((_EXTENSION,)):

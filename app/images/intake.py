@@ -1,4 +1,4 @@
-"""Turn an uploaded image into the bytes that are sent to a model."""
+"""Normalize an uploaded image into the bytes that are sent to a model."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class ImagesBusy(Problem):
 
 
 class UnusableImage(ValueError):
-    """An image that is refused. The message completes a sentence that begins with the image's name."""
+    """An image is refused. The message completes a sentence that begins with the image's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class NormalizedImage:
 
 @dataclass(frozen=True, slots=True)
 class ImageNormalizer:
-    """Normalizes images: what the model uses, and nothing more.
+    """Normalizes images to what the model uses.
 
     Attributes:
         max_bytes: the largest file that is accepted.
@@ -66,15 +66,15 @@ class ImageNormalizer:
     def normalize(self, data: bytes) -> NormalizedImage:
         """Return the image without metadata, upright, with its first frame only, in sRGB.
 
-        A file that is like this already stays as it is, byte for byte. Parts that only have to go are cut out. A
-        picture is decoded and encoded again, in a thread of its own, only to be rotated, scaled or converted.
+        A file that needs no change is returned byte for byte. Metadata is cut out without decoding. An image is decoded
+        and encoded again, in a separate thread, only to rotate, scale or convert it.
 
         Raises:
             UnusableImage: it is not a complete PNG, JPEG, WebP or GIF, or it is too large.
             ImagesBusy: it could not start before `until`.
         """
         if len(data) > self.max_bytes:
-            raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are taken.")
+            raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are accepted.")
         kind = detect_kind(data)
         if kind is None:
             raise UnusableImage("must be a PNG, JPEG, WebP or GIF.")
@@ -85,7 +85,7 @@ class ImageNormalizer:
         if stripped.width * stripped.height > self.max_pixels:
             raise UnusableImage(
                 f"is a {kind.name} of {stripped.width:,} x {stripped.height:,} pixels; "
-                f"at most {self.max_pixels:,} pixels are taken."
+                f"at most {self.max_pixels:,} pixels are accepted."
             )
         return self._render(kind, stripped)
 

@@ -15,7 +15,7 @@ _START, _END = b"\xff\xd8", b"\xff\xd9"
 _MARKER = re.compile(rb"\xff([^\x00\x01\xd0-\xd7\xff])")
 _EOI, _SOS, _APP0, _APP1, _APP2, _ADOBE = 0xD9, 0xDA, 0xE0, 0xE1, 0xE2, 0xEE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-_KEPT = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDD, _SOS}
+_COPIED = _FRAMES | {0xC4, 0xCC, 0xDB, 0xDD, _SOS}
 _JFIF, _EXIF, _ICC = b"JFIF\0", b"Exif\0\0", b"ICC_PROFILE\0"
 _JFIF_BYTES = 14
 _ADOBE_BYTES = 12
@@ -43,12 +43,12 @@ def strip(data: bytes) -> StrippedImage:
     Raises:
         CorruptImage: it is not a complete JPEG.
     """
-    kept, profile = [_START], []
+    copied, profile = [_START], []
     exif: bytes | None = None
     frame, scans = b"", 0
     for marker, segment, payload in _iter_segments(data):
-        if marker in _KEPT:
-            kept.append(segment)
+        if marker in _COPIED:
+            copied.append(segment)
             scans += marker == _SOS
             if marker in _FRAMES:
                 if frame:
@@ -56,9 +56,9 @@ def strip(data: bytes) -> StrippedImage:
                 frame = payload
         elif marker == _APP0 and payload.startswith(_JFIF) and len(payload) >= _JFIF_BYTES:
             # Drop the thumbnail: it may show what the picture does not.
-            kept.append(_make_segment(marker, payload[: _JFIF_BYTES - 2] + b"\0\0"))
+            copied.append(_make_segment(marker, payload[: _JFIF_BYTES - 2] + b"\0\0"))
         elif marker == _ADOBE and payload.startswith(b"Adobe"):
-            kept.append(_make_segment(marker, payload[:_ADOBE_BYTES]))
+            copied.append(_make_segment(marker, payload[:_ADOBE_BYTES]))
         elif marker == _APP1 and payload.startswith(_EXIF):
             exif = exif or payload
         elif marker == _APP2 and payload.startswith(_ICC):
@@ -69,7 +69,7 @@ def strip(data: bytes) -> StrippedImage:
     # Each part begins with its number and the number of parts.
     icc = b"".join(part[len(_ICC) + 2 :] for part in sorted(profile)) or None
     return StrippedImage(
-        b"".join([*kept, _END]), width, height, exif, icc, is_common=frame[5] in (1, 3), is_lossy=True
+        b"".join([*copied, _END]), width, height, exif, icc, is_common=frame[5] in (1, 3), is_lossy=True
     )
 
 

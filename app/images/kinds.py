@@ -14,7 +14,7 @@ class ImageKind:
     """An image format.
 
     Attributes:
-        name: as people write it; in capitals it is Pillow's name.
+        name: for display; in upper case, Pillow's name.
         size, strip: functions of the format's module. `size` reads a stripped file or its beginning.
     """
 

@@ -20,13 +20,13 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-# Pillow warns of what it ignores in a file. Only the sender could do something about it.
+# Pillow warns of what it ignores in a file, which only the sender could change.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 # The size is checked before anything is opened. Pillow's own limit could only contradict the site's.
 Image.MAX_IMAGE_PIXELS = None
 # Image.open() itself knows WebP only once it has loaded forty other formats.
 _ = WebPImagePlugin
-_LARGEST_EXIF_BYTES = 65_536
+_MAX_EXIF_BYTES = 65_536
 _SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -36,7 +36,7 @@ def read_orientation(exif: bytes | None) -> int:
         return 1
     try:
         tags = Image.Exif()
-        tags.load(exif[:_LARGEST_EXIF_BYTES])
+        tags.load(exif[:_MAX_EXIF_BYTES])
         value = tags.get(_ORIENTATION)
     except Exception:  # Pillow raises a dozen kinds of errors; unreadable data counts as none
         return 1
@@ -62,14 +62,15 @@ def render(
     JPEG and WebP keep their format; the others become PNG.
 
     Args:
+        picture: the stripped file.
         kind: Pillow's name of the only format to try.
-        orientation: of the stored picture, as EXIF has it.
+        orientation: EXIF's orientation of the stored picture.
         size: of the upright result; never larger than the stored picture.
         icc: the profile to convert from; None keeps the colors.
     """
     stored = size if orientation < 5 else size[::-1]
     try:
-        image = _decode(picture, kind, least=stored)
+        image = _decode(picture, kind, min_size=stored)
         if image is None:
             return None
         if image.size != stored:
@@ -82,13 +83,13 @@ def render(
         return None
 
 
-def _decode(picture: StrippedImage, kind: str, *, least: tuple[int, int]) -> Image.Image | None:
+def _decode(picture: StrippedImage, kind: str, *, min_size: tuple[int, int]) -> Image.Image | None:
     """Decode to pixels that can be scaled: true color instead of a palette, 8 bits per channel."""
     image: Image.Image = Image.open(io.BytesIO(picture.data), formats=(kind,))
     if image.size != (picture.width, picture.height):
         return None
     # Decodes a JPEG at 1/2, 1/4 or 1/8 of its size, which is still twice as large as needed.
-    image.draft(None, (2 * least[0], 2 * least[1]))
+    image.draft(None, (2 * min_size[0], 2 * min_size[1]))
     image.load()
     if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip to white
         return image.convert("F").point(lambda level: level * (1 / 256)).convert("L")

@@ -11,13 +11,13 @@ from app.images.stripped import CorruptImage, StrippedImage
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Pixels, and the meaning of their colors. An animation's first frame, or its fallback, is in IDAT as well.
-_KEPT = {
+_COPIED = {
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"),
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"cICP"),
 }
 # Encoders that write 4 KB at a time need 2,560 for 10 MB.
 _MAX_CHUNKS = 20_000
-_LARGEST_PROFILE_BYTES = 1 << 20
+_MAX_PROFILE_BYTES = 1 << 20
 
 
 def size(data: bytes) -> tuple[int, int]:
@@ -39,17 +39,17 @@ def strip(data: bytes) -> StrippedImage:
         CorruptImage: it is not a complete PNG, or a checksum is wrong.
     """
     width, height = size(data)
-    kept, exif, icc = [_SIGNATURE], None, None
+    copied, exif, icc = [_SIGNATURE], None, None
     seen: set[bytes] = set()
     at = len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if len(name) < 4 or end > len(data) or (name == b"IHDR") != (not seen):
             raise CorruptImage
-        if name in _KEPT:
+        if name in _COPIED:
             if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
                 raise CorruptImage
-            kept.append(data[at:end])
+            copied.append(data[at:end])
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
         elif name == b"iCCP" and name not in seen:  # only one is allowed, and each would be decompressed
@@ -62,7 +62,7 @@ def strip(data: bytes) -> StrippedImage:
             break
     if not {b"IDAT", b"IEND"} <= seen:
         raise CorruptImage
-    return StrippedImage(b"".join(kept), width, height, exif, icc)
+    return StrippedImage(b"".join(copied), width, height, exif, icc)
 
 
 def _read_profile(payload: bytes) -> bytes | None:
@@ -70,7 +70,7 @@ def _read_profile(payload: bytes) -> bytes | None:
     _, _, rest = payload.partition(b"\0")
     inflate = zlib.decompressobj()
     try:
-        profile = inflate.decompress(rest[1:], _LARGEST_PROFILE_BYTES)
+        profile = inflate.decompress(rest[1:], _MAX_PROFILE_BYTES)
     except zlib.error:
         return None
     return profile if inflate.eof else None

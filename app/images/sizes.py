@@ -13,7 +13,7 @@ _HEAD_CHARS = 8_192
 
 
 def read_size(url: str) -> tuple[int, int] | None:
-    """Return width and height of a data URL that ImageNormalizer made; None for other URLs, or if the beginning lacks it."""
+    """Return width and height of the image in a normalized data URL; None for other URLs, or if unknown."""
     start = url.find(";base64,", 0, 64)
     if start < 0:
         return None

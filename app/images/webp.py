@@ -37,24 +37,26 @@ def strip(data: bytes) -> StrippedImage:
     end = 8 + int.from_bytes(data[4:8], "little")
     if end > len(data):
         raise CorruptImage
-    kept: dict[bytes, bytes] = {}
+    chunks: dict[bytes, bytes] = {}
     for name, payload in _iter_chunks(data[12:end]):
-        kept.setdefault(name, payload)
+        chunks.setdefault(name, payload)
         if name == b"ANMF":
-            kept |= dict(_iter_chunks(payload[_FRAME_HEADER_BYTES:]))
+            chunks |= dict(_iter_chunks(payload[_FRAME_HEADER_BYTES:]))
             break
-    name = _LOSSLESS if _LOSSLESS in kept else _LOSSY
-    if name not in kept:
+    name = _LOSSLESS if _LOSSLESS in chunks else _LOSSY
+    if name not in chunks:
         raise CorruptImage
-    width, height = _read_picture_size(name, kept[name])
-    body = _make_chunk(name, kept[name])
-    if name == _LOSSY and b"ALPH" in kept:
+    width, height = _read_picture_size(name, chunks[name])
+    body = _make_chunk(name, chunks[name])
+    if name == _LOSSY and b"ALPH" in chunks:
         sizes = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
         body = (
-            _make_chunk(b"VP8X", bytes((_HAS_ALPHA, 0, 0, 0)) + sizes) + _make_chunk(b"ALPH", kept[b"ALPH"]) + body
+            _make_chunk(b"VP8X", bytes((_HAS_ALPHA, 0, 0, 0)) + sizes)
+            + _make_chunk(b"ALPH", chunks[b"ALPH"])
+            + body
         )
     still = b"RIFF" + (4 + len(body)).to_bytes(4, "little") + b"WEBP" + body
-    return StrippedImage(still, width, height, kept.get(b"EXIF"), kept.get(b"ICCP"), is_lossy=name == _LOSSY)
+    return StrippedImage(still, width, height, chunks.get(b"EXIF"), chunks.get(b"ICCP"), is_lossy=name == _LOSSY)
 
 
 def _iter_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:

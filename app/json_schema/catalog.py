@@ -1,4 +1,4 @@
-"""The schemas that the site keeps, each in a file whose name is the schema's own."""
+"""Load the site's own schemas from SCHEMAS_DIR; a file's name is its schema's name."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from app.json_schema.strict_rules import InvalidSchema
 from app.json_schema.validator import BoundedValidator
 
 NamedSchemas = Mapping[str, Normalized]
-"""What to send for each name."""
+"""The normalized schema of each name."""
 
 
 def load_schemas(folder: Path) -> NamedSchemas:
-    """Read each `*.json` of a folder, which need not exist, and bring it into the strict subset.
+    """Load and normalize each `*.json` of a folder, which need not exist.
 
     Raises:
-        ConfigError: one cannot be read, is no JSON schema, or cannot be brought there; each such file is named.
+        ConfigError: files cannot be read, are not JSON schemas, or cannot be normalized; names each of them.
     """
     schemas: dict[str, Normalized] = {}
-    faults = []
+    problems = []
     for file in sorted(folder.glob("*.json")):
         try:
             schemas[file.stem] = _load(file)
         except ValueError as error:
-            faults.append(f"SCHEMAS_DIR: {file.name}: {error}")
+            problems.append(f"SCHEMAS_DIR: {file.name}: {error}")
         except OSError as error:
-            faults.append(f"SCHEMAS_DIR: {file.name}: cannot be read: {error.strerror}.")
-    if faults:
-        raise ConfigError(faults)
+            problems.append(f"SCHEMAS_DIR: {file.name}: cannot be read: {error.strerror}.")
+    if problems:
+        raise ConfigError(problems)
     return schemas
 
 
@@ -45,16 +45,16 @@ def _load(file: Path) -> Normalized:
     try:
         schema = orjson.loads(file.read_bytes())
     except orjson.JSONDecodeError as error:
-        raise ValueError(f"is no JSON: {error}.") from None
+        raise ValueError(f"is not JSON: {error}.") from None
     if not isinstance(schema, dict) or is_deeper(schema, MAX_DEPTH):
         raise ValueError(f"must be a JSON object, nested at most {MAX_DEPTH} deep.")
     normalized = normalize(schema)
-    if normalized.faults:
-        raise InvalidSchema(normalized.faults)
-    BoundedValidator(schema)  # which answers are checked against
+    if normalized.unresolved:
+        raise InvalidSchema(normalized.unresolved)
+    BoundedValidator(schema)  # fails now if answers could not be checked against it
     return normalized
 
 
 def json_schema_format(name: str, schema: dict[str, object], *, strict: bool) -> dict[str, object]:
-    """OpenAI's `response_format`."""
+    """Return OpenAI's `response_format` for a schema."""
     return {"type": "json_schema", "json_schema": {"name": name, "schema": schema, "strict": strict}}

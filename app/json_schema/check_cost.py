@@ -1,8 +1,8 @@
-"""Counting what checking a value costs before it is checked, as a check cannot be stopped once it runs.
+"""Count the cost of validating a value before it starts, since a running validation cannot be stopped.
 
-A schema can apply to one value many times: by two options of an `anyOf` that lead to the same place, once more at
-each level of the value. The count goes through the value once. For each place in it there is a state, which holds
-the schemas that apply there and how often; equal states are one object, so that an ordinary schema has few.
+A subschema can apply to one value many times: if two options of an `anyOf` refer to it, its count doubles at each
+level of the value. The count visits the value once. Each location in it has a state: the subschemas that apply there
+and how often. Equal states are one object, so an ordinary schema has few.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from app.json_schema.errors import CheckTooCostly
-from app.json_schema.references import schemas_of_same_value
+from app.json_schema.references import iter_in_place_subschemas
 
-_MAX_STEPS = 200_000  # some tenths of a second, for schemas that are made to have many states
-_COST_A_CHAR = 300  # of a pattern's match at worst, where looking at one keyword is 1
+_MAX_STEPS = 200_000  # a few tenths of a second, for a schema designed to have many states
+_COST_PER_CHAR = 300  # of the worst pattern; a keyword costs 1
 
 
 class CheckCost:
-    """Counts for one schema, which outlives this and does not change; 1 is about 5 nanoseconds."""
+    """Counts the cost of validating values against one schema, which must not change; 1 is about 5 ns."""
 
     def __init__(self, root: dict[str, Any]) -> None:
         self._root = root
@@ -29,42 +29,42 @@ class CheckCost:
         self._steps_left = _MAX_STEPS
 
     def count(self, value: Any, part: dict[str, Any], limit: int) -> int:
-        """Count what checking a value against a part of the schema costs at most.
+        """Return an upper bound of the cost of validating a value against a subschema.
 
         Raises:
-            CheckTooCostly: it is more than the limit, or counting takes too long.
+            CheckTooCostly: the cost is above the limit, or counting takes too long.
         """
         cost = 0
-        waiting = [(value, self._state_of([(part, 1)]))]
+        waiting = [(value, self._get_state([(part, 1)]))]
         while waiting:
             value, state = waiting.pop()
             if not state.applied:
                 continue
-            cost += state.cost_of(value)
+            cost += state.compute_cost(value)
             if cost > limit:
                 raise CheckTooCostly
             if isinstance(value, dict):
-                waiting += [(member, self._next(state, name)) for name, member in value.items()]
-                if self._next(state, None).applied:
-                    waiting += [(name, self._next(state, None)) for name in value]
+                waiting += [(member, self._enter(state, name)) for name, member in value.items()]
+                if self._enter(state, None).applied:
+                    waiting += [(name, self._enter(state, None)) for name in value]
             elif isinstance(value, list):
-                waiting += [(item, self._next(state, min(n, state.prefix))) for n, item in enumerate(value)]
+                waiting += [(item, self._enter(state, min(n, state.prefix))) for n, item in enumerate(value)]
         return cost
 
-    def _next(self, state: _State, step: str | int | None) -> _State:
+    def _enter(self, state: _State, step: str | int | None) -> _State:
         if step not in state.next:
-            state.next[step] = self._state_of(
+            state.next[step] = self._get_state(
                 (inner, times)
                 for key, times in state.applied.items()
-                for inner in _members(self._parts[key], step)
+                for inner in _iter_member_schemas(self._parts[key], step)
             )
         return state.next[step]
 
-    def _state_of(self, schemas: Iterable[tuple[Any, int]]) -> _State:
+    def _get_state(self, schemas: Iterable[tuple[Any, int]]) -> _State:
         applied: Counter[int] = Counter()
         for schema, times in schemas:
             if isinstance(schema, dict):
-                for key, inner_times in self._closure(schema).items():
+                for key, inner_times in self._find_closure(schema).items():
                     self._take_step()
                     applied[key] += times * inner_times
         content = frozenset(applied.items())
@@ -72,14 +72,14 @@ class CheckCost:
             self._states[content] = _State(applied, self._parts)
         return self._states[content]
 
-    def _closure(self, part: dict[str, Any]) -> Counter[int]:
-        """Return all schemas that apply to the value that this one applies to, and how often; by identity."""
+    def _find_closure(self, part: dict[str, Any]) -> Counter[int]:
+        """Return the ids of all subschemas that apply to the same value as this one, with how often."""
         if id(part) not in self._closures:
             self._parts[id(part)] = part
             closure = Counter({id(part): 1})
-            for inner in schemas_of_same_value(part, self._root):
+            for inner in iter_in_place_subschemas(part, self._root):
                 if isinstance(inner, dict):
-                    for key, times in self._closure(inner).items():
+                    for key, times in self._find_closure(inner).items():
                         self._take_step()
                         closure[key] += times
             self._closures[id(part)] = closure
@@ -92,31 +92,33 @@ class CheckCost:
 
 
 class _State:
-    """The schemas that apply to a value, by identity, each with how often it does."""
+    """The ids of the subschemas that apply to a value, with how often each applies."""
 
-    __slots__ = ("_cost", "_cost_a_char", "_times", "applied", "next", "prefix")
+    __slots__ = ("_cost", "_cost_per_char", "_times", "applied", "next", "prefix")
 
     def __init__(self, applied: Counter[int], parts: dict[int, dict[str, Any]]) -> None:
         self.applied = applied
         self.next: dict[str | int | None, _State] = {}
         self.prefix = max((len(parts[key].get("prefixItems", ())) for key in applied), default=0)
         self._times = applied.total()
-        self._cost = sum(times * _cost_of_keywords(parts[key]) for key, times in applied.items())
-        self._cost_a_char = sum(times * _COST_A_CHAR for key, times in applied.items() if "pattern" in parts[key])
+        self._cost = sum(times * _count_keywords(parts[key]) for key, times in applied.items())
+        self._cost_per_char = sum(
+            times * _COST_PER_CHAR for key, times in applied.items() if "pattern" in parts[key]
+        )
 
-    def cost_of(self, value: Any) -> int:
-        """Count the work on one value, without that on its members."""
+    def compute_cost(self, value: Any) -> int:
+        """Return the cost of one value without its members."""
         if isinstance(value, str):
-            return self._cost + self._cost_a_char * len(value)
+            return self._cost + self._cost_per_char * len(value)
         return self._cost + (self._times * len(value) if isinstance(value, dict | list) else 0)
 
 
-def _cost_of_keywords(part: dict[str, Any]) -> int:
+def _count_keywords(part: dict[str, Any]) -> int:
     return sum(1 + (len(value) // 8 if isinstance(value, dict | list) else 0) for value in part.values())
 
 
-def _members(part: dict[str, Any], step: str | int | None) -> Iterator[Any]:
-    """Yield the schemas for one member of a value: of an object, of a list, or of an object's names (None)."""
+def _iter_member_schemas(part: dict[str, Any], step: str | int | None) -> Iterator[Any]:
+    """Yield the subschemas for one member: by an object's name, a list's index, or None for the names themselves."""
     if step is None:
         yield part.get("propertyNames")
     elif isinstance(step, str):

@@ -1,4 +1,4 @@
-"""Compiling JSON Schemas with `jsonschema_rs`, so that nothing is fetched and patterns take linear time."""
+"""Compile JSON Schemas with `jsonschema_rs`: offline, with patterns that match in linear time."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ def compile_schema(
     """Compile a schema of draft 2020-12; `format` is not checked.
 
     Raises:
-        jsonschema_rs.ValidationError: it is not valid, or has a pattern that the engine does not take.
+        jsonschema_rs.ValidationError: it is not valid, or has a pattern that the engine does not support.
     """
-    # Imported here: most sites' first request is a chat.
+    # Imported on first use: most requests have no schema.
     import jsonschema_rs
 
     return jsonschema_rs.Draft202012Validator(
@@ -29,5 +29,5 @@ def compile_schema(
         ),
         validate_formats=False,
         offline=True,
-        mask="it",  # in messages, for the value, which may be of any length
+        mask="it",  # stands for the value in messages, since that may be long
     )

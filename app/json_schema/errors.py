@@ -1,4 +1,4 @@
-"""What can go wrong with a JSON Schema itself."""
+"""Errors of JSON Schemas."""
 
 from __future__ import annotations
 
@@ -16,4 +16,4 @@ class SchemaNotUsable(Problem, ValueError):
 
 
 class CheckTooCostly(Exception):
-    """Checking a value against the JSON Schema would take too long."""
+    """Validating a value against the JSON Schema would take too long."""

@@ -1,4 +1,4 @@
-"""What to write instead of a keyword of JSON Schema that the strict subset does not have."""
+"""Suggest what to write instead of JSON Schema keywords that the strict subset lacks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ ANNOTATIONS = {
     "$schema",
     "default",
     "deprecated",
-    "discriminator",  # of OpenAPI, as pydantic writes it beside "oneOf"
+    "discriminator",  # OpenAPI's; pydantic writes it next to "oneOf"
     "example",
     "examples",
     "readOnly",
     "writeOnly",
 }
-"""Keywords that no value is checked against."""
+"""Keywords that validate nothing."""
 
 LIMITS: dict[str, set[str]] = {
     "minLength": {"string"},
@@ -22,12 +22,12 @@ LIMITS: dict[str, set[str]] = {
     "minProperties": {"object"},
     "maxProperties": {"object"},
 }
-"""Keywords that only say no to some values of these types, each of which can be told in words."""
+"""Keywords that only restrict values of these types, and can be described in words to the model."""
 
 _LEAVE_OUT = "leave it out"
 _BY_NAME = "list the properties by name, or use an array of objects with a name and a value"
 _CONDITION = 'leave it out and check it yourself, or write one schema for each case into "anyOf"'
-_MENDS = {
+_HINTS = {
     "oneOf": 'use "anyOf"',
     "allOf": "write its schemas as one",
     "not": "leave it out and check it yourself, or say what is allowed",
@@ -40,6 +40,6 @@ _MENDS = {
 }
 
 
-def hint_for(keyword: str) -> str:
-    """Words that follow a colon."""
-    return _MENDS.get(keyword, _LEAVE_OUT)
+def get_hint(keyword: str) -> str:
+    """Return what to do about a keyword, as a phrase that follows a colon."""
+    return _HINTS.get(keyword, _LEAVE_OUT)

@@ -1,4 +1,4 @@
-"""How deeply JSON is nested."""
+"""Limit how deeply JSON is nested."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ MAX_DEPTH = 64
 
 
 def is_deeper(value: Any, depth: int) -> bool:
-    """Whether lists and objects lie more than `depth` inside one another; found without recursion."""
+    """Return whether lists and objects are nested more than `depth` deep, without recursion."""
     level = [value]
     for _ in range(depth + 1):
         level = [

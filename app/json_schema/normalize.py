@@ -1,4 +1,4 @@
-"""Mending what keeps a JSON schema out of the strict subset, where there is one way to, and telling what was done."""
+"""Rewrite a JSON schema into the strict subset where that does not change its meaning, and list the changes."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import Any
 
 from app.json_schema.hints import ANNOTATIONS, LIMITS
 from app.json_schema.optional_nulls import OriginalSchema
-from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, child_path, faults_of, read_types
+from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, child_path, find_problems, read_types
 from app.json_schema.value_sets import BudgetExhausted, NullAcceptance, UnionDisjointness, WorkBudget
 
-_MAX_TOLD = 20
-_MAX_STEPS = 200_000  # many times what a schema takes that can be checked against
-_STEPS_A_SCHEMA = 10
-_TOO_LARGE = "schema: is too large to be mended here: split it over several requests."
+_MAX_CHANGES = 20
+_MAX_STEPS = 200_000  # many times what any schema needs that the validator accepts
+_STEPS_PER_SCHEMA = 10
+_TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
 _TO_A_DEFINITION = re.compile(r"#|#/(\$defs|definitions)/[^/]+")
 _NULL = {"type": "null"}
 _APPLIES_TO = {
@@ -30,80 +30,74 @@ _APPLIES_TO = {
 
 @dataclass(frozen=True)
 class Normalized:
-    """What became of a schema.
+    """The result of normalizing a schema.
 
     Attributes:
-        schema: to be sent.
-        original: what answers are brought back to; None where the schema was strict already.
-        found: what kept the given one from being strict.
-        faults: what does so still.
-        told: what was done, a sentence each, and not too many.
+        schema: the schema to send.
+        original: what answers are converted back to; None if the schema was strict already.
+        problems: why the given schema is not strict, one sentence each.
+        unresolved: the problems that normalizing could not fix.
+        changes: what was changed, one sentence each, limited in number.
     """
 
     schema: dict[str, Any]
     original: OriginalSchema | None = None
-    found: Sequence[str] = ()
-    faults: Sequence[str] = ()
-    told: Sequence[str] = ()
+    problems: Sequence[str] = ()
+    unresolved: Sequence[str] = ()
+    changes: Sequence[str] = ()
 
 
 def normalize(schema: dict[str, Any]) -> Normalized:
-    """Bring a schema into the strict subset as far as its meaning allows; the given one stays as it is."""
+    """Rewrite a schema into the strict subset as far as its meaning allows. Does not change the given schema."""
     check = StrictCheck(schema)
-    found = check.run()
-    if not found:
+    problems = check.run()
+    if not problems:
         return Normalized(schema)
-    if check.is_too_large:  # which no mend cures
-        return Normalized(schema, found=found, faults=found[-1:])
-    work = _Normalizing(schema)
+    if check.is_too_large:  # no rewriting helps
+        return Normalized(schema, problems=problems, unresolved=problems[-1:])
+    rewriter = _Rewriter(schema)
     try:
-        strict = work.rewrite("schema", schema)
+        strict = rewriter.rewrite("schema", schema)
     except BudgetExhausted:
-        return Normalized(schema, found=found, faults=[_TOO_LARGE])
-    told = [f"{path}: {sentence}." for path, sentence in work.told[:_MAX_TOLD]]
-    if len(work.told) > _MAX_TOLD:
-        told.append(f"And {len(work.told) - _MAX_TOLD} more of the kind.")
-    return Normalized(
-        strict, OriginalSchema(schema, work.optional), found, [*work.faults, *faults_of(strict)], told
-    )
+        return Normalized(schema, problems=problems, unresolved=[_TOO_LARGE])
+    changes = [f"{path}: {sentence}." for path, sentence in rewriter.changes[:_MAX_CHANGES]]
+    if len(rewriter.changes) > _MAX_CHANGES:
+        changes.append(f"And {len(rewriter.changes) - _MAX_CHANGES} more changes.")
+    unresolved = [*rewriter.problems, *find_problems(strict)]
+    return Normalized(strict, OriginalSchema(schema, rewriter.optional), problems, unresolved, changes)
 
 
 @dataclass
-class _Normalizing:
-    """One pass over a schema, whose nesting is bounded; its size is not, so that there is a bound on the steps."""
+class _Rewriter:
+    """Rewrites one schema of bounded depth in a bounded number of steps."""
 
     root: dict[str, Any]
     optional: list[tuple[dict[str, Any], frozenset[str]]] = field(default_factory=list)
-    faults: list[str] = field(default_factory=list)
-    told: list[tuple[str, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    changes: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.steps = WorkBudget(_MAX_STEPS)
         self.nulls = NullAcceptance(self.root, self.steps)
-        self.distinctions = UnionDisjointness(self.root, self.steps)
+        self.unions = UnionDisjointness(self.root, self.steps)
 
-    def add_note(self, path: str, sentence: str) -> None:
-        self.told.append((path, sentence))
+    def add_change(self, path: str, sentence: str) -> None:
+        self.changes.append((path, sentence))
 
     def rewrite(self, path: str, given: Any) -> Any:
-        """Copy a schema and those in it, mended; whatever else stands there is left to the check."""
+        """Return a rewritten copy of a schema and its subschemas. Anything else is copied for the check to report."""
         self.steps.spend(1)
         if not isinstance(given, dict):
             return given
         node = self._merge_all_of(path, given)
         lists = [node[key] for key in ("type", "enum", "required") if isinstance(node.get(key), list)]
-        self.steps.spend(_STEPS_A_SCHEMA + sum(map(len, lists)))
+        self.steps.spend(_STEPS_PER_SCHEMA + sum(map(len, lists)))
         self._drop_annotations(path, node)
         self._describe_limits(path, node)
         options = node.get("oneOf")
-        if (
-            isinstance(options, list)
-            and options
-            and "anyOf" not in node
-            and self.distinctions.are_disjoint(options)
-        ):
+        if isinstance(options, list) and options and "anyOf" not in node and self.unions.are_disjoint(options):
             node = {"anyOf" if key == "oneOf" else key: value for key, value in node.items()}
-            self.add_note(path, '"oneOf" became "anyOf", as no value fits two of its schemas')
+            self.add_change(path, '"oneOf" became "anyOf", as no value fits two of its schemas')
         if "items" in node:
             node["items"] = self.rewrite(child_path(path, "items"), node["items"])
         if isinstance(node.get("anyOf"), list):
@@ -118,24 +112,24 @@ class _Normalizing:
                     name: self.rewrite(child_path(path, key, name), part) for name, part in node[key].items()
                 }
         if "object" in read_types(node) and isinstance(given_properties, dict):
-            self._close(path, node, given_properties)
+            self._close_object(path, node, given_properties)
         return self._isolate_reference(path, node)
 
     def _merge_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
-        """Copy a schema whose `allOf` of one schema becomes that schema, where the rest says nothing else about values."""
+        """Return a copy where an `allOf` of one schema becomes that schema, if no other keyword conflicts."""
         self.steps.spend(len(given))
         node = dict(given)
         while (
             isinstance(node.get("allOf"), list) and len(node["allOf"]) == 1 and isinstance(node["allOf"][0], dict)
         ):
             [only] = node["allOf"]
-            self.steps.spend(_STEPS_A_SCHEMA + len(node) + len(only))
+            self.steps.spend(_STEPS_PER_SCHEMA + len(node) + len(only))
             rest = {key: value for key, value in node.items() if key != "allOf"}
             words = ANNOTATIONS | {"title", "description", "$defs", "definitions"}
             if any(key not in words and only.get(key) != value for key, value in rest.items()):
                 break
             node = {**only, **rest}
-            self.add_note(path, '"allOf" of one schema became that schema')
+            self.add_change(path, '"allOf" of one schema became that schema')
         return node
 
     def _drop_annotations(self, path: str, node: dict[str, Any]) -> None:
@@ -143,15 +137,15 @@ class _Normalizing:
         for keyword in list(node):
             is_name = keyword == "$id" and path == "schema"
             if keyword in ANNOTATIONS or is_name or keyword.startswith("x-"):
-                self.add_note(path, f'"{keyword[:64]}" was left out')
+                self.add_change(path, f'"{keyword[:64]}" was left out')
             elif types and keyword in _APPLIES_TO and not types & _APPLIES_TO[keyword]:
-                self.add_note(path, f'"{keyword}" was left out, as it means nothing there')
+                self.add_change(path, f'"{keyword}" was left out, as it means nothing there')
             else:
                 continue
             del node[keyword]
 
     def _describe_limits(self, path: str, node: dict[str, Any]) -> None:
-        """Put what the model's grammar does not know where the model reads it; the answer is checked against it."""
+        """Move limits that the strict subset lacks into the description; answers are still checked against them."""
         if not isinstance(node.get("description") or "", str):
             return
         limits = {keyword: node[keyword] for keyword in LIMITS if keyword in node and read_types(node)}
@@ -162,50 +156,52 @@ class _Normalizing:
                 del node[keyword]
                 words = f"({keyword}: {str(value).lower() if isinstance(value, bool) else value})"
                 node["description"] = f"{node.get('description') or ''} {words}".strip()
-                self.add_note(path, f'"{keyword}" was moved into the description')
+                self.add_change(path, f'"{keyword}" was moved into the description')
 
-    def _close(self, path: str, node: dict[str, Any], given_properties: dict[str, Any]) -> None:
-        """Have an object be of exactly its properties, null standing for what may be left out."""
+    def _close_object(self, path: str, node: dict[str, Any], given_properties: dict[str, Any]) -> None:
+        """Forbid additional properties and require all properties; null then stands for a missing optional one."""
         if "additionalProperties" not in node:
             node["additionalProperties"] = False
-            self.add_note(path, 'got "additionalProperties": false')
+            self.add_change(path, 'got "additionalProperties": false')
         required = node.get("required", [])
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
             return
         named = set(required)
         missing = [name for name in node["properties"] if name not in named]
         if "required" not in node and not missing:
-            self.add_note(path, 'got "required": []')
+            self.add_change(path, 'got "required": []')
         node["required"] = [*required, *missing]
-        nulls_mean_nothing = []
+        nullable = []
         for name in missing:
             inner_path = child_path(path, "properties", name)
             if self.nulls.accepts_null(given_properties[name]):
-                self.add_note(inner_path, "was made required; it may be null already")
+                self.add_change(inner_path, "was made required; null was allowed already")
                 continue
-            nulls_mean_nothing.append(name)
+            nullable.append(name)
             node["properties"][name] = _allow_null(node["properties"][name])
-            self.add_note(inner_path, "was made required, and null where there is none")
-        if nulls_mean_nothing:
-            self.optional.append((node, frozenset(nulls_mean_nothing)))
+            self.add_change(inner_path, "was made required and nullable; null means it is absent")
+        if nullable:
+            self.optional.append((node, frozenset(nullable)))
 
     def _isolate_reference(self, path: str, node: dict[str, Any]) -> dict[str, Any]:
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
         if not _TO_A_DEFINITION.fullmatch(reference):
-            # What is elsewhere may come to allow null, which is not meant here.
-            self.faults.append(f'{path}: "$ref" must point to "#" or a definition: move what it names to "$defs".')
+            # Other targets may be made nullable as properties, which this reference does not mean.
+            self.problems.append(
+                f'{path}: "$ref" must point to "#" or a definition: move what it names to "$defs".'
+            )
         beside = node.keys() & {"title", "description"}
         if beside and node.keys() - beside == {"$ref"}:
             words = {key: value for key, value in node.items() if key != "$ref"}
-            self.add_note(path, '"$ref" was put into "anyOf", as nothing may stand beside it')
+            self.add_change(path, '"$ref" was put into "anyOf", as nothing may stand beside it')
             return {"anyOf": [{"$ref": reference}], **words}
         return node
 
 
 def _allow_null(node: Any) -> Any:
-    """Return a strict schema that also allows null."""
+    """Return a strict schema that also allows null; may change the given one."""
     if not isinstance(node, dict):
         return node
     if isinstance(node.get("anyOf"), list) and not node.keys() & {"type", "enum", "const", "$ref"}:

@@ -1,4 +1,4 @@
-"""Taking out of an answer the nulls that stand for what its caller's schema lets be left out."""
+"""Remove the nulls from an answer that stand for missing optional properties of the caller's schema."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, resolve
 from app.json_schema.validator import BoundedValidator
 
-_MAX_STEPS = 200_000  # some tenths of a second
+_MAX_STEPS = 200_000  # a few tenths of a second
 
 _KINDS: dict[type, set[str]] = {
     dict: {"object"},
@@ -24,11 +24,12 @@ _KINDS: dict[type, set[str]] = {
 
 
 class OriginalSchema(NamedTuple):
-    """A caller's own schema, where the one that is sent to the model is a stricter form of it.
+    """A caller's own schema, of which the schema sent to the model is a stricter form.
 
     Attributes:
-        schema: what the data shall fit.
-        optional: objects of the sent schema, the very ones, each with the names whose null means that there is none.
+        schema: the schema that the data must match in the end.
+        optional: object schemas of the sent schema (by identity), with the names of the properties whose null means
+            "missing".
     """
 
     schema: dict[str, Any]
@@ -36,7 +37,7 @@ class OriginalSchema(NamedTuple):
 
 
 class OptionalNulls:
-    """The nulls of answers to one sent schema, which outlives this and does not change."""
+    """Removes added nulls from answers to one sent schema, which must not change."""
 
     def __init__(self, sent: dict[str, Any], original: OriginalSchema) -> None:
         self._sent = sent
@@ -47,18 +48,21 @@ class OptionalNulls:
         self._steps_left = _MAX_STEPS
 
     def remove(self, data: Any) -> None:
-        """Change an answer of bounded depth in its place; one that fits the sent schema then fits the original.
+        """Remove the nulls in place. An answer that matches the sent schema then matches the original.
+
+        Args:
+            data: of bounded depth.
 
         Raises:
-            CheckTooCostly: finding them takes too long.
+            CheckTooCostly: it takes too long.
         """
         self._steps_left = _MAX_STEPS
         waiting = [(data, self._sent)] if self._optional else []
         while waiting:
             value, node = waiting.pop()
-            # All of them before anything is taken out, which could keep the value from fitting.
+            # Collect them first: once a member is removed, the value may not match the schema any more.
             for part in list(self._iter_applicable(value, node, 0)):
-                # Parts that apply to one value double with each level where two of them say what is in it.
+                # Subschemas that apply can double at each level, hence the limit on steps.
                 self._spend(1 + (len(value) if isinstance(value, list | dict) else 0))
                 if isinstance(value, list) and isinstance(part.get("items"), dict):
                     waiting += [(item, part["items"]) for item in value]
@@ -71,7 +75,7 @@ class OptionalNulls:
                             waiting.append((value[name], properties[name]))
 
     def _iter_applicable(self, value: Any, node: dict[str, Any], chain: int) -> Iterator[dict[str, Any]]:
-        """Yield the schemas that a value fits: this one, what it refers to, and one of its options."""
+        """Yield the schemas that apply to a value: this one, its `$ref`, the first matching option of its `anyOf`."""
         yield node
         if chain < MAX_CHAIN:
             if "$ref" in node:
@@ -82,28 +86,28 @@ class OptionalNulls:
                     yield from self._iter_applicable(value, option, chain + 1)
 
     def _choose_option(self, value: Any, options: list[dict[str, Any]]) -> dict[str, Any] | None:
-        possible = self._options_for(type(value), options)
+        possible = self._filter_options(type(value), options)
         if len(possible) == 1:
             return possible[0]
-        return next((option for option in possible if self._get_validator.allows(value, option)), None)
+        return next((option for option in possible if self._validator.allows(value, option)), None)
 
     @cached_property
-    def _get_validator(self) -> BoundedValidator:
-        """Made when it is needed, which is seldom and takes longer than all else here."""
+    def _validator(self) -> BoundedValidator:
+        """The validator of the sent schema, compiled on first use: that is slow and seldom needed."""
         try:
             return BoundedValidator(self._sent)
-        except SchemaNotUsable:  # mending has made it too large
+        except SchemaNotUsable:  # normalizing made it too large
             raise CheckTooCostly from None
 
-    def _options_for(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Found once for all values of a kind, as there can be thousands of either."""
+    def _filter_options(self, kind: type, options: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Return the options that a type may match, cached for each type."""
         key = id(options), kind
         if key not in self._possible:
             self._possible[key] = [option for option in options if self._may_fit(kind, option)]
         return self._possible[key]
 
     def _may_fit(self, kind: type, option: dict[str, Any]) -> bool:
-        """By its type alone, which settles most: a union with null above all."""
+        """Return whether a type may match an option, judged by `type` alone."""
         for _ in range(MAX_CHAIN):
             if "$ref" not in option:
                 break
@@ -113,7 +117,7 @@ class OptionalNulls:
         return not kinds or bool(kinds & _KINDS[kind])
 
     def _resolve_target(self, node: dict[str, Any]) -> dict[str, Any]:
-        """Found once for each reference, which can be long."""
+        """Return the target of a schema's `$ref`, cached."""
         if id(node) not in self._targets:
             try:
                 target = resolve(self._sent, node["$ref"])

@@ -1,7 +1,7 @@
-"""Where a `$ref` points, and whether following a schema's references comes to an end.
+"""Resolve `$ref`, walk subschemas, and refuse schemas with infinite recursion.
 
-The validator follows them without looking, until Python's stack is full. That is worse than an ordinary
-RecursionError: where the stack ends inside its compiled part, it panics past `except Exception`.
+The validator follows references until the stack is full. That is worse than an ordinary RecursionError: in its
+compiled part, the resulting panic is not caught by `except Exception`.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from urllib.parse import unquote
 
 Schema = dict[str, Any] | bool
 
-# Both far beyond what OpenAI takes (10 levels), both far from the end of the stack.
+# Both are far above what OpenAI accepts (10 levels), and far below what the stack allows.
 MAX_NESTING = 50
 MAX_CHAIN = 12
 
@@ -22,65 +22,71 @@ _BY_NAME = {"properties", "patternProperties", "$defs", "definitions", "dependen
 
 
 class UnsatisfiableError(Exception):
-    """No value was found: there is none, or it is beyond what is tried here."""
+    """No value matches the schema, or it cannot be evaluated here; the message says why."""
 
 
 def resolve(root: Schema, ref: str) -> Schema:
-    """Find what a `$ref` points to: a JSON pointer into the schema itself, such as `#/$defs/node`."""
+    """Return the schema that a `$ref` points to, a JSON pointer into `root` such as `#/$defs/node`.
+
+    Raises:
+        UnsatisfiableError: it points to nothing, or to something else than a schema.
+    """
     part: Any = root
     for step in ref.removeprefix("#").split("/")[1:]:
         key = unquote(step).replace("~1", "/").replace("~0", "~")
         try:
             part = part[int(key)] if isinstance(part, list) else part[key]
         except (LookupError, TypeError, ValueError) as error:
-            raise UnsatisfiableError("it has a $ref that leads nowhere") from error
+            raise UnsatisfiableError("it has a $ref that points to nothing") from error
     if not isinstance(part, dict | bool):
-        raise UnsatisfiableError("it has a $ref that leads to no schema")
+        raise UnsatisfiableError("it has a $ref that does not point to a schema")
     return part
 
 
-def check_ends(root: Schema) -> None:
-    """Refuse a schema that is nested too deeply, or that applies to a value again and again without end.
+def check_recursion(root: Schema) -> None:
+    """Refuse a schema that is nested too deeply, or that recurses on one value without end.
 
     Raises:
-        UnsatisfiableError: that, or it refers to something by other means than a JSON pointer into itself.
+        UnsatisfiableError: it is such a schema, or has a reference that is not a JSON pointer into itself.
     """
     chains: dict[int, int | None] = {}
 
-    def chain_from(part: Any, depth: int = 0) -> int:
-        """How many schemas apply to one value, each by way of the one before."""
+    def measure_chain(part: Any, depth: int = 0) -> int:
+        """Return the length of the longest chain of schemas that apply to the same value."""
         if not isinstance(part, dict):
             return 0
         if id(part) not in chains:
             chains[id(part)] = None
             inner = [
-                chain_from(other, depth + 1) for other in schemas_of_same_value(part, root) if depth < MAX_CHAIN
+                measure_chain(other, depth + 1)
+                for other in iter_in_place_subschemas(part, root)
+                if depth < MAX_CHAIN
             ]
             chains[id(part)] = 1 + max(inner, default=0)
         length = chains[id(part)]
         if length is None or depth + length > MAX_CHAIN:
-            raise UnsatisfiableError("it refers to itself without end, or nearly so")
+            raise UnsatisfiableError("it refers to itself without end, or its references are nested too deeply")
         return length
 
-    parts = list(iter_parts(root))
+    parts = list(iter_subschemas(root))
     known = {id(part) for part in parts}
     for part in parts:
         _check_references(part, is_root=part is root)
-        # What only looks like a schema, such as a default, has not been looked at.
+        # A target outside of the known subschemas, such as a default, has not been checked.
         if isinstance(part.get("$ref"), str):
             target = resolve(root, part["$ref"])
             if isinstance(target, dict) and id(target) not in known:
-                raise UnsatisfiableError("it has a $ref that leads to no schema")
-        chain_from(part)
+                raise UnsatisfiableError("it has a $ref that does not point to a schema")
+        measure_chain(part)
 
 
-def iter_parts(root: Any) -> Iterator[dict[str, Any]]:
-    """Yield a schema and every schema in it, without what only looks like one: values, and the names of properties.
+def iter_subschemas(root: Any) -> Iterator[dict[str, Any]]:
+    """Yield a schema and all its subschemas, but not values that look like one, such as a default.
 
     Raises:
         UnsatisfiableError: it is nested too deeply.
     """
-    # (what may hold schemas, whether its members' names are keywords, how deep it is nested)
+    # (container, whether its members' names are keywords, depth)
     waiting: list[tuple[Any, bool, int]] = [(root, True, 0)]
     while waiting:
         part, has_keywords, nesting = waiting.pop()
@@ -103,11 +109,11 @@ def _check_references(part: dict[str, Any], *, is_root: bool) -> None:
     elsewhere = isinstance(ref, str) and ref != "#" and not ref.startswith("#/")
     renamed = isinstance(part.get("$id"), str) and not is_root
     if elsewhere or renamed or isinstance(part.get("$dynamicRef"), str):
-        raise UnsatisfiableError("it has a reference that is no JSON pointer into it")
+        raise UnsatisfiableError("it has a reference that is not a JSON pointer into it")
 
 
-def schemas_of_same_value(part: dict[str, Any], root: Schema) -> Iterator[Any]:
-    """Yield what a schema applies to the very value that it applies to itself: references, options, conditions."""
+def iter_in_place_subschemas(part: dict[str, Any], root: Schema) -> Iterator[Any]:
+    """Yield the subschemas that apply to the same value as the schema: references, options, conditions."""
     if isinstance(part.get("$ref"), str):
         yield resolve(root, part["$ref"])
     for key in ("allOf", "anyOf", "oneOf"):

@@ -1,4 +1,4 @@
-"""OpenAI's strict subset of JSON Schema, checked before anything is spent.
+"""Check a schema against OpenAI's strict subset of JSON Schema before a request is sent.
 
 Source: https://platform.openai.com/docs/guides/structured-outputs#supported-schemas
 """
@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from app.json_schema.hints import hint_for
+from app.json_schema.hints import get_hint
 from app.json_schema.references import UnsatisfiableError, resolve
 from app.problems import Problem
 
@@ -18,7 +18,7 @@ MAX_LEVELS = 10
 MAX_PROPERTIES = 5_000
 MAX_ENUM_VALUES = 1_000
 MAX_NAMES_CHARS = 120_000
-MAX_SCHEMAS = 20_000  # a bound of our own, on what the limits above leave open
+MAX_SCHEMAS = 20_000  # our own limit: the ones above do not bound the size
 LARGE_ENUM = 250
 MAX_LARGE_ENUM_CHARS = 15_000
 
@@ -32,21 +32,21 @@ BY_TYPE: dict[str, set[str]] = {
     "null": set(),
 }
 BY_TYPE["integer"] = BY_TYPE["number"]
-# A list, as what is looked for in it may be of a kind that no set takes.
+# A list, since a given `format` may be unhashable.
 FORMATS = ["date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "time", "uuid"]
 
-MAX_FAULTS = 100
-"""After so many the rest is not looked for."""
+MAX_PROBLEMS = 100
+"""The check stops after this many problems."""
 
-_SHOWN_FAULTS = 3
-_SHOWN_CHARS = 380
+_MAX_SHOWN_PROBLEMS = 3
+_MAX_SHOWN_CHARS = 380
 _MAX_PATH_CHARS = 200
 
 
 class InvalidSchema(Problem, ValueError):
-    """A JSON schema is outside of OpenAI's strict subset; the sentence says where, why, and what to write instead.
+    """A JSON schema is not within OpenAI's strict subset; the sentence says where, why, and what to write instead.
 
-    Such as `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
+    Example: `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
     """
 
     status = 400
@@ -55,36 +55,41 @@ class InvalidSchema(Problem, ValueError):
     sentence = "cannot be used."
     message_is_safe = True
 
-    def __init__(self, faults: Sequence[str], hint: str = "") -> None:
-        """Take at least one fault, each a sentence, and one more sentence for the end."""
-        told = faults[0]
+    def __init__(self, problems: Sequence[str], hint: str = "") -> None:
+        """Build the message from the first problems and a hint.
+
+        Args:
+            problems: at least one, each a sentence.
+            hint: a sentence for the end.
+        """
+        message = problems[0]
         shown = 1
-        for fault in faults[1:_SHOWN_FAULTS]:
-            if len(told) + len(fault) > _SHOWN_CHARS:
+        for problem in problems[1:_MAX_SHOWN_PROBLEMS]:
+            if len(message) + len(problem) > _MAX_SHOWN_CHARS:
                 break
-            told, shown = f"{told} {fault}", shown + 1
-        left = len(faults) - shown
-        if len(faults) >= MAX_FAULTS:
-            told += " And many more faults."
+            message, shown = f"{message} {problem}", shown + 1
+        left = len(problems) - shown
+        if len(problems) >= MAX_PROBLEMS:
+            message += " And many more faults."
         elif left:
-            told += f" And {left} more fault{'s' if left > 1 else ''}."
-        super().__init__(f"{told} {hint}".strip())
+            message += f" And {left} more fault{'s' if left > 1 else ''}."
+        super().__init__(f"{message} {hint}".strip())
 
 
-def faults_of(schema: dict[str, Any]) -> list[str]:
-    """List what in a whole schema the model would not take, the outermost first; each with its path and its mend."""
+def find_problems(schema: dict[str, Any]) -> list[str]:
+    """Return what is not in the strict subset, outermost first: each with its path and what to write instead."""
     return StrictCheck(schema).run()
 
 
 def child_path(path: str, *steps: object) -> str:
-    """Return the path of what is in a schema, cut where a stranger's names make it long."""
+    """Return the path of a subschema, limited in length since names come from callers."""
     if len(path) > _MAX_PATH_CHARS:
         return path
     return ".".join([path, *(_make_printable(str(step)) for step in steps)])
 
 
 def read_types(node: dict[str, Any]) -> list[Any]:
-    """List what `type` names, be it a list or not."""
+    """Return the values of `type` as a list."""
     kinds = node.get("type", [])
     return kinds if isinstance(kinds, list) else [kinds]
 
@@ -94,72 +99,72 @@ def _make_printable(text: str) -> str:
     return text if text.isprintable() else "".join(char if char.isprintable() else "?" for char in text)
 
 
-class _Enough(Exception):
-    """There is no use in looking further."""
+class _StopCheck(Exception):
+    """Stops the check early."""
 
 
 class StrictCheck:
-    """One look at a whole schema, which goes no further than the limits of the subset.
+    """One check of a whole schema, which stops at the size limits of the subset.
 
     Attributes:
-        is_too_large: one of them is exceeded, which is the last fault.
+        is_too_large: whether a size limit is exceeded; that is the last problem then.
     """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.is_too_large = False
         self._root = root
-        self._faults: list[str] = []
+        self._problems: list[str] = []
         self._properties = 0
         self._enum_values = 0
         self._chars = 0
         self._schemas = 0
-        # (path, schema, level): no recursion, since the caller chooses how deep it goes.
+        # (path, schema, level). No recursion: callers decide how deep a schema is.
         self._waiting: deque[tuple[str, Any, int]] = deque([("schema", root, 1)])
 
     def run(self) -> list[str]:
-        """List the faults, the outermost first."""
-        with suppress(_Enough):
-            self._check_outermost()
+        """Return the problems, outermost first."""
+        with suppress(_StopCheck):
+            self._check_root()
             while self._waiting:
                 self._check_node(*self._waiting.popleft())
-        return self._faults
+        return self._problems
 
     def _add_problem(self, path: str, sentence: str) -> None:
-        self._faults.append(f"{path}: {sentence}.")
-        if len(self._faults) >= MAX_FAULTS:
-            raise _Enough
+        self._problems.append(f"{path}: {sentence}.")
+        if len(self._problems) >= MAX_PROBLEMS:
+            raise _StopCheck
 
     def _count(self, *, properties: int = 0, enum_values: int = 0, chars: int = 0, schemas: int = 0) -> None:
-        """Before they are looked at, so that no more are than may be there."""
+        """Add to the counts, before the counted parts are visited; stop the check above a limit."""
         self._schemas += schemas
         self._properties += properties
         self._enum_values += enum_values
         self._chars += chars
-        for count, most, what in (
+        for count, maximum, what in (
             (self._properties, MAX_PROPERTIES, "properties"),
             (self._enum_values, MAX_ENUM_VALUES, "enum values"),
             (self._chars, MAX_NAMES_CHARS, "characters in its names and enum values"),
             (self._schemas, MAX_SCHEMAS, "schemas in it"),
         ):
-            if count > most:
+            if count > maximum:
                 self.is_too_large = True
-                self._add_problem("schema", f"has more than {most} {what}: split it over several requests")
-                raise _Enough
+                self._add_problem("schema", f"has more than {maximum} {what}: split it over several requests")
+                raise _StopCheck
 
-    def _check_outermost(self) -> None:
+    def _check_root(self) -> None:
         root = self._root
         if "$ref" in root:
             self._add_problem("schema", 'the outermost schema must be no "$ref": write out here what it points to')
         elif root.get("type") != "object":
-            mend = "make it one property of an object" if "type" in root else 'add "type": "object"'
-            self._add_problem("schema", f'the outermost schema must have "type": "object": {mend}')
+            fix = "make it one property of an object" if "type" in root else 'add "type": "object"'
+            self._add_problem("schema", f'the outermost schema must have "type": "object": {fix}')
         if "anyOf" in root:
             self._add_problem(
                 "schema", 'the outermost schema must have no "anyOf": make it one property of an object'
             )
 
     def _check_node(self, path: str, node: Any, level: int) -> None:
-        """Check one schema; those inside it wait for their turn."""
+        """Check one schema and queue its subschemas."""
         if not isinstance(node, dict):
             self._add_problem(path, 'must be an object such as {"type": "string"}')
             return
@@ -209,7 +214,7 @@ class StrictCheck:
                 known = any(keyword in keywords for keywords in BY_TYPE.values())
                 kinds = f" for {' or '.join(types)}" if known and types else ""
                 self._add_problem(
-                    path, f'"{_make_printable(keyword)}" is not supported{kinds}: {hint_for(keyword)}'
+                    path, f'"{_make_printable(keyword)}" is not supported{kinds}: {get_hint(keyword)}'
                 )
         if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
             self._add_problem(path, 'needs a "type", such as "string"')
@@ -221,16 +226,16 @@ class StrictCheck:
     def _check_object(self, path: str, node: dict[str, Any], level: int) -> None:
         properties, required = node.get("properties"), node.get("required")
         if node.get("additionalProperties") is not False:
-            mend = "set it"
+            fix = "set it"
             if node.get("additionalProperties") is not None:
-                mend = "for names that are not known before, use an array of objects with a name and a value"
-            self._add_problem(path, f'needs "additionalProperties": false: {mend}')
+                fix = "for names that are not known before, use an array of objects with a name and a value"
+            self._add_problem(path, f'needs "additionalProperties": false: {fix}')
         if not isinstance(properties, dict):
             self._add_problem(path, 'needs "properties", an object of schemas by name: list each of them')
             return
         self._count(properties=len(properties), chars=sum(map(len, properties)))
         if isinstance(required, list):
-            # A name may stand there twice, or be no property.
+            # A name may occur twice, or be no property.
             self._count(properties=max(0, len(required) - len(properties)))
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
             self._add_problem(path, 'needs "required": list the names of all properties in it')
@@ -273,6 +278,6 @@ class StrictCheck:
         except UnsatisfiableError:
             self._add_problem(path, '"$ref" points to nothing: add what it names to "$defs"')
         # Undocumented, but the API says: "$ref cannot have keywords {'description'}".
-        beside = [keyword for keyword in node if keyword in ANYWHERE - {"$ref", "$defs", "definitions"}]
-        if beside and node is not self._root:
-            self._add_problem(path, f'"$ref" must stand alone: put it into "anyOf", beside "{beside[0]}"')
+        siblings = [keyword for keyword in node if keyword in ANYWHERE - {"$ref", "$defs", "definitions"}]
+        if siblings and node is not self._root:
+            self._add_problem(path, f'"$ref" must stand alone: put it into "anyOf", beside "{siblings[0]}"')

@@ -1,8 +1,8 @@
-"""Checking a value against a JSON Schema that a stranger wrote, in bounded time.
+"""Validate values against untrusted JSON Schemas in bounded time.
 
-`jsonschema_rs` is fast and fetches nothing here, but a check cannot be stopped once it runs, and lists every error
-inside an `anyOf`, which can be millions. So the cost is counted before a check, and what is wrong is found by
-asking for the members of a value one by one whether they fit.
+`jsonschema_rs` is fast and fetches nothing here, but a running validation cannot be stopped, and it lists every error
+inside an `anyOf`, which can be millions. So the cost is counted first, and a mismatch is located by validating the
+members of a value one by one.
 """
 
 from __future__ import annotations
@@ -14,14 +14,14 @@ from urllib.parse import quote
 from app.json_schema.check_cost import CheckCost
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import SchemaNotUsable
-from app.json_schema.misfits import describe_misfit
+from app.json_schema.mismatch import describe_mismatch
 from app.json_schema.patterns import Patterns, drop_patterns
-from app.json_schema.references import Schema, UnsatisfiableError, check_ends, iter_parts
+from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-_MAX_PARTS = 2_000
+_MAX_SUBSCHEMAS = 2_000
 _MAX_COST = 20_000_000  # 0.1 to 0.2 s
 _MAX_PATH_CHARS = 200
 _BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
@@ -29,48 +29,48 @@ _URI = "urn:gatehouse:schema"
 
 
 class BoundedValidator:
-    """A JSON Schema (draft 2020-12) that is ready to be checked against."""
+    """A compiled JSON Schema (draft 2020-12) with a limit on the cost of each validation."""
 
     def __init__(self, schema: dict[str, Any]) -> None:
         """Compile the schema.
 
         Raises:
-            SchemaNotUsable: it is not valid, or cannot be checked in bounded time.
+            SchemaNotUsable: it is not valid, or values cannot be checked against it in bounded time.
         """
-        # Imported here: most sites' first request is a chat.
+        # Imported on first use: most requests have no schema.
         import jsonschema_rs
 
         self._schema = schema
         try:
-            check_ends(schema)  # first, since nothing else survives a schema without end
-            self._checked = _without_name(drop_patterns(schema, _check_parts(schema)))
+            check_recursion(schema)  # first: everything else assumes that recursion ends
+            self._checked = _drop_uri(drop_patterns(schema, _check_subschemas(schema)))
             self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
             raise SchemaNotUsable(f"schema: {error}.") from None
         except jsonschema_rs.ValidationError as error:
-            raise SchemaNotUsable(_problem_of_schema(error)) from None
+            raise SchemaNotUsable(_describe_invalid(error)) from None
         self._costs = CheckCost(schema)
         self._cost_left = _MAX_COST
 
-    def fault_of(self, value: Any) -> str | None:
-        """Return what is wrong with a value, in words that may hold names in it but no other values; None if nothing.
+    def find_problem(self, value: Any) -> str | None:
+        """Return the first mismatch of a value, or None. The text may contain member names, but no values.
 
         Args:
             value: of bounded depth.
 
         Raises:
-            CheckTooCostly: finding out takes too long.
+            CheckTooCostly: it would take too long.
         """
         self._cost_left = _MAX_COST
         if self.allows(value, self._schema):
             return None
-        return describe_misfit(value, self._checked, self.allows)
+        return describe_mismatch(value, self._checked, self.allows)
 
     def allows(self, value: Any, part: Schema) -> bool:
-        """Say whether a value fits a part of the schema; all such questions about one value have one bound.
+        """Return whether a value matches a subschema. All calls within one find_problem() share a cost limit.
 
         Raises:
-            CheckTooCostly: finding out takes too long.
+            CheckTooCostly: it would take too long.
         """
         if isinstance(part, bool):
             return part
@@ -79,19 +79,19 @@ class BoundedValidator:
             if part is self._schema:
                 return self._validator.is_valid(value)
             return self._part_validator.is_valid({self._pointers[id(part)]: value})
-        except ValueError:  # a number that no one can calculate with
+        except ValueError:  # a number that is too large for the engine
             return False
 
     @cached_property
     def _part_validator(self) -> jsonschema_rs.Draft202012Validator:
-        """One for all parts, as compiling each by itself takes too long: a value's name says which it is to fit."""
+        """One validator for all subschemas, selected by property name: compiling each would take too long."""
         parts = {pointer: {"$ref": f"{_URI}#{pointer}"} for pointer in self._pointers.values()}
         return compile_schema({"$defs": {"": {**self._checked, "$id": _URI}}, "properties": parts})
 
     @cached_property
     def _pointers(self) -> dict[int, str]:
-        """The JSON pointers of all parts, by identity; of the schema as it was given, and as it is checked."""
-        known = {id(part) for schema in (self._schema, self._checked) for part in iter_parts(schema)}
+        """The JSON pointers of all subschemas by id, for the given schema and for the compiled one."""
+        known = {id(part) for schema in (self._schema, self._checked) for part in iter_subschemas(schema)}
         pointers: dict[int, str] = {}
         waiting: list[tuple[str, Any]] = [("", self._schema), ("", self._checked)]
         while waiting:
@@ -107,50 +107,53 @@ class BoundedValidator:
         return pointers
 
 
-def _check_parts(schema: dict[str, Any]) -> set[str]:
-    """Refuse too large a schema, what is no regular expression, and those that stand for names.
+def _check_subschemas(schema: dict[str, Any]) -> set[str]:
+    """Refuse too many subschemas, invalid patterns and `patternProperties`.
 
     Returns:
-        the patterns that are not checked.
+        the patterns that cannot be checked.
+
+    Raises:
+        SchemaNotUsable: the schema is refused.
     """
     patterns = Patterns()
-    for number, part in enumerate(iter_parts(schema)):
-        if number >= _MAX_PARTS:
-            raise SchemaNotUsable(f"schema: has more than {_MAX_PARTS} parts.")
+    for number, part in enumerate(iter_subschemas(schema)):
+        if number >= _MAX_SUBSCHEMAS:
+            raise SchemaNotUsable(f"schema: has more than {_MAX_SUBSCHEMAS} parts.")
         if "patternProperties" in part:
             raise SchemaNotUsable('schema: "patternProperties" is not supported.')
         if isinstance(pattern := part.get("pattern"), str) and (problem := patterns.add(pattern)) is not None:
-            raise SchemaNotUsable(f'{_path_to(part, schema)}: "pattern" {problem}.')
+            raise SchemaNotUsable(f'{_find_path(part, schema)}: "pattern" {problem}.')
     return patterns.unchecked
 
 
-def _without_name(schema: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema without a URI of its own, which its references would be relative to."""
-    names = {keyword for keyword in ("$id", "$schema") if isinstance(schema.get(keyword), str)}
-    return {keyword: value for keyword, value in schema.items() if keyword not in names}
+def _drop_uri(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return the schema without `$id` and `$schema`; references would be relative to its own URI."""
+    uris = {keyword for keyword in ("$id", "$schema") if isinstance(schema.get(keyword), str)}
+    return {keyword: value for keyword, value in schema.items() if keyword not in uris}
 
 
-def _problem_of_schema(error: jsonschema_rs.ValidationError) -> str:
-    """Say where a schema is no schema, and what should stand there; not what does, which may be anything."""
-    path = _printable(".".join(["schema", *map(str, error.instance_path)]))
+def _describe_invalid(error: jsonschema_rs.ValidationError) -> str:
+    """Return where a schema is invalid and what is expected there, without the given value, which may be long."""
+    path = _make_printable(".".join(["schema", *map(str, error.instance_path)]))
     if error.kind.name in _BOUNDS:
         wanted = error.kind.value
         words = " or ".join(wanted) if isinstance(wanted, list) else wanted
-        return f"{path}: must be as JSON Schema has it, {error.kind.name} {words}."
-    return f"{path}: is not as JSON Schema has it."
+        return f"{path}: is not valid JSON Schema, which has {error.kind.name} {words} there."
+    return f"{path}: is not valid JSON Schema."
 
 
-def _path_to(part: dict[str, Any], schema: dict[str, Any]) -> str:
+def _find_path(part: dict[str, Any], schema: dict[str, Any]) -> str:
     waiting: list[tuple[str, Any]] = [("schema", schema)]
     while waiting:
         path, value = waiting.pop()
         if value is part:
-            return _printable(path)
+            return _make_printable(path)
         if isinstance(value, dict | list):
             members = value.items() if isinstance(value, dict) else enumerate(value)
             waiting += [(f"{path}.{name}"[:200], member) for name, member in members]
     raise AssertionError("the part is of this schema")
 
 
-def _printable(path: str) -> str:
+def _make_printable(path: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in path[:_MAX_PATH_CHARS])

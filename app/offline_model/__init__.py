@@ -1,8 +1,13 @@
-"""The offline model: a small WSGI app that speaks OpenAI's wire format, for working without a key.
+"""Serve the offline model: a WSGI app that speaks OpenAI's wire format, for development without a key.
 
-It asks no AI, makes no network call, and says so: every answer has `"model": "offline"`. It is reached
-through the official client: in this process (`httpx2.WSGITransport(app=create_offline_model())`), or as a
-server of its own.
+It calls no AI and no network, and says so: every answer has `"model": "offline"`. The official client reaches it in
+this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separate server.
+
+- `requests/`: parse and validate request bodies.
+- `chat`, `replies`, `tools`, `completion`: answer a chat, whole or streamed.
+- `instances/`: make values that match a JSON schema.
+- `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
+- `images`, `colours`: describe images. `tokens`, `common_words`: count tokens, skip common words.
 """
 
 from __future__ import annotations
@@ -39,18 +44,17 @@ MODELS = {
 def create_offline_model(*, token_delay_s: float = 0.03, directory: Path | None = None) -> WSGIApplication:
     """Build the WSGI app: chat completions, embeddings, moderations, models, files and batches.
 
-    Each with or without a `/v1` before it.
-
+    Each path may begin with `/v1`.
 
     Args:
-        directory: where files and batches are kept, for all processes that name it; None has neither.
-        token_delay_s: wait before each streamed token after the first; the default reads like a fast typist.
+        token_delay_s: the pause before each streamed token after the first.
+        directory: where files and batches are stored, shared by all processes that use it; None disables both.
     """
     folder = None if directory is None else Folder(directory)
 
     def offline_model(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
-            with Request(environ) as request:  # an uploaded file is to be closed
+            with Request(environ) as request:  # closes uploaded files
                 response = _answer(request, token_delay_s, folder)
         except InvalidRequestError as error:
             response = _json(error.body(), error.status)
@@ -71,7 +75,7 @@ def _answer(request: Request, token_delay_s: float, folder: Folder | None) -> Re
         case "POST", "/chat/completions":
             completion = chat.complete(_body(request))
             if not completion.request.stream:
-                return _json(completion.whole())
+                return _json(completion.to_dict())
             return Response(
                 completion.events(token_delay_s),
                 content_type="text/event-stream; charset=utf-8",

@@ -1,7 +1,6 @@
-"""Batches: the requests of a file, answered a second after they were sent.
+"""Answer batches, which complete one second after they were created.
 
-Nothing works in between: whoever asks first after that second does the work, so that it matters to nobody which process
-took the batch, and whether that has ended.
+There is no background work: the first request for a batch after that second processes it, in any process.
 """
 
 from __future__ import annotations
@@ -18,10 +17,10 @@ from app.offline_model.files import Folder, new_id, parse
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, string
 
-_TAKES_S = 1.0
+_DURATION_S = 1.0
 _DAY_S = 86_400
 _ANSWERS: dict[str, Callable[[JsonObject], JsonObject]] = {
-    "/v1/chat/completions": lambda body: chat.complete(body).whole(),
+    "/v1/chat/completions": lambda body: chat.complete(body).to_dict(),
     "/v1/embeddings": embeddings.create,
 }
 
@@ -51,43 +50,43 @@ def create(folder: Folder, body: JsonObject) -> JsonObject:
         "expires_at": now + _DAY_S,
         "request_counts": {"total": len(lines), "completed": 0, "failed": 0},
         "metadata": body.get("metadata"),
-        "due_at": time.time() + _TAKES_S,
+        "due_at": time.time() + _DURATION_S,
     }
-    if faults := _faults(lines, endpoint):
-        batch |= {"status": "failed", "failed_at": now, "errors": {"object": "list", "data": faults}}
-    return _kept(folder, batch)
+    if problems := _find_problems(lines, endpoint):
+        batch |= {"status": "failed", "failed_at": now, "errors": {"object": "list", "data": problems}}
+    return _save(folder, batch)
 
 
 def show(folder: Folder, batch_id: str) -> JsonObject:
     """Answer `GET /batches/<id>`."""
     batch = _read(folder, batch_id)
     if batch["status"] == "in_progress" and time.time() >= batch["due_at"]:
-        return _worked_off(folder, batch)
-    return _shown(batch)
+        return _process(folder, batch)
+    return _to_response(batch)
 
 
 def cancel(folder: Folder, batch_id: str) -> JsonObject:
-    """Answer `POST /batches/<id>/cancel`: nothing of it was done yet."""
+    """Answer `POST /batches/<id>/cancel`."""
     if show(folder, batch_id)["status"] != "in_progress":
         raise InvalidRequestError("This batch has ended.", status=409)
     now = int(time.time())
-    return _kept(
+    return _save(
         folder, _read(folder, batch_id) | {"status": "cancelled", "cancelling_at": now, "cancelled_at": now}
     )
 
 
 def show_all(folder: Folder, after: str | None, limit: int) -> JsonObject:
-    """Answer `GET /batches`: the newest first."""
+    """Answer `GET /batches`, newest first."""
     found = [_read(folder, name) for name in folder.names("batch") if name.count("_") == 2]
     found.sort(key=lambda batch: (batch["due_at"], batch["id"]), reverse=True)
     ids = [batch["id"] for batch in found]
     start = ids.index(after) + 1 if after in ids else 0
-    data = [_shown(batch) for batch in found[start : start + limit]]
+    data = [_to_response(batch) for batch in found[start : start + limit]]
     return {"object": "list", "data": data, "has_more": start + limit < len(found)}
 
 
-def _worked_off(folder: Folder, batch: JsonObject) -> JsonObject:
-    """Two at once write the same twice."""
+def _process(folder: Folder, batch: JsonObject) -> JsonObject:
+    """Answer all requests of a batch. Two processes at once write the same result twice."""
     answered: list[JsonObject] = []
     refused: list[JsonObject] = []
     for line in parse(folder.read(batch["input_file_id"])):
@@ -107,7 +106,7 @@ def _worked_off(folder: Folder, batch: JsonObject) -> JsonObject:
             folder.write(file_id, b"".join(orjson.dumps(line) + b"\n" for line in lines))
             batch[f"{name}_file_id"] = file_id
     counts = {"total": len(answered) + len(refused), "completed": len(answered), "failed": len(refused)}
-    return _kept(
+    return _save(
         folder, batch | {"status": "completed", "completed_at": int(time.time()), "request_counts": counts}
     )
 
@@ -119,42 +118,42 @@ def _answer(endpoint: str, body: JsonObject) -> tuple[int, JsonObject]:
         return error.status, error.body()
 
 
-def _faults(lines: list[JsonObject | None], endpoint: str) -> list[JsonObject]:
-    """List what is wrong with a file as a whole, as OpenAI says it."""
-    faults = [] if lines else [_fault("empty_file", "The file has no requests.", None)]
+def _find_problems(lines: list[JsonObject | None], endpoint: str) -> list[JsonObject]:
+    """Return the problems of a batch's file, in OpenAI's form."""
+    problems = [] if lines else [_problem("empty_file", "The file has no requests.", None)]
     seen: set[Any] = set()
     models: set[Any] = set()
     for number, line in enumerate(lines, 1):
         body = line.get("body") if line is not None else None
         if line is None or not isinstance(line.get("custom_id"), str) or not isinstance(body, dict):
-            faults.append(_fault("invalid_json_line", "This line is no request.", number))
+            problems.append(_problem("invalid_json_line", "This line is not a request.", number))
             continue
         if line.get("url") != endpoint or line.get("method") != "POST":
-            faults.append(_fault("mismatched_url", "The url is not the batch's endpoint.", number))
+            problems.append(_problem("mismatched_url", "The url is not the batch's endpoint.", number))
         if line["custom_id"] in seen:
-            faults.append(_fault("duplicate_custom_id", "The custom_id is not unique.", number))
+            problems.append(_problem("duplicate_custom_id", "The custom_id is not unique.", number))
         seen.add(line["custom_id"])
         models.add(str(body.get("model")))
     if len(models) > 1:
-        faults.append(_fault("mismatched_model", "All requests must name the same model.", None))
-    return faults
+        problems.append(_problem("mismatched_model", "All requests must name the same model.", None))
+    return problems
 
 
-def _fault(code: str, message: str, line: int | None) -> JsonObject:
+def _problem(code: str, message: str, line: int | None) -> JsonObject:
     return {"code": code, "message": message, "param": None, "line": line}
 
 
 def _read(folder: Folder, batch_id: str) -> JsonObject:
     if not batch_id.startswith("batch_"):
-        raise folder.nothing(batch_id)
+        raise folder.not_found(batch_id)
     batch: JsonObject = orjson.loads(folder.read(batch_id))
     return batch
 
 
-def _kept(folder: Folder, batch: JsonObject) -> JsonObject:
+def _save(folder: Folder, batch: JsonObject) -> JsonObject:
     folder.write(batch["id"], orjson.dumps(batch))
-    return _shown(batch)
+    return _to_response(batch)
 
 
-def _shown(batch: JsonObject) -> JsonObject:
+def _to_response(batch: JsonObject) -> JsonObject:
     return {name: value for name, value in batch.items() if name != "due_at"}

@@ -1,4 +1,4 @@
-"""Answering a chat request: text, JSON or the call of a tool, cut where the caller wants it cut."""
+"""Answer a chat request with text, JSON or a tool call, cut at its stop sequences and token limit."""
 
 from __future__ import annotations
 
@@ -9,26 +9,26 @@ import orjson
 
 from app.offline_model import replies, tokens
 from app.offline_model.completion import Completion
-from app.offline_model.instances.instance import UnsatisfiableError, instance_of
+from app.offline_model.instances.instance import UnsatisfiableError, make_instance
 from app.offline_model.requests.chat_request import ChatRequest, parse_chat_request
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject
 
 
 def complete(body: JsonObject) -> Completion:
-    """Answer the body of `POST /chat/completions`; everything that can be refused is refused here.
+    """Answer the body of `POST /chat/completions`.
 
     Raises:
-        InvalidRequestError: a field is off, or no value fits a schema.
+        InvalidRequestError: a field is invalid, or no value was found for a schema.
     """
     request = parse_chat_request(body)
     after_tool = request.messages[-1].role == "tool"
-    tool = None if after_tool else request.tools.chosen_for(request.user_text)
+    tool = None if after_tool else request.tools.choose(request.user_text)
     if tool:
-        text = _instance(tool.parameters, request.user_text, "tools")
+        text = _make_instance(tool.parameters, request.user_text, "tools")
         finish_reason = "tool_calls"
     else:
-        text = _cut_at_stop(_reply(request), request.stop)
+        text = _cut_at_stop(_write_reply(request), request.stop)
         finish_reason = "stop"
     pieces = tokens.split(text)
     # A tool's name is the first token of its call.
@@ -43,18 +43,18 @@ def complete(body: JsonObject) -> Completion:
     )
 
 
-def _reply(request: ChatRequest) -> str:
+def _write_reply(request: ChatRequest) -> str:
     match request.response_format.kind:
         case "json_schema":
-            return _instance(request.response_format.schema, request.user_text, "response_format")
+            return _make_instance(request.response_format.schema, request.user_text, "response_format")
         case "json_object":
-            return orjson.dumps(replies.json_reply(request.messages)).decode()
-    return replies.text_reply(request.messages)
+            return orjson.dumps(replies.write_json(request.messages)).decode()
+    return replies.write_text(request.messages)
 
 
-def _instance(schema: JsonObject | bool, text: str, param: str) -> str:
+def _make_instance(schema: JsonObject | bool, text: str, param: str) -> str:
     try:
-        return orjson.dumps(instance_of(schema, text)).decode()
+        return orjson.dumps(make_instance(schema, text)).decode()
     except (UnsatisfiableError, orjson.JSONEncodeError) as error:
         raise InvalidRequestError(
             f"The offline model found no value for the schema: {error}", param=param

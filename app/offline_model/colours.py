@@ -1,4 +1,4 @@
-"""Names for colours."""
+"""Name colours."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ PALETTE = {
 }
 
 
-def name_of(red: int, green: int, blue: int) -> str:
-    """Name the nearest colour, as near as the eye sees it.
+def name_colour(red: int, green: int, blue: int) -> str:
+    """Return the name of the nearest colour by perceived distance.
 
     Source of the distance ("redmean"): https://www.compuphase.com/cmetric.htm
     """

@@ -1,4 +1,4 @@
-"""English words found in most texts, which say little about what a text is about."""
+"""List English words that occur in most texts, and say little about a text's topic."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A finished answer, written as one chat completion or as the chunks of a stream."""
+"""Format an answer as one chat completion or as the chunks of a stream."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import orjson
 from app.offline_model.requests.chat_request import ChatRequest
 from app.offline_model.requests.fields import JsonObject
 
-# What OpenAI counts for the start of its own answer, in tokens.
+# Tokens that OpenAI counts for the start of its answer.
 PRIMING_TOKENS = 3
 
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer in pieces of one token: of text, or of the arguments of the tool `tool_name`."""
+    """An answer as a list of tokens: of its text, or of the arguments of the tool `tool_name`."""
 
     request: ChatRequest
     pieces: list[str]
@@ -39,7 +39,7 @@ class Completion:
             "completion_tokens_details": {"reasoning_tokens": 0},
         }
 
-    def whole(self) -> JsonObject:
+    def to_dict(self) -> JsonObject:
         """Return the `chat.completion` object."""
         text = "".join(self.pieces)
         message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
@@ -48,22 +48,22 @@ class Completion:
             call = {"id": self._call_id, "type": "function", "function": function}
             message |= {"content": None, "tool_calls": [call]}
         choice = {"index": 0, "message": message, "finish_reason": self.finish_reason, "logprobs": None}
-        return {**self._head("chat.completion"), "choices": [choice], "usage": self.usage()}
+        return {**self._make_head("chat.completion"), "choices": [choice], "usage": self.usage()}
 
     def events(self, token_delay_s: float) -> Iterator[bytes]:
-        """Yield the events of a stream: the role, one event a token, the reason for the end, `[DONE]`."""
-        yield self._event({"role": "assistant", "content": None if self.tool_name else "", "refusal": None})
-        for at, delta in enumerate(self._deltas()):
+        """Yield the events of a stream: the role, one event per token, the finish reason, `[DONE]`."""
+        yield self._encode_event({"role": "assistant", "content": None if self.tool_name else "", "refusal": None})
+        for at, delta in enumerate(self._iter_deltas()):
             if at:
                 time.sleep(token_delay_s)
-            yield self._event(delta)
-        yield self._event({}, self.finish_reason)
+            yield self._encode_event(delta)
+        yield self._encode_event({}, self.finish_reason)
         if self.request.include_usage:
-            chunk = {**self._head("chat.completion.chunk"), "choices": [], "usage": self.usage()}
+            chunk = {**self._make_head("chat.completion.chunk"), "choices": [], "usage": self.usage()}
             yield b"data: " + orjson.dumps(chunk) + b"\n\n"
         yield b"data: [DONE]\n\n"
 
-    def _deltas(self) -> Iterator[JsonObject]:
+    def _iter_deltas(self) -> Iterator[JsonObject]:
         if not self.tool_name:
             yield from ({"content": piece} for piece in self.pieces)
             return
@@ -73,14 +73,14 @@ class Completion:
         for piece in self.pieces:
             yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
 
-    def _event(self, delta: JsonObject, finish_reason: str | None = None) -> bytes:
+    def _encode_event(self, delta: JsonObject, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
-        chunk = {**self._head("chat.completion.chunk"), "choices": [choice]}
+        chunk = {**self._make_head("chat.completion.chunk"), "choices": [choice]}
         if self.request.include_usage:
             chunk["usage"] = None
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
-    def _head(self, kind: str) -> JsonObject:
+    def _make_head(self, kind: str) -> JsonObject:
         return {"id": self.completion_id, "object": kind, "created": self.created_s, "model": "offline"}
 
     @property

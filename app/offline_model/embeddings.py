@@ -1,6 +1,6 @@
-"""Embeddings made of hashed words and letter trigrams: texts that share them are near each other.
+"""Embed texts by hashing their words and letter trigrams.
 
-Likeness of wording, then, not of meaning: "car" and "automobile" are strangers here.
+Texts with similar wording are near each other, texts with similar meaning are not: "car" and "automobile" are far apart.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ def create(body: JsonObject) -> JsonObject:
     """Answer `POST /embeddings`.
 
     Raises:
-        InvalidRequestError: `input` is empty, too long a list or made of token numbers; another field is off.
+        InvalidRequestError: `input` is empty, too long or a list of token numbers, or another field is invalid.
     """
     string(body, "model")
-    texts = _texts(body)
+    texts = _read_texts(body)
     dimensions = integer(body, "dimensions", low=1, high=MAX_DIMENSIONS) or DEFAULT_DIMENSIONS
     encoding = body.get("encoding_format") or "float"
     if encoding not in ("float", "base64"):
@@ -43,7 +43,7 @@ def create(body: JsonObject) -> JsonObject:
             {
                 "object": "embedding",
                 "index": index,
-                "embedding": vector.tolist() if encoding == "float" else _base64(vector),
+                "embedding": vector.tolist() if encoding == "float" else _encode_base64(vector),
             }
             for index, vector in enumerate(vectors)
         ],
@@ -55,16 +55,16 @@ def create(body: JsonObject) -> JsonObject:
 def embed(text: str, dimensions: int) -> array[float]:
     """Turn a text into a vector of float32 with length 1."""
     vector = [0.0] * dimensions
-    for feature, weight in _features(text):
+    for feature, weight in _iter_features(text):
         digest = int.from_bytes(blake2b(feature.encode(), digest_size=8).digest(), "little")
         vector[(digest >> 1) % dimensions] += weight if digest & 1 else -weight
     length = math.sqrt(sum(value * value for value in vector))
-    if not length:  # every feature met its opposite, which few dimensions make possible
+    if not length:  # all features cancelled out, which can happen with few dimensions
         vector[0] = length = 1.0
     return array("f", [value / length for value in vector])
 
 
-def _features(text: str) -> Iterator[tuple[str, float]]:
+def _iter_features(text: str) -> Iterator[tuple[str, float]]:
     words = re.findall(r"\w+", text.casefold())
     if not words:
         yield text, 1.0
@@ -76,7 +76,7 @@ def _features(text: str) -> Iterator[tuple[str, float]]:
             yield padded[at : at + 3], weight / 2
 
 
-def _texts(body: JsonObject) -> list[str]:
+def _read_texts(body: JsonObject) -> list[str]:
     given = body.get("input")
     if given is None:
         raise missing("input")
@@ -92,7 +92,7 @@ def _texts(body: JsonObject) -> list[str]:
     return texts
 
 
-def _base64(vector: array[float]) -> str:
+def _encode_base64(vector: array[float]) -> str:
     if sys.byteorder == "big":
         vector.byteswap()
     return base64.b64encode(vector.tobytes()).decode()

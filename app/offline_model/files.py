@@ -1,4 +1,4 @@
-"""Files and what comes out of batches, kept in a directory: several processes may be behind one of them."""
+"""Store files and batches in a directory that several processes can share."""
 
 from __future__ import annotations
 
@@ -15,68 +15,68 @@ from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject
 
 _ID = re.compile(r"(file|batch)_offline_[0-9a-f]{32}(_output|_errors)?")
-_KEPT_S = 30 * 86_400
+_MAX_AGE_S = 30 * 86_400
 
 
 class Folder:
-    """One file for each object; a name is an object's id. The directory is made when it is needed."""
+    """A directory with one file per object, named by its id. It is created on first use."""
 
     def __init__(self, directory: Path) -> None:
-        self._path_of_all = directory
+        self._root = directory
 
     def write(self, name: str, content: bytes) -> None:
-        """Write a file whole, or not at all."""
+        """Write a file atomically."""
         partial = self._directory / f".{name}.{secrets.token_hex(4)}"
         with os.fdopen(os.open(partial, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "wb") as file:
             file.write(content)
         partial.replace(self._directory / name)
 
     def read(self, name: str) -> bytes:
-        """Return what a file holds; raises InvalidRequestError, a 404."""
+        """Return a file's content. Raises InvalidRequestError (404) if there is none."""
         try:
             return self._path(name).read_bytes()
         except FileNotFoundError:
-            raise self.nothing(name) from None
+            raise self.not_found(name) from None
 
     def has(self, name: str) -> bool:
-        """Say whether there is such a file."""
+        """Return whether a file exists."""
         return self._path(name).exists()
 
     def delete(self, name: str) -> None:
-        """Delete a file; raises InvalidRequestError, a 404."""
+        """Delete a file. Raises InvalidRequestError (404) if there is none."""
         try:
             self._path(name).unlink()
         except FileNotFoundError:
-            raise self.nothing(name) from None
+            raise self.not_found(name) from None
 
     def names(self, prefix: str) -> Iterator[str]:
         """Return the names of all objects of a kind."""
         return (path.name for path in self._directory.glob(f"{prefix}_offline_*"))
 
-    def forget_old(self) -> None:
+    def delete_old(self) -> None:
         """Delete files after 30 days, as OpenAI does."""
         for path in self._directory.iterdir():
-            if path.stat().st_mtime < time.time() - _KEPT_S:
+            if path.stat().st_mtime < time.time() - _MAX_AGE_S:
                 path.unlink(missing_ok=True)
 
     @staticmethod
-    def nothing(name: str) -> InvalidRequestError:
-        """Return the error for a name that there is not."""
+    def not_found(name: str) -> InvalidRequestError:
+        """Return the error for an unknown id."""
         return InvalidRequestError(f"No such object: {name[:100]}", param="id", status=404)
 
     def _path(self, name: str) -> Path:
         if not _ID.fullmatch(name):
-            raise self.nothing(name)
+            raise self.not_found(name)
         return self._directory / name
 
     @property
     def _directory(self) -> Path:
-        self._path_of_all.mkdir(mode=0o700, parents=True, exist_ok=True)
-        return self._path_of_all
+        self._root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return self._root
 
 
 def new_id(kind: str) -> str:
-    """Make the id of a file or a batch."""
+    """Return a new id for a file or batch."""
     return f"{kind}_offline_{secrets.token_hex(16)}"
 
 
@@ -84,16 +84,16 @@ def upload(folder: Folder, name: str, content: bytes, purpose: str) -> JsonObjec
     """Answer `POST /files`."""
     if purpose != "batch":
         raise InvalidRequestError("The offline model takes files for batches only.", param="purpose")
-    folder.forget_old()
+    folder.delete_old()
     file_id = new_id("file")
     folder.write(file_id, content)
-    return _file(file_id, name, len(content), "batch")
+    return _to_response(file_id, name, len(content), "batch")
 
 
 def show(folder: Folder, file_id: str) -> JsonObject:
     """Answer `GET /files/<id>`."""
     purpose = "batch_output" if file_id.startswith("batch_") else "batch"
-    return _file(file_id, f"{file_id}.jsonl", len(folder.read(file_id)), purpose)
+    return _to_response(file_id, f"{file_id}.jsonl", len(folder.read(file_id)), purpose)
 
 
 def delete(folder: Folder, file_id: str) -> JsonObject:
@@ -103,11 +103,11 @@ def delete(folder: Folder, file_id: str) -> JsonObject:
 
 
 def parse(content: bytes) -> list[JsonObject | None]:
-    """Parse each line that is not blank; None for one that is no JSON object."""
-    return [_parsed(line) for line in content.splitlines() if line.strip()]
+    """Parse each line that is not blank; None for one that is not a JSON object."""
+    return [_parse_line(line) for line in content.splitlines() if line.strip()]
 
 
-def _parsed(line: bytes) -> JsonObject | None:
+def _parse_line(line: bytes) -> JsonObject | None:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError:
@@ -115,7 +115,7 @@ def _parsed(line: bytes) -> JsonObject | None:
     return value if isinstance(value, dict) else None
 
 
-def _file(file_id: str, name: str, size: int, purpose: str) -> JsonObject:
+def _to_response(file_id: str, name: str, size: int, purpose: str) -> JsonObject:
     return {
         "id": file_id,
         "object": "file",

@@ -1,4 +1,4 @@
-"""Looking at an image: opened with Pillow, described by format, size, orientation and main colours."""
+"""Describe an image by format, size, orientation and main colours."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from app.offline_model.colours import name_of
+from app.offline_model.colours import name_colour
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, string
 
@@ -19,25 +19,25 @@ if TYPE_CHECKING:
 
 FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
-# A few kilobytes can unpack to gigabytes; no photo of a phone or camera in use comes near 50 million pixels.
+# A few kilobytes can unpack to gigabytes. Photos of phones and cameras have fewer than 50 million pixels.
 MAX_PIXELS = 50_000_000
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
-class SeenImage:
-    """What the offline model says of an image, and what it costs."""
+class DescribedImage:
+    """The description of an image, and its tokens."""
 
     description: str
     tokens: int
 
 
-def look_at(image_url: JsonObject) -> SeenImage:
+def describe_image(image_url: JsonObject) -> DescribedImage:
     """Describe the image of an `image_url` part, `{"url", "detail"?}`.
 
     Raises:
-        InvalidRequestError: the URL is of no kind OpenAI takes, or what is behind it is no whole image.
+        InvalidRequestError: OpenAI would not accept the URL, or the image is incomplete.
     """
     url = string(image_url, "url", "messages")
     detail = image_url.get("detail") or "auto"
@@ -45,7 +45,7 @@ def look_at(image_url: JsonObject) -> SeenImage:
         raise invalid_value("messages", "an image detail of 'low', 'high' or 'auto'")
     if re.match(r"https?://", url, re.IGNORECASE):
         description = "an image by URL, which the offline model cannot see: it makes no network calls"
-        return SeenImage(description, tokens_for(1, 1, "low"))
+        return DescribedImage(description, count_tokens(1, 1, "low"))
     if not (header := _DATA_URL.match(url)):
         raise InvalidRequestError(
             "Expected an http(s) URL or a base64 data URL of an image.",
@@ -59,8 +59,8 @@ def look_at(image_url: JsonObject) -> SeenImage:
     return _describe(data, detail)
 
 
-def tokens_for(width: int, height: int, detail: str) -> int:
-    """Count an image as OpenAI does: 85 tokens, and in high detail 170 more for each tile of 512 pixels.
+def count_tokens(width: int, height: int, detail: str) -> int:
+    """Return the tokens of an image as OpenAI counts them: 85, and 170 per tile of 512 pixels unless detail is low.
 
     Source: https://platform.openai.com/docs/guides/images-vision#calculating-costs
     """
@@ -71,8 +71,8 @@ def tokens_for(width: int, height: int, detail: str) -> int:
     return 85 + 170 * math.ceil(width * scale / 512) * math.ceil(height * scale / 512)
 
 
-def _describe(data: bytes, detail: str) -> SeenImage:
-    from PIL import Image  # here, since it is slow to import and most requests hold no image
+def _describe(data: bytes, detail: str) -> DescribedImage:
+    from PIL import Image  # slow to import, and most requests have no image
 
     too_large = _unreadable(f"has more than {MAX_PIXELS} pixels")
     try:
@@ -86,7 +86,7 @@ def _describe(data: bytes, detail: str) -> SeenImage:
             width, height = height, width
         image.draft("RGB", (256, 256))  # lets a JPEG be decoded at an eighth of its size
         image.thumbnail((64, 64), Image.Resampling.BOX)
-        colours = ", ".join(f"{name} {percent}%" for name, percent in main_colours(image))
+        colours = ", ".join(f"{name} {percent}%" for name, percent in find_main_colours(image))
     except InvalidRequestError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
@@ -95,11 +95,11 @@ def _describe(data: bytes, detail: str) -> SeenImage:
         raise _unreadable("cannot be opened as PNG, JPEG, WebP or GIF") from error
     shape = "square" if width == height else "landscape" if width > height else "portrait"
     description = f"a {image_format} image, {width}×{height} pixels, {shape}; main colours: {colours}"
-    return SeenImage(description, tokens_for(width, height, detail))
+    return DescribedImage(description, count_tokens(width, height, detail))
 
 
-def main_colours(image: Image.Image) -> list[tuple[str, int]]:
-    """Name the colours that fill the most of an image: up to five of `(name, percent of the area)`."""
+def find_main_colours(image: Image.Image) -> list[tuple[str, int]]:
+    """Return up to five colours with the largest areas, as `(name, percent of the area)`."""
     from PIL import Image
 
     if image.mode.startswith("I"):  # 16 bits of grey, which a plain conversion would clip to white
@@ -112,9 +112,9 @@ def main_colours(image: Image.Image) -> list[tuple[str, int]]:
         strip = Image.frombytes("RGB", (len(opaque) // 3, 1), opaque).quantize(16)
         palette = strip.getpalette() or []
         for index, area in enumerate(strip.histogram()[: len(palette) // 3]):
-            name = name_of(palette[3 * index], palette[3 * index + 1], palette[3 * index + 2])
+            name = name_colour(palette[3 * index], palette[3 * index + 1], palette[3 * index + 2])
             areas[name] = areas.get(name, 0) + area
-    # What fills less is often only the mixture along an edge between two colours.
+    # Smaller areas are often only mixtures along the edges between two colours.
     shares = [(name, round(100 * area / total)) for name, area in areas.items()]
     return sorted((share for share in shares if share[1] >= 3), key=lambda share: -share[1])[:5]
 

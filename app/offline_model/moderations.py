@@ -1,4 +1,4 @@
-"""Moderations that flag one phrase and nothing else, so that a page can show what it does then."""
+"""Answer moderations, flagging only one phrase, so that a page can be tested with it."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ def create(body: JsonObject) -> JsonObject:
     Raises:
         InvalidRequestError: `input` is neither texts, nor texts with one image.
     """
-    texts = _texts(body)
+    texts = _read_texts(body)
     return {
         "id": f"modr-offline-{uuid.uuid4().hex}",
         "model": "offline",
-        "results": [_result(text, is_flagged=FLAGGED_PHRASE in text.casefold()) for text in texts],
+        "results": [_make_result(text, is_flagged=FLAGGED_PHRASE in text.casefold()) for text in texts],
     }
 
 
-def _result(text: str, *, is_flagged: bool) -> JsonObject:
+def _make_result(text: str, *, is_flagged: bool) -> JsonObject:
     applied = ["text"] if text else []
     is_in = {name: is_flagged and name == _FLAGGED_CATEGORY for name in _CATEGORIES}
     return {
@@ -53,8 +53,8 @@ def _result(text: str, *, is_flagged: bool) -> JsonObject:
     }
 
 
-def _texts(body: JsonObject) -> list[str]:
-    """List what each result is about: a text, or the texts beside an image together."""
+def _read_texts(body: JsonObject) -> list[str]:
+    """Return one text per result; the texts next to an image are joined."""
     given = body.get("input")
     if given is None:
         raise missing("input")
@@ -64,10 +64,10 @@ def _texts(body: JsonObject) -> list[str]:
         raise wrong_type("input", "a string or an array")
     if all(isinstance(text, str) for text in given):
         return given
-    return ["\n".join(_texts_beside_images(given))]
+    return ["\n".join(_read_parts(given))]
 
 
-def _texts_beside_images(parts: list[Any]) -> list[str]:
+def _read_parts(parts: list[Any]) -> list[str]:
     texts = []
     images = 0
     for part in parts:

@@ -1,4 +1,4 @@
-"""What the offline model says: that it is one, what it was given, and samples to build a page with."""
+"""Write the offline model's replies: a note, what it was given, and samples to test a page's layout."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ LONG = "\n\n".join(
 
 OFFER = "To see how your page shows it, ask for markdown, a table, code, a list or a long text."
 
-# The first that matches the user's message answers it.
+# The first pattern found in the user's message selects the reply.
 SAMPLES = (
     (r"markdown", MARKDOWN),
     (r"table", TABLE),
@@ -70,35 +70,37 @@ SAMPLES = (
 )
 
 
-def text_reply(messages: Sequence[Message]) -> str:
-    """Reply to the last message: the same conversation gets the same reply."""
+def write_text(messages: Sequence[Message]) -> str:
+    """Return a reply to the last message; it is the same for the same conversation."""
     last = messages[-1]
     if last.role == "tool":
-        body = f"The tool answered: {_shortened(last.text, RESULT_CHARS)}"
+        body = f"The tool answered: {_shorten(last.text, RESULT_CHARS)}"
     else:
-        body = "\n\n".join(_about(last))
-    return f"{NOTE} {body}\n\n{_conversation_of(messages)}"
+        body = "\n\n".join(_describe_message(last))
+    return f"{NOTE} {body}\n\n{_describe_conversation(messages)}"
 
 
-def json_reply(messages: Sequence[Message]) -> JsonObject:
+def write_json(messages: Sequence[Message]) -> JsonObject:
     """Return the reply of JSON mode: an object that holds the text reply."""
-    return {"offline": True, "reply": text_reply(messages), "messages": len(messages)}
+    return {"offline": True, "reply": write_text(messages), "messages": len(messages)}
 
 
-def _about(message: Message) -> list[str]:
-    said = [f"You wrote: “{_shortened(message.text, QUOTE_CHARS)}”."] if message.text.strip() else []
-    said += [f"I looked at image {number}: {image.description}." for number, image in enumerate(message.images, 1)]
+def _describe_message(message: Message) -> list[str]:
+    parts = [f"You wrote: “{_shorten(message.text, QUOTE_CHARS)}”."] if message.text.strip() else []
+    parts += [
+        f"I looked at image {number}: {image.description}." for number, image in enumerate(message.images, 1)
+    ]
     samples = (text for words, text in SAMPLES if re.search(rf"\b(?:{words})\b", message.text, re.IGNORECASE))
-    said.append(next(samples, OFFER))
-    return said
+    parts.append(next(samples, OFFER))
+    return parts
 
 
-def _conversation_of(messages: Sequence[Message]) -> str:
+def _describe_conversation(messages: Sequence[Message]) -> str:
     size = "1 message" if len(messages) == 1 else f"{len(messages)} messages"
     has_system = any(message.role in ("system", "developer") for message in messages)
     return f"This conversation has {size}{', a system prompt among them' if has_system else ''}."
 
 
-def _shortened(text: str, chars: int) -> str:
+def _shorten(text: str, chars: int) -> str:
     text = " ".join(text.split())
     return text if len(text) <= chars else f"{text[: chars - 1]}…"

@@ -1,7 +1,7 @@
-"""A tokenizer of our own: about as many tokens as OpenAI's would count, and never exactly as many.
+"""Split texts into tokens, about as many as OpenAI's tokenizer would.
 
-A token is up to four letters or digits, or one other sign, with the space before it. The reply is streamed,
-cut and billed in these same pieces, so that the chunks of a stream, `max_tokens` and the usage agree.
+A token is up to four letters or digits, or one other character, with the space before it. Streaming, `max_tokens` and
+usage all count these tokens, so that they agree.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _TOKEN = re.compile(r"\s?\w{1,4}|\s?[^\w\s]|\s")
 
 
 def split(text: str) -> list[str]:
-    """Cut a text into tokens; joined, they are the text again."""
+    """Split a text into tokens, which joined give the text."""
     return _TOKEN.findall(text)
 
 
@@ -27,7 +27,7 @@ def count(text: str) -> int:
 
 
 def count_json(value: Any, param: str) -> int:
-    """Count a part of the request as it was written; `param` names it where it is nested too deeply."""
+    """Count the tokens of a part of the request as JSON; `param` is its name in errors."""
     try:
         return count(orjson.dumps(value).decode())
     except orjson.JSONEncodeError as error:

@@ -1,8 +1,7 @@
-"""The tools of a chat request, and when one of them is called.
+"""Parse the tools of a chat request, and choose one to call.
 
-A real model calls a tool where it helps. Here it is called where the choice requires one, or where the user's
-message holds the tool's name, or a word of its name or description. Once the last message is a tool's result,
-the answer is text, even under `tool_choice: "required"`: a page's loop comes to its end.
+A tool is called if `tool_choice` requires it, or if the user's message contains its name or a word of its name or
+description. After a tool's result the answer is text, even with `tool_choice: "required"`, so that a tool loop ends.
 """
 
 from __future__ import annotations
@@ -26,38 +25,38 @@ class Tool:
     description: str
     parameters: JsonObject
 
-    def mentions_in(self, text: str) -> int:
-        """Count the words of the tool that a message has; its whole name outweighs them all."""
+    def count_mentions(self, text: str) -> int:
+        """Count the tool's words in a message; its whole name counts for 1000."""
         lowered = text.casefold()
         if self.name.casefold() in lowered:
             return 1000
-        words = set(_words(self.name)) | set(_words(self.description))
-        return len(words & set(_words(lowered)))
+        words = set(_iter_words(self.name)) | set(_iter_words(self.description))
+        return len(words & set(_iter_words(lowered)))
 
 
 @dataclass(frozen=True)
 class ToolSet:
-    """What may be called; `choice` is "none", "auto", "required", or a `Tool` the caller names."""
+    """The tools of a request; `choice` is "none", "auto", "required", or the named `Tool`."""
 
     tools: tuple[Tool, ...] = ()
     choice: str | Tool = "none"
     prompt_tokens: int = 0
 
-    def chosen_for(self, text: str) -> Tool | None:
-        """Return the tool to call after the user wrote `text`, or None to answer in words."""
+    def choose(self, text: str) -> Tool | None:
+        """Return the tool to call for the user's text, or None to answer with text."""
         if isinstance(self.choice, Tool):
             return self.choice
         if self.choice == "none":
             return None
-        best = max(self.tools, key=lambda tool: tool.mentions_in(text))
-        return best if self.choice == "required" or best.mentions_in(text) else None
+        best = max(self.tools, key=lambda tool: tool.count_mentions(text))
+        return best if self.choice == "required" or best.count_mentions(text) else None
 
 
 def parse_tools(body: JsonObject) -> ToolSet:
     """Read `tools` and `tool_choice`.
 
     Raises:
-        InvalidRequestError: a tool is no function, or the choice names a tool that is not there.
+        InvalidRequestError: a tool is not a function, or the choice names an unknown tool.
     """
     given = body.get("tools")
     if given is None:
@@ -68,11 +67,11 @@ def parse_tools(body: JsonObject) -> ToolSet:
         raise wrong_type("tools", "an array of objects")
     if not given:
         raise invalid_value("tools", "at least one tool")
-    tools = tuple(_tool(tool, f"tools[{index}]") for index, tool in enumerate(given))
-    return ToolSet(tools, _choice(body.get("tool_choice"), tools), tokens.count_json(given, "tools"))
+    tools = tuple(_parse_tool(tool, f"tools[{index}]") for index, tool in enumerate(given))
+    return ToolSet(tools, _parse_choice(body.get("tool_choice"), tools), tokens.count_json(given, "tools"))
 
 
-def _tool(given: Any, param: str) -> Tool:
+def _parse_tool(given: Any, param: str) -> Tool:
     if not isinstance(given, dict):
         raise wrong_type(param, "an object")
     if string(given, "type", f"{param}.type") != "function":
@@ -91,7 +90,7 @@ def _tool(given: Any, param: str) -> Tool:
     return Tool(name, description, parameters)
 
 
-def _choice(given: Any, tools: tuple[Tool, ...]) -> str | Tool:
+def _parse_choice(given: Any, tools: tuple[Tool, ...]) -> str | Tool:
     if given is None:
         return "auto"
     if given in ("none", "auto", "required"):
@@ -105,8 +104,8 @@ def _choice(given: Any, tools: tuple[Tool, ...]) -> str | Tool:
     raise invalid_value("tool_choice", "the name of one of the tools") if name else missing("tool_choice")
 
 
-def _words(text: str) -> Iterator[str]:
-    """Words of four letters and more: `getWeather_forCity` gives "weather" and "city"."""
+def _iter_words(text: str) -> Iterator[str]:
+    """Yield the words of four or more letters: "weather" and "city" for `getWeather_forCity`."""
     for word in re.findall(r"[^\W\d_]+", re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)):
         if len(word) >= 4 and word.casefold() not in COMMON_WORDS:
             yield word.casefold()

@@ -137,7 +137,7 @@ class CallRecord:
         attempt.usage = usage
         if usage is None:
             return
-        if usage.is_told:
+        if usage.is_reported:
             attempt.billed = "yes"
         self.usage = usage if self.usage is None else self.usage + usage
 

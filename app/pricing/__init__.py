@@ -1,1 +1,7 @@
-"""What tokens cost, in integer micro-dollars."""
+"""Price tokens, in integer micro-dollars.
+
+- `catalog`: `Prices`, from genai-prices or the site's own price file.
+- `price_file`: parse that file. `rates`: a model's prices per token.
+- `interface`: the `PriceList` protocol, and `FreePrices` of the offline model.
+- `money`: convert micro-dollars.
+"""

@@ -1,4 +1,4 @@
-"""Price tokens in micro-dollars, by the data of genai-prices or by the owner's own file."""
+"""Price tokens in micro-dollars, from genai-prices or the site's own price file."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ from app.runtime.periods import get_day
 from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
-_MAX_KEPT = 1_000
-_PACKAGED = {
+_MAX_CACHED = 1_000
+_GENAI_PRICES_FIELDS = {
     "input": "input_mtok",
     "cached": "cache_read_mtok",
     "written": "cache_write_mtok",
@@ -32,39 +32,39 @@ _IN_BATCHES = {"processing": "batch"}
 
 
 class Prices:
-    """What models cost.
+    """Prices of models.
 
-    A model in the owner's file costs what that says: see price_file.py. Others cost OpenAI's standard price at the time
-    of the installed genai-prices. That does not know Azure deployments and models of other upstreams, so these must be
-    in the file. In a batch, a model costs its batch price in genai-prices, or else half.
+    The price file comes first: see price_file.py. Other models have OpenAI's standard price as of the installed
+    genai-prices. That does not know Azure deployments and models of other upstreams, so these must be in the file. In
+    a batch, the price is the batch price of genai-prices, or else half.
     """
 
     def __init__(self, file: Path | None = None) -> None:
-        """Load the owner's file, if any.
+        """Load the price file, if any.
 
         Raises:
             ValueError: the file is not valid.
             OSError: it cannot be read.
         """
-        self._file_version, self._of_file = ("", {}) if file is None else read_prices(file)
+        self._file_version, self._file_prices = ("", {}) if file is None else read_prices(file)
         self._known: dict[tuple[str, str, bool], tuple[Rates, ...] | None] = {}
 
     @cached_property
     def version(self) -> str:
-        """The version of the prices, which the ledger records with each cost."""
+        """Version of the prices, which the ledger records with each cost."""
         package = f"genai-prices/{metadata.version('genai-prices')}"
         return f"{package}+file/{self._file_version}" if self._file_version else package
 
     def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""
-        tiers = self._tiers(model)
+        tiers = self._get_tiers(model)
         if tiers is None:
             return None
         return -(-_cost(tiers, usage) // SCALE)
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
         """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
-        tiers = self._tiers(model)
+        tiers = self._get_tiers(model)
         if tiers is None:
             return None
         return -(-_bound(tiers, input_tokens, output_tokens) // SCALE)
@@ -77,7 +77,7 @@ class Prices:
         """
         cost = 0
         for model, usage in usages:
-            tiers = self._tiers(model, is_batch=True)
+            tiers = self._get_tiers(model, is_batch=True)
             if tiers is None:
                 return None
             cost += _cost(tiers, usage)
@@ -85,16 +85,16 @@ class Prices:
 
     def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None:
         """Return an upper bound of a batch's cost from the input and output bounds of each request."""
-        tiers = self._tiers(model, is_batch=True)
+        tiers = self._get_tiers(model, is_batch=True)
         if tiers is None:
             return None
-        return -(-sum(_bound(tiers, *of_request) for of_request in tokens) // SCALE)
+        return -(-sum(_bound(tiers, *bounds) for bounds in tokens) // SCALE)
 
-    def _tiers(self, model: str, *, is_batch: bool = False) -> tuple[Rates, ...] | None:
+    def _get_tiers(self, model: str, *, is_batch: bool = False) -> tuple[Rates, ...] | None:
         """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
         key = (model.lower(), get_day(clock.now_ms()), is_batch)
         if key not in self._known:
-            if len(self._known) >= _MAX_KEPT:
+            if len(self._known) >= _MAX_CACHED:
                 self._known.clear()
             self._known[key] = self._find(key[0], is_batch=is_batch)
         return self._known[key]
@@ -103,39 +103,38 @@ class Prices:
         dated = _DATED.fullmatch(model)
         names = [model, dated[1]] if dated else [model]
         for name in names:
-            if (found := self._of_file.get(name)) is not None:
+            if (found := self._file_prices.get(name)) is not None:
                 return _halve(found) if is_batch else found
         for name in names:
-            if (found := _packaged_price(name, is_batch=is_batch)) is not None:
+            if (found := _find_packaged(name, is_batch=is_batch)) is not None:
                 return found
         return None
 
 
 def _cost(tiers: tuple[Rates, ...], usage: Usage) -> int:
-    """In millionths of a micro-dollar."""
-    return _reached_tier(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
+    """Return the cost in millionths of a micro-dollar."""
+    return _select_tiers(tiers, usage.prompt_tokens or 0)[-1].cost(usage)
 
 
 def _bound(tiers: tuple[Rates, ...], input_tokens: int, output_tokens: int) -> int:
-    """In millionths of a micro-dollar."""
-    reached = _reached_tier(tiers, input_tokens)
-    dearest_input = max(rates.dearest_input for rates in reached)
-    dearest_output = max(rates.dearest_output for rates in reached)
-    return input_tokens * dearest_input + output_tokens * dearest_output
+    """Return the bound in millionths of a micro-dollar."""
+    reached = _select_tiers(tiers, input_tokens)
+    max_input = max(rates.max_input for rates in reached)
+    max_output = max(rates.max_output for rates in reached)
+    return input_tokens * max_input + output_tokens * max_output
 
 
 def _halve(tiers: tuple[Rates, ...]) -> tuple[Rates, ...]:
     return tuple(rates.halve() for rates in tiers)
 
 
-def _reached_tier(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:
+def _select_tiers(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, ...]:
     return tuple(rates for rates in tiers if rates.above < input_tokens or rates.above == 0)
 
 
-def _packaged_price(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-    from genai_prices.data_snapshot import (
-        get_snapshot,
-    )  # takes 0.1 s to import, so only when the first price is needed
+def _find_packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
+    # Imported on first use: it takes 0.1 s.
+    from genai_prices.data_snapshot import get_snapshot
 
     try:
         _, found = get_snapshot().find_provider_model(model, None, "openai", None)
@@ -144,9 +143,9 @@ def _packaged_price(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
     usual = found.get_prices(now)
     prices = found.get_prices(now, _IN_BATCHES) if is_batch else usual
-    given = {name: getattr(prices, theirs, None) for name, theirs in _PACKAGED.items()}
+    given = {name: getattr(prices, theirs, None) for name, theirs in _GENAI_PRICES_FIELDS.items()}
     if given["input"] is None:
-        return None  # it is priced by the minute, the image or the like, not by the token
+        return None  # priced per minute, image or the like, not per token
     starts = {0, *(tier.start for price in given.values() for tier in getattr(price, "tiers", ()))}
     tiers = tuple(
         Rates.of(above, {name: _find_price(price, above) for name, price in given.items()})
@@ -157,9 +156,9 @@ def _packaged_price(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
 
 
 def _find_price(price: Any, above: int) -> Decimal | None:
-    """A price with more input tokens than `above`: the same for all, or that of the highest tier reached."""
-    applying: Decimal | None = getattr(price, "base", price)
+    """Return the price above so many input tokens: that of the highest tier reached, if it has tiers."""
+    current: Decimal | None = getattr(price, "base", price)
     for tier in getattr(price, "tiers", ()):
         if tier.start <= above:
-            applying = tier.price
-    return applying
+            current = tier.price
+    return current

@@ -1,4 +1,4 @@
-"""The interface of a price list, and the prices of models that cost nothing."""
+"""Define the price list protocol, and the free prices of the offline model."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ class PriceList(Protocol):
     """Prices tokens in micro-dollars; None means that the price is unknown. See Prices for each method."""
 
     @property
-    def version(self) -> str: ...
+    def version(self) -> str:
+        """Version of the prices, which the ledger records with each cost."""
 
-    def cost_micro_usd(self, model: str, usage: Usage) -> int | None: ...
+    def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
+        """Return the cost of a usage, rounded up; None if the price is unknown."""
 
-    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None: ...
+    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
+        """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
 
-    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None: ...
+    def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
+        """Return the cost of a batch, rounded up once; None if one of the prices is unknown."""
 
-    def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None: ...
+    def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int | None:
+        """Return an upper bound of a batch's cost; None if the price is unknown."""
 
 
 class FreePrices:
@@ -29,13 +34,17 @@ class FreePrices:
     version = "free"
 
     def cost_micro_usd(self, model: str, usage: Usage) -> int:  # noqa: ARG002
+        """Return 0."""
         return 0
 
     def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int:  # noqa: ARG002
+        """Return 0."""
         return 0
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int:  # noqa: ARG002
+        """Return 0."""
         return 0
 
     def batch_bound_micro_usd(self, model: str, tokens: Iterable[tuple[int, int]]) -> int:  # noqa: ARG002
+        """Return 0."""
         return 0

@@ -1,4 +1,4 @@
-"""Read the owner's prices from a TOML file such as this:
+"""Parse the site's price file, a TOML file such as this.
 
 version = "2026-11"             # recorded in the ledger; by default a hash of the file
 
@@ -27,7 +27,7 @@ from typing import Any
 
 from app.pricing.rates import Rates
 
-_NAMES = {"input": "input", "cached_input": "cached", "cache_write": "written", "output": "output"}
+_FIELDS = {"input": "input", "cached_input": "cached", "cache_write": "written", "output": "output"}
 
 
 def read_prices(file: Path) -> tuple[str, dict[str, tuple[Rates, ...]]]:
@@ -43,35 +43,35 @@ def read_prices(file: Path) -> tuple[str, dict[str, tuple[Rates, ...]]]:
     if not isinstance(models, dict):
         raise ValueError("models has to be a table")
     version = str(values.get("version", hashlib.sha256(text).hexdigest()[:12]))
-    return version, {name.lower(): _rates(name, given) for name, given in models.items()}
+    return version, {name.lower(): _parse_tiers(name, given) for name, given in models.items()}
 
 
-def _rates(model: str, given: Any) -> tuple[Rates, ...]:
+def _parse_tiers(model: str, given: Any) -> tuple[Rates, ...]:
     if not isinstance(given, dict):
         raise ValueError(f"models.{model} has to be a table")
-    base = _prices(model, {name: value for name, value in given.items() if name != "tiers"})
+    base = _parse_prices(model, {name: value for name, value in given.items() if name != "tiers"})
     rates = [Rates.of(0, base)]
     for tier in given.get("tiers", []):
         above = tier.get("above") if isinstance(tier, dict) else None
         if not isinstance(above, int) or above <= rates[-1].above:
             raise ValueError(f"models.{model}: each tier needs `above`, more input tokens than the one before it")
-        prices = _prices(model, {name: value for name, value in tier.items() if name != "above"})
+        prices = _parse_prices(model, {name: value for name, value in tier.items() if name != "above"})
         rates.append(Rates.of(above, {"output": base.get("output")} | prices))
     return tuple(rates)
 
 
-def _prices(model: str, given: Mapping[str, Any]) -> dict[str, Decimal | None]:
+def _parse_prices(model: str, given: Mapping[str, Any]) -> dict[str, Decimal | None]:
     if "input" not in given:
         raise ValueError(f"models.{model}: an input price is missing")
     prices: dict[str, Decimal | None] = {}
     for name, value in given.items():
-        if name not in _NAMES:
-            raise ValueError(f"models.{model}: {name} is none of {', '.join(_NAMES)}, tiers")
+        if name not in _FIELDS:
+            raise ValueError(f"models.{model}: {name} is none of {', '.join(_FIELDS)}, tiers")
         try:
             price = Decimal(-1 if isinstance(value, bool) else value)
         except (InvalidOperation, TypeError, ValueError):
             price = Decimal(-1)
         if not price.is_finite() or price < 0:
             raise ValueError(f"models.{model}: {name} is not a price in USD per million tokens")
-        prices[_NAMES[name]] = price
+        prices[_FIELDS[name]] = price
     return prices

@@ -10,12 +10,12 @@ from decimal import Decimal
 from app.token_counts.usage import Usage
 
 SCALE = 1_000_000
-"""A price in USD per million tokens is one in micro-dollars per token; rates are millionths of that."""
+"""Rates are in millionths of a micro-dollar per token. USD per million tokens equals micro-dollars per token."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rates:
-    """Prices from a number of input tokens on, in millionths of a micro-dollar per token."""
+    """Prices of requests above a number of input tokens, in millionths of a micro-dollar per token."""
 
     above: int
     input: int
@@ -29,18 +29,18 @@ class Rates:
     def of(cls, above: int, prices: Mapping[str, Decimal | None]) -> Rates:
         """Build rates from prices in USD per million tokens. A missing price falls back to that of its direction."""
 
-        def scaled(name: str, otherwise: str) -> int:
+        def scale(name: str, fallback: str) -> int:
             price = prices.get(name)
-            return math.ceil(((prices.get(otherwise) if price is None else price) or 0) * SCALE)
+            return math.ceil(((prices.get(fallback) if price is None else price) or 0) * SCALE)
 
         return cls(
             above=above,
-            input=scaled("input", "input"),
-            cached=scaled("cached", "input"),
-            written=scaled("written", "input"),
-            input_audio=scaled("input_audio", "input"),
-            output=scaled("output", "output"),
-            output_audio=scaled("output_audio", "output"),
+            input=scale("input", "input"),
+            cached=scale("cached", "input"),
+            written=scale("written", "input"),
+            input_audio=scale("input_audio", "input"),
+            output=scale("output", "output"),
+            output_audio=scale("output_audio", "output"),
         )
 
     def halve(self) -> Rates:
@@ -65,9 +65,11 @@ class Rates:
         )
 
     @property
-    def dearest_input(self) -> int:
+    def max_input(self) -> int:
+        """The highest price of an input token."""
         return max(self.input, self.cached, self.written, self.input_audio)
 
     @property
-    def dearest_output(self) -> int:
+    def max_output(self) -> int:
+        """The highest price of an output token."""
         return max(self.output, self.output_audio)

@@ -11,7 +11,7 @@ from typing import Any, TypeVar, overload
 from pydantic_core import to_json
 
 from app.config.formats import NAME_PATTERN
-from app.json_schema.strict_rules import faults_of
+from app.json_schema.strict_rules import find_problems
 from app.server_tools.context import ToolContext
 from app.server_tools.docstrings import parse_arguments, parse_summary
 from app.server_tools.parameters import InvalidTool, Parameters
@@ -93,7 +93,7 @@ def _declare(function: Callable[..., Any], timeout_s: float | None) -> DeclaredT
         "description": parse_summary(docstring),
         "parameters": parameters.schema,
     }
-    if not faults_of(parameters.schema):
+    if not find_problems(parameters.schema):
         definition["strict"] = True  # then OpenAI makes the model write arguments that match
     return DeclaredTool(name, function, parameters, {"type": "function", "function": definition}, timeout_s)
 

@@ -1,4 +1,10 @@
-"""Count tokens, look up how many a model accepts, and hold what a call has used."""
+"""Count, bound and estimate tokens.
+
+- `usage`: `Usage`, the token counts that the upstream reports.
+- `counting`, `encodings`: count a text's tokens with tiktoken, or bound them by bytes.
+- `windows`: a model's context window.
+- `estimates`: bounds and estimates of a request's tokens.
+"""
 
 from app.token_counts.counting import Count, TokenCounts
 from app.token_counts.usage import FIGURES, Figures, Usage, get_figures

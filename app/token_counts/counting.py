@@ -1,4 +1,4 @@
-"""Count a text's tokens for a model: with tiktoken if its data is on disk, else by an upper bound."""
+"""Count a text's tokens for a model with tiktoken if its data is on disk, else return an upper bound."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from tiktoken import Encoding
 
 Count = Callable[[str], int]
-"""Counts a text's tokens. Never less than the model does."""
+"""Counts a text's tokens; never fewer than the model counts."""
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class TokenCounts:
             the files, and the models for which tiktoken has no encoding.
 
         Raises:
-            OSError, ValueError: as fetch_encoding(); and whatever `download` raises.
+            OSError, ValueError: as fetch_encoding(), and the errors of `download`.
         """
         names = {model: encoding_name(model) for model in self._models}
         files = [
@@ -80,14 +80,14 @@ class TokenCounts:
 
 
 def count_bytes(text: str) -> int:
-    """Return the number of bytes: no token is shorter than one byte."""
+    """Return the length in bytes, an upper bound: no token is shorter than one byte."""
     return len(text.encode("utf-8", "surrogatepass"))
 
 
 def count_exactly(encoding: Encoding, text: str) -> int:
-    """Return the tokens of a text. A run of over 16,000 characters without a space or a full stop counts by its bytes.
+    """Return the number of tokens. A run of over 16,000 characters without a space or full stop counts its bytes.
 
-    The text is counted in pieces, each of which takes 1 to 3 ms.
+    The text is counted in pieces of 1 to 3 ms each.
     """
     tokens, start = 0, 0
     while start < len(text):

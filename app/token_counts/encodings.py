@@ -1,6 +1,6 @@
-"""Load tiktoken's encodings from files on disk.
+"""Load tiktoken's encodings from files on disk only.
 
-tiktoken itself downloads a missing file of several megabytes while a client waits.
+tiktoken's own loader downloads a missing file of several megabytes while a client waits.
 """
 
 from __future__ import annotations
@@ -90,5 +90,5 @@ def _file_name(url: str) -> str:
 
 def _verify(content: bytes, expected_hash: str) -> bytes:
     if hashlib.sha256(content).hexdigest() != expected_hash:
-        raise ValueError("it is not the file that OpenAI has published")
+        raise ValueError("it is not the file that OpenAI published")
     return content

@@ -1,6 +1,6 @@
-"""How many tokens a request may have before anybody has counted them, and has probably had where nobody did.
+"""Bound and estimate the tokens of a request that the upstream has not counted.
 
-A bound is never less than the upstream's own count, so that a hold of it cannot be overspent. An estimate is close.
+A bound is never below the upstream's count, so a hold of it cannot be overspent. An estimate is close to it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import orjson
 from app.images import max_image_tokens, read_size, typical_image_tokens
 from app.token_counts.usage import Usage
 
-# ChatPipeline each request, beside what its own JSON is longer than the tokens that stand for it.
+# Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
 
 
@@ -23,7 +23,7 @@ class ImageInput:
     """An image in a message.
 
     Attributes:
-        size: in pixels; None where its URL does not tell it.
+        size: in pixels; None if unknown from its URL.
     """
 
     url: str
@@ -31,8 +31,8 @@ class ImageInput:
     size: tuple[int, int] | None
 
 
-def images_in(body: Mapping[str, Any]) -> list[ImageInput]:
-    """Return the images of a request's messages, in their order."""
+def find_images(body: Mapping[str, Any]) -> list[ImageInput]:
+    """Return the images of a request's messages, in order."""
     images = []
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
@@ -47,15 +47,15 @@ def images_in(body: Mapping[str, Any]) -> list[ImageInput]:
 
 
 def bound_input(body: Mapping[str, Any], model: str) -> int:
-    """Return the most tokens that the input of a chat or an embedding can have."""
-    return input_bound_of(len(orjson.dumps(body)), images_in(body), model)
+    """Return an upper bound of the input tokens of a chat or embeddings request."""
+    return bound_input_bytes(len(orjson.dumps(body)), find_images(body), model)
 
 
-def input_bound_of(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
-    """Return the most tokens of an input, by the length of its body's JSON.
+def bound_input_bytes(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
+    """Return an upper bound of the input tokens from the length of the body's JSON.
 
-    No token is shorter than a byte, so the bytes of the JSON, with its tools and schemas, bound its tokens; an image's
-    data counts for nothing, and the image for the most that one of its size and detail comes to.
+    No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
+    the maximum for its size and detail instead of the bytes of its URL.
     """
     tokens = json_bytes + _FRAME_TOKENS
     for image in images:
@@ -64,13 +64,13 @@ def input_bound_of(json_bytes: int, images: Sequence[ImageInput], model: str) ->
 
 
 def max_output_tokens(body: Mapping[str, Any]) -> int:
-    """Return the most tokens that the upstream may write: none for embeddings."""
+    """Return the ceiling of the output tokens; 0 for embeddings."""
     return int(body.get("max_completion_tokens") or body.get("max_tokens") or 0)
 
 
 def estimate_input(body: Mapping[str, Any]) -> int:
-    """About how many tokens the input has."""
-    images = images_in(body)
+    """Return an estimate of the input tokens."""
+    images = find_images(body)
     text = orjson.dumps(body).decode()
     data = sum(len(image.url.encode()) for image in images)
     pictures = sum(typical_image_tokens(image.size, image.detail) for image in images)
@@ -78,7 +78,7 @@ def estimate_input(body: Mapping[str, Any]) -> int:
 
 
 def estimate_text(text: str) -> int:
-    """About how many tokens a text is: English has four letters in each; other scripts are counted rather too high."""
+    """Return an estimate of a text's tokens: four letters each in English; other scripts are overestimated."""
     beyond_ascii = len(text.encode("utf-8", "surrogatepass")) - len(text)
     return -(-(len(text) + 2 * beyond_ascii) // 4)
 
@@ -86,12 +86,13 @@ def estimate_text(text: str) -> int:
 def estimate_usage(
     body: Mapping[str, Any], received: str = "", *, chunks: int = 0, ceiling: int | None = None
 ) -> Usage:
-    """The usage of an answer that broke off before the upstream told it.
+    """Return an estimated usage of an answer that ended before the upstream reported one.
 
     Args:
-        received: the text that came, with that of tool calls and reasoning.
-        chunks: pieces that it came in; a model sends a token in each, or more.
-        ceiling: the most that the upstream was allowed to write.
+        body: the request.
+        received: the text received so far, including tool calls and reasoning.
+        chunks: the number of chunks received; each has at least one token.
+        ceiling: the maximum of output tokens, if any.
     """
     prompt = estimate_input(body)
     completion = max(estimate_text(received), chunks)

@@ -1,6 +1,6 @@
-"""Usage: how many tokens a call has used, parsed once from OpenAI's own form.
+"""Parse and add up the token counts that the upstream reports for an answer.
 
-A further figure for the ledger is one field of Figures and one migration that adds a column of its name.
+To add a figure to the ledger, add a field to Figures and a migration with a column of its name.
 """
 
 from __future__ import annotations
@@ -10,23 +10,23 @@ from operator import attrgetter
 from typing import Any
 
 
-def _figure(name: str, section: str | None = None) -> Any:
-    """A field with the name of its count in OpenAI's form, within a section or beside them."""
+def _declare(name: str, section: str | None = None) -> Any:
+    """Return a field for a count with this name in OpenAI's JSON, at the top level or within a section."""
     return field(default=None, metadata={"name": name, "section": section})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """The counts of tokens that the ledger has columns for; None where nobody has told one."""
+    """Token counts that the ledger has columns for; None if the upstream did not report one."""
 
-    prompt_tokens: int | None = _figure("prompt_tokens")
-    cached_tokens: int | None = _figure("cached_tokens", "prompt_tokens_details")
-    completion_tokens: int | None = _figure("completion_tokens")
-    reasoning_tokens: int | None = _figure("reasoning_tokens", "completion_tokens_details")
+    prompt_tokens: int | None = _declare("prompt_tokens")
+    cached_tokens: int | None = _declare("cached_tokens", "prompt_tokens_details")
+    completion_tokens: int | None = _declare("completion_tokens")
+    reasoning_tokens: int | None = _declare("reasoning_tokens", "completion_tokens_details")
 
 
 FIGURES = tuple(each.name for each in fields(Figures))
-"""The names of the ledger's columns, in their order."""
+"""The names of the ledger's columns, in order."""
 
 get_figures = attrgetter(*FIGURES)
 """Return the values of an object's figures, in that order."""
@@ -34,21 +34,21 @@ get_figures = attrgetter(*FIGURES)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Usage(Figures):
-    """What the upstream says that an answer has used, or several together.
+    """The usage of an answer, or of several, as the upstream reports it.
 
     Attributes:
-        cache_write_tokens, input_audio_tokens, output_audio_tokens: those that may have a price of their own.
-        raw: all of it in OpenAI's form, as callers are told it.
+        cache_write_tokens, input_audio_tokens, output_audio_tokens: counts that may have a separate price.
+        raw: OpenAI's own JSON, which callers get.
     """
 
-    cache_write_tokens: int | None = _figure("cache_write_tokens", "prompt_tokens_details")
-    input_audio_tokens: int | None = _figure("audio_tokens", "prompt_tokens_details")
-    output_audio_tokens: int | None = _figure("audio_tokens", "completion_tokens_details")
+    cache_write_tokens: int | None = _declare("cache_write_tokens", "prompt_tokens_details")
+    input_audio_tokens: int | None = _declare("audio_tokens", "prompt_tokens_details")
+    output_audio_tokens: int | None = _declare("audio_tokens", "completion_tokens_details")
     raw: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, raw: object) -> Usage | None:
-        """Read a usage; None where it is no object. A count that is none is as if it were not there."""
+        """Parse a usage; return None if it is not an object. Invalid counts are ignored."""
         if not isinstance(raw, dict):
             return None
         counts: dict[str, Any] = {}
@@ -62,12 +62,12 @@ class Usage(Figures):
         return cls(raw=raw, **counts)
 
     @property
-    def is_told(self) -> bool:
-        """Whether the upstream has told what an answer used; some servers send a usage with nothing in it."""
+    def is_reported(self) -> bool:
+        """Whether the upstream reported a usage; some servers send an empty one."""
         return self.prompt_tokens is not None
 
     def __add__(self, other: Usage) -> Usage:
-        """Return the sum of two usages. A count that one of them lacks is unknown, not zero, and adds nothing."""
+        """Return the sum of two usages. A count that only one has is taken from it."""
         counts: dict[str, Any] = {}
         for name in _COUNTS:
             left, right = getattr(self, name), getattr(other, name)
@@ -90,7 +90,7 @@ _SECTIONS = [
 
 
 def _add(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
-    """Add up two usages in OpenAI's form, member by member."""
+    """Add up two usages in OpenAI's JSON, member by member."""
     total = dict(one)
     for name, right in other.items():
         left = one.get(name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-# Models with such a window keep this much of it for their output, whatever ceiling is sent: gpt-5 takes 272,000
+# Models with such a window reserve this much for their output, regardless of the ceiling: gpt-5 accepts 272,000
 # tokens of input out of 400,000.
 # Source: https://openai.com/index/introducing-gpt-5-for-developers/, and https://github.com/cline/cline/issues/5474
 _LONG_WINDOW = 400_000
@@ -15,8 +15,9 @@ def find_input_window(model: str, output_tokens: int) -> int | None:
     """Return what a model's context window leaves for the input; None if the window is unknown.
 
     Args:
-        output_tokens: the ceiling of the answer, which shares the window. At most half of the window is set aside for
-            it: a ceiling that no answer reaches is no reason to cut a conversation.
+        model: the requested model.
+        output_tokens: the ceiling of the answer, which shares the window. At most half of the window is reserved for it,
+            so that a very high ceiling does not cut the conversation.
     """
     window = _find_window(model)
     if window is None:

@@ -13,29 +13,14 @@ import httpx2
 
 from tests.fakes.fake_openai import Sent
 
-KEYWORDS = {
-    "type",
-    "title",
-    "description",
-    "enum",
-    "const",
-    "anyOf",
-    "$ref",
-    "$defs",
-    "definitions",
-    "properties",
-    "required",
-    "additionalProperties",
-    "items",
-    "minItems",
-    "maxItems",
-    "pattern",
-    "format",
-    "multipleOf",
-    "minimum",
-    "maximum",
-    "exclusiveMinimum",
-    "exclusiveMaximum",
+KEYWORDS = {"type", "title", "description", "enum", "const", "anyOf", "$ref", "$defs", "definitions"}
+NUMBERS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"}
+KEYWORDS_OF_TYPE = {
+    "object": {"properties", "required", "additionalProperties"},
+    "array": {"items", "minItems", "maxItems"},
+    "string": {"pattern", "format"},
+    "number": NUMBERS,
+    "integer": NUMBERS,
 }
 TYPES = {"string", "number", "boolean", "integer", "object", "array", "null"}
 STRING_FORMATS = {"date-time", "time", "date", "duration", "email", "hostname", "ipv4", "ipv6", "uuid"}
@@ -67,7 +52,10 @@ def accept(schema: dict[str, Any]) -> None:
 def _nodes(node: Any, root: dict[str, Any], depth: int) -> Iterator[dict[str, Any]]:
     must(isinstance(node, dict), "a schema must be an object")
     must(depth <= 10, "too deep")
-    must(not node.keys() - KEYWORDS, f"{node.keys() - KEYWORDS} is not permitted")
+    types = node.get("type", [])
+    types = types if isinstance(types, list) else [types]
+    known = KEYWORDS.union(*(KEYWORDS_OF_TYPE.get(kind, set()) for kind in types))
+    must(not node.keys() - known, f"{node.keys() - known} is not permitted")
     yield node
     if "$ref" in node:
         must(not node.keys() - {"$ref", "$defs", "definitions"}, "$ref cannot have keywords")
@@ -78,8 +66,6 @@ def _nodes(node: Any, root: dict[str, Any], depth: int) -> Iterator[dict[str, An
         texts = [value for value in node["enum"] if isinstance(value, str)]
         must(node["enum"], "enum is empty")
         must(len(node["enum"]) <= 250 or len("".join(texts)) <= 15_000, "a large enum is too long")
-    types = node.get("type", [])
-    types = types if isinstance(types, list) else [types]
     must(set(types) <= TYPES and ("type" not in node or types), "unknown type")
     if "object" in types:
         must(

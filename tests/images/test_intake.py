@@ -12,7 +12,7 @@ from contextlib import suppress
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from app.images import ImageNormalizer, ImagesBusy, UnusableImage, bounds_for, read_size
+from app.images import ImageNormalizer, ImagesBusy, UnusableImage, find_bounds, read_size
 from app.images.sizing import ImageBounds
 from tests.images.pictures import (
     CANARY,
@@ -36,7 +36,7 @@ each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
 def taken(data, detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000):
-    picture = ImageNormalizer(max_bytes, max_pixels, bounds_for(model, detail), time.monotonic() + 60).normalize(
+    picture = ImageNormalizer(max_bytes, max_pixels, find_bounds(model, detail), time.monotonic() + 60).normalize(
         data
     )
     result = decoded(picture.data)
@@ -308,7 +308,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
     """Bytes changed, cut out and doubled at random; the outcome is always one of two."""
     chance = random.Random(f"{kind} {detail}")
     whole = with_everything(kind, photo(600, 20, "P" if kind == "GIF" else "RGB"))
-    intake = ImageNormalizer(10_000_000, 1_000_000, bounds_for(MODEL, detail), time.monotonic() + 60)
+    intake = ImageNormalizer(10_000_000, 1_000_000, find_bounds(MODEL, detail), time.monotonic() + 60)
     outcomes = set()
     for _ in range(250):
         data = bytearray(whole)
@@ -328,7 +328,7 @@ def test_too_many_bytes_are_refused_and_counted():
     assert taken(data, max_bytes=len(data)).data == data
     assert (
         refusal(data + b"x", max_bytes=len(data))
-        == f"has {len(data) + 1:,} bytes; at most {len(data):,} are taken."
+        == f"has {len(data) + 1:,} bytes; at most {len(data):,} are accepted."
     )
 
 
@@ -343,7 +343,9 @@ def test_too_many_bytes_are_refused_and_counted():
 )
 def test_too_many_pixels_are_refused_and_counted(name, data):
     assert taken(data, max_pixels=60_000).width == 300
-    assert refusal(data, max_pixels=59_999) == f"is a {name} of 300 x 200 pixels; at most 59,999 pixels are taken."
+    assert (
+        refusal(data, max_pixels=59_999) == f"is a {name} of 300 x 200 pixels; at most 59,999 pixels are accepted."
+    )
 
 
 def test_a_frame_larger_than_its_screen_counts_in_full():
@@ -379,7 +381,7 @@ def test_what_would_only_keep_the_decoder_busy_is_damaged():
     ids=["fill, no marker", "fill, end", "fill in a scan", "pieces of fill in a scan", "profiles"],
 )
 def test_no_file_takes_long_to_be_read(data):
-    intake = ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60)
+    intake = ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() + 60)
     begun = time.process_time()
     with suppress(UnusableImage):
         intake.normalize(data)
@@ -396,7 +398,7 @@ def test_fill_before_a_marker_is_no_part_of_a_segment():
 def test_who_waits_for_too_long_is_told_so(monkeypatch):
     busy = threading.Semaphore(0)
     monkeypatch.setattr("app.images.intake._ONE_AT_A_TIME", busy)
-    intake = ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() - 1)
+    intake = ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() - 1)
     large = encoded(photo(3_000, 20), "PNG")
 
     with pytest.raises(ImagesBusy):
@@ -404,7 +406,7 @@ def test_who_waits_for_too_long_is_told_so(monkeypatch):
     assert intake.normalize(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
     busy.release()
     assert (
-        ImageNormalizer(10_000_000, 50_000_000, bounds_for(MODEL, "low"), time.monotonic() + 60)
+        ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() + 60)
         .normalize(large)
         .width
         < 3_000

@@ -15,8 +15,8 @@ START = """
 import json, sys, time, types
 sys.modules["app"] = types.ModuleType("app")
 sys.modules["app"].__path__ = ["app"]
-from app.images import ImageNormalizer, UnusableImage, bounds_for
-intake = ImageNormalizer(10 * 1024 * 1024, 50_000_000, bounds_for("gpt-6.1-terra", "low"), time.monotonic() + 60)
+from app.images import ImageNormalizer, UnusableImage, find_bounds
+intake = ImageNormalizer(10 * 1024 * 1024, 50_000_000, find_bounds("gpt-6.1-terra", "low"), time.monotonic() + 60)
 """
 
 BOMBS = """
@@ -93,7 +93,7 @@ def test_a_bomb_is_refused_with_hardly_any_memory(tmp_path):
     outcomes, growths, _ = run(START + BOMBS, *[tmp_path / name for name in [*large, *small, "photo.png"]])
 
     for name in large:
-        assert outcomes[str(tmp_path / name)].endswith("at most 50,000,000 pixels are taken."), name
+        assert outcomes[str(tmp_path / name)].endswith("at most 50,000,000 pixels are accepted."), name
     for name in small:
         assert outcomes[str(tmp_path / name)] == "8", name
     decoding = growths.pop(str(tmp_path / "photo.png"))

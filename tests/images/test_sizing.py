@@ -7,7 +7,7 @@ import random
 
 import pytest
 
-from app.images import bounds_for, max_image_tokens, typical_image_tokens
+from app.images import find_bounds, max_image_tokens, typical_image_tokens
 from app.images.sizing import ImageBounds, count_patches
 
 PHOTO = (4_032, 3_024)
@@ -45,8 +45,8 @@ PHOTO = (4_032, 3_024)
     ],
 )
 def test_each_model_gets_what_it_uses(model, detail, size, expected):
-    assert bounds_for(model, detail).fit(*size) == expected
-    assert bounds_for(model, detail).fit(*size[::-1]) == expected[::-1]
+    assert find_bounds(model, detail).fit(*size) == expected
+    assert find_bounds(model, detail).fit(*size[::-1]) == expected[::-1]
 
 
 def test_a_limit_is_kept_and_nothing_is_enlarged():
@@ -129,7 +129,7 @@ def test_no_model_counts_more_than_the_bound(model, detail):
         size = tuple(int(10 ** chance.uniform(0, 4)) for _ in range(2))
         if count_patches(*size) > 30_000:
             continue
-        sent = bounds_for(model, detail).fit(*size)
+        sent = find_bounds(model, detail).fit(*size)
 
         tokens = counted(model, detail, *size)
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from app.json_schema.normalize import normalize
-from app.json_schema.strict_rules import InvalidSchema, faults_of
+from app.json_schema.strict_rules import InvalidSchema, find_problems
 from tests.fakes.strict_rules import accept
 
 STRING, NULL = {"type": "string"}, {"type": "null"}
@@ -26,10 +26,10 @@ def test_an_optional_property_becomes_required_and_null_where_there_is_none():
     normalized = normalize(schema)
 
     assert normalized.schema == of(a={"type": ["string", "null"]}, b={"type": ["integer", "null"]})
-    assert normalized.told == [
+    assert normalized.changes == [
         'schema: got "additionalProperties": false.',
-        "schema.properties.a: was made required, and null where there is none.",
-        "schema.properties.b: was made required; it may be null already.",
+        "schema.properties.a: was made required and nullable; null means it is absent.",
+        "schema.properties.b: was made required; null was allowed already.",
     ]
     assert normalized.original.optional == [(normalized.schema, frozenset({"a"}))]
 
@@ -61,7 +61,7 @@ def test_each_kind_of_property_can_be_optional(given, mended):
 
     assert normalized.schema["properties"]["a"] == mended
     assert bool(normalized.original.optional) is (given != mended)
-    assert normalized.faults == []
+    assert normalized.unresolved == []
     accept(normalized.schema)
 
 
@@ -114,9 +114,9 @@ def test_what_has_one_meaning_is_mended_and_told(given, mended):
     normalized = normalize(of(a=given))
 
     assert normalized.schema == of(a=mended)
-    assert normalized.faults == []
-    assert normalized.told
-    assert all(sentence.startswith("schema.properties.a") for sentence in normalized.told)
+    assert normalized.unresolved == []
+    assert normalized.changes
+    assert all(sentence.startswith("schema.properties.a") for sentence in normalized.changes)
     accept(normalized.schema)
 
 
@@ -151,7 +151,7 @@ LEFT = {
 
 @pytest.mark.parametrize("given", LEFT.values(), ids=LEFT)
 def test_what_has_no_one_meaning_stays_a_fault_with_its_path(given):
-    faults = normalize(of(a=given, b=STRING)).faults
+    faults = normalize(of(a=given, b=STRING)).unresolved
 
     assert faults
     assert faults[0].startswith("schema.properties.a")
@@ -168,7 +168,7 @@ def test_what_has_no_one_meaning_stays_a_fault_with_its_path(given):
     ],
 )
 def test_the_outermost_schema_is_not_mended_but_told_how_to(root, mend):
-    faults = normalize(root).faults
+    faults = normalize(root).unresolved
 
     assert faults
     assert any(fault.startswith("schema: ") and mend in fault for fault in faults)
@@ -183,10 +183,10 @@ def test_equal_schemas_are_told_apart_where_only_one_is_optional():
 
 
 def test_what_was_done_is_told_in_bounded_length():
-    told = normalize({"type": "object", "properties": {f"p{n}" * 50: STRING for n in range(500)}}).told
+    told = normalize({"type": "object", "properties": {f"p{n}" * 50: STRING for n in range(500)}}).changes
 
     assert len(told) == 21
-    assert told[-1] == "And 481 more of the kind."
+    assert told[-1] == "And 481 more changes."
     assert max(map(len, told)) < 200
 
 
@@ -201,7 +201,7 @@ def test_references_that_multiply_are_followed_in_time():
 
 # Beyond these faults the check does not look, so that it sees no limit exceeded.
 FAULTY = {f"f{n}": {"type": "string", "default": 1} for n in range(100)}
-TOO_LARGE = "schema: is too large to be mended here: split it over several requests."
+TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
 
 
 def unions(count, definitions):
@@ -273,7 +273,7 @@ def test_a_schema_that_would_take_long_is_given_up_in_time(made, fault):
     schema = made()
     started = time.process_time()
 
-    faults = normalize(schema).faults
+    faults = normalize(schema).unresolved
 
     assert time.process_time() - started < 0.6
     assert faults == [fault]
@@ -282,8 +282,8 @@ def test_a_schema_that_would_take_long_is_given_up_in_time(made, fault):
 def test_many_unions_of_the_same_schemas_are_mended():
     objects = {f"d{n}": of(k={"const": n}, v={"enum": [1, 2]}) for n in range(64)}
 
-    assert normalize(unions(12, enums(64, 15))).faults == []
-    assert normalize(unions(12, objects)).faults == []
+    assert normalize(unions(12, enums(64, 15))).unresolved == []
+    assert normalize(unions(12, objects)).unresolved == []
 
 
 LARGE_ENUM = {"type": "string", "enum": [f"{n:03}" + "x" * 57 for n in range(251)]}
@@ -302,7 +302,7 @@ FAULTS = {
 
 @pytest.mark.parametrize(("node", "mend"), FAULTS.values(), ids=FAULTS)
 def test_a_fault_is_told_with_the_way_to_mend_it(node, mend):
-    [fault] = faults_of(of(a=node))
+    [fault] = find_problems(of(a=node))
 
     assert fault.startswith("schema.properties.a: ")
     assert mend in fault
@@ -310,7 +310,7 @@ def test_a_fault_is_told_with_the_way_to_mend_it(node, mend):
 
 def test_several_faults_are_told_at_once_but_not_too_many():
     def told(*nodes):
-        return str(InvalidSchema(faults_of(of(**{f"p{n}": node for n, node in enumerate(nodes)}))))
+        return str(InvalidSchema(find_problems(of(**{f"p{n}": node for n, node in enumerate(nodes)}))))
 
     odd = {"type": "string", "default": 1}
     assert told(odd) == 'schema.properties.p0: "default" is not supported: leave it out.'
@@ -323,7 +323,7 @@ def test_several_faults_are_told_at_once_but_not_too_many():
 
 
 def test_names_in_a_path_are_printable_and_not_too_long():
-    [fault] = faults_of(of(**{"a\n" * 500: {}}))
+    [fault] = find_problems(of(**{"a\n" * 500: {}}))
 
     assert fault.isprintable()
     assert len(fault) < 150

@@ -12,7 +12,7 @@ from jsonschema_rs import Draft202012Validator
 from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
-from app.json_schema.strict_rules import InvalidSchema, faults_of
+from app.json_schema.strict_rules import InvalidSchema, find_problems
 from app.json_schema.validator import BoundedValidator
 from tests.fakes.openai_answers import completion
 from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
@@ -40,23 +40,23 @@ def is_accepted(schema):
 @given(schemas(STRICT, MENDABLE, WILD))
 def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema):
     given_schema = copy.deepcopy(schema)
-    faults = faults_of(schema)
+    faults = find_problems(schema)
     assert not faults if is_accepted(schema) else faults
 
     normalized = normalize(schema)
 
     assert schema == given_schema
-    assert bool(normalized.told) is (normalized.schema != schema)
+    assert bool(normalized.changes) is (normalized.schema != schema)
     if not faults:
-        assert (normalized.schema, normalized.original, normalized.faults) == (schema, None, ())
-    elif not normalized.faults:
+        assert (normalized.schema, normalized.original, normalized.unresolved) == (schema, None, ())
+    elif not normalized.unresolved:
         assert is_accepted(normalized.schema)
         assert normalize(normalized.schema).schema == normalized.schema
-    for fault in [*faults, *normalized.faults]:
+    for fault in [*faults, *normalized.unresolved]:
         path, _, rest = fault.partition(": ")
         assert path.split(".")[0] == "schema"
         assert rest.endswith(".")
-    for some in (faults, normalized.faults):
+    for some in (faults, normalized.unresolved):
         assert not some or len(str(InvalidSchema(some))) < 500
 
 
@@ -64,7 +64,7 @@ def test_what_is_let_through_or_mended_the_rules_accept_and_nothing_else(schema)
 @given(schemas(MENDABLE), st.data())
 def test_an_instance_of_the_mended_schema_becomes_one_of_the_original(schema, data):
     normalized = normalize(schema)
-    assume(not normalized.faults and normalized.original)
+    assume(not normalized.unresolved and normalized.original)
     try:
         BoundedValidator(schema)
         value = data.draw(instances(normalized.schema, normalized.schema))

@@ -4,7 +4,7 @@ import openai
 import pytest
 from PIL import Image
 
-from app.offline_model.images import tokens_for
+from app.offline_model.images import count_tokens
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ def test_remote_image_is_admitted_to_be_unseen(look):
     ],
 )
 def test_image_tokens_follow_openais_tile_rule(size, detail, tokens):
-    assert tokens_for(*size, detail) == tokens
+    assert count_tokens(*size, detail) == tokens
 
 
 def test_image_tokens_are_in_the_usage(look, data_url):

@@ -4,8 +4,8 @@ import time
 import pytest
 from jsonschema_rs import Draft202012Validator
 
-from app.json_schema.references import check_ends
-from app.offline_model.instances.instance import UnsatisfiableError, instance_of
+from app.json_schema.references import check_recursion
+from app.offline_model.instances.instance import UnsatisfiableError, make_instance
 
 TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
 
@@ -136,9 +136,9 @@ SATISFIABLE = {
 @pytest.mark.parametrize("schema", SATISFIABLE.values(), ids=SATISFIABLE)
 @pytest.mark.parametrize("text", [TEXT, ""], ids=["text", "no text"])
 def test_instance_is_valid(schema, text):
-    value = instance_of(schema, text)
+    value = make_instance(schema, text)
     Draft202012Validator(schema, validate_formats=True).validate(json.loads(json.dumps(value)))
-    assert value == instance_of(schema, text)
+    assert value == make_instance(schema, text)
 
 
 BILLION = {
@@ -186,14 +186,14 @@ UNSATISFIABLE = {
 def test_schema_that_cannot_be_filled_is_refused_soon(schema):
     started = time.process_time()
     with pytest.raises(UnsatisfiableError):
-        instance_of(schema, TEXT)
+        make_instance(schema, TEXT)
     assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("name", ["reference to itself", "all of itself", "not itself", "if not itself"])
 def test_endless_reference_is_seen_before_the_validator_follows_it(name):
     with pytest.raises(UnsatisfiableError, match="without end"):
-        check_ends(UNSATISFIABLE[name])
+        check_recursion(UNSATISFIABLE[name])
 
 
 def test_values_are_taken_from_the_users_text():
@@ -209,7 +209,7 @@ def test_values_are_taken_from_the_users_text():
             "summary": {"type": "string"},
         },
     }
-    assert instance_of(schema, TEXT) == {
+    assert make_instance(schema, TEXT) == {
         "name": "Alice",
         "email": "alice@example.org",
         "age": 30,
@@ -226,18 +226,18 @@ def test_values_are_taken_from_the_users_text():
 def test_a_string_for_a_pattern_is_taken_from_the_text_or_the_description(text, description):
     schema = {"type": "string", "pattern": r"^[A-Z]{2}\d{4}[A-Z]$", "description": description}
 
-    assert instance_of(schema, text) == "AB1234C"
+    assert make_instance(schema, text) == "AB1234C"
 
 
 def test_a_pattern_without_an_example_is_told():
     schema = {"type": "object", "properties": {"seat": {"pattern": "^seat-[0-9]{7}$"}}, "required": ["seat"]}
 
     with pytest.raises(UnsatisfiableError, match=r'"seat" .*"pattern": \^seat-\[0-9\]\{7\}\$'):
-        instance_of(schema, TEXT)
+        make_instance(schema, TEXT)
 
 
 def test_a_pattern_that_is_not_checked_is_not_filled_either():
-    assert instance_of({"type": "string", "pattern": r"^(?=.*\d)\w{40,}$"}, "") == "text"
+    assert make_instance({"type": "string", "pattern": r"^(?=.*\d)\w{40,}$"}, "") == "text"
 
 
 def test_strings_for_a_page_without_text_are_named_after_their_fields():
@@ -245,7 +245,7 @@ def test_strings_for_a_page_without_text_are_named_after_their_fields():
         "type": "object",
         "properties": {"city": {"type": "string"}, "tags": {"type": "array", "items": {"type": "string"}}},
     }
-    assert instance_of(schema, "") == {"city": "city", "tags": ["tags", "1 tags"]}
+    assert make_instance(schema, "") == {"city": "city", "tags": ["tags", "1 tags"]}
 
 
 def test_structured_reply_is_the_instance_alone(ask):

@@ -1,4 +1,4 @@
-"""What a user's text offers for the fields of an object: names, other words, numbers, and whole snippets."""
+"""Extract names, words, numbers and snippets from a user's text, to fill an object's fields with."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from app.offline_model.common_words import COMMON_WORDS
 
 
 class Hints:
-    """Values found in a text, in the order a field should try them.
+    """Values found in a text, in the order to try them.
 
     Attributes:
-        words: names first ("New York" is one), then the other words that mean something, each once.
-        numbers: as written, without sign.
-        pieces: what stands between spaces, free of the punctuation around it: an address, a date.
+        words: names first ("New York" is one), then other words without the common ones, each once.
+        numbers: without sign.
+        pieces: text between spaces without the punctuation around it, such as an address or a date.
     """
 
     def __init__(self, text: str) -> None:
         self.text = " ".join(text[:10_000].split())
         self.pieces = [piece.strip(".,;:!?()[]{}<>\"'“”‘’") for piece in self.text.split()]
         self.numbers = [
-            _number(found) for found in re.findall(r"(?<![\w.-])\d{1,15}(?:\.\d{1,6})?(?![\w-])", self.text)
+            _parse_number(found) for found in re.findall(r"(?<![\w.-])\d{1,15}(?:\.\d{1,6})?(?![\w-])", self.text)
         ]
-        self._plain = re.sub(r"\S*[@/]\S*", " ", self.text)  # without addresses, whose parts are no words
+        self._plain = re.sub(r"\S*[@/]\S*", " ", self.text)  # without addresses, whose parts are not words
         self._taken_words = self._taken_numbers = 0
-        self.words = list(dict.fromkeys([*self._names(), *self._other_words()]))
+        self.words = list(dict.fromkeys([*self._find_names(), *self._find_words()]))
 
     def take_word(self) -> str:
-        """Return the next of the words, so that two fields do not say the same while there are words left."""
+        """Return the next word, so that fields differ; starts again after the last."""
         self._taken_words += 1
         return self.words[(self._taken_words - 1) % len(self.words)]
 
     def take_number(self) -> int:
-        """Return the next of 0, 1, 2, … to tell made-up values apart."""
+        """Return the next of 0, 1, 2, … so that made-up values differ."""
         self._taken_numbers += 1
         return self._taken_numbers - 1
 
     def mentions(self, value: object) -> bool:
-        """Whether the text holds this value, as a word of its own."""
+        """Return whether the text contains a value as a whole word."""
         word = str(value)
         return word != "" and re.search(rf"\b{re.escape(word)}\b", self.text, re.IGNORECASE) is not None
 
-    def _names(self) -> list[str]:
+    def _find_names(self) -> list[str]:
         capitalised = re.findall(r"\b(?:[A-Z][\w-]*[^\W_])(?: [A-Z][\w-]*[^\W_])*", self._plain)
         names = (" ".join(word for word in run.split() if not _is_common(word)) for run in capitalised)
         return [name for name in names if name]
 
-    def _other_words(self) -> list[str]:
+    def _find_words(self) -> list[str]:
         return [word for word in re.findall(r"\b[^\W\d_]{4,}\b", self._plain) if not _is_common(word)]
 
 
@@ -54,5 +54,5 @@ def _is_common(word: str) -> bool:
     return word.casefold() in COMMON_WORDS
 
 
-def _number(digits: str) -> int | float:
+def _parse_number(digits: str) -> int | float:
     return float(digits) if "." in digits else int(digits)

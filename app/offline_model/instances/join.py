@@ -1,4 +1,4 @@
-"""Joining two schemas that both hold into one, as far as making a value needs it."""
+"""Merge two schemas that both apply, as far as needed to make a value."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from app.json_schema.references import Schema
 
 
 def join(one: Schema, other: Schema) -> Schema:
-    """Return one schema for both; where two keywords cannot be joined, the second's stands."""
+    """Return one schema for both; if keywords conflict, the second schema's is used."""
     if isinstance(one, bool):
         return other if one else False
     if isinstance(other, bool):

@@ -1,10 +1,10 @@
-"""Making a value for a JSON schema, which the caller checks as a whole.
+"""Make a value for a JSON schema; the caller validates it.
 
-Made for what OpenAI's strict subset has, and what a tool's parameters have beside it: optional properties, lengths
-and unique items. Keywords beyond that are not looked at.
+Supports OpenAI's strict subset, and for tools' parameters optional properties, lengths and unique items. Other keywords
+are ignored.
 
-What cannot be filled is done without where that is allowed: the next branch of an anyOf, an empty array, an
-optional property left out. So recursion ends too: a `$ref` met inside itself cannot be filled.
+If no value is found for a part, the next option of an `anyOf` is tried, an array stays short, and an optional property
+is left out. Recursion ends the same way: a `$ref` inside itself counts as unsatisfiable.
 """
 
 from __future__ import annotations
@@ -16,26 +16,26 @@ from itertools import islice
 from typing import Any, cast
 
 from app.json_schema.engine import compile_schema
-from app.json_schema.misfits import OWN_KEYWORDS
+from app.json_schema.mismatch import OWN_KEYWORDS
 from app.json_schema.references import Schema, UnsatisfiableError, resolve
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.join import join
-from app.offline_model.instances.numbers import numbers_for
-from app.offline_model.instances.strings import strings_for
+from app.offline_model.instances.numbers import propose_numbers
+from app.offline_model.instances.strings import propose_strings
 
 MAX_DEPTH = 20
-# Values made on the way, dead ends among them; a schema of a few lines can ask for millions.
+# Limits all attempts: a schema of a few lines can require millions of values.
 MAX_WORK = 10_000
-# Candidates that may fail a check before a part counts as one that cannot be filled.
+# Candidates that may fail before a part counts as unsatisfiable.
 MAX_TRIES = 400
-USUAL_ITEMS = 2
-# Arrays within arrays grow by powers.
-MANY_TO_DEPTH = 4
+DEFAULT_ITEMS = 2
+# Deeper arrays get one item, since nested arrays grow exponentially.
+MAX_DEPTH_OF_MANY = 4
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where in the value we are: the property's name, the item's number, how deep, and inside which `$ref`s."""
+    """A location in the value: property name, item index, depth, and the `$ref`s it is inside of."""
 
     name: str = ""
     turn: int = 0
@@ -52,7 +52,7 @@ class SchemaMaker:
         self._work = 0
 
     def make(self, schema: Schema, place: Place) -> Any:
-        """Make a value; raises UnsatisfiableError."""
+        """Return a value. Raises UnsatisfiableError if none is found."""
         self._work += 1
         if self._work > MAX_WORK or place.depth > MAX_DEPTH:
             raise UnsatisfiableError("it asks for too much")
@@ -62,25 +62,25 @@ class SchemaMaker:
         if "$ref" in schema:
             ref = rest.pop("$ref")
             if ref in place.refs:
-                raise UnsatisfiableError("it holds itself without end")
+                raise UnsatisfiableError("it contains itself without end")
             return self.make(join(rest, resolve(self._root, ref)), replace(place, refs=(*place.refs, ref)))
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 options = sorted(rest.pop(keyword), key=lambda option: option == {"type": "null"})
-                return self._first([join(rest, option) for option in options], place)
+                return self._make_first([join(rest, option) for option in options], place)
         if "allOf" in schema:
             return self.make(reduce(join, rest.pop("allOf"), cast(Schema, rest)), place)
         if "const" in schema or "enum" in schema:
             values = schema.get("enum", [schema.get("const")])
             return self._choose(schema, sorted(values, key=lambda value: not self._hints.mentions(value)), place)
-        kinds = _kinds(schema)
+        kinds = _list_kinds(schema)
         if len(kinds) > 1:
-            return self._first([{**schema, "type": kind} for kind in kinds], place)
-        return self._of_kind(kinds[0], schema, place)
+            return self._make_first([{**schema, "type": kind} for kind in kinds], place)
+        return self._make_kind(kinds[0], schema, place)
 
-    def _first(self, schemas: list[Schema], place: Place) -> Any:
-        """Make a value for the first schema that has one."""
-        failed = UnsatisfiableError("it has a choice of nothing")
+    def _make_first(self, schemas: list[Schema], place: Place) -> Any:
+        """Return a value for the first schema that has one."""
+        failed = UnsatisfiableError("it has an empty choice")
         for schema in schemas:
             try:
                 return self.make(schema, place)
@@ -89,7 +89,7 @@ class SchemaMaker:
         raise failed
 
     def _choose(self, schema: dict[str, Any], candidates: Iterable[Any], place: Place) -> Any:
-        """Take one of those that fit the schema itself; another one for each item of an array."""
+        """Return a candidate that matches the schema's own keywords; a different one for each item of an array."""
         itself = compile_schema({keyword: schema[keyword] for keyword in schema.keys() & OWN_KEYWORDS})
         fitting = list(islice(filter(itself.is_valid, islice(candidates, MAX_TRIES)), place.turn + 1))
         if not fitting:
@@ -99,19 +99,19 @@ class SchemaMaker:
             )
         return fitting[place.turn % len(fitting)]
 
-    def _of_kind(self, kind: str, schema: dict[str, Any], place: Place) -> Any:
+    def _make_kind(self, kind: str, schema: dict[str, Any], place: Place) -> Any:
         if kind == "object":
-            return self._object(schema, place)
+            return self._make_object(schema, place)
         if kind == "array":
-            return self._array(schema, place)
+            return self._make_array(schema, place)
         if kind == "string":
-            strings = strings_for(schema, place.name, place.turn, self._hints)
-            # Others than those for a pattern differ already.
+            strings = propose_strings(schema, place.name, place.turn, self._hints)
+            # Without a pattern, the candidates already differ by item.
             return self._choose(schema, strings, place if "pattern" in schema else replace(place, turn=0))
         values = {"boolean": (True, False), "null": (None,)}.get(kind)
-        return self._choose(schema, values or numbers_for(schema, kind, self._hints), place)
+        return self._choose(schema, values or propose_numbers(schema, kind, self._hints), place)
 
-    def _object(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
+    def _make_object(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
         required, others = schema.get("required", []), schema.get("additionalProperties", True)
         made = {}
         for name, part in {**dict.fromkeys(required, others), **schema.get("properties", {})}.items():
@@ -122,9 +122,9 @@ class SchemaMaker:
                     raise
         return made
 
-    def _array(self, schema: dict[str, Any], place: Place) -> list[Any]:
+    def _make_array(self, schema: dict[str, Any], place: Place) -> list[Any]:
         low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_WORK))
-        wanted = max(low, min(high, USUAL_ITEMS if place.depth < MANY_TO_DEPTH else 1))
+        wanted = max(low, min(high, DEFAULT_ITEMS if place.depth < MAX_DEPTH_OF_MANY else 1))
         made: list[Any] = []
         for turn in range(wanted + MAX_TRIES):
             if len(made) == wanted:
@@ -140,8 +140,8 @@ class SchemaMaker:
         return made
 
 
-def _kinds(schema: dict[str, Any]) -> list[str]:
-    """List the types to try, null last; without `type`, the one that the other keywords speak of."""
+def _list_kinds(schema: dict[str, Any]) -> list[str]:
+    """Return the types to try, null last; without `type`, the one that the other keywords imply."""
     if "type" in schema:
         kinds = [schema["type"]] if isinstance(schema["type"], str) else schema["type"]
         return sorted(kinds, key=lambda kind: kind == "null")

@@ -1,4 +1,4 @@
-"""Numbers for a schema's bounds, the likeliest first; the caller checks each."""
+"""Propose numbers within a schema's bounds; the caller validates them."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 from app.offline_model.instances.hints import Hints
 
 
-def numbers_for(schema: dict[str, Any], kind: str, hints: Hints) -> Iterator[int | float]:
-    """Yield numbers of the kind "integer" or "number", without end: from the text, then from 1 or the bounds on."""
+def propose_numbers(schema: dict[str, Any], kind: str, hints: Hints) -> Iterator[int | float]:
+    """Yield numbers of the kind "integer" or "number" endlessly: from the text, then from 1 or the bounds on."""
     whole = kind == "integer"
     yield from (number for number in hints.numbers if not whole or isinstance(number, int))
-    lows = [_exact(schema[key]) for key in ("minimum", "exclusiveMinimum") if key in schema]
-    highs = [_exact(schema[key]) for key in ("maximum", "exclusiveMaximum") if key in schema]
-    step = _exact(schema.get("multipleOf", 1))
+    lows = [_to_fraction(schema[key]) for key in ("minimum", "exclusiveMinimum") if key in schema]
+    highs = [_to_fraction(schema[key]) for key in ("maximum", "exclusiveMaximum") if key in schema]
+    step = _to_fraction(schema.get("multipleOf", 1))
     if whole:  # of the multiples of p/q, the whole ones are the multiples of p
         step = Fraction(step.numerator)
     nearest = max([1, *(math.ceil(low / step) for low in lows)])
@@ -29,5 +29,5 @@ def numbers_for(schema: dict[str, Any], kind: str, hints: Hints) -> Iterator[int
             yield float(max(lows) + (min(highs) - max(lows)) / (away + 2))
 
 
-def _exact(number: int | float) -> Fraction:
+def _to_fraction(number: int | float) -> Fraction:
     return Fraction(str(number))

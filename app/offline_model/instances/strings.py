@@ -1,4 +1,4 @@
-"""Strings for plain, formatted and patterned fields, the likeliest first; the caller checks each."""
+"""Propose strings for a field, by its format, pattern or name; the caller validates them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.offline_model.instances.hints import Hints
 MAX_LENGTH = 10_000
 MAX_PIECES = 50
 
-# What patterns often ask for; others are not made up.
+# Strings that often match a pattern; none are generated from it.
 COMMON = (
     "Aa",
     "Aa Aa",
@@ -28,14 +28,14 @@ COMMON = (
     "@a",
 )
 
-# Fields of these names hold sentences rather than words.
+# Fields with these names get sentences instead of words.
 _PROSE = """
 answer body caption comment content description explanation message notes prompt query question reason reply
 summary text
 """
 PROSE = frozenset(_PROSE.split())
 
-# For each format, how one is told in the user's text, and the nth made-up one.
+# For each format, a pattern to find it in the user's text, and a function for the nth made-up value.
 FORMATS: dict[str, tuple[str, Callable[[int], str]]] = {
     "date": (r"\d{4}-\d\d-\d\d", lambda n: f"2026-{n // 28 % 12 + 1:02}-{n % 28 + 1:02}"),
     "date-time": (
@@ -53,50 +53,52 @@ FORMATS: dict[str, tuple[str, Callable[[int], str]]] = {
 }
 
 
-def strings_for(schema: dict[str, Any], name: str, turn: int, hints: Hints) -> Iterator[str]:
+def propose_strings(schema: dict[str, Any], name: str, turn: int, hints: Hints) -> Iterator[str]:
     """Yield strings for one field.
 
     Args:
-        name: the field's own, which tells prose from words.
-        turn: counts the items of an array, whose strings shall differ.
+        schema: the field's.
+        name: the field's name, which decides between sentences and words.
+        turn: the index in an array, whose strings should differ.
+        hints: values from the user's text.
     """
     low, high = int(schema.get("minLength", 0)), int(schema.get("maxLength", MAX_LENGTH))
     if low > MAX_LENGTH:
         return
     if "pattern" in schema:
-        yield from _strings_to_match(schema, hints)
+        yield from _propose_matches(schema, hints)
         return
     known = FORMATS.get(schema.get("format", ""))
     if known:
-        told, made = known
-        matching = [piece for piece in hints.pieces if re.fullmatch(told, piece)]
+        pattern, make = known
+        matching = [piece for piece in hints.pieces if re.fullmatch(pattern, piece)]
         yield from matching[turn:]
-        yield made(hints.take_number())
+        yield make(hints.take_number())
         return
     if name.casefold() in FORMATS:  # a plain string called "date" or "email"
-        told, made = FORMATS[name.casefold()]
-        yield next((piece for piece in hints.pieces if re.fullmatch(told, piece)), made(hints.take_number()))
+        pattern, make = FORMATS[name.casefold()]
+        yield next((piece for piece in hints.pieces if re.fullmatch(pattern, piece)), make(hints.take_number()))
     if name.casefold() in PROSE and hints.text:
-        yield _sized(hints.text, low, min(high, max(low, 200)))
+        yield _fit_length(hints.text, low, min(high, max(low, 200)))
     if turn < len(hints.words):
-        yield _sized(hints.take_word(), low, high)
+        yield _fit_length(hints.take_word(), low, high)
     own_name = name or "text"
-    yield _sized(f"{turn} {own_name}" if turn else own_name, low, high)
+    yield _fit_length(f"{turn} {own_name}" if turn else own_name, low, high)
 
 
-def _strings_to_match(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
-    """Yield what may match a pattern: examples from the text and the description, then common ones."""
+def _propose_matches(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
+    """Yield strings that may match a pattern: from the text and the description, then common ones."""
     described = str(schema.get("description", "")).split()[:MAX_PIECES]
     pieces = hints.pieces[:MAX_PIECES]
     yield from dict.fromkeys(
         [*pieces, *hints.words[:MAX_PIECES], *(piece.strip("\"'.,;:()") for piece in described)]
     )
     yield from COMMON
-    yield from (made(0) for _, made in FORMATS.values())
+    yield from (make(0) for _, make in FORMATS.values())
     yield from (sign * length for length in range(1, 41) for sign in "A1a")
 
 
-def _sized(text: str, low: int, high: int) -> str:
+def _fit_length(text: str, low: int, high: int) -> str:
     if len(text) < low:
         text = (f"{text} " * (low // (len(text) + 1) + 1))[: max(low, 1)]
     return text[:high]

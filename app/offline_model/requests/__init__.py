@@ -1,1 +1,5 @@
-"""Parse and check requests as OpenAI does, with its names for what is wrong."""
+"""Parse and validate requests, with OpenAI's errors.
+
+- `chat_request`: the body of a chat. `conversation`: its messages.
+- `fields`: read one field. `errors`: the error in OpenAI's form.
+"""

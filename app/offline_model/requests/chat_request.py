@@ -1,4 +1,4 @@
-"""A chat request as the offline model takes it: checked, with OpenAI's names for what is wrong."""
+"""Parse and validate the body of a chat request."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ MAX_STOPS = 4
 
 @dataclass(frozen=True)
 class ResponseFormat:
-    """How the reply is to be written: as `text`, as any `json_object`, or by a `json_schema`."""
+    """The format of the reply: `text`, `json_object` or `json_schema`."""
 
     kind: str
     schema: JsonObject | bool = True
@@ -33,7 +33,7 @@ class ResponseFormat:
 
 @dataclass(frozen=True)
 class ChatRequest:
-    """What a body of `POST /chat/completions` asks for."""
+    """A validated body of `POST /chat/completions`."""
 
     messages: tuple[Message, ...]
     max_tokens: int | None
@@ -50,10 +50,10 @@ class ChatRequest:
 
 
 def parse_chat_request(body: JsonObject) -> ChatRequest:
-    """Read the body of `POST /chat/completions`; fields that change nothing here are let through.
+    """Parse the body of `POST /chat/completions`; unused fields are ignored.
 
     Raises:
-        InvalidRequestError: a field is missing or is not as OpenAI takes it.
+        InvalidRequestError: OpenAI would refuse a field.
     """
     string(body, "model")
     if integer(body, "n", low=1, high=128) not in (None, 1):
@@ -65,15 +65,15 @@ def parse_chat_request(body: JsonObject) -> ChatRequest:
     return ChatRequest(
         messages=parse_messages(body),
         max_tokens=limits[0] or limits[1],
-        stop=_stop(body.get("stop")),
+        stop=_parse_stop(body.get("stop")),
         stream=stream,
-        include_usage=_include_usage(body, stream),
-        response_format=_response_format(body.get("response_format")),
+        include_usage=_parse_include_usage(body, stream),
+        response_format=_parse_response_format(body.get("response_format")),
         tools=parse_tools(body),
     )
 
 
-def _stop(given: Any) -> tuple[str, ...]:
+def _parse_stop(given: Any) -> tuple[str, ...]:
     if given is None:
         return ()
     stops = [given] if isinstance(given, str) else given
@@ -84,7 +84,7 @@ def _stop(given: Any) -> tuple[str, ...]:
     return tuple(filter(None, stops))
 
 
-def _include_usage(body: JsonObject, stream: bool) -> bool:
+def _parse_include_usage(body: JsonObject, stream: bool) -> bool:
     if body.get("stream_options") is None:
         return False
     options = json_object(body, "stream_options")
@@ -95,7 +95,7 @@ def _include_usage(body: JsonObject, stream: bool) -> bool:
     return flag(options, "include_usage", "stream_options.include_usage")
 
 
-def _response_format(given: Any) -> ResponseFormat:
+def _parse_response_format(given: Any) -> ResponseFormat:
     if given is None:
         return ResponseFormat("text")
     if not isinstance(given, dict):

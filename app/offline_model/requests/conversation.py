@@ -1,11 +1,11 @@
-"""The messages of a chat request, checked and with their images opened."""
+"""Parse and validate the messages of a chat request, and describe their images."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from app.offline_model import tokens
-from app.offline_model.images import SeenImage, look_at
+from app.offline_model.images import DescribedImage, describe_image
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import (
     JsonObject,
@@ -18,7 +18,7 @@ from app.offline_model.requests.fields import (
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
 
-# What the frame around each message costs at OpenAI, in tokens.
+# Tokens that OpenAI counts for the framing of each message.
 TOKENS_PER_MESSAGE = 3
 
 
@@ -28,15 +28,15 @@ class Message:
 
     role: str
     text: str
-    images: tuple[SeenImage, ...]
+    images: tuple[DescribedImage, ...]
     prompt_tokens: int
 
 
 def parse_messages(body: JsonObject) -> tuple[Message, ...]:
-    """Read `messages`.
+    """Parse `messages`.
 
     Raises:
-        InvalidRequestError: a message is not as OpenAI takes it, or an image in it cannot be opened.
+        InvalidRequestError: OpenAI would refuse a message, or an image cannot be opened.
     """
     messages = body.get("messages")
     if messages is None:
@@ -45,10 +45,10 @@ def parse_messages(body: JsonObject) -> tuple[Message, ...]:
         raise wrong_type("messages", "an array of objects")
     if not messages:
         raise invalid_value("messages", "at least one message")
-    return tuple(_message(message, f"messages[{index}]") for index, message in enumerate(messages))
+    return tuple(_parse_message(message, f"messages[{index}]") for index, message in enumerate(messages))
 
 
-def _message(message: object, param: str) -> Message:
+def _parse_message(message: object, param: str) -> Message:
     if not isinstance(message, dict):
         raise wrong_type(param, "an object")
     role = string(message, "role", f"{param}.role")
@@ -56,13 +56,13 @@ def _message(message: object, param: str) -> Message:
         raise invalid_value(f"{param}.role", f"one of {', '.join(ROLES)}")
     if role == "tool":
         string(message, "tool_call_id", f"{param}.tool_call_id")
-    call_tokens = _tool_call_tokens(message, param)
-    text, images = _content(message, role, param)
+    call_tokens = _count_tool_calls(message, param)
+    text, images = _parse_content(message, role, param)
     prompt_tokens = TOKENS_PER_MESSAGE + tokens.count(text) + sum(image.tokens for image in images) + call_tokens
     return Message(role, text, images, prompt_tokens)
 
 
-def _tool_call_tokens(message: JsonObject, param: str) -> int:
+def _count_tool_calls(message: JsonObject, param: str) -> int:
     calls = message.get("tool_calls")
     if calls is None:
         return 0
@@ -71,7 +71,7 @@ def _tool_call_tokens(message: JsonObject, param: str) -> int:
     return tokens.count_json(calls, f"{param}.tool_calls")
 
 
-def _content(message: JsonObject, role: str, param: str) -> tuple[str, tuple[SeenImage, ...]]:
+def _parse_content(message: JsonObject, role: str, param: str) -> tuple[str, tuple[DescribedImage, ...]]:
     content = message.get("content")
     if content is None and role == "assistant" and (message.get("tool_calls") or message.get("refusal")):
         return "", ()
@@ -82,9 +82,9 @@ def _content(message: JsonObject, role: str, param: str) -> tuple[str, tuple[See
     if not isinstance(content, list):
         raise wrong_type(f"{param}.content", "a string or an array of content parts")
     texts: list[str] = []
-    images: list[SeenImage] = []
+    images: list[DescribedImage] = []
     for index, part in enumerate(content):
-        seen = _part(part, role, f"{param}.content[{index}]")
+        seen = _parse_part(part, role, f"{param}.content[{index}]")
         if isinstance(seen, str):
             texts.append(seen)
         else:
@@ -92,7 +92,7 @@ def _content(message: JsonObject, role: str, param: str) -> tuple[str, tuple[See
     return "\n".join(texts), tuple(images)
 
 
-def _part(part: object, role: str, param: str) -> str | SeenImage:
+def _parse_part(part: object, role: str, param: str) -> str | DescribedImage:
     if not isinstance(part, dict):
         raise wrong_type(param, "an object")
     match string(part, "type", f"{param}.type"):
@@ -101,7 +101,7 @@ def _part(part: object, role: str, param: str) -> str | SeenImage:
         case "refusal" if role == "assistant":
             return string(part, "refusal", f"{param}.refusal")
         case "image_url" if role == "user":
-            return look_at(json_object(part, "image_url", f"{param}.image_url"))
+            return describe_image(json_object(part, "image_url", f"{param}.image_url"))
         case "image_url":
             raise InvalidRequestError("Images are only allowed in messages of role 'user'.", param=param)
     raise invalid_value(f"{param}.type", "'text' or 'image_url'; the offline model takes no other part")

@@ -1,4 +1,4 @@
-"""What a request can be refused for, in OpenAI's shape of an error."""
+"""Define the error of a refused request, in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 class InvalidRequestError(Exception):
-    """A request that cannot be answered; `param` names the field at fault."""
+    """A request is refused; `param` names the invalid field."""
 
     def __init__(
         self, message: str, *, param: str | None = None, code: str | None = None, status: int = 400

@@ -1,7 +1,6 @@
-"""Reading one field of a JSON body, or refusing it by name.
+"""Read one field of a JSON body, or raise OpenAI's error for it.
 
-Each function takes the path to say in the refusal (`param`) where it differs from the field's own name.
-A field that is null counts as not given, as it does at OpenAI.
+`param` is the field's path in the error, if it differs from its name. A null field counts as missing, as with OpenAI.
 """
 
 from __future__ import annotations
@@ -14,26 +13,26 @@ JsonObject = dict[str, Any]
 
 
 def wrong_type(param: str, wanted: str) -> InvalidRequestError:
-    """Return the error for a field of another type."""
+    """Return the error for a field of the wrong type."""
     return InvalidRequestError(f"Invalid type for '{param}': expected {wanted}.", param=param, code="invalid_type")
 
 
 def invalid_value(param: str, wanted: str) -> InvalidRequestError:
-    """Return the error for a field of the right type."""
+    """Return the error for an invalid value of the right type."""
     return InvalidRequestError(
         f"Invalid value for '{param}': expected {wanted}.", param=param, code="invalid_value"
     )
 
 
 def missing(param: str) -> InvalidRequestError:
-    """Return the error for a field that is not there."""
+    """Return the error for a missing field."""
     return InvalidRequestError(
         f"Missing required parameter: '{param}'.", param=param, code="missing_required_parameter"
     )
 
 
 def string(body: JsonObject, name: str, param: str | None = None) -> str:
-    """Return a string that must be there; it may be empty."""
+    """Return a required string, which may be empty."""
     value = body.get(name)
     if value is None:
         raise missing(param or name)
@@ -43,7 +42,7 @@ def string(body: JsonObject, name: str, param: str | None = None) -> str:
 
 
 def json_object(body: JsonObject, name: str, param: str | None = None) -> JsonObject:
-    """Return an object that must be there."""
+    """Return a required object."""
     value = body.get(name)
     if value is None:
         raise missing(param or name)
@@ -53,7 +52,7 @@ def json_object(body: JsonObject, name: str, param: str | None = None) -> JsonOb
 
 
 def flag(body: JsonObject, name: str, param: str | None = None) -> bool:
-    """Return a boolean, false where it is not given."""
+    """Return a boolean; False if missing."""
     value = body.get(name)
     if value is None:
         return False
@@ -63,7 +62,7 @@ def flag(body: JsonObject, name: str, param: str | None = None) -> bool:
 
 
 def integer(body: JsonObject, name: str, *, low: int, high: int) -> int | None:
-    """Return an integer within its bounds, None where it is not given."""
+    """Return an integer within bounds; None if missing."""
     value = body.get(name)
     if value is None:
         return None
@@ -75,7 +74,7 @@ def integer(body: JsonObject, name: str, *, low: int, high: int) -> int | None:
 
 
 def check_number(body: JsonObject, name: str, *, low: float, high: float) -> None:
-    """Refuse a setting that OpenAI would refuse, though nothing here depends on it."""
+    """Refuse a number that OpenAI would refuse; its value is not used here."""
     value = body.get(name)
     if value is None:
         return

@@ -70,7 +70,7 @@ class AnswerChecker:
         try:
             if self._nulls is not None:
                 self._nulls.remove(data)
-            fault = None if self._schema is None else self._schema.fault_of(data)
+            fault = None if self._schema is None else self._schema.find_problem(data)
         except CheckTooCostly:
             raise UnsupportedSchema from None
         if fault is not None:

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from app.openai_service.results import CallRecord
-from app.token_counts.estimates import ImageInput, images_in, input_bound_of, max_output_tokens
+from app.token_counts.estimates import ImageInput, bound_input_bytes, find_images, max_output_tokens
 from app.upstream_http.call_state import CallState
 
 _MODEL_FIELD_BYTES = len(b'"model":,')
@@ -40,7 +40,7 @@ class UpstreamRequest:
     def images(self) -> Sequence[ImageInput]:
         """The images of its messages, in order."""
         if self._images is None:
-            self._images = images_in(self.body)
+            self._images = find_images(self.body)
         return self._images
 
     @property
@@ -64,7 +64,7 @@ class UpstreamRequest:
         """Return the maximum number of tokens that the input can be for a model."""
         if self._body_bytes is None:
             self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
-        return input_bound_of(self._body_bytes, self.images, model)
+        return bound_input_bytes(self._body_bytes, self.images, model)
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import build_adjusted_headers
-from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_owner, batch_response, list_query
+from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_owner, batch_response, parse_list_query
 
 bp = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -48,7 +48,7 @@ def create() -> Response:
 def show_all() -> Response:
     """List the caller's batches, newest first."""
     principal = _require_principal()
-    query = list_query(request.args, principal)
+    query = parse_list_query(request.args, principal)
     kinds = [kind for kind in KINDS if _may_see(principal, kind)]
     page = services().batches.list_page(query.owner, kinds, limit=query.limit + 1, before=query.before)
     shown = page[: query.limit]

@@ -1,4 +1,4 @@
-"""Request and answer models of /api/batches."""
+"""Define the request and response bodies of /api/batches."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _MAX_REQUESTS = 50_000
 _MAX_TEXTS = 50_000
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
-_FIELD_FIRST = re.compile(r"[\w.]+: ")
+_STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
 
 
 class BatchItem(RequestModel):
@@ -53,10 +53,13 @@ class CreateBatchRequest(RequestModel):
         *,
         max_tokens: int | None,
     ) -> tuple[NewBatch, dict[str, str]]:
-        """Build the batch, each request as its own route would send it, and the adjusted parameters.
+        """Return the batch, with each request as its own route would send it, and the adjusted parameters.
 
         Args:
-            max_tokens: a ceiling for each answer, if this user has a lower one.
+            settings: limits of batches.
+            upstream: builds the requests.
+            prompts: the stored prompts that this user may use.
+            max_tokens: the user's own ceiling for each answer, if any.
 
         Raises:
             InvalidRequest: a request is invalid, or they cannot be in one batch.
@@ -64,8 +67,8 @@ class CreateBatchRequest(RequestModel):
         """
         if len(self.requests) > settings.max_requests:
             raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
-        kind = _operation_of(self.requests)
-        ids = _ids(self.requests)
+        kind = _check_kind(self.requests)
+        ids = _assign_ids(self.requests)
         requests: list[BatchRequest] = []
         adjusted: dict[str, str] = {}
         model: str | None = None
@@ -74,17 +77,17 @@ class CreateBatchRequest(RequestModel):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:
-                    own_model, body, changed = _chat(item.chat, upstream, prompts, max_tokens)
+                    own_model, body, changed = _build_chat(item.chat, upstream, prompts, max_tokens)
                     adjusted |= changed
                 else:
-                    assert item.embeddings is not None, "one of both is given"
-                    asked = item.embeddings
+                    assert item.embeddings is not None, "_check_kind() has checked it"
+                    embeddings = item.embeddings
                     own_model, body = upstream.build_embeddings_request(
-                        asked.texts(), model=asked.model, dimensions=asked.dimensions
+                        embeddings.texts(), model=embeddings.model, dimensions=embeddings.dimensions
                     )
                     texts += len(body["input"])
             except (InvalidRequest, Forbidden) as error:
-                raise _at_item(error, where) from None
+                raise _prefix_error(error, where) from None
             except InputTooLong:
                 raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
             except ModelNotOffered:
@@ -98,18 +101,18 @@ class CreateBatchRequest(RequestModel):
         return NewBatch(kind, str(model), requests), adjusted
 
 
-def _chat(
+def _build_chat(
     chat: ChatRequest, upstream: OpenAIBatches, prompts: PromptSelection, max_tokens: int | None
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
     prompt = prompts.select(chat)
     if prompt is not None and prompt.tools:
-        raise InvalidRequest("this prompt has tools that only run while somebody waits.", field="promptName")
+        raise InvalidRequest("this prompt has server tools, which do not run in a batch.", field="promptName")
     if chat.cache:
         raise InvalidRequest("not accepted in a batch.", field="cache")
     return upstream.build_chat_request(chat.to_call(prompts, request_id=""), max_tokens=max_tokens)
 
 
-def _operation_of(items: Sequence[BatchItem]) -> Kind:
+def _check_kind(items: Sequence[BatchItem]) -> Kind:
     kind: Kind = "chat" if items[0].chat is not None else "embeddings"
     for place, item in enumerate(items):
         if item.chat is None and item.embeddings is None:
@@ -123,8 +126,8 @@ def _operation_of(items: Sequence[BatchItem]) -> Kind:
     return kind
 
 
-def _ids(items: Sequence[BatchItem]) -> list[str]:
-    """Return the id of each request: the client's, or its index."""
+def _assign_ids(items: Sequence[BatchItem]) -> list[str]:
+    """Return the ids of the requests: the given one, or else the index."""
     ids: dict[str, int] = {}
     for place, item in enumerate(items):
         name = str(place) if item.id is None else item.id
@@ -134,13 +137,13 @@ def _ids(items: Sequence[BatchItem]) -> list[str]:
     return list(ids)
 
 
-def _at_item(error: InvalidRequest | Forbidden, where: str) -> Problem:
-    """Return an error about one request of a batch, prefixed with the request's path."""
+def _prefix_error(error: InvalidRequest | Forbidden, where: str) -> Problem:
+    """Return the error with the path of a batch's request as prefix."""
     sentence = str(error)
     if sentence.startswith("Missing "):
         sentence = f"Missing {where}.{sentence.removeprefix('Missing ')}"
     else:
-        sentence = f"{where}.{sentence}" if _FIELD_FIRST.match(sentence) else f"{where}: {sentence}"
+        sentence = f"{where}.{sentence}" if _STARTS_WITH_FIELD.match(sentence) else f"{where}: {sentence}"
     placed = type(error)(sentence)
     placed.field = where if error.field is None else f"{where}.{error.field}"
     return placed
@@ -156,11 +159,11 @@ class ListQuery:
 
 
 def batch_owner(principal: Principal) -> BatchOwner:
-    """Return whose batches a principal may see: their own, or with the scope `admin` all of the tenant."""
+    """Return the owner of the batches that a principal may see: the user, or with scope `admin` the whole tenant."""
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
 
 
-def list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
+def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery:
     """Parse the query of GET /api/batches.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Request and answer models of POST /api/chat and /api/chat/stream."""
+"""Define the request and response bodies of POST /api/chat and /api/chat/stream."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from app.web.schemas.messages import Messages, check_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
-def messages_of(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
-    """Return the messages, or the one that a text is. Raises InvalidRequest where their turns do not go together."""
+def build_messages(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
+    """Return the messages, or one for a text. Raises InvalidRequest if the turns are inconsistent."""
     if messages is None:
         return [{"role": "user", "content": text}]
     plain: list[dict[str, Any]] = messages  # type: ignore[assignment]
@@ -25,25 +25,29 @@ def messages_of(messages: Messages | None, text: str | None) -> list[dict[str, A
 def build_chat_call(
     conversation: Conversation,
     settings: Mapping[str, Any],
-    asked: PromptFields,
+    fields: PromptFields,
     prompts: PromptSelection,
     server_tools: OfferedTools | None = None,
 ) -> ChatCall:
-    """Return what the service is asked to do: what the caller has chosen, and what a prompt of the site settles.
+    """Build the service's call from the client's settings and those of a stored prompt.
 
     Args:
-        settings: by the names of ChatCall's fields.
-        server_tools: those that a prompt may let the model have run; None where none are.
+        conversation: the client's messages.
+        settings: the client's, by the names of ChatCall's fields.
+        fields: select a stored prompt.
+        prompts: the prompts that this user may use.
+        server_tools: the tools that a prompt may use; None if server tools are not available.
+
     Raises:
         InvalidRequest, Forbidden: as PromptSelection.select() and apply() do.
     """
-    prompt = prompts.select(asked)
-    messages, settled = prompts.apply(prompt, conversation, settings, asked)
+    prompt = prompts.select(fields)
+    messages, values = prompts.apply(prompt, conversation, settings, fields)
     if server_tools and prompt is not None and prompt.tools:
-        settled["server_tools"] = server_tools.resolve(prompt.tools)
-    if settled.get("may_be_cached") and settled["temperature"] != 0:
+        values["server_tools"] = server_tools.resolve(prompt.tools)
+    if values.get("may_be_cached") and values["temperature"] != 0:
         raise InvalidRequest("cache: needs temperature 0.")
-    return ChatCall(conversation.operation, messages, conversation.request_id, **settled)
+    return ChatCall(conversation.operation, messages, conversation.request_id, **values)
 
 
 class ChatRequest(PromptFields):
@@ -71,6 +75,8 @@ class ChatRequest(PromptFields):
         """Build the call to the service.
 
         Args:
+            prompts: the stored prompts that this user may use.
+            request_id: of this request.
             server_tools: None if server tools are not available here.
 
         Raises:
@@ -78,19 +84,19 @@ class ChatRequest(PromptFields):
             Forbidden: the token is tied to another prompt, or a tool is not allowed.
         """
         self._check_tools()
-        conversation = Conversation(self._messages(), request_id, client_prompt=self.system_prompt)
+        conversation = Conversation(self._build_messages(), request_id, client_prompt=self.system_prompt)
         settings = {
             "model": self.model,
             "temperature": self.temperature,
             "max_tokens": self.max_tokens,
             "tools": self.tools,
             "tool_choice": self.tool_choice,
-            "server_tools": self._named_tools(server_tools),
+            "server_tools": self._select_tools(server_tools),
             "may_be_cached": bool(self.cache),
         }
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
-    def _named_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
+    def _select_tools(self, offered: OfferedTools | None) -> Sequence[ServerTool]:
         if self.server_tools is None:
             return ()
         if offered is None:
@@ -99,7 +105,7 @@ class ChatRequest(PromptFields):
 
     def _check_tools(self) -> None:
         if self.tools is not None and self.server_tools is not None:
-            # OpenAI expects the results of all calls together, and neither side has both kinds.
+            # OpenAI expects the results of all calls at once; with both, neither side would have all.
             raise InvalidRequest("give either tools or serverTools.", field="serverTools")
         names = [tool["function"]["name"] for tool in self.tools or ()] or self.server_tools
         if self.tool_choice is not None and not names:
@@ -107,16 +113,16 @@ class ChatRequest(PromptFields):
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
 
-    def _messages(self) -> list[dict[str, Any]]:
+    def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]
         if not given:
             raise InvalidRequest("Missing userMessage (or message, or messages).")
         if len(given) > 1:
             raise InvalidRequest("Give only one of messages, message and userMessage.")
-        return messages_of(self.messages, self.message or self.user_message)
+        return build_messages(self.messages, self.message or self.user_message)
 
     def response(self, result: ChatResult) -> dict[str, Any]:
-        """Return the answer's body. The field that the text came in decides which names repeat the reply."""
+        """Return the response body. The request's text field decides under which other names the reply is repeated."""
         body = chat_response(result)
         if self.user_message is not None:
             body["text"] = body["reply"]
@@ -147,5 +153,5 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
 
 def tool_run(run: ToolRun) -> dict[str, Any]:
     """Return {"id", "name", "status"}, and "ms" once it ended. Arguments and results stay on the server."""
-    told: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
-    return told if run.ms is None else told | {"ms": run.ms}
+    body: dict[str, Any] = {"id": run.id, "name": run.name, "status": run.status}
+    return body if run.ms is None else body | {"ms": run.ms}

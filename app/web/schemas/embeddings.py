@@ -1,4 +1,4 @@
-"""Request and answer models of POST /api/embeddings and /api/embeddings/similarity."""
+"""Define the request and response bodies of POST /api/embeddings and /api/embeddings/similarity."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pydantic import Discriminator, Field, Tag
 from app.openai_service import EmbeddingResult, cosine_similarities
 from app.problems import InvalidRequest
 from app.web.schemas.fields import ModelName, NonEmptyText
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, RequestModel, describe_format
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, RequestModel, get_union_tag
 
 MAX_INPUTS = 2_048  # OpenAI's own limit for one request
 
@@ -18,7 +18,7 @@ Inputs = Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS
 
 
 OneOrMore = Annotated[
-    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Inputs, Tag(AS_OTHER)], Discriminator(describe_format)
+    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Inputs, Tag(AS_OTHER)], Discriminator(get_union_tag)
 ]
 
 
@@ -85,10 +85,10 @@ class SimilarityRequest(RequestModel):
 
         "cached" as in embeddings_response().
         """
-        body = self._compared(result)
+        body = self._compare(result)
         return {**body, "cached": result.cached} if result.cached else body
 
-    def _compared(self, result: EmbeddingResult) -> dict[str, Any]:
+    def _compare(self, result: EmbeddingResult) -> dict[str, Any]:
         similarities = cosine_similarities(result.vectors[0], result.vectors[1:])
         if self.documents is None:
             return {"similarity": similarities[0]}

@@ -1,4 +1,4 @@
-"""Field types that several requests share, with their bounds."""
+"""Define the field types that several requests share, with their bounds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images in requests: URLs that are passed on, or bytes that are normalized for the model."""
+"""Check image URLs, and normalize uploaded images for the model."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 
 class InvalidImageInput(Problem):
-    """An image is of no known kind, damaged or too large, or has a URL that is not allowed."""
+    """An image has an unknown format, is damaged or too large, or has a URL that is not allowed."""
 
     status = 400
     code = "invalid_image"
@@ -25,26 +25,26 @@ class InvalidImageInput(Problem):
     message_is_safe = True
 
 
-def normalize_bytes(data: bytes, where: str, intake: ImageNormalizer) -> str:
+def normalize_bytes(data: bytes, where: str, normalizer: ImageNormalizer) -> str:
     """Normalize an uploaded file to a data URL, as OpenAI accepts it.
 
     Raises:
-        InvalidImageInput: it is refused. Only its content counts, not its name or declared type.
+        InvalidImageInput: the image cannot be used. Its name and declared type are ignored.
     """
     try:
-        return intake.normalize(data).data_url
+        return normalizer.normalize(data).data_url
     except UnusableImage as error:
         raise InvalidImageInput(str(error), field=where) from None
 
 
-def normalize_url(url: str, where: str, intake: ImageNormalizer) -> str:
+def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
 
     Raises:
         InvalidImageInput: it is neither, or points to a private network.
     """
     if url[:5].lower() == "data:":
-        return normalize_bytes(_decode_data_url(url, where), where, intake)
+        return normalize_bytes(_decode_data_url(url, where), where, normalizer)
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):

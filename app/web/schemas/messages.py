@@ -1,4 +1,4 @@
-"""The messages of a conversation. Once checked, they have OpenAI's form already."""
+"""Define the messages of a conversation; validated, they are in OpenAI's form."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ MAX_MESSAGES = 2_000
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _CallId = Annotated[str, Field(min_length=1, max_length=200)]
 
-# Typed dicts rather than models: a long history is checked without running any Python code, and need not be
-# converted back to dicts before it is sent.
+# Typed dicts instead of models: a long history is validated without running Python code, and is sent without
+# converting it back to dicts.
 
 
 class FunctionCall(TypedDict):
@@ -93,7 +93,7 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 
 def check_turns(messages: Sequence[dict[str, Any]]) -> None:
-    """Check rules across messages, which the upstream would refuse only after the request is sent.
+    """Check the rules between messages, which the upstream would otherwise refuse.
 
     Raises:
         InvalidRequest: an assistant turn is empty, or a tool result belongs to no earlier call.

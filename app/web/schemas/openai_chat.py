@@ -1,4 +1,4 @@
-"""Request model of POST /api/chat/openai, whose body open-source chat pages send."""
+"""Define the request body of POST /api/chat/openai, as open-source chat pages send it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 from app.openai_service import ChatCall
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.schemas.chat import build_chat_call, messages_of
+from app.web.schemas.chat import build_chat_call, build_messages
 from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
 from app.web.schemas.messages import Messages
 from app.web.schemas.tools import OfferedTools
@@ -14,7 +14,7 @@ from app.web.schemas.validation import RequestModel
 
 
 class ChatSettings(RequestModel):
-    """The page's settings that have a meaning here. Others are accepted and ignored."""
+    """The page's settings; those of type Any are accepted and ignored."""
 
     model: ModelName | None = None
     temperature: Temperature | None = None
@@ -42,5 +42,5 @@ class OpenAIChatRequest(PromptFields):
             "temperature": settings.temperature,
             "max_tokens": settings.max_tokens,
         }
-        conversation = Conversation(messages_of(self.messages, None), request_id)
+        conversation = Conversation(build_messages(self.messages, None), request_id)
         return build_chat_call(conversation, chosen, self, prompts, server_tools)

@@ -1,4 +1,4 @@
-"""Request and answer models of POST /api/structured."""
+"""Define the request and response bodies of POST /api/structured."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from app.json_schema.strict_rules import InvalidSchema
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
 from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
-from app.web.schemas.chat import build_chat_call, messages_of
+from app.web.schemas.chat import build_chat_call, build_messages
 from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, PromptFields, Temperature
 from app.web.schemas.messages import Messages
 
 _JSON_MODE = {"type": "json_object"}
 _JSON_MODE_PROMPT = "Answer with one JSON object and nothing else."
-_OF_SCHEMA = {
+_SCHEMA_FIELDS = {
     "json_schema": "schema",
     "schema_name": "schemaName",
     "name": "name",
     "strict": "strict",
     "normalize": "normalize",
 }
-_NORMALIZE_HELPS = 'With "normalize": true this is mended for you.'
+_NORMALIZE_HINT = 'With "normalize": true this is fixed for you.'
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +49,7 @@ class StructuredRequest(PromptFields):
 
     messages: Messages | None = None
     prompt: NonEmptyText | None = None
-    # `schema` is a name that pydantic uses itself.
+    # pydantic itself uses the name `schema`.
     json_schema: Annotated[JsonObject | None, Field(alias="schema")] = None
     schema_name: Name | None = None
     name: Name = "answer"
@@ -75,14 +75,14 @@ class StructuredRequest(PromptFields):
             raise InvalidRequest("Give only one of messages and prompt.")
         prompt = prompts.select(self)
         if prompts.overrides("answer_schema", prompt):
-            self._leave_the_schema()
-        asked = self._schema(named)
+            self._reject_schema_fields()
+        schema = self._read_schema(named)
         response_format = None
-        if asked is not None:
+        if schema is not None:
             name = self.schema_name if self.schema_name and "name" not in self.model_fields_set else self.name
-            response_format = json_schema_format(name, asked.schema, strict=self.strict)
+            response_format = json_schema_format(name, schema.schema, strict=self.strict)
         conversation = Conversation(
-            messages_of(self.messages, self.prompt), request_id, "structured", self.system_prompt
+            build_messages(self.messages, self.prompt), request_id, "structured", self.system_prompt
         )
         settings = {
             "model": self.model,
@@ -93,27 +93,29 @@ class StructuredRequest(PromptFields):
         }
         call = build_chat_call(conversation, settings, self, prompts)
         if prompt is not None and prompt.answer_schema:
-            asked = named[prompt.answer_schema]
-        if asked is None:
-            return StructuredCall(replace(call, messages=_ask_for_json(call.messages), response_format=_JSON_MODE))
-        return StructuredCall(call, asked.original, asked.told if self.normalize else None)
+            schema = named[prompt.answer_schema]
+        if schema is None:
+            return StructuredCall(
+                replace(call, messages=_add_json_instruction(call.messages), response_format=_JSON_MODE)
+            )
+        return StructuredCall(call, schema.original, schema.changes if self.normalize else None)
 
-    def _leave_the_schema(self) -> None:
-        for field, alias in _OF_SCHEMA.items():
+    def _reject_schema_fields(self) -> None:
+        for field, alias in _SCHEMA_FIELDS.items():
             if field in self.model_fields_set and getattr(self, field) is not None:
                 raise InvalidRequest(NOT_WITH_PROMPT, field=alias)
 
-    def _schema(self, named: NamedSchemas) -> Normalized | None:
+    def _read_schema(self, named: NamedSchemas) -> Normalized | None:
         schema, name = self.json_schema, self.schema_name
         if schema is not None and name is not None:
             raise InvalidRequest("Give only one of schema and schemaName.")
         if self.normalize and not self.strict:
-            raise InvalidRequest("goes only with strict, which asks for what it mends.", field="normalize")
+            raise InvalidRequest("needs strict to be true.", field="normalize")
         if name is not None:
             if name not in named:
                 raise InvalidRequest(f"there is no schema {name} here.", field="schemaName")
             if not self.strict:
-                raise InvalidRequest("a schema that is kept here is always strict.", field="strict")
+                raise InvalidRequest("a named schema is always strict.", field="strict")
             return named[name]
         if schema is None:
             if self.normalize:
@@ -122,21 +124,21 @@ class StructuredRequest(PromptFields):
         if not self.strict:
             return Normalized(schema)
         normalized = normalize(schema)
-        if self.normalize and normalized.faults:
-            raise InvalidSchema(normalized.faults)
-        if not self.normalize and normalized.found:
-            raise InvalidSchema(normalized.found, "" if normalized.faults else _NORMALIZE_HELPS)
+        if self.normalize and normalized.unresolved:
+            raise InvalidSchema(normalized.unresolved)
+        if not self.normalize and normalized.problems:
+            raise InvalidSchema(normalized.problems, "" if normalized.unresolved else _NORMALIZE_HINT)
         return normalized
 
 
-def _ask_for_json(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
     if any("json" in (message.get("content") or "").lower() for message in messages):
         return messages
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(data: Any, end: StructuredResult | Done, filling: StructuredCall) -> dict[str, Any]:
+def structured_response(data: Any, end: StructuredResult | Done, call: StructuredCall) -> dict[str, Any]:
     """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
     body = {
         "data": data,
@@ -147,8 +149,8 @@ def structured_response(data: Any, end: StructuredResult | Done, filling: Struct
     }
     if end.is_cached:
         body["cached"] = True
-    if filling.normalized is not None:
-        body["normalized"] = filling.normalized
+    if call.normalized is not None:
+        body["normalized"] = call.normalized
     if end.trimmed:
         body["trimmed"] = end.trimmed
     return body

@@ -1,4 +1,4 @@
-"""Request and answer models of POST /api/tokens."""
+"""Define the request and response bodies of POST /api/tokens."""
 
 from __future__ import annotations
 
@@ -34,11 +34,12 @@ class TokenRequest(RequestModel):
     max_tokens: MaxTokens | None = None
     budget_usd: Annotated[float, Field(ge=0.000001, le=1_000_000, allow_inf_nan=False)] | None = None
 
-    def to_grant(self, settings: TokenSettings, kept: Mapping[str, Prompt]) -> Grant:
+    def to_grant(self, settings: TokenSettings, prompts: Mapping[str, Prompt]) -> Grant:
         """Return what the token grants.
 
         Args:
-            kept: the prompts that the token can be tied to.
+            settings: limits of tokens.
+            prompts: the prompts that the token can be tied to.
 
         Raises:
             InvalidRequest: the settings or the prompt do not allow it.
@@ -47,7 +48,7 @@ class TokenRequest(RequestModel):
             raise InvalidRequest(f"must be at most {settings.max_ttl_s}.", field="ttlS")
         if self.origin is not None and self.origin not in settings.origins:
             raise InvalidRequest("must be one of ALLOWED_ORIGINS, written as there.", field="origin")
-        self._check_prompt(kept)
+        self._check_prompt(prompts)
         return Grant(
             user=self.user_id,
             ttl_s=self.ttl_s,
@@ -59,18 +60,18 @@ class TokenRequest(RequestModel):
             budget_micro_usd=None if self.budget_usd is None else to_micro_usd(self.budget_usd),
         )
 
-    def _check_prompt(self, kept: Mapping[str, Prompt]) -> None:
+    def _check_prompt(self, prompts: Mapping[str, Prompt]) -> None:
         if self.prompt is None:
             if self.variables is not None:
                 raise InvalidRequest("needs prompt.", field="variables")
             return
-        if self.prompt not in kept:
+        if self.prompt not in prompts:
             raise InvalidRequest("there is no such prompt.", field="prompt")
-        if beside := sorted(set(self.scopes) - CONVERSATION_SCOPES):
-            raise InvalidRequest(f"{beside[0]} does not go together with prompt.", field="scopes")
+        if others := sorted(set(self.scopes) - CONVERSATION_SCOPES):
+            raise InvalidRequest(f"{others[0]} does not go together with prompt.", field="scopes")
         if self.variables is None:
             return
-        kept[self.prompt].check(self.variables)
+        prompts[self.prompt].check(self.variables)
         if len(json.dumps(self.variables)) > _MAX_VARIABLES_CHARS:
             raise InvalidRequest(
                 f"must have at most {_MAX_VARIABLES_CHARS:,} characters as ASCII JSON.", field="variables"

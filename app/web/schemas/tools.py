@@ -1,4 +1,4 @@
-"""Tools of a conversation: the client's own, in OpenAI's form, which it runs itself; or server tools, by name."""
+"""Define the tools of a conversation: the client's own in OpenAI's form, or server tools by name."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from app.openai_service import ServerTool
 from app.web.schemas.fields import JsonObject, Name
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, describe_format
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 MAX_TOOLS = 128
 
@@ -58,7 +58,7 @@ Tools = Annotated[list[Tool], Field(min_length=1, max_length=MAX_TOOLS, fail_fas
 ServerToolNames = Annotated[list[Name], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
-    Discriminator(describe_format),
+    Discriminator(get_union_tag),
 ]
 
 

@@ -1,4 +1,4 @@
-"""The query and the answer of GET /api/usage."""
+"""Parse the query of GET /api/usage, and build its response."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _SUMS = {name: to_camel(name) for name in SUMS}
 
 @dataclass(frozen=True, slots=True)
 class UsageQuery:
-    """The query. Days are inclusive and in UTC. Without a user or tenant, it means all that the principal may see."""
+    """A validated query. Days are inclusive and in UTC. A user or tenant of None means all."""
 
     first_day: str
     last_day: str

@@ -1,4 +1,4 @@
-"""Parse and validate a body, or say in one sentence what is wrong with it."""
+"""Parse and validate a body, or describe its first error in one sentence."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def parse_json(data: bytes, model: type[M]) -> M:
     if b"\\u0000" in data:
         for path, value in _iter_leaves(body):
             if isinstance(value, str) and "\0" in value:
-                raise InvalidRequest("must not contain the character NUL.", field=_write_path(path))
+                raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
     if len(data) > _MANY_BYTES:
         _check_members(body)
     return validate(body, model)
@@ -77,11 +77,11 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as errors:
-        raise _first_of(errors) from None
+        raise _describe_first(errors) from None
 
 
-def describe_format(value: Any) -> str:
-    """Tell a union of text and something else which one was sent, so that only its errors are reported."""
+def get_union_tag(value: Any) -> str:
+    """Return the tag of the union branch that a value belongs to, so that only its errors are reported."""
     return AS_OTHER if isinstance(value, list | dict) else AS_TEXT
 
 
@@ -89,7 +89,7 @@ def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing their errors would take long."""
     for path, value in _iter_containers(body):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
-            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_write_path(path))
+            raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_join_path(path))
 
 
 def _is_free_form(path: _Path) -> bool:
@@ -104,7 +104,7 @@ def _iter_containers(body: Any) -> Iterator[tuple[_Path, Any]]:
     """Yield each list and object with its location, without recursion.
 
     Raises:
-        InvalidRequest: there are more values than any honest body has.
+        InvalidRequest: there are too many values.
     """
     left = _MAX_VALUES
     waiting: list[tuple[_Path, Any]] = [(None, body)]
@@ -125,8 +125,8 @@ def check_depth(value: Any) -> Any:
     return value
 
 
-def _first_of(errors: ValidationError) -> InvalidRequest:
-    """Describe the first error only, and never the input, which may be anything of any size."""
+def _describe_first(errors: ValidationError) -> InvalidRequest:
+    """Return the first error, without the input, which may be of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
     path = _format_path(error["loc"])
     kind, message = error["type"], error["msg"]
@@ -172,9 +172,9 @@ def _explain_invalid_json(data: bytes) -> str:
         return "The body is not valid JSON in UTF-8, or is nested too deeply."
     for path, value in _iter_leaves(body):
         if isinstance(value, float) and not math.isfinite(value):
-            return f"{_write_path(path)}: must be a finite number."
+            return f"{_join_path(path)}: must be a finite number."
         if isinstance(value, str) and not _is_unicode(value):
-            return f"{_write_path(path)}: must not contain half of a surrogate pair."
+            return f"{_join_path(path)}: must not contain half of a surrogate pair."
     return "The body is not valid JSON in UTF-8, or is nested too deeply."
 
 
@@ -200,7 +200,7 @@ def _iter_leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
                 yield (path, name), member
 
 
-def _write_path(path: _Path) -> str:
+def _join_path(path: _Path) -> str:
     parts: list[str] = []
     while path is not None:
         path, part = path

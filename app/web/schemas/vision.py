@@ -1,4 +1,4 @@
-"""Request models of POST /api/vision and /api/vision/stream: JSON, or a form with files."""
+"""Read the requests of POST /api/vision and /api/vision/stream: JSON, or a form with files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from flask import request
 from pydantic import Field
 
 from app.config import ImageSettings
-from app.images import ImageNormalizer, bounds_for
+from app.images import ImageNormalizer, find_bounds
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
@@ -21,9 +21,9 @@ from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, P
 from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_url
 from app.web.schemas.validation import validate
 
-# How long all images of a request may take, including the wait for those of other requests.
-_PATIENCE_S = 20.0
-_WHOLE_NUMBERS = {"maxTokens"}
+# The time limit for all images of a request, including the wait for other requests' images.
+_MAX_NORMALIZE_S = 20.0
+_INTEGER_FIELDS = {"maxTokens"}
 
 
 class VisionFields(PromptFields):
@@ -52,9 +52,9 @@ def build_vision_call(prompts: PromptSelection, settings: ImageSettings, *, requ
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        fields, urls = _from_form(prompts, settings)
+        fields, urls = _read_form(prompts, settings)
     else:
-        fields, urls = _from_json(prompts, settings)
+        fields, urls = _read_json(prompts, settings)
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
     conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
@@ -64,25 +64,25 @@ def build_vision_call(prompts: PromptSelection, settings: ImageSettings, *, requ
 def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: ImageSettings) -> ImageNormalizer:
     prompt = prompts.select(fields)
     model = (prompt.model if prompt is not None else None) or fields.model or settings.model
-    until = time.monotonic() + min(_PATIENCE_S, settings.timeout_s)
-    return ImageNormalizer(settings.max_bytes, settings.max_pixels, bounds_for(model, fields.detail), until)
+    until = time.monotonic() + min(_MAX_NORMALIZE_S, settings.timeout_s)
+    return ImageNormalizer(settings.max_bytes, settings.max_pixels, find_bounds(model, fields.detail), until)
 
 
-def _from_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _read_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     body = read_json_body(VisionRequest)
-    intake = _make_normalizer(body, prompts, settings)
+    normalizer = _make_normalizer(body, prompts, settings)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
-        images = [normalize_url(url, f"images.{index}", intake) for index, url in enumerate(body.images)]
+        images = [normalize_url(url, f"images.{index}", normalizer) for index, url in enumerate(body.images)]
     elif body.image_url is not None:
-        images = [normalize_url(body.image_url, "imageUrl", intake)]
+        images = [normalize_url(body.image_url, "imageUrl", normalizer)]
     else:
         raise InvalidRequest("Missing imageUrl (or images).")
     return body, images
 
 
-def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _read_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = read_form_body()
     for name, values in form.lists():
@@ -90,7 +90,7 @@ def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
             raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
         if "\0" in values[0]:
             raise InvalidRequest("must not contain the character NUL.", field=f"{name[:64]!a}")
-        fields[name] = _parse_typed(name, values[0])
+        fields[name] = _convert_field(name, values[0])
     unknown = [name for name in uploads if name != "image"]
     if unknown:
         raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
@@ -100,13 +100,13 @@ def _from_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
-    intake = _make_normalizer(body, prompts, settings)
-    return body, [normalize_bytes(file.read(), f"image.{index}", intake) for index, file in enumerate(files)]
+    normalizer = _make_normalizer(body, prompts, settings)
+    return body, [normalize_bytes(file.read(), f"image.{index}", normalizer) for index, file in enumerate(files)]
 
 
-def _parse_typed(name: str, text: str) -> Any:
+def _convert_field(name: str, text: str) -> Any:
     """Convert a form's text to the field's type."""
-    if name in _WHOLE_NUMBERS and text.isascii() and text.isdigit() and len(text) < 10:
+    if name in _INTEGER_FIELDS and text.isascii() and text.isdigit() and len(text) < 10:
         return int(text)
     if name == "variables":
         with suppress(orjson.JSONDecodeError):

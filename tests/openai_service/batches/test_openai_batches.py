@@ -39,7 +39,7 @@ class _Quiet(WSGIRequestHandler):
 
 @pytest.fixture
 def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    monkeypatch.setattr("app.offline_model.batches._TAKES_S", 0.0)
+    monkeypatch.setattr("app.offline_model.batches._DURATION_S", 0.0)
     server = make_server(
         "127.0.0.1", 0, create_offline_model(directory=tmp_path), threaded=True, request_handler=_Quiet
     )

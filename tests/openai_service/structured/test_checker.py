@@ -549,7 +549,7 @@ def test_an_object_too_deep_to_be_written_is_refused(extract):
 def _nulls_of(definitions, **node):
     schema = {"type": "object", "properties": {"a": node}, "required": ["a"], "$defs": definitions}
     normalized = normalize({**schema, "additionalProperties": False})
-    assert normalized.faults == []
+    assert normalized.unresolved == []
     return OptionalNulls(normalized.schema, normalized.original)
 
 

@@ -148,8 +148,8 @@ def test_a_schema_is_normalized_where_that_is_asked_for_and_the_data_fits_the_ca
     assert answer.json["normalized"] == [
         'schema.properties.name: "minLength" was moved into the description.',
         'schema: got "additionalProperties": false.',
-        "schema.properties.age: was made required, and null where there is none.",
-        "schema.properties.note: was made required; it may be null already.",
+        "schema.properties.age: was made required and nullable; null means it is absent.",
+        "schema.properties.note: was made required; null was allowed already.",
     ]
     assert upstream.sent[0].body["response_format"]["json_schema"]["schema"] == {
         "type": "object",
@@ -237,7 +237,7 @@ def test_a_fault_that_can_be_mended_is_told_with_the_way_to_have_it_mended(clien
     hopeless = client.post("/api/structured", json={"prompt": "x", "schema": not_so}).json["error"]
     tried = client.post("/api/structured", json={"prompt": "x", "schema": not_so, "normalize": True}).json
 
-    assert mendable.endswith('With "normalize": true this is mended for you.')
+    assert mendable.endswith('With "normalize": true this is fixed for you.')
     assert "normalize" not in hopeless
     assert (tried["code"], tried["error"].count("additionalProperties")) == ("unsupported_schema", 1)
     assert upstream.sent == []

@@ -1,7 +1,7 @@
-"""Saying where and why a value does not fit a JSON Schema, without listing every error.
+"""Describe the first mismatch between a value and a JSON Schema.
 
-The validator's own list has all errors of all options of each `anyOf`, which can be millions. Here the members of
-the value are tried one by one, and only what does not fit by itself is described.
+The validator would list all errors of all options of each `anyOf`, which can be millions. So this walks down to the
+innermost member that does not match, and describes only that.
 """
 
 from __future__ import annotations
@@ -35,37 +35,39 @@ OWN_KEYWORDS = {
     "required",
     "dependentRequired",
 }
-"""Keywords that say something of a value without a schema for its members."""
+"""Keywords that restrict a value without a subschema."""
 
 
-def describe_misfit(value: Any, schema: dict[str, Any], allows: Callable[[Any, Schema], bool]) -> str:
-    """Say what is wrong with a value that does not fit: the path to it, and a few words.
+def describe_mismatch(value: Any, schema: dict[str, Any], allows: Callable[[Any, Schema], bool]) -> str:
+    """Return the path of the mismatch in a value that does not match, and the reason.
 
     Args:
-        allows: whether a value fits a part of the schema; raises CheckTooCostly when that was asked too often.
+        value: of bounded depth.
+        schema: what it does not match.
+        allows: returns whether a value matches a subschema; raises CheckTooCostly if the calls become too costly.
     """
     path, part = "$", schema
     try:
-        while (misfit := _find_misfit(value, part, schema, allows)) is not None:
-            step, value, part = misfit
+        while (mismatch := _find_mismatch(value, part, schema, allows)) is not None:
+            step, value, part = mismatch
             path += step
-        reason = _describe_itself(value, part)
+        reason = _describe_value(value, part)
     except CheckTooCostly:
         reason = "it does not fit"
     return f"at {path[:_MAX_PATH_CHARS]}: {reason}"[:_MAX_CHARS]
 
 
-def _find_misfit(
+def _find_mismatch(
     value: Any, part: dict[str, Any], root: dict[str, Any], allows: Callable[[Any, Schema], bool]
 ) -> tuple[str, Any, dict[str, Any]] | None:
-    for step, member, inner in _inner_schemas(value, part, root):
+    for step, member, inner in _iter_member_schemas(value, part, root):
         if isinstance(inner, dict) and not allows(member, inner):
             return step, member, inner
     return None
 
 
-def _inner_schemas(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
-    """Yield what must hold for the schema to: the step from the value to a member, the member, its schema."""
+def _iter_member_schemas(value: Any, part: dict[str, Any], root: dict[str, Any]) -> Iterator[tuple[str, Any, Any]]:
+    """Yield (path from the value to a member, member, subschema) for each subschema that has to match."""
     if "$ref" in part:
         yield "", value, resolve(root, part["$ref"])
     yield from (("", value, inner) for inner in part.get("allOf", ()))
@@ -81,7 +83,7 @@ def _inner_schemas(value: Any, part: dict[str, Any], root: dict[str, Any]) -> It
         yield from ((f"[{n}]", item, inner[n]) for n, item in enumerate(value))
 
 
-def _describe_itself(value: Any, part: dict[str, Any]) -> str:
+def _describe_value(value: Any, part: dict[str, Any]) -> str:
     import jsonschema_rs
 
     alone = {keyword: wanted for keyword, wanted in part.items() if keyword in OWN_KEYWORDS}
