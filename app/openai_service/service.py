@@ -105,7 +105,7 @@ class OpenAIService:
                 asking = self._tool_loop(call, request).ask(self._asker)
             else:
                 asking = self._asker.send(request, read_completion)
-            result = self._wait_for(around.whole(asking), request, recording)
+            result = self._wait_for(around.run(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
             return result
 
@@ -145,7 +145,7 @@ class OpenAIService:
             request = self._chat_request(call, recording.record)
             around = self._pipeline(call, request, recording, original)
             asking = fill(self._asker, request, checker)
-            result = self._wait_for(around.whole(asking), request, recording)
+            result = self._wait_for(around.run(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
             return result.to_structured(orjson.loads(result.text), result.usage)
 
@@ -161,7 +161,7 @@ class OpenAIService:
         request = self._chat_request(call, recording.record, streamed=True)
         around = self._pipeline(call, request, recording, original)
         asking = stream_structured_answer(self._asker, request, checker)
-        return ChatStream(around.stream(asking, fills=True), request.exchange, recording, self._background)
+        return ChatStream(around.stream(asking, is_structured=True), request.exchange, recording, self._background)
 
     def embed(
         self,

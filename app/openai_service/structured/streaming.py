@@ -13,11 +13,10 @@ from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import SchemaMismatch, UpstreamRejected
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Events, Parsed, PartialParsed, Refusal, Token
-from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer, request_repair
 from app.openai_service.structured.partial_json import PartialJson
-from app.openai_service.tools import rounds
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import Sender
 
@@ -50,13 +49,14 @@ def stream_structured_answer(
     Raises:
         UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
     """
-    return rounds.begin(_batches(asker, request, checker), request.record)
+    return open_rounds(_batches(asker, request, checker), request.record)
 
 
 def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
     record = request.record
     for is_last in (False, True):
-        answer = yield from rounds.next_answer(asker, request)
+        answer = yield from asker.open_stream(request)
+        record.model = answer.model or record.model
         growing, refusal = PartialJson(), ""
         fault: Exception | None = None
         with closing(answer.rest):

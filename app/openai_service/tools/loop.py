@@ -11,9 +11,8 @@ from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import CallerGone
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
-from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.tools import rounds
 from app.openai_service.tools.executor import ToolExecutor, ToolJob
 from app.openai_service.tools.tool import MissingTool, ServerTool
 from app.openai_service.transport.request import PendingRequest
@@ -46,7 +45,7 @@ class ToolLoop:
 
     def stream(self, asker: Sender) -> Ticks[StreamedAnswer]:
         """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
-        return rounds.begin(self._batches(asker), self.request.record)
+        return open_rounds(self._batches(asker), self.request.record)
 
     def _continues_after(self, answer: ChatResult | Done) -> bool:
         """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
@@ -89,7 +88,8 @@ class ToolLoop:
     def _batches(self, asker: Sender) -> Ticks[None]:
         record = self.request.record
         while True:
-            answer = yield from rounds.next_answer(asker, self.request)
+            answer = yield from asker.open_stream(self.request)
+            record.model = answer.model or record.model
             text, end = "", None
             with closing(answer.rest):
                 for batch in chain([answer.first], answer.rest):
