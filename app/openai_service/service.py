@@ -34,7 +34,7 @@ from app.openai_service.results import (
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker
-from app.openai_service.structured.streaming import fill, stream_structured_answer
+from app.openai_service.structured.streaming import get_structured_answer, stream_structured_answer
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
 from app.openai_service.transport.request import PendingRequest
@@ -102,7 +102,7 @@ class OpenAIService:
             request = self._chat_request(call, recording.record)
             around = self._pipeline(call, request, recording)
             if call.server_tools:
-                asking = self._tool_loop(call, request).ask(self._asker)
+                asking = self._tool_loop(call, request).run(self._asker)
             else:
                 asking = self._asker.send(request, read_completion)
             result = self._wait_for(around.run(asking), request, recording)
@@ -144,7 +144,7 @@ class OpenAIService:
         with self._make_call_recording(call, caller) as recording:
             request = self._chat_request(call, recording.record)
             around = self._pipeline(call, request, recording, original)
-            asking = fill(self._asker, request, checker)
+            asking = get_structured_answer(self._asker, request, checker)
             result = self._wait_for(around.run(asking), request, recording)
             recording.answered(finish_reason=result.finish_reason)
             return result.to_structured(orjson.loads(result.text), result.usage)

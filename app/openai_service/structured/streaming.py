@@ -21,20 +21,20 @@ from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import Sender
 
 
-def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
+def get_structured_answer(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
     """Return an answer that matches the schema, after one repair if needed. Its text is the JSON of the value.
 
     Raises:
         UpstreamError: there is no answer, or none that matches.
     """
-    result = yield from asker.send(request, read_completion)
+    result = yield from sender.send(request, read_completion)
     try:
         return _make_structured_result(result, checker.read(result))
     except InvalidAnswer as error:
         if request.exchange.is_abandoned:
             raise SchemaMismatch from None
         request_repair(request, error, result.text)
-    result = yield from asker.send(request, read_completion)
+    result = yield from sender.send(request, read_completion)
     try:
         return _make_structured_result(result, checker.read(result))
     except InvalidAnswer:
@@ -42,20 +42,20 @@ def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Tick
 
 
 def stream_structured_answer(
-    asker: Sender, request: PendingRequest, checker: AnswerChecker
+    sender: Sender, request: PendingRequest, checker: AnswerChecker
 ) -> Ticks[StreamedAnswer]:
     """Open a stream of PartialParsed values. Its last events are Parsed and Done.
 
     Raises:
         UpstreamError: there is no answer, or none that matches. The returned stream raises it as well.
     """
-    return open_rounds(_stream_rounds(asker, request, checker), request.record)
+    return open_rounds(_stream_rounds(sender, request, checker), request.record)
 
 
-def _stream_rounds(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
+def _stream_rounds(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
     record = request.record
     for is_last in (False, True):
-        answer = yield from asker.open_stream(request)
+        answer = yield from sender.open_stream(request)
         record.model = answer.model or record.model
         growing, refusal = PartialJson(), ""
         fault: Exception | None = None

@@ -36,7 +36,7 @@ class ToolJob:
     arguments: str
     outcome: ToolOutcome | None = None
     started: float = 0.0
-    until: float = 0.0
+    deadline: float = 0.0
     is_over: bool = False
 
     def end(self, text: str, error: str | None) -> None:
@@ -95,7 +95,7 @@ class ToolExecutor:
     def _start(self, job: ToolJob, exchange: Exchange, ended: _Ended) -> None:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
-        job.until = min(job.started + limit_s, exchange.deadline)
+        job.deadline = min(job.started + limit_s, exchange.deadline)
         if self._orphaned >= self.MAX_ORPHANED:
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "TooManyOrphaned"))
@@ -124,9 +124,9 @@ class ToolExecutor:
     def _wait(self, running: set[ToolJob], exchange: Exchange, ended: _Ended) -> list[ToolJob]:
         """Wait up to one tick, and return the jobs that have ended or timed out."""
         done = []
-        first_until = min(job.until for job in running)
+        first_deadline = min(job.deadline for job in running)
         try:
-            wait_s = min(exchange.tick_s, max(0.0, first_until - time.monotonic()))
+            wait_s = min(exchange.tick_s, max(0.0, first_deadline - time.monotonic()))
             job, text, error = ended.get(timeout=wait_s)
             while True:
                 if job.outcome is None:  # else it timed out before, and was returned then
@@ -135,7 +135,7 @@ class ToolExecutor:
                 job, text, error = ended.get_nowait()
         except Empty:
             pass
-        late = [job for job in running if job.outcome is None and job.until <= time.monotonic()]
+        late = [job for job in running if job.outcome is None and job.deadline <= time.monotonic()]
         self._orphan(late)
         for job in late:
             job.end("The tool took too long.", "Timeout")

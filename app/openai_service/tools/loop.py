@@ -38,17 +38,17 @@ class ToolLoop:
     steps_left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
-    def ask(self, asker: Sender) -> Ticks[ChatResult]:
+    def run(self, sender: Sender) -> Ticks[ChatResult]:
         """Return the last answer, with the usage of all rounds. Raises as _run_tools() does."""
         while True:
-            answer = yield from asker.send(self.request, read_completion)
+            answer = yield from sender.send(self.request, read_completion)
             if not self._continues_after(answer):
                 return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
             yield from self._run_tools(answer.text, answer.tool_calls)
 
-    def stream(self, asker: Sender) -> Ticks[StreamedAnswer]:
+    def stream(self, sender: Sender) -> Ticks[StreamedAnswer]:
         """Open a stream of all rounds. Raises as _run_tools() does."""
-        return open_rounds(self._stream_rounds(asker), self.request.record)
+        return open_rounds(self._stream_rounds(sender), self.request.record)
 
     def _continues_after(self, answer: ChatResult | Done) -> bool:
         """Return whether the answer has tool calls to run. A truncated answer has none: its calls may be truncated."""
@@ -88,10 +88,10 @@ class ToolLoop:
         # Start with the model that answered: the circuits of those before it may be open.
         request.models = request.models[request.models.index(record.models[-1]) :]
 
-    def _stream_rounds(self, asker: Sender) -> Ticks[None]:
+    def _stream_rounds(self, sender: Sender) -> Ticks[None]:
         record = self.request.record
         while True:
-            answer = yield from asker.open_stream(self.request)
+            answer = yield from sender.open_stream(self.request)
             record.model = answer.model or record.model
             text, end = "", None
             with closing(answer.rest):
