@@ -34,7 +34,7 @@ from app.openai_service.results import (
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker
-from app.openai_service.structured.streaming import fill, stream_structured_answer
+from app.openai_service.structured.streaming import get_structured_answer, stream_structured_answer
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
 from app.openai_service.transport.request import PendingRequest
@@ -102,10 +102,10 @@ class OpenAIService:
             request = self._build_chat_request(call, recording.record)
             pipeline = self._build_pipeline(call, request, recording)
             if call.server_tools:
-                ticks = self._build_tool_loop(call, request).ask(self._sender)
+                ticks = self._build_tool_loop(call, request).run(self._sender)
             else:
                 ticks = self._sender.send(request, read_completion)
-            result = self._run(pipeline.whole(ticks), request, recording)
+            result = self._run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
             return result
 
@@ -148,8 +148,8 @@ class OpenAIService:
         with self._record_call(call, caller) as recording:
             request = self._build_chat_request(call, recording.record)
             pipeline = self._build_pipeline(call, request, recording, original)
-            ticks = fill(self._sender, request, checker)
-            result = self._run(pipeline.whole(ticks), request, recording)
+            ticks = get_structured_answer(self._sender, request, checker)
+            result = self._run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
             return result.to_structured(orjson.loads(result.text), result.usage)
 
@@ -168,7 +168,7 @@ class OpenAIService:
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
         ticks = stream_structured_answer(self._sender, request, checker)
-        return ChatStream(pipeline.stream(ticks, fills=True), request.call_state, recording, self._drain_pool)
+        return ChatStream(pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool)
 
     def embed(
         self,

@@ -1,1 +1,5 @@
-"""The upstream's batches: files of requests answered within a day."""
+"""The upstream's Batch API: files of requests that are answered within a day.
+
+- `client.py`: uploads files, and creates, finds, retrieves and cancels batches.
+- `objects.py`: parses batches and the lines of their output files.
+"""

@@ -1,4 +1,4 @@
-"""OpenAIBatches: files of requests that the upstream works off within a day, for half the price.
+"""OpenAIBatches: the client of OpenAI's Batch API, which answers within a day for half the price.
 
 Source: https://platform.openai.com/docs/guides/batch and https://platform.openai.com/docs/api-reference/batch
 """
@@ -35,20 +35,22 @@ _MAX_LINE = 256 * 1024 * 1024
 
 
 class BatchClient(Protocol):
-    """What is asked of the client: see client.py."""
+    """The HTTP methods that OpenAIBatches needs; implemented in transport/sdk_client.py."""
 
     def send_json(
         self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
-    ) -> httpx2.Response: ...
+    ) -> httpx2.Response:
+        """Send a request with a JSON body, if any."""
 
-    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response: ...
+    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
+        """Upload a file as a multipart form."""
 
 
 class OpenAIBatches:
-    """One method an operation; each raises UpstreamError where it fails.
+    """The operations of the Batch API. Each raises UpstreamError if it fails.
 
-    What may be repeated is, within the deadline, a time of time.monotonic(). The breaker is not asked: it knows models,
-    and none is at work here.
+    Safe requests are retried until `deadline`, in seconds of time.monotonic(). There is no circuit breaker: circuits
+    belong to models, and these requests call none.
     """
 
     def __init__(self, config: Config, client: BatchClient, input_limits: InputWindow | None = None) -> None:
@@ -58,23 +60,25 @@ class OpenAIBatches:
         self._input_limits = input_limits
 
     def check(self, path: str) -> None:
-        """Raise BatchesNotOffered where it is known already that there are none of such requests."""
+        """Raise BatchesNotOffered if the upstream or the settings rule out batches of this path."""
         if not self._upstream.offers_batches:
             raise BatchesNotOffered
-        # What is asked and answered would not be looked at.
+        # Batches are not moderated.
         if path == CHAT_PATH and self._config.moderation != "off":
             raise BatchesNotOffered
 
     def build_chat_request(
         self, call: ChatCall, *, max_tokens: int | None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
-        """The model and the body of a chat, as it would be sent at once, and what in it is otherwise than asked for.
+        """Return the model and body of a chat request, and the parameters that differ from the call's.
 
         Args:
-            max_tokens: the caller's own ceiling, where it is less than the site's.
+            call: the conversation.
+            max_tokens: the caller's own output limit, if it is lower than the site's.
+
         Raises:
-            ModelNotOffered: callers may not name it.
-            InputTooLong: it is more than MAX_INPUT_TOKENS.
+            ModelNotOffered: callers may not choose this model.
+            InputTooLong: the input exceeds MAX_INPUT_TOKENS.
         """
         model = offered_model(self._config, "chat", call.model, is_pinned=call.model_is_pinned)
         body, adjusted = chat_body(self._config, call, max_tokens=max_tokens)
@@ -87,14 +91,14 @@ class OpenAIBatches:
     def build_embeddings_request(
         self, texts: Sequence[str], *, model: str | None, dimensions: int | None
     ) -> tuple[str, dict[str, Any]]:
-        """The model and the body of a request for vectors. Raises ModelNotOffered."""
+        """Return the model and body of an embeddings request. Raises ModelNotOffered."""
         return offered_model(self._config, "embeddings", model), embeddings_body(texts, dimensions=dimensions)
 
     def upload(self, name: str, lines: bytes, *, deadline: float) -> str:
-        """Upload the requests, one JSON object a line; the file's id.
+        """Upload requests, one JSON object a line, and return the file's id.
 
         Raises:
-            BatchesNotOffered: the upstream knows of no files.
+            BatchesNotOffered: the upstream has no files API.
         """
 
         def send() -> httpx2.Response:
@@ -108,11 +112,13 @@ class OpenAIBatches:
             raise
 
     def create(self, file_id: str, path: str, reference: str, *, deadline: float) -> UpstreamBatch:
-        """Have the requests of a file worked off. It is not tried again where a first time may have succeeded.
+        """Create a batch of a file's requests. Not retried if a failed attempt may have created it.
 
         Args:
-            path: that of each request: CHAT_PATH or EMBEDDINGS_PATH.
-            reference: by which find() finds it again.
+            file_id: of the uploaded requests.
+            path: of each request: CHAT_PATH or EMBEDDINGS_PATH.
+            reference: our id, by which find() finds the batch.
+            deadline: for all attempts.
         """
         body = {
             "input_file_id": file_id,
@@ -128,7 +134,7 @@ class OpenAIBatches:
         return read_batch(response.content)
 
     def find(self, reference: str, *, since_s: int, deadline: float) -> UpstreamBatch | None:
-        """The batch that was created with a reference, not before `since_s` (since 1970); None if there is none."""
+        """Return the batch with a reference, created at or after `since_s` (Unix time), if any."""
         after = ""
         while True:
             path = f"/batches?limit={_PAGE}{after}"
@@ -143,21 +149,22 @@ class OpenAIBatches:
             after = f"&after={quote(found[-1].id, safe='')}"
 
     def retrieve(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
+        """Return the batch's current state."""
         path = f"/batches/{quote(batch_id, safe='')}"
         return read_batch(self._call(lambda: self._client.send_json("get", path), deadline).content)
 
     def cancel(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
-        """Ask for its end, which may take ten minutes. What is done by then is kept, and billed."""
+        """Request cancellation, which may take ten minutes. Requests answered until then are billed."""
         path = f"/batches/{quote(batch_id, safe='')}/cancel"
         return read_batch(self._call(lambda: self._client.send_json("post", path), deadline).content)
 
     def read_lines(self, file_id: str, *, deadline: float) -> Iterator[bytes]:
-        """The lines of a file as they come, none of them blank."""
+        """Yield the lines of a file as they arrive, without blank ones."""
         path = f"/files/{quote(file_id, safe='')}/content"
         with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
             rest = bytearray()
             with translate_errors():
-                # The stream itself: b"" means that a tick has passed.
+                # Not iter_raw(): an empty chunk marks a tick.
                 for data in response.stream:  # type: ignore[union-attr]
                     rest += data
                     if b"\n" in data:
@@ -169,6 +176,7 @@ class OpenAIBatches:
                 yield bytes(rest)
 
     def delete_file(self, file_id: str, *, deadline: float) -> None:
+        """Delete a file."""
         self._call(lambda: self._client.send_json("delete", f"/files/{quote(file_id, safe='')}"), deadline)
 
     def _call(
@@ -178,7 +186,7 @@ class OpenAIBatches:
         *,
         is_safe: Callable[[UpstreamError], bool] = lambda _: True,
     ) -> httpx2.Response:
-        """Send a request, again where that is safe and may help."""
+        """Send a request, and retry transient failures for which `is_safe` is true."""
         waits = BackoffWaits()
         for number in count(1):
             try:
@@ -196,7 +204,7 @@ class OpenAIBatches:
 
 
 def may_exist(error: UpstreamError) -> bool:
-    """Whether the batch whose creation failed like that may exist all the same: the upstream did not say no."""
+    """Return whether a batch may exist although its creation failed: the upstream may have received the request."""
     return error.was_sent and (error.upstream_status is None or error.upstream_status >= 500)
 
 

@@ -1,4 +1,4 @@
-"""What the upstream says of a batch, and what it puts into the files that come out of one."""
+"""Parses the upstream's batch objects and the lines of their output and error files."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class UpstreamBatch:
 
     Attributes:
         status: validating, failed, in_progress, finalizing, completed, expired, cancelling or cancelled.
-        completed, failed: how many requests were, so far.
-        output_file_id: of the answers; error_file_id: of what went wrong.
-        error_code: the first reason for which the whole of it failed.
+        completed, failed: the number of such requests so far.
+        output_file_id: of the answers; error_file_id: of the failed requests.
+        error_code: the first reason why the whole batch failed.
     """
 
     id: str
@@ -44,16 +44,17 @@ class UpstreamBatch:
 
     @property
     def has_ended(self) -> bool:
+        """Whether the status is final."""
         return self.status in ENDED
 
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
-    """What came of one request.
+    """The result of one request of a batch.
 
     Attributes:
-        custom_id: what the request was called when it was sent.
-        status: of its answer; None where it was not answered.
+        custom_id: the id that we gave the request.
+        status: of its answer; None if it was not answered.
         body: of the answer.
         error_code: why it was not answered.
     """
@@ -65,12 +66,12 @@ class OutputLine:
 
 
 def read_id(response: httpx2.Response) -> str:
-    """The id of an object. Raises UpstreamFailed."""
+    """Return the id of an object. Raises UpstreamFailed."""
     return _require_text(_parse_object(response.content), "id")
 
 
 def read_batch(content: bytes) -> UpstreamBatch:
-    """Raises UpstreamFailed where it is none."""
+    """Parse a batch. Raises UpstreamFailed if it is invalid."""
     body = _parse_object(content)
     counts, metadata, errors = (body.get(name) for name in ("request_counts", "metadata", "errors"))
     reasons = errors.get("data") if isinstance(errors, dict) else None
@@ -89,7 +90,7 @@ def read_batch(content: bytes) -> UpstreamBatch:
 
 
 def read_line(line: bytes) -> OutputLine | None:
-    """A line of an output or error file; None for one that is not in their form."""
+    """Parse a line of an output or error file; None if it is invalid."""
     try:
         body = orjson.loads(line)
         custom_id, response, error = body["custom_id"], body.get("response"), body.get("error")
@@ -103,12 +104,12 @@ def read_line(line: bytes) -> OutputLine | None:
 
 
 def parse_chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
-    """Raises UpstreamError where it is no answer."""
+    """Return the chat answer of a line. Raises UpstreamError if there is none."""
     return parse_completion(_parse_answer(line), record)
 
 
 def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:
-    """Raises UpstreamError where it is no answer."""
+    """Return the vectors of a line. Raises UpstreamError if there are none."""
     body = _parse_answer(line)
     items = body.get("data") if isinstance(body, dict) else None
     vectors, usage, served = read_embeddings(orjson.dumps(body), len(items) if isinstance(items, list) else 0)

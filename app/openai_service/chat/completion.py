@@ -1,4 +1,4 @@
-"""From OpenAI's chat completion object to a ChatResult."""
+"""Parses OpenAI's chat completion object into a ChatResult."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ import orjson
 
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.streaming.chunks import finish_reason
+from app.openai_service.streaming.chunks import map_finish_reason
 from app.openai_service.streaming.events import ToolCallObject
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
-    """Read a whole answer, and note what it has used.
+    """Parse a complete answer, and note its usage on the record.
 
     Raises:
-        UpstreamFailed: a 200 that holds no completion.
-        UpstreamError: a 200 that holds an error object.
+        UpstreamFailed: the response, of status 200, is not a completion.
+        UpstreamError: the response, of status 200, contains an error object.
     """
     try:
         body = orjson.loads(response.content)
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
     result = parse_completion(body, record)
-    written = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
-    record.attempt_log[-1].received = -(-written // 4)  # characters of a token, about
+    chars = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
+    record.attempt_log[-1].received = -(-chars // 4)  # about 4 characters a token
     record.note_usage(result.usage)
     return result
 
 
 def parse_completion(body: Any, record: CallRecord) -> ChatResult:
-    """What is in an answer that is parsed already. Raises as read_completion() does."""
+    """Return the result of decoded JSON. Raises as read_completion() does."""
     if isinstance(body, dict) and body.get("error"):
         raise translate_error_object(body["error"])
     try:
@@ -50,7 +50,7 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",
-        finish_reason=finish_reason(choice["finish_reason"], bool(tool_calls)),
+        finish_reason=map_finish_reason(choice["finish_reason"], bool(tool_calls)),
         usage=Usage.parse(usage),
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
@@ -61,7 +61,7 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
 
 
 def _parse_tool_call(call: dict[str, Any]) -> ToolCallObject:
-    """A call without what servers add to it, so that it can be sent back as it came."""
+    """Return a tool call without fields that servers add, which an upstream might refuse when it is sent back."""
     function = call["function"]
     return {
         "id": call["id"],

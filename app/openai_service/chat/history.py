@@ -1,4 +1,4 @@
-"""trim: leaves out the oldest turns of a conversation that is too long."""
+"""Leaves out the oldest turns of a conversation that is too long."""
 
 from __future__ import annotations
 
@@ -11,36 +11,38 @@ _PROMPT_ROLES = {"system", "developer"}
 
 
 def trim(
-    messages: Sequence[Message], room: float, tokens_of: Callable[[Message], int]
+    messages: Sequence[Message], max_tokens: float, count_tokens: Callable[[Message], int]
 ) -> tuple[list[Message], int]:
-    """Leave out as many of the oldest turns as it takes for the rest to fit.
+    """Leave out the oldest turns until the rest fits.
 
-    A turn is a user's message and all that follows it until the next one, and reaches further where a tool's result
-    answers a call in it. Prompts of the site are kept wherever they stand; so is the last turn, even if it does not
-    fit.
+    A turn is a user's message and everything up to the next user's message, or up to the last tool result that
+    answers one of its calls. System and developer messages always
+    stay; so does the last turn, even if it is too long.
 
     Args:
-        room: how many tokens there may be.
-        tokens_of: the tokens of one message, which is asked for those that are kept and for one turn more.
+        messages: the conversation.
+        max_tokens: the limit for all messages together.
+        count_tokens: counts one message; called for the messages that stay and for one more turn.
+
     Returns:
-        the messages that are left, in their order, and their tokens.
+        the messages that stay, in their order, and their tokens.
     """
     starts = _find_turn_starts(messages)
     oldest = starts.pop()
-    tokens = sum(map(tokens_of, messages[oldest:]))
-    tokens += sum(tokens_of(message) for message in messages[:oldest] if _is_prompt(message))
+    tokens = sum(map(count_tokens, messages[oldest:]))
+    tokens += sum(count_tokens(message) for message in messages[:oldest] if _is_prompt(message))
     for start in reversed(starts):
         turn = (message for message in messages[start:oldest] if not _is_prompt(message))
-        tokens_with_turn = tokens + sum(map(tokens_of, turn))
-        if tokens_with_turn > room:
+        tokens_with_turn = tokens + sum(map(count_tokens, turn))
+        if tokens_with_turn > max_tokens:
             break
         oldest, tokens = start, tokens_with_turn
-    kept = [message for at, message in enumerate(messages) if at >= oldest or _is_prompt(message)]
-    return kept, tokens
+    remaining = [message for at, message in enumerate(messages) if at >= oldest or _is_prompt(message)]
+    return remaining, tokens
 
 
 def _find_turn_starts(messages: Sequence[Message]) -> list[int]:
-    """Where each turn starts; what stands before the first user's message is a turn as well."""
+    """Return the index of each turn's first message. Messages before the first user's message are a turn too."""
     starts = [0]
     called_at: dict[str, int] = {}
     for at, message in enumerate(messages):

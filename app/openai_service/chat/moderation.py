@@ -1,4 +1,4 @@
-"""Moderator: has what is asked, and what is answered, looked at by OpenAI's moderation endpoint.
+"""Moderator: checks conversations and answers with OpenAI's moderation endpoint.
 
 Source: https://platform.openai.com/docs/guides/moderation and https://platform.openai.com/docs/api-reference/moderations
 """
@@ -33,12 +33,12 @@ from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
 
-# Of one request. It is far more than it takes, and the visitor waits for an answer meanwhile.
+# Limits of one moderation request. It usually takes far less, and the user is waiting for the answer.
 _MAX_S = 5.0
 _MAX_ATTEMPTS = 2
-# What is longer is looked at in pieces, as OpenAI advises; so many in one request.
+# Longer texts are checked in overlapping pieces, as OpenAI advises: at most so many in one request.
 _PIECE_CHARS = 2_000
-_SHARED_CHARS = 200
+_OVERLAP_CHARS = 200
 _MAX_PIECES = 32
 _PATH = "/moderations"
 _CATEGORY = re.compile(r"[a-z/_-]{1,40}")
@@ -46,11 +46,11 @@ _CATEGORY = re.compile(r"[a-z/_-]{1,40}")
 log = logging.getLogger(__name__)
 
 Input = list[str] | list[dict[str, Any]]
-"""Texts, or one image: with more than one, a request is refused."""
+"""Texts, or one image: the endpoint refuses several images in one request."""
 
 
 class Moderator:
-    """Its requests cost nothing, so nobody is charged for them; each leaves a CallRecord of its own."""
+    """Checks texts and images. Its requests are free, so no caller is charged; each has its own CallRecord."""
 
     def __init__(
         self,
@@ -65,38 +65,38 @@ class Moderator:
         self._listeners = listeners
         self.checks_input = settings.of_input
         self.checks_output = settings.of_output
-        # One of its own: its failures shall not use up the further attempts that answers may need.
+        # A separate sender, so that failed moderation requests do not use up the retries of answers.
         attempts = min(sending.max_attempts, _MAX_ATTEMPTS)
-        self._asker = Sender(replace(sending, max_attempts=attempts), upstream, client, store)
+        self._sender = Sender(replace(sending, max_attempts=attempts), upstream, client, store)
 
     def check_input(self, request: PendingRequest) -> Ticks[None]:
-        """Look at a conversation before it is sent: all of it, since all of it is what the caller says it was.
+        """Check a whole conversation before it is sent: callers may also invent its earlier answers.
 
         Raises:
-            ContentFiltered: it is flagged.
-            InvalidImage: an image in it cannot be looked at.
-            UpstreamFailed: it could not be looked at, and MODERATION_ON_FAILURE is `refuse`.
-            CallerGone: its visitor has left meanwhile.
+            ContentFiltered: the conversation is flagged.
+            InvalidImage: the endpoint cannot read one of the images.
+            UpstreamFailed: moderation failed, and MODERATION_ON_FAILURE is `refuse`.
+            CallerGone: the client has disconnected.
         """
-        for some in _collect_inputs(request, own=self._settings.own_text):
-            yield from self._check(some, request)
+        for inputs in _collect_inputs(request, default_prompt=self._settings.own_text):
+            yield from self._check(inputs, request)
             if request.call_state.is_abandoned:
                 raise CallerGone
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
-        """Look at an answer before it is told. Raises as check_input() does."""
-        for some in _group_requests(_collect_answer_texts(result)):
-            if request.call_state.is_abandoned:  # nobody will be told
+        """Check an answer before it is returned. Raises as check_input() does."""
+        for inputs in _group_requests(_collect_answer_texts(result)):
+            if request.call_state.is_abandoned:  # the answer will not be sent
                 return
-            yield from self._check(some, request)
+            yield from self._check(inputs, request)
 
-    def _check(self, some: Input, request: PendingRequest) -> Ticks[None]:
+    def _check(self, inputs: Input, request: PendingRequest) -> Ticks[None]:
         record = request.record
         try:
-            categories = yield from self._ask(some, request)
+            categories = yield from self._find_categories(inputs, request)
         except UpstreamError as error:
-            if isinstance(error, UpstreamRejected) and not isinstance(some[0], str):
-                # It is the image that cannot be used: a caller must not get past by sending such a one.
+            if isinstance(error, UpstreamRejected) and not isinstance(inputs[0], str):
+                # Never skip the check for an unreadable image: callers could evade moderation with it.
                 raise InvalidImage from None
             if self._settings.refuses_on_failure:
                 raise UpstreamFailed(upstream_code="moderation_failed") from None
@@ -111,21 +111,21 @@ class Moderator:
             )
             raise ContentFiltered(upstream_code="moderation_flagged")
 
-    def _ask(self, some: Input, request: PendingRequest) -> Ticks[list[str] | None]:
-        """The categories for which it is flagged; None where it is not."""
+    def _find_categories(self, inputs: Input, request: PendingRequest) -> Ticks[list[str] | None]:
+        """Return the categories for which the inputs are flagged; None if they are not flagged."""
         call_state = CallState(
             min(request.call_state.deadline, time.monotonic() + _MAX_S), tick_s=request.call_state.tick_s
         )
         model = self._settings.model
-        own = CallRecord(request.record.request_id, "moderation", model)
-        asked = PendingRequest(_PATH, {"input": some}, (model,), call_state, own)
+        record = CallRecord(request.record.request_id, "moderation", model)
+        moderation_request = PendingRequest(_PATH, {"input": inputs}, (model,), call_state, record)
         try:
-            with CallRecording(own, self._listeners) as recording:
-                categories = yield from self._asker.send(asked, _read)
+            with CallRecording(record, self._listeners) as recording:
+                categories = yield from self._sender.send(moderation_request, _read)
                 recording.complete(finish_reason=None)
                 return categories
         finally:
-            request.record.upstream_ms += own.upstream_ms
+            request.record.upstream_ms += record.upstream_ms
 
 
 def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
@@ -138,7 +138,7 @@ def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
     if not results:
         raise UpstreamFailed
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
-    return sorted({name for result in flagged for name in _flagged_categories(result)}) if flagged else None
+    return sorted({name for result in flagged for name in _list_flagged_categories(result)}) if flagged else None
 
 
 def _is_flagged(result: Mapping[str, Any]) -> bool:
@@ -148,19 +148,19 @@ def _is_flagged(result: Mapping[str, Any]) -> bool:
     return is_flagged
 
 
-def _flagged_categories(result: Mapping[str, Any]) -> list[str]:
+def _list_flagged_categories(result: Mapping[str, Any]) -> list[str]:
     categories = result.get("categories")
-    named = categories.items() if isinstance(categories, Mapping) else ()
-    return [name for name, is_in_it in named if is_in_it is True and _CATEGORY.fullmatch(name)]
+    flags = categories.items() if isinstance(categories, Mapping) else ()
+    return [name for name, is_flagged in flags if is_flagged is True and _CATEGORY.fullmatch(name)]
 
 
-def _collect_inputs(request: PendingRequest, *, own: str) -> Iterator[Input]:
-    """All texts and images of a conversation but the site's own prompt; tools and schemas have texts as well."""
+def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator[Input]:
+    """Yield all texts and images of a request, those of tools and schemas too, but not the site's default prompt."""
     body = request.body
     texts = [orjson.dumps(body[name]).decode() for name in ("tools", "response_format") if name in body]
     for message in body["messages"]:
         content = message.get("content")
-        if message["role"] == "system" and content == own:
+        if message["role"] == "system" and content == default_prompt:
             continue
         if isinstance(content, str):
             texts.append(content)
@@ -176,9 +176,9 @@ def _collect_answer_texts(result: ChatResult) -> list[str]:
 
 
 def _split_text(text: str) -> list[str]:
-    """Each begins within the one before it, so that nothing is cut in two that is not longer than what they share."""
-    last = max(1, len(text) - _SHARED_CHARS)
-    return [text[at : at + _PIECE_CHARS] for at in range(0, last, _PIECE_CHARS - _SHARED_CHARS)]
+    """Split a text into overlapping pieces, so that a phrase shorter than the overlap is whole in one of them."""
+    last = max(1, len(text) - _OVERLAP_CHARS)
+    return [text[at : at + _PIECE_CHARS] for at in range(0, last, _PIECE_CHARS - _OVERLAP_CHARS)]
 
 
 def _group_requests(texts: Sequence[str]) -> Iterator[list[str]]:

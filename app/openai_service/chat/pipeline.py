@@ -1,4 +1,4 @@
-"""ChatPipeline: what goes on around the answer to one conversation: moderation before and behind it, and the cache."""
+"""ChatPipeline: runs moderation and the cache before and after an upstream call."""
 
 from __future__ import annotations
 
@@ -12,59 +12,64 @@ from app.openai_service.transport.request import PendingRequest
 
 
 class ChatPipeline:
-    """Made before the request is sent, or changed.
+    """The steps around one conversation's upstream call.
 
     Args:
-        place: where the answer is kept; None where the caller did not ask for that.
+        cache_entry: None if the answer may not be cached.
     """
 
     def __init__(
-        self, moderator: Moderator, place: CacheEntry | None, request: PendingRequest, recording: CallRecording
+        self,
+        moderator: Moderator,
+        cache_entry: CacheEntry | None,
+        request: PendingRequest,
+        recording: CallRecording,
     ) -> None:
         self._moderator = moderator
-        self._place = place
+        self._cache_entry = cache_entry
         self._request = request
         self._recording = recording
 
-    def whole(self, asking: Ticks[ChatResult]) -> Ticks[ChatResult]:
-        """Answer in one piece: return the cached answer, if any, at no cost, or else a new one that was moderated.
+    def run(self, call: Ticks[ChatResult]) -> Ticks[ChatResult]:
+        """Return the cached answer, if any, at no cost; otherwise run `call`, and moderate and cache its answer.
 
         Raises:
             UpstreamError, CallerGone: as Moderator.check_input() and check_output() do.
         """
-        kept = yield from self._begin()
-        if kept is not None:
-            return kept
-        result = yield from asking
+        cached = yield from self._begin()
+        if cached is not None:
+            return cached
+        result = yield from call
         if self._moderator.checks_output:
             yield from self._moderator.check_output(result, self._request)
-        if self._place is not None:
-            self._place.write(result)
+        if self._cache_entry is not None:
+            self._cache_entry.write(result)
         return result
 
-    def stream(self, asking: Ticks[StreamedAnswer], *, fills: bool = False) -> Ticks[StreamedAnswer]:
-        """An answer that comes as it is written, which nobody looks at before.
+    def stream(self, opening: Ticks[StreamedAnswer], *, is_structured: bool = False) -> Ticks[StreamedAnswer]:
+        """Return the cached answer, if any, as a stream; otherwise run `opening`, without output moderation.
 
         Args:
-            fills: whether it comes as the value that fills a schema.
+            opening: opens the upstream's stream.
+            is_structured: whether the answer is streamed as a structured value.
+
         Raises:
             UpstreamError, CallerGone: as Moderator.check_input() does.
         """
-        kept = yield from self._begin()
-        if kept is not None:
-            return replay_cached(kept, fills=fills)
-        answer = yield from asking
-        if (
-            self._place is None or self._moderator.checks_output
-        ):  # what nobody has looked at is not kept for others
+        cached = yield from self._begin()
+        if cached is not None:
+            return replay_cached(cached, is_structured=is_structured)
+        answer = yield from opening
+        # With output moderation on, an answer that was not moderated must not enter the cache.
+        if self._cache_entry is None or self._moderator.checks_output:
             return answer
-        return self._place.write_through(answer)
+        return self._cache_entry.write_through(answer)
 
     def _begin(self) -> Ticks[ChatResult | None]:
         """Moderate the conversation, and return the cached answer, if any."""
         if self._moderator.checks_input:
             yield from self._moderator.check_input(self._request)
-        kept = None if self._place is None else self._place.read()
-        if kept is not None:
-            self._recording.use_cached(kept.model)
-        return kept
+        cached = None if self._cache_entry is None else self._cache_entry.read()
+        if cached is not None:
+            self._recording.use_cached(cached.model)
+        return cached

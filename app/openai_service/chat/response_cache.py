@@ -1,8 +1,7 @@
-"""ResponseCache: answers of requests that may be answered as the very same request was before."""
+"""ResponseCache: complete answers, cached by everything in the request that decides them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import replace
 from itertools import chain
@@ -13,30 +12,32 @@ import orjson
 from app.config import CacheSettings
 from app.openai_service.cache import NO_USAGE, Cache, CacheStore
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.streaming.events import Done, Events, Parsed, Refusal, Token
+from app.openai_service.streaming.events import Done, Parsed, Refusal, Token
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import STREAMED
 from app.openai_service.transport.upstream import Upstream
 
-_WHOLE = ("stop", "tool_calls")
+_COMPLETE = ("stop", "tool_calls")
 
 
 class ResponseCache:
-    """What CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S say is kept."""
+    """The cache of answers, configured by CHAT_CACHE_ENTRIES and CHAT_CACHE_TTL_S."""
 
     def __init__(
         self, store: CacheStore | None, settings: CacheSettings, upstream: Upstream, *, moderation: str
     ) -> None:
         self._cache = Cache(store, upstream, "chat", settings)
-        self._moderation = moderation  # what was let pass before it was turned on is looked at again
+        # Part of the key: an answer cached before moderation was turned on is not returned unchecked.
+        self._moderation = moderation
 
     def entry(self, request: PendingRequest, original: Any = None) -> CacheEntry:
-        """Where the answer to a request is kept, which must not be changed before.
+        """Return the cache entry of a request, whose body must still be unchanged.
 
         Args:
-            original: the schema that its value shall fit, if not the one that is sent.
+            request: all of its body but STREAMED is part of the key.
+            original: the schema that the value is checked against, if it is not the one that is sent.
         """
         model = request.models[0]
         body = {name: value for name, value in request.body.items() if name not in STREAMED}
@@ -45,7 +46,7 @@ class ResponseCache:
 
 
 class CacheEntry:
-    """The one place of one request's answer. Of one that fills a schema, the text is that of the value."""
+    """The cached answer of one request. The text of a structured answer is the JSON of its value."""
 
     def __init__(self, cache: Cache, key: bytes, model: str, record: CallRecord) -> None:
         self._cache = cache
@@ -54,20 +55,20 @@ class CacheEntry:
         self._record = record
 
     def read(self) -> ChatResult | None:
-        """The answer, if it is there. It has used nothing."""
+        """Return the cached answer, if any, with a usage of zero."""
         value = self._cache.read(self._record.caller.tenant, [self._key]).get(self._key)
         if value is None:
             return None
-        kept = orjson.loads(value)
-        self._record.adjusted |= kept.pop("adjusted")
-        return ChatResult(**kept, usage=NO_USAGE, refusal=None, record=self._record)
+        fields = orjson.loads(value)
+        self._record.adjusted |= fields.pop("adjusted")
+        return ChatResult(**fields, usage=NO_USAGE, refusal=None, record=self._record)
 
     def write(self, result: ChatResult) -> None:
-        """Keep an answer that is whole, and the asked model's own: another one's would pass for it until it expires."""
-        is_own = self._record.models[-1] == self._model
-        if not is_own or result.refusal or result.finish_reason not in _WHOLE:
+        """Cache a complete answer of the requested model. A fallback's answer is not cached in its place."""
+        is_requested_model = self._record.models[-1] == self._model
+        if not is_requested_model or result.refusal or result.finish_reason not in _COMPLETE:
             return
-        kept: dict[str, Any] = {
+        fields: dict[str, Any] = {
             "text": result.text,
             "finish_reason": result.finish_reason,
             "model": result.model,
@@ -75,19 +76,19 @@ class CacheEntry:
             "tool_calls": result.tool_calls,
             "adjusted": self._record.adjusted,
         }
-        self._cache.write(self._record.caller.tenant, {self._key: orjson.dumps(kept)})
+        self._cache.write(self._record.caller.tenant, {self._key: orjson.dumps(fields)})
 
     def write_through(self, answer: StreamedAnswer) -> StreamedAnswer:
-        """The same stream, which is kept when it has come to its end."""
-        batches = self._copy_events(answer)
-        return replace(answer, first=next(batches), rest=batches)
+        """Return the same stream, whose answer is cached when it is complete."""
+        stream = self._cache_streamed(answer)
+        return replace(answer, first=next(stream), rest=stream)
 
-    def _copy_events(self, answer: StreamedAnswer) -> Ticks[None]:
+    def _cache_streamed(self, answer: StreamedAnswer) -> Ticks[None]:
         pieces: list[str] = []
         refusal = ""
         with closing(answer.rest):
-            for batch in chain([answer.first], answer.rest):
-                for event in batch:
+            for events in chain([answer.first], answer.rest):
+                for event in events:
                     if type(event) is Token:
                         pieces.append(event.text)
                     elif type(event) is Parsed:
@@ -96,27 +97,27 @@ class CacheEntry:
                         refusal += event.text
                     elif type(event) is Done:
                         self._write_streamed(event, "".join(pieces), refusal)
-                yield batch
+                yield events
 
-    def _write_streamed(self, end: Done, text: str, refusal: str) -> None:
+    def _write_streamed(self, done: Done, text: str, refusal: str) -> None:
         self.write(
             ChatResult(
                 text=text,
-                finish_reason=end.finish_reason,
-                usage=end.usage,
-                model=end.model,
-                id=end.id,
-                tool_calls=end.tool_calls,
+                finish_reason=done.finish_reason,
+                usage=done.usage,
+                model=done.model,
+                id=done.id,
+                tool_calls=done.tool_calls,
                 refusal=refusal or None,
                 record=self._record,
             )
         )
 
 
-def replay_cached(result: ChatResult, *, fills: bool) -> StreamedAnswer:
-    """An answer that is there already, as a stream."""
-    told: Events = [Parsed(orjson.loads(result.text))] if fills else [Token(result.text)]
-    end = Done(
+def replay_cached(result: ChatResult, *, is_structured: bool) -> StreamedAnswer:
+    """Return a cached answer as a stream of its events."""
+    content = Parsed(orjson.loads(result.text)) if is_structured else Token(result.text)
+    done = Done(
         result.finish_reason,
         result.usage,
         result.model,
@@ -125,9 +126,8 @@ def replay_cached(result: ChatResult, *, fills: bool) -> StreamedAnswer:
         trimmed=result.trimmed,
         is_cached=True,
     )
-    return StreamedAnswer(result.model, [*told, end], _no_events())
+    return StreamedAnswer(result.model, [content, done], _no_events())
 
 
 def _no_events() -> Ticks[None]:
-    none: Iterator[Events] = iter(())
-    yield from none
+    yield from ()

@@ -1,4 +1,4 @@
-"""EmbeddingCache: vectors of texts that were embedded before, with the same model and dimensions."""
+"""EmbeddingCache: caches vectors by model, dimensions and text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from app.openai_service.transport.upstream import Upstream
 
 
 class EmbeddingCache:
-    """What EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S say is kept."""
+    """The cache of vectors, configured by EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S."""
 
     def __init__(self, store: CacheStore | None, settings: CacheSettings, upstream: Upstream) -> None:
         self._cache = Cache(
@@ -22,7 +22,7 @@ class EmbeddingCache:
         )
 
     def look_up(self, tenant: str, model: str, texts: Sequence[str], dimensions: int | None) -> EmbeddedTexts:
-        """What is known of the texts of one request."""
+        """Return the texts of one request, with their cached vectors."""
         if self._cache.is_on:
             keys = [self._cache.key(model, dimensions, text) for text in texts]
         else:
@@ -31,12 +31,12 @@ class EmbeddingCache:
 
 
 class EmbeddedTexts:
-    """The texts of one request, by their keys.
+    """The texts of one request and their vectors.
 
     Attributes:
-        unknown: those to be asked for; where anything is kept, each once.
-        found: how many of all are known.
-        model: that served one of these.
+        unknown: the texts without a cached vector; without duplicates if the cache is on.
+        found: the number of texts with a cached vector.
+        model: that made one of the cached vectors.
     """
 
     def __init__(self, cache: Cache, tenant: str, keys: list[bytes], texts: Sequence[str]) -> None:
@@ -50,17 +50,17 @@ class EmbeddedTexts:
             self.model = model.decode()
             self._vectors[key] = vector
         self.found = sum(key in self._vectors for key in keys)
-        self._asked = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
-        self.unknown = list(self._asked.values())
+        self._missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
+        self.unknown = list(self._missing.values())
 
     def add(self, vectors: Sequence[VectorJson], model: str) -> None:
-        """Note, and keep, those of the unknown ones, in their order."""
-        new = dict(zip(self._asked, vectors, strict=True))
+        """Add the vectors of the unknown texts, in their order, and cache them."""
+        new = dict(zip(self._missing, vectors, strict=True))
         self._vectors |= new
         if self._cache.is_on:
             named = model.encode().replace(b"\n", b" ")
             self._cache.write(self._tenant, {key: b"\n".join([named, vector]) for key, vector in new.items()})
 
     def vectors(self) -> list[VectorJson]:
-        """Of all texts, in their order."""
+        """Return the vectors of all texts, in their order."""
         return [self._vectors[key] for key in self._keys]

@@ -1,4 +1,4 @@
-"""From OpenAI's list of embeddings to vectors, without turning millions of digits into numbers and back."""
+"""Cuts vectors out of OpenAI's list of embeddings as JSON text, without parsing millions of digits."""
 
 from __future__ import annotations
 
@@ -19,21 +19,22 @@ VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""
 
 
-# By these any other value is told from numbers: lists, objects, strings, null, true, false, NaN and Infinity.
+# Any value but a number contains one of these: lists, objects, strings, null, true, false, NaN and Infinity.
 _NOT_IN_NUMBERS = (b"[", b"{", b'"', b"a", b"n", b"u")
 
 
 def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage | None, str | None]:
-    """Cut the vectors out of an answer and put them into the order of their inputs.
+    """Return the vectors of an answer in the order of their inputs.
 
-    The arrays of numbers are left as the text they are, and only the frame around them is parsed. So a number
-    that is no JSON is passed on; any other kind of value in its place is found.
+    Only the JSON around the arrays of numbers is parsed. So a malformed number is passed on, but a value of
+    another type is an error.
 
     Returns:
         `count` vectors, the usage and the model.
+
     Raises:
-        UpstreamFailed: vectors are missing, doubled, or hold values of another kind.
-        UpstreamError: the answer holds an error object.
+        UpstreamFailed: vectors are missing or duplicated, or contain values that are not numbers.
+        UpstreamError: the answer contains an error object.
     """
     body, arrays = _cut(content) or (_parse(content), [])
     if not isinstance(body, dict):
@@ -62,7 +63,7 @@ def _cut(content: bytes) -> tuple[Any, list[memoryview]] | None:
     """Parse an answer with each inner array replaced by its number in the list of those arrays.
 
     Returns:
-        None for an answer that has anything but numbers in them: it has to be parsed as a whole.
+        None for an answer whose arrays contain anything but numbers: it must be parsed as a whole.
     """
     view = memoryview(content)
     arrays: list[memoryview] = []
@@ -107,10 +108,10 @@ def _parse_vector(value: object, unused: dict[object, memoryview]) -> VectorJson
 
 
 def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[float]:
-    """The cosine of the angle between one vector and each of the others, from -1 to 1.
+    """Return the cosine similarity of one vector with each of the others, from -1 to 1.
 
     Raises:
-        UpstreamFailed: they are no vectors of finite numbers, all of one length.
+        UpstreamFailed: the vectors contain values that are not finite numbers, or differ in length.
     """
     reference = _parse_numbers(query)
     length = math.hypot(*reference)
@@ -122,7 +123,7 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
         lengths = length * math.hypot(*vector)
         cosine = sum(map(operator.mul, reference, vector)) / lengths if lengths else 0.0
         similarities.append(max(-1.0, min(1.0, cosine)))
-        time.sleep(0)  # a thousand vectors take a while, in which the streams of this process shall go on
+        time.sleep(0)  # let the other streams of this process run
     return similarities
 
 

@@ -1,4 +1,4 @@
-"""ChatStream: a streamed answer as the service hands it out, closed whatever happens."""
+"""ChatStream: the streamed answer that the service returns. It records the call and releases the upstream."""
 
 from __future__ import annotations
 
@@ -15,65 +15,66 @@ from app.upstream_http.call_state import CallState
 
 
 class ChatStream:
-    """Batches of events as they arrive; an empty one at each tick of waiting, and where nothing was to be told.
+    """Lists of events as they arrive; an empty list at each tick, and for chunks without events.
 
     The last event is Done or Failed. Always close() it.
     """
 
     def __init__(
         self,
-        asking: Ticks[StreamedAnswer],
+        opening: Ticks[StreamedAnswer],
         call_state: CallState,
         recording: CallRecording,
-        background: DrainPool | None,
+        drain_pool: DrainPool | None,
     ) -> None:
         self._call_state = call_state
         self._recording = recording
-        self._background = background
+        self._drain_pool = drain_pool
         self._has_begun = False
-        self._batches = self._run(asking)
+        self._stream = self._run(opening)
 
     @property
     def record(self) -> CallRecord:
+        """The record of the call, complete once the stream has ended."""
         return self._recording.record
 
     def __iter__(self) -> Iterator[Events]:
-        return self._batches
+        return self._stream
 
     def fail(self, error: Exception) -> None:
-        """End the call for a reason that is not its own."""
+        """Record an error that happened outside of the call, and close the stream."""
         self._recording.fail(error)
         self.close()
 
     def close(self) -> None:
-        """End the call, also at the upstream, wherever it is; or leave its rest to be read in the background."""
-        if self._has_begun and not self._recording.is_decided and self._background is not None:
+        """End the call and its upstream request, or let the drain pool read the rest of an unfinished answer."""
+        if self._has_begun and not self._recording.is_decided and self._drain_pool is not None:
             self._recording.fail(CallerGone())
-            self._call_state.abandon_after(self._background.MAX_DURATION_S)
-            if self._background.adopt(self._batches, self._finish):
+            self._call_state.abandon_after(self._drain_pool.MAX_DURATION_S)
+            if self._drain_pool.adopt(self._stream, self._finish):
                 return
         self._finish()
 
     def _finish(self) -> None:
-        self._batches.close()
-        self._recording.finish()  # for a stream that was never begun
+        self._stream.close()
+        self._recording.finish()  # _run() does this as well, but not if the stream was never iterated
 
-    def _run(self, asking: Ticks[StreamedAnswer]) -> Ticks[None]:
+    def _run(self, opening: Ticks[StreamedAnswer]) -> Ticks[None]:
         self._has_begun = True
         recording = self._recording
         rest: Ticks[None] | None = None
         with recording:
             try:
-                answer = yield from asking
+                answer = yield from opening
                 rest = answer.rest
                 recording.note_first_token(answer.model)
-                if type(end := answer.first[-1]) is Done:
-                    _end(answer.first, end, recording)
+                if type(done := answer.first[-1]) is Done:
+                    _complete(answer.first, done, recording)
                 yield answer.first
-                for batch in rest:
-                    if batch and type(batch[-1]) is Done:
-                        _end(batch, batch[-1], recording)
-                    yield batch
+                for events in rest:
+                    if events and type(events[-1]) is Done:
+                        _complete(events, events[-1], recording)
+                    yield events
             except Exception as error:
                 recording.fail(error)
                 yield [Failed(error)]
@@ -82,7 +83,7 @@ class ChatStream:
                     rest.close()
 
 
-def _end(batch: Events, end: Done, recording: CallRecording) -> None:
-    """Complete the record before the end is told: whoever hears of it may leave."""
-    batch[-1] = end._replace(trimmed=recording.record.trimmed)
-    recording.complete(finish_reason=end.finish_reason)
+def _complete(events: Events, done: Done, recording: CallRecording) -> None:
+    """Complete the record before Done is sent, since the client may disconnect as soon as it has it."""
+    events[-1] = done._replace(trimmed=recording.record.trimmed)
+    recording.complete(finish_reason=done.finish_reason)

@@ -1,4 +1,4 @@
-"""From OpenAI's chat completion chunks to events."""
+"""ChunkReader: parses OpenAI's chat completion chunks into events."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ _FINISH_REASONS = {
 }
 
 
-def finish_reason(upstream: object, has_tool_calls: bool) -> str:
-    """One of the four reasons that callers know; compatible servers have more, all of them kinds of "stop".
+def map_finish_reason(upstream: object, has_tool_calls: bool) -> str:
+    """Return one of the four finish reasons of our API; any other reason of a compatible server becomes "stop".
 
-    Some servers, and a forced choice of a tool, end with "stop" although tools are called.
+    Some servers, and a forced choice of a tool, end with "stop" although the answer has tool calls.
     """
     reason = _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
     return "tool_calls" if reason == "stop" and has_tool_calls else reason
@@ -43,46 +43,46 @@ _CONTENT = b'"delta":{"content":"'
 
 
 class ChunkReader:
-    """Reads one answer's bytes in their order, and remembers what its end will have to tell."""
+    """Reads the bytes of one answer in order, and collects what its Done event needs."""
 
     def __init__(self) -> None:
         self.model = ""
         self.chunks = 0
-        """How many were parsed; those that hold a piece of text and nothing else are not counted."""
+        """The number of parsed chunks, without those that contain only a piece of text."""
         self.is_done = False
-        """Whether the upstream said that nothing more will come."""
+        """Whether the upstream has sent `[DONE]`."""
         self.usage: Usage | None = None
-        """What the answer has used, once it is whole."""
+        """The usage of the answer, once it is complete."""
         self._splitter = EventSplitter()
         self._id = ""
         self._raw_usage: object = None
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
-    def feed(self, data: bytes, batch: Events) -> None:
-        """Add to `batch` the events that are whole with these bytes; Done is the last one.
+    def feed(self, data: bytes, events: Events) -> None:
+        """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without saying that it was finished.
-            UpstreamFailed: what came is no stream of chunks.
-            UpstreamError: it holds an error object.
+            UpstreamTruncated: the stream ended without a finish_reason.
+            UpstreamFailed: the data is not a stream of chunks.
+            UpstreamError: the stream contains an error object.
         """
-        for event in self._splitter.feed(data):
-            if self.model and (text := _read_plain_token(event)):
-                batch.append(Token(text))
-            elif event == _END:
+        for raw in self._splitter.feed(data):
+            if self.model and (text := _read_plain_token(raw)):
+                events.append(Token(text))
+            elif raw == _END:
                 self.is_done = True
-                batch.append(self._make_done())
+                events.append(self._make_done())
                 return
             else:
-                self._read(event, batch)
+                self._read(raw, events)
 
-    def end(self, batch: Events) -> None:
-        """Add what the end of the bytes brings; for a stream that ended without `[DONE]`. Raises as feed() does."""
-        for event in self._splitter.end():
-            if event != _END:
-                self._read(event, batch)
-        batch.append(self._make_done())
+    def end(self, events: Events) -> None:
+        """Append the last events of a stream that ended without `[DONE]`. Raises the errors of feed()."""
+        for raw in self._splitter.end():
+            if raw != _END:
+                self._read(raw, events)
+        events.append(self._make_done())
 
     def _make_done(self) -> Done:
         if self._finish_reason is None:
@@ -90,16 +90,16 @@ class ChunkReader:
         self.usage = Usage.parse(self._raw_usage)
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
         return Done(
-            finish_reason(self._finish_reason, bool(tool_calls)),
+            map_finish_reason(self._finish_reason, bool(tool_calls)),
             self.usage,
             self.model,
             self._id,
             tool_calls,
         )
 
-    def _read(self, event: bytes, batch: Events) -> None:
+    def _read(self, raw: bytes, events: Events) -> None:
         try:
-            chunk = orjson.loads(event)
+            chunk = orjson.loads(raw)
         except orjson.JSONDecodeError:
             raise UpstreamFailed from None
         if not isinstance(chunk, dict):
@@ -113,9 +113,9 @@ class ChunkReader:
         if isinstance(usage, dict):
             self._raw_usage = usage
         choices = chunk.get("choices")
-        # Empty in the chunk that carries the usage, and in Azure's first one.
+        # Empty in the chunk with the usage, and in Azure's first chunk.
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            batch += self._read_choice(choices[0])
+            events += self._read_choice(choices[0])
 
     def _read_choice(self, choice: dict[str, Any]) -> Events:
         if choice.get("finish_reason"):
@@ -160,23 +160,23 @@ class ChunkReader:
         return events
 
 
-def _read_plain_token(event: bytes) -> str | None:
-    """The text of a chunk that holds a piece of text and nothing else, as nearly all do; None for any other.
+def _read_plain_token(raw: bytes) -> str | None:
+    """Return the text of a chunk that contains only a piece of text, as most do; None for any other chunk.
 
-    Cut out rather than parsed: on a stream of single tokens the parsing is most of the work.
+    The text is sliced rather than parsed: on a stream of single tokens, parsing is most of the work.
     """
-    start = event.find(_CONTENT)
+    start = raw.find(_CONTENT)
     if start < 0:
         return None
     start += len(_CONTENT)
-    end = event.find(b'"}', start)
-    text = event[start:end]
+    end = raw.find(b'"}', start)
+    text = raw[start:end]
     if (
         end < 0
         or b"\\" in text
         or b'"' in text
-        or event.find(b'"finish_reason":null', end) < 0
-        or event.find(b'"usage":{') >= 0
+        or raw.find(b'"finish_reason":null', end) < 0
+        or raw.find(b'"usage":{') >= 0
     ):
         return None
     try:

@@ -1,4 +1,4 @@
-"""What a streamed answer is made of. Encoders in app/wire turn these into a wire format."""
+"""The events of a streamed answer. The encoders in app/web/encoders write them in a wire format."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from app.token_counts import Usage
 
 ToolCallObject = dict[str, Any]
-"""One call of a tool, in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
+"""A tool call in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
 
 
 class Token(NamedTuple):
@@ -17,19 +17,19 @@ class Token(NamedTuple):
 
 
 class Reasoning(NamedTuple):
-    """A piece of the model's reasoning, where a server shows it."""
+    """A piece of the model's reasoning, from servers that stream it."""
 
     text: str
 
 
 class Refusal(NamedTuple):
-    """A piece of the text with which the model refuses."""
+    """A piece of the text in which the model refuses to answer."""
 
     text: str
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at this position: `id` and `name` come once, `arguments` in fragments of JSON."""
+    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments of JSON."""
 
     position: int
     id: str
@@ -38,11 +38,13 @@ class ToolCallDelta(NamedTuple):
 
 
 class ToolRun(NamedTuple):
-    """The call of a tool that this server runs: once as it begins, once more as it ends.
+    """The state of a server tool's call; sent when the call starts and when it ends.
 
     Attributes:
+        id: of the tool call.
+        name: of the tool.
         status: running, done or failed.
-        ms: how long it took, in the end.
+        ms: the duration; None while it is running.
     """
 
     id: str
@@ -52,21 +54,28 @@ class ToolRun(NamedTuple):
 
 
 class PartialParsed(NamedTuple):
-    """All of a value that has come so far, of an answer that fills a schema; the next one may begin anew."""
+    """The structured value so far. After a repair the value starts again from nothing."""
 
     data: Any
 
 
 class Parsed(NamedTuple):
-    """The whole value, which fits the schema. Done follows at once."""
+    """The complete structured value, valid against the schema. Done follows in the same list."""
 
     data: Any
 
 
 class Done(NamedTuple):
-    """The answer is complete. `trimmed` messages of the conversation were left out, as it was too long.
+    """The end of a complete answer.
 
-    Where it `is_cached`, it was given before.
+    Attributes:
+        finish_reason: stop, length, content_filter or tool_calls.
+        usage: of the whole call; None if the upstream reported none.
+        model: that answered.
+        id: of the completion at the upstream.
+        tool_calls: all of the answer's tool calls, complete.
+        trimmed: the number of messages that were left out because the conversation was too long.
+        is_cached: whether the answer comes from the cache.
     """
 
     finish_reason: str
@@ -79,7 +88,7 @@ class Done(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """The stream broke after it had begun."""
+    """The end of a stream that failed."""
 
     error: Exception
 
@@ -87,4 +96,4 @@ class Failed(NamedTuple):
 Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | PartialParsed | Parsed | Done | Failed
 
 Events = list[Event]
-"""The events that arrived together; none where only time has passed, or what came has no meaning to us."""
+"""Events that arrived together. Empty at a tick, or if the data contained no event."""

@@ -1,4 +1,4 @@
-"""Reading a streamed answer: its first batch of events, which decides whether it is one, and then the rest."""
+"""Reads streamed answers: first their first events, which decide whether the attempt succeeded, then the rest."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from app.openai_service.streaming.events import Events
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
 
-# How long the end of the body may lag behind `[DONE]` for its connection to be kept.
+# How long to wait for the end of the body after `[DONE]`, so that the connection can be reused.
 _LINGER_S = 0.25
 
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """An answer that has begun. The last event of `rest`, which must be closed, is Done."""
+    """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done."""
 
     model: str
     first: Events
@@ -30,27 +30,38 @@ class StreamedAnswer:
 def open_answer(
     response: httpx2.Response, call_state: CallState, record: CallRecord, *, idle_timeout_s: float
 ) -> Ticks[StreamedAnswer]:
-    """Wait for the first event of a stream.
+    """Wait for the first events of an upstream answer.
 
     Raises:
-        UpstreamError: it holds an error instead, or nothing, or ended, or the time allowed has passed.
+        UpstreamError: the stream contains an error, is empty or truncated, or took longer than allowed.
     """
     reader = ChunkReader()
-    batches = _read(response, reader, call_state, record, idle_timeout_s)
-    first = yield from first_events(batches)
-    return StreamedAnswer(reader.model, first, batches)
+    stream = _read(response, reader, call_state, record, idle_timeout_s)
+    first = yield from _read_first(stream)
+    return StreamedAnswer(reader.model, first, stream)
 
 
-def first_events(batches: Ticks[None]) -> Ticks[Events]:
-    """Wait for the first events of a stream. Raises what it does, and has closed it then."""
+def open_rounds(stream: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
+    """Wait for the first events of a stream that joins several upstream answers. Raises the stream's errors.
+
+    Args:
+        stream: closed if it raises.
+        record: where the stream notes which model answers.
+    """
+    first = yield from _read_first(stream)
+    return StreamedAnswer(record.model, first, stream)
+
+
+def _read_first(stream: Ticks[None]) -> Ticks[Events]:
+    """Wait for the first events of a stream, and close it if it raises."""
     try:
-        for batch in batches:
-            if batch:
-                return batch
-            yield batch
-        raise AssertionError("the last batch has an event, or there is an error")
+        for events in stream:
+            if events:
+                return events
+            yield events
+        raise AssertionError("a stream ends with an event or an error")
     except BaseException:
-        batches.close()
+        stream.close()
         raise
 
 
@@ -61,48 +72,48 @@ def _read(
     record: CallRecord,
     idle_timeout_s: float,
 ) -> Ticks[None]:
-    """Read the answer to the last attempt. What has come is noted before it is passed on: whoever gets it may leave."""
+    """Read the answer to the last attempt. Count events before they are yielded: the client may leave then."""
     attempt = record.attempt_log[-1]
-    # The stream itself rather than iter_raw(), which would hide the empty chunks that mark ticks.
+    # Not iter_raw(), which drops the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     has_begun = False
     chunks_read = 0
     try:
         for data in body:
-            batch: Events = []
+            events: Events = []
             try:
-                reader.feed(data, batch)
+                reader.feed(data, events)
             except Exception:
-                if batch:
-                    attempt.received += len(batch)
-                    yield batch  # what came before the fault is not lost
+                if events:
+                    attempt.received += len(events)
+                    yield events  # events before the error are not lost
                 raise
-            has_begun = has_begun or bool(batch)
-            attempt.received += len(batch)
+            has_begun = has_begun or bool(events)
+            attempt.received += len(events)
             if reader.is_done:
                 record.note_usage(reader.usage)
-            yield batch
+            yield events
             if reader.is_done:
                 break
-            # By chunks: a comment is no sign that the model is at work. And not before what came has been told,
-            # since the time that a slow visitor takes is not the upstream's.
-            if has_begun and (batch or reader.chunks != chunks_read):
+            # Only chunks restart the idle timeout: a comment does not show that the model is at work. It restarts
+            # after the yield, since the time that a slow client takes is not the upstream's.
+            if has_begun and (events or reader.chunks != chunks_read):
                 chunks_read = reader.chunks
                 call_state.limit_wait(idle_timeout_s)
         else:
-            batch = []
+            events = []
             try:
-                reader.end(batch)
+                reader.end(events)
             except Exception:
-                if batch:
-                    attempt.received += len(batch)
-                    yield batch
+                if events:
+                    attempt.received += len(events)
+                    yield events
                 raise
-            attempt.received += len(batch)
+            attempt.received += len(events)
             record.note_usage(reader.usage)
-            yield batch
+            yield events
         call_state.limit_wait(_LINGER_S)
-        with suppress(httpx2.TransportError):  # the answer is whole; only its connection is not
+        with suppress(httpx2.TransportError):  # the answer is complete; only the connection failed
             while next(body, b""):
                 pass
     except httpx2.TimeoutException:

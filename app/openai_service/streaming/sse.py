@@ -1,4 +1,4 @@
-"""From the bytes of an event stream to the data of its events, however the bytes were cut."""
+"""EventSplitter: splits the bytes of an event stream into the data of its events."""
 
 from __future__ import annotations
 
@@ -8,10 +8,12 @@ _MAX_EVENT_BYTES = 8 * 1024 * 1024
 
 
 class EventSplitter:
-    """Collects bytes and gives out the `data` of each event that is whole.
+    """Buffers bytes until an event is complete, and returns the event's `data`.
 
-    Splits on bytes, since text splitters take U+2028 and U+0085 for line ends, which JSON may contain.
-    Comments and fields other than `data` are passed over, as every event of this API names its kind in its data.
+    Splits bytes, not text: text splitters treat U+2028 and U+0085 as line ends, and JSON may contain them.
+    Ignores comments and fields other than `data`, since this API puts the type of an event in its data.
+
+    Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
 
     def __init__(self) -> None:
@@ -19,38 +21,36 @@ class EventSplitter:
         self._rest_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take more bytes.
+        """Add bytes, and return the data of the events that they complete, without events that have no data.
 
-        Returns:
-            the data of the events that are now whole, without those that have none.
         Raises:
-            UpstreamFailed: an event has not ended within 8 MiB.
+            UpstreamFailed: an event is longer than 8 MiB.
         """
         is_one_line = not self._rest and data.find(b"\n") == len(data) - 2
         if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
-            return [data[6:-2]]  # one whole event and nothing else, as a model at work writes
+            return [data[6:-2]]  # exactly one event, as in most reads
         if self._rest and b"\n" not in data and b"\r" not in data:
-            self._keep(data)  # joined when it can end an event, lest a large one be copied for each of its pieces
+            self._buffer(data)  # not joined yet: a large event would be copied for each of its pieces
             return []
         buffer = b"".join([*self._take_rest(), data])
         if b"\r" in buffer:
-            # JSON escapes its control characters, so every CR here is part of a line end. One at the very
-            # end may be the first half of a CRLF.
+            # JSON escapes control characters, so every CR is part of a line end. A CR at the very end may be
+            # the first half of a CRLF.
             held = b"\r" if buffer.endswith(b"\r") else b""
             buffer = buffer[: len(buffer) - len(held)].replace(b"\r\n", b"\n").replace(b"\r", b"\n")
         else:
             held = b""
         *events, rest = buffer.split(b"\n\n")
         if rest or held:
-            self._keep(rest + held)
-        return [found for event in events if (found := _parse_data(event))]
+            self._buffer(rest + held)
+        return [parsed for event in events if (parsed := _parse_data(event))]
 
     def end(self) -> list[bytes]:
-        """The data of a last event whose blank line never came; servers that forget it are common."""
+        """Return the data of a last event that has no blank line after it; many servers omit that line."""
         data = _parse_data(b"".join(self._take_rest()).replace(b"\r", b"\n"))
         return [data] if data else []
 
-    def _keep(self, data: bytes) -> None:
+    def _buffer(self, data: bytes) -> None:
         self._rest.append(data)
         self._rest_bytes += len(data)
         if self._rest_bytes > _MAX_EVENT_BYTES:

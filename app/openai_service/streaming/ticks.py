@@ -1,4 +1,4 @@
-"""Ticks: work that comes back at each tick of waiting, so that whoever runs it can check on its client meanwhile."""
+"""Ticks: generators that return control at each tick of waiting, so that their caller can check its client."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from app.openai_service.streaming.events import Events
 T = TypeVar("T")
 
 Ticks = Generator[Events, None, T]
-"""Work that yields events as they arrive, and an empty list at each tick of waiting; it returns its result."""
+"""A generator that yields events as they arrive, an empty list at each tick, and returns its result."""
 
 
 def pause(seconds: float, *, tick_s: float) -> Ticks[None]:
-    """Let time pass."""
+    """Sleep, yielding at each tick."""
     while seconds > 0:
         step_s = min(seconds, tick_s)
         sleep(step_s)

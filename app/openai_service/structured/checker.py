@@ -1,4 +1,4 @@
-"""Checking that an answer is what its JSON schema asks for, and what to tell the model when it is not."""
+"""AnswerChecker: checks an answer against its JSON schema; builds the request that repairs an invalid one."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _MAX_DEPTH = 100
 
 
 class InvalidAnswer(Exception):
-    """The answer does not fit. The message says why, in words for the model: it can hold parts of the answer."""
+    """The answer does not match the schema. The message is for the model, and can contain parts of the answer."""
 
     def build_repair_messages(self, answer: str) -> list[dict[str, Any]]:
         """Return the messages to add to the conversation so that the model can correct its answer."""
@@ -27,31 +27,31 @@ class InvalidAnswer(Exception):
 
 
 class AnswerChecker:
-    """Reads answers to one `response_format`, a JSON schema or JSON mode."""
+    """Checks answers to one `response_format`: a JSON schema, or JSON mode."""
 
     def __init__(self, response_format: dict[str, Any] | None, original: OriginalSchema | None = None) -> None:
         """Prepare to check answers.
 
         Args:
             response_format: OpenAI's, as it is sent; None is JSON mode.
-            original: what answers shall fit, if not the very schema that is sent.
+            original: the schema to check against, if it is not the one that is sent.
 
         Raises:
             SchemaNotUsable: the schema is not valid, or cannot be checked in bounded time.
         """
-        asked = (response_format or {}).get("json_schema")
+        sent = (response_format or {}).get("json_schema")
         self._schema = self._nulls = None
-        if asked is not None:
-            self._schema = BoundedValidator(original.schema if original else asked["schema"])
-            self._nulls = OptionalNulls(asked["schema"], original) if original else None
+        if sent is not None:
+            self._schema = BoundedValidator(original.schema if original else sent["schema"])
+            self._nulls = OptionalNulls(sent["schema"], original) if original else None
 
     def read(self, result: ChatResult) -> Any:
-        """Return the value that the model answered with.
+        """Return the checked value of an answer.
 
         Raises:
-            Refused, Truncated, ContentFiltered: there is none, and asking again would not change that.
-            InvalidAnswer: it is no JSON, or not what the schema asks for.
-            UnsupportedSchema: finding that out takes too long.
+            Refused, Truncated, ContentFiltered: there is no value, and a repair cannot help.
+            InvalidAnswer: the answer is not JSON, or does not match the schema.
+            UnsupportedSchema: the check takes too long.
         """
         if result.refusal:
             raise Refused
@@ -78,9 +78,9 @@ class AnswerChecker:
         return data
 
 
-def request_repair(request: PendingRequest, unfit: InvalidAnswer, answer: str) -> None:
-    """Make a request ask for the same again, rightly this time."""
-    # The one that answered: another one may have asked to be left alone.
+def request_repair(request: PendingRequest, error: InvalidAnswer, answer: str) -> None:
+    """Turn a request into one that asks the model to correct its answer."""
+    # Start with the model that answered: the circuits of those before it may be open.
     request.models = request.models[request.models.index(request.record.models[-1]) :]
-    messages = [*request.body["messages"], *unfit.build_repair_messages(answer)]
+    messages = [*request.body["messages"], *error.build_repair_messages(answer)]
     request.replace_body({**request.body, "messages": messages})

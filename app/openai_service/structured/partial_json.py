@@ -1,4 +1,4 @@
-"""PartialJson: what can be told of a JSON text while it is being written."""
+"""PartialJson: parses a JSON text that is still incomplete."""
 
 from __future__ import annotations
 
@@ -8,43 +8,45 @@ from typing import Any
 from pydantic_core import from_json
 
 MIN_S = 0.05
-"""How long after a value the next one may be told."""
+"""The minimum time between two values."""
 
 CHARS_PER_S = 250_000.0
-"""How much of a text is read again in a second, at most: each value holds all that came before it."""
+"""The maximum rate of parsing again: each value is parsed from the whole text so far."""
 
-_OF_NUMBERS = "0123456789+-.eE"
-_BEFORE_NUMBERS = " \t\r\n:,["
+_NUMBER_CHARS = "0123456789+-.eE"
+_BEFORE_NUMBER_CHARS = " \t\r\n:,["
 
 
 class PartialJson:
-    """A text, and the value that it makes so far: what is in a string shows at once, a number when it is whole."""
+    """A growing text and its value so far. Strings appear at once, numbers when they are complete."""
 
     def __init__(self) -> None:
         self._pieces: list[str] = []
-        self._has_news = False
+        self._has_changed = False
         self._next_at = 0.0
-        self._told: Any = None
+        self._last_value: Any = None
 
     @property
     def text(self) -> str:
+        """The text so far."""
         return "".join(self._pieces)
 
     def add(self, text: str) -> None:
+        """Append a piece of text."""
         self._pieces.append(text)
-        self._has_news = True
+        self._has_changed = True
 
     def take_changes(self) -> Any:
-        """The value so far; None where there is nothing new to tell, or it is not time for it yet."""
+        """Return the value so far; None if it has not changed, or MIN_S and CHARS_PER_S do not allow one yet."""
         now = time.monotonic()
-        if not self._has_news or now < self._next_at:
+        if not self._has_changed or now < self._next_at:
             return None
-        self._has_news = False
+        self._has_changed = False
         text = self.text
         self._pieces = [text]
         self._next_at = now + max(MIN_S, len(text) / CHARS_PER_S)
         try:
-            # It gives up where the nesting is deeper than what could be written again.
+            # Raises ValueError for nesting deeper than orjson could serialize.
             value = from_json(
                 _drop_partial_number(text),
                 allow_inf_nan=False,
@@ -53,13 +55,13 @@ class PartialJson:
             )
         except ValueError:
             return None
-        if not value or not isinstance(value, dict | list) or value == self._told:
+        if not value or not isinstance(value, dict | list) or value == self._last_value:
             return None
-        self._told = value
+        self._last_value = value
         return value
 
 
 def _drop_partial_number(text: str) -> str:
-    """The text up to the number at its end, which may go on; within a string that does no harm either."""
-    before = text.rstrip(_OF_NUMBERS)
-    return before if before[-1:] in _BEFORE_NUMBERS else text
+    """Return the text without a number at its end, which may be incomplete; harmless within a string."""
+    before = text.rstrip(_NUMBER_CHARS)
+    return before if before[-1:] in _BEFORE_NUMBER_CHARS else text

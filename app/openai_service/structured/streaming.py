@@ -1,4 +1,4 @@
-"""From an answer to the value that fills a schema: whole, or as it grows and as it ends."""
+"""Gets structured answers, complete or streamed, with one repair of an answer that does not match."""
 
 from __future__ import annotations
 
@@ -13,70 +13,72 @@ from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import SchemaMismatch, UpstreamRejected
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Events, Parsed, PartialParsed, Refusal, Token
-from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer, request_repair
 from app.openai_service.structured.partial_json import PartialJson
-from app.openai_service.tools import rounds
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import Sender
 
 
-def fill(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
-    """Wait for an answer that fits, after a repair where the first one does not. Its text is that of the value.
+def get_structured_answer(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[ChatResult]:
+    """Return an answer that matches the schema, after one repair if needed. Its text is the JSON of the value.
 
     Raises:
-        UpstreamError: there is no answer, or none that fits.
+        UpstreamError: there is no answer, or none that matches.
     """
-    result = yield from asker.send(request, read_completion)
+    result = yield from sender.send(request, read_completion)
     try:
-        return _whole(result, checker.read(result))
-    except InvalidAnswer as unfit:
+        return _make_structured_result(result, checker.read(result))
+    except InvalidAnswer as error:
         if request.call_state.is_abandoned:
             raise SchemaMismatch from None
-        request_repair(request, unfit, result.text)
-    result = yield from asker.send(request, read_completion)
+        request_repair(request, error, result.text)
+    result = yield from sender.send(request, read_completion)
     try:
-        return _whole(result, checker.read(result))
+        return _make_structured_result(result, checker.read(result))
     except InvalidAnswer:
         raise SchemaMismatch from None
 
 
 def stream_structured_answer(
-    asker: Sender, request: PendingRequest, checker: AnswerChecker
+    sender: Sender, request: PendingRequest, checker: AnswerChecker
 ) -> Ticks[StreamedAnswer]:
-    """Wait for the first of the value to be told. The last events are Parsed and Done.
+    """Open a stream of PartialParsed values. Its last events are Parsed and Done.
 
     Raises:
-        UpstreamError: there is no answer, or none that fits; so does the rest of what is returned.
+        UpstreamError: there is no answer, or none that matches. The returned stream raises it as well.
     """
-    return rounds.begin(_batches(asker, request, checker), request.record)
+    return open_rounds(_stream_rounds(sender, request, checker), request.record)
 
 
-def _batches(asker: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
+def _stream_rounds(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
     record = request.record
     for is_last in (False, True):
-        answer = yield from rounds.next_answer(asker, request)
+        answer = yield from sender.open_stream(request)
+        record.model = answer.model or record.model
         growing, refusal = PartialJson(), ""
         fault: Exception | None = None
         with closing(answer.rest):
-            for batch in chain([answer.first], answer.rest):
-                told: Events = []
-                for event in batch:
+            for received in chain([answer.first], answer.rest):
+                events: Events = []
+                for event in received:
                     if type(event) is Token:
                         growing.add(event.text)
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
                         try:
-                            told = [Parsed(checker.read(_make_result(growing.text, refusal, event, request)))]
+                            events = [Parsed(checker.read(_make_result(growing.text, refusal, event, request)))]
                         except (InvalidAnswer, UpstreamRejected) as error:
-                            fault = error  # what is left of the body comes first, for its connection to be kept
+                            fault = (
+                                error  # raised after the rest of the body, so that the connection can be reused
+                            )
                         else:
-                            told.append(event._replace(usage=record.usage))
-                if not told and fault is None and (data := growing.take_changes()) is not None:
-                    told = [PartialParsed(data)]
-                yield told
+                            events.append(event._replace(usage=record.usage))
+                if not events and fault is None and (data := growing.take_changes()) is not None:
+                    events = [PartialParsed(data)]
+                yield events
         if fault is None:
             return
         if not isinstance(fault, InvalidAnswer):
@@ -92,5 +94,5 @@ def _make_result(text: str, refusal: str, end: Done, request: PendingRequest) ->
     )
 
 
-def _whole(result: ChatResult, data: Any) -> ChatResult:
+def _make_structured_result(result: ChatResult, data: Any) -> ChatResult:
     return replace(result, text=orjson.dumps(data).decode(), usage=result.record.usage)

@@ -1,4 +1,4 @@
-"""ToolExecutor: the calls of one round side by side, each in a thread of its own and for a limited time."""
+"""ToolExecutor: runs the tool calls of one round in parallel threads, each with a time limit."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ToolOutcome:
-    """What the model is told of a call, and the kind of error where it went wrong."""
+    """The text that the model gets as a call's result, and the type of the error if it failed."""
 
     text: str
     error: str | None = None
@@ -29,17 +29,18 @@ class ToolOutcome:
 
 @dataclass(slots=True, eq=False)
 class ToolJob:
-    """One call of a tool: begun, and ended where it has an outcome."""
+    """One call of a tool; it has ended if it has an outcome."""
 
     id: str
     tool: ServerTool
     arguments: str
     outcome: ToolOutcome | None = None
     started: float = 0.0
-    until: float = 0.0
+    deadline: float = 0.0
     is_over: bool = False
 
     def end(self, text: str, error: str | None) -> None:
+        """Set the outcome; a text that is too long becomes an error."""
         if len(text) > MAX_RESULT_CHARS:
             text = (
                 f"The tool's result is too long: it has {len(text):,} characters of at most {MAX_RESULT_CHARS:,}."
@@ -54,7 +55,7 @@ _Ended = SimpleQueue[tuple[ToolJob, str, str | None]]
 
 
 class ToolExecutor:
-    """A thread cannot be ended: one that takes too long is left alone, and there is room for only so many of these."""
+    """Runs tools in threads. Threads cannot be killed: late ones are orphaned, and MAX_ORPHANED limits them."""
 
     MAX_CONCURRENT = 8
     MAX_ORPHANED = 32
@@ -67,9 +68,9 @@ class ToolExecutor:
     def run(
         self, jobs: Iterable[ToolJob], call_state: CallState, request_id: str
     ) -> Generator[list[ToolJob], None, None]:
-        """Run them all; yields those that have begun or have ended, and none at each tick.
+        """Run all jobs; yield those that have started or ended, and an empty list at each tick.
 
-        Those that run when the generator is closed, or the call is abandoned, are not waited for.
+        Jobs that run when the generator is closed or the call abandoned are orphaned.
         """
         ended: _Ended = SimpleQueue()
         waiting, running = deque(jobs), set[ToolJob]()
@@ -94,7 +95,7 @@ class ToolExecutor:
     def _start(self, job: ToolJob, call_state: CallState, ended: _Ended) -> None:
         job.started = time.monotonic()
         limit_s = self._timeout_s if job.tool.timeout_s is None else job.tool.timeout_s
-        job.until = min(job.started + limit_s, call_state.deadline)
+        job.deadline = min(job.started + limit_s, call_state.deadline)
         if self._orphaned >= self.MAX_ORPHANED:
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "TooManyOrphaned"))
@@ -102,7 +103,7 @@ class ToolExecutor:
         thread = threading.Thread(target=self._work, args=(job, ended), daemon=True)
         try:
             thread.start()
-        except RuntimeError:  # the process may have no more threads
+        except RuntimeError:  # the process cannot start more threads
             job.is_over = True
             ended.put((job, "The tool is not available at the moment.", "NoThread"))
 
@@ -112,7 +113,7 @@ class ToolExecutor:
             text = job.tool.run(job.arguments)
         except ToolError as refusal:
             text, error = str(refusal), "ToolError"
-        except BaseException as failure:  # such as SystemExit, which would end nothing but this thread
+        except BaseException as failure:  # such as SystemExit, which would end only this thread
             error = type(failure).__name__
         with self._lock:
             if job.is_over:
@@ -121,20 +122,20 @@ class ToolExecutor:
         ended.put((job, text, error))
 
     def _wait(self, running: set[ToolJob], call_state: CallState, ended: _Ended) -> list[ToolJob]:
-        """Those that have ended by now, or within a tick, or have to."""
+        """Wait up to one tick, and return the jobs that have ended or timed out."""
         done = []
-        first_until = min(job.until for job in running)
+        first_deadline = min(job.deadline for job in running)
         try:
-            patience_s = min(call_state.tick_s, max(0.0, first_until - time.monotonic()))
-            job, text, error = ended.get(timeout=patience_s)
+            wait_s = min(call_state.tick_s, max(0.0, first_deadline - time.monotonic()))
+            job, text, error = ended.get(timeout=wait_s)
             while True:
-                if job.outcome is None:  # or it was late, and that has been told
+                if job.outcome is None:  # else it timed out before, and was returned then
                     job.end(text, error)
                     done.append(job)
                 job, text, error = ended.get_nowait()
         except Empty:
             pass
-        late = [job for job in running if job.outcome is None and job.until <= time.monotonic()]
+        late = [job for job in running if job.outcome is None and job.deadline <= time.monotonic()]
         self._orphan(late)
         for job in late:
             job.end("The tool took too long.", "Timeout")

@@ -1,4 +1,4 @@
-"""ToolLoop: asking again with what the tools said, until the model answers in words."""
+"""ToolLoop: sends the tools' results back to the model until it answers in text."""
 
 from __future__ import annotations
 
@@ -11,9 +11,8 @@ from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import CallerGone
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
-from app.openai_service.streaming.reader import StreamedAnswer
+from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.tools import rounds
 from app.openai_service.tools.executor import ToolExecutor, ToolJob
 from app.openai_service.tools.tool import MissingTool, ServerTool
 from app.openai_service.transport.request import PendingRequest
@@ -24,10 +23,13 @@ MAX_CALLS_PER_ROUND = 16
 
 @dataclass(slots=True)
 class ToolLoop:
-    """The rounds of one call of a visitor's.
+    """The rounds of one call.
 
     Attributes:
-        left: how many more rounds of tools there may be; the answer behind the last one has to be in words.
+        request: the next request to the model.
+        tools: those that the model may call.
+        threads: runs the tools.
+        steps_left: the number of rounds that may still run tools; after the last, the answer must be text.
     """
 
     request: PendingRequest
@@ -36,28 +38,28 @@ class ToolLoop:
     steps_left: int
     _runs: list[ToolRun] = field(default_factory=list)
 
-    def ask(self, asker: Sender) -> Ticks[ChatResult]:
-        """The last answer, as that of all rounds. Raises as _run() does."""
+    def run(self, sender: Sender) -> Ticks[ChatResult]:
+        """Return the last answer, with the usage of all rounds. Raises as _run_tools() does."""
         while True:
-            answer = yield from asker.send(self.request, read_completion)
+            answer = yield from sender.send(self.request, read_completion)
             if not self._continues_after(answer):
                 return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            yield from self._run(answer.text, answer.tool_calls)
+            yield from self._run_tools(answer.text, answer.tool_calls)
 
-    def stream(self, asker: Sender) -> Ticks[StreamedAnswer]:
-        """A stream that is made of all rounds, once it has begun. Raises as _run() does."""
-        return rounds.begin(self._batches(asker), self.request.record)
+    def stream(self, sender: Sender) -> Ticks[StreamedAnswer]:
+        """Open a stream of all rounds. Raises as _run_tools() does."""
+        return open_rounds(self._stream_rounds(sender), self.request.record)
 
     def _continues_after(self, answer: ChatResult | Done) -> bool:
-        """Whether it calls tools that are to be run. One that was cut has calls that were cut as well."""
+        """Return whether the answer has tool calls to run. A truncated answer has none: its calls may be truncated."""
         is_wanted = self.steps_left > 0 and not self.request.call_state.is_abandoned
         return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
 
-    def _run(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
-        """Run what an answer calls, and make the request the next one; tells of each call that begins or ends.
+    def _run_tools(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
+        """Run an answer's tool calls, yield an event as each starts and ends, and build the next request.
 
         Raises:
-            CallerGone: nobody waits for it any more.
+            CallerGone: the client has disconnected.
         """
         request, record = self.request, self.request.record
         record.tool_calls += len(calls)
@@ -68,39 +70,40 @@ class ToolLoop:
             for number, call in enumerate(calls)
         ]
         with closing(self.threads.run(jobs, request.call_state, record.request_id)) as running:
-            for news in running:
-                events = [_make_event(job) for job in news]
+            for changed in running:
+                events = [_make_event(job) for job in changed]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]
         if request.call_state.is_abandoned:
             raise CallerGone
-        said = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        answer = {"role": "assistant", "content": text or None, "tool_calls": calls}
         results = [
             {"role": "tool", "tool_call_id": job.id, "content": job.outcome.text} for job in jobs if job.outcome
         ]
-        body = {**request.body, "messages": [*request.body["messages"], said, *results]}
-        body.pop("tool_choice", None)  # what is forced each time never ends
+        body = {**request.body, "messages": [*request.body["messages"], answer, *results]}
+        body.pop("tool_choice", None)  # a forced call would repeat in each round
         if self.steps_left == 0:
             body["tool_choice"] = "none"
         request.replace_body(body)
-        # The one that answered: another one may have asked to be left alone.
+        # Start with the model that answered: the circuits of those before it may be open.
         request.models = request.models[request.models.index(record.models[-1]) :]
 
-    def _batches(self, asker: Sender) -> Ticks[None]:
+    def _stream_rounds(self, sender: Sender) -> Ticks[None]:
         record = self.request.record
         while True:
-            answer = yield from rounds.next_answer(asker, self.request)
+            answer = yield from sender.open_stream(self.request)
+            record.model = answer.model or record.model
             text, end = "", None
             with closing(answer.rest):
-                for batch in chain([answer.first], answer.rest):
-                    text += "".join([event.text for event in batch if type(event) is Token])
-                    end = next((event for event in batch if type(event) is Done), end)
-                    yield [event for event in batch if not isinstance(event, ToolCallDelta | Done)]
-            assert end is not None, "the last batch has a Done, or there is an error"
+                for events in chain([answer.first], answer.rest):
+                    text += "".join([event.text for event in events if type(event) is Token])
+                    end = next((event for event in events if type(event) is Done), end)
+                    yield [event for event in events if not isinstance(event, ToolCallDelta | Done)]
+            assert end is not None, "a stream ends with Done or an error"
             if not self._continues_after(end):
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
-            yield from self._run(text, end.tool_calls)
+            yield from self._run_tools(text, end.tool_calls)
 
     def _find_tool(self, number: int, name: str) -> ServerTool:
         if number >= MAX_CALLS_PER_ROUND:

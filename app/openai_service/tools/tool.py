@@ -1,4 +1,4 @@
-"""What a server tool is to the service: a function that the site runs where the model asks for it."""
+"""ServerTool: a function of the site that the model can call."""
 
 from __future__ import annotations
 
@@ -6,38 +6,37 @@ from typing import Any, Protocol
 
 
 class ToolError(Exception):
-    """A tool cannot do what it was asked. The message is for the model, which may try otherwise."""
+    """The tool cannot do what was asked. The model gets the message, and may try again."""
 
 
 class ServerTool(Protocol):
-    """A function of the site's own.
-
-    Attributes:
-        definition: of the tool, in OpenAI's form.
-        timeout_s: None takes TOOL_TIMEOUT_S.
-    """
+    """A function of the site."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """The name by which the model calls it."""
 
     @property
-    def definition(self) -> dict[str, Any]: ...
+    def definition(self) -> dict[str, Any]:
+        """The definition in OpenAI's form."""
 
     @property
-    def timeout_s(self) -> float | None: ...
+    def timeout_s(self) -> float | None:
+        """The time limit of one call; None takes TOOL_TIMEOUT_S."""
 
     def run(self, arguments: str) -> str:
-        """What the model is told.
+        """Run the tool, and return the result for the model.
 
         Args:
-            arguments: JSON, as the model wrote it, or what it took for JSON.
+            arguments: as the model wrote them: JSON, but perhaps invalid.
+
         Raises:
-            ToolError: with what the model is told instead. It is told nothing of any other exception.
+            ToolError: its message goes to the model. Of any other exception the model learns nothing.
         """
 
 
 class MissingTool:
-    """Stands in for one that is not there, or not run. Its name is not the model's: that could be anything."""
+    """Replaces an unknown tool, or one that must not run. It does not repeat the model's name for it, which is untrusted."""
 
     name = "unknown"
     timeout_s = None
@@ -47,7 +46,9 @@ class MissingTool:
 
     @property
     def definition(self) -> dict[str, Any]:
+        """Not available: the model is never offered this tool."""
         raise NotImplementedError
 
     def run(self, arguments: str) -> str:  # noqa: ARG002
+        """Raise ToolError."""
         raise ToolError(self._answer)
