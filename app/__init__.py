@@ -11,7 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.cli import init_cli
 from app.config import Config
-from app.openai_service.call_log import log_call
+from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs import configure_logging
 from app.services import build_services, install

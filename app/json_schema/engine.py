@@ -10,6 +10,20 @@ if TYPE_CHECKING:
 MAX_COMPILED_PATTERN_BYTES = 50_000
 
 
+class _Ignored:
+    """A keyword that is not checked."""
+
+    def __init__(self, *_: Any) -> None:
+        pass
+
+    def validate(self, value: Any) -> None:
+        """Accept any value."""
+
+
+# Of drafts before 2019. The engine would check it, but a schema of draft 2020-12 does not have it.
+_IGNORED: dict[str, Any] = {"dependencies": _Ignored}
+
+
 def compile_schema(
     schema: dict[str, Any], registry: jsonschema_rs.Registry | None = None
 ) -> jsonschema_rs.Draft202012Validator:
@@ -27,6 +41,7 @@ def compile_schema(
         pattern_options=jsonschema_rs.RegexOptions(
             size_limit=MAX_COMPILED_PATTERN_BYTES, dfa_size_limit=MAX_COMPILED_PATTERN_BYTES
         ),
+        keywords=_IGNORED,
         validate_formats=False,
         offline=True,
         mask="it",  # stands for the value in messages, since that may be long

@@ -4,8 +4,7 @@
 - `results.py`: `ChatCall`, the results, and `CallRecord`, the metadata of a call
 - `context.py`: `CallContext`, what the service needs to know of its caller
 - `errors.py`: the errors of upstream calls
-- `call_recording.py`: passes the record of each call to the listeners
-- `call_log.py`: the log line of a call
+- `call_recording.py`: passes the record of each call to the listeners, one of which writes its log line
 - `cache.py`: a cache that each tenant has its own part of
 - `chat/`: trimming, moderation and caching of conversations, and reading complete answers
 - `resilience/`: fallback, retry, circuit breaker, and reading answers whose clients have left

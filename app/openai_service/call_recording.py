@@ -1,4 +1,4 @@
-"""One CallRecord for each call, passed to the listeners exactly once, however the call ends."""
+"""One CallRecord for each call, passed to the listeners exactly once, however the call ends; and the log line of it."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from app.problems import Problem
 Listener = Callable[[CallRecord], None]
 
 log = logging.getLogger(__name__)
+call_log = logging.getLogger("app.call")
 
 
 class CallRecording:
@@ -103,3 +104,33 @@ def _find_outcome(error: BaseException, *, is_refused: bool) -> str:
     if is_refused:
         return "not_admitted"
     return "internal_error" if isinstance(error, Exception) else "interrupted"
+
+
+def log_call(record: CallRecord) -> None:
+    """Write the log line of a call; a listener."""
+    if not call_log.isEnabledFor(logging.INFO):
+        return
+    usage = record.usage
+    fields = {
+        "request_id": record.request_id,
+        "operation": record.operation,
+        "model": record.model,
+        "outcome": record.outcome,
+        "attempts": record.attempts,
+        "is_cached": record.is_cached or None,
+        "models": ",".join(record.models) if len(record.models) > 1 else None,
+        "trimmed": record.trimmed or None,
+        "tool_calls": record.tool_calls or None,
+        "finish_reason": record.finish_reason,
+        "prompt_tokens": usage and usage.prompt_tokens,
+        "completion_tokens": usage and usage.completion_tokens,
+        "upstream_status": record.upstream_status,
+        "upstream_code": record.upstream_code,
+        "upstream_request_id": record.upstream_request_id,
+        "first_token_ms": record.first_token_ms and round(record.first_token_ms, 1),
+        "upstream_ms": round(record.upstream_ms, 1),
+        "waited_ms": round(record.waited_ms, 1) if record.waited_ms else None,
+        "total_ms": round(record.total_ms, 1),
+    }
+    # Not by call_log.info(), which would search the stack for the caller.
+    call_log.handle(call_log.makeRecord(call_log.name, logging.INFO, "", 0, "call", (), None, extra=fields))

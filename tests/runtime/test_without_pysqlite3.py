@@ -13,10 +13,11 @@ import sys
 from pathlib import Path
 sys.modules["pysqlite3"] = sys.modules["pysqlite3.dbapi2"] = None
 import app
+import app.services
 from app.config import Config
 from app.runtime import sqlite
 
-app._ROOT = folder = Path(sys.argv[1])
+app.services._ROOT = folder = Path(sys.argv[1])
 site = app.create_app(Config(rate_limit="3/hour", user_budget_tokens=1_000_000, state_dir=str(folder)))
 answers = [site.test_client().post("/api/chat", json={"message": "Hi"}) for _ in range(4)]
 print(sqlite.dbapi.__name__, [answer.status_code for answer in answers])

@@ -206,6 +206,14 @@ def test_without_a_schema_any_object_will_do_and_the_prompt_speaks_of_json(clien
     assert "json" in json.dumps(body["messages"]).lower()
 
 
+def test_a_keyword_of_an_older_draft_is_not_checked(extract):
+    schema = {"type": "object", "additionalItems": False, "dependencies": {"a": ["b"]}}
+
+    answer = extract(schema, {"a": "x"}, strict=False)
+
+    assert (answer.json["data"], answer.headers["X-Attempts"]) == ({"a": "x"}, "1")
+
+
 def test_a_schema_that_is_not_strict_may_be_any_json_schema(extract, upstream):
     schema = {"type": "array", "items": {"type": "number", "minimum": 0}, "minItems": 1, "x-note": "mine"}
 
