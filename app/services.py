@@ -102,7 +102,7 @@ def build_services(
         ConfigError: the settings do not allow a start.
     """
     try:
-        client = build_client(config, http_client, offline_dir=_ROOT / config.data_dir / "offline")
+        client = build_client(config.connection, http_client, offline_dir=_ROOT / config.data_dir / "offline")
         database = open_database(config.database_url, _ROOT)
         prices = _build_prices(config)
     except (ValueError, OSError) as error:

@@ -16,11 +16,13 @@ from app.config.groups import (
     BatchSettings,
     BreakerSettings,
     CacheSettings,
+    ConnectionSettings,
     ImageSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
     TokenSettings,
+    UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
 from app.config.settings import Config
@@ -31,10 +33,12 @@ __all__ = [
     "CacheSettings",
     "Config",
     "ConfigError",
+    "ConnectionSettings",
     "ImageSettings",
     "ModerationSettings",
     "OriginSettings",
     "ProviderSettings",
     "SendSettings",
     "TokenSettings",
+    "UpstreamSettings",
 ]

@@ -2,7 +2,38 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """The API that is called: OpenAI's, if nothing else is given.
+
+    Attributes:
+        is_offline: whether the offline model answers.
+        base_url: of a compatible server, or empty.
+        azure_endpoint: of an Azure resource, or empty.
+    """
+
+    is_offline: bool
+    base_url: str
+    azure_endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """The API that is called, and the credentials for it.
+
+    Attributes:
+        organization: may be empty.
+        connect_timeout_s: until the connection is open.
+    """
+
+    upstream: UpstreamSettings
+    azure_api_version: str
+    api_key: str = field(repr=False)
+    organization: str
+    connect_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

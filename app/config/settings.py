@@ -13,11 +13,13 @@ from app.config.groups import (
     BatchSettings,
     BreakerSettings,
     CacheSettings,
+    ConnectionSettings,
     ImageSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
     TokenSettings,
+    UpstreamSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.parsing import find_parser, parse_origins
@@ -166,6 +168,26 @@ class Config:
     def identity_provider(self) -> ProviderSettings | None:
         """The provider whose JWTs are accepted; None if there is none."""
         return read_provider(self)
+
+    @cached_property
+    def upstream(self) -> UpstreamSettings:
+        """The API that is called."""
+        return UpstreamSettings(
+            is_offline=self.is_offline,
+            base_url=self.openai_base_url,
+            azure_endpoint=self.azure_openai_endpoint,
+        )
+
+    @cached_property
+    def connection(self) -> ConnectionSettings:
+        """The API that is called, and the credentials for it."""
+        return ConnectionSettings(
+            upstream=self.upstream,
+            azure_api_version=self.azure_openai_api_version,
+            api_key=self.openai_api_key,
+            organization=self.openai_org_id,
+            connect_timeout_s=self.connect_timeout_s,
+        )
 
     @cached_property
     def origins(self) -> OriginSettings:

@@ -73,7 +73,7 @@ class OpenAIService:
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
-        upstream = Upstream.from_config(config)
+        upstream = Upstream.from_settings(config.upstream)
         self._sender = Sender(config.sending, upstream, client, store)
         self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
         self._response_cache = ResponseCache(cache, config.chat_cache, upstream, moderation=config.moderation)
@@ -168,7 +168,9 @@ class OpenAIService:
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
         ticks = stream_structured_answer(self._sender, request, checker)
-        return ChatStream(pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool)
+        return ChatStream(
+            pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool
+        )
 
     def embed(
         self,

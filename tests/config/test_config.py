@@ -268,6 +268,10 @@ def test_each_operation_offers_its_own_model_the_fallbacks_and_those_allowed():
     assert config.models_offered("embeddings") == ("text-embedding-3-small", "a")
 
 
+def test_the_key_is_not_shown_in_the_settings_of_the_connection():
+    assert "canary" not in repr(Config(openai_api_key="canary").connection)
+
+
 def example():
     """The variables of .env.example with their values, and whether a comment explains each."""
     found, before = {}, ""

@@ -37,7 +37,7 @@ def service_for(monkeypatch):
             config = Config(
                 **{"openai_api_key": "sk-test", "openai_base_url": url, "request_timeout_s": 2, **once, **settings}
             )
-            return OpenAIService(config, stack.enter_context(build_client(config)), MemoryState())
+            return OpenAIService(config, stack.enter_context(build_client(config.connection)), MemoryState())
 
         yield make
 

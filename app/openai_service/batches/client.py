@@ -55,7 +55,7 @@ class OpenAIBatches:
 
     def __init__(self, config: Config, client: BatchClient, input_limits: InputWindow | None = None) -> None:
         self._config = config
-        self._upstream = Upstream.from_config(config)
+        self._upstream = Upstream.from_settings(config.upstream)
         self._client = client
         self._input_limits = input_limits
 

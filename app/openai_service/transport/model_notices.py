@@ -33,7 +33,7 @@ def announced_shutdowns() -> dict[str, str]:
 
 def warn_of_models(config: Config) -> None:
     """Log one warning for each configured model whose shutdown is announced."""
-    if not Upstream.from_config(config).has_openai_models:
+    if not Upstream.from_settings(config.upstream).has_openai_models:
         return
     configured = (
         config.chat_model,
