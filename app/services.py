@@ -113,8 +113,8 @@ def build_services(
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = _build_token_counts(config)
-    input_window = InputWindow(config, token_counts)
+    token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
+    input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
@@ -176,11 +176,6 @@ def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
     from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
 
     return JwtIssuer(config.identity_provider)
-
-
-def _build_token_counts(config: Config) -> TokenCounts:
-    models = (config.chat_model, *config.chat_fallback_models, config.vision_model, *config.allowed_models)
-    return TokenCounts(_ROOT / config.data_dir / "tiktoken", models)
 
 
 def _build_prices(config: Config) -> PriceList:

@@ -6,6 +6,7 @@ parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 rules              rules that concern several settings
 identity_provider  the settings of the site's identity provider, and their rules
+models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
 
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
@@ -25,6 +26,7 @@ from app.config.groups import (
     UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
+from app.config.models import ModelSettings
 from app.config.settings import Config
 
 __all__ = [
@@ -35,6 +37,7 @@ __all__ = [
     "ConfigError",
     "ConnectionSettings",
     "ImageSettings",
+    "ModelSettings",
     "ModerationSettings",
     "OriginSettings",
     "ProviderSettings",

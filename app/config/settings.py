@@ -22,6 +22,7 @@ from app.config.groups import (
     UpstreamSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
+from app.config.models import ModelSettings, read_models
 from app.config.parsing import find_parser, parse_origins
 from app.config.rules import find_problems
 
@@ -190,6 +191,11 @@ class Config:
         )
 
     @cached_property
+    def models(self) -> ModelSettings:
+        """The models of each operation, and the limits of their answers and inputs in tokens."""
+        return read_models(self)
+
+    @cached_property
     def origins(self) -> OriginSettings:
         """The origins of the pages that may call the API."""
         return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
@@ -246,20 +252,3 @@ class Config:
     def embedding_cache(self) -> CacheSettings:
         """The size and lifetime of the cache of embeddings."""
         return CacheSettings(entries=self.embedding_cache_entries, ttl_s=self.embedding_cache_ttl_s)
-
-    def models_offered(self, operation: str) -> tuple[str, ...]:
-        """Return the models that a request may name for an operation, the default first."""
-        own = {
-            "vision": (self.vision_model,),
-            "embeddings": (self.embedding_model,),
-        }.get(operation, (self.chat_model, *self.chat_fallback_models))
-        return (*own, *self.allowed_models)
-
-    def fallbacks_for(self, operation: str, model: str) -> tuple[str, ...]:
-        """Return the models to try after one has failed, in order.
-
-        Only chat has fallbacks: another model may not accept images, and its embeddings cannot be compared.
-        """
-        if operation in ("vision", "embeddings"):
-            return ()
-        return tuple(other for other in self.chat_fallback_models if other != model)

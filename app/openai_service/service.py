@@ -73,6 +73,7 @@ class OpenAIService:
         cache: CacheStore | None = None,
     ) -> None:
         self._config = config
+        self._models = config.models
         upstream = Upstream.from_settings(config.upstream)
         self._sender = Sender(config.sending, upstream, client, store)
         self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
@@ -202,7 +203,7 @@ class OpenAIService:
             record.note_usage(usage)
             return vectors
 
-        model = offered_model(self._config, "embeddings", model)
+        model = offered_model(self._models, "embeddings", model)
         with self._record("embeddings", model, request_id, caller) as recording:
             record = recording.record
             known = self._embedding_cache.look_up(caller.tenant, model, texts, dimensions)
@@ -220,7 +221,7 @@ class OpenAIService:
         return ToolLoop(request, call.server_tools, self._tool_executor, steps_left=self._config.tool_max_steps)
 
     def _record_call(self, call: ChatCall, caller: CallContext) -> CallRecording:
-        model = offered_model(self._config, call.operation, call.model, is_pinned=call.model_is_pinned)
+        model = offered_model(self._models, call.operation, call.model, is_pinned=call.model_is_pinned)
         return self._record(call.operation, model, call.request_id, caller)
 
     def _record(self, operation: str, model: str, request_id: str, caller: CallContext) -> CallRecording:
@@ -229,13 +230,15 @@ class OpenAIService:
     def _build_request(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
     ) -> PendingRequest:
-        models = (record.model, *self._config.fallbacks_for(record.operation, record.model))
+        fallbacks = self._models.fallbacks[record.operation]
+        if record.model in fallbacks:
+            fallbacks = tuple(model for model in fallbacks if model != record.model)
         deadline = time.monotonic() + self._config.request_timeout_s
         call_state = CallState(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return PendingRequest(path, body, models, call_state, record, adjusted or {})
+        return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
-        body, adjusted = chat_body(self._config, call, max_tokens=record.caller.max_tokens)
+        body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
         if streamed:
             body |= STREAMED
         request = self._build_request(CHAT_PATH, body, record, adjusted)

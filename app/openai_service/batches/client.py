@@ -80,8 +80,8 @@ class OpenAIBatches:
             ModelNotOffered: callers may not choose this model.
             InputTooLong: the input exceeds MAX_INPUT_TOKENS.
         """
-        model = offered_model(self._config, "chat", call.model, is_pinned=call.model_is_pinned)
-        body, adjusted = chat_body(self._config, call, max_tokens=max_tokens)
+        model = offered_model(self._config.models, "chat", call.model, is_pinned=call.model_is_pinned)
+        body, adjusted = chat_body(self._config.models, call, max_tokens=max_tokens)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))
@@ -92,7 +92,8 @@ class OpenAIBatches:
         self, texts: Sequence[str], *, model: str | None, dimensions: int | None
     ) -> tuple[str, dict[str, Any]]:
         """Return the model and body of an embeddings request. Raises ModelNotOffered."""
-        return offered_model(self._config, "embeddings", model), embeddings_body(texts, dimensions=dimensions)
+        model = offered_model(self._config.models, "embeddings", model)
+        return model, embeddings_body(texts, dimensions=dimensions)
 
     def upload(self, name: str, lines: bytes, *, deadline: float) -> str:
         """Upload requests, one JSON object a line, and return the file's id.
