@@ -115,12 +115,12 @@ def build_services(
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
-    openai_batches = OpenAIBatches(config, client, input_window)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config, client, state, listeners=listeners, input_window=input_window, cache=cache
+            config.service, client, state, listeners=listeners, input_window=input_window, cache=cache
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,

@@ -22,7 +22,9 @@ from app.config.groups import (
     ModerationSettings,
     OriginSettings,
     SendSettings,
+    ServiceSettings,
     TokenSettings,
+    UpstreamBatchSettings,
     UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
@@ -42,6 +44,8 @@ __all__ = [
     "OriginSettings",
     "ProviderSettings",
     "SendSettings",
+    "ServiceSettings",
     "TokenSettings",
+    "UpstreamBatchSettings",
     "UpstreamSettings",
 ]

@@ -18,7 +18,9 @@ from app.config.groups import (
     ModerationSettings,
     OriginSettings,
     SendSettings,
+    ServiceSettings,
     TokenSettings,
+    UpstreamBatchSettings,
     UpstreamSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
@@ -223,6 +225,16 @@ class Config:
         )
 
     @cached_property
+    def upstream_batches(self) -> UpstreamBatchSettings:
+        """What the client of the upstream's Batch API needs to know."""
+        return UpstreamBatchSettings(
+            upstream=self.upstream,
+            models=self.models,
+            chat_is_moderated=self.moderation != "off",
+            max_attempts=self.retry_max_attempts,
+        )
+
+    @cached_property
     def sending(self) -> SendSettings:
         """The number of attempts of a call, and the timeouts of a stream."""
         return SendSettings(
@@ -236,6 +248,7 @@ class Config:
     def moderating(self) -> ModerationSettings:
         """What is moderated, and by which model."""
         return ModerationSettings(
+            mode=self.moderation,
             of_input=self.moderation != "off",
             of_output=self.moderation == "both",
             model=self.moderation_model,
@@ -252,3 +265,20 @@ class Config:
     def embedding_cache(self) -> CacheSettings:
         """The size and lifetime of the cache of embeddings."""
         return CacheSettings(entries=self.embedding_cache_entries, ttl_s=self.embedding_cache_ttl_s)
+
+    @cached_property
+    def service(self) -> ServiceSettings:
+        """What the service needs to know."""
+        return ServiceSettings(
+            upstream=self.upstream,
+            models=self.models,
+            sending=self.sending,
+            moderating=self.moderating,
+            chat_cache=self.chat_cache,
+            embedding_cache=self.embedding_cache,
+            request_timeout_s=self.request_timeout_s,
+            heartbeat_s=self.heartbeat_s,
+            drains=self.disconnect_policy == "drain",
+            tool_max_steps=self.tool_max_steps,
+            tool_timeout_s=self.tool_timeout_s,
+        )
