@@ -11,6 +11,7 @@ from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.cli import init_cli
 from app.config import Config
+from app.openai_service import Upstream
 from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs import configure_logging
@@ -48,7 +49,7 @@ def create_app(
     """
     config = config or Config.from_env()
     configure_logging(config.log_level)
-    warn_of_models(config)
+    warn_of_models(Upstream.from_settings(config.upstream), config.models.answering)
 
     app = WebApp(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # otherwise Flask redirects, which loses the body of a POST

@@ -102,7 +102,7 @@ def build_services(
         ConfigError: the settings do not allow a start.
     """
     try:
-        client = build_client(config, http_client, offline_dir=_ROOT / config.data_dir / "offline")
+        client = build_client(config.connection, http_client, offline_dir=_ROOT / config.data_dir / "offline")
         database = open_database(config.database_url, _ROOT)
         prices = _build_prices(config)
     except (ValueError, OSError) as error:
@@ -113,14 +113,14 @@ def build_services(
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = _build_token_counts(config)
-    input_window = InputWindow(config, token_counts)
-    openai_batches = OpenAIBatches(config, client, input_window)
+    token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
+    input_window = InputWindow(config.models, token_counts)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config, client, state, listeners=listeners, input_window=input_window, cache=cache
+            config.service, client, state, listeners=listeners, input_window=input_window, cache=cache
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,
@@ -176,11 +176,6 @@ def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
     from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
 
     return JwtIssuer(config.identity_provider)
-
-
-def _build_token_counts(config: Config) -> TokenCounts:
-    models = (config.chat_model, *config.chat_fallback_models, config.vision_model, *config.allowed_models)
-    return TokenCounts(_ROOT / config.data_dir / "tiktoken", models)
 
 
 def _build_prices(config: Config) -> PriceList:

@@ -6,6 +6,7 @@ parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 rules              rules that concern several settings
 identity_provider  the settings of the site's identity provider, and their rules
+models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
 
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
@@ -16,13 +17,18 @@ from app.config.groups import (
     BatchSettings,
     BreakerSettings,
     CacheSettings,
+    ConnectionSettings,
     ImageSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
+    ServiceSettings,
     TokenSettings,
+    UpstreamBatchSettings,
+    UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
+from app.config.models import ModelSettings
 from app.config.settings import Config
 
 __all__ = [
@@ -31,10 +37,15 @@ __all__ = [
     "CacheSettings",
     "Config",
     "ConfigError",
+    "ConnectionSettings",
     "ImageSettings",
+    "ModelSettings",
     "ModerationSettings",
     "OriginSettings",
     "ProviderSettings",
     "SendSettings",
+    "ServiceSettings",
     "TokenSettings",
+    "UpstreamBatchSettings",
+    "UpstreamSettings",
 ]

@@ -2,7 +2,40 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from app.config.models import ModelSettings
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamSettings:
+    """The API that is called: OpenAI's, if nothing else is given.
+
+    Attributes:
+        is_offline: whether the offline model answers.
+        base_url: of a compatible server, or empty.
+        azure_endpoint: of an Azure resource, or empty.
+    """
+
+    is_offline: bool
+    base_url: str
+    azure_endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSettings:
+    """The API that is called, and the credentials for it.
+
+    Attributes:
+        organization: may be empty.
+        connect_timeout_s: until the connection is open.
+    """
+
+    upstream: UpstreamSettings
+    azure_api_version: str
+    api_key: str = field(repr=False)
+    organization: str
+    connect_timeout_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +85,21 @@ class BatchSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamBatchSettings:
+    """What the client of the upstream's Batch API needs to know.
+
+    Attributes:
+        chat_is_moderated: whether chat is moderated, which batches cannot be.
+        max_attempts: for each request to the Batch API.
+    """
+
+    upstream: UpstreamSettings
+    models: ModelSettings
+    chat_is_moderated: bool
+    max_attempts: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class BreakerSettings:
     """How many failures in a row open a model's circuit, and for how long it stays open."""
 
@@ -80,11 +128,13 @@ class ModerationSettings:
     """What is moderated, and by which model.
 
     Attributes:
+        mode: off, input or both, as configured.
         of_input, of_output: whether requests and answers are moderated.
         refuses_on_failure: whether a call fails if it cannot be moderated.
         own_text: the site's system prompt, which is not moderated.
     """
 
+    mode: str
     of_input: bool
     of_output: bool
     model: str
@@ -98,3 +148,28 @@ class CacheSettings:
 
     entries: int
     ttl_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceSettings:
+    """What the service needs to know.
+
+    Attributes:
+        request_timeout_s: for the whole answer.
+        heartbeat_s: between two heartbeats of a silent stream.
+        drains: whether an answer is read to its end after its client has left.
+        tool_max_steps: how often the model may ask for server tools in one call.
+        tool_timeout_s: for each run of a server tool.
+    """
+
+    upstream: UpstreamSettings
+    models: ModelSettings
+    sending: SendSettings
+    moderating: ModerationSettings
+    chat_cache: CacheSettings
+    embedding_cache: CacheSettings
+    request_timeout_s: float
+    heartbeat_s: float
+    drains: bool
+    tool_max_steps: int
+    tool_timeout_s: float

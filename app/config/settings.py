@@ -13,13 +13,18 @@ from app.config.groups import (
     BatchSettings,
     BreakerSettings,
     CacheSettings,
+    ConnectionSettings,
     ImageSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
+    ServiceSettings,
     TokenSettings,
+    UpstreamBatchSettings,
+    UpstreamSettings,
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
+from app.config.models import ModelSettings, read_models
 from app.config.parsing import find_parser, parse_origins
 from app.config.rules import find_problems
 
@@ -168,6 +173,31 @@ class Config:
         return read_provider(self)
 
     @cached_property
+    def upstream(self) -> UpstreamSettings:
+        """The API that is called."""
+        return UpstreamSettings(
+            is_offline=self.is_offline,
+            base_url=self.openai_base_url,
+            azure_endpoint=self.azure_openai_endpoint,
+        )
+
+    @cached_property
+    def connection(self) -> ConnectionSettings:
+        """The API that is called, and the credentials for it."""
+        return ConnectionSettings(
+            upstream=self.upstream,
+            azure_api_version=self.azure_openai_api_version,
+            api_key=self.openai_api_key,
+            organization=self.openai_org_id,
+            connect_timeout_s=self.connect_timeout_s,
+        )
+
+    @cached_property
+    def models(self) -> ModelSettings:
+        """The models of each operation, and the limits of their answers and inputs in tokens."""
+        return read_models(self)
+
+    @cached_property
     def origins(self) -> OriginSettings:
         """The origins of the pages that may call the API."""
         return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
@@ -195,6 +225,16 @@ class Config:
         )
 
     @cached_property
+    def upstream_batches(self) -> UpstreamBatchSettings:
+        """What the client of the upstream's Batch API needs to know."""
+        return UpstreamBatchSettings(
+            upstream=self.upstream,
+            models=self.models,
+            chat_is_moderated=self.moderation != "off",
+            max_attempts=self.retry_max_attempts,
+        )
+
+    @cached_property
     def sending(self) -> SendSettings:
         """The number of attempts of a call, and the timeouts of a stream."""
         return SendSettings(
@@ -208,6 +248,7 @@ class Config:
     def moderating(self) -> ModerationSettings:
         """What is moderated, and by which model."""
         return ModerationSettings(
+            mode=self.moderation,
             of_input=self.moderation != "off",
             of_output=self.moderation == "both",
             model=self.moderation_model,
@@ -225,19 +266,19 @@ class Config:
         """The size and lifetime of the cache of embeddings."""
         return CacheSettings(entries=self.embedding_cache_entries, ttl_s=self.embedding_cache_ttl_s)
 
-    def models_offered(self, operation: str) -> tuple[str, ...]:
-        """Return the models that a request may name for an operation, the default first."""
-        own = {
-            "vision": (self.vision_model,),
-            "embeddings": (self.embedding_model,),
-        }.get(operation, (self.chat_model, *self.chat_fallback_models))
-        return (*own, *self.allowed_models)
-
-    def fallbacks_for(self, operation: str, model: str) -> tuple[str, ...]:
-        """Return the models to try after one has failed, in order.
-
-        Only chat has fallbacks: another model may not accept images, and its embeddings cannot be compared.
-        """
-        if operation in ("vision", "embeddings"):
-            return ()
-        return tuple(other for other in self.chat_fallback_models if other != model)
+    @cached_property
+    def service(self) -> ServiceSettings:
+        """What the service needs to know."""
+        return ServiceSettings(
+            upstream=self.upstream,
+            models=self.models,
+            sending=self.sending,
+            moderating=self.moderating,
+            chat_cache=self.chat_cache,
+            embedding_cache=self.embedding_cache,
+            request_timeout_s=self.request_timeout_s,
+            heartbeat_s=self.heartbeat_s,
+            drains=self.disconnect_policy == "drain",
+            tool_max_steps=self.tool_max_steps,
+            tool_timeout_s=self.tool_timeout_s,
+        )

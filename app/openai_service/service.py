@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import httpx2
 import orjson
 
-from app.config import Config
+from app.config import ServiceSettings
 from app.json_schema.optional_nulls import OriginalSchema
 from app.openai_service.cache import CacheStore
 from app.openai_service.call_recording import CallRecording, Listener
@@ -65,21 +65,25 @@ class OpenAIService:
 
     def __init__(
         self,
-        config: Config,
+        settings: ServiceSettings,
         client: SdkClient,
         store: KeyValueStore,
         listeners: Sequence[Listener] = (),
         input_window: InputWindow | None = None,
         cache: CacheStore | None = None,
     ) -> None:
-        self._config = config
-        upstream = Upstream.from_config(config)
-        self._sender = Sender(config.sending, upstream, client, store)
-        self._moderator = Moderator(config.moderating, config.sending, upstream, client, store, listeners)
-        self._response_cache = ResponseCache(cache, config.chat_cache, upstream, moderation=config.moderation)
-        self._embedding_cache = EmbeddingCache(cache, config.embedding_cache, upstream)
-        self._drain_pool = DrainPool() if config.disconnect_policy == "drain" else None
-        self._tool_executor = ToolExecutor(timeout_s=config.tool_timeout_s)
+        self._settings = settings
+        self._models = settings.models
+        upstream = Upstream.from_settings(settings.upstream)
+        self._tick_s = min(settings.heartbeat_s, _TICK_S)
+        self._sender = Sender(settings.sending, upstream, client, store)
+        self._moderator = Moderator(settings.moderating, settings.sending, upstream, client, store, listeners)
+        self._response_cache = ResponseCache(
+            cache, settings.chat_cache, upstream, moderation=settings.moderating.mode
+        )
+        self._embedding_cache = EmbeddingCache(cache, settings.embedding_cache, upstream)
+        self._drain_pool = DrainPool() if settings.drains else None
+        self._tool_executor = ToolExecutor(timeout_s=settings.tool_timeout_s)
         self._listeners = tuple(listeners)
         self._input_window = input_window
 
@@ -202,7 +206,7 @@ class OpenAIService:
             record.note_usage(usage)
             return vectors
 
-        model = offered_model(self._config, "embeddings", model)
+        model = offered_model(self._models, "embeddings", model)
         with self._record("embeddings", model, request_id, caller) as recording:
             record = recording.record
             known = self._embedding_cache.look_up(caller.tenant, model, texts, dimensions)
@@ -217,10 +221,10 @@ class OpenAIService:
             return EmbeddingResult(known.vectors(), record.usage, record.model, record, known.found)
 
     def _build_tool_loop(self, call: ChatCall, request: PendingRequest) -> ToolLoop:
-        return ToolLoop(request, call.server_tools, self._tool_executor, steps_left=self._config.tool_max_steps)
+        return ToolLoop(request, call.server_tools, self._tool_executor, steps_left=self._settings.tool_max_steps)
 
     def _record_call(self, call: ChatCall, caller: CallContext) -> CallRecording:
-        model = offered_model(self._config, call.operation, call.model, is_pinned=call.model_is_pinned)
+        model = offered_model(self._models, call.operation, call.model, is_pinned=call.model_is_pinned)
         return self._record(call.operation, model, call.request_id, caller)
 
     def _record(self, operation: str, model: str, request_id: str, caller: CallContext) -> CallRecording:
@@ -229,13 +233,14 @@ class OpenAIService:
     def _build_request(
         self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
     ) -> PendingRequest:
-        models = (record.model, *self._config.fallbacks_for(record.operation, record.model))
-        deadline = time.monotonic() + self._config.request_timeout_s
-        call_state = CallState(deadline, tick_s=min(self._config.heartbeat_s, _TICK_S))
-        return PendingRequest(path, body, models, call_state, record, adjusted or {})
+        fallbacks = self._models.fallbacks[record.operation]
+        if record.model in fallbacks:
+            fallbacks = tuple(model for model in fallbacks if model != record.model)
+        call_state = CallState(time.monotonic() + self._settings.request_timeout_s, tick_s=self._tick_s)
+        return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
-        body, adjusted = chat_body(self._config, call, max_tokens=record.caller.max_tokens)
+        body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
         if streamed:
             body |= STREAMED
         request = self._build_request(CHAT_PATH, body, record, adjusted)

@@ -263,9 +263,27 @@ def test_a_config_cannot_be_changed():
 def test_each_operation_offers_its_own_model_the_fallbacks_and_those_allowed():
     config = Config(chat_model="c", chat_fallback_models=("f",), vision_model="v", allowed_models=("a",))
 
-    assert config.models_offered("chat") == config.models_offered("structured") == ("c", "f", "a")
-    assert config.models_offered("vision") == ("v", "a")
-    assert config.models_offered("embeddings") == ("text-embedding-3-small", "a")
+    assert config.models.offered == {
+        "chat": ("c", "f", "a"),
+        "structured": ("c", "f", "a"),
+        "vision": ("v", "a"),
+        "embeddings": ("text-embedding-3-small", "a"),
+    }
+
+
+def test_only_chat_and_structured_have_fallbacks():
+    config = Config(chat_fallback_models=("f", "g"))
+
+    assert config.models.fallbacks == {
+        "chat": ("f", "g"),
+        "structured": ("f", "g"),
+        "vision": (),
+        "embeddings": (),
+    }
+
+
+def test_the_key_is_not_shown_in_the_settings_of_the_connection():
+    assert "canary" not in repr(Config(openai_api_key="canary").connection)
 
 
 def example():

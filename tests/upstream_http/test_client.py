@@ -37,7 +37,8 @@ def service_for(monkeypatch):
             config = Config(
                 **{"openai_api_key": "sk-test", "openai_base_url": url, "request_timeout_s": 2, **once, **settings}
             )
-            return OpenAIService(config, stack.enter_context(build_client(config)), MemoryState())
+            client = stack.enter_context(build_client(config.connection))
+            return OpenAIService(config.service, client, MemoryState())
 
         yield make
 

@@ -75,8 +75,8 @@ def service_for(monkeypatch, records):
         def make(url, **settings):
             own = {"retry_max_attempts": 1, "chat_fallback_models": (), "heartbeat_s": 0.02}
             config = Config(**{"openai_api_key": "sk-test", "openai_base_url": url, **own, **settings})
-            client = stack.enter_context(build_client(config))
-            return OpenAIService(config, client, MemoryState(), [records.append])
+            client = stack.enter_context(build_client(config.connection))
+            return OpenAIService(config.service, client, MemoryState(), [records.append])
 
         yield make
 

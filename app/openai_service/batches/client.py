@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx2
 import orjson
 
-from app.config import Config
+from app.config import UpstreamBatchSettings
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
@@ -53,9 +53,11 @@ class OpenAIBatches:
     belong to models, and these requests call none.
     """
 
-    def __init__(self, config: Config, client: BatchClient, input_limits: InputWindow | None = None) -> None:
-        self._config = config
-        self._upstream = Upstream.from_config(config)
+    def __init__(
+        self, settings: UpstreamBatchSettings, client: BatchClient, input_limits: InputWindow | None = None
+    ) -> None:
+        self._settings = settings
+        self._upstream = Upstream.from_settings(settings.upstream)
         self._client = client
         self._input_limits = input_limits
 
@@ -64,7 +66,7 @@ class OpenAIBatches:
         if not self._upstream.offers_batches:
             raise BatchesNotOffered
         # Batches are not moderated.
-        if path == CHAT_PATH and self._config.moderation != "off":
+        if path == CHAT_PATH and self._settings.chat_is_moderated:
             raise BatchesNotOffered
 
     def build_chat_request(
@@ -80,8 +82,8 @@ class OpenAIBatches:
             ModelNotOffered: callers may not choose this model.
             InputTooLong: the input exceeds MAX_INPUT_TOKENS.
         """
-        model = offered_model(self._config, "chat", call.model, is_pinned=call.model_is_pinned)
-        body, adjusted = chat_body(self._config, call, max_tokens=max_tokens)
+        model = offered_model(self._settings.models, "chat", call.model, is_pinned=call.model_is_pinned)
+        body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))
@@ -92,7 +94,8 @@ class OpenAIBatches:
         self, texts: Sequence[str], *, model: str | None, dimensions: int | None
     ) -> tuple[str, dict[str, Any]]:
         """Return the model and body of an embeddings request. Raises ModelNotOffered."""
-        return offered_model(self._config, "embeddings", model), embeddings_body(texts, dimensions=dimensions)
+        model = offered_model(self._settings.models, "embeddings", model)
+        return model, embeddings_body(texts, dimensions=dimensions)
 
     def upload(self, name: str, lines: bytes, *, deadline: float) -> str:
         """Upload requests, one JSON object a line, and return the file's id.
@@ -194,7 +197,7 @@ class OpenAIBatches:
             except UpstreamError as error:
                 failure = error
             wait_s = waits.next_s(failure)
-            if number >= self._config.retry_max_attempts or not is_transient(failure) or not is_safe(failure):
+            if number >= self._settings.max_attempts or not is_transient(failure) or not is_safe(failure):
                 raise failure
             if wait_s >= deadline - monotonic():
                 raise failure

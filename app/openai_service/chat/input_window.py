@@ -8,7 +8,7 @@ from typing import Any
 
 import orjson
 
-from app.config import Config
+from app.config import ModelSettings
 from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
@@ -25,9 +25,9 @@ _REQUEST_OVERHEAD = 64
 class InputWindow:
     """The limit of the input, from the models' context windows and MAX_INPUT_TOKENS."""
 
-    def __init__(self, config: Config, token_counts: TokenCounts) -> None:
-        self._max_input_tokens = config.max_input_tokens or math.inf
-        self._output_limit_param = config.max_tokens_param
+    def __init__(self, settings: ModelSettings, token_counts: TokenCounts) -> None:
+        self._max_input_tokens = settings.max_input_tokens or math.inf
+        self._output_limit_param = settings.max_tokens_param
         self._token_counts = token_counts
 
     def trim(self, request: UpstreamRequest, models: Sequence[str]) -> int:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib.util
 import logging
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
-from app.config import Config
 from app.openai_service import Upstream
 
 log = logging.getLogger(__name__)
@@ -31,17 +31,11 @@ def announced_shutdowns() -> dict[str, str]:
     return {model: date for models, date in _NOTICE.findall(text) for model in re.findall(r'"([^"]+)"', models)}
 
 
-def warn_of_models(config: Config) -> None:
-    """Log one warning for each configured model whose shutdown is announced."""
-    if not Upstream.from_config(config).has_openai_models:
+def warn_of_models(upstream: Upstream, models: Iterable[str]) -> None:
+    """Log one warning for each of the upstream's models whose shutdown is announced."""
+    if not upstream.has_openai_models:
         return
-    configured = (
-        config.chat_model,
-        *config.chat_fallback_models,
-        config.vision_model,
-        *config.allowed_models,
-    )
     shutdowns = announced_shutdowns()
-    for model in dict.fromkeys(configured):
+    for model in dict.fromkeys(models):
         if model in shutdowns:
             log.warning("model.shutdown_announced", extra={"model": model, "date": shutdowns[model]})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from app.config import Config
+from app.config import ModelSettings
 from app.openai_service.errors import ModelNotOffered
 from app.openai_service.results import ChatCall
 
@@ -16,11 +16,11 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 """The additional fields of a request whose answer is streamed."""
 
 
-def offered_model(config: Config, operation: str, model: str | None, *, is_pinned: bool = False) -> str:
+def offered_model(settings: ModelSettings, operation: str, model: str | None, *, is_pinned: bool = False) -> str:
     """Return the requested model, or the operation's default.
 
     Args:
-        config: says which models each operation offers.
+        settings: the models that each operation offers.
         operation: chat, vision, embeddings or structured.
         model: None for the default.
         is_pinned: whether the site chose the model, which then need not be offered.
@@ -28,19 +28,19 @@ def offered_model(config: Config, operation: str, model: str | None, *, is_pinne
     Raises:
         ModelNotOffered: callers may not request this model.
     """
-    offered = config.models_offered(operation)
+    offered = settings.offered[operation]
     if model is not None and model not in offered and not is_pinned:
         raise ModelNotOffered(model)
     return model or offered[0]
 
 
 def chat_body(
-    config: Config, call: ChatCall, *, max_tokens: int | None = None
+    settings: ModelSettings, call: ChatCall, *, max_tokens: int | None = None
 ) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the body of a chat completion, and how it differs from what the caller requested.
 
     Args:
-        config: has the site's maximum number of tokens.
+        settings: the site's maximum number of tokens, and its parameter.
         call: the conversation.
         max_tokens: the caller's own maximum, if any.
 
@@ -48,7 +48,7 @@ def chat_body(
         the body; and the changes, such as {"maxTokens": "1024"}.
     """
     adjusted = {}
-    ceilings = (config.max_tokens, max_tokens, call.ceiling)
+    ceilings = (settings.max_tokens, max_tokens, call.ceiling)
     max_tokens = min(ceiling for ceiling in ceilings if ceiling is not None)
     if call.max_tokens is not None:
         if call.max_tokens > max_tokens:
@@ -60,7 +60,7 @@ def chat_body(
         "tool_choice": call.tool_choice,
         "response_format": call.response_format,
     }
-    body: dict[str, Any] = {"messages": call.messages, config.max_tokens_param: max_tokens}
+    body: dict[str, Any] = {"messages": call.messages, settings.max_tokens_param: max_tokens}
     return body | {name: value for name, value in optional.items() if value is not None}, adjusted
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import httpx2
 import orjson
 
-from app.config import Config
+from app.config import ConnectionSettings
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
 from app.upstream_http.client import UpstreamClient
 
@@ -131,45 +131,45 @@ class _AzureClient(_Client, openai.AzureOpenAI):
 
 
 def build_client(
-    config: Config, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
+    settings: ConnectionSettings, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
 ) -> _Client:
     """Build the client of this process.
 
     `resilience/` retries, hence `max_retries=0`; `CallState` limits the time, hence `timeout=None`.
 
     Args:
-        config: says which upstream is called.
+        settings: the API that is called, and the credentials for it.
         http_client: replaces `UpstreamClient`, for tests.
         offline_dir: where the offline model stores files, for all processes that use it.
 
     Raises:
         ValueError: the environment names a proxy whose scheme is not http.
     """
-    if config.azure_openai_endpoint:
+    if settings.upstream.azure_endpoint:
         return _AzureClient(
-            azure_endpoint=config.azure_openai_endpoint,
-            api_version=config.azure_openai_api_version,
-            api_key=config.openai_api_key,
+            azure_endpoint=settings.upstream.azure_endpoint,
+            api_version=settings.azure_api_version,
+            api_key=settings.api_key,
             max_retries=0,
             timeout=None,
-            http_client=http_client or _make_http_client(config.azure_openai_endpoint, config, offline_dir),
+            http_client=http_client or _make_http_client(settings.upstream.azure_endpoint, settings, offline_dir),
         )
-    base_url = _OFFLINE_URL if config.is_offline else config.openai_base_url or _OPENAI_URL
+    base_url = _OFFLINE_URL if settings.upstream.is_offline else settings.upstream.base_url or _OPENAI_URL
     return _Client(
         base_url=base_url,
         # A compatible server may need no key, but the SDK requires one.
-        api_key=config.openai_api_key or "none",
-        organization=config.openai_org_id or None,
+        api_key=settings.api_key or "none",
+        organization=settings.organization or None,
         max_retries=0,
         timeout=None,
-        http_client=http_client or _make_http_client(base_url, config, offline_dir),
+        http_client=http_client or _make_http_client(base_url, settings, offline_dir),
     )
 
 
-def _make_http_client(url: str, config: Config, offline_dir: Path | None) -> httpx2.Client:
-    if config.is_offline:
+def _make_http_client(url: str, settings: ConnectionSettings, offline_dir: Path | None) -> httpx2.Client:
+    if settings.upstream.is_offline:
         return _make_offline_client(offline_dir)
-    return UpstreamClient(url, connect_timeout_s=config.connect_timeout_s)
+    return UpstreamClient(url, connect_timeout_s=settings.connect_timeout_s)
 
 
 def _make_offline_client(directory: Path | None) -> httpx2.Client:

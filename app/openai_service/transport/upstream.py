@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote
 
-from app.config import Config
+from app.config import UpstreamSettings
 
 Kind = Literal["openai", "azure", "compatible", "offline"]
 
@@ -24,13 +24,13 @@ class Upstream:
     address: str
 
     @classmethod
-    def from_config(cls, config: Config) -> Upstream:
+    def from_settings(cls, settings: UpstreamSettings) -> Upstream:
         """Return the upstream that the settings configure."""
-        if config.azure_openai_endpoint:
-            return cls("azure", config.azure_openai_endpoint)
-        if config.openai_base_url:
-            return cls("compatible", config.openai_base_url)
-        return cls("offline" if config.is_offline else "openai", "")
+        if settings.azure_endpoint:
+            return cls("azure", settings.azure_endpoint)
+        if settings.base_url:
+            return cls("compatible", settings.base_url)
+        return cls("offline" if settings.is_offline else "openai", "")
 
     @property
     def breaker_key(self) -> str:

@@ -54,8 +54,8 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 @contextmanager
 def batches_at(url: str) -> Iterator[OpenAIBatches]:
     config = Config(openai_api_key="sk-1", openai_base_url=url)
-    with build_client(config) as client:
-        yield OpenAIBatches(config, client)
+    with build_client(config.connection) as client:
+        yield OpenAIBatches(config.upstream_batches, client)
 
 
 def within(seconds: float) -> float:

@@ -13,7 +13,7 @@ def test_an_image_counts_for_the_model_that_takes_most_tokens_for_it(tmp_path):
     image = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
     body = {"messages": [{"role": "user", "content": [image]}], "max_completion_tokens": 10}
     request = UpstreamRequest("/chat/completions", body)
-    limits = InputWindow(Config(max_input_tokens=40_000), TokenCounts(tmp_path, []))
+    limits = InputWindow(Config(max_input_tokens=40_000).models, TokenCounts(tmp_path, []))
 
     assert limits.trim(request, ["gpt-6.1-terra"]) == 0
     with pytest.raises(InputTooLong):

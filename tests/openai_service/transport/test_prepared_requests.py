@@ -33,7 +33,7 @@ class Wire:
 
 
 def client_over(wire, **settings):
-    return build_client(Config(openai_api_key="sk-test", **settings), wire.http_client)
+    return build_client(Config(openai_api_key="sk-test", **settings).connection, wire.http_client)
 
 
 def headers_of(request):
@@ -121,7 +121,7 @@ def answer_of(monkeypatch):
     def ask(raw, *, stream=False):
         with RawServer([READ, raw, CLOSE]) as server:
             config = Config(openai_api_key="sk-test", openai_base_url=server.url)
-            with build_client(config) as client:
+            with build_client(config.connection) as client:
                 call_state = CallState(time.monotonic() + 2, tick_s=2)
                 answer = call_state.run(lambda: client.post_bytes(PATH, b"{}", stream=stream))
                 answer.read()

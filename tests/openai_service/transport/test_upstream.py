@@ -22,7 +22,7 @@ COMPATIBLE = {"openai_base_url": "http://localhost:8000/v1"}
     ],
 )
 def test_the_settings_say_which_it_is(settings, kind, has_openai_models, offers_batches, path):
-    upstream = Upstream.from_config(Config(**settings))
+    upstream = Upstream.from_settings(Config(**settings).upstream)
 
     assert upstream.kind == kind
     assert (upstream.has_openai_models, upstream.offers_batches) == (has_openai_models, offers_batches)
@@ -31,7 +31,8 @@ def test_the_settings_say_which_it_is(settings, kind, has_openai_models, offers_
 
 def test_each_has_answers_of_its_own():
     keys = [
-        Upstream.from_config(Config(**some)).cache_key for some in ({}, {"openai_api_key": "k"}, AZURE, COMPATIBLE)
+        Upstream.from_settings(Config(**some).upstream).cache_key
+        for some in ({}, {"openai_api_key": "k"}, AZURE, COMPATIBLE)
     ]
 
     assert all(keys.count(key) == 1 for key in keys)

@@ -1,0 +1,51 @@
+"""The models of each operation, and the limits of their answers and inputs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from app.config.settings import Config
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelSettings:
+    """The models of each operation, and the limits of their answers and inputs in tokens.
+
+    Attributes:
+        answering: all that may answer a conversation, with or without images.
+        offered: by operation, those that a request may name, the default first.
+        fallbacks: by operation, those to try after another model has failed, in order.
+        max_tokens: of an answer.
+        max_tokens_param: the parameter of a request that limits its answer.
+        max_input_tokens: of an input; 0 if only the models limit it.
+    """
+
+    answering: tuple[str, ...]
+    offered: Mapping[str, tuple[str, ...]]
+    fallbacks: Mapping[str, tuple[str, ...]]
+    max_tokens: int
+    max_tokens_param: str
+    max_input_tokens: int
+
+
+def read_models(config: Config) -> ModelSettings:
+    """Return the models and limits that the settings configure."""
+    fallbacks, allowed = config.chat_fallback_models, config.allowed_models
+    chat = (config.chat_model, *fallbacks, *allowed)
+    return ModelSettings(
+        answering=(config.chat_model, *fallbacks, config.vision_model, *allowed),
+        offered={
+            "chat": chat,
+            "structured": chat,
+            "vision": (config.vision_model, *allowed),
+            "embeddings": (config.embedding_model, *allowed),
+        },
+        # Another model may not accept images, and its embeddings cannot be compared.
+        fallbacks={"chat": fallbacks, "structured": fallbacks, "vision": (), "embeddings": ()},
+        max_tokens=config.max_tokens,
+        max_tokens_param=config.max_tokens_param,
+        max_input_tokens=config.max_input_tokens,
+    )
