@@ -57,8 +57,8 @@ class _StandardError(logging.Handler):
 
 def configure_logging(level: str) -> None:
     """Log the events of `app` to standard error, and only warnings of the SDK, whose other lines contain URLs."""
-    # These fields are not logged, so they are not collected.
-    logging.logThreads = logging.logMultiprocessing = logging.logProcesses = False
+    # These fields are not logged, so they are not collected; gunicorn's own lines have the process.
+    logging.logThreads = logging.logMultiprocessing = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())
     root = logging.getLogger("app")
