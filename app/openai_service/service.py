@@ -168,7 +168,9 @@ class OpenAIService:
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
         ticks = stream_structured_answer(self._sender, request, checker)
-        return ChatStream(pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool)
+        return ChatStream(
+            pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool
+        )
 
     def embed(
         self,
