@@ -21,6 +21,13 @@ KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    # xdist would hand out the files with the most tests first. Those of tests/deploy have few, each of which takes
+    # seconds: they would come last, and one process would still be at them when the others have nothing left to do.
+    if hasattr(config.option, "loadscopereorder"):
+        config.option.loadscopereorder = False
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where all tests of this process keep one ledger: making its tables takes longer than most tests do."""

@@ -95,7 +95,8 @@ def settings(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def address(settings: dict[str, str]) -> Iterator[str]:
     port = free_port()
-    with gunicorn(wait_for=port, PORT=str(port), **settings):
+    app = "tests.fakes.servers:app_that_streams_at_once()"
+    with gunicorn(app, wait_for=port, PORT=str(port), **settings):
         yield f"http://127.0.0.1:{port}"
 
 

@@ -63,30 +63,30 @@ class Database:
         self._raw_writer: Any = None
         self._writer_setup: tuple[str, ...] = ()
 
-    def transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
+    def transaction(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
         """Return a transaction that writes: committed after the block, rolled back if the block raises.
 
         Raises:
-            DatabaseUnavailable: the block's statements took longer than `within_s`, or failed.
+            DatabaseUnavailable: the block's statements took longer than `within_s`, TIMEOUT_S if None, or failed.
         """
         return self._transaction(within_s, writes=True)
 
-    def read_transaction(self, within_s: float = TIMEOUT_S) -> AbstractContextManager[Connection]:
+    def read_transaction(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
         """Return a transaction that only reads, from one snapshot. Raises DatabaseUnavailable."""
         return self._transaction(within_s, writes=False)
 
-    def execute(self, sql: str, values: Sequence[Any], within_s: float = TIMEOUT_S) -> int:
+    def execute(self, sql: str, values: Sequence[Any], within_s: float | None = None) -> int:
         """Run one statement as a transaction. Return how many rows it changed or found.
 
         Args:
             sql: text from render_sql().
             values: one for each placeholder.
-            within_s: time limit.
+            within_s: time limit; TIMEOUT_S if None.
 
         Raises:
             DatabaseUnavailable: as in a transaction.
         """
-        deadline = clock.ticks() + within_s
+        deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
         is_trial = self._enter()
         is_sent = False
         try:
@@ -161,8 +161,8 @@ class Database:
         self.driver.close()
 
     @contextmanager
-    def _transaction(self, within_s: float, *, writes: bool) -> Iterator[Connection]:
-        deadline = clock.ticks() + within_s
+    def _transaction(self, within_s: float | None, *, writes: bool) -> Iterator[Connection]:
+        deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
         is_trial = self._enter()
         is_committing = False
         try:

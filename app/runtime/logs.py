@@ -57,7 +57,7 @@ class _StandardError(logging.Handler):
 
 def configure_logging(level: str) -> None:
     """Log the events of `app` to standard error, and only warnings of the SDK, whose other lines contain URLs."""
-    # These fields are not logged, so they are not collected.
+    # These fields are not logged, so they are not collected; gunicorn's own lines have the process.
     logging.logThreads = logging.logMultiprocessing = False
     handler = _StandardError()
     handler.setFormatter(LineFormatter())

@@ -18,6 +18,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from http.client import HTTPConnection, HTTPResponse
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -25,7 +26,7 @@ from typing import Any
 
 from flask import Flask, jsonify, request
 
-from app import create_app
+from app import create_app, offline_model
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.stopwatch import Stopwatch
 
@@ -185,6 +186,12 @@ def app_with_probe() -> Flask:
         return jsonify(address=request.remote_addr, scheme=request.scheme, host=request.host)
 
     return app
+
+
+def app_that_streams_at_once() -> Flask:
+    """The real application, whose offline model hardly pauses between tokens: a long answer takes no 15 s."""
+    offline_model.create_offline_model = partial(offline_model.create_offline_model, token_delay_s=0.001)
+    return create_app()
 
 
 @dataclass

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 
 import pytest
 
+from app.database import database as database_module
 from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
@@ -23,6 +25,19 @@ DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=40, prom
 def asked_at_once(monkeypatch):
     """A store that failed is asked again without a pause."""
     monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 0.0)
+
+
+@pytest.fixture
+def frozen(store):
+    """Freezes the store, and has its callers give up early for as long as it is."""
+
+    @contextmanager
+    def freeze():
+        with pytest.MonkeyPatch.context() as patch, store.frozen():
+            patch.setattr(database_module, "TIMEOUT_S", 0.3)
+            yield
+
+    return freeze
 
 
 def hold(ledger, entry):
@@ -45,8 +60,8 @@ def test_a_frozen_store_refuses_within_two_seconds_and_then_at_once(store, ledge
         assert watch.elapsed_s() < 0.3
 
 
-def test_it_recovers_without_a_restart(store, database, ledger, entry, violations, asked_at_once):
-    with store.frozen():
+def test_it_recovers_without_a_restart(frozen, database, ledger, entry, violations, asked_at_once):
+    with frozen():
         with pytest.raises(DatabaseUnavailable):
             hold(ledger, entry)
         with pytest.raises(DatabaseUnavailable):
@@ -58,10 +73,10 @@ def test_it_recovers_without_a_restart(store, database, ledger, entry, violation
 
 
 def test_what_is_settled_while_it_is_frozen_is_settled_once_it_is_back(
-    store, ledger, entry, rows, violations, asked_at_once
+    frozen, ledger, entry, rows, violations, asked_at_once
 ):
     held = hold(ledger, entry)
-    with store.frozen():
+    with frozen():
         ledger.settle(held, DONE)
         ledger.settle(held, DONE)
 
@@ -75,10 +90,10 @@ def test_what_is_settled_while_it_is_frozen_is_settled_once_it_is_back(
 
 
 def test_what_a_process_could_not_settle_is_settled_by_another(
-    store, database, ledger, entry, rows, violations, clock, tmp_path, asked_at_once
+    frozen, database, ledger, entry, rows, violations, clock, tmp_path, asked_at_once
 ):
     held = [hold(ledger, entry) for _ in range(2)]
-    with store.frozen():
+    with frozen():
         for one in held:
             ledger.settle(one, DONE)
         ledger.close()
@@ -94,11 +109,11 @@ def test_what_a_process_could_not_settle_is_settled_by_another(
 
 
 def test_too_many_to_keep_go_to_the_journal(
-    store, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
+    frozen, ledger, entry, rows, violations, tmp_path, monkeypatch, asked_at_once
 ):
     monkeypatch.setattr("app.ledger.background._MAX_PENDING", 4)
     held = [hold(ledger, entry) for _ in range(9)]
-    with store.frozen():
+    with frozen():
         monkeypatch.setattr(store_guard, "RETRY_AFTER_S", 60.0)
         for one in held:
             ledger.settle(one, DONE)
@@ -112,13 +127,13 @@ def test_too_many_to_keep_go_to_the_journal(
 
 
 def test_a_background_of_its_own_settles_sweeps_and_ends(
-    store, ledger, entry, rows, clock, violations, monkeypatch, asked_at_once
+    frozen, ledger, entry, rows, clock, violations, monkeypatch, asked_at_once
 ):
     monkeypatch.setattr("app.ledger.background._ROUND_S", 0.01)
     hold(ledger, entry)
     clock.move(91)
     held = hold(ledger, entry)
-    with store.frozen():
+    with frozen():
         ledger.settle(held, DONE)
     ledger.start()
     until = time.monotonic() + 10
