@@ -128,15 +128,17 @@ def gunicorn(app: str = "wsgi:app", *, wait_for: Path | int | None, **settings: 
 
     Args:
         wait_for: the Unix socket, or the port, on which the settings make it listen; None does not wait.
-        settings: the environment's variables; all other settings are unset.
+        settings: the environment's variables; all other settings are unset, but that its state and its ledger are its
+            own: what the server of another test left behind would be swept, and logged, by this one.
     """
     with tempfile.TemporaryDirectory() as folder:
         log_file = Path(folder, "log")
+        own = {"STATE_DIR": folder, "DATA_DIR": folder, "DATABASE_URL": f"sqlite:///{folder}/gatehouse.sqlite3"}
         with log_file.open("wb") as log:
             process = subprocess.Popen(
                 [Path(sys.executable).with_name("gunicorn"), app],  # `-m gunicorn` would find more modules
                 cwd=ROOT,
-                env=environment(**settings),
+                env=environment(**(own | settings)),
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
