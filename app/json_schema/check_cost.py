@@ -14,8 +14,14 @@ from typing import Any
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.references import iter_in_place_subschemas
 
-_MAX_STEPS = 200_000  # a few tenths of a second, for a schema designed to have many states
-_COST_PER_CHAR = 300  # of the worst pattern; a keyword costs 1
+_MAX_STEPS = 60_000  # some 50 ms, for a schema designed to have many states
+# All for 5 ns. A keyword costs 1.
+_COST_PER_VALUE = 200  # to count it
+_COST_PER_CHAR = 500  # of the worst pattern
+_COST_PER_COMPARED = 50  # a value within a list or an object of an `enum`, for each value that it is compared with
+_COST_PER_CONVERTED = 400  # a value within one that is compared whole, to turn it into one of the engine
+_COST_PER_EVALUATED = 20  # a member and a subschema that may have evaluated it
+_CHARS_PER_CONVERTED = 200
 
 
 class CheckCost:
@@ -41,6 +47,10 @@ class CheckCost:
             if not state.applied:
                 continue
             cost += state.compute_cost(value)
+            if state.conversions and isinstance(value, dict | list):
+                cost += state.conversions * count_conversion(value, (limit - cost) // state.conversions)
+            if isinstance(value, dict | list):  # before they are added below
+                cost += _COST_PER_VALUE * len(value)
             if cost > limit:
                 raise CheckTooCostly
             if isinstance(value, dict):
@@ -69,7 +79,7 @@ class CheckCost:
                     applied[key] += times * inner_times
         content = frozenset(applied.items())
         if content not in self._states:
-            self._states[content] = _State(applied, self._parts)
+            self._states[content] = _State(applied, self._parts, self._closures)
         return self._states[content]
 
     def _find_closure(self, part: dict[str, Any]) -> Counter[int]:
@@ -94,13 +104,34 @@ class CheckCost:
 class _State:
     """The ids of the subschemas that apply to a value, with how often each applies."""
 
-    __slots__ = ("_cost", "_cost_per_char", "_times", "applied", "next", "prefix")
+    __slots__ = (
+        "_cost",
+        "_cost_of_comparing",
+        "_cost_per_char",
+        "_cost_per_member",
+        "applied",
+        "conversions",
+        "next",
+        "prefix",
+    )
 
-    def __init__(self, applied: Counter[int], parts: dict[int, dict[str, Any]]) -> None:
+    def __init__(
+        self, applied: Counter[int], parts: dict[int, dict[str, Any]], closures: dict[int, Counter[int]]
+    ) -> None:
         self.applied = applied
+        self.conversions = sum(times for key, times in applied.items() if _compares_whole(parts[key]))
         self.next: dict[str | int | None, _State] = {}
         self.prefix = max((len(parts[key].get("prefixItems", ())) for key in applied), default=0)
-        self._times = applied.total()
+        self._cost_per_member = sum(
+            times * (1 + (_COST_PER_EVALUATED * closures[key].total() if _is_unevaluated(parts[key]) else 0))
+            for key, times in applied.items()
+        )
+        self._cost_of_comparing = sum(
+            times * _COST_PER_COMPARED * _count_values(wanted)
+            for key, times in applied.items()
+            for wanted in (parts[key].get("enum"), parts[key].get("const"))
+            if isinstance(wanted, list | dict)
+        )
         self._cost = sum(times * _count_keywords(parts[key]) for key, times in applied.items())
         self._cost_per_char = sum(
             times * _COST_PER_CHAR for key, times in applied.items() if "pattern" in parts[key]
@@ -110,7 +141,54 @@ class _State:
         """Return the cost of one value without its members."""
         if isinstance(value, str):
             return self._cost + self._cost_per_char * len(value)
-        return self._cost + (self._times * len(value) if isinstance(value, dict | list) else 0)
+        if isinstance(value, dict | list):
+            return self._cost + self._cost_of_comparing + self._cost_per_member * len(value)
+        return self._cost
+
+
+def count_conversion(value: Any, limit: int) -> int:
+    """Return the cost of turning a value into one of the engine.
+
+    Raises:
+        CheckTooCostly: it is above the limit.
+    """
+    cost, waiting = 0, [value]
+    while waiting:
+        value = waiting.pop()
+        cost += _COST_PER_CONVERTED
+        if isinstance(value, str):
+            cost += len(value) * _COST_PER_CONVERTED // _CHARS_PER_CONVERTED
+        elif isinstance(value, dict | list):
+            cost += len(value) * _COST_PER_CONVERTED
+            if cost > limit:
+                raise CheckTooCostly
+            waiting += value.values() if isinstance(value, dict) else value
+            cost -= len(value) * _COST_PER_CONVERTED
+    if cost > limit:
+        raise CheckTooCostly
+    return cost
+
+
+def _compares_whole(part: dict[str, Any]) -> bool:
+    """Return whether lists and objects are compared with others whole, which the engine does with copies of them."""
+    wanted = part.get("enum"), [part["const"]] if "const" in part else None
+    return bool(part.get("uniqueItems")) or any(
+        isinstance(value, dict | list) for values in wanted if isinstance(values, list) for value in values
+    )
+
+
+def _is_unevaluated(part: dict[str, Any]) -> bool:
+    return "unevaluatedProperties" in part or "unevaluatedItems" in part
+
+
+def _count_values(value: Any) -> int:
+    count, waiting = 0, [value]
+    while waiting:
+        value = waiting.pop()
+        count += 1
+        if isinstance(value, dict | list):
+            waiting += value.values() if isinstance(value, dict) else value
+    return count
 
 
 def _count_keywords(part: dict[str, Any]) -> int:

@@ -6,8 +6,8 @@ innermost member that does not match, and describes only that.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, Protocol
 
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
@@ -38,30 +38,40 @@ OWN_KEYWORDS = {
 """Keywords that restrict a value without a subschema."""
 
 
-def describe_mismatch(value: Any, schema: dict[str, Any], allows: Callable[[Any, Schema], bool]) -> str:
+class CostlyCheck(Protocol):
+    """Validates values; each call raises CheckTooCostly once all of them are too costly together."""
+
+    def allows(self, value: Any, part: Schema) -> bool:
+        """Return whether a value matches a subschema."""
+
+    def convert(self, value: Any) -> None:
+        """Count the cost of handing over a value to the engine whole."""
+
+
+def describe_mismatch(value: Any, schema: dict[str, Any], check: CostlyCheck) -> str:
     """Return the path of the mismatch in a value that does not match, and the reason.
 
     Args:
         value: of bounded depth.
         schema: what it does not match.
-        allows: returns whether a value matches a subschema; raises CheckTooCostly if the calls become too costly.
+        check: a check against this schema.
     """
     path, part = "$", schema
     try:
-        while (mismatch := _find_mismatch(value, part, schema, allows)) is not None:
+        while (mismatch := _find_mismatch(value, part, schema, check)) is not None:
             step, value, part = mismatch
             path += step
-        reason = _describe_value(value, part)
+        reason = _describe_value(value, part, check)
     except CheckTooCostly:
         reason = "it does not fit"
     return f"at {path[:_MAX_PATH_CHARS]}: {reason}"[:_MAX_CHARS]
 
 
 def _find_mismatch(
-    value: Any, part: dict[str, Any], root: dict[str, Any], allows: Callable[[Any, Schema], bool]
+    value: Any, part: dict[str, Any], root: dict[str, Any], check: CostlyCheck
 ) -> tuple[str, Any, dict[str, Any]] | None:
     for step, member, inner in _iter_member_schemas(value, part, root):
-        if isinstance(inner, dict) and not allows(member, inner):
+        if isinstance(inner, dict) and not check.allows(member, inner):
             return step, member, inner
     return None
 
@@ -83,12 +93,17 @@ def _iter_member_schemas(value: Any, part: dict[str, Any], root: dict[str, Any])
         yield from ((f"[{n}]", item, inner[n]) for n, item in enumerate(value))
 
 
-def _describe_value(value: Any, part: dict[str, Any]) -> str:
+def _describe_value(value: Any, part: dict[str, Any], check: CostlyCheck) -> str:
     import jsonschema_rs
 
     alone = {keyword: wanted for keyword, wanted in part.items() if keyword in OWN_KEYWORDS}
-    if part.get("additionalProperties") is False:
-        alone |= {"properties": dict.fromkeys(part.get("properties", {}), True), "additionalProperties": False}
+    if part.get("additionalProperties") is False and isinstance(value, dict):
+        # Only the first of the names that are too many: the engine would list all of them.
+        unexpected = next((name for name in value if name not in part.get("properties", {})), None)
+        if unexpected is not None:
+            value, alone = {unexpected: None}, {"properties": {}, "additionalProperties": False}
+    check.convert(alone)
+    check.convert(value)
     try:
         compile_schema(alone).validate(value)
     except jsonschema_rs.ValidationError as error:

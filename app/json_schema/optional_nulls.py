@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 from app.json_schema.errors import CheckTooCostly, SchemaNotUsable
 from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, resolve
-from app.json_schema.validator import BoundedValidator
+from app.json_schema.validator import BoundedValidator, Check
 
-_MAX_STEPS = 200_000  # a few tenths of a second
+_MAX_STEPS = 40_000  # 40 ms
+_MAX_COST = 5_000_000  # 25 ms
 
 _KINDS: dict[type, set[str]] = {
     dict: {"object"},
@@ -89,13 +90,13 @@ class OptionalNulls:
         possible = self._filter_options(type(value), options)
         if len(possible) == 1:
             return possible[0]
-        return next((option for option in possible if self._validator.allows(value, option)), None)
+        return next((option for option in possible if self._check.allows(value, option)), None)
 
     @cached_property
-    def _validator(self) -> BoundedValidator:
-        """The validator of the sent schema, compiled on first use: that is slow and seldom needed."""
+    def _check(self) -> Check:
+        """A check against the sent schema, which is compiled on first use: that is slow and seldom needed."""
         try:
-            return BoundedValidator(self._sent)
+            return BoundedValidator(self._sent).begin_check(_MAX_COST)
         except SchemaNotUsable:  # normalizing made it too large
             raise CheckTooCostly from None
 

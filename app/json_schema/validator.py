@@ -7,22 +7,24 @@ members of a value one by one.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from app.json_schema.check_cost import CheckCost
+from app.json_schema.check_cost import CheckCost, count_conversion
 from app.json_schema.engine import compile_schema
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.mismatch import describe_mismatch
 from app.json_schema.patterns import Patterns, drop_patterns
 from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
+from app.json_schema.size import check_size
 
 if TYPE_CHECKING:
     import jsonschema_rs
 
-_MAX_SUBSCHEMAS = 2_000
-_MAX_COST = 20_000_000  # 0.1 to 0.2 s
+_MAX_COST = 10_000_000  # 50 ms
+_COST_OF_CALL = 1_000
 _MAX_PATH_CHARS = 200
 _BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
 _URI = "urn:gatehouse:schema"
@@ -42,15 +44,14 @@ class BoundedValidator:
 
         self._schema = schema
         try:
-            check_recursion(schema)  # first: everything else assumes that recursion ends
+            check_size(schema)
+            check_recursion(schema)  # before the rest: everything else assumes that recursion ends
             self._checked = _drop_uri(drop_patterns(schema, _check_subschemas(schema)))
             self._validator = compile_schema(self._checked)
         except UnsatisfiableError as error:
             raise SchemaNotUsable(f"schema: {error}.") from None
         except jsonschema_rs.ValidationError as error:
             raise SchemaNotUsable(_describe_invalid(error)) from None
-        self._costs = CheckCost(schema)
-        self._cost_left = _MAX_COST
 
     def find_problem(self, value: Any) -> str | None:
         """Return the first mismatch of a value, or None. The text may contain member names, but no values.
@@ -61,20 +62,16 @@ class BoundedValidator:
         Raises:
             CheckTooCostly: it would take too long.
         """
-        self._cost_left = _MAX_COST
-        if self.allows(value, self._schema):
+        check = self.begin_check()
+        if check.allows(value, self._schema):
             return None
-        return describe_mismatch(value, self._checked, self.allows)
+        return describe_mismatch(value, self._checked, check)
 
-    def allows(self, value: Any, part: Schema) -> bool:
-        """Return whether a value matches a subschema. All calls within one find_problem() share a cost limit.
+    def begin_check(self, cost: int = _MAX_COST) -> Check:
+        """Return a check with a cost limit of its own; the schema must not change meanwhile."""
+        return Check(CheckCost(self._schema), self._is_valid, cost)
 
-        Raises:
-            CheckTooCostly: it would take too long.
-        """
-        if isinstance(part, bool):
-            return part
-        self._cost_left -= self._costs.count(value, part, self._cost_left)
+    def _is_valid(self, value: Any, part: dict[str, Any]) -> bool:
         try:
             if part is self._schema:
                 return self._validator.is_valid(value)
@@ -107,8 +104,37 @@ class BoundedValidator:
         return pointers
 
 
+class Check:
+    """Validates values against the subschemas of one schema; all its calls share a cost limit."""
+
+    def __init__(self, costs: CheckCost, is_valid: Callable[[Any, dict[str, Any]], bool], cost: int) -> None:
+        self._costs = costs
+        self._is_valid = is_valid
+        self._cost_left = cost
+
+    def allows(self, value: Any, part: Schema) -> bool:
+        """Return whether a value matches a subschema.
+
+        Raises:
+            CheckTooCostly: it would take too long.
+        """
+        if isinstance(part, bool):
+            return part
+        self._cost_left -= _COST_OF_CALL
+        self._cost_left -= self._costs.count(value, part, self._cost_left)
+        return self._is_valid(value, part)
+
+    def convert(self, value: Any) -> None:
+        """Count the cost of handing over a value to the engine whole.
+
+        Raises:
+            CheckTooCostly: it would take too long.
+        """
+        self._cost_left -= count_conversion(value, self._cost_left)
+
+
 def _check_subschemas(schema: dict[str, Any]) -> set[str]:
-    """Refuse too many subschemas, invalid patterns and `patternProperties`.
+    """Refuse invalid patterns and `patternProperties`.
 
     Returns:
         the patterns that cannot be checked.
@@ -117,9 +143,7 @@ def _check_subschemas(schema: dict[str, Any]) -> set[str]:
         SchemaNotUsable: the schema is refused.
     """
     patterns = Patterns()
-    for number, part in enumerate(iter_subschemas(schema)):
-        if number >= _MAX_SUBSCHEMAS:
-            raise SchemaNotUsable(f"schema: has more than {_MAX_SUBSCHEMAS} parts.")
+    for part in iter_subschemas(schema):
         if "patternProperties" in part:
             raise SchemaNotUsable('schema: "patternProperties" is not supported.')
         if isinstance(pattern := part.get("pattern"), str) and (problem := patterns.add(pattern)) is not None:

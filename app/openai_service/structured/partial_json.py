@@ -13,6 +13,9 @@ MIN_S = 0.05
 CHARS_PER_S = 250_000.0
 """The maximum rate of parsing again: each value is parsed from the whole text so far."""
 
+MAX_VALUES = 30_000
+"""A text that may hold more is not parsed before it is complete."""
+
 _NUMBER_CHARS = "0123456789+-.eE"
 _BEFORE_NUMBER_CHARS = " \t\r\n:,["
 
@@ -45,6 +48,8 @@ class PartialJson:
         text = self.text
         self._pieces = [text]
         self._next_at = now + max(MIN_S, len(text) / CHARS_PER_S)
+        if sum(map(text.count, "[{,")) > MAX_VALUES:
+            return None
         try:
             # Raises ValueError for nesting deeper than orjson could serialize.
             value = from_json(

@@ -9,7 +9,10 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.json_schema.catalog import NamedSchemas, json_schema_format
+from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.normalize import Normalized, normalize
+from app.json_schema.references import UnsatisfiableError
+from app.json_schema.size import check_size
 from app.json_schema.strict_rules import InvalidSchema
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
@@ -121,6 +124,10 @@ class StructuredRequest(PromptFields):
             if self.normalize:
                 raise InvalidRequest("needs a schema.", field="normalize")
             return None
+        try:
+            check_size(schema)
+        except UnsatisfiableError as error:
+            raise SchemaNotUsable(f"schema: {error}.") from None
         if not self.strict:
             return Normalized(schema)
         normalized = normalize(schema)

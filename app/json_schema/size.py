@@ -1,0 +1,42 @@
+"""Limit the size of a JSON Schema, since all work on it grows with that: normalizing, compiling, checking answers."""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import Any
+
+import orjson
+
+from app.json_schema.references import UnsatisfiableError, iter_subschemas
+
+# What can be compiled within some hundredths of a second.
+MAX_BYTES = 500_000
+MAX_VALUES = 20_000
+MAX_SUBSCHEMAS = 2_000
+
+
+def check_size(schema: dict[str, Any]) -> None:
+    """Refuse a schema that is too large.
+
+    Raises:
+        UnsatisfiableError: it has too many bytes, values or subschemas, or is nested too deeply.
+    """
+    if is_larger(schema, MAX_VALUES):
+        raise UnsatisfiableError(f"it has more than {MAX_VALUES} values")
+    if len(orjson.dumps(schema)) > MAX_BYTES:
+        raise UnsatisfiableError(f"it has more than {MAX_BYTES} bytes")
+    if len(list(islice(iter_subschemas(schema), MAX_SUBSCHEMAS + 1))) > MAX_SUBSCHEMAS:
+        raise UnsatisfiableError(f"it has more than {MAX_SUBSCHEMAS} parts")
+
+
+def is_larger(value: Any, values: int) -> bool:
+    """Return whether JSON consists of more than so many values, without visiting more than that."""
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict | list):
+            values -= len(value)
+            if values < 0:
+                return True
+            waiting += value.values() if isinstance(value, dict) else value
+    return False
