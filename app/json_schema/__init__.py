@@ -4,6 +4,6 @@
 - `normalize`, `value_sets`: rewrite a schema into the strict subset where that does not change its meaning.
 - `optional_nulls`: remove from an answer the nulls that normalizing added.
 - `validator`, `check_cost`, `engine`, `patterns`, `mismatch`: validate values in bounded time.
-- `references`, `nesting`, `size`: resolve `$ref`, limit recursion, depth and size.
+- `references`, `size`: resolve `$ref`, limit recursion, depth and size.
 - `catalog`: the site's own schemas. `errors`: the errors.
 """

@@ -10,10 +10,10 @@ import orjson
 
 from app.config import ConfigError
 from app.config.formats import NAME_PATTERN
-from app.json_schema.nesting import MAX_DEPTH, is_deeper
 from app.json_schema.normalize import Normalized, normalize
+from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.json_schema.strict_rules import InvalidSchema
-from app.json_schema.validator import BoundedValidator
+from app.json_schema.validator import VALIDATORS
 
 NamedSchemas = Mapping[str, Normalized]
 """The normalized schema of each name."""
@@ -51,7 +51,7 @@ def _load(file: Path) -> Normalized:
     normalized = normalize(schema)
     if normalized.unresolved:
         raise InvalidSchema(normalized.unresolved)
-    BoundedValidator(schema)  # fails now if answers could not be checked against it
+    VALIDATORS.keep(schema)  # fails now if answers could not be checked against it
     return normalized
 
 

@@ -1,4 +1,4 @@
-"""Limit the size of a JSON Schema, since all work on it grows with that: normalizing, compiling, checking answers."""
+"""Limit how deeply JSON is nested; and the size of a JSON Schema, since all work on it grows with that."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 import orjson
 
 from app.json_schema.references import UnsatisfiableError, iter_subschemas
+
+MAX_DEPTH = 64
+"""The maximum depth of a free-form object, such as a JSON Schema."""
 
 # What can be compiled within some hundredths of a second.
 MAX_BYTES = 500_000
@@ -40,3 +43,18 @@ def is_larger(value: Any, values: int) -> bool:
                 return True
             waiting += value.values() if isinstance(value, dict) else value
     return False
+
+
+def is_deeper(value: Any, depth: int) -> bool:
+    """Return whether lists and objects are nested more than `depth` deep, without recursion."""
+    level = [value]
+    for _ in range(depth + 1):
+        level = [
+            member
+            for item in level
+            if isinstance(item, dict | list)
+            for member in (item.values() if isinstance(item, dict) else item)
+        ]
+        if not level:
+            return False
+    return True

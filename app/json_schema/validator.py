@@ -7,10 +7,15 @@ members of a value one by one.
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
+from hashlib import sha256
+from threading import Lock
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+import orjson
 
 from app.json_schema.check_cost import CheckCost, count_conversion
 from app.json_schema.engine import compile_schema
@@ -24,6 +29,7 @@ if TYPE_CHECKING:
     import jsonschema_rs
 
 _MAX_COST = 10_000_000  # 50 ms
+_MAX_CACHED_BYTES = 250_000  # of schemas; compiled they take up to 100 times as much
 _COST_OF_CALL = 1_000
 _MAX_PATH_CHARS = 200
 _BOUNDS = {"type", "minimum", "exclusiveMinimum", "minItems"}
@@ -102,6 +108,56 @@ class BoundedValidator:
                     for name, member in members
                 ]
         return pointers
+
+
+class ValidatorCache:
+    """Validators by the hash of their schema, of which the least recently used are dropped.
+
+    Those of the site's own schemas are kept.
+    """
+
+    def __init__(self, max_bytes: int = _MAX_CACHED_BYTES) -> None:
+        self._max_bytes = max_bytes
+        self._kept: dict[bytes, BoundedValidator] = {}
+        self._recent: OrderedDict[bytes, tuple[BoundedValidator, int]] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def get(self, schema: dict[str, Any]) -> BoundedValidator:
+        """Return the validator of an equal schema, or a new one.
+
+        Raises:
+            SchemaNotUsable: as BoundedValidator does.
+        """
+        content = orjson.dumps(schema)
+        key = sha256(content).digest()
+        with self._lock:
+            if key in self._kept:
+                return self._kept[key]
+            if key in self._recent:
+                self._recent.move_to_end(key)
+                return self._recent[key][0]
+        validator = BoundedValidator(schema)
+        with self._lock:
+            if key not in self._recent:
+                self._recent[key] = validator, len(content)
+                self._bytes += len(content)
+            while self._bytes > self._max_bytes:
+                _, (_, size) = self._recent.popitem(last=False)
+                self._bytes -= size
+        return validator
+
+    def keep(self, schema: dict[str, Any]) -> None:
+        """Compile a schema of the site's own, and keep its validator.
+
+        Raises:
+            SchemaNotUsable: as BoundedValidator does.
+        """
+        self._kept[sha256(orjson.dumps(schema)).digest()] = BoundedValidator(schema)
+
+
+VALIDATORS = ValidatorCache()
+"""The validators of this process."""
 
 
 class Check:

@@ -7,9 +7,9 @@ from typing import Any
 import orjson
 
 from app.json_schema.errors import CheckTooCostly
-from app.json_schema.nesting import is_deeper
 from app.json_schema.optional_nulls import OptionalNulls, OriginalSchema
-from app.json_schema.validator import BoundedValidator
+from app.json_schema.size import is_deeper
+from app.json_schema.validator import VALIDATORS
 from app.openai_service.errors import ContentFiltered, Refused, Truncated, UnsupportedSchema
 from app.openai_service.results import ChatResult
 from app.openai_service.transport.request import PendingRequest
@@ -42,7 +42,7 @@ class AnswerChecker:
         sent = (response_format or {}).get("json_schema")
         self._schema = self._nulls = None
         if sent is not None:
-            self._schema = BoundedValidator(original.schema if original else sent["schema"])
+            self._schema = VALIDATORS.get(original.schema if original else sent["schema"])
             self._nulls = OptionalNulls(sent["schema"], original) if original else None
 
     def read(self, result: ChatResult) -> Any:

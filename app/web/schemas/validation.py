@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.alias_generators import to_camel
 
 from app.config.formats import NAME_PATTERN
-from app.json_schema.nesting import MAX_DEPTH, is_deeper
+from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
