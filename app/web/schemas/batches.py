@@ -27,6 +27,8 @@ BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
 # OpenAI's own limits for one batch.
 _MAX_REQUESTS = 50_000
 _MAX_TEXTS = 50_000
+MAX_VALUES_PER_REQUEST = 100
+"""Of the JSON of a batch, on average."""
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
