@@ -17,6 +17,7 @@ from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
+from app.runtime.turns import in_turns
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name
@@ -75,7 +76,7 @@ class CreateBatchRequest(RequestModel):
         adjusted: dict[str, str] = {}
         model: str | None = None
         texts = 0
-        for place, item in enumerate(self.requests):
+        for place, item in enumerate(in_turns(self.requests)):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:

@@ -15,6 +15,7 @@ from pydantic.alias_generators import to_camel
 from app.config.formats import NAME_PATTERN
 from app.json_schema.nesting import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest
+from app.runtime.turns import in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
@@ -59,6 +60,7 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
             of the wrong type or out of bounds.
     """
     check_value_count(data, max_values)
+    _give_turn(data)
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -67,14 +69,20 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
     if b"\\u0000" in data:
-        for path, value in _iter_leaves(body):
+        for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value:
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
     if len(data) > _MANY_BYTES:
+        _give_turn(data)
         _check_members(body)
-    if len(data) > _SLOW_BYTES:
-        time.sleep(0)  # let other requests of this worker run: with gevent they share this thread
+    _give_turn(data)
     return validate(body, model)
+
+
+def _give_turn(data: bytes) -> None:
+    """Let other requests of this worker run, between two steps over a large body."""
+    if len(data) > _SLOW_BYTES:
+        time.sleep(0)
 
 
 def validate(body: dict[str, Any], model: type[M]) -> M:
@@ -96,7 +104,7 @@ def get_union_tag(value: Any) -> str:
 
 def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing their errors would take long."""
-    for path, value in _iter_containers(body):
+    for path, value in in_turns(_iter_containers(body)):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
             raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_join_path(path))
 
@@ -173,7 +181,7 @@ def _explain_invalid_json(data: bytes) -> str:
         body = json.loads(data)
     except (ValueError, RecursionError):
         return _INVALID_JSON
-    for path, value in _iter_leaves(body):
+    for path, value in in_turns(_iter_leaves(body)):
         if isinstance(value, float) and not math.isfinite(value):
             return f"{_join_path(path)}: must be a finite number."
         if isinstance(value, str) and not _is_unicode(value):
