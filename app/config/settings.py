@@ -114,6 +114,8 @@ class Config:
     user_concurrent_streams: int = within(0, 1_000_000, default=0)
     tenant_concurrent_streams: int = within(0, 1_000_000, default=0)
     address_concurrent_streams: int = within(0, 1_000_000, default=0)
+    address_connections: int = within(0, 1_000_000, default=0)
+    address_slow_requests: int = within(1, 1_000_000, default=32)
     prices_file: str = ""
     data_dir: str = "instance"
     database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
