@@ -46,7 +46,7 @@ if _config.worker_class == "gevent":
     worker_class = "server.gevent_worker.StreamWorker"
     worker_connections = _config.worker_connections
 else:
-    worker_class = "gthread"
+    worker_class = "server.thread_worker.ClientThreads"
     # A full worker must leave new requests to other workers instead of queueing them behind its streams.
     threads = worker_connections = _config.threads
 
@@ -84,6 +84,7 @@ def post_worker_init(worker):
     """Start the services of a worker. The last of the initial workers prints how to try the server."""
     import gc
 
+    worker.arrivals = _build_arrivals()
     _get_services(worker).start()
     _get_services(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
     # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream.
@@ -98,6 +99,20 @@ def worker_exit(_server, worker):
     """Close the services of a worker, if it has loaded the application."""
     if getattr(worker, "wsgi", None) is not None:
         _get_services(worker).close()
+
+
+def _build_arrivals():
+    from server.arrival import ArrivalLimits, Arrivals
+
+    share = max(1, worker_connections // 2)
+    is_behind_proxy = _config.trusted_proxies > 0  # which bounds its clients itself: see deploy/nginx.conf
+    limits = ArrivalLimits(
+        request_s=_config.request_timeout_s,
+        idle_s=keepalive,
+        connections=None if is_behind_proxy else _config.address_connections or share,
+        slow_requests=None if is_behind_proxy else min(_config.address_slow_requests, share),
+    )
+    return Arrivals(limits)
 
 
 def _get_services(worker):

@@ -29,6 +29,7 @@ from app.web.responses import init_responses
 from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
+from app.web.schemas.vision import MAX_FORM_PARTS
 
 
 def create_app(
@@ -56,7 +57,9 @@ def create_app(
     app.config.update(
         SECRET_KEY=config.secret_key or None,
         MAX_CONTENT_LENGTH=config.max_body_bytes,
-        MAX_FORM_MEMORY_SIZE=config.max_body_bytes,
+        MAX_JSON_BYTES=min(config.max_json_bytes, config.max_body_bytes),
+        MAX_FORM_MEMORY_SIZE=min(config.max_json_bytes, config.max_body_bytes),
+        MAX_FORM_PARTS=MAX_FORM_PARTS,
     )
 
     if config.trusted_proxies:

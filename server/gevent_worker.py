@@ -7,7 +7,7 @@ import socket
 import ssl
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from functools import partial
 from typing import Any
 
@@ -19,6 +19,7 @@ from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from server.arrival import Arrivals, ArrivingSocket, refuse_connection
 from server.stop_notice import is_server_stopping
 from server.stream_socket import StreamSocket
 
@@ -43,6 +44,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
     """
 
     alive: bool
+    arrivals: Arrivals
 
     def patch(self) -> None:
         """Patch the standard library, and make StreamSocket its socket class."""
@@ -111,20 +113,33 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
 
     def handle(self, listener: Any, client: Any, addr: Any) -> None:
         """Serve one connection."""
+        arrival = self.arrivals.admit(addr)
+        if arrival is None:
+            refuse_connection(client)
+            return
         if not isinstance(client, ssl.SSLSocket):
             client = _ClientSocket(fileno=client.detach())
+            client.arrival = arrival
         client.settimeout(_CLIENT_TIMEOUT_S)
         try:
             # Skip GeventWorker.handle(), which removes the timeout: a client that neither reads nor writes would stay.
             super(GeventWorker, self).handle(listener, client, addr)
         finally:
+            arrival.end()
             self._idle.discard(client)
+
+    def timeout_ctx(self) -> Any:
+        """Limit how long a request is waited for, which covers its head as well with TLS."""
+        return super().timeout_ctx() if self.cfg.is_ssl else nullcontext()
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request of a connection."""
         greenlet = gevent.getcurrent()
         self._idle.discard(sock)
         self._running[greenlet] = req
+        arrival = getattr(sock, "arrival", None)  # none with TLS
+        if arrival is not None:
+            arrival.is_in_body = True
         if not self._allows_keepalive:
             req.force_close()
         try:
@@ -133,6 +148,8 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
             raise StopIteration from None  # gunicorn then closes the connection
         finally:
             del self._running[greenlet]
+            if arrival is not None:
+                arrival.expect_request()
         self._idle.add(sock)
         if not self._allows_keepalive:
             _stop_reading(sock)
@@ -191,7 +208,7 @@ class _FairServer(_Server):
         return super().do_read()
 
 
-class _ClientSocket(StreamSocket):
+class _ClientSocket(ArrivingSocket, StreamSocket):
     """A client's connection.
 
     gunicorn writes the head of a response, then its body. Here the head is delayed until the next write, so a small

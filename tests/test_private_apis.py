@@ -14,6 +14,7 @@ import pytest
 import redis
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Message
+from gunicorn.workers.gthread import ThreadWorker
 from tiktoken_ext import openai_public
 
 from app.shared_state.redis_connection import make_connection_pool
@@ -119,6 +120,12 @@ def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():
     assert callable(Message.force_close)
 
 
+def test_gunicorns_threaded_worker_has_the_methods_that_are_overridden():
+    assert list(inspect.signature(ThreadWorker.enqueue_req).parameters) == ["self", "conn"]
+    assert list(inspect.signature(ThreadWorker.handle_request).parameters) == ["self", "req", "conn"]
+    assert "self.nr_conns += 1" in inspect.getsource(ThreadWorker.accept)
+
+
 GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import inspect, gevent.socket
@@ -129,7 +136,8 @@ from gunicorn.workers.ggevent import GeventWorker
 assert GeventWorker.__mro__[1] is AsyncWorker
 assert list(inspect.signature(AsyncWorker.handle).parameters) == ["self", "listener", "client", "addr"]
 assert list(inspect.signature(AsyncWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
-assert all(callable(getattr(GeventWorker, name)) for name in ("patch", "init_signals", "handle_exit", "notify"))
+names = ("patch", "init_signals", "handle_exit", "notify", "timeout_ctx")
+assert all(callable(getattr(GeventWorker, name)) for name in names)
 assert callable(StreamServer.do_read) and isinstance(StreamServer.max_accept, int)
 socket = gevent.socket.socket()
 assert socket._sock.fileno() == socket.fileno()

@@ -27,6 +27,7 @@ from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
 from app.pricing.interface import PriceList
 from app.runtime import clock
+from app.runtime.turns import in_turns
 from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
@@ -104,7 +105,7 @@ class Submission:
         """Store the batch's row and its hold in one transaction."""
         requests = [
             SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
-            for request in new.requests
+            for request in in_turns(new.requests)
         ]
         bounds = [(sent.max_input_tokens, sent.max_output_tokens) for sent in requests]
         now = clock.now_ms()
@@ -148,5 +149,5 @@ def _write_lines(new: NewBatch) -> bytes:
             },
             option=orjson.OPT_APPEND_NEWLINE,
         )
-        for index, request in enumerate(new.requests)
+        for index, request in enumerate(in_turns(new.requests))
     )

@@ -87,6 +87,7 @@ class Config:
     idle_timeout_s: float = within(0.001, 86_400, default=30.0)
     heartbeat_s: float = within(0.001, 86_400, default=15.0)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
+    max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 
     retry_max_attempts: int = within(1, 20, default=3)
     breaker_failures: int = within(1, 1_000_000, default=5)
@@ -113,6 +114,8 @@ class Config:
     user_concurrent_streams: int = within(0, 1_000_000, default=0)
     tenant_concurrent_streams: int = within(0, 1_000_000, default=0)
     address_concurrent_streams: int = within(0, 1_000_000, default=0)
+    address_connections: int = within(0, 1_000_000, default=0)
+    address_slow_requests: int = within(1, 1_000_000, default=32)
     prices_file: str = ""
     data_dir: str = "instance"
     database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")

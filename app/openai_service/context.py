@@ -12,6 +12,10 @@ class CallContext(Protocol):
     """The caller of the service: whether its client is still connected, and whether it can pay."""
 
     @property
+    def elapsed_s(self) -> float:
+        """The part of the request's time that had passed before the call, such as for receiving its body."""
+
+    @property
     def max_tokens(self) -> int | None:
         """The maximum number of tokens of one answer, if it is lower than the site's."""
 
@@ -37,6 +41,7 @@ class CallContext(Protocol):
 class NullContext:
     """A caller that always waits and pays nothing."""
 
+    elapsed_s = 0.0
     max_tokens = None
     tenant = ""
 

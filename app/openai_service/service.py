@@ -236,7 +236,8 @@ class OpenAIService:
         fallbacks = self._models.fallbacks[record.operation]
         if record.model in fallbacks:
             fallbacks = tuple(model for model in fallbacks if model != record.model)
-        call_state = CallState(time.monotonic() + self._settings.request_timeout_s, tick_s=self._tick_s)
+        left_s = self._settings.request_timeout_s - record.caller.elapsed_s
+        call_state = CallState(time.monotonic() + left_s, tick_s=self._tick_s)
         return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:

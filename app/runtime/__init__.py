@@ -7,5 +7,6 @@ logs.py          one line for each log event
 lifecycle.py     Lifecycle: whether the process is stopping
 blocking.py      runs blocking work in a thread under gevent
 sqlite.py        the SQLite library, private files, waiting for a busy file
+turns.py         lets other requests run during long work
 store_guard.py   StoreGuard: stops calling a store that does not answer
 """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 from flask import g, has_request_context, request
@@ -28,6 +29,7 @@ class BilledContext:
     meter: Meter
     max_tokens: int | None
     tenant: str
+    elapsed_s: float
 
     def check(self) -> None:
         """Raise an error if the client has disconnected, or the server has to stop now."""
@@ -61,7 +63,8 @@ def billed_context() -> BilledContext:
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
     connection = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
-    return BilledContext(connection, meter, principal.max_tokens, principal.tenant)
+    elapsed_s = time.perf_counter() - context.started
+    return BilledContext(connection, meter, principal.max_tokens, principal.tenant, elapsed_s)
 
 
 def build_entry(operation: str, model: str) -> NewEntry:

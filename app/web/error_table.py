@@ -22,6 +22,7 @@ import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.errors
 import app.web.origins
+import app.web.request_body
 import app.web.schemas.images
 from app.problems import Problem
 

@@ -2,65 +2,146 @@
 
 from __future__ import annotations
 
+import errno
+import time
 from collections.abc import Callable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from flask import Request, current_app, request
+from flask import Request, current_app
 from werkzeug.datastructures import FileStorage, MultiDict
-from werkzeug.exceptions import ClientDisconnected, HTTPException, RequestEntityTooLarge
+from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
+from werkzeug.wsgi import LimitedStream
 
-from app.problems import InvalidRequest, UnsupportedMediaType
+from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.web.request_id import current_request
+from app.web.schemas.json_values import MAX_VALUES
 from app.web.schemas.validation import RequestModel, parse_json
+
+if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
 
 M = TypeVar("M", bound=RequestModel)
 T = TypeVar("T")
 
+# Reading, parsing and validating a larger body takes so long that others get a turn in between.
+_LARGE_BYTES = 256 * 1024
 
-def read_json_body(model: type[M]) -> M:
+
+class RequestTimeout(Problem):
+    """The request did not arrive within `REQUEST_TIMEOUT_S`."""
+
+    status = 408
+    code = "request_timeout"
+    sentence = "The request did not arrive in time."
+
+
+class TooManySlowRequests(Problem):
+    """Too many requests of this address arrive slowly at the same time."""
+
+    status = 429
+    code = "concurrency_limit"
+    sentence = "Too many of your requests arrive slowly at the same time; try again shortly."
+    retry_after_s = 1
+
+
+def read_json_body(model: type[M], *, may_be_large: bool = False, max_values: int = MAX_VALUES) -> M:
     """Read and validate the JSON body.
+
+    Args:
+        model: of the body.
+        may_be_large: whether MAX_BODY_BYTES is the limit, for images and batches, instead of MAX_JSON_BYTES.
+        max_values: how many values the JSON may hold.
 
     Raises:
         UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
             without a preflight.
         InvalidRequest: the body cannot be read, or is not valid.
-        RequestEntityTooLarge: the body is larger than MAX_BODY_BYTES.
+        RequestEntityTooLarge: the body is larger than the limit.
+        RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    request = current_request()
-    if request.environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
+    request, config = current_request(), current_app.config
+    environ = request.environ
+    if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
         raise UnsupportedMediaType
-    return parse_json(_read_or_refuse(lambda: _read_content(request)), model)
+    limit = config["MAX_CONTENT_LENGTH"] if may_be_large else config["MAX_JSON_BYTES"]
+    data = _read_or_refuse(lambda: _read_content(environ, limit))
+    if len(data) > _LARGE_BYTES:
+        time.sleep(0)
+    return parse_json(data, model, max_values)
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """Read the fields and files of a form.
 
     Raises:
-        InvalidRequest: the body cannot be read.
-        RequestEntityTooLarge: the body is larger than MAX_BODY_BYTES.
+        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
     """
-    return _read_or_refuse(lambda: (request.form, request.files))
+    request = current_request()
+    return _read_or_refuse(lambda: _parse_form(request, current_app.config["MAX_CONTENT_LENGTH"]))
 
 
-def _read_content(request: Request) -> bytes:
-    """Return the body. If its length is known it is read at once, without werkzeug's layers that find its end."""
-    environ = request.environ
-    length = environ.get("CONTENT_LENGTH", "")
-    if not length.isdecimal() or "HTTP_TRANSFER_ENCODING" in environ:
-        return request.get_data(cache=False)
-    if int(length) > current_app.config["MAX_CONTENT_LENGTH"]:
-        raise RequestEntityTooLarge
-    data: bytes = environ["wsgi.input"].read(int(length))
-    if len(data) < int(length) and "wsgi.input_terminated" not in environ:
-        raise ClientDisconnected
+def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:
+    """Return the body, which is complete and not larger than the limit."""
+    length = _declared_length(environ, limit)
+    wanted = limit + 1 if length is None else length
+    data: bytes = environ["wsgi.input"].read(wanted)
+    _check_length(len(data), length, limit)
     return data
+
+
+def _parse_form(request: Request, limit: int) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
+    length = _declared_length(request.environ, limit)
+    request.stream = _FormStream(request.environ, length, limit)  # type: ignore[assignment]
+    return request.form, request.files
+
+
+def _declared_length(environ: WSGIEnvironment, limit: int) -> int | None:
+    """Return the Content-Length; None for a body in chunks, whose end the server finds."""
+    if "HTTP_TRANSFER_ENCODING" in environ:
+        return None if "wsgi.input_terminated" in environ else 0
+    length = environ.get("CONTENT_LENGTH", "")
+    if not length.isdecimal():
+        return None if "wsgi.input_terminated" in environ else 0
+    if int(length) > limit:
+        raise RequestEntityTooLarge
+    return int(length)
+
+
+def _check_length(received: int, declared: int | None, limit: int) -> None:
+    if received > limit:
+        raise RequestEntityTooLarge
+    if declared is not None and received < declared:
+        raise InvalidRequest("The body is shorter than its Content-Length.")
+
+
+class _FormStream(LimitedStream):
+    """The body of a form. werkzeug's own takes one that ends early for complete, and a slow one for ended."""
+
+    def __init__(self, environ: WSGIEnvironment, declared: int | None, limit: int) -> None:
+        super().__init__(environ["wsgi.input"], limit + 1 if declared is None else declared)
+        self._declared = declared
+        self._max_bytes = limit
+
+    def on_exhausted(self) -> None:
+        """Refuse a body in chunks that is larger than the limit."""
+        _check_length(self.tell(), self._declared, self._max_bytes)
+
+    def on_disconnect(self, error: Exception | None = None) -> None:
+        """Refuse a body that ended early, for the reason that the server gives."""
+        if error is not None:
+            raise error
+        _check_length(self.tell(), self._declared, self._max_bytes)
 
 
 def _read_or_refuse(read: Callable[[], T]) -> T:
     try:
         return read()
-    except HTTPException:
+    except (HTTPException, Problem):
         raise
-    except Exception:
+    except TimeoutError:
+        raise RequestTimeout from None
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno == errno.EUSERS:  # see server/arrival.py
+            raise TooManySlowRequests from None
         # The server raises this for broken chunks, or a connection that ended within the body.
         raise InvalidRequest("The body could not be read to its end.") from None

@@ -17,7 +17,14 @@ from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import build_adjusted_headers
-from app.web.schemas.batches import BATCH_ID, CreateBatchRequest, batch_owner, batch_response, parse_list_query
+from app.web.schemas.batches import (
+    BATCH_ID,
+    MAX_VALUES_PER_REQUEST,
+    CreateBatchRequest,
+    batch_owner,
+    batch_response,
+    parse_list_query,
+)
 
 bp = Blueprint("batches", __name__, url_prefix="/batches")
 
@@ -27,8 +34,12 @@ bp = Blueprint("batches", __name__, url_prefix="/batches")
 def create() -> Response:
     """Create a batch: many requests, answered within a day at half the price."""
     principal, built = _require_principal(), services()
-    new, adjusted = read_json_body(CreateBatchRequest).to_batch(
-        built.config.batches,
+    settings = built.config.batches
+    body = read_json_body(
+        CreateBatchRequest, may_be_large=True, max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
+    )
+    new, adjusted = body.to_batch(
+        settings,
         built.openai_batches,
         built.prompts.restrict_to(principal),
         max_tokens=principal.max_tokens,

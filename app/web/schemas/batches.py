@@ -17,6 +17,7 @@ from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
+from app.runtime.turns import in_turns
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name
@@ -27,6 +28,8 @@ BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
 # OpenAI's own limits for one batch.
 _MAX_REQUESTS = 50_000
 _MAX_TEXTS = 50_000
+MAX_VALUES_PER_REQUEST = 100
+"""Of the JSON of a batch, on average."""
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
@@ -73,7 +76,7 @@ class CreateBatchRequest(RequestModel):
         adjusted: dict[str, str] = {}
         model: str | None = None
         texts = 0
-        for place, item in enumerate(self.requests):
+        for place, item in enumerate(in_turns(self.requests)):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import time
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -14,6 +15,8 @@ from pydantic.alias_generators import to_camel
 from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest
+from app.runtime.turns import in_turns
+from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
 _ROLES = {"user", "assistant", "tool", "system"}
@@ -28,7 +31,10 @@ _PATTERN_SENTENCES = {
 # bodies have no room for that.
 MAX_MEMBERS = 64
 _MANY_BYTES = 32_768
-_MAX_VALUES = 200_000
+# Parsing a larger body a second time, only to explain what is wrong with it, would take long.
+_EXPLAINED_BYTES = 1024 * 1024
+_SLOW_BYTES = 256 * 1024
+_INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
 _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
@@ -46,12 +52,15 @@ class RequestModel(BaseModel):
 M = TypeVar("M", bound=RequestModel)
 
 
-def parse_json(data: bytes, model: type[M]) -> M:
+def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
     """Parse a body.
 
     Raises:
-        InvalidRequest: it is not a JSON object, or a field is missing, unknown, of the wrong type or out of bounds.
+        InvalidRequest: it is not a JSON object, holds more than `max_values` values, or a field is missing, unknown,
+            of the wrong type or out of bounds.
     """
+    check_value_count(data, max_values)
+    _give_turn(data)
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
@@ -60,12 +69,20 @@ def parse_json(data: bytes, model: type[M]) -> M:
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
     if b"\\u0000" in data:
-        for path, value in _iter_leaves(body):
+        for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value:
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
     if len(data) > _MANY_BYTES:
+        _give_turn(data)
         _check_members(body)
+    _give_turn(data)
     return validate(body, model)
+
+
+def _give_turn(data: bytes) -> None:
+    """Let other requests of this worker run, between two steps over a large body."""
+    if len(data) > _SLOW_BYTES:
+        time.sleep(0)
 
 
 def validate(body: dict[str, Any], model: type[M]) -> M:
@@ -87,7 +104,7 @@ def get_union_tag(value: Any) -> str:
 
 def _check_members(body: dict[str, Any]) -> None:
     """Refuse objects with so many members that listing their errors would take long."""
-    for path, value in _iter_containers(body):
+    for path, value in in_turns(_iter_containers(body)):
         if isinstance(value, dict) and len(value) > MAX_MEMBERS and not _is_free_form(path):
             raise InvalidRequest(f"must have at most {MAX_MEMBERS} fields.", field=_join_path(path))
 
@@ -101,19 +118,11 @@ def _is_free_form(path: _Path) -> bool:
 
 
 def _iter_containers(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Yield each list and object with its location, without recursion.
-
-    Raises:
-        InvalidRequest: there are too many values.
-    """
-    left = _MAX_VALUES
+    """Yield each list and object with its location, without recursion."""
     waiting: list[tuple[_Path, Any]] = [(None, body)]
     while waiting:
         path, value = waiting.pop()
         yield path, value
-        left -= len(value)
-        if left < 0:
-            raise InvalidRequest("The body holds too many values.")
         members = value.items() if isinstance(value, dict) else enumerate(value)
         waiting += [((path, name), member) for name, member in members if isinstance(member, dict | list)]
 
@@ -166,16 +175,18 @@ def _make_printable(text: str) -> str:
 
 def _explain_invalid_json(data: bytes) -> str:
     """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
+    if len(data) > _EXPLAINED_BYTES:
+        return _INVALID_JSON
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
-        return "The body is not valid JSON in UTF-8, or is nested too deeply."
-    for path, value in _iter_leaves(body):
+        return _INVALID_JSON
+    for path, value in in_turns(_iter_leaves(body)):
         if isinstance(value, float) and not math.isfinite(value):
             return f"{_join_path(path)}: must be a finite number."
         if isinstance(value, str) and not _is_unicode(value):
             return f"{_join_path(path)}: must not contain half of a surrogate pair."
-    return "The body is not valid JSON in UTF-8, or is nested too deeply."
+    return _INVALID_JSON
 
 
 def _is_unicode(text: str) -> bool:
@@ -187,7 +198,7 @@ def _is_unicode(text: str) -> bool:
 
 
 def _iter_leaves(body: Any) -> Iterator[tuple[_Path, Any]]:
-    """Yield each name and each scalar value with its location. Raises as _iter_containers() does."""
+    """Yield each name and each scalar value with its location."""
     if not isinstance(body, dict | list):
         yield None, body
         return

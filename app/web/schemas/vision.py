@@ -24,6 +24,8 @@ from app.web.schemas.validation import validate
 # The time limit for all images of a request, including the wait for other requests' images.
 _MAX_NORMALIZE_S = 20.0
 _INTEGER_FIELDS = {"maxTokens"}
+# Each part of a form costs work before any of its fields can be checked.
+MAX_FORM_PARTS = 64
 
 
 class VisionFields(PromptFields):
@@ -69,7 +71,7 @@ def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: I
 
 
 def _read_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
-    body = read_json_body(VisionRequest)
+    body = read_json_body(VisionRequest, may_be_large=True)
     normalizer = _make_normalizer(body, prompts, settings)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")

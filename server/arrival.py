@@ -1,0 +1,241 @@
+"""Bound how long a request may take to arrive, and how many connections and slow requests one address may have."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import secrets
+import socket
+import threading
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+from gunicorn.http.errors import NoMoreData
+
+# The longest pause within a request.
+_MAX_PAUSE_S = 30.0
+# A head is one packet. The body that follows may be large.
+_MAX_HEAD_S = 10.0
+# A request that is still arriving after this time counts as a slow one.
+_SLOW_AFTER_S = 2.0
+
+_TIMEOUT = ("408 Request Timeout", "request_timeout", "The request did not arrive in time.")
+_SLOW = (
+    "429 Too Many Requests",
+    "concurrency_limit",
+    "Too many of your requests arrive slowly at the same time; try again shortly.",
+)
+_CROWDED = (
+    "429 Too Many Requests",
+    "concurrency_limit",
+    "Your address has too many open connections; try again shortly.",
+)
+
+
+@dataclass(frozen=True)
+class ArrivalLimits:
+    """The limits of one worker.
+
+    Attributes:
+        request_s: how long a request may take to arrive.
+        idle_s: how long a connection may wait for a request.
+        connections: how many open connections one address may have; None behind a proxy, which has only one address.
+        slow_requests: how many slow requests one address may have; None as well.
+    """
+
+    request_s: float
+    idle_s: float
+    connections: int | None
+    slow_requests: int | None
+
+
+class Arrivals:
+    """What arrives at one worker, by address."""
+
+    def __init__(self, limits: ArrivalLimits) -> None:
+        self.limits = limits
+        self._lock = threading.Lock()
+        self._connections: Counter[str] = Counter()
+        self._slow_requests: Counter[str] = Counter()
+
+    def admit(self, peer: Any) -> Arrival | None:
+        """Count a new connection; return None if its address has too many."""
+        address = _find_address(peer) if self.limits.connections is not None else None
+        if not self._add(self._connections, address, self.limits.connections):
+            return None
+        return Arrival(self, address)
+
+    def admit_slow(self, address: str | None) -> bool:
+        """Count a slow request; return whether its address may have it."""
+        return self._add(self._slow_requests, address, self.limits.slow_requests)
+
+    def end_slow(self, address: str | None) -> None:
+        """End a slow request."""
+        self._remove(self._slow_requests, address)
+
+    def end(self, address: str | None) -> None:
+        """End a connection."""
+        self._remove(self._connections, address)
+
+    def _add(self, counter: Counter[str], address: str | None, limit: int | None) -> bool:
+        if address is None or limit is None:
+            return True
+        with self._lock:
+            if counter[address] >= limit:
+                return False
+            counter[address] += 1
+        return True
+
+    def _remove(self, counter: Counter[str], address: str | None) -> None:
+        if address is None:
+            return
+        with self._lock:
+            counter[address] -= 1
+            if counter[address] <= 0:
+                del counter[address]
+
+
+class Arrival:
+    """One connection, and how far its current request has arrived. Moments are those of `time.monotonic()`."""
+
+    def __init__(self, arrivals: Arrivals, address: str | None) -> None:
+        self._arrivals = arrivals
+        self._address = address
+        self._has_ended = False
+        self._is_slow = False
+        self.begun_at: float | None = None
+        """When the first bytes of the request arrived; None before."""
+        self.is_in_body = False
+
+    def expect_request(self) -> None:
+        """Wait for a request from now on."""
+        self._end_slow()
+        self.begun_at = None
+        self.is_in_body = False
+
+    def note_bytes(self) -> None:
+        """Note that some bytes of the request have arrived."""
+        if self.begun_at is None:
+            self.begun_at = time.monotonic()
+
+    def find_patience_s(self) -> float:
+        """Return how long the next bytes may be waited for, unless that must be asked again before.
+
+        Raises:
+            TimeoutError: the request's time is over.
+            OSError: EUSERS: it is slow, and its address has too many slow ones.
+        """
+        begun_at, limits = self.begun_at, self._arrivals.limits
+        if begun_at is None:
+            return limits.idle_s
+        age_s = time.monotonic() - begun_at
+        left_s = (limits.request_s if self.is_in_body else min(_MAX_HEAD_S, limits.request_s)) - age_s
+        if left_s <= 0:
+            raise TimeoutError
+        if self._is_slow:
+            return left_s
+        if age_s < _SLOW_AFTER_S:
+            return min(left_s, _SLOW_AFTER_S - age_s)
+        if not self._arrivals.admit_slow(self._address):
+            raise OSError(errno.EUSERS, os.strerror(errno.EUSERS))
+        self._is_slow = True
+        return left_s
+
+    def end(self) -> None:
+        """End the connection. It may be called more than once."""
+        self._end_slow()
+        if not self._has_ended:
+            self._has_ended = True
+            self._arrivals.end(self._address)
+
+    def _end_slow(self) -> None:
+        if self._is_slow:
+            self._is_slow = False
+            self._arrivals.end_slow(self._address)
+
+
+class ArrivingSocket:
+    """What the socket of a client's connection adds to its class: each read has what is left of the request's time.
+
+    In a head, the client gets the answer here, as no application knows of the request yet. In a body, the application
+    gets the error: TimeoutError, or OSError with EUSERS.
+    """
+
+    arrival: Arrival | None = None
+
+    def recv(self: Any, size: int, *flags: int) -> bytes:
+        """Read a part of a request, or raise what is described above. With flags, read as the class does."""
+        arrival = self.arrival
+        if flags or arrival is None:  # with flags, somebody only looks whether the client is still there
+            peeked: bytes = super().recv(size, *flags)  # type: ignore[misc]
+            return peeked
+        try:
+            data = _wait_and_read(super().recv, self, arrival, size)  # type: ignore[misc]
+        except OSError as error:
+            if arrival.is_in_body or error.errno not in (None, errno.EUSERS):
+                raise
+            if arrival.begun_at is not None:
+                refuse(self, _SLOW if error.errno == errno.EUSERS else _TIMEOUT)
+            raise NoMoreData from None  # gunicorn then closes the connection
+        arrival.note_bytes()
+        return data
+
+    def close(self) -> None:
+        """End the connection."""
+        if self.arrival is not None:
+            self.arrival.end()
+        super().close()  # type: ignore[misc]
+
+
+def _wait_and_read(recv: Any, sock: Any, arrival: Arrival, size: int) -> bytes:
+    own_timeout_s = sock.gettimeout()
+    pause_ends_at = time.monotonic() + (own_timeout_s or _MAX_PAUSE_S)
+    try:
+        while True:
+            patience_s = arrival.find_patience_s()
+            sock.settimeout(min(patience_s, max(pause_ends_at - time.monotonic(), 0.001)))
+            try:
+                data: bytes = recv(size)
+            except TimeoutError:
+                if arrival.begun_at is None or time.monotonic() >= pause_ends_at:
+                    raise
+            else:
+                return data
+    finally:
+        sock.settimeout(own_timeout_s)
+
+
+def refuse_connection(sock: Any) -> None:
+    """Answer a connection of an address that has too many, and close it."""
+    sock.settimeout(0.0)
+    refuse(sock, _CROWDED)
+    sock.close()
+
+
+def refuse(sock: Any, why: tuple[str, str, str]) -> None:
+    """Send an error in the form of the application's, if the client reads it."""
+    status, code, sentence = why
+    request_id = secrets.token_hex(12)
+    body = json.dumps({"error": sentence, "code": code, "requestId": request_id}).encode()
+    head = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
+    head += [f"X-Request-ID: {request_id}", "Connection: close"]
+    head += ["Retry-After: 1"] if status.startswith("429") else []
+    with suppress(OSError):
+        sock.send("\r\n".join([*head, "", ""]).encode() + body)
+
+
+def _find_address(peer: Any) -> str | None:
+    """Return the address that a connection counts for, a network of 64 bits if it is IPv6; None for a Unix socket."""
+    if not isinstance(peer, tuple):
+        return None
+    host = str(peer[0]).partition("%")[0]
+    if ":" not in host:
+        return host
+    packed = socket.inet_pton(socket.AF_INET6, host)
+    if packed[:12] == b"\0" * 10 + b"\xff\xff":
+        return socket.inet_ntop(socket.AF_INET, packed[12:])
+    return socket.inet_ntop(socket.AF_INET6, packed[:8] + b"\0" * 8)

@@ -1,0 +1,193 @@
+"""Requests that arrive slowly, in part, in chunks or in crowds, at both kinds of worker."""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, wait_until
+
+TIMEOUT_S = 5
+MAX_JSON_BYTES = 100_000
+SLOW_REQUESTS = 8
+CONNECTIONS = 40
+CROWD = "127.0.0.9"
+CHAT = b"POST /api/chat HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+FORM = b"POST /api/vision HTTP/1.1\r\nHost: x\r\nContent-Type: multipart/form-data; boundary=b\r\n"
+HELLO = b'{"message": "Hello"}'
+PROMPT = b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\nHi\r\n--b--\r\n'
+
+
+@dataclass
+class Target:
+    port: int
+    upstream: FakeUpstream
+    server: Gunicorn
+
+    def connect(self, address: str = CROWD) -> socket.socket:
+        sock = socket.create_connection(("127.0.0.1", self.port), 20, source_address=(address, 0))
+        sock.settimeout(20)
+        return sock
+
+    def send(self, *pieces: bytes, ends: bool = False) -> tuple[int, bytes]:
+        """Send a request in pieces, and return the answer's status and body."""
+        with self.connect("127.0.0.1") as sock:
+            for piece in pieces:
+                sock.sendall(piece)
+            if ends:
+                sock.shutdown(socket.SHUT_WR)
+            return read_answer(sock)
+
+
+def read_answer(sock: socket.socket) -> tuple[int, bytes]:
+    received = b""
+    while b"\r\n\r\n" not in received and (data := sock.recv(65_536)):
+        received += data
+    head, _, body = received.partition(b"\r\n\r\n")
+    return int(head.split(b" ")[1]), body
+
+
+def chunks(data: bytes, size: int) -> bytes:
+    pieces = [data[at : at + size] for at in range(0, len(data), size)]
+    return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces])
+
+
+@pytest.fixture(scope="module", params=["gevent", "gthread"])
+def target(request: pytest.FixtureRequest) -> Iterator[Target]:
+    port = free_port()
+    with (
+        FakeUpstream() as upstream,
+        gunicorn(
+            wait_for=port,
+            PORT=str(port),
+            WEB_CONCURRENCY="1",
+            WORKER_CLASS=request.param,
+            OPENAI_BASE_URL=upstream.url,
+            REQUEST_TIMEOUT_S=str(TIMEOUT_S),
+            MAX_JSON_BYTES=str(MAX_JSON_BYTES),
+            MAX_BODY_BYTES=str(2 * MAX_JSON_BYTES),
+            ADDRESS_SLOW_REQUESTS=str(SLOW_REQUESTS),
+            ADDRESS_CONNECTIONS=str(CONNECTIONS),
+        ) as server,
+    ):
+        yield Target(port, upstream, server)
+
+
+def test_whole_bodies_are_served(target: Target) -> None:
+    length = b"Content-Length: %d\r\n" % len(HELLO)
+    assert target.send(CHAT + length + b"\r\n" + HELLO)[0] == 200
+    assert target.send(CHAT + length + b"Expect: 100-continue\r\n\r\n" + HELLO)[0] == 100
+    assert target.send(CHAT + b"Transfer-Encoding: chunked\r\n\r\n" + chunks(HELLO, 3) + b"0\r\n\r\n")[0] == 200
+    padded = HELLO + b" " * (MAX_JSON_BYTES - len(HELLO))
+    head = CHAT + b"Transfer-Encoding: chunked\r\n\r\n"
+    assert target.send(head + chunks(padded, 30_000) + b"0\r\n\r\n")[0] == 200
+
+
+CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
+LARGE = HELLO + b" " * MAX_JSON_BYTES
+LARGE_FORM = PROMPT + b"x" * 3 * MAX_JSON_BYTES
+
+
+@pytest.mark.parametrize(
+    ("request_bytes", "status"),
+    [
+        (CHAT + b"Content-Length: 100\r\n\r\n" + HELLO, 400),
+        (CHAT.replace(b"1.1", b"1.0") + b"Content-Length: 100\r\n\r\n" + HELLO, 400),
+        (FORM + b"Content-Length: 1000\r\n\r\n" + PROMPT, 400),
+        (CHAT + CHUNKED + chunks(HELLO, 5), 400),
+        (CHAT + CHUNKED + b"14\r\n" + HELLO[:10], 400),
+        (CHAT + CHUNKED + b"ZZ\r\n" + HELLO + b"\r\n0\r\n\r\n", 400),
+        (CHAT + CHUNKED + b"5\r\n" + HELLO + b"\r\n0\r\n\r\n", 400),
+        (FORM + CHUNKED + chunks(PROMPT, 50), 400),
+        (
+            CHAT + b"Content-Length: 20\r\nTransfer-Encoding: chunked\r\n\r\n" + chunks(HELLO, 5) + b"0\r\n\r\n",
+            400,
+        ),
+        (CHAT + CHUNKED + chunks(LARGE, 10_000) + b"0\r\n\r\n", 413),
+        (CHAT + b"Content-Length: %d\r\n\r\n" % len(LARGE) + LARGE, 413),
+        (FORM + CHUNKED + chunks(LARGE_FORM, 10_000) + b"0\r\n\r\n", 413),
+        (FORM + b"Content-Length: %d\r\n\r\n" % len(LARGE_FORM) + LARGE_FORM, 413),
+    ],
+    ids=[
+        "short",
+        "short, HTTP/1.0",
+        "short form",
+        "chunks without an end",
+        "chunk without its end",
+        "no chunk",
+        "chunk longer than it says",
+        "form in chunks without an end",
+        "two lengths",
+        "large chunks",
+        "large",
+        "large form in chunks",
+        "large form",
+    ],
+)
+def test_a_body_that_is_not_as_announced_is_neither_served_nor_charged(
+    target: Target, request_bytes: bytes, status: int
+) -> None:
+    before = len(target.upstream.received)
+
+    answered, _ = target.send(request_bytes, ends=True)
+
+    assert answered == status
+    assert len(target.upstream.received) == before
+    assert "Traceback" not in target.server.log()
+
+
+def test_one_address_with_slow_requests_leaves_the_others_served(target: Target) -> None:
+    body = CHAT + b"Content-Length: 10000\r\n\r\n{"
+    crowd = [target.connect() for _ in range(CONNECTIONS - 2)]
+    try:
+        for number, sock in enumerate(crowd):
+            sock.sendall(body if number % 2 else CHAT)
+        answers: Counter[int] = Counter()
+
+        def drip() -> bool:
+            ready, _, _ = select.select(crowd, [], [], 0)
+            for sock in ready:
+                answers[read_answer(sock)[0]] += 1
+                crowd.remove(sock)
+                sock.close()
+            for sock in crowd:
+                try:
+                    sock.sendall(b"x")
+                except OSError:
+                    continue
+            return not crowd
+
+        with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}) as response:
+            assert response.status == 200
+        wait_until(drip, "each of the crowd is let go", timeout_s=TIMEOUT_S + 10)
+    finally:
+        for sock in crowd:
+            sock.close()
+    assert answers == {429: CONNECTIONS - 2 - SLOW_REQUESTS, 408: SLOW_REQUESTS}
+    with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}, from_address=CROWD) as response:
+        assert response.status == 200
+
+
+def test_one_address_with_many_connections_leaves_the_others_served(target: Target) -> None:
+    crowd = [target.connect() for _ in range(CONNECTIONS)]
+    try:
+        with target.connect() as late:
+            status, body = read_answer(late)
+        assert (status, json.loads(body)["code"]) == (429, "concurrency_limit")
+        with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}) as response:
+            assert response.status == 200
+    finally:
+        for sock in crowd:
+            sock.close()
+    wait_until(lambda: _is_served(target), "the address is served again")
+
+
+def _is_served(target: Target) -> bool:
+    with exchange(target.port, "GET", "/healthz", from_address=CROWD) as response:
+        return response.status == 200
