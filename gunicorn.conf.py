@@ -55,8 +55,9 @@ graceful_timeout = int(_config.request_timeout_s) + 15  # longer than any call, 
 keepalive = 5
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112
 
-# Peers whose X-Forwarded-Proto is trusted. X-Forwarded-For depends on TRUSTED_PROXIES.
-forwarded_allow_ips = "127.0.0.1,::1"
+# Headers of proxies are read by the application alone, by TRUSTED_PROXIES: gunicorn would answer 400 to two that
+# disagree, and take "HTTPS" or a list for http.
+secure_scheme_headers = {}
 forwarder_headers = ""
 http_parser = "python"
 limit_request_line = 4094

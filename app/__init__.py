@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import httpx2
 from flask import Blueprint, Flask
-from werkzeug.middleware.proxy_fix import ProxyFix
 
 from app.cli import init_cli
 from app.config import Config
@@ -21,6 +20,7 @@ from app.web.call_context import settle_call
 from app.web.draining import init_draining
 from app.web.errors import init_errors
 from app.web.flask_app import WebApp
+from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
@@ -63,10 +63,7 @@ def create_app(
     )
 
     if config.trusted_proxies:
-        # Each proxy appends one entry, so the client's address is that many from the end. What a client puts into
-        # the header itself comes before it.
-        hops = config.trusted_proxies
-        app.wsgi_app = ProxyFix(app.wsgi_app, x_for=hops, x_proto=hops, x_host=0)  # type: ignore[method-assign]
+        app.wsgi_app = TrustedProxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign]
 
     services = build_services(
         config, listeners=[log_call, settle_call], http_client=http_client, shared_state=shared_state
@@ -74,7 +71,7 @@ def create_app(
     install(app, services)
 
     init_request_context(app)
-    init_origins(app, config.origins)
+    init_origins(app, config.origins, services.own_hosts)
     init_errors(app)
 
     api = Blueprint("api", __name__, url_prefix="/api")

@@ -14,6 +14,7 @@ from flask import Flask, current_app
 from app.auth import Authenticator
 from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
+from app.auth.own_hosts import OwnHosts
 from app.auth.sessions import Sessions
 from app.auth.store import LazyStore
 from app.auth.visitor_tokens import VisitorTokens
@@ -55,6 +56,7 @@ class Services:
     schemas: NamedSchemas
     toolbox: Toolbox
     authenticator: Authenticator
+    own_hosts: OwnHosts
     limits: AccountLimits
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
@@ -117,6 +119,7 @@ def build_services(
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
+    own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,
         openai_service=OpenAIService(
@@ -132,7 +135,8 @@ def build_services(
         ),
         schemas=schemas,
         toolbox=toolbox,
-        authenticator=_build_authenticator(config, database, state),
+        authenticator=_build_authenticator(config, database, state, own_hosts),
+        own_hosts=own_hosts,
         limits=read_limits(config),
         rate_limiter=RateLimiter(state),
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
@@ -157,14 +161,16 @@ def services() -> Services:
     return built
 
 
-def _build_authenticator(config: Config, database: Database, state: SharedState) -> Authenticator:
+def _build_authenticator(
+    config: Config, database: Database, state: SharedState, own_hosts: OwnHosts
+) -> Authenticator:
     # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
     return Authenticator(
         keys=ApiKeys(store),
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
         jwt_issuer=_build_jwt_issuer(config),
-        sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s),
+        sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts),
         failures=FailedAttemptLimit(state),
         auth_required=config.auth_required,
     )

@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
+import logging
+import re
 from functools import lru_cache
 
 from flask import Request
 
+from app.runtime.log_throttle import LogThrottle
+
 UNKNOWN = "unknown"
+
+_PORT = re.compile(r":\d{1,5}")
+_WITHOUT_MEANING = {"", "unknown"}
+# IPv4 addresses behind a translator (RFC 6052). As one /64 they would all be one client.
+_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+
+_throttle = LogThrottle()
+log = logging.getLogger(__name__)
 
 
 def client_address(request: Request) -> str:
@@ -15,19 +28,57 @@ def client_address(request: Request) -> str:
 
     It is the address of the connection, or the one that the outermost of TRUSTED_PROXIES added to X-Forwarded-For. No
     other header is read. An IPv6 address is reduced to its network (/64), in which a client can have any address.
+
+    A text that is no address is still what a trusted proxy wrote about one client: it stands for that client alone,
+    without its port, which changes with each connection. Only clients about whom nothing is said at all are one.
     """
-    return _normalize(request.remote_addr or "")
+    remote_addr = request.environ.get("REMOTE_ADDR") or ""
+    address, is_readable = _normalize(remote_addr)
+    if not is_readable and _throttle.allows(UNKNOWN):
+        log.warning(
+            "address.unreadable",
+            extra={
+                "address": remote_addr[:100],
+                "counted_as": address,
+                "hint": "have the outermost of TRUSTED_PROXIES write the client's IP address into X-Forwarded-For",
+            },
+        )
+    return address
 
 
 @lru_cache(maxsize=1024)
-def _normalize(remote_addr: str) -> str:
+def _normalize(remote_addr: str) -> tuple[str, bool]:
+    """Return the client that a text stands for, and whether the text is an address."""
+    text = remote_addr.strip().strip("\"'").strip()
+    address = _parse(text) or _parse(_strip_port(text))
+    if address is not None:
+        return _reduce(address), True
+    name = _strip_port(text).lower()
+    if name in _WITHOUT_MEANING or name.startswith("unix:"):
+        return UNKNOWN, False
+    # A digest, as the text may be of any length and characters.
+    return f"unreadable-{hashlib.sha256(name.encode()).hexdigest()[:16]}", False
+
+
+def _parse(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    if text.startswith("[") and text.endswith("]"):
+        text = text[1:-1]
     try:
-        address = ipaddress.ip_address(remote_addr)
+        return ipaddress.ip_address(text.partition("%")[0])
     except ValueError:
-        # A Unix socket without TRUSTED_PROXIES: all its clients count as one.
-        return UNKNOWN
+        return None
+
+
+def _strip_port(text: str) -> str:
+    head, colon, port = text.rpartition(":")
+    return head if _PORT.fullmatch(colon + port) else text
+
+
+def _reduce(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
     if isinstance(address, ipaddress.IPv4Address):
         return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
+    if address in _TRANSLATED:
+        return str(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     return str(ipaddress.ip_network((int(address), 64), strict=False))

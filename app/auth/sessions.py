@@ -1,7 +1,7 @@
 """Sessions: a signed cookie identifies each browser that opens a page served here as a separate user.
 
 A browser sends the cookie with requests from any site, so for unsafe methods it is accepted only if the browser's headers
-say that the request comes from a page of this origin.
+say that the request comes from a page of this origin. Under a host name that is not the server's own there are no sessions.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ import secrets
 from flask import Request, Response
 from itsdangerous import BadSignature, TimestampSigner
 
+from app.auth.own_hosts import OwnHosts
 from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
 from app.problems import Forbidden
 from app.runtime import clock
@@ -28,15 +29,17 @@ class Sessions:
     Args:
         secret_key: signs the cookies. Without one there are no sessions.
         ttl_s: the lifetime of a session after its last page was opened.
+        own_hosts: the host names of the pages that have sessions.
     """
 
-    def __init__(self, secret_key: str, *, ttl_s: int) -> None:
+    def __init__(self, secret_key: str, *, ttl_s: int, own_hosts: OwnHosts) -> None:
         self._signer = _Signer(secret_key, _SALT, digest_method=hashlib.sha256) if secret_key else None
         self._ttl_s = ttl_s
+        self._own_hosts = own_hosts
 
     def open(self, request: Request, response: Response) -> None:
         """Set the cookie on the response that carries a page: that of a new session, or the current one renewed."""
-        if self._signer is None:
+        if self._signer is None or not self._own_hosts.include(request):
             return
         session_id = self._read_id(request) or secrets.token_urlsafe(16)
         response.set_cookie(
@@ -59,7 +62,7 @@ class Sessions:
         session_id = self._read_id(request)
         if session_id is None:
             return None
-        if request.method not in _SAFE_METHODS and not _is_from_own_page(request):
+        if request.method not in _SAFE_METHODS and not self._is_from_own_page(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
         return Principal(
             kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
@@ -69,12 +72,20 @@ class Sessions:
         if "HTTP_COOKIE" not in request.environ or self._signer is None:
             return None
         cookie = request.cookies.get(_cookie_name(request))
-        if cookie is None:
+        if cookie is None or not self._own_hosts.include(request):
             return None
         try:
             return self._signer.unsign(cookie, max_age=self._ttl_s).decode("ascii")
         except (BadSignature, UnicodeError):
             return None
+
+    def _is_from_own_page(self, request: Request) -> bool:
+        """Return whether the headers name this origin. Sec-Fetch-Site may be missing, as it is on plain http."""
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site is None and origin is None:
+            return False
+        is_own = origin is None or self._own_hosts.is_own_origin(request, origin)
+        return site in (None, "same-origin") and is_own
 
 
 class _Signer(TimestampSigner):
@@ -84,11 +95,3 @@ class _Signer(TimestampSigner):
 
 def _cookie_name(request: Request) -> str:
     return _SECURE_NAME if request.is_secure else _PLAIN_NAME
-
-
-def _is_from_own_page(request: Request) -> bool:
-    """Return whether the headers name this origin. Sec-Fetch-Site may be missing, as it is on plain http."""
-    site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-    if site is None and origin is None:
-        return False
-    return site in (None, "same-origin") and origin in (None, f"{request.scheme}://{request.host}")

@@ -4,6 +4,7 @@ settings           Config: one field for each setting
 fields             how a field declares its default and its check; ConfigError
 parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
+origins            origins of pages and names of hosts: how browsers write them, and what is none
 rules              rules that concern several settings
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs

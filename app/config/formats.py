@@ -9,7 +9,6 @@ from urllib.parse import urlsplit
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 """The names of prompts, schemas and tools."""
 
-_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:.]+\])(:\d{1,5})?")
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
@@ -40,15 +39,6 @@ def check_model(value: str) -> str | None:
 def check_name(value: str) -> str | None:
     """Check the name of a prompt, schema or tool."""
     return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
-
-
-def check_origin(value: str) -> str | None:
-    """Check an item of ALLOWED_ORIGINS."""
-    if value == "*":
-        return "* is never allowed; name each origin."
-    if not _ORIGIN.fullmatch(value) or not is_url(value):
-        return f"{value!r} is not an origin such as https://www.example.com (no path, no wildcard)."
-    return None
 
 
 def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:

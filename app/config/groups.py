@@ -43,11 +43,16 @@ class OriginSettings:
     """The origins of the pages that may call the API.
 
     Attributes:
+        allowed: origins of other hosts.
         with_credentials: whether browsers may send cookies.
+        own_hosts: names of this server; a page of theirs is the site's own.
+        has_loopback_hosts: whether localhost is one of them, as in development.
     """
 
     allowed: frozenset[str]
     with_credentials: bool
+    own_hosts: frozenset[str]
+    has_loopback_hosts: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

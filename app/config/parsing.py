@@ -10,14 +10,9 @@ def find_parser(declared_type: str) -> Callable[[str], object]:
     return _BY_TYPE[declared_type]
 
 
-def parse_origins(text: str) -> tuple[str, ...]:
-    """Parse a list of origins, as browsers send them: lower case, no slash at the end, no default port."""
-    return tuple(_strip_default_port(origin.lower().rstrip("/")) for origin in _parse_list(text))
-
-
-def _strip_default_port(origin: str) -> str:
-    scheme, _, _ = origin.partition(":")
-    return origin.removesuffix({"http": ":80", "https": ":443"}.get(scheme, ""))
+def parse_list(text: str) -> tuple[str, ...]:
+    """Parse a list with commas."""
+    return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
 def _parse_text(text: str) -> str:
@@ -45,14 +40,10 @@ def _parse_boolean(text: str) -> bool:
         raise ValueError("must be true or false.") from None
 
 
-def _parse_list(text: str) -> tuple[str, ...]:
-    return tuple(item for part in text.split(",") if (item := part.strip()))
-
-
 _BY_TYPE: dict[str, Callable[[str], object]] = {
     "str": _parse_text,
     "int": _parse_integer,
     "float": _parse_number,
     "bool": _parse_boolean,
-    "tuple[str, ...]": _parse_list,
+    "tuple[str, ...]": parse_list,
 }

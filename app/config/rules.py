@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from app.config import formats
 from app.config.identity_provider import find_provider_problems
+from app.config.origins import check_host, check_origin
 
 if TYPE_CHECKING:
     from app.config.settings import Config
@@ -54,8 +55,11 @@ def _check_access(config: Config) -> Iterator[str]:
         if problem := formats.check_name(name):
             yield f"ALLOWED_TOOLS: {problem}"
     for origin in config.allowed_origins:
-        if problem := formats.check_origin(origin):
+        if problem := check_origin(origin):
             yield f"ALLOWED_ORIGINS: {problem}"
+    for host in config.trusted_hosts:
+        if problem := check_host(host):
+            yield f"TRUSTED_HOSTS: {problem}"
 
 
 def _check_production(config: Config) -> Iterator[str]:

@@ -25,10 +25,15 @@ from app.config.groups import (
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.models import ModelSettings, read_models
-from app.config.parsing import find_parser, parse_origins
+from app.config.origins import parse_hosts, parse_origins
+from app.config.parsing import find_parser
 from app.config.rules import find_problems
 
-_PARSERS: dict[str, Callable[[str], object]] = {"allowed_origins": parse_origins, "log_level": str.upper}
+_PARSERS: dict[str, Callable[[str], object]] = {
+    "allowed_origins": parse_origins,
+    "trusted_hosts": parse_hosts,
+    "log_level": str.upper,
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +103,7 @@ class Config:
     redis_url: str = secret(formats.check_redis_url)
 
     allowed_origins: tuple[str, ...] = ()
+    trusted_hosts: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
     user_budget_usd: float = within(0, 1_000_000_000, default=0.0)
@@ -203,7 +209,12 @@ class Config:
     @cached_property
     def origins(self) -> OriginSettings:
         """The origins of the pages that may call the API."""
-        return OriginSettings(allowed=frozenset(self.allowed_origins), with_credentials=self.cors_credentials)
+        return OriginSettings(
+            allowed=frozenset(self.allowed_origins),
+            with_credentials=self.cors_credentials,
+            own_hosts=frozenset(self.trusted_hosts),
+            has_loopback_hosts=not self.is_production,
+        )
 
     @cached_property
     def visitor_tokens(self) -> TokenSettings:

@@ -1,9 +1,12 @@
 """The SQL database of keys, ledger and batches: transactions with a time limit, on SQLite or PostgreSQL.
 
 database.py          Database: transactions, outages, forks
+outages.py           tells outages from bugs
 driver.py            Driver: what Database needs from each kind of database, as a protocol
-sqlite_driver.py     SqliteDriver: a file, for all processes of this machine
-postgres_driver.py   PostgresDriver: a server, for several machines
+sqlite_outages.py           tells outages from bugs
+driver.py     SqliteDriver: a file, for all processes of this machine
+postgres_outages.py           tells outages from bugs
+driver.py   PostgresDriver: a server, for several machines
 metadata.py          the MetaData of all tables
 migrate.py           brings the tables up to date
 migrations/          the migrations, and Alembic's entry point

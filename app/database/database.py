@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
-from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.exc import ArgumentError
 
 from app.database import migrate
 from app.database.driver import Driver
+from app.database.outages import make_guard, to_unavailable
 from app.database.sqlite_driver import SqliteDriver
 from app.runtime import clock, process
-from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
+from app.runtime.store_guard import Contended, DatabaseUnavailable
 
 __all__ = ["Contended", "Database", "DatabaseUnavailable", "open_database"]
-
-log = logging.getLogger("app.ledger")
 
 TIMEOUT_S = 1.8
 """How long a transaction may take. It should contain nothing but statements."""
@@ -55,7 +52,7 @@ class Database:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._guard = _make_guard(driver)
+        self._guard = make_guard(driver)
         self._pid = process.pid
         self._parent_objects: list[Any] = []
         self._needs_migration = True
@@ -98,8 +95,8 @@ class Database:
                 is_sent = True
                 try:
                     count = self.driver.execute(raw, sql, values, deadline)
-                except BaseException:
-                    self._abandon(connection)
+                except BaseException as error:
+                    self._abandon(connection, error)
                     raise
                 if connection is not self._writer:
                     connection.close()
@@ -133,15 +130,25 @@ class Database:
             with self.driver.acquire_turn(clock.ticks() + TIMEOUT_S, writes=False):
                 migrate.migrate(self.driver)
         except OSError as error:
-            raise DatabaseUnavailable(type(error).__name__) from error
+            reason = type(error).__name__
+            raise DatabaseUnavailable(reason, advice=self.driver.advise(reason)) from error
         except Exception as error:
-            raise self._to_unavailable(error) or error from error
+            raise to_unavailable(self.driver, error) or error from error
         self._needs_migration = False
 
     def check(self) -> None:
         """Raise DatabaseUnavailable unless the database accepts writes now."""
-        with self.transaction() as connection:
-            connection.exec_driver_sql("SELECT 1")
+        # A real write: SQLite begins a transaction on a file that it opened read-only, and a full disk reads well.
+        self.execute("UPDATE alembic_version SET version_num = version_num", ())
+
+    def look(self) -> None:
+        """Begin to write, to notice whether the database is available. Raises DatabaseUnavailable."""
+        self.execute("UPDATE alembic_version SET version_num = version_num WHERE 1 = 0", ())
+
+    @property
+    def is_steady(self) -> bool:
+        """Whether all processes have had the time to write what they could not in the last outage."""
+        return self._guard.is_steady
 
     def checkpoint(self) -> None:
         """Sync and shorten the write-ahead log; to be called about once a second.
@@ -153,7 +160,7 @@ class Database:
         try:
             self.driver.checkpoint()
         except Exception as error:
-            raise self._to_unavailable(error) or error from error
+            raise to_unavailable(self.driver, error) or error from error
 
     def close(self) -> None:
         """Close all connections."""
@@ -175,8 +182,8 @@ class Database:
                     yield connection
                     is_committing = True
                     self.driver.commit(raw, deadline)
-                except BaseException:
-                    self._abandon(connection)
+                except BaseException as error:
+                    self._abandon(connection, error)
                     raise
                 self._return_connection(connection)
         except BaseException as error:
@@ -195,7 +202,7 @@ class Database:
 
     def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
         """Report an outage to the guard and raise DatabaseUnavailable, if the error is one."""
-        unavailable = self._to_unavailable(error)
+        unavailable = to_unavailable(self.driver, error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
                 self._guard.record_success()
@@ -203,7 +210,7 @@ class Database:
         # If the driver itself raised it, nothing was sent.
         unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
         if not isinstance(unavailable, Contended):
-            self._guard.record_failure(str(unavailable))
+            self._guard.record_failure(str(unavailable), unavailable.advice)
         raise unavailable from error
 
     def _connect_ready(
@@ -212,7 +219,7 @@ class Database:
         try:
             return self._connect_once(prepare, deadline, writes=writes)
         except Exception as error:
-            unavailable = self._to_unavailable(error)
+            unavailable = to_unavailable(self.driver, error)
             if unavailable is None or isinstance(unavailable, Contended) or clock.ticks() + 0.5 > deadline:
                 raise
             # An open connection may be dead: the server restarted, or the file was moved.
@@ -234,8 +241,8 @@ class Database:
                 if writes and self.driver.has_one_writer:
                     self._set_up_writer(connection, raw, deadline)
             prepare(raw)
-        except BaseException:
-            self._abandon(connection)
+        except BaseException as error:
+            self._abandon(connection, error)
             raise
         return connection, raw
 
@@ -250,13 +257,20 @@ class Database:
         else:
             connection.close()
 
-    def _abandon(self, connection: Connection) -> None:
-        """Roll back, and close the connection if that fails."""
+    def _abandon(self, connection: Connection, error: BaseException) -> None:
+        """Roll back; close the connection if that fails, or if the database was not available to it.
+
+        What made it so can be of this connection alone: SQLite opened the file when it could only be read, or the
+        server at the other end is a replica by now.
+        """
+        unavailable = to_unavailable(self.driver, error)
+        is_usable = unavailable is None or isinstance(unavailable, Contended)
         with suppress(Exception):
             raw: Any = connection.connection.driver_connection
             raw.rollback()
-            self._return_connection(connection)
-            return
+            if is_usable:
+                self._return_connection(connection)
+                return
         if connection is self._writer:
             self._writer = None
         with suppress(Exception):
@@ -264,22 +278,11 @@ class Database:
         with suppress(Exception):
             connection.close()
 
-    def _to_unavailable(self, error: BaseException) -> DatabaseUnavailable | None:
-        if isinstance(error, DatabaseUnavailable):
-            return error
-        if isinstance(error, PoolTimeout):
-            return Contended("contended")
-        fault = self.driver.classify_error(error.orig if isinstance(error, DBAPIError) and error.orig else error)
-        if fault is None:
-            return None
-        reason, is_available = fault
-        return Contended(reason) if is_available else DatabaseUnavailable(reason)
-
     def _migrate_late(self) -> None:
         try:
             self.migrate()
         except DatabaseUnavailable as error:
-            self._guard.record_failure(str(error))
+            self._guard.record_failure(str(error), error.advice)
             raise
 
     def _reset_after_fork(self) -> None:
@@ -289,10 +292,5 @@ class Database:
             self._parent_objects.append(self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
-            self._guard = _make_guard(self.driver)
+            self._guard = make_guard(self.driver)
             self._pid = process.pid
-
-
-def _make_guard(driver: Driver) -> StoreGuard:
-    # Requests are refused during the outage, so it is logged as an error.
-    return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)

@@ -42,6 +42,9 @@ class Driver(Protocol):
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         """Return the reason and whether the database is available; None if the error is not an outage."""
 
+    def advise(self, reason: str) -> str | None:
+        """Return what is wrong in plain words and what the operator can do; None if the reason says no more."""
+
     def begin_migration(self, connection: Connection) -> None:
         """Begin a transaction that excludes all other migrations, without the usual time limits."""
 

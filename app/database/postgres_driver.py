@@ -28,6 +28,16 @@ _SETTINGS = f"SET statement_timeout = {int(_STATEMENT_S * 1000)}; SET lock_timeo
 # The server works, but a lock or statement timed out, or transactions deadlocked.
 _CONTENDED = {"55P03", "57014", "40P01", "40001"}
 
+# By SQLSTATE.
+_ADVICE = {
+    "25006": "PostgreSQL only reads (a replica, or default_transaction_read_only): let DATABASE_URL lead to the primary",
+    "28P01": "PostgreSQL refuses the password: check DATABASE_URL",
+    "3D000": "PostgreSQL has no such database: check DATABASE_URL",
+    "53100": "the disk of PostgreSQL is full: make room",
+    "53300": "PostgreSQL has too many connections: raise max_connections, or start fewer workers",
+    "OperationalError": "PostgreSQL cannot be reached: check that it runs, and DATABASE_URL",
+}
+
 # The deadlines of the transaction and of connecting; the pool and psycopg do not pass them on.
 _deadlines = threading.local()
 
@@ -134,6 +144,10 @@ class PostgresDriver:
         if error.sqlstate in _CONTENDED:
             return "contended", True
         return error.sqlstate or type(error).__name__, False
+
+    def advise(self, reason: str) -> str | None:
+        """Return what is wrong with the server, and what to do."""
+        return _ADVICE.get(reason)
 
     def begin_migration(self, connection: Connection) -> None:
         """Begin a transaction with an advisory lock."""

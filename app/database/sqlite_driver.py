@@ -25,6 +25,17 @@ _AUTOCHECKPOINT_PAGES = 16_000
 # Pages at which checkpoint() makes writers wait until the log can restart.
 _MAX_LOG_PAGES = 8_000
 
+_MISSING = "the ledger's file is missing: put it back, or restart to begin an empty one without keys and with unspent budgets"
+_READ_ONLY = "SQLITE_READONLY"
+_ADVICE = {
+    _READ_ONLY: "the ledger's file or folder cannot be written: check its owner, its mode and the mount",
+    "PermissionError": "the ledger's file or folder cannot be opened: check its owner and mode",
+    "SQLITE_FULL": "the disk of the ledger is full: make room",
+    "SQLITE_CORRUPT": "the ledger's file is damaged: stop the server and restore a copy",
+    "SQLITE_NOTADB": "the ledger's file is no SQLite database: stop the server and restore a copy",
+    "SQLITE_ERROR": "the ledger's file has lost its tables: stop the server and restore a copy",
+}
+
 
 class SqliteDriver:
     """Transactions on a file: in WAL mode if the SQLite library is safe for it, else in rollback mode.
@@ -94,7 +105,14 @@ class SqliteDriver:
         code = getattr(error, "sqlite_errorcode", None)
         if code == self._dbapi.SQLITE_ERROR and "no such" not in str(error):
             return None  # a bug in one of our statements
-        return sqlite.get_error_name(error), False
+        # SQLite has a code for each way in which a file can be, say, read-only: SQLITE_READONLY_DBMOVED.
+        return "_".join(sqlite.get_error_name(error).split("_")[:2]), False
+
+    def advise(self, reason: str) -> str | None:
+        """Return what is wrong with the file, and what to do."""
+        if reason == "SQLITE_CANTOPEN" and not self.path.exists():
+            return _MISSING
+        return _ADVICE.get(reason)
 
     def begin_migration(self, connection: Connection) -> None:
         """Begin a transaction with the writer's lock, waiting up to a minute for it."""
@@ -134,6 +152,8 @@ class SqliteDriver:
             raise
 
     def _connect(self) -> Any:
+        if sqlite.is_read_only(self.path):
+            raise DatabaseUnavailable(_READ_ONLY, advice=self.advise(_READ_ONLY))
         raw = sqlite.connect(self.path)
         try:
             deadline = clock.ticks() + _POOL_TIMEOUT_S

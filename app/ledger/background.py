@@ -7,6 +7,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
+from app.database.database import Database
 from app.ledger.journal import Journal, PendingSettlement
 from app.ledger.records import Settlement
 from app.runtime import clock
@@ -15,6 +16,8 @@ from app.runtime.store_guard import DatabaseUnavailable
 _MAX_PENDING = 10_000
 _ROUND_S = 1.0
 _SWEEP_S = 30.0
+# How often a worker without work notices whether the database is available.
+_LOOK_S = 5.0
 
 log = logging.getLogger("app.ledger")
 
@@ -27,12 +30,12 @@ class BackgroundSettler:
         *,
         settle: Callable[[str, Settlement], None],
         sweep: Callable[[], int],
-        checkpoint: Callable[[], None],
+        database: Database,
         journal: Journal,
     ) -> None:
         self._settle = settle
         self._sweep = sweep
-        self._checkpoint = checkpoint
+        self._database = database
         self._journal = journal
         self._pending: deque[PendingSettlement] = deque()
         self._lock = threading.Lock()
@@ -60,7 +63,7 @@ class BackgroundSettler:
             self._thread = None
         try:
             self._settle_pending()
-            self._checkpoint()
+            self._database.checkpoint()
         except Exception as error:
             log.warning("ledger.closed_early", extra={"reason": str(error), "entries": len(self._pending)})
         with self._lock:
@@ -83,15 +86,19 @@ class BackgroundSettler:
         return len(self._pending) > _MAX_PENDING
 
     def _run(self) -> None:
-        sweep_at = clock.ticks()
+        look_at = sweep_at = clock.ticks()
         while True:
             try:
+                if clock.ticks() >= look_at:
+                    self._database.look()
+                    look_at = clock.ticks() + _LOOK_S
                 self._settle_pending()
-                if clock.ticks() >= sweep_at:
+                # Other workers may be about to settle what they could not while the database was away.
+                if clock.ticks() >= sweep_at and self._database.is_steady:
                     self._journal.replay(self._settle)
                     self._sweep()
                     sweep_at = clock.ticks() + _SWEEP_S
-                self._checkpoint()
+                self._database.checkpoint()
             except DatabaseUnavailable:
                 pass  # StoreGuard has logged it
             except Exception:

@@ -36,7 +36,7 @@ class Ledger:
         self._database = database
         self._statements = Statements(database)
         self._background = BackgroundSettler(
-            settle=self._settle, sweep=self.sweep, checkpoint=database.checkpoint, journal=Journal(journal_dir)
+            settle=self._settle, sweep=self.sweep, database=database, journal=Journal(journal_dir)
         )
         self._host = socket.gethostname()
 

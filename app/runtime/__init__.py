@@ -4,6 +4,7 @@ clock.py         the clocks, replaceable in tests
 times.py         formats of moments
 periods.py       days and months of budgets
 logs.py          one line for each log event
+log_throttle.py  LogThrottle: a line once a minute
 lifecycle.py     Lifecycle: whether the process is stopping
 blocking.py      runs blocking work in a thread under gevent
 sqlite.py        the SQLite library, private files, waiting for a busy file

@@ -55,6 +55,17 @@ def create_private(path: Path) -> None:
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
 
 
+def is_read_only(path: Path) -> bool:
+    """Return whether a file exists and may not be written.
+
+    It must not be opened then: SQLite would create its log with the same mode, which stays when the file's is put right.
+    """
+    return path.exists() and not all(
+        os.access(each, os.W_OK, effective_ids=os.access in os.supports_effective_ids)
+        for each in (path, path.parent)
+    )
+
+
 def connect(path: Path) -> Any:
     """Open an existing file, in autocommit mode, for use from any thread."""
     # rw: a missing file is not created, as it would have empty budgets.

@@ -15,6 +15,10 @@ T = TypeVar("T")
 RETRY_AFTER_S = 1.0
 """How long calls to a failed store are refused, before one caller tries it again."""
 
+# After an outage, other processes need time to notice its end and to write what they could not.
+_CATCH_UP_RATIO = 3.0
+_MAX_CATCH_UP_S = 120.0
+
 
 class DatabaseUnavailable(Problem):
     """The store did not answer in time. Nothing was changed, unless `is_unsure`.
@@ -23,6 +27,7 @@ class DatabaseUnavailable(Problem):
 
     Attributes:
         is_unsure: whether a commit was sent and not confirmed.
+        advice: what the operator can do, if that is known.
     """
 
     status = 503
@@ -30,9 +35,10 @@ class DatabaseUnavailable(Problem):
     sentence = "The database is not available now; try again shortly."
     retry_after_s = 2.0
 
-    def __init__(self, reason: str, *, is_unsure: bool = False) -> None:
+    def __init__(self, reason: str, *, is_unsure: bool = False, advice: str | None = None) -> None:
         super().__init__(reason)
         self.is_unsure = is_unsure
+        self.advice = advice
 
 
 class Contended(DatabaseUnavailable):
@@ -59,6 +65,8 @@ class StoreGuard:
         self._is_unavailable = False
         self._unavailable_since = 0.0
         self._retry_at = 0.0
+        self._caught_up_at = 0.0
+        self._advice: str | None = None
 
     def call(self, step: Callable[[], T]) -> T:
         """Return what a step that uses the store returns.
@@ -70,7 +78,7 @@ class StoreGuard:
         try:
             result = step()
         except DatabaseUnavailable as error:
-            self.record_failure(str(error))
+            self.record_failure(str(error), error.advice)
             raise
         if is_trial:
             self.record_success()
@@ -86,24 +94,35 @@ class StoreGuard:
             return False
         with self._lock:
             if self._is_unavailable and clock.ticks() < self._retry_at:
-                raise DatabaseUnavailable("away")
+                raise DatabaseUnavailable("away", advice=self._advice)
             self._retry_at = clock.ticks() + RETRY_AFTER_S
         return True
 
     def recheck(self, is_trial: bool) -> None:
         """Raise DatabaseUnavailable if the store has failed since this caller entered."""
         if self._is_unavailable and not is_trial:
-            raise DatabaseUnavailable("away")
+            raise DatabaseUnavailable("away", advice=self._advice)
 
-    def record_failure(self, reason: str) -> None:
+    @property
+    def is_steady(self) -> bool:
+        """Whether the store is available, and has been for so long that other processes know it as well.
+
+        What they were about to write when it went away is written by then.
+        """
+        return not self._is_unavailable and clock.ticks() >= self._caught_up_at
+
+    def record_failure(self, reason: str, advice: str | None = None) -> None:
         """Mark the store unavailable."""
         with self._lock:
+            self._advice = advice
             self._retry_at = clock.ticks() + RETRY_AFTER_S
             if self._is_unavailable:
                 return
             self._is_unavailable = True
             self._unavailable_since = clock.ticks()
-        self._log.log(self._level, f"{self._events}gone", extra={"store": self._store, "reason": reason})
+        self._log.log(
+            self._level, f"{self._events}gone", extra={"store": self._store, "reason": reason, "advice": advice}
+        )
 
     def record_success(self) -> None:
         """Mark the store available."""
@@ -115,5 +134,7 @@ class StoreGuard:
             if not self._is_unavailable:
                 return  # another caller has logged it
             self._is_unavailable = False
-            outage_s = round(clock.ticks() - self._unavailable_since, 3)
+            now = clock.ticks()
+            outage_s = round(now - self._unavailable_since, 3)
+            self._caught_up_at = now + min(_CATCH_UP_RATIO * outage_s, _MAX_CATCH_UP_S)
         self._log.warning(f"{self._events}back", extra={"store": self._store, "away_s": outage_s})

@@ -1,6 +1,7 @@
 """All code that knows Flask, besides the factory and the commands.
 
 flask_app.py           WebApp: Flask without what a JSON API does not use
+forwarded.py           TrustedProxies: the visitor's address and scheme, as proxies state them
 request_id.py          the id of a request, and the state that hooks and views share
 origins.py             CORS, and the refusal of other origins
 draining.py            refuses requests while the server stops

@@ -1,19 +1,24 @@
 """Allow CORS for the configured origins only, and refuse requests of other origins.
 
 Without CORS headers a page of another site cannot read the answer, but the model has been paid by then. So a request
-that can cause work is refused if its Origin is neither the site's own nor on the list.
+that can cause work is refused if its Origin is neither the site's own nor on the list. What is refused is logged, as a
+browser tells a page nothing, and its owner little.
 """
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Callable
+from typing import Any
 
-from flask import Flask, Response
+from flask import Flask, Request, Response
 from flask_cors import cross_origin
 
+from app.auth.own_hosts import OwnHosts
 from app.config import OriginSettings
 from app.problems import Problem
+from app.runtime.log_throttle import LogThrottle
 from app.web.request_id import add_headers, current_request
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -31,6 +36,9 @@ _EXPOSED_HEADERS = [
     "X-Params-Adjusted",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600
+_MAX_LOGGED_CHARS = 200
+
+log = logging.getLogger(__name__)
 
 
 class OriginNotAllowed(Problem):
@@ -41,7 +49,15 @@ class OriginNotAllowed(Problem):
     sentence = "This origin may not use this service."
 
 
-def init_origins(app: Flask, settings: OriginSettings) -> None:
+class HostNotTrusted(Problem):
+    """A request without a credential came under a host name that is not this server's own (`TRUSTED_HOSTS`)."""
+
+    status = 421
+    code = "host_not_trusted"
+    sentence = "Under this host name the server answers only with a credential."
+
+
+def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> None:
     """Answer preflights of the allowed origins, and refuse unsafe requests of all others."""
     allowed = settings.allowed
     cors = _build_cors(settings) if allowed else None
@@ -49,13 +65,40 @@ def init_origins(app: Flask, settings: OriginSettings) -> None:
     if settings.with_credentials:
         exposed.append(("Access-Control-Allow-Credentials", "true"))
 
+    throttle = LogThrottle()
+    knows_own_hosts = bool(settings.own_hosts) or settings.has_loopback_hosts
+
     def refuse_foreign_origins() -> None:
         request = current_request()
-        origin = request.environ.get("HTTP_ORIGIN")
-        if origin is None or request.method in _SAFE_METHODS or origin in allowed:
+        environ = request.environ
+        origin, method = environ.get("HTTP_ORIGIN"), environ["REQUEST_METHOD"]
+        if origin in allowed:
             return
-        if origin != f"{request.scheme}://{request.host}":
+        if method == "OPTIONS":
+            if origin is not None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
+                warn_of_foreign_origin(request, origin)
+        elif method in _SAFE_METHODS:
+            # A rebound page may read what an address alone can read; its requests to read have no Origin.
+            if knows_own_hosts and _reads_without_credential(environ) and not own_hosts.include(request):
+                warn(request, "host.refused", request.host, "TRUSTED_HOSTS")
+                raise HostNotTrusted
+        elif origin is not None and not own_hosts.is_own_origin(request, origin):
+            warn_of_foreign_origin(request, origin)
             raise OriginNotAllowed
+
+    def warn_of_foreign_origin(request: Request, origin: str) -> None:
+        if own_hosts.is_own_origin(request, origin):
+            return
+        # A page that came under the Host of its own request is most probably the site's own.
+        is_of_host = origin.lower().partition("://")[2] == request.host.lower()
+        warn(request, "origin.refused", origin, "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+
+    def warn(request: Request, event: str, name: str, setting: str) -> None:
+        name = name[:_MAX_LOGGED_CHARS]
+        if throttle.allows(f"{event} {name}"):
+            extra = {event.partition(".")[0]: name, "method": request.method, "path": request.path}
+            hint = f"if its pages are yours, add it to {setting}"
+            log.warning(event, extra={**extra, "hint": hint})
 
     def add_cors(response: Response) -> Response:
         # Also on responses without CORS headers: a cache must not give one origin's response to another.
@@ -92,3 +135,7 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
         allow_private_network=False,
     )(lambda response: response)
     return add
+
+
+def _reads_without_credential(environ: dict[str, Any]) -> bool:
+    return environ["PATH_INFO"].startswith("/api/") and "HTTP_AUTHORIZATION" not in environ

@@ -57,6 +57,21 @@ def test_a_value_is_read_as_its_kind(name, text, value):
     assert getattr(Config.from_env({name: text}), name.lower()) == value
 
 
+APPS = [
+    "capacitor://localhost",
+    "ionic://localhost",
+    "tauri://localhost",
+    "https://tauri.localhost",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    "moz-extension://7c9e6679-7425-40de-944b-e07fc1f90ae7",
+    "app://.",
+    "app://-",
+    "app://obsidian.md",
+    "vscode-webview://0p4mo7o9v8",
+    "myapp://localhost:8080",
+]
+
+
 @pytest.mark.parametrize(
     ("text", "origins"),
     [
@@ -70,6 +85,13 @@ def test_a_value_is_read_as_its_kind(name, text, value):
         ("https://www.example.com:1443", ("https://www.example.com:1443",)),
         ("http://[::1]:3000", ("http://[::1]:3000",)),
         ("http://localhost:5173,http://127.0.0.1:5173", ("http://localhost:5173", "http://127.0.0.1:5173")),
+        ("https://www.example.com:0443", ("https://www.example.com",)),
+        ("http://[0:0:0:0:0:0:0:1]:3000", ("http://[::1]:3000",)),
+        ("https://münchen.de", ("https://xn--mnchen-3ya.de",)),
+        *[(origin, (origin,)) for origin in APPS],
+        ("Capacitor://localhost/", ("capacitor://localhost",)),
+        # WebKit keeps the case of a host of such a scheme, Chromium does not.
+        ("safari-web-extension://AB-1", ("safari-web-extension://AB-1", "safari-web-extension://ab-1")),
     ],
 )
 def test_origins_are_written_as_browsers_write_them(text, origins):
@@ -104,6 +126,54 @@ def test_what_is_no_origin_is_refused_and_named(origin):
 
     [problem] = caught.value.problems
     assert problem.startswith("ALLOWED_ORIGINS: ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "nearest"),
+    [
+        ("www.example.com", "https://www.example.com"),
+        ("localhost:3000", "http://localhost:3000"),
+        ("https://www.example.com/path?x#y", "https://www.example.com"),
+        ("https://user:canary@www.example.com", "https://www.example.com"),
+        ("capacitor://localhost/index.html", "capacitor://localhost"),
+        ("wss://www.example.com", "https://www.example.com"),
+        ("https://a.example https://b.example", "https://a.example"),
+        ('"https://www.example.com"', "https://www.example.com"),
+    ],
+)
+def test_what_is_nearly_an_origin_is_answered_with_the_nearest(origin, nearest):
+    [problem] = problems_of({"ALLOWED_ORIGINS": origin})
+
+    assert problem.endswith(f"; did you mean {nearest}?")
+    assert "canary" not in problem
+
+
+@pytest.mark.parametrize(
+    "origin", ["*", "null", "file://", "data://x", "blob:https://a.example/1", "http://127.1"]
+)
+def test_what_anybody_can_have_for_an_origin_is_refused(origin):
+    assert problems_of({"ALLOWED_ORIGINS": origin})
+
+
+@pytest.mark.parametrize(
+    ("text", "hosts"),
+    [
+        ("chat.example.com", ("chat.example.com",)),
+        (" Chat.Example.com:8443 , [::1]:80 ", ("chat.example.com:8443", "[::1]:80")),
+        ("münchen.de,127.0.0.1", ("xn--mnchen-3ya.de", "127.0.0.1")),
+    ],
+)
+def test_hosts_are_written_as_browsers_write_them(text, hosts):
+    assert Config.from_env({"TRUSTED_HOSTS": text}).trusted_hosts == hosts
+
+
+@pytest.mark.parametrize(
+    "host", ["*", "*.example.com", ".example.com", "https://chat.example.com", "a b", "a:99999"]
+)
+def test_what_is_no_host_is_refused_and_named(host):
+    [problem] = problems_of({"TRUSTED_HOSTS": host})
+
+    assert problem.startswith("TRUSTED_HOSTS: ")
 
 
 @pytest.mark.parametrize("port", ["0", "65536", "99999"])

@@ -13,7 +13,7 @@ import ssl
 import subprocess
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from http.client import HTTPResponse, HTTPSConnection
+from http.client import HTTPResponse, HTTPSConnection, RemoteDisconnected
 from pathlib import Path
 from typing import Any
 
@@ -255,6 +255,30 @@ def test_made_up_scheme_does_not_turn_a_foreign_origin_into_the_sites_own(site: 
     assert (response.status, body["code"]) == (403, "origin_not_allowed")
     response, body = site.post("/api/chat", CHAT, headers={"Origin": f"http://127.0.0.1:{site.port}"})
     assert response.status == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_name_that_was_rebound_to_the_site_is_not_the_sites_own(
+    site: Site, openai: FakeUpstream, scheme: str
+) -> None:
+    asked = len(openai.received)
+    for headers in (
+        {"Host": "evil.example", "X-Forwarded-Proto": scheme},
+        {"Host": f"evil.example:{site.port}", "X-Forwarded-Host": "127.0.0.1"},
+    ):
+        headers["Origin"] = f"{scheme}://{headers['Host']}"
+        with (
+            contextlib.suppress(RemoteDisconnected),
+            exchange(site.port, "POST", "/api/chat", CHAT, headers=headers) as answer,
+        ):
+            assert answer.status in (403, 421)
+        del headers["Origin"]
+        with (
+            contextlib.suppress(RemoteDisconnected),
+            exchange(site.port, "GET", "/api/usage", headers=headers) as answer,
+        ):
+            assert answer.status == 421
+    assert len(openai.received) == asked
 
 
 def test_with_the_tls_lines_the_sites_own_https_origin_is_accepted(

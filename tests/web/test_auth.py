@@ -6,6 +6,7 @@ import pytest
 
 from app.auth.failed_attempts import MAX_FAILURES, WINDOW_S
 from app.database.database import DatabaseUnavailable
+from app.runtime.log_throttle import LogThrottle
 from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.bodies import ROUTES, SMALLEST
@@ -365,14 +366,58 @@ def test_without_a_trusted_proxy_no_header_changes_who_an_anonymous_visitor_is(m
         (1, "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
         (1, "2001:db8:1:2:ffff::1", "2001:db8:1:2::/64"),
         (1, "::ffff:203.0.113.7", "203.0.113.7"),
-        (1, "made-up", "unknown"),
-        (1, "203.0.113.7:4711", "unknown"),
+        (1, "::FFFF:203.0.113.7", "203.0.113.7"),
+        (1, "64:ff9b::203.0.113.7", "203.0.113.7"),
+        (1, "2001:DB8:1:2::1", "2001:db8:1:2::/64"),
+        (1, "203.0.113.7:4711", "203.0.113.7"),
+        (1, "1.2.3.4:1, 203.0.113.7:4711", "203.0.113.7"),
+        (2, "203.0.113.7:4711, 10.0.0.1:80", "203.0.113.7"),
+        (1, "[203.0.113.7]:4711", "203.0.113.7"),
+        (1, '"203.0.113.7:4711"', "203.0.113.7"),
+        (1, "[2001:db8:1:2::1]", "2001:db8:1:2::/64"),
+        (1, "[2001:db8:1:2::1]:443", "2001:db8:1:2::/64"),
+        (1, '"[2001:db8:1:2::1]:443"', "2001:db8:1:2::/64"),
+        (1, "[2001:db8:1:2::1%eth0]:443", "2001:db8:1:2::/64"),
+        (1, "2001:db8:1:2:3:4:5:6:443", "2001:db8:1:2::/64"),
+        (1, "[::ffff:203.0.113.7]:443", "203.0.113.7"),
+        (1, "1.2.3.4, unknown", "unknown"),
+        (1, "1.2.3.4,", "unknown"),
+        (2, "1.2.3.4,, 10.0.0.1", "unknown"),
+        (1, "unix:", "unknown"),
     ],
 )
 def test_the_address_is_what_the_trusted_proxy_says(make_site, principals, proxies, forwarded, user):
     site = make_site(auth_required=False, trusted_proxies=proxies)
 
     assert anonymous(site, principals, "198.51.100.1", forwarded) == f"address:{user}"
+
+
+def test_addresses_that_cannot_be_read_are_not_shared_and_do_not_change_with_the_port(make_site, principals):
+    site = make_site(auth_required=False, trusted_proxies=1)
+    texts = ["_hidden:1", "_hidden:2", "_other:1", "1.2.3.4.5", "x" * 5_000]
+
+    users = [anonymous(site, principals, "198.51.100.1", text) for text in texts]
+
+    assert users[0] == users[1]
+    assert len(set(users)) == len(texts) - 1
+    assert all(user.startswith("address:unreadable-") and len(user) < 50 for user in users)
+
+
+def test_an_address_that_cannot_be_read_is_told_once_a_minute(make_site, principals, caplog, clock, monkeypatch):
+    monkeypatch.setattr("app.auth.address._throttle", LogThrottle())
+    site = make_site(auth_required=False, trusted_proxies=1)
+    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
+
+    def told():
+        return [record.address for record in caplog.records if record.message == "address.unreadable"]
+
+    for number in range(20):
+        anonymous(site, principals, "198.51.100.1", f"_client{number}")
+    assert told() == ["_client0"]
+    clock.move(61)
+    anonymous(site, principals, "198.51.100.1", "unknown")
+    anonymous(site, principals, "198.51.100.1", "203.0.113.7:80")
+    assert told() == ["_client0", "unknown"]
 
 
 def test_behind_a_socket_without_trusted_proxies_all_visitors_are_one(make_site, principals):

@@ -168,13 +168,14 @@ def test_the_sites_own_pages_need_no_permission(client, make_app):
         ("http://[::1]:8000", "http://[::1]:8000", 200),
     ],
 )
-def test_the_sites_own_origin_is_the_one_that_the_request_came_to(client, base_url, origin, status):
+def test_the_sites_own_origin_is_the_one_that_the_request_came_to(make_app, base_url, origin, status):
+    client = make_app(trusted_hosts=("chat.example.org",)).test_client()
     assert client.post("/api/chat", json=CHAT, base_url=base_url, headers={"Origin": origin}).status_code == status
 
 
 @pytest.mark.parametrize(("proxies", "status"), [(1, 200), (0, 403)])
 def test_behind_a_trusted_proxy_the_sites_own_scheme_is_the_visitors(make_app, proxies, status):
-    client = make_app(trusted_proxies=proxies).test_client()
+    client = make_app(trusted_proxies=proxies, trusted_hosts=("chat.example.org",)).test_client()
     headers = {"Origin": "https://chat.example.org", "Host": "chat.example.org", "X-Forwarded-Proto": "https"}
 
     assert client.post("/api/chat", json=CHAT, headers=headers).status_code == status

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import orjson
 from flask import Blueprint, Response
 
 from app.database.database import Contended, DatabaseUnavailable
@@ -29,12 +30,11 @@ def ready() -> Response:
         built.database.check()
     except Contended:
         pass  # other writers are busy with it, so it can be written
-    except DatabaseUnavailable:
-        return _status("store_unavailable", 503)
+    except DatabaseUnavailable as error:
+        return _status("store_unavailable", 503, error.advice)
     return _status("ready")
 
 
-def _status(word: str, status: int = 200) -> Response:
-    return Response(
-        f'{{"status":"{word}"}}', status, headers={"Cache-Control": "no-store"}, mimetype="application/json"
-    )
+def _status(word: str, status: int = 200, advice: str | None = None) -> Response:
+    body = {"status": word} if advice is None else {"status": word, "advice": advice}
+    return Response(orjson.dumps(body), status, headers={"Cache-Control": "no-store"}, mimetype="application/json")

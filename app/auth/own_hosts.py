@@ -1,0 +1,56 @@
+"""The host names under which this server is reached, which tell its own pages from all others.
+
+A request's Host does not: a page elsewhere can make its own host name resolve to this machine (DNS rebinding), and its
+requests then have an Origin equal to their Host.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from functools import lru_cache
+
+from flask import Request
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::(\d{1,5}))?")
+
+
+class OwnHosts:
+    """Compares the Host of requests with the names that the site's owner has given.
+
+    Args:
+        names: TRUSTED_HOSTS: names in lower case, each with a port if it holds for that port only.
+        with_loopback: whether localhost and the addresses of this machine itself count as well, with any port. No
+            name of another machine can be rebound to them.
+    """
+
+    def __init__(self, names: frozenset[str], *, with_loopback: bool) -> None:
+        self._names = names
+        self._with_loopback = with_loopback
+        self._contains = lru_cache(maxsize=256)(self._check)
+
+    def include(self, request: Request) -> bool:
+        """Return whether a request came under one of these names."""
+        return self._contains(request.host.lower(), request.scheme)
+
+    def is_own_origin(self, request: Request, origin: str) -> bool:
+        """Return whether an Origin is that of this server's own pages."""
+        return origin == f"{request.scheme}://{request.host.lower()}" and self.include(request)
+
+    def _check(self, host: str, scheme: str) -> bool:
+        found = _HOST.fullmatch(host)
+        if found is None:
+            return False
+        name, port = found[1], found[2] or {"http": "80", "https": "443"}.get(scheme)
+        return (
+            name in self._names or f"{name}:{port}" in self._names or (self._with_loopback and _is_loopback(name))
+        )
+
+
+def _is_loopback(name: str) -> bool:
+    if name == "localhost" or name.endswith(".localhost"):  # which browsers never ask DNS for
+        return True
+    try:
+        return ipaddress.ip_address(name.strip("[]")).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,30 @@
+"""Keep what callers can repeat at will from flooding the log."""
+
+from __future__ import annotations
+
+from app.runtime import clock
+
+_INTERVAL_S = 60.0
+# What differs each time, such as made-up origins, must not fill the log or memory either.
+_MAX_KEYS = 30
+
+
+class LogThrottle:
+    """Allows a line once a minute for each key, for up to thirty keys a minute."""
+
+    def __init__(self) -> None:
+        self._logged_at: dict[str, float] = {}
+
+    def allows(self, key: str) -> bool:
+        """Return whether a line about this key may be logged now, and count it."""
+        now = clock.ticks()
+        logged_at = self._logged_at.get(key)
+        if logged_at is not None and now - logged_at < _INTERVAL_S:
+            return False
+        if logged_at is None and len(self._logged_at) >= _MAX_KEYS:
+            recent = {each: at for each, at in self._logged_at.items() if now - at < _INTERVAL_S}
+            if len(recent) >= _MAX_KEYS:
+                return False
+            self._logged_at = recent
+        self._logged_at[key] = now
+        return True
