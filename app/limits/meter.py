@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.ledger.ledger import Ledger
@@ -12,7 +12,7 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.pricing.interface import PriceList
 from app.token_counts import FIGURES, Usage, get_figures
-from app.token_counts.estimates import estimate_usage, max_output_tokens
+from app.token_counts.estimates import estimate_usage
 
 _NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0)
 
@@ -38,8 +38,8 @@ class Meter:
         self._lease_s = lease_s
         self._hold: Hold | None = None
         self._bound_micro_usd: int | None = 0
-        # The body of each attempt, to estimate its usage if the upstream reports none. The record holds no content.
-        self._bodies: list[Mapping[str, Any]] = []
+        # Of each attempt, to estimate its usage if the upstream reports none. The record holds no content.
+        self._asked: list[_Asked] = []
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
         """Hold the maximum cost of an attempt, and count its maximum number of tokens.
@@ -65,7 +65,7 @@ class Meter:
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (extra := _compute_extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=extra, tokens=0)
-        self._bodies.append(request.body)
+        self._asked.append(_Asked(request.body, input_tokens, output_tokens))
         self._bound_micro_usd = micro_usd
 
     def reserve_nothing(self, model: str) -> None:
@@ -88,7 +88,7 @@ class Meter:
         settlement = Settlement(
             outcome=record.outcome,
             source=source,
-            model=record.model if record.outcome == "complete" or record.received else None,
+            model=record.model if record.outcome == "complete" or record.has_answer else None,
             **dict(zip(FIGURES, get_figures(used), strict=True)),
             cost_micro_usd=cost,
             price_version=self._prices.version,
@@ -103,30 +103,53 @@ class Meter:
     def _bill(self, record: CallRecord) -> tuple[Usage, int | None, bool]:
         """Return the usage and the cost of all attempts, and whether any of it is estimated.
 
-        The usage of an attempt is what the upstream reported, or an estimate if it was cut off. The cost is None if
-        the price of an attempt is unknown.
+        The usage of an attempt is what the upstream reported, or an estimate of it that is not too low. The cost is
+        None if the price of an attempt is unknown.
         """
         used: Usage | None = None
         cost: int | None = 0
         is_estimated = False
-        # Not strict: the last attempt may have been refused, and then has no body.
-        for attempt, body in zip(record.attempt_log, self._bodies, strict=False):
+        # Not strict: the last attempt may have been refused, and then nothing was asked.
+        for attempt, asked in zip(record.attempt_log, self._asked, strict=False):
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
-                usage = estimate_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+                usage = asked.estimate_usage(attempt)
             if usage is not None:
                 used = usage if used is None else used + usage
                 price = self._price(attempt, usage)
                 cost = None if cost is None or price is None else cost + price
-        if used is None and self._bodies:  # nothing was billed; without a price the cost is unknown all the same
-            cost = self._price(record.attempt_log[len(self._bodies) - 1], _NO_USAGE)
+        if used is None and self._asked:  # nothing was billed; without a price the cost is unknown all the same
+            cost = self._price(record.attempt_log[len(self._asked) - 1], _NO_USAGE)
         return used or _NO_USAGE, cost, is_estimated
 
     def _price(self, attempt: Attempt, usage: Usage) -> int | None:
         """Return the cost of an attempt, at the price of the model that served it or else of the one requested."""
         cost = None if attempt.served is None else self._prices.cost_micro_usd(attempt.served, usage)
         return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What an attempt asked for, and the most tokens that it can use."""
+
+    body: Mapping[str, Any]
+    input_tokens: int
+    output_tokens: int
+
+    def estimate_usage(self, attempt: Attempt) -> Usage | None:
+        """Return what the upstream can have billed for an attempt whose usage it has not told.
+
+        An upstream ends a streamed answer when the connection closes. An answer in one piece it writes to its end,
+        whoever is there to read it; so if that did not arrive, all that it may use counts.
+        """
+        if attempt.sent_at is None:
+            return None
+        if attempt.is_complete or attempt.is_streamed:
+            return estimate_usage(
+                self.body, attempt.received, unseen=attempt.bound_unseen(), ceiling=self.output_tokens
+            )
+        return Usage(prompt_tokens=self.input_tokens, completion_tokens=self.output_tokens)
 
 
 def _compute_extra_cost(bound: int | None, before: int | None) -> int | None:

@@ -27,6 +27,7 @@ class CallRecording:
         self._started = time.perf_counter()
         self._is_decided = False
         self._is_finished = False
+        self._is_handed_over = False
 
     def elapsed_ms(self) -> float:
         """Return the time since the call began."""
@@ -85,6 +86,12 @@ class CallRecording:
                 # A listener that fails must not affect the answer or the other listeners.
                 log.exception("call.listener_failed", extra={"request_id": self.record.request_id})
 
+    def hand_over(self, adopt: Callable[[], bool]) -> bool:
+        """Leave it to another thread to finish the record, if `adopt` starts one. Return whether it did."""
+        self._is_handed_over = True
+        self._is_handed_over = adopt()
+        return self._is_handed_over
+
     def __enter__(self) -> CallRecording:
         return self
 
@@ -93,7 +100,8 @@ class CallRecording:
     ) -> None:
         if error is not None:
             self.fail(error)
-        self.finish()
+        if not self._is_handed_over:
+            self.finish()
 
 
 def _find_outcome(error: BaseException, *, is_refused: bool) -> str:

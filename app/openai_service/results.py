@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from time import monotonic
 from typing import Any, Literal
 
 from app.openai_service.context import CallContext, NullContext
@@ -48,6 +49,15 @@ class ChatCall:
 Billed = Literal["yes", "no", "unknown"]
 """Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""
 
+# How fast a model may write what cannot be seen. OpenAI sells its fastest one at "more than 1,000" tokens a second.
+# Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/
+_MAX_TOKENS_PER_S = 2_000
+# A model writes its reasoning about as fast as its text. Once that could be seen for a second, this is the bound.
+_MAX_TIMES_SEEN_PACE = 4
+_SEEN_PACE_AFTER_S = 1.0
+# How long an upstream goes on writing after the connection was closed.
+_NOTICES_CLOSE_S = 0.05
+
 
 @dataclass(slots=True)
 class Attempt:
@@ -60,6 +70,12 @@ class Attempt:
         billed: yes, no or unknown.
         received: approximate number of tokens that arrived, regardless of the reported usage.
         is_refused: whether its cost could not be reserved, so that nothing was sent.
+        is_streamed: whether the answer is streamed, so that an upstream stops when the connection closes.
+        is_complete: whether the whole answer has arrived.
+        sent_at: when the request was sent, in seconds of a monotonic clock, as are the next three.
+        first_at: when the first part of the answer's text arrived.
+        last_at: when the last part of it arrived.
+        ended_at: when the attempt had failed.
     """
 
     model: str
@@ -68,6 +84,49 @@ class Attempt:
     billed: Billed = "unknown"
     received: int = 0
     is_refused: bool = False
+    is_streamed: bool = False
+    is_complete: bool = False
+    sent_at: float | None = None
+    first_at: float | None = None
+    last_at: float = 0.0
+    ended_at: float | None = None
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether the upstream may still be working on it."""
+        return self.sent_at is not None and self.ended_at is None and not self.is_complete
+
+    def note_sent(self) -> None:
+        """Note that its request is sent now."""
+        self.sent_at = monotonic()
+
+    def note_received(self, tokens: int) -> None:
+        """Count tokens of text that have arrived."""
+        self.received += tokens
+        self.last_at = monotonic()
+        if self.first_at is None:
+            self.first_at = self.last_at
+
+    def end(self, *, may_be_billed: bool) -> None:
+        """Note that it has failed."""
+        self.billed = "unknown" if may_be_billed else "no"
+        self.ended_at = monotonic()
+
+    def bound_unseen(self) -> int:
+        """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
+
+        As many as the time allows in which nothing could be seen. The request's ceiling is not considered.
+        """
+        if self.sent_at is None or self.is_complete:
+            return 0
+        ended_at = (self.ended_at or monotonic()) + _NOTICES_CLOSE_S
+        if self.first_at is None:
+            return round((ended_at - self.sent_at) * _MAX_TOKENS_PER_S)
+        seen_s = self.last_at - self.first_at
+        pace = float(_MAX_TOKENS_PER_S)
+        if seen_s >= _SEEN_PACE_AFTER_S:
+            pace = min(pace, _MAX_TIMES_SEEN_PACE * self.received / seen_s)
+        return round((ended_at - self.last_at + self.first_at - self.sent_at) * pace)
 
 
 @dataclass(slots=True)
@@ -122,9 +181,14 @@ class CallRecord:
     total_ms: float = 0.0
 
     @property
-    def received(self) -> int:
-        """The approximate number of tokens that arrived in all attempts."""
-        return sum([attempt.received for attempt in self.attempt_log])
+    def has_answer(self) -> bool:
+        """Whether any part of an answer has arrived."""
+        return any(attempt.is_complete or attempt.received for attempt in self.attempt_log)
+
+    @property
+    def is_in_flight(self) -> bool:
+        """Whether the upstream may still be working on an attempt."""
+        return bool(self.attempt_log) and self.attempt_log[-1].is_in_flight
 
     @property
     def is_refused(self) -> bool:
@@ -135,6 +199,7 @@ class CallRecord:
         """Add the usage of the last attempt, whose answer is complete."""
         attempt = self.attempt_log[-1]
         attempt.usage = usage
+        attempt.is_complete = True
         if usage is None:
             return
         if usage.is_reported:

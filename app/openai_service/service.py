@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Sequence
 from typing import Any, TypeVar
@@ -82,15 +83,15 @@ class OpenAIService:
             cache, settings.chat_cache, upstream, moderation=settings.moderating.mode
         )
         self._embedding_cache = EmbeddingCache(cache, settings.embedding_cache, upstream)
-        self._drain_pool = DrainPool() if settings.drains else None
+        self._drain_pool = DrainPool()
+        self._stream_drain_pool = self._drain_pool if settings.drains else None
         self._tool_executor = ToolExecutor(timeout_s=settings.tool_timeout_s)
         self._listeners = tuple(listeners)
         self._input_window = input_window
 
     def close(self) -> None:
         """Stop reading answers whose clients have left."""
-        if self._drain_pool is not None:
-            self._drain_pool.close()
+        self._drain_pool.close()
 
     def chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatResult:
         """Answer a conversation in one piece.
@@ -126,7 +127,7 @@ class OpenAIService:
             ticks = self._build_tool_loop(call, request).stream(self._sender)
         else:
             ticks = self._sender.open_stream(request)
-        return ChatStream(pipeline.stream(ticks), request.call_state, recording, self._drain_pool)
+        return ChatStream(pipeline.stream(ticks), request.call_state, recording, self._stream_drain_pool)
 
     def structured(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
@@ -173,7 +174,7 @@ class OpenAIService:
         pipeline = self._build_pipeline(call, request, recording, original)
         ticks = stream_structured_answer(self._sender, request, checker)
         return ChatStream(
-            pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._drain_pool
+            pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._stream_drain_pool
         )
 
     def embed(
@@ -262,8 +263,12 @@ class OpenAIService:
         return ChatPipeline(self._moderator, entry, request, recording)
 
     def _run(self, ticks: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
-        """Run a call to its end, and check at each tick whether its client is still connected."""
-        drain_pool, is_draining = self._drain_pool, False
+        """Run a call to its end, and check at each tick whether its client is still connected.
+
+        The upstream bills an answer in one piece whether or not it is read. If the client leaves, the drain pool reads
+        it to its end, to learn what it costs.
+        """
+        is_adopted = False
         try:
             while True:
                 try:
@@ -272,17 +277,21 @@ class OpenAIService:
                     answer: T = end.value
                     return answer
                 try:
-                    if not is_draining:
-                        recording.record.caller.check()
-                    elif drain_pool is None or drain_pool.is_closed:
-                        raise CallerGone
+                    recording.record.caller.check()
                 except CallerGone as gone:
-                    if drain_pool is None or is_draining or not drain_pool.acquire():
-                        raise
-                    is_draining = True
                     recording.fail(gone)
-                    request.call_state.abandon_after(drain_pool.MAX_DURATION_S)
+                    request.call_state.abandon_after(math.inf)
+                    is_adopted = recording.record.is_in_flight and self._adopt(ticks, recording)
+                    raise
         finally:
+            if not is_adopted:
+                ticks.close()
+
+    def _adopt(self, ticks: Ticks[T], recording: CallRecording) -> bool:
+        """Have the drain pool read an answer to its end and finish the record. Return whether it has a place."""
+
+        def finish() -> None:
             ticks.close()
-            if drain_pool is not None and is_draining:
-                drain_pool.release()
+            recording.finish()
+
+        return recording.hand_over(lambda: self._drain_pool.adopt(ticks, finish))

@@ -5,6 +5,7 @@ A bound is never below the upstream's count, so a hold of it cannot be overspent
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,9 @@ from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
+# About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
+# in Base64, makes short tokens.
+_ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,30 +76,36 @@ def estimate_input(body: Mapping[str, Any]) -> int:
     """Return an estimate of the input tokens."""
     images = find_images(body)
     text = orjson.dumps(body).decode()
-    data = sum(len(image.url.encode()) for image in images)
-    pictures = sum(typical_image_tokens(image.size, image.detail) for image in images)
-    return max(1, estimate_text(text) - data // 4) + pictures
+    for image in images:
+        text = text.replace(orjson.dumps(image.url).decode(), "")
+    return estimate_text(text) + sum(typical_image_tokens(image.size, image.detail) for image in images)
 
 
 def estimate_text(text: str) -> int:
-    """Return an estimate of a text's tokens: four letters each in English; other scripts are overestimated."""
+    """Return an estimate of a text's tokens: words and signs, at least one for four letters.
+
+    Scripts other than Latin are overestimated.
+    """
+    if text.isascii():
+        return max(len(_ASCII_TOKEN.findall(text)), -(-len(text) // 4))
+    ascii_part = text.encode("ascii", "ignore").decode()
+    others = len(text) - len(ascii_part)
     beyond_ascii = len(text.encode("utf-8", "surrogatepass")) - len(text)
-    return -(-(len(text) + 2 * beyond_ascii) // 4)
+    return estimate_text(ascii_part) - (-(others + 2 * beyond_ascii) // 4)
 
 
 def estimate_usage(
-    body: Mapping[str, Any], received: str = "", *, chunks: int = 0, ceiling: int | None = None
+    body: Mapping[str, Any], received: int = 0, *, unseen: int = 0, ceiling: int | None = None
 ) -> Usage:
     """Return an estimated usage of an answer that ended before the upstream reported one.
 
     Args:
         body: the request.
-        received: the text received so far, including tool calls and reasoning.
-        chunks: the number of chunks received; each has at least one token.
+        received: the estimated tokens of what came, including tool calls and reasoning.
+        unseen: the most tokens that were written beside them.
         ceiling: the maximum of output tokens, if any.
     """
-    prompt = estimate_input(body)
-    completion = max(estimate_text(received), chunks)
+    completion = received + unseen
     if ceiling is not None:
         completion = min(completion, ceiling)
-    return Usage(prompt_tokens=prompt, completion_tokens=completion)
+    return Usage(prompt_tokens=estimate_input(body), completion_tokens=completion)

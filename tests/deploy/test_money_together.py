@@ -328,7 +328,6 @@ def test_a_stream_that_breaks_off_at_any_event_is_one_row_of_what_was_billed(sit
         list(pool.map(ask, *zip(*asked, strict=True)))
     wait_until(lambda: not any(somebody.states()["pending"] for _, somebody in asked), "all are settled")
 
-    costs = 0
     for cut, somebody in asked:
         [row] = somebody.rows()
         plan = cut.plan
@@ -338,12 +337,11 @@ def test_a_stream_that_breaks_off_at_any_event_is_one_row_of_what_was_billed(sit
         if was_told:
             assert row["cost_micro_usd"] == plan.bill, cut.name
         assert row["prompt_tokens"] == pytest.approx(plan.prompt_tokens, rel=0.1), cut.name
-        assert row["completion_tokens"] == pytest.approx(plan.written_tokens, rel=0.1), cut.name
-        assert row["cost_micro_usd"] == pytest.approx(plan.bill, rel=0.1), cut.name
+        # What the model may have thought in the time that it had comes on top of what was written.
+        assert plan.written_tokens <= row["completion_tokens"] <= MAX_TOKENS, cut.name
+        assert row["cost_micro_usd"] >= plan.bill, cut.name
         assert (row["attempts"], row["over_hold"]) == (1, 0)
         assert somebody.account() == (0, row["cost_micro_usd"]), cut.name
-        costs += row["cost_micro_usd"]
-    assert costs == pytest.approx(sum(cut.plan.bill for cut, _ in asked), rel=0.1)
 
 
 @pytest.mark.usefixtures("later")

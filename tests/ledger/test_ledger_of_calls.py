@@ -64,6 +64,19 @@ def cost(prompt_tokens, completion_tokens=0, model=FIRST, **details):
     return Prices().cost_micro_usd(model, Usage.parse(usage))
 
 
+def ceiling_of(body):
+    """All that an answer in one piece may use that did not arrive: the tokens of both kinds, and their cost."""
+    prompt, written = bound_input(body, FIRST), body["max_completion_tokens"]
+    return prompt, written, cost(prompt, written)
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    """No time passes, but for what an upstream takes to notice that a connection is closed."""
+    monkeypatch.setattr("app.openai_service.results.monotonic", lambda: 1000.0)
+    return 100  # tokens
+
+
 def bill(row):
     """What a row says was used, and how sure that is."""
     return row["outcome"], row["source"], row["prompt_tokens"], row["completion_tokens"], row["cost_micro_usd"]
@@ -252,7 +265,7 @@ UNTOLD = pytest.mark.parametrize("untold", [None, {}, {"total_tokens": 12}], ids
 
 @ONE_ATTEMPT
 class TestARepairOfWhichTheUpstreamTellsLessThanAll:
-    """Of two answers, the second of which mends the first: "no JSON" is two tokens, about, and "{}" is one."""
+    """Of two answers, the second of which mends the first: "no JSON" is two tokens, and "{}" is one."""
 
     @pytest.fixture
     def mended(self, somebody, upstream):
@@ -262,6 +275,7 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
         """
 
         def ask(first, second):
+            second_told = not isinstance(second, Exception)
             person = somebody(user_budget_usd=1.0)
             for text, told in (("no JSON", first), ("{}", second)):
                 if isinstance(told, int):
@@ -276,7 +290,8 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
             assert row["cost_micro_usd"] <= row["held_micro_usd"]
             assert (account["held_micro_usd"], account["held_tokens"]) == (0, 0)
             assert (account["spent_micro_usd"], account["spent_tokens"]) == (row["cost_micro_usd"], row["tokens"])
-            return bill(row), *[estimate_input(body) for body in bodies(upstream)]
+            first, second = bodies(upstream)
+            return bill(row), estimate_input(first), estimate_input(second) if second_told else ceiling_of(second)
 
         return ask
 
@@ -311,15 +326,15 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
         assert row == ("upstream_error", "estimated", first, 2, cost(first, 2))
 
     def test_as_it_loses_the_second(self, mended):
-        row, _, second = mended(USAGE, httpx2.ReadError("reset"))
+        row, _, (prompt, written, micro_usd) = mended(USAGE, httpx2.ReadError("reset"))
 
-        assert row == ("upstream_error", "estimated", 9 + second, 3, cost(9, 3) + cost(second))
+        assert row == ("upstream_error", "estimated", 9 + prompt, 3 + written, cost(9, 3) + micro_usd)
 
     @UNTOLD
     def test_as_it_loses_the_second_and_does_not_tell_the_first(self, mended, untold):
-        row, first, second = mended(untold, httpx2.ReadError("reset"))
+        row, first, (prompt, written, micro_usd) = mended(untold, httpx2.ReadError("reset"))
 
-        assert row == ("upstream_error", "estimated", first + second, 2, cost(first, 2) + cost(second))
+        assert row == ("upstream_error", "estimated", first + prompt, 2 + written, cost(first, 2) + micro_usd)
 
     def test_as_there_is_no_money_for_the_second(self, somebody, upstream):
         somebody().ask("/api/structured")
@@ -381,7 +396,6 @@ class TestARequestThatFails:
 
         assert bill(person.row())[1:] == NOTHING
 
-    @pytest.mark.parametrize("route", [CHAT, STREAM])
     @pytest.mark.parametrize(
         ("failure", "outcome"),
         [
@@ -391,14 +405,18 @@ class TestARequestThatFails:
         ],
         ids=repr,
     )
-    def test_after_it_was_sent_is_taken_for_billed(self, person, upstream, route, failure, outcome):
+    def test_after_it_was_sent_is_taken_for_billed(self, person, upstream, frozen, failure, outcome):
+        upstream.raises(failure)
         upstream.raises(failure)
 
-        assert person.ask(route).status_code >= 500
+        assert person.ask(CHAT).status_code >= 500
+        assert person.ask(STREAM).status_code >= 500
 
-        [sent] = bodies(upstream)
-        prompt = estimate_input(sent)
-        assert bill(person.row()) == (outcome, "estimated", prompt, 0, cost(prompt))
+        in_one_piece, streamed = person.rows()
+        sent, sent_streamed = bodies(upstream)
+        assert bill(in_one_piece) == (outcome, "estimated", *ceiling_of(sent))
+        prompt = estimate_input(sent_streamed)
+        assert bill(streamed) == (outcome, "estimated", prompt, frozen, cost(prompt, frozen))
 
     @pytest.mark.parametrize("content", [b"<html>busy</html>", b'{"choices": ['])
     def test_by_an_answer_that_is_none_is_taken_for_billed(self, person, upstream, content):
@@ -416,8 +434,8 @@ class TestARequestThatFails:
         assert person.ask().status_code == 502
 
         [sent, _] = bodies(upstream)
-        prompt = 2 * estimate_input(sent)
-        assert bill(person.row()) == ("upstream_error", "estimated", prompt, 0, cost(prompt))
+        doubled = [2 * amount for amount in ceiling_of(sent)]
+        assert bill(person.row()) == ("upstream_error", "estimated", *doubled)
 
     @pytest.mark.parametrize("then", [200, 400, 500])
     def test_in_doubt_counts_whatever_comes_of_the_next_attempt(self, somebody, upstream, then):
@@ -428,11 +446,11 @@ class TestARequestThatFails:
         person.ask()
 
         [sent, _] = bodies(upstream)
-        lost = estimate_input(sent)
+        lost, lost_written, lost_cost = ceiling_of(sent)
         _, source, prompt, written, micro_usd = bill(person.row())
         told = (9, 3) if then == 200 else (0, 0)
-        assert (source, prompt, written) == ("estimated", lost + told[0], told[1])
-        assert micro_usd == cost(lost) + cost(*told)
+        assert (source, prompt, written) == ("estimated", lost + told[0], lost_written + told[1])
+        assert micro_usd == lost_cost + cost(*told)
 
     def test_in_doubt_costs_what_the_model_that_failed_costs_if_no_other_may_be_asked(self, somebody, upstream):
         message = "word " * 10_000
@@ -445,7 +463,7 @@ class TestARequestThatFails:
         assert refused(person.ask(message=message)) == "5"
 
         [sent] = bodies(upstream)
-        assert person.row()["cost_micro_usd"] == cost(estimate_input(sent))
+        assert person.row()["cost_micro_usd"] == ceiling_of(sent)[2]
 
     def test_in_doubt_costs_what_the_model_that_failed_costs(self, somebody, upstream):
         person = somebody(chat_fallback_models=(SECOND,))
@@ -454,9 +472,8 @@ class TestARequestThatFails:
 
         assert person.ask(message="word " * 10_000).status_code == 200
 
-        lost = estimate_input(bodies(upstream)[0])
         row = person.row()
-        assert row["cost_micro_usd"] == cost(lost) + cost(9, 3, SECOND)
+        assert row["cost_micro_usd"] == ceiling_of(bodies(upstream)[0])[2] + cost(9, 3, SECOND)
         assert (row["served_model"], row["source"]) == (SECOND, "estimated")
 
     def test_while_it_is_repaired_is_taken_for_billed_beside_the_first_answer(self, person, upstream):
@@ -465,9 +482,8 @@ class TestARequestThatFails:
 
         assert person.ask("/api/structured").status_code == 504
 
-        _, source, prompt, written, _ = bill(person.row())
-        assert (source, written) == ("estimated", 3)
-        assert prompt > 9
+        prompt, written, micro_usd = ceiling_of(bodies(upstream)[1])
+        assert bill(person.row())[1:] == ("estimated", 9 + prompt, 3 + written, cost(9, 3) + micro_usd)
 
     def test_and_is_left_before_it_is_tried_again_costs_nothing_where_it_was_refused(
         self, somebody, upstream, monkeypatch
@@ -495,7 +511,7 @@ class TestAStreamThatBreaksOff:
     @ONE_ATTEMPT
     @pytest.mark.parametrize("end", ["reset", "end"])
     @pytest.mark.parametrize("sent", range(len(PAYLOADS) - 1))
-    def test_at_the_upstream_is_one_row_whatever_had_come(self, person, upstream, sent, end):
+    def test_at_the_upstream_is_one_row_whatever_had_come(self, person, upstream, frozen, sent, end):
         pieces = [sse(payload) for payload in PAYLOADS[:sent]]
         upstream.streams_bytes([*pieces, *([httpx2.ReadError("reset")] if end == "reset" else [])])
 
@@ -511,24 +527,79 @@ class TestAStreamThatBreaksOff:
         assert row["outcome"] == ("complete" if is_whole else row["outcome"])
         prompt = estimate_input(bodies(upstream)[0])
         assert row["prompt_tokens"] == prompt
-        assert tokens <= row["completion_tokens"] <= tokens + 1
+        assert row["completion_tokens"] == (tokens if is_whole else tokens + frozen)
         assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
 
-    @pytest.mark.parametrize("read", range(1, 9))
-    def test_as_its_visitor_leaves_is_one_row_with_what_came(self, person, upstream, read):
+    def test_as_its_visitor_leaves_costs_what_is_told_by_then(self, person, upstream):
         upstream.streams(*PAYLOADS)
 
         answer = person.ask(STREAM)
-        for _ in range(read):
+        next(answer.response)
+        answer.close()
+
+        assert bill(person.row()) == ("client_gone", "reported", 9, 3, cost(9, 3))
+        assert upstream.open_streams == 0
+
+    @pytest.mark.parametrize("read", range(1, 9))
+    def test_as_its_visitor_leaves_is_one_row_with_all_that_came(self, person, upstream, frozen, read):
+        upstream.streams(*PAYLOADS[:5])  # the first has no text
+
+        answer = person.ask(STREAM)
+        for _ in range(min(read, 4)):
             next(answer.response)
         answer.close()
 
         row = person.row()
-        prompt = estimate_input(bodies(upstream)[0])
-        assert (row["outcome"], row["source"], row["prompt_tokens"]) == ("client_gone", "estimated", prompt)
-        assert abs(row["completion_tokens"] - read) <= 1
-        assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
+        prompt, written = estimate_input(bodies(upstream)[0]), 4 + frozen
+        assert bill(row) == ("client_gone", "estimated", prompt, written, cost(prompt, written))
         assert upstream.open_streams == 0
+
+    def test_is_charged_by_its_text_and_not_by_its_chunks(self, person, upstream, frozen):
+        upstream.streams(*stream_of(*["to be or not to be, " * 5] * 20)[:21])
+
+        answer = person.ask(STREAM)
+        next(answer.response)
+        answer.close()
+
+        assert person.row()["completion_tokens"] == pytest.approx(20 * 5 * 7 + frozen, rel=0.1)
+
+    @ONE_ATTEMPT
+    @pytest.mark.parametrize(("thinks_s", "written"), [(2.0, 2.05 * 2000), (9.0, 8000)])
+    def test_while_the_model_thinks_is_charged_by_the_time_it_had(
+        self, person, upstream, monkeypatch, thinks_s, written
+    ):
+        now = [1000.0]
+        monkeypatch.setattr("app.openai_service.results.monotonic", lambda: now[0])
+
+        def think():
+            now[0] += thinks_s
+            yield httpx2.ReadError("reset")
+
+        upstream.streams_bytes(think())
+
+        person.ask(STREAM, maxTokens=8000).get_data()
+
+        assert person.row()["completion_tokens"] == written
+
+    @ONE_ATTEMPT
+    def test_is_charged_for_thinking_at_the_pace_of_what_could_be_seen(self, person, upstream, monkeypatch):
+        now = [1000.0]
+        monkeypatch.setattr("app.openai_service.results.monotonic", lambda: now[0])
+
+        def write():
+            now[0] += 2.0
+            for payload in stream_of(*["x"] * 101)[:102]:
+                yield sse(payload)
+                now[0] += 0.02
+            now[0] -= 0.02
+            yield httpx2.ReadError("reset")
+
+        upstream.streams_bytes(write())
+
+        person.ask(STREAM).get_data()
+
+        pace = 4 * 101 / 2.0
+        assert person.row()["completion_tokens"] == pytest.approx(101 + (2.0 + 0.05) * pace, rel=0.02)
 
     def test_before_anything_of_it_was_read_is_one_row(self, person, upstream):
         upstream.streams(*PAYLOADS)
@@ -548,13 +619,13 @@ class TestAStreamThatBreaksOff:
         assert bill(person.row()) == ("complete", "reported", 9, 3, cost(9, 3))
 
     @ONE_ATTEMPT
-    def test_by_an_error_within_it_is_estimated(self, person, upstream):
+    def test_by_an_error_within_it_is_estimated(self, person, upstream, frozen):
         upstream.streams(*PAYLOADS[:4], error(kind="server_error"))
 
         person.ask(STREAM).get_data()
 
         _, source, _, written, _ = bill(person.row())
-        assert (source, written) == ("estimated", 3)
+        assert (source, written) == ("estimated", 3 + frozen)
 
     def test_never_counts_more_than_was_allowed(self, person, upstream):
         upstream.streams(*[chunk({"content": "x"}) for _ in range(30)])
@@ -799,8 +870,7 @@ class TestAFurtherAttemptUnderABudget:
 
         [sent] = bodies(upstream)
         _, source, prompt, written, micro_usd = bill(person.row())
-        assert (source, prompt, written) == ("estimated", estimate_input(sent), 0)
-        assert micro_usd == cost(prompt)
+        assert (source, prompt, written, micro_usd) == ("estimated", *ceiling_of(sent))
         assert person.account()["held_micro_usd"] == 0
 
     def test_at_a_dearer_model_holds_the_difference(self, somebody, upstream):
@@ -855,7 +925,7 @@ class TestAFurtherAttemptUnderABudget:
         else:
             assert row["held_micro_usd"] == sum(bounds)
             lost = row["prompt_tokens"] - 18
-            assert lost == pytest.approx(estimate_input(bodies(upstream)[0]), rel=0.1)
+            assert lost == ceiling_of(bodies(upstream)[0])[0]
 
 
 def test_a_picture_is_held_at_its_tokens_and_not_its_bytes(somebody, upstream):

@@ -69,13 +69,16 @@ def test_embeddings_are_bounded_as_well():
 def test_an_estimate_is_near_for_english_and_high_elsewhere():
     assert estimate_text("The quick brown fox jumps over the lazy dog.") == 11
     assert estimate_text("東京") >= 2
+    assert estimate_text("x y " * 100) == 200
+    assert estimate_text("no JSON {}") == 3
+    assert estimate_text("aGVsbG8gd29ybGQhIDEyMw==") >= 10
     assert estimate_text("") == 0
 
 
 def test_usage_that_nobody_reported():
-    used = estimate_usage(chat("x" * 400), "y" * 40, chunks=25)
+    used = estimate_usage(chat("x" * 400), 20, unseen=5)
     assert used.completion_tokens == 25
     assert 100 <= used.prompt_tokens < 130
-    assert estimate_usage(chat("x"), "y" * 400, ceiling=50).completion_tokens == 50
+    assert estimate_usage(chat("x"), 40, unseen=40, ceiling=50).completion_tokens == 50
     seen = estimate_usage(chat([image("auto")]))
     assert 1_024 <= seen.prompt_tokens < 1_100

@@ -183,14 +183,30 @@ def assert_closed(site, count=1):
 
 
 class TestLeavingAnAnswerInOnePiece:
+    """The upstream bills it all the same: it is read to its end, to learn what it costs."""
+
+    @pytest.mark.parametrize("policy", ["cancel", "drain"])
+    @pytest.mark.parametrize("route", [CHAT, "/api/vision"])
+    def test_learns_its_usage_and_leaves_one_record(self, site, person, records, policy, route):
+        site = site([READ, 0.3, HELLO], disconnect_policy=policy)
+
+        status = site.left_while(person, lambda: site.server.requests, route)
+
+        assert status == 499
+        assert records == []
+        wait_until(lambda: records, "the record", AT_ONCE_S)
+        assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
+        assert site.server.connections == 1
+
     @pytest.mark.parametrize("route", PLAIN)
-    def test_closes_the_upstream_and_leaves_one_record(self, site, person, records, route):
-        site = site([READ])
+    def test_ends_at_the_deadline_of_its_call_with_one_record(self, site, person, records, route):
+        site = site([READ], request_timeout_s=0.5)
 
         status = site.left_while(person, lambda: site.server.requests, route)
 
         assert status == 499
         assert_closed(site)
+        wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.attempts) for record in records] == [("client_gone", 1)]
         assert site.server.connections == 1
 
@@ -201,7 +217,31 @@ class TestLeavingAnAnswerInOnePiece:
 
         site.left_while(person, lambda: watch.wall_s() > 0.2, CHAT)
 
+        wait_until(lambda: records, "the record", AT_ONCE_S)
         assert outcomes(records) == ["client_gone"]
+
+    def test_has_a_bound_beyond_which_it_closes_the_upstream(self, site, people, records, monkeypatch):
+        monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", 2)
+        site = site(*[[READ]] * 3)
+        for number, person in enumerate(people[:3]):
+            site.left_while(person, lambda number=number: len(site.server.requests) > number, CHAT)
+
+        assert_closed(site)
+        assert [(record.outcome, record.attempt_log[0].billed) for record in records] == [
+            ("client_gone", "unknown")
+        ]
+
+    def test_ends_with_the_process(self, site, people, records):
+        site = site(*[[READ]] * 3)
+        for number, person in enumerate(people[:3]):
+            site.left_while(person, lambda number=number: len(site.server.requests) > number, CHAT)
+        assert records == []
+
+        watch = Stopwatch()
+        site.stop()
+
+        assert watch.elapsed_s() < AT_ONCE_S
+        assert outcomes(records) == ["client_gone"] * 3
 
 
 class TestLeavingDuringAWait:
@@ -400,14 +440,6 @@ class TestDraining:
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
 
-    @pytest.mark.parametrize("route", [CHAT, "/api/vision"])
-    def test_so_is_an_answer_in_one_piece(self, site, person, records, route):
-        site = site([READ, 0.1, HELLO])
-
-        site.left_while(person, lambda: site.server.requests, route)
-
-        assert [(record.outcome, record.usage.raw) for record in records] == [("client_gone", USAGE)]
-
     @pytest.mark.parametrize(
         "fault",
         [
@@ -443,6 +475,7 @@ class TestDraining:
 
         site.left_while(person, lambda: site.server.requests, "/api/structured")
 
+        wait_until(lambda: records, "the record", AT_ONCE_S)
         assert outcomes(records) == ["client_gone"]
         assert len(site.server.requests) == 1
 
@@ -471,7 +504,7 @@ class TestDraining:
         wait_until(lambda: records, "the record", AT_ONCE_S)
         assert [(record.outcome, record.usage) for record in records] == [("client_gone", None)]
 
-    @pytest.mark.parametrize("route", [*PLAIN, *STREAMED])
+    @pytest.mark.parametrize("route", STREAMED)
     def test_nor_does_waiting_for_an_answer_take_longer(self, site, person, records, monkeypatch, route):
         monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.1)
         site = site([READ])
@@ -486,15 +519,17 @@ class TestDraining:
     @pytest.mark.parametrize("route", [CHAT, STREAM])
     def test_giving_up_what_was_left_is_no_failure_of_the_model(self, site, people, records, monkeypatch, route):
         monkeypatch.setattr(DrainPool, "MAX_DURATION_S", 0.05)
-        site = site(*[[READ]] * 3, [READ, HELLO], breaker_failures=2, chat_fallback_models=())
+        site = site(
+            *[[READ]] * 3, [READ, HELLO], breaker_failures=2, chat_fallback_models=(), request_timeout_s=0.5
+        )
         for number, person in enumerate(people[:3]):
             site.left_while(person, lambda number=number: len(site.server.requests) > number, route)
             wait_until(lambda number=number: len(records) > number, "the record", AT_ONCE_S)
 
         assert site.status_of(CHAT, people[3]) == 200
 
-    def test_only_so_many_are_read_at_once_and_one_more_is_cancelled(self, site, people, records):
-        most = DrainPool.MAX_CONCURRENT
+    def test_only_so_many_are_read_at_once_and_one_more_is_cancelled(self, site, people, records, monkeypatch):
+        monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", most := 8)
         site = site(*[[READ, HEAD, TOKEN]] * (most + 1))
         streams = [site.begin(person) for person in people[: most + 1]]
 
@@ -503,24 +538,6 @@ class TestDraining:
 
         assert_closed(site)
         assert outcomes(records) == ["client_gone"]
-
-    def test_of_answers_in_one_piece_only_so_many_are_waited_for_as_well(self, site, people, records):
-        most = DrainPool.MAX_CONCURRENT
-        site = site(*[[READ]] * (most + 1), request_timeout_s=1)
-        asking = [threading.Thread(target=site.status_of, args=(CHAT, person)) for person in people[: most + 1]]
-        for thread in asking:
-            thread.start()
-        wait_until(lambda: len(site.server.requests) > most, "all have been asked", AT_ONCE_S)
-
-        for person in people:
-            person.leaves()
-
-        try:
-            wait_until(lambda: site.server.left == 1, "one is cancelled", 0.3)
-            wait_until(lambda: outcomes(records) == ["client_gone"], "its record is written", 0.3)
-        finally:
-            for thread in asking:
-                thread.join()
 
     def test_where_one_has_ended_there_is_room_again(self, site, people, records, monkeypatch):
         monkeypatch.setattr(DrainPool, "MAX_CONCURRENT", 1)

@@ -13,6 +13,7 @@ from app.openai_service.streaming.chunks import map_finish_reason
 from app.openai_service.streaming.events import ToolCallObject
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
+from app.token_counts.estimates import estimate_text
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:
@@ -27,9 +28,10 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
     result = parse_completion(body, record)
-    chars = len(result.text) + sum(len(str(call["function"]["arguments"])) for call in result.tool_calls)
-    record.attempt_log[-1].received = -(-chars // 4)  # about 4 characters a token
     record.note_usage(result.usage)
+    if result.usage is None or not result.usage.is_reported:
+        texts = [result.text, result.refusal or "", *(str(each["function"]) for each in result.tool_calls)]
+        record.attempt_log[-1].received = sum(map(estimate_text, texts))
     return result
 
 

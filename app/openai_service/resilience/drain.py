@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 
 from app.openai_service.streaming.events import Events
+from app.problems import Problem
 
 
 class DrainPool:
-    """A limited number of answers that are read without a client, each for a limited time."""
+    """A limited number of answers that are read without a client, each for a limited time.
 
-    MAX_CONCURRENT = 8
+    An answer that finds no place, or takes longer, is closed, and charged by what it may have used.
+    """
+
+    MAX_CONCURRENT = 32
     MAX_DURATION_S = 15.0
+    """How long a stream is read. An answer in one piece is read until the deadline of its call: closing it saves nothing."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -20,28 +26,17 @@ class DrainPool:
         self._running = 0
         self.is_closed = False
 
-    def acquire(self) -> bool:
-        """Take a place and return True, or return False if none is free. Give it back with `release()`."""
+    def adopt(self, ticks: Iterator[Events], finish: Callable[[], None]) -> bool:
+        """Read the rest of an answer in a thread, then call `finish`. Return False if no place is free."""
         with self._lock:
             if self.is_closed or self._running >= self.MAX_CONCURRENT:
                 return False
             self._running += 1
-            return True
-
-    def release(self) -> None:
-        """Give a place back."""
-        with self._lock:
-            self._running -= 1
-
-    def adopt(self, stream: Iterator[Events], finish: Callable[[], None]) -> bool:
-        """Read the rest of a stream in a thread, then call `finish`. Return False if no place is free."""
-        if not self.acquire():
-            return False
-        thread = threading.Thread(target=self._read, args=(stream, finish), daemon=True)
+        thread = threading.Thread(target=self._read, args=(ticks, finish), daemon=True)
         try:
             thread.start()
         except RuntimeError:  # the process cannot start another thread
-            self.release()
+            self._release()
             return False
         with self._lock:
             self._threads = {thread, *(other for other in self._threads if other.is_alive())}
@@ -55,11 +50,16 @@ class DrainPool:
         for thread in threads:
             thread.join(3.0)
 
-    def _read(self, stream: Iterator[Events], finish: Callable[[], None]) -> None:
+    def _read(self, ticks: Iterator[Events], finish: Callable[[], None]) -> None:
         try:
-            for _ in stream:  # yields at each tick at least
-                if self.is_closed:
-                    return
+            with suppress(Problem):  # nobody is there to be told
+                for _ in ticks:  # yields at each tick at least
+                    if self.is_closed:
+                        return
         finally:
             finish()
-            self.release()
+            self._release()
+
+    def _release(self) -> None:
+        with self._lock:
+            self._running -= 1

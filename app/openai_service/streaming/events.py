@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from app.token_counts import Usage
+from app.token_counts.estimates import estimate_text
 
 ToolCallObject = dict[str, Any]
 """A tool call in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
@@ -97,3 +98,14 @@ Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | PartialParsed | 
 
 Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""
+
+
+def estimate_tokens(events: Events) -> int:
+    """Return an estimate of the tokens of what the model wrote: the text counts, as a chunk may have many."""
+    tokens = 0
+    for event in events:
+        if isinstance(event, Token | Reasoning | Refusal):
+            tokens += estimate_text(event.text) or 1
+        elif isinstance(event, ToolCallDelta):
+            tokens += estimate_text(event.name + event.arguments) or 1
+    return tokens

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx2
 
-from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
+from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
-from app.openai_service.streaming.events import Events
+from app.openai_service.streaming.events import Events, estimate_tokens
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
 
 # How long to wait for the end of the body after `[DONE]`, so that the connection can be reused.
 _LINGER_S = 0.25
+# How long to wait for bytes that the kernel has already, and how long to go on counting them.
+_ARRIVED_S = 0.001
+_MAX_COUNTING_S = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,53 +77,81 @@ def _read(
     record: CallRecord,
     idle_timeout_s: float,
 ) -> Ticks[None]:
-    """Read the answer to the last attempt. Count events before they are yielded: the client may leave then."""
-    attempt = record.attempt_log[-1]
+    """Read the answer to the last attempt."""
     # Not iter_raw(), which drops the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
-    has_begun = False
-    chunks_read = 0
     try:
-        for data in body:
-            events: Events = []
-            try:
-                reader.feed(data, events)
-            except Exception:
-                if events:
-                    attempt.received += len(events)
-                    yield events  # events before the error are not lost
-                raise
-            has_begun = has_begun or bool(events)
-            attempt.received += len(events)
-            if reader.is_done:
-                record.note_usage(reader.usage)
-            yield events
-            if reader.is_done:
-                break
-            # Only chunks restart the idle timeout: a comment does not show that the model is at work. It restarts
-            # after the yield, since the time that a slow client takes is not the upstream's.
-            if has_begun and (events or reader.chunks != chunks_read):
-                chunks_read = reader.chunks
-                call_state.limit_wait(idle_timeout_s)
-        else:
-            events = []
-            try:
-                reader.end(events)
-            except Exception:
-                if events:
-                    attempt.received += len(events)
-                    yield events
-                raise
-            attempt.received += len(events)
-            record.note_usage(reader.usage)
-            yield events
+        yield from _read_events(body, reader, call_state, record, idle_timeout_s)
         call_state.limit_wait(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is complete; only the connection failed
             while next(body, b""):
                 pass
+    except GeneratorExit:
+        if record.is_in_flight:
+            _count_arrived(body, reader, call_state, record)
+        raise
     except httpx2.TimeoutException:
         raise UpstreamTimeout from None
     except httpx2.TransportError:
         raise UpstreamFailed from None
     finally:
         response.close()
+
+
+def _read_events(
+    body: Iterator[bytes], reader: ChunkReader, call_state: CallState, record: CallRecord, idle_timeout_s: float
+) -> Ticks[None]:
+    """Yield the events of a body. Count their tokens before they are yielded: the client may leave then."""
+    attempt = record.attempt_log[-1]
+    has_begun = False
+    chunks_read = 0
+    for data in body:
+        events: Events = []
+        try:
+            reader.feed(data, events)
+        except Exception:
+            if events:
+                attempt.note_received(estimate_tokens(events))
+                yield events  # events before the error are not lost
+            raise
+        if events:
+            has_begun = True
+            attempt.note_received(estimate_tokens(events))
+        if reader.is_done:
+            record.note_usage(reader.usage)
+        yield events
+        if reader.is_done:
+            return
+        # Only chunks restart the idle timeout: a comment does not show that the model is at work. It restarts
+        # after the yield, since the time that a slow client takes is not the upstream's.
+        if has_begun and (events or reader.chunks != chunks_read):
+            chunks_read = reader.chunks
+            call_state.limit_wait(idle_timeout_s)
+    events = []
+    try:
+        reader.end(events)
+    except Exception:
+        if events:
+            attempt.note_received(estimate_tokens(events))
+            yield events
+        raise
+    attempt.note_received(estimate_tokens(events))
+    record.note_usage(reader.usage)
+    yield events
+
+
+def _count_arrived(body: Iterator[bytes], reader: ChunkReader, call_state: CallState, record: CallRecord) -> None:
+    """Count what has arrived of an answer that nobody reads on: a slow client is behind its upstream."""
+    call_state.tick_s = _ARRIVED_S
+    until = time.monotonic() + _MAX_COUNTING_S
+    # The answer ends here for its caller, whatever is wrong with the rest of it.
+    with suppress(httpx2.TransportError, UpstreamError):
+        while not reader.is_done and time.monotonic() < until and (data := next(body, b"")):
+            events: Events = []
+            try:
+                reader.feed(data, events)
+            finally:
+                if events:
+                    record.attempt_log[-1].note_received(estimate_tokens(events))
+    if reader.is_done:
+        record.note_usage(reader.usage)

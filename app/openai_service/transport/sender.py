@@ -59,7 +59,7 @@ class Sender:
                 response = yield from self._send_adapted(request, model)
                 answer = read(response, record)
             except UpstreamError as error:
-                attempt.billed = "unknown" if error.may_be_billed else "no"
+                attempt.end(may_be_billed=error.may_be_billed)
                 raise
             attempt.served = record.model
             return answer
@@ -72,6 +72,7 @@ class Sender:
 
         def make_attempt(model: str) -> Ticks[StreamedAnswer]:
             attempt = _begin_attempt(request, model)
+            attempt.is_streamed = True
             try:
                 response = yield from self._send_adapted(
                     request, model, timeout_s=self._settings.first_token_timeout_s
@@ -84,7 +85,7 @@ class Sender:
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
             except UpstreamError as error:
-                attempt.billed = "unknown" if error.may_be_billed else "no"
+                attempt.end(may_be_billed=error.may_be_billed)
                 raise
             attempt.served = answer.model or None
             return answer
@@ -117,6 +118,7 @@ class Sender:
         # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
+        record.attempt_log[-1].note_sent()
         try:
             with translate_errors():
                 while True:

@@ -19,6 +19,7 @@ from app.shared_state import MemoryState, open_state
 from app.upstream_http.call_state import Tick
 from tests.fakes.bodies import SMALLEST
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
+from tests.fakes.servers import wait_until
 
 pytestmark = pytest.mark.one_attempt
 
@@ -367,7 +368,7 @@ class TestWhatCounts:
             answer = client.post("/api/chat", json=CHAT, environ_overrides={"gunicorn.socket": ours})
             assert outcome(answer) == (499, "client_gone")
         ours.close()
-        assert len(upstream.sent) == 6
+        wait_until(lambda: len(upstream.sent) == 2 * 6, "each is read on, which asks this upstream again")
         assert is_asked(client, upstream)
 
     @pytest.mark.parametrize("begin", [b"", sse(*stream_of("Hel")[:2])], ids=["before", "after"])
