@@ -8,6 +8,7 @@ jwt_issuer       JWTs of the site's identity provider, checked with the public k
 claims           decodes JWTs and checks their claims
 sessions         signed cookies for pages that are served here
 address          the client's address, for anonymous use while AUTH_REQUIRED=false
+networks         the wider network of an IPv6 address, which counts as well
 failed_attempts  a limit on wrong credentials for each address
 store, tables    keys and revocations in the database
 errors           the problems of authentication

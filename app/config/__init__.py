@@ -5,6 +5,7 @@ fields             how a field declares its default and its check; ConfigError
 parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 rules              rules that concern several settings
+exposure           who can use a development server that listens beyond this machine
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
@@ -12,6 +13,7 @@ groups             the settings that one part of the application takes, as one v
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
 """
 
+from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
     BatchSettings,
@@ -48,4 +50,5 @@ __all__ = [
     "TokenSettings",
     "UpstreamBatchSettings",
     "UpstreamSettings",
+    "describe_exposure",
 ]

@@ -28,7 +28,7 @@ def create() -> Response:
     """Create a batch: many requests, answered within a day at half the price."""
     principal, built = _require_principal(), services()
     new, adjusted = read_json_body(CreateBatchRequest).to_batch(
-        built.config.batches,
+        built.config.batching,
         built.openai_batches,
         built.prompts.restrict_to(principal),
         max_tokens=principal.max_tokens,
