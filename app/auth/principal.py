@@ -62,6 +62,11 @@ class Principal:
         """Whether a credential says who they are. A session does not: anybody gets another one."""
         return self.kind in ("key", "visitor")
 
+    @property
+    def administers_all(self) -> bool:
+        """Whether they may see and change what belongs to any tenant."""
+        return self.may("admin") and self.may(ALL_TENANTS)
+
     def may(self, scope: str) -> bool:
         """Return whether a scope is granted. No scope includes another, not even `admin`."""
         return scope in self.scopes
