@@ -14,7 +14,7 @@ from dotenv import dotenv_values
 
 
 def _load_config():
-    """Load the settings from app/config, without the rest of the application.
+    """Load the settings from app/config, and what to warn of, without the rest of the application.
 
     .env is not put into the environment, so that the workers of a reload read its new content.
     """
@@ -28,13 +28,14 @@ def _load_config():
             del sys.modules[name]
     environ = {**dotenv_values(root / ".env"), **os.environ}
     try:
-        return config.Config.from_env({name: value or "" for name, value in environ.items()})
+        loaded = config.Config.from_env({name: value or "" for name, value in environ.items()})
+        return loaded, config.describe_exposure(loaded)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
 
 
-_config = _load_config()
+_config, _exposure = _load_config()
 
 _host = f"[{_config.host}]" if ":" in _config.host else _config.host
 bind = _config.bind or f"{_host}:{_config.port}"
@@ -68,10 +69,12 @@ loglevel = "warning"
 
 
 def when_ready(server):
-    """Have workers notified, when they are stopped, whether new workers replace them."""
+    """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
     from server.stop_notice import announce_stop
 
     announce_stop(server)
+    if _exposure:
+        server.log.warning(_exposure)
 
 
 def pre_fork(_server, _worker):

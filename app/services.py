@@ -146,7 +146,7 @@ def build_services(
         ledger=ledger,
         reports=Reports(database),
         prices=prices,
-        batches=Batches(config.batches, openai_batches, database, ledger, prices),
+        batches=Batches(config.batching, openai_batches, database, ledger, prices),
     )
 
 
@@ -170,9 +170,13 @@ def _build_authenticator(
         keys=ApiKeys(store),
         tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
         jwt_issuer=_build_jwt_issuer(config),
-        sessions=Sessions(config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts),
+        # Production serves no page, so no cookie is accepted there, not even one that is signed with the same secret.
+        sessions=Sessions(
+            "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
+        ),
         failures=FailedAttemptLimit(state),
         auth_required=config.auth_required,
+        anonymous_scopes=config.allowed_anonymous_scopes,
     )
 
 

@@ -63,6 +63,7 @@ def environment(settings: Settings, port: int, upstream_port: int, state: Path) 
         "BREAKER_FAILURES": str(BREAKER_FAILURES),
         "BREAKER_COOLDOWN_S": "1",
         "MAX_CONCURRENT_STREAMS": str(settings.most_streams),
+        "MAX_STREAM_SHARE": "1",  # all the load is one visitor's
         "MAX_BODY_BYTES": str(MAX_BODY_BYTES),
         "RATE_LIMIT": "1000000/minute",
         "DISCONNECT_POLICY": settings.policy,

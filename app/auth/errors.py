@@ -33,7 +33,7 @@ class UnusableUserId(Problem):
 
 
 class TooManyFailures(Problem):
-    """Too many wrong credentials came from this address."""
+    """This credential is wrong, as too many others from this address were."""
 
     status = 429
     code = "rate_limited"

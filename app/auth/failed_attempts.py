@@ -1,43 +1,70 @@
-"""Limit the wrong credentials from one address, counted over all workers."""
+"""Limit the wrong credentials that come from one network, counted over all workers.
+
+Each credential is checked before this is asked, so a right one is never refused because of its neighbours'. Checking a
+wrong one costs a fixed amount of work, less than that of answering at all; what is limited here is how many are
+looked at with a 401, and thereby what guessing can learn.
+"""
 
 from __future__ import annotations
 
+import hashlib
+
 from app.auth.errors import TooManyFailures
+from app.auth.networks import WIDE_FACTOR, find_wide_network
 from app.runtime import clock
 from app.shared_state import SharedState
 
 MAX_FAILURES = 30
 WINDOW_S = 60
+_DIGEST_BYTES = 8
 
 
 class FailedAttemptLimit:
-    """Counts failed attempts in fixed windows of a minute. Around the end of a window up to twice the limit can pass."""
+    """Counts wrong credentials in fixed windows of a minute. Around the end of a window up to twice the limit can pass.
+
+    A network may send so many different ones, and each of them so often: a page that repeats an old token uses up
+    nothing of what other visitors behind its address have.
+    """
 
     def __init__(self, state: SharedState) -> None:
         self._state = state
 
-    def check(self, address: str) -> None:
-        """Refuse an address with too many failed attempts.
-
-        Call this before the credential is checked, or the answer would reveal whether it is valid.
+    def count(self, address: str, credential: str) -> None:
+        """Count a wrong credential for its address, and for the wider network of an IPv6 address.
 
         Raises:
-            TooManyFailures: until the window ends.
+            TooManyFailures: its network has had its maximum in this window. The credential is then not counted.
         """
-        key, left_s = _window_key(address)
-        if _parse_count(self._state.read(key)) >= MAX_FAILURES:
-            raise TooManyFailures(left_s)
+        self._count(address, credential, MAX_FAILURES)
+        network = find_wide_network(address)
+        if network is not None:
+            self._count(network, credential, WIDE_FACTOR * MAX_FAILURES)
 
-    def count(self, address: str) -> None:
-        """Count a failed attempt."""
-        key, _ = _window_key(address)
-        self._state.update(key, lambda old: b"%d" % (_parse_count(old) + 1), ttl_s=2 * WINDOW_S)
+    def _count(self, network: str, credential: str, most_different: int) -> None:
+        number, elapsed_s = divmod(clock.now(), WINDOW_S)
+        digest = hashlib.blake2b(credential.encode("utf-8", "replace"), digest_size=_DIGEST_BYTES).hexdigest()
+        is_counted = False
+
+        def add(value: bytes | None) -> bytes | None:
+            nonlocal is_counted
+            times = _parse_counts(value)
+            before = times.get(digest, 0)
+            is_counted = before < MAX_FAILURES and (before > 0 or len(times) < most_different)
+            if not is_counted:
+                return value
+            times[digest] = before + 1
+            return _write_counts(times)
+
+        self._state.update(f"auth-failures:{network}:{int(number)}", add, ttl_s=2 * WINDOW_S)
+        if not is_counted:
+            raise TooManyFailures(WINDOW_S - elapsed_s)
 
 
-def _window_key(address: str) -> tuple[str, float]:
-    number, elapsed_s = divmod(clock.now(), WINDOW_S)
-    return f"auth-failures:{address}:{int(number)}", WINDOW_S - elapsed_s
+def _parse_counts(value: bytes | None) -> dict[str, int]:
+    """Return how often each credential has come, by its digest."""
+    pairs = (pair.partition("=") for pair in (value or b"").decode("ascii", "replace").split())
+    return {digest: int(count) for digest, _, count in pairs if count.isdigit()}
 
 
-def _parse_count(value: bytes | None) -> int:
-    return int(value) if value and value.isdigit() else 0
+def _write_counts(times: dict[str, int]) -> bytes:
+    return " ".join(f"{digest}={count}" for digest, count in times.items()).encode("ascii")

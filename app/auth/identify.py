@@ -1,4 +1,4 @@
-"""Identify the principal of a request, by its credential, its session or its address."""
+"""Identify the principal of a request, by its credential or its network address."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from app.auth.address import client_address
 from app.auth.errors import Unauthenticated, UnusableUserId
 from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
-from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal, parse_user_id
+from app.auth.principal import DEFAULT_TENANT, Kind, Principal, parse_user_id
 from app.auth.sessions import Sessions
 from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
 from app.problems import Forbidden
@@ -34,7 +34,8 @@ class Authenticator:
 
     Attributes:
         jwt_issuer: the site's identity provider, if it has one.
-        auth_required: whether a request without a credential is refused.
+        auth_required: whether a request without a credential is refused, unless it has a session.
+        anonymous_scopes: what a request without a credential may do.
     """
 
     keys: ApiKeys
@@ -43,9 +44,10 @@ class Authenticator:
     sessions: Sessions
     failures: FailedAttemptLimit
     auth_required: bool
+    anonymous_scopes: frozenset[str]
 
     def identify(self, request: Request) -> Principal:
-        """Return the principal of a request, by its Authorization, else its session, else its network address.
+        """Return the principal of a request, by its Authorization, else its network address.
 
         An invalid Authorization is refused even if none is required. X-User-Id is accepted only together with an API
         key. The body is not read.
@@ -58,7 +60,7 @@ class Authenticator:
         if authorization is not None:
             principal = self._identify_by_authorization(authorization, request)
         else:
-            principal = self.sessions.read(request) or self._identify_anonymous(request)
+            principal = self._identify_by_address(request)
         user_id = headers.get("HTTP_X_USER_ID")
         if user_id is None:
             return principal
@@ -69,19 +71,19 @@ class Authenticator:
         except ValueError as error:
             raise UnusableUserId(f"{error}.", field="X-User-Id") from None
 
-    def _identify_anonymous(self, request: Request) -> Principal:
-        if self.auth_required:
+    def _identify_by_address(self, request: Request) -> Principal:
+        has_session = self.sessions.check(request)
+        if self.auth_required and not has_session:
             raise Unauthenticated("no credential")
-        return _anonymous_principal(client_address(request))
+        kind: Kind = "session" if has_session else "anonymous"
+        return _nameless_principal(kind, client_address(request), self.anonymous_scopes)
 
     def _identify_by_authorization(self, authorization: str, request: Request) -> Principal:
-        address = client_address(request)
-        self.failures.check(address)
         try:
             return self._identify_by_credential(authorization, request.environ.get("HTTP_ORIGIN"))
         except Unauthenticated as error:
             if error.is_guess:
-                self.failures.count(address)
+                self.failures.count(client_address(request), authorization)
             raise
 
     def _identify_by_credential(self, authorization: str, origin: str | None) -> Principal:
@@ -102,8 +104,8 @@ class Authenticator:
 
 
 @functools.lru_cache(maxsize=1024)
-def _anonymous_principal(address: str) -> Principal:
-    return Principal(kind="anonymous", tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=VISITOR_SCOPES)
+def _nameless_principal(kind: Kind, address: str, scopes: frozenset[str]) -> Principal:
+    return Principal(kind=kind, tenant=DEFAULT_TENANT, user=f"address:{address}", scopes=scopes)
 
 
 def _read_type(token: str) -> object:

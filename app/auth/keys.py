@@ -18,7 +18,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, insert, select, update
 
 from app.auth.errors import Unauthenticated
-from app.auth.principal import SCOPES
+from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
 from app.runtime import clock
@@ -92,6 +92,8 @@ class ApiKeys:
             )
         if not scopes:
             raise InvalidKeyRequest(f"A key needs at least one scope of {', '.join(sorted(SCOPES))}.")
+        if ALL_TENANTS in scopes and "admin" not in scopes:
+            raise InvalidKeyRequest(f"A key for {ALL_TENANTS} needs the scope admin.")
         with self._store.transaction() as connection:
             return _add(connection, tenant, name, scopes)
 

@@ -13,7 +13,10 @@ VisitorScope = Literal["chat", "vision", "embeddings", "structured", "usage"]
 VISITOR_SCOPES = frozenset(get_args(VisitorScope))
 """Scopes that a visitor's token can have."""
 
-SCOPES = VISITOR_SCOPES | {"admin"}
+ALL_TENANTS = "all-tenants"
+"""Lets an `admin` key see and change what belongs to other tenants than its own."""
+
+SCOPES = VISITOR_SCOPES | {"admin", ALL_TENANTS}
 """Scopes that an API key can have."""
 
 CONVERSATION_SCOPES = VISITOR_SCOPES - {"embeddings"}
@@ -34,7 +37,7 @@ class Principal:
     Args:
         kind: how they authenticated.
         tenant: the site that they belong to.
-        user: the site's name of its user; without one, an id that begins with `address:`, `key:` or `session:`.
+        user: the site's name of its user; without one, an id that begins with `address:` or `key:`.
         token_id: of the visitor token.
         key_id: of the API key, or of the key that issued the visitor token.
         budget_micro_usd: what may be spent with this token, if limited.
@@ -53,6 +56,16 @@ class Principal:
     max_tokens: int | None = None
     prompt: str | None = None
     variables: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a credential says who they are. A session does not: anybody gets another one."""
+        return self.kind in ("key", "visitor")
+
+    @property
+    def administers_all(self) -> bool:
+        """Whether they may see and change what belongs to any tenant."""
+        return self.may("admin") and self.may(ALL_TENANTS)
 
     def may(self, scope: str) -> bool:
         """Return whether a scope is granted. No scope includes another, not even `admin`."""

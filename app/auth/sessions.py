@@ -1,7 +1,9 @@
-"""Sessions: a signed cookie identifies each browser that opens a page served here as a separate user.
+"""Sessions: a signed cookie lets the browsers that have opened a page served here call without a credential.
 
-A browser sends the cookie with requests from any site, so for unsafe methods it is accepted only if the browser's headers
-say that the request comes from a page of this origin. Under a host name that is not the server's own there are no sessions.
+It says nothing of who somebody is: whoever deletes it gets another one. Its requests count for the network address, like
+those of any anonymous caller. A browser sends the cookie with requests from any site, so for unsafe methods it is
+accepted only if the browser's headers say that the request comes from a page of this origin. Under a host name that is
+not the server's own there are no sessions.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from flask import Request, Response
 from itsdangerous import BadSignature, TimestampSigner
 
 from app.auth.own_hosts import OwnHosts
-from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES, Principal
 from app.problems import Forbidden
 from app.runtime import clock
 
@@ -53,20 +54,17 @@ class Sessions:
         )
         response.vary.add("Cookie")
 
-    def read(self, request: Request) -> Principal | None:
-        """Return the principal of a request's cookie; None if there is none, or if it is expired or not ours.
+    def check(self, request: Request) -> bool:
+        """Return whether a request has the cookie of a session; not if it is expired or not ours.
 
         Raises:
             Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
         """
-        session_id = self._read_id(request)
-        if session_id is None:
-            return None
+        if self._read_id(request) is None:
+            return False
         if request.method not in _SAFE_METHODS and not self._is_from_own_page(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
-        return Principal(
-            kind="session", tenant=DEFAULT_TENANT, user=f"session:{session_id}", scopes=VISITOR_SCOPES
-        )
+        return True
 
     def _read_id(self, request: Request) -> str | None:
         if "HTTP_COOKIE" not in request.environ or self._signer is None:

@@ -11,7 +11,7 @@ from app.batches.poller import Poller
 from app.batches.records import KINDS, Batch, BatchNotEnded, BatchOwner, NewBatch, ResultsGone
 from app.batches.results import BatchResults
 from app.batches.store import BatchStore
-from app.batches.submission import Submission, compute_lease_ms
+from app.batches.submission import Submission, bound_requests, compute_lease_ms
 from app.config import BatchSettings
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.ledger import Ledger
@@ -52,6 +52,10 @@ class Batches:
         self._store = BatchStore(database)
         self._submission = Submission(settings, upstream, ledger, prices, self._store)
         self._poller = Poller(settings, upstream, ledger, prices, self._store, self._submission)
+
+    def bound_tokens(self, new: NewBatch) -> int:
+        """Return the maximum number of tokens of all requests of a batch."""
+        return sum(sent.max_input_tokens + sent.max_output_tokens for sent in bound_requests(new))
 
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Reserve the maximum cost of a batch and submit it to the upstream.

@@ -37,9 +37,9 @@ class NewBatch:
 
 @dataclass(frozen=True, slots=True)
 class BatchOwner:
-    """The owner of batches: a user, or the whole tenant if `user` is None."""
+    """The owner of batches: a user, the whole tenant if `user` is None, and everyone if both are None."""
 
-    tenant: str
+    tenant: str | None
     user: str | None
 
 

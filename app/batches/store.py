@@ -136,8 +136,8 @@ class BatchStore:
 def _visible_to(owner: BatchOwner | None) -> list[Any]:
     if owner is None:
         return []
-    of_tenant = batches.c.tenant == owner.tenant
-    return [of_tenant] if owner.user is None else [of_tenant, batches.c.user_id == owner.user]
+    conditions = ((batches.c.tenant, owner.tenant), (batches.c.user_id, owner.user))
+    return [column == value for column, value in conditions if value is not None]
 
 
 def _batch_from_row(row: Any) -> Batch:

@@ -44,6 +44,14 @@ def compute_lease_ms(settings: BatchSettings) -> int:
     return int((settings.timeout_s + _GRACE_S) * 1000)
 
 
+def bound_requests(new: NewBatch) -> list[SentRequest]:
+    """Return upper bounds of the tokens of each request."""
+    return [
+        SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
+        for request in in_turns(new.requests)
+    ]
+
+
 class Submission:
     """Submits batches, and voids those that the upstream does not have."""
 
@@ -103,10 +111,7 @@ class Submission:
 
     def _record(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Store the batch's row and its hold in one transaction."""
-        requests = [
-            SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
-            for request in in_turns(new.requests)
-        ]
+        requests = bound_requests(new)
         bounds = [(sent.max_input_tokens, sent.max_output_tokens) for sent in requests]
         now = clock.now_ms()
         batch = Batch(

@@ -9,7 +9,7 @@ import click
 from flask.cli import with_appcontext
 
 from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey
-from app.auth.principal import DEFAULT_TENANT, VISITOR_SCOPES
+from app.auth.principal import ALL_TENANTS, DEFAULT_TENANT, VISITOR_SCOPES
 from app.cli.table import print_table
 from app.database.database import DatabaseUnavailable
 from app.runtime import clock
@@ -32,12 +32,15 @@ def keys() -> None:
     "--scopes",
     default=",".join(sorted(VISITOR_SCOPES)),
     show_default=True,
-    help="What the key may do, comma-separated. There is also admin.",
+    help="What the key may do, comma-separated. There is also admin, for the usage, batches and tokens of all users.",
 )
+@click.option("--all-tenants", is_flag=True, help="Let an admin key see and change those of all tenants.")
 @with_appcontext
-def create_key(name: str, tenant: str, scopes: str) -> None:
+def create_key(name: str, tenant: str, scopes: str, all_tenants: bool) -> None:
     """Create a key and show it, once."""
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
+    if all_tenants:
+        wanted.append(ALL_TENANTS)
     with _report_errors():
         _print_key(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
 

@@ -6,6 +6,7 @@ parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 origins            origins of pages and names of hosts: how browsers write them, and what is none
 rules              rules that concern several settings
+exposure           who can use a development server that listens beyond this machine
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
@@ -13,6 +14,7 @@ groups             the settings that one part of the application takes, as one v
 gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
 """
 
+from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
     BatchSettings,
@@ -49,4 +51,5 @@ __all__ = [
     "TokenSettings",
     "UpstreamBatchSettings",
     "UpstreamSettings",
+    "describe_exposure",
 ]

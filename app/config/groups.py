@@ -82,8 +82,14 @@ class ImageSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchSettings:
-    """The maximum size of a batch, and the timeout of a request to the upstream."""
+    """The settings of batches.
 
+    Attributes:
+        submitters: who may submit one: off (nobody), keys, or all (visitors with a token, too).
+        timeout_s: for a request to the upstream.
+    """
+
+    submitters: str
     max_requests: int
     max_bytes: int
     timeout_s: float

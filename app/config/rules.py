@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from app.config import formats
-from app.config.identity_provider import find_provider_problems
+from app.config.identity_provider import VISITOR_SCOPES, find_provider_problems
 from app.config.origins import check_host, check_origin
 
 if TYPE_CHECKING:
@@ -17,7 +17,14 @@ _MIN_SECRET_CHARS = 32
 
 def find_problems(config: Config) -> list[str]:
     """Return one sentence for each rule that the settings break."""
-    rules = [_check_upstream, _check_models, _check_token_rates, _check_access, find_provider_problems]
+    rules = [
+        _check_upstream,
+        _check_models,
+        _check_token_rates,
+        _check_access,
+        _check_anonymous_scopes,
+        find_provider_problems,
+    ]
     if config.is_production:
         rules.append(_check_production)
     return [problem for rule in rules for problem in rule(config)]
@@ -49,7 +56,7 @@ def _check_token_rates(config: Config) -> Iterator[str]:
 
 
 def _check_access(config: Config) -> Iterator[str]:
-    if config.auth_required and len(config.secret_key) < _MIN_SECRET_CHARS:
+    if config.auth_required and not config.is_production and len(config.secret_key) < _MIN_SECRET_CHARS:
         yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {_MIN_SECRET_CHARS} characters."
     for name in config.allowed_tools:
         if problem := formats.check_name(name):
@@ -62,6 +69,14 @@ def _check_access(config: Config) -> Iterator[str]:
             yield f"TRUSTED_HOSTS: {problem}"
 
 
+def _check_anonymous_scopes(config: Config) -> Iterator[str]:
+    for scope in config.anonymous_scopes:
+        if scope == "batches":
+            yield "ANONYMOUS_SCOPES: batches are never anonymous; BATCHES says who may send them."
+        elif scope not in VISITOR_SCOPES:
+            yield f"ANONYMOUS_SCOPES: callers without a credential can have {', '.join(sorted(VISITOR_SCOPES))}, but not {scope!r}."
+
+
 def _check_production(config: Config) -> Iterator[str]:
     if not config.openai_api_key:
         yield "OPENAI_API_KEY is missing; the offline model is for development only."
@@ -69,3 +84,13 @@ def _check_production(config: Config) -> Iterator[str]:
         yield f"SECRET_KEY is missing or shorter than {_MIN_SECRET_CHARS} characters."
     if not config.allowed_origins:
         yield "ALLOWED_ORIGINS is missing; name the origin of your site."
+    bounds = (
+        ("ADDRESS_RATE_LIMIT", config.address_rate_limit),
+        ("ANONYMOUS_BUDGET_USD", config.anonymous_budget_usd),
+    )
+    missing = [name for name, value in bounds if not value]
+    if missing and not config.auth_required:
+        yield (
+            "AUTH_REQUIRED is not true, so anybody may spend your money: set it to true, or limit use without a"
+            f" credential with {' and '.join(missing)}."
+        )

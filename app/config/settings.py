@@ -77,6 +77,7 @@ class Config:
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)
     max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_image_pixels: int = within(1, 1_000_000_000, default=50_000_000)
+    batches: str = one_of("off", "keys", "all", default="keys")
     max_batch_requests: int = within(1, 50_000, default=1_000)
     moderation: str = one_of("off", "input", "both", default="off")
     moderation_model: str = "omni-moderation-latest"
@@ -99,6 +100,7 @@ class Config:
     breaker_cooldown_s: float = within(0.001, 86_400, default=30.0)
     disconnect_policy: str = one_of("cancel", "drain", default="cancel")
     max_concurrent_streams: int = within(1, 1_000_000, default=1000)
+    max_stream_share: float = within(0.001, 1, default=0.25)
     state_dir: str = "instance"
     redis_url: str = secret(formats.check_redis_url)
 
@@ -106,6 +108,8 @@ class Config:
     trusted_hosts: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
+    anonymous_scopes: tuple[str, ...] = ()
+    anonymous_budget_usd: float = within(0, 1_000_000_000, default=0.0)
     user_budget_usd: float = within(0, 1_000_000_000, default=0.0)
     user_budget_tokens: int = within(0, 10**15, default=0)
     tenant_budget_usd: float = within(0, 1_000_000_000, default=0.0)
@@ -176,6 +180,11 @@ class Config:
         """Whether the offline model answers, because no upstream is configured."""
         return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
 
+    @property
+    def allowed_anonymous_scopes(self) -> frozenset[str]:
+        """What callers without a credential may do: ANONYMOUS_SCOPES, or its default."""
+        return frozenset(self.anonymous_scopes or (("chat",) if self.is_production else VISITOR_SCOPES))
+
     @cached_property
     def identity_provider(self) -> ProviderSettings | None:
         """The provider whose JWTs are accepted; None if there is none."""
@@ -232,10 +241,13 @@ class Config:
         )
 
     @cached_property
-    def batches(self) -> BatchSettings:
-        """The maximum size of a batch."""
+    def batching(self) -> BatchSettings:
+        """Who may submit batches, and their maximum size."""
         return BatchSettings(
-            max_requests=self.max_batch_requests, max_bytes=self.max_body_bytes, timeout_s=self.request_timeout_s
+            submitters=self.batches,
+            max_requests=self.max_batch_requests,
+            max_bytes=self.max_body_bytes,
+            timeout_s=self.request_timeout_s,
         )
 
     @cached_property

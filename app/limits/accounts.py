@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeVar
+from typing import Generic, Literal, Protocol, TypeVar
 
+from app.auth.networks import WIDE_FACTOR, find_wide_network
 from app.config import Config
 from app.ledger.records import Limit
 from app.limits.budgets import Budget
@@ -16,10 +18,23 @@ from app.runtime.periods import Window
 T = TypeVar("T")
 
 AccountKind = Literal["user", "tenant", "address"]
+OwnerKind = Literal["key", "visitor", "session", "anonymous"]
+
+_ANONYMOUS = "anonymous"
+# A call is charged to at most four accounts (MAX_LIMITS in app/ledger/sql_texts.py): those of a user and a tenant, and
+# either that of a token, or those of a wide network and of all anonymous callers.
 
 
 class AccountOwner(Protocol):
     """The principal of a request, as far as limits need it."""
+
+    @property
+    def kind(self) -> OwnerKind:
+        """How they authenticated."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a credential says who they are."""
 
     @property
     def tenant(self) -> str:
@@ -46,91 +61,142 @@ _NAMES: dict[AccountKind, Callable[[AccountOwner, str], str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Limits(Generic[T]):
+    """One sort of limit: what each kind of account may use. A kind without a limit is not in it.
+
+    Attributes:
+        wide: what an account of the wider network of an IPv6 address may use, which counts in addition.
+    """
+
+    limits: Mapping[AccountKind, T]
+    wide: Mapping[AccountKind, T]
+
+    def __bool__(self) -> bool:
+        """Return whether any kind of account is limited."""
+        return bool(self.limits)
+
+    def of(self, owner: AccountOwner, address: str) -> dict[str, T]:
+        """Return the limits of one request by account name."""
+        limits = {_NAMES[kind](owner, address): limit for kind, limit in self.limits.items()}
+        network = find_wide_network(address) if limits else None
+        if network is not None:
+            if "address" in self.wide:
+                limits[f"address:{network}"] = self.wide["address"]
+            if "user" in self.wide and not owner.is_named:
+                limits[f"user:{owner.tenant}/address:{network}"] = self.wide["user"]
+        return limits
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccountLimits:
     """The limits of each kind of account, parsed once at the start.
-
-    Each method returns the limits of one request by account name. A kind without a limit is in no mapping.
 
     Attributes:
         requests: requests per window.
         tokens: model tokens per window.
         streams: concurrent streams.
+        shared_streams: for each kind of owner, the share of all concurrent streams of accounts without a maximum of their own.
         budgets: money or tokens per day or month. A visitor token can have a budget in addition.
+        anonymous: the budget that all callers without a credential share, if there is one.
     """
 
-    requests: Mapping[AccountKind, Rate]
-    tokens: Mapping[AccountKind, Rate]
-    streams: Mapping[AccountKind, int]
-    budgets: Mapping[AccountKind, Budget]
+    requests: Limits[Rate]
+    tokens: Limits[Rate]
+    streams: Limits[int]
+    shared_streams: Mapping[OwnerKind, Limits[int]]
+    budgets: Limits[Budget]
+    anonymous: Budget | None
 
     def request_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the request rate limit of each account."""
-        return _key_by_account(self.requests, owner, address)
+        return self.requests.of(owner, address)
 
     def token_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the token rate limit of each account."""
-        return _key_by_account(self.tokens, owner, address)
+        return self.tokens.of(owner, address)
 
     def concurrent_streams(self, owner: AccountOwner, address: str) -> dict[str, int]:
         """Return the maximum number of concurrent streams of each account."""
-        return _key_by_account(self.streams, owner, address)
+        return self.streams.of(owner, address) | self.shared_streams[owner.kind].of(owner, address)
 
     def spending(self, owner: AccountOwner, address: str) -> list[Limit]:
         """Return the budget of each account that a call is charged to."""
-        limits = [
-            budget.limit_for(account) for account, budget in _key_by_account(self.budgets, owner, address).items()
-        ]
+        limits = [budget.limit_for(account) for account, budget in self.budgets.of(owner, address).items()]
         if owner.budget_micro_usd is not None:
             limits.append(Limit(f"token:{owner.token_id}", "month", owner.budget_micro_usd))
+        if self.anonymous is not None and not owner.is_named:
+            limits.append(self.anonymous.limit_for(_ANONYMOUS))
         return limits
 
 
 def read_limits(config: Config) -> AccountLimits:
-    """Read the limits from the settings, where 0 or an empty text means no limit."""
+    """Read the limits from the settings, where 0 or an empty text means no limit, but for streams: a share of all."""
     window: Window = "day" if config.budget_window == "day" else "month"
     return AccountLimits(
-        requests=_drop_none(
-            {
-                "user": _parse_rate(config.rate_limit),
-                "tenant": _parse_rate(config.tenant_rate_limit),
-                "address": _parse_rate(config.address_rate_limit),
-            }
+        requests=_read_kinds(
+            _widen_rate,
+            user=_parse_rate(config.rate_limit),
+            tenant=_parse_rate(config.tenant_rate_limit),
+            address=_parse_rate(config.address_rate_limit),
         ),
-        tokens=_drop_none(
-            {
-                "user": _parse_rate(config.token_rate_limit),
-                "tenant": _parse_rate(config.tenant_token_rate_limit),
-                "address": _parse_rate(config.address_token_rate_limit),
-            }
+        tokens=_read_kinds(
+            _widen_rate,
+            user=_parse_rate(config.token_rate_limit),
+            tenant=_parse_rate(config.tenant_token_rate_limit),
+            address=_parse_rate(config.address_token_rate_limit),
         ),
-        streams=_drop_none(
-            {
-                "user": config.user_concurrent_streams or None,
-                "tenant": config.tenant_concurrent_streams or None,
-                "address": config.address_concurrent_streams or None,
-            }
+        streams=_read_kinds(
+            lambda streams: WIDE_FACTOR * streams,
+            user=config.user_concurrent_streams or None,
+            tenant=config.tenant_concurrent_streams or None,
+            address=config.address_concurrent_streams or None,
         ),
-        budgets=_drop_none(
-            {
-                "user": _build_budget(window, config.user_budget_usd, config.user_budget_tokens),
-                "tenant": _build_budget(window, config.tenant_budget_usd, config.tenant_budget_tokens),
-            }
+        shared_streams=_read_shared_streams(config),
+        budgets=_read_kinds(
+            lambda budget: budget.times(WIDE_FACTOR),
+            user=_build_budget(window, config.user_budget_usd, config.user_budget_tokens),
+            tenant=_build_budget(window, config.tenant_budget_usd, config.tenant_budget_tokens),
         ),
+        anonymous=_build_budget(window, config.anonymous_budget_usd, 0),
     )
 
 
 def parse_account_kind(account: str) -> str:
-    """Return the kind of account in its name: user, tenant, address or token."""
+    """Return the kind of account in its name: user, tenant, address, token or anonymous."""
     return account.partition(":")[0]
 
 
-def _key_by_account(limits: Mapping[AccountKind, T], owner: AccountOwner, address: str) -> dict[str, T]:
-    return {_NAMES[kind](owner, address): limit for kind, limit in limits.items()}
+def _read_kinds(
+    widen: Callable[[T], T], *, user: T | None = None, tenant: T | None = None, address: T | None = None
+) -> Limits[T]:
+    kinds: dict[AccountKind, T | None] = {"user": user, "tenant": tenant, "address": address}
+    limits = {kind: limit for kind, limit in kinds.items() if limit is not None}
+    return Limits(limits, {kind: widen(limit) for kind, limit in limits.items() if kind != "tenant"})
 
 
-def _drop_none(limits: Mapping[AccountKind, T | None]) -> dict[AccountKind, T]:
-    return {kind: limit for kind, limit in limits.items() if limit is not None}
+def _read_shared_streams(config: Config) -> dict[OwnerKind, Limits[int]]:
+    share = math.ceil(config.max_stream_share * config.max_concurrent_streams)
+    is_off = share >= config.max_concurrent_streams
+    user = None if is_off or config.user_concurrent_streams else share
+    address = None if is_off or config.address_concurrent_streams else share
+
+    def keep(streams: int) -> int:
+        return streams  # a wide network may hold no more than the share either
+
+    by_address = _read_kinds(keep, address=address)
+    return {
+        # A site's own server sends the requests of all of its users from one address.
+        "key": _read_kinds(keep, user=user),
+        "visitor": _read_kinds(keep, user=user, address=address),
+        # Their user is the address.
+        "session": by_address,
+        "anonymous": by_address,
+    }
+
+
+def _widen_rate(rate: Rate) -> Rate:
+    return Rate(WIDE_FACTOR * rate.amount, rate.window_s)
 
 
 def _parse_rate(text: str) -> Rate | None:

@@ -19,3 +19,11 @@ class Budget:
     def limit_for(self, account: str) -> Limit:
         """Return the ledger's limit for one account."""
         return Limit(account, self.window, self.micro_usd, self.tokens)
+
+    def times(self, factor: int) -> Budget:
+        """Return a budget that is so many times as large."""
+        return Budget(
+            self.window,
+            micro_usd=None if self.micro_usd is None else factor * self.micro_usd,
+            tokens=None if self.tokens is None else factor * self.tokens,
+        )

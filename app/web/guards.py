@@ -84,6 +84,8 @@ def _check_principal(principal: Principal, guard: RouteGuard) -> Principal:
             raise Unauthenticated("no key")
         raise Forbidden("Only a site's own server may do this, with its key.")
     if guard.scopes and not any(map(principal.may, guard.scopes)):
+        if principal.kind == "anonymous":
+            raise Unauthenticated("no scope")
         raise Forbidden
     return principal
 

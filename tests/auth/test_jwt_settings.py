@@ -10,6 +10,7 @@ GOOD = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_jwks_url": JWKS_URL
 SECRET = {"jwt_issuer": ISSUER, "jwt_audience": AUDIENCE, "jwt_secret": "x" * 64}
 PRODUCTION = {
     "app_env": "production",
+    "auth_required": True,
     "openai_api_key": "k",
     "secret_key": "s" * 32,
     "allowed_origins": ("https://www.example.com",),

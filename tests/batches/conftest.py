@@ -9,6 +9,7 @@ import pytest
 from flask import Flask
 from flask.testing import FlaskClient
 
+from app.auth.principal import VISITOR_SCOPES
 from app.database.database import open_database
 from tests.fakes.fake_batches import FakeBatches
 
@@ -51,13 +52,27 @@ def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def start(
     make_app: Callable[..., Flask], tmp_path: Path, time: Time, empty_store: Path
 ) -> Iterator[Callable[..., Flask]]:
-    """Starts the application over a store of the test's own; again, as after a restart."""
+    """Starts the application over a store of the test's own; again, as after a restart.
+
+    Its clients send a key, as batches need one, unless they say otherwise.
+    """
     started: list[Flask] = []
+    made: list[str] = []
     shutil.copy(empty_store, tmp_path / "own.sqlite3")
 
+    class KeyClient(FlaskClient):
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            self.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {made[0]}"
+
     def start(**settings: Any) -> Flask:
-        started.append(make_app(**{"database_url": f"sqlite:///{tmp_path}/own.sqlite3", **settings}))
-        return started[-1]
+        app = make_app(**{"database_url": f"sqlite:///{tmp_path}/own.sqlite3", **settings})
+        started.append(app)
+        if not made:
+            keys = app.extensions["gatehouse"].authenticator.keys
+            made.append(keys.create(tenant="default", name="server", scopes=VISITOR_SCOPES).text)
+        app.test_client_class = KeyClient
+        return app
 
     yield start
     for app in started:

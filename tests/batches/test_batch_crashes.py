@@ -372,6 +372,7 @@ def test_the_list_of_the_command_has_every_batch(start, upstream, rows, time):
     ran = app.test_cli_runner().invoke(args=["batches", "list"])
 
     head, line = ran.output.splitlines()
+    assert line.split()[2].startswith("key:")
     assert head.split() == [
         "ID",
         "TENANT",
@@ -385,5 +386,5 @@ def test_the_list_of_the_command_has_every_batch(start, upstream, rows, time):
         "USD",
     ]
     assert line.split() == (
-        f"{batch_id} default address:127.0.0.1 chat gpt-6.1-terra 2026-11-20 12:00 UTC completed 2 1 0.000010".split()
+        f"{batch_id} default {line.split()[2]} chat gpt-6.1-terra 2026-11-20 12:00 UTC completed 2 1 0.000010".split()
     )

@@ -383,7 +383,7 @@ def test_a_batch_has_no_more_texts_than_openai_takes(client, upstream):
 
 @pytest.fixture
 def site(make_site, time):
-    return make_site()
+    return make_site(batches="all")
 
 
 def submit(site, credential, **fields):
@@ -423,6 +423,59 @@ def test_an_admin_sees_all_batches_of_its_tenant(site):
     assert refused.status_code == 403
 
 
+def test_an_admin_of_all_tenants_sees_the_batches_of_all(site):
+    other_key = site.new_key("chat", tenant="other")
+    address, other = submit(site, site.token()), submit(site, other_key)
+    headers = bearer(site.new_key("admin,all-tenants"))
+
+    def tenants(query=""):
+        shown = site.client.get(f"/api/batches{query}", headers=headers).json["batches"]
+        return {(batch["tenant"], batch["id"]) for batch in shown}
+
+    both = {("acme", address.rpartition("/")[2]), ("other", other.rpartition("/")[2])}
+    assert both <= tenants()
+    assert {tenant for tenant, _ in tenants("?tenant=other")} == {"other"}
+    assert {tenant for tenant, _ in tenants("?user=anna")} == {"acme"}
+    assert site.client.post(f"{other}/cancel", headers=headers).json["status"] == "cancelling"
+    own = site.client.get("/api/batches?tenant=other", headers=bearer(site.new_key("admin")))
+    assert (own.status_code, own.json["code"]) == (400, "invalid_request")
+
+
+WHO_MAY_SUBMIT = {
+    ("off", "key"): 501,
+    ("off", "token"): 501,
+    ("off", "provider"): 501,
+    ("off", None): 401,
+    ("off", "session"): 401,
+    ("keys", "key"): 201,
+    ("keys", "token"): 403,
+    ("keys", "provider"): 403,
+    ("keys", None): 401,
+    ("keys", "session"): 401,
+    ("all", "key"): 201,
+    ("all", "token"): 201,
+    ("all", "provider"): 201,
+    ("all", None): 401,
+    ("all", "session"): 401,
+}
+
+
+@pytest.mark.parametrize(("setting", "who"), WHO_MAY_SUBMIT)
+def test_batches_are_for_whom_the_setting_says(make_site, time, upstream, setting, who):
+    site = make_site(batches=setting, auth_required=False, anonymous_scopes=("chat",))
+    credential = {"key": site.key, "token": site.token(), "provider": site.provider.token()}.get(who)
+    headers = {"Origin": "http://localhost"} | (bearer(credential) if credential else {})
+    if who == "session":
+        site.client.get("/")
+
+    answer = site.client.post("/api/batches", json=chats("Hi"), headers=headers)
+
+    assert answer.status_code == WHO_MAY_SUBMIT[setting, who], answer.text
+    assert bool(upstream.asked) is (answer.status_code == 201)
+    if answer.status_code == 401:
+        assert site.client.get("/api/batches", headers=headers).status_code == 401
+
+
 def test_a_batch_of_another_kind_than_the_scope_is_neither_shown_nor_cancelled(site):
     address = submit(site, site.token(scopes=["chat"]))
     other = bearer(site.token(scopes=["embeddings"]))
@@ -454,7 +507,7 @@ def test_a_tokens_ceiling_holds_for_each_request(site, upstream):
 def test_a_token_that_is_tied_to_a_prompt_may_not_have_batches(make_site, tmp_path, data_root, upstream, time):
     (data_root / "tied").mkdir(exist_ok=True)
     (data_root / "tied" / "support.toml").write_text('system = "Only about parcels."')
-    site = make_site(prompts_dir="tied")
+    site = make_site(prompts_dir="tied", batches="all")
     token = site.token(prompt="support")
 
     refused = site.client.post("/api/batches", json=chats("a"), headers=bearer(token))

@@ -40,6 +40,20 @@ def test_a_key_may_do_what_visitors_may_where_nothing_else_is_said(run, keys):
     assert (key.tenant, key.scopes) == ("default", {"chat", "vision", "embeddings", "structured", "usage"})
 
 
+def test_an_admin_key_is_for_its_own_tenant_unless_it_is_made_for_all(run, keys):
+    own = keys.verify(run("create", "--name", "a", "--scopes", "admin").stdout.strip())
+    for_all = run("create", "--name", "b", "--scopes", "admin", "--all-tenants").stdout.strip()
+
+    assert own.scopes == {"admin"}
+    assert keys.verify(for_all).scopes == {"admin", "all-tenants"}
+    assert "admin,all-tenants" in run("list").output
+    rotated = keys.verify(run("rotate", for_all[3:11]).stdout.strip())
+    assert rotated.scopes == {"admin", "all-tenants"}
+    refused = run("create", "--name", "c", "--all-tenants")
+    assert refused.exit_code == 1
+    assert "needs the scope admin" in refused.stderr
+
+
 def test_the_list_is_a_table_of_what_is_public(run, keys, clock):
     assert "There are no keys" in run("list").output
     old = run("create", "--name", "shop").stdout.strip()[3:11]

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from app.config import Config, ConfigError
+from app.config import Config, ConfigError, describe_exposure
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-canary-0123456789"
@@ -15,7 +15,9 @@ PRODUCTION = {
     "OPENAI_API_KEY": SECRET,
     "SECRET_KEY": "s" * 32,
     "ALLOWED_ORIGINS": "https://www.example.com",
+    "AUTH_REQUIRED": "true",
 }
+ANONYMOUS = {"AUTH_REQUIRED": "false", "ADDRESS_RATE_LIMIT": "20/minute", "ANONYMOUS_BUDGET_USD": "5"}
 
 
 def problems_of(environ):
@@ -283,6 +285,7 @@ def test_azure_and_a_base_url_exclude_each_other_and_azure_needs_a_key():
 
 def test_production_starts_with_what_it_needs():
     assert Config.from_env(PRODUCTION).is_production
+    assert Config.from_env(PRODUCTION | ANONYMOUS).is_production
 
 
 @pytest.mark.parametrize(
@@ -294,6 +297,10 @@ def test_production_starts_with_what_it_needs():
         ({"ALLOWED_ORIGINS": ""}, "ALLOWED_ORIGINS"),
         ({"ALLOWED_ORIGINS": " , "}, "ALLOWED_ORIGINS"),
         ({"ALLOWED_ORIGINS": "*"}, "ALLOWED_ORIGINS"),
+        ({"AUTH_REQUIRED": "false"}, "AUTH_REQUIRED"),
+        ({"AUTH_REQUIRED": ""}, "AUTH_REQUIRED"),
+        (ANONYMOUS | {"ADDRESS_RATE_LIMIT": ""}, "AUTH_REQUIRED"),
+        (ANONYMOUS | {"ANONYMOUS_BUDGET_USD": "0"}, "AUTH_REQUIRED"),
     ],
 )
 def test_production_refuses_to_start_without_it_and_names_it(change, name):
@@ -303,7 +310,64 @@ def test_production_refuses_to_start_without_it_and_names_it(change, name):
 
 
 def test_production_names_everything_that_it_lacks():
-    assert len(problems_of({"APP_ENV": "production"})) == 3
+    assert len(problems_of({"APP_ENV": "production"})) == 4
+
+
+def test_the_bounds_that_anonymous_use_lacks_are_named():
+    [problem] = problems_of(PRODUCTION | ANONYMOUS | {"ADDRESS_RATE_LIMIT": ""})
+    assert "ADDRESS_RATE_LIMIT" in problem
+    assert "ANONYMOUS_BUDGET_USD" not in problem
+
+
+@pytest.mark.parametrize("scope", ["batches", "admin", "all-tenants", "chats"])
+def test_what_nobody_may_do_without_a_credential_is_named(scope):
+    [problem] = problems_of({"ANONYMOUS_SCOPES": f"chat,{scope}"})
+    assert problem.startswith("ANONYMOUS_SCOPES: ")
+    assert scope in problem
+    assert ("BATCHES" in problem) is (scope == "batches")
+
+
+def test_strangers_may_chat_in_production_and_try_everything_in_development():
+    everything = {"chat", "vision", "embeddings", "structured", "usage"}
+    assert Config().allowed_anonymous_scopes == everything
+    assert Config.from_env(PRODUCTION | ANONYMOUS).allowed_anonymous_scopes == {"chat"}
+    named = {"ANONYMOUS_SCOPES": "embeddings, usage"}
+    for environ in (PRODUCTION | ANONYMOUS | named, named):
+        assert Config.from_env(environ).allowed_anonymous_scopes == {"embeddings", "usage"}
+
+
+@pytest.mark.parametrize(
+    ("settings", "is_told"),
+    [
+        ({}, False),
+        ({"HOST": "0.0.0.0"}, True),
+        ({"HOST": "::"}, True),
+        ({"HOST": "192.168.1.5"}, True),
+        ({"HOST": "gate.local"}, True),
+        ({"HOST": "127.0.0.2"}, False),
+        ({"HOST": "::1"}, False),
+        ({"HOST": "localhost"}, False),
+        ({"BIND": "0.0.0.0:80"}, True),
+        ({"BIND": "[::]:80"}, True),
+        ({"BIND": ":80"}, True),
+        ({"BIND": "[::1]:80"}, False),
+        ({"BIND": "127.0.0.1:80", "HOST": "0.0.0.0"}, False),
+        ({"BIND": "unix:/run/x.sock", "HOST": "0.0.0.0"}, False),
+        ({"HOST": "0.0.0.0", "OPENAI_API_KEY": ""}, False),
+        ({"HOST": "0.0.0.0", "OPENAI_API_KEY": "", "OPENAI_BASE_URL": "http://models.local/v1"}, True),
+        ({"HOST": "0.0.0.0", "AUTH_REQUIRED": "true", "SECRET_KEY": "s" * 32}, True),
+        (PRODUCTION | {"HOST": "0.0.0.0"}, False),
+    ],
+)
+def test_a_development_server_that_others_can_reach_says_what_that_means(settings, is_told):
+    told = describe_exposure(Config.from_env({"OPENAI_API_KEY": SECRET} | settings))
+
+    assert (told is not None) is is_told
+    if told is not None:
+        assert settings.get("HOST", settings.get("BIND")) in told
+        assert "everyone who can reach this machine can use" in told
+        assert "\n" not in told
+        assert SECRET not in told
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,7 @@ SETTINGS = {
     "BREAKER_FAILURES": "5",
     "BREAKER_COOLDOWN_S": str(COOLDOWN_S),
     "MAX_CONCURRENT_STREAMS": str(MAX_STREAMS),
+    "MAX_STREAM_SHARE": "1",  # they all come from one address
 }
 
 

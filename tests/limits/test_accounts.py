@@ -38,7 +38,7 @@ def test_each_kind_of_limit_names_the_same_accounts():
 
 
 def test_a_kind_without_a_limit_names_no_account():
-    limits = limits_of(tenant_concurrent_streams=4)
+    limits = limits_of(tenant_concurrent_streams=4, max_stream_share=1)
 
     assert limits.concurrent_streams(ADA, ADDRESS) == {"tenant:acme": 4}
     assert limits.request_rates(ADA, ADDRESS) == limits.token_rates(ADA, ADDRESS) == {}

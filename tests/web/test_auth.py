@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import logging
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -31,7 +33,9 @@ def post(site, route, **headers):
 # The rule: every route states who may call it.
 
 
-@pytest.mark.parametrize("settings", [{}, {"app_env": "production", "secret_key": "s" * 40}])
+@pytest.mark.parametrize(
+    "settings", [{}, {"app_env": "production", "secret_key": "s" * 40, "auth_required": True}]
+)
 def test_every_route_states_its_guard_and_is_public_or_below_the_guarded_blueprint(make_app, settings):
     app = make_app(**settings)
     guarded = {
@@ -299,20 +303,114 @@ def test_a_replaced_key_counts_until_its_grace_ends(site, clock):
 # Guessing.
 
 
-def test_guessing_is_bounded_for_each_address(site, clock):
-    for _ in range(MAX_FAILURES):
-        assert site.chat("gh_AAAAAAAA_" + "x" * 43).status_code == 401
+KINDS_OF_GUESSES = {
+    "keys": lambda number: f"gh_AAAAAAAA_{number:043}",
+    "visitors' tokens": lambda number: by_hand(
+        {"alg": "HS256", "typ": "gatehouse-visitor+jwt"}, claims(), secret=b"%032d" % number
+    ),
+    "the provider's tokens": lambda number: by_hand(
+        {"alg": "RS256", "kid": f"k{number}"}, claims(), secret=b"x" * 32
+    ),
+    "words": lambda number: f"word{number}",
+    "the same word": lambda _: "word",
+}
 
-    refused = site.chat("gh_AAAAAAAA_" + "x" * 43)
-    assert code_of(refused) == (429, "rate_limited")
+
+@pytest.fixture(params=KINDS_OF_GUESSES.values(), ids=KINDS_OF_GUESSES)
+def guess(request):
+    return request.param
+
+
+def test_guessing_is_bounded_for_each_address(site, clock, guess):
+    for number in range(MAX_FAILURES):
+        assert code_of(site.chat(guess(number))) == (401, "unauthenticated")
+
+    for number in range(MAX_FAILURES, 2 * MAX_FAILURES):
+        refused = site.chat(guess(number))
+        assert code_of(refused) == (429, "rate_limited")
     assert 0 < int(refused.headers["Retry-After"]) <= WINDOW_S
-    assert code_of(site.chat(site.key)) == (429, "rate_limited")  # or the answer would tell which one is right
     assert code_of(site.chat()) == (401, "unauthenticated")
-    elsewhere = {"environ_base": {"REMOTE_ADDR": "203.0.113.7"}, "headers": bearer(site.key)}
-    assert site.client.post("/api/chat", json={"message": "Hi"}, **elsewhere).status_code == 200
+    elsewhere = {"environ_base": {"REMOTE_ADDR": "203.0.113.7"}, "headers": bearer(guess(0))}
+    assert site.client.post("/api/chat", json={"message": "Hi"}, **elsewhere).status_code == 401
 
     clock.move(int(refused.headers["Retry-After"]))
-    assert site.chat(site.key).status_code == 200
+    assert site.chat(guess(0)).status_code == 401
+
+
+def test_what_is_right_is_never_refused_for_what_others_guess(site, guess):
+    rights = [site.key, site.token(), site.token(prompt=None), site.provider.token()]
+    for number in range(2 * MAX_FAILURES):
+        site.chat(guess(number))
+
+    for right in [*rights, site.new_key(), site.token(userId="bob"), site.provider.token(sub="new")]:
+        assert site.chat(right).status_code == 200
+    assert site.client.post("/api/tokens", json={}, headers=bearer(site.key)).status_code == 400
+    assert site.client.get("/api/usage", headers=bearer(site.key)).status_code == 200
+
+
+def test_one_old_token_that_a_page_repeats_takes_no_other_guess(site):
+    for _ in range(5 * MAX_FAILURES):
+        site.chat("old")
+
+    assert code_of(site.chat("old")) == (429, "rate_limited")
+    assert code_of(site.chat("another")) == (401, "unauthenticated")
+
+
+def test_guesses_from_all_networks_of_a_48_are_bounded_together(make_site):
+    site = make_site(trusted_proxies=1)
+
+    def status(number, credential):
+        forwarded = {"X_Forwarded_For": f"2001:db8:7:{number:x}::1"}
+        return site.chat(credential, **forwarded).status_code
+
+    answers = [status(number, f"wrong{number}") for number in range(200)]
+
+    assert answers == [401] * 4 * MAX_FAILURES + [429] * (200 - 4 * MAX_FAILURES)
+    assert status(1, site.key) == 200
+    assert site.chat("wrong", X_Forwarded_For="2001:db8:8::1").status_code == 401
+
+
+@pytest.mark.parametrize("make_guess", [lambda number: f"wrong{number}", lambda _: "wrong"])
+def test_guesses_at_once_are_counted_one_by_one(make_site, make_guess, monkeypatch):
+    site = make_site()
+    state = site.auth.failures._state
+    real, gate = state.update, threading.Barrier(50)
+
+    def update_together(key, change, **options):
+        gate.wait(10)
+        return real(key, change, **options)
+
+    monkeypatch.setattr(state, "update", update_together)
+    with ThreadPoolExecutor(50) as pool:
+        codes = list(
+            pool.map(
+                lambda number: (
+                    site.app.test_client().get("/api/usage", headers=bearer(make_guess(number))).status_code
+                ),
+                range(200),
+            )
+        )
+
+    assert (codes.count(401), codes.count(429)) == (MAX_FAILURES, 200 - MAX_FAILURES)
+
+
+def test_a_flood_of_guesses_costs_no_more_writes_and_fetches_few_keys(site, monkeypatch):
+    written = []
+    state = site.auth.failures._state
+    put = state._set
+
+    def put_and_note(key, value, ttl_s):
+        written.append(value)
+        put(key, value, ttl_s)
+
+    monkeypatch.setattr(state, "_set", put_and_note)
+
+    for number in range(10 * MAX_FAILURES):
+        site.chat(KINDS_OF_GUESSES["the provider's tokens"](number))
+
+    assert len(written) == MAX_FAILURES
+    assert max(map(len, written)) < 25 * MAX_FAILURES
+    assert len(site.provider.asked) <= 2
 
 
 def test_what_was_once_good_is_no_guess(site, clock):
@@ -539,7 +637,7 @@ def session_cookie(answer):
     return name, [part.strip() for part in rest.split(";")[1:]]
 
 
-def test_a_page_served_here_gives_each_browser_a_session(make_site, principals):
+def test_a_page_served_here_gives_each_browser_a_session_that_counts_for_its_address(make_site, principals):
     site = make_site()
     browsers = [site.app.test_client() for _ in range(2)]
 
@@ -552,10 +650,30 @@ def test_a_page_served_here_gives_each_browser_a_session(make_site, principals):
             browser.get("/")  # a page opened again goes on with the session
             assert browser.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code == 200
 
-    users = [principal.user for principal in principals]
-    assert users[0] == users[1] != users[2] == users[3]
-    assert all(user.startswith("session:") for user in users)
+    assert {principal.user for principal in principals} == {"address:127.0.0.1"}
     assert {(principal.kind, principal.may("admin")) for principal in principals} == {("session", False)}
+
+
+def test_a_new_cookie_is_no_new_user(make_site):
+    site = make_site(rate_limit="3/minute", auth_required=False)
+    statuses = []
+    for _ in range(5):
+        browser = site.app.test_client()
+        browser.get("/")
+        statuses.append(browser.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code)
+
+    assert statuses == [200, 200, 200, 429, 429]
+    assert site.chat().status_code == 429  # nor is it one to have none
+
+
+def test_production_accepts_no_session_of_a_page_that_it_does_not_serve(make_site):
+    development = make_site()
+    development.client.get("/")
+    cookie = development.client.get_cookie("gatehouse").value
+    production = make_site(app_env="production", auth_required=True)
+    production.client.set_cookie("gatehouse", cookie)
+
+    assert code_of(production.chat(Origin=HERE)) == (401, "unauthenticated")
 
 
 def test_over_https_the_cookie_is_bound_to_this_host_and_secure(make_site, principals):
@@ -631,7 +749,7 @@ def test_a_form_of_another_site_cannot_use_a_session(site, upstream, content_typ
     assert upstream.sent == []
 
 
-def test_a_session_ends_after_its_time_and_opening_a_page_prolongs_it(make_site, clock, principals):
+def test_a_session_ends_after_its_time_and_opening_a_page_prolongs_it(make_site, clock):
     site = make_site(session_ttl_s=100)
     site.client.get("/")
     clock.move(90)
@@ -642,7 +760,6 @@ def test_a_session_ends_after_its_time_and_opening_a_page_prolongs_it(make_site,
     assert site.chat(Origin=HERE).status_code == 401
     site.client.get("/")
     assert site.chat(Origin=HERE).status_code == 200
-    assert principals[0].user != principals[1].user
 
 
 def test_a_forged_cookie_is_none(site):

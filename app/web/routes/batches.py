@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import orjson
@@ -9,9 +11,14 @@ from flask import Blueprint, Response, abort, g, request
 
 from app.auth import Principal
 from app.auth.address import client_address
-from app.batches import KINDS, Batch
+from app.auth.errors import Unauthenticated
+from app.batches import KINDS, Batch, NewBatch
+from app.config import BatchSettings
+from app.limits.batch_counting import counted_batch
+from app.limits.rate_limiter import RateLimited
+from app.openai_service.errors import BatchesNotOffered
 from app.problems import Forbidden
-from app.services import services
+from app.services import Services, services
 from app.web.call_context import build_entry
 from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
@@ -34,7 +41,8 @@ bp = Blueprint("batches", __name__, url_prefix="/batches")
 def create() -> Response:
     """Create a batch: many requests, answered within a day at half the price."""
     principal, built = _require_principal(), services()
-    settings = built.config.batches
+    _check_may_submit(principal, built.config.batching)
+    settings = built.config.batching
     body = read_json_body(
         CreateBatchRequest, may_be_large=True, max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
     )
@@ -46,8 +54,11 @@ def create() -> Response:
     )
     if not principal.may(new.kind):
         raise Forbidden
-    limits = built.limits.spending(principal, client_address(request))
-    batch = built.batches.submit(new, build_entry(new.kind, new.model), limits)
+    address = client_address(request)
+    with _counted(built, principal, address, new):
+        batch = built.batches.submit(
+            new, build_entry(new.kind, new.model), built.limits.spending(principal, address)
+        )
     response = _json_response(batch_response(batch, principal), status=201)
     response.headers["Location"] = f"{request.path}/{batch.id}"
     response.headers.extend(build_adjusted_headers(adjusted))
@@ -97,6 +108,31 @@ def cancel(batch_id: str) -> Response:
     return _json_response(batch_response(services().batches.cancel(_find_batch(batch_id)), g.principal))
 
 
+@contextmanager
+def _counted(built: Services, principal: Principal, address: str, new: NewBatch) -> Iterator[None]:
+    """Count each request of a batch in the rates of its accounts, unless it is not submitted."""
+    try:
+        with counted_batch(
+            built.rate_limiter,
+            built.limits.request_rates(principal, address),
+            built.limits.token_rates(principal, address),
+            requests=len(new.requests),
+            count_tokens=lambda: built.batches.bound_tokens(new),
+        ) as quota:
+            g.quota = quota or g.get("quota")
+            yield
+    except RateLimited as refusal:
+        g.quota = refusal.quota
+        raise
+
+
+def _check_may_submit(principal: Principal, settings: BatchSettings) -> None:
+    if settings.submitters == "off":
+        raise BatchesNotOffered
+    if settings.submitters == "keys" and principal.kind != "key":
+        raise Forbidden("Only a site's own server may send batches, with its key.")
+
+
 def _find_batch(batch_id: str) -> Batch:
     principal = _require_principal()
     batch = services().batches.get(batch_id, batch_owner(principal)) if BATCH_ID.fullmatch(batch_id) else None
@@ -108,8 +144,10 @@ def _find_batch(batch_id: str) -> Batch:
 
 
 def _require_principal() -> Principal:
-    """Return the principal. A token that is tied to a prompt is refused."""
+    """Return the principal. Callers without a credential and a token that is tied to a prompt are refused."""
     principal: Principal = g.principal
+    if not principal.is_named:
+        raise Unauthenticated("no credential for batches")
     if principal.prompt is not None:
         raise Forbidden("This token is for conversations only.")
     return principal

@@ -7,8 +7,9 @@ import re
 import orjson
 from flask import Blueprint, Response, g, request
 
-from app.auth.principal import parse_user_id
-from app.problems import InvalidRequest
+from app.auth import Principal
+from app.auth.principal import ALL_TENANTS, SCOPES, parse_user_id
+from app.problems import Forbidden, InvalidRequest
 from app.services import services
 from app.web.guards import needs_key
 from app.web.request_body import read_json_body
@@ -17,6 +18,8 @@ from app.web.schemas.tokens import TokenRequest, token_response
 bp = Blueprint("tokens", __name__, url_prefix="/tokens")
 
 _TOKEN_ID = re.compile(r"[A-Za-z0-9_-]{22}")
+# Who can issue tokens that do something. A key that only reads usage takes nothing from anybody.
+_MAY_REVOKE = SCOPES - {"usage", ALL_TENANTS}
 
 
 @bp.post("")
@@ -38,9 +41,10 @@ def create() -> Response:
 @needs_key
 def revoke(token_id: str) -> Response:
     """Revoke a visitor token."""
+    tenant = _find_tenant()
     if not _TOKEN_ID.fullmatch(token_id):
         raise InvalidRequest("The id of a token has 22 letters, digits, underscores or hyphens.")
-    services().authenticator.tokens.revoke(token_id, tenant=g.principal.tenant)
+    services().authenticator.tokens.revoke(token_id, tenant=tenant)
     return Response(status=204)
 
 
@@ -48,13 +52,31 @@ def revoke(token_id: str) -> Response:
 @needs_key
 def revoke_all() -> Response:
     """Revoke all visitor tokens of a user."""
-    if unknown := sorted(request.args.keys() - {"userId"}):
-        raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
-    if len(request.args.getlist("userId")) > 1:
-        raise InvalidRequest("must be given once.", field="userId")
+    tenant = _find_tenant("userId")
     try:
         user = parse_user_id(request.args.get("userId", ""))
     except ValueError as error:
         raise InvalidRequest(f"{error}.", field="userId") from None
-    services().authenticator.tokens.revoke_all(user, tenant=g.principal.tenant)
+    services().authenticator.tokens.revoke_all(user, tenant=tenant)
     return Response(status=204)
+
+
+def _find_tenant(*others: str) -> str:
+    """Return the tenant whose tokens the key may revoke: its own, or for an admin of all tenants that of the query.
+
+    Args:
+        others: the names that the query may have besides.
+    """
+    principal: Principal = g.principal
+    if not any(map(principal.may, _MAY_REVOKE)):
+        raise Forbidden("This key may not revoke tokens.")
+    known = {*others, *(("tenant",) if principal.administers_all else ())}
+    if unknown := sorted(request.args.keys() - known):
+        raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
+    for name in known:
+        if len(request.args.getlist(name)) > 1:
+            raise InvalidRequest("must be given once.", field=name)
+    tenant = request.args.get("tenant", principal.tenant)
+    if "\0" in tenant:
+        raise InvalidRequest("must not contain the character NUL.", field="tenant")
+    return tenant

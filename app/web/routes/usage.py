@@ -18,7 +18,7 @@ bp = Blueprint("usage", __name__, url_prefix="/usage")
 @bp.get("")
 @needs("usage")
 def show() -> Response:
-    """Report the caller's usage and remaining budgets; with an admin key, the usage of any user."""
+    """Report the caller's usage and remaining budgets; with an admin key, the usage of any user of its tenant."""
     built = services()
     query = parse_usage_query(request.args, g.principal)
     totals = partial(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -162,7 +162,9 @@ class ListQuery:
 
 
 def batch_owner(principal: Principal) -> BatchOwner:
-    """Return the owner of the batches that a principal may see: the user, or with scope `admin` the whole tenant."""
+    """Return the owner of the batches that a principal may see: the user, or for an `admin` the tenant or everyone."""
+    if principal.administers_all:
+        return BatchOwner(None, None)
     return BatchOwner(principal.tenant, None if principal.may("admin") else principal.user)
 
 
@@ -173,13 +175,14 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
         InvalidRequest: a parameter is not valid.
     """
     owner = batch_owner(principal)
+    filters = (*(("tenant",) if owner.tenant is None else ()), *(("user",) if owner.user is None else ()))
     for name in args:
-        if name not in ("limit", "before", *(("user",) if owner.user is None else ())):
+        if name not in ("limit", "before", *filters):
             raise InvalidRequest("is not known here.", field=name[:50])
-    if owner.user is None and (user := args.get("user")) is not None:
-        if "\0" in user:
-            raise InvalidRequest("must not contain the character NUL.", field="user")
-        owner = BatchOwner(principal.tenant, user)
+    for name in filters:
+        if "\0" in args.get(name, ""):
+            raise InvalidRequest("must not contain the character NUL.", field=name)
+    owner = replace(owner, **{name: args[name] for name in filters if name in args})
     limit, before = args.get("limit", str(_DEFAULT_PAGE)), args.get("before")
     if not (re.fullmatch(r"[0-9]{1,3}", limit) and 1 <= int(limit) <= _MAX_PAGE):
         raise InvalidRequest(f"must be from 1 to {_MAX_PAGE}.", field="limit")
@@ -189,7 +192,10 @@ def parse_list_query(args: Mapping[str, str], principal: Principal) -> ListQuery
 
 
 def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
-    """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}, and "user" for an admin."""
+    """Return {"id", "kind", "model", "status", "createdAt", "endedAt", "counts", "costMicroUsd"}.
+
+    An admin also gets the "user", and one of all tenants the "tenant".
+    """
     body = {
         "id": batch.id,
         "kind": batch.kind,
@@ -200,7 +206,11 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
         "counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "costMicroUsd": batch.cost_micro_usd,
     }
-    return body | {"user": batch.user} if principal.may("admin") else body
+    if principal.may("admin"):
+        body["user"] = batch.user
+    if principal.administers_all:
+        body["tenant"] = batch.tenant
+    return body
 
 
 def _format_time(at_ms: int) -> str:

@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
 from app.limits.accounts import parse_account_kind
-from app.problems import InvalidRequest
+from app.problems import Forbidden, InvalidRequest
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
@@ -34,16 +34,22 @@ class UsageQuery:
 
 
 def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
-    """Parse the query. Users see their own usage; with the scope `admin`, everyone's.
+    """Parse the query. Users see their own usage; with the scope `admin`, that of their tenant, or of all tenants.
 
     Raises:
         InvalidRequest: a parameter is not valid.
+        Forbidden: the tenant is not the caller's.
     """
     is_admin = principal.may("admin")
     known = ("from", "to", "by", "format", *(("user", "tenant") if is_admin else ()))
     for name in args:
         if name not in known:
             raise InvalidRequest("is not known here.", field=name[:50])
+        if "\0" in args[name]:
+            raise InvalidRequest("must not contain the character NUL.", field=name)
+    tenant = args.get("tenant", None if principal.administers_all else principal.tenant)
+    if not principal.administers_all and tenant != principal.tenant:
+        raise Forbidden("this key sees its own tenant only.", field="tenant")
     today = datetime.now(UTC).date()
     first = _parse_day(args, "from", today.replace(day=1))
     last = _parse_day(args, "to", today)
@@ -57,7 +63,7 @@ def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQue
         last.isoformat(),
         _parse_groupings(args.get("by")),
         user=args.get("user") if is_admin else principal.user,
-        tenant=args.get("tenant") if is_admin else principal.tenant,
+        tenant=tenant,
         is_csv=form == "csv",
     )
 

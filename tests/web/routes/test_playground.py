@@ -90,7 +90,7 @@ def test_nothing_but_the_files_of_the_page_is_served(client, path):
 
 @pytest.mark.parametrize("path", ["/", "/favicon.ico", *FILES])
 def test_in_production_there_is_no_page(make_app, path):
-    client = make_app(app_env="production", secret_key="s" * 32).test_client()
+    client = make_app(app_env="production", secret_key="s" * 32, auth_required=True).test_client()
 
     answer = client.get(path)
 

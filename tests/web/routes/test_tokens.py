@@ -117,6 +117,34 @@ def test_a_tenant_cannot_take_back_the_tokens_of_another(site):
     assert site.chat(answer.json["token"]).status_code == 200
 
 
+def test_a_key_that_only_reads_usage_takes_no_token_back(site):
+    reader, admin = site.new_key("usage"), site.new_key("admin")
+    token = site.token_answer().json
+
+    for scopes in ("usage", "usage,vision"):
+        key = site.new_key(scopes)
+        status = 204 if "vision" in scopes else 403
+        assert revoke(site, "A" * 22, key).status_code == status
+        assert site.client.delete("/api/tokens?userId=nobody", headers=bearer(key)).status_code == status
+    assert code_of(revoke(site, token["tokenId"], reader)) == (403, "forbidden")
+    assert site.chat(token["token"]).status_code == 200
+    assert revoke(site, token["tokenId"], admin).status_code == 204
+    assert site.chat(token["token"]).status_code == 401
+
+
+def test_only_an_admin_of_all_tenants_takes_back_the_tokens_of_others(site, clock):
+    one, two = site.token_answer().json, site.token_answer(userId="bob").json
+    elsewhere = site.new_key("admin,chat", tenant="other")
+    everywhere = site.new_key("admin,all-tenants", tenant="other")
+
+    for path in (f"/{one['tokenId']}?tenant=acme", "?userId=bob&tenant=acme"):
+        assert site.client.delete(f"/api/tokens{path}", headers=bearer(elsewhere)).status_code == 400
+    assert site.chat(one["token"]).status_code == site.chat(two["token"]).status_code == 200
+    for path in (f"/{one['tokenId']}?tenant=acme", "?userId=bob&tenant=acme"):
+        assert site.client.delete(f"/api/tokens{path}", headers=bearer(everywhere)).status_code == 204
+    assert site.chat(one["token"]).status_code == site.chat(two["token"]).status_code == 401
+
+
 def test_the_same_user_id_in_two_tenants_is_two_users(site, principals):
     site.chat(site.token())
     site.chat(site.token(key=site.new_key(tenant="other")))

@@ -67,15 +67,34 @@ def test_nobody_but_an_admin_asks_for_others(site, query):
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
 
 
-def test_an_admin_sees_anybody(site):
+def test_an_admin_sees_anybody_of_its_tenant(site):
     def requests(query):
         return site.get(query, key=site.admin).json["totals"]["requests"]
 
-    assert requests(f"?tenant={site.name}") == 3
-    assert requests(f"?tenant={site.name}&user=bob") == 1
-    assert requests("?user=bob&tenant=nobody") == 0
+    assert requests("") == requests(f"?tenant={site.name}") == 3
+    assert requests("?user=bob") == requests(f"?tenant={site.name}&user=bob") == 1
+    for other in ("nobody", "default", ""):
+        refused = site.get(f"?tenant={other}", key=site.admin)
+        assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
     rows = site.get(f"?tenant={site.name}&by=user", key=site.admin).json["rows"]
     assert {row["user"]: row["requests"] for row in rows} == {"anna": 2, "bob": 1}
+
+
+def test_an_admin_of_all_tenants_sees_them_all(site):
+    key = site.key("usage", "admin", "all-tenants")
+
+    def requests(query):
+        return site.get(query, key=key).json["totals"]["requests"]
+
+    assert requests(f"?tenant={site.name}") == 3
+    assert requests("?user=bob&tenant=nobody") == 0
+    assert requests("") >= 3
+    assert site.name in {row["tenant"] for row in site.get("?by=tenant", key=key).json["rows"]}
+
+
+@pytest.mark.parametrize("name", ["user", "tenant"])
+def test_the_character_nul_is_refused(site, name):
+    assert site.get(f"?{name}=%00", key=site.key("usage", "admin", "all-tenants")).status_code == 400
 
 
 def test_a_key_without_the_scope_sees_nothing(site):
