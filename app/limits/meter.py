@@ -114,7 +114,8 @@ class Meter:
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
-                usage = estimate_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+                estimate = estimate_usage(body, chunks=attempt.received, ceiling=max_output_tokens(body))
+                usage = estimate if usage is None else usage.complete(estimate)
             if usage is not None:
                 used = usage if used is None else used + usage
                 price = self._price(attempt, usage)
