@@ -60,6 +60,8 @@ class Sender:
                 answer = read(response, record)
             except UpstreamError as error:
                 attempt.billed = "unknown" if error.may_be_billed else "no"
+                if error.paid is not None:
+                    record.note_usage(error.paid)
                 raise
             attempt.served = record.model
             return answer
