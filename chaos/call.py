@@ -36,7 +36,6 @@ class Call:
         self.attempt = attempt
         self.asked = asked
         self.rng = rng
-        self.has_written = False
         self.is_silent = False
         self.end_of_line = "\n"
         self._is_chunked = False
@@ -50,7 +49,6 @@ class Call:
     # The wire itself.
 
     async def write(self, data: bytes) -> None:
-        self.has_written = True
         await self._wire.send(data)
 
     async def wait(self, seconds: float) -> None:

@@ -71,7 +71,6 @@ class Attempt:
         vectors: the same for embeddings.
         cut_at: when the application closed the connection on the upstream in the midst of its answer.
         was_silent: whether nothing was being written just then.
-        may_be_resent: it ended so fast and so silently, on a kept connection, that it may be sent anew uncounted.
     """
 
     id: str
@@ -94,7 +93,6 @@ class Attempt:
     ended_at: float | None = None
     cut_at: float | None = None
     was_silent: bool = False
-    may_be_resent: bool = False
 
     @property
     def is_good(self) -> bool:

@@ -16,8 +16,6 @@ from chaos.trace import Attempt, Trace
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _TAG = re.compile(rb"req:([A-Za-z0-9._-]+)")
-# The application may send a request anew, uncounted, when a kept connection ends within half a second.
-_RESENT_WITHIN_S = 0.7
 _RESET = struct.pack("ii", 1, 0)
 
 
@@ -174,12 +172,6 @@ class Connection(asyncio.Protocol):
         finally:
             attempt.ended_at = time.monotonic()
             attempt.was_silent = was_waiting
-            attempt.may_be_resent = (
-                attempt.is_kept
-                and not call.has_written
-                and attempt.cut_at is None
-                and attempt.ended_at - attempt.began_at < _RESENT_WITHIN_S
-            )
             self._playing = None
 
     def _prepare(self, request_id: str, head: bytes, asked: dict[str, Any]) -> tuple[Attempt, Mode, Call]:

@@ -82,11 +82,15 @@ class BatchSettlement:
             return
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}
-        usage, model = Usage.parse(body.get("usage")), body.get("model")
-        if usage is not None and usage.is_reported:
-            self._usages[index] = (model if isinstance(model, str) and model else self._batch.model, usage)
+        usage = Usage.parse(body.get("usage"), has_output=self._batch.kind != "embeddings")
+        requested, bound = self._upper_bound(index)
+        served = body.get("model")
+        model = served if isinstance(served, str) and served else requested
+        if usage is None:
+            self._usages[index] = (requested, bound)
         else:
-            self._usages[index] = self._upper_bound(index)
+            self._usages[index] = (model, usage if usage.is_reported else usage.complete(bound))
+        if usage is None or not usage.is_reported:
             self._estimated.add(index)
 
     def _find_lost(self) -> Iterator[int]:

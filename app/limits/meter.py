@@ -114,7 +114,8 @@ class Meter:
             usage = attempt.usage
             if attempt.billed == "unknown":
                 is_estimated = True
-                usage = asked.estimate_usage(attempt)
+                estimate = asked.estimate_usage(attempt)
+                usage = estimate if usage is None or estimate is None else usage.complete(estimate)
             if usage is not None:
                 used = usage if used is None else used + usage
                 price = self._price(attempt, usage)

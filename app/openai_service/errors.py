@@ -25,7 +25,10 @@ UpstreamError
 
 from __future__ import annotations
 
+from typing import Self
+
 from app.problems import Problem
+from app.token_counts import Usage
 
 
 class ModelNotOffered(Problem):
@@ -65,6 +68,7 @@ class UpstreamError(Problem):
         param: the upstream's name of the parameter at fault, if it gave one.
         was_sent: whether the request may have reached the upstream.
         should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
+        paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
     """
 
     status = 502
@@ -92,8 +96,15 @@ class UpstreamError(Problem):
         self.param = param
         self.should_retry = should_retry
         self.was_sent = True
+        self.paid: Usage | None = None
         if self.passes_on_wait and retry_after_s is not None:
             self.retry_after_s = retry_after_s
+
+    def paid_for(self, usage: Usage | None) -> Self:
+        """Note the usage of the answer, if it tells any, and return this error."""
+        if usage is not None and (usage.prompt_tokens or usage.completion_tokens):
+            self.paid = usage
+        return self
 
     @property
     def may_be_billed(self) -> bool:

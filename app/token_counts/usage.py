@@ -5,24 +5,33 @@ To add a figure to the ledger, add a field to Figures and a migration with a col
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+import math
+from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
 
 
-def _declare(name: str, section: str | None = None) -> Any:
-    """Return a field for a count with this name in OpenAI's JSON, at the top level or within a section."""
-    return field(default=None, metadata={"name": name, "section": section})
+def _declare(*places: str) -> Any:
+    """Return a field for a count, and where servers report it: a name, or `section.name`."""
+    return field(default=None, metadata={"places": places})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
     """Token counts that the ledger has columns for; None if the upstream did not report one."""
 
-    prompt_tokens: int | None = _declare("prompt_tokens")
-    cached_tokens: int | None = _declare("cached_tokens", "prompt_tokens_details")
-    completion_tokens: int | None = _declare("completion_tokens")
-    reasoning_tokens: int | None = _declare("reasoning_tokens", "completion_tokens_details")
+    prompt_tokens: int | None = _declare("prompt_tokens", "input_tokens")
+    cached_tokens: int | None = _declare(
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "prompt_cache_hit_tokens",  # DeepSeek
+        "cached_tokens",  # Moonshot
+        "cache_read_input_tokens",  # LiteLLM, for Anthropic's models
+    )
+    completion_tokens: int | None = _declare("completion_tokens", "output_tokens")
+    reasoning_tokens: int | None = _declare(
+        "completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"
+    )
 
 
 FIGURES = tuple(each.name for each in fields(Figures))
@@ -38,33 +47,59 @@ class Usage(Figures):
 
     Attributes:
         cache_write_tokens, input_audio_tokens, output_audio_tokens: counts that may have a separate price.
-        raw: OpenAI's own JSON, which callers get.
+        is_reported: whether the upstream reported all that it bills, in figures that add up. If not, each count is
+            the dearest that its figures can mean, and None if they tell nothing of it.
+        raw: the upstream's own JSON, which callers get.
     """
 
-    cache_write_tokens: int | None = _declare("cache_write_tokens", "prompt_tokens_details")
-    input_audio_tokens: int | None = _declare("audio_tokens", "prompt_tokens_details")
-    output_audio_tokens: int | None = _declare("audio_tokens", "completion_tokens_details")
+    cache_write_tokens: int | None = _declare(
+        "prompt_tokens_details.cache_write_tokens",
+        "prompt_tokens_details.cache_creation_tokens",
+        "cache_creation_input_tokens",
+    )
+    input_audio_tokens: int | None = _declare(
+        "prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens"
+    )
+    output_audio_tokens: int | None = _declare(
+        "completion_tokens_details.audio_tokens", "output_tokens_details.audio_tokens"
+    )
+    is_reported: bool = True
     raw: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
-    def parse(cls, raw: object) -> Usage | None:
-        """Parse a usage; return None if it is not an object. Invalid counts are ignored."""
+    def parse(cls, raw: object, *, has_output: bool = True, wrote: bool = False) -> Usage | None:
+        """Parse a usage; return None if it is not an object.
+
+        Args:
+            raw: OpenAI's object, or that of a server that differs from it.
+            has_output: whether the operation has output tokens; embeddings have none.
+            wrote: whether the answer has text, so that no output tokens cannot be true.
+        """
         if not isinstance(raw, dict):
             return None
-        counts: dict[str, Any] = {}
-        for section, names in _SECTIONS:
-            part = raw if section is None else raw.get(section)
-            if isinstance(part, dict):
-                for name, theirs in names:
-                    count = part.get(theirs)
-                    if type(count) is int and count >= 0:
-                        counts[name] = count
-        return cls(raw=raw, **counts)
+        counts, unsure = _read_counts(raw)
+        for name in unsure:
+            counts.pop(name, None)
+        total = counts.pop(_TOTAL, None)
+        adds_up = not unsure
+        if has_output:
+            adds_up &= _reconcile(counts, total, wrote=wrote)
+        else:
+            adds_up &= _reconcile_input(counts, total)
+        adds_up &= _drop_impossible_discount(counts)
+        return cls(raw=raw, is_reported=adds_up, **counts)
 
-    @property
-    def is_reported(self) -> bool:
-        """Whether the upstream reported a usage; some servers send an empty one."""
-        return self.prompt_tokens is not None
+    def complete(self, estimate: Usage) -> Usage:
+        """Return this usage with an estimate in place of each of the two counts that the upstream did not tell."""
+        told, _ = _read_counts(self.raw)  # with those that are not sure: they may be more than the estimate
+        total = told.get(_TOTAL, 0)
+        prompt, completion = self.prompt_tokens, self.completion_tokens
+        if prompt is None:
+            prompt = max(estimate.prompt_tokens or 0, told.get("prompt_tokens", 0))
+        if completion is None:
+            seen = (estimate.completion_tokens or 0) + (self.reasoning_tokens or 0)
+            completion = max(seen, told.get("completion_tokens", 0), total - prompt)
+        return replace(self, prompt_tokens=prompt, completion_tokens=completion)
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of two usages. A count that only one has is taken from it."""
@@ -72,21 +107,106 @@ class Usage(Figures):
         for name in _COUNTS:
             left, right = getattr(self, name), getattr(other, name)
             counts[name] = right if left is None else left if right is None else left + right
-        return Usage(raw=_add(self.raw, other.raw), **counts)
+        is_reported = self.is_reported and other.is_reported
+        return Usage(raw=_add(self.raw, other.raw), is_reported=is_reported, **counts)
 
 
-_COUNTS = tuple(each.name for each in fields(Usage) if each.name != "raw")
-_SECTIONS = [
-    (
-        section,
-        [
-            (each.name, each.metadata["name"])
-            for each in fields(Usage)
-            if each.metadata and each.metadata["section"] == section
-        ],
-    )
-    for section in (None, "prompt_tokens_details", "completion_tokens_details")
-]
+_TOTAL = "total_tokens"
+# No context window is larger. A count beyond it tells nothing, and would not fit into the ledger's columns.
+_MAX_COUNT = 10_000_000
+_COUNTS = tuple(each.name for each in fields(Usage) if each.metadata)
+
+
+def _group_by_section() -> dict[str, dict[str, str]]:
+    """Return the names within each section of the JSON, and the count that each stands for."""
+    sections: dict[str, dict[str, str]] = {"": {_TOTAL: _TOTAL}}
+    for each in fields(Usage):
+        for place in each.metadata.get("places", ()):
+            section, _, name = place.rpartition(".")
+            sections.setdefault(section, {})[name] = each.name
+    return sections
+
+
+_SECTIONS = _group_by_section()
+
+
+def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
+    """Return the counts that can be read, and the names of those that are unsure or cannot.
+
+    Of a count that is reported twice, the dearer one is returned: fewer cached tokens, more of all others.
+    """
+    counts: dict[str, int] = {}
+    unsure: set[str] = set()
+    for section, names in _SECTIONS.items():
+        part = raw.get(section) if section else raw
+        if type(part) is not dict:
+            continue
+        for theirs, value in part.items():
+            if theirs not in names or value is None:
+                continue
+            name, count = names[theirs], value
+            if type(value) is not int or not 0 <= value <= _MAX_COUNT:
+                count = _read_odd_count(value)
+                if count != value:
+                    unsure.add(name)
+            if count is not None:
+                pick = min if name == "cached_tokens" else max
+                counts[name] = pick(counts[name], count) if name in counts else count
+    return counts, unsure
+
+
+def _read_odd_count(value: object) -> int | None:
+    """Return a count that is not written as a whole number, a fraction rounded up; None if it is no count at all."""
+    if type(value) is not float or not 0 <= value <= _MAX_COUNT:  # NaN is not within any bounds
+        return None
+    return math.ceil(value)
+
+
+def _reconcile(counts: dict[str, int], total: int | None, *, wrote: bool) -> bool:
+    """Make the counts of an answer agree with the upstream's own total. Return whether all were told and add up.
+
+    Some servers count reasoning in the total alone, others beside `completion_tokens` in a field of its own.
+    """
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    if prompt == completion == 0 and not total:  # from a proxy, for an answer of its cache
+        return True
+    if prompt == 0:  # otherwise no prompt is without tokens, and no text
+        del counts["prompt_tokens"]
+    if completion == 0 and wrote:
+        del counts["completion_tokens"]
+    prompt, completion = counts.get("prompt_tokens"), counts.get("completion_tokens")
+    reasoning = counts.get("reasoning_tokens", 0)
+    if prompt is None or completion is None:
+        known = prompt or completion or 0
+        if total is not None and total > known > 0:
+            counts["completion_tokens" if completion is None else "prompt_tokens"] = total - known
+        return False
+    adds_up = total is None or total >= prompt + completion
+    if total is not None and adds_up:
+        counts["completion_tokens"] = total - prompt
+    if reasoning > counts["completion_tokens"]:  # it cannot be among them
+        counts["completion_tokens"] = completion + reasoning
+        return False
+    return adds_up
+
+
+def _reconcile_input(counts: dict[str, int], total: int | None) -> bool:
+    """Do what _reconcile() does for an operation without output, whose total is its input."""
+    told = counts.get("prompt_tokens", 0)
+    counts["prompt_tokens"] = max(told, (total or 0) - counts.get("completion_tokens", 0))
+    if not counts["prompt_tokens"]:
+        del counts["prompt_tokens"]
+        return False
+    return told in (0, counts["prompt_tokens"]) and total != 0
+
+
+def _drop_impossible_discount(counts: dict[str, int]) -> bool:
+    """Leave out cached tokens if there are more than the prompt has room for. Return whether there were not."""
+    cached = counts.get("cached_tokens", 0)
+    if cached + counts.get("cache_write_tokens", 0) <= counts.get("prompt_tokens", 0):
+        return True
+    counts.pop("cached_tokens", None)
+    return False
 
 
 def _add(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -96,7 +216,7 @@ def _add(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
         left = one.get(name)
         if isinstance(left, dict) and isinstance(right, dict):
             total[name] = _add(left, right)
-        elif isinstance(left, int) and isinstance(right, int):
+        elif isinstance(left, int | float) and isinstance(right, int | float):
             total[name] = left + right
         elif right is not None:
             total[name] = right

@@ -19,9 +19,6 @@ from app.upstream_http.call_state import CallState, Tick, current_call_state
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
 
-# An idle connection that the upstream had closed fails within this time, a round trip included.
-_MAX_STALE_FAILURE_S = 0.5
-
 
 class UpstreamClient(httpx2.Client):
     """An `httpx2.Client` for one origin; each request obeys the `current_call_state`."""
@@ -97,16 +94,17 @@ class UpstreamClient(httpx2.Client):
         return response
 
     def _start(self, request: httpx2.Request, call_state: CallState) -> Connection:
-        """Send on an idle connection, or on a new one if there is none or the upstream had just closed it."""
+        """Send on an idle connection, or on a new one if there is none or the upstream had closed it."""
         message = _serialize(request)
         idle = self._pool.take_idle()
         if idle is not None:
-            sent = time.monotonic()
             try:
                 return _send_and_await(idle, message, call_state)
             except (httpx2.NetworkError, httpx2.RemoteProtocolError):
-                # If it failed later, or within a response, the upstream may have worked on the request and bill it.
-                if idle.has_answered or time.monotonic() - sent > _MAX_STALE_FAILURE_S:
+                # Of what was sent the upstream may have read all, and bill it, though its answer did not come. Whoever
+                # sends that again has to know. Only a GET may be sent twice: it costs nothing and changes nothing.
+                is_free = request.method == "GET" and not idle.has_answered
+                if idle.has_sent and not is_free:
                     raise
         return _send_and_await(self._pool.connect(call_state.wait_remaining_s()), message, call_state)
 

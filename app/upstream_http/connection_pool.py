@@ -15,8 +15,6 @@ import httpx2
 
 from app.upstream_http.connection import Connection, ConnectionEnded
 
-# OpenAI's edge closes idle connections after some minutes; younger ones are rarely found closed.
-_MAX_IDLE_S = 55.0
 _MAX_IDLE = 256
 
 
@@ -44,8 +42,7 @@ class ConnectionPool:
                 connection = self._idle.pop()
             except IndexError:  # another thread took the last
                 return None
-            idle_s = time.monotonic() - connection.idle_since
-            if idle_s < _MAX_IDLE_S and connection.is_usable():
+            if time.monotonic() < connection.expires_at and connection.is_usable():
                 return connection
             connection.close()
         return None
@@ -58,7 +55,7 @@ class ConnectionPool:
         connection.park()
         self._idle.append(connection)
         with suppress(IndexError):  # another thread may have taken it meanwhile
-            while len(self._idle) > _MAX_IDLE or time.monotonic() - self._idle[0].idle_since > _MAX_IDLE_S:
+            while len(self._idle) > _MAX_IDLE or time.monotonic() > self._idle[0].expires_at:
                 self._idle.popleft().close()
 
     def connect(self, timeout_s: float) -> Connection:

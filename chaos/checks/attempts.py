@@ -19,33 +19,29 @@ def checks(trace: Trace, log: Log, _settings: Settings) -> list[Check]:
 def _counted(trace: Trace, log: Log) -> Check:
     """The log's count against the upstream's own.
 
-    A refused connection carries no id: it may be any request's that ran at that time. And where a kept
-    connection ends at once and without a word, the application takes it for one closed while idle, and sends
-    the request anew without counting it. Both leave a margin, per request and in all.
+    A refused connection carries no id: it may be any request's that ran at that time. That leaves a margin, per
+    request and in all.
     """
     check = Check("the log's attempts are the upstream's")
-    logged = reached = resent = 0
+    logged = reached = 0
     client_requests = {request.id: request for request in trace.client_requests}
     for request_id, lines in log.calls.items():
         request, attempts = client_requests.get(request_id), trace.by_id.get(request_id, [])
         if request is None:
             continue
         count = sum(int(line.get("attempts", 0)) for line in lines)
-        uncounted = sum(attempt.may_be_resent for attempt in attempts)
         until = max([request.ended_at, *(attempt.ended_at or 0.0 for attempt in attempts)]) + 2.5
         refused = sum(request.sent_at - 0.1 <= at <= until for at in trace.refused_at)
-        logged, reached, resent = logged + count, reached + len(attempts), resent + uncounted
-        if not len(attempts) - uncounted <= count <= len(attempts) + refused:
+        logged, reached = logged + count, reached + len(attempts)
+        if not len(attempts) <= count <= len(attempts) + refused:
             check.faults.append(
                 f"{request}: {count} in the log, {len(attempts)} arrived"
-                f" ({uncounted} perhaps sent anew, {refused} connections refused meanwhile): {describe(trace, request_id)}"
+                f" ({refused} connections refused meanwhile): {describe(trace, request_id)}"
             )
     most = reached + len(trace.refused_at)
-    if not reached - resent <= logged <= most:
-        check.faults.append(f"{logged} in the log in all, between {reached - resent} and {most} expected")
-    check.figure = (
-        f"{logged:,} logged; {reached:,} arrived, {len(trace.refused_at)} refused, {resent} perhaps sent anew"
-    )
+    if not reached <= logged <= most:
+        check.faults.append(f"{logged} in the log in all, between {reached} and {most} expected")
+    check.figure = f"{logged:,} logged; {reached:,} arrived, {len(trace.refused_at)} refused"
     return check
 
 
@@ -56,8 +52,7 @@ def _bounded(trace: Trace) -> Check:
         operation = attempts[0].operation
         rounds = 2 if operation == "structured" else 1
         adaptations = sum(attempt.is_adaptation for attempt in attempts)
-        resent = sum(attempt.may_be_resent for attempt in attempts)
-        bound = _MODELS.get(operation, 2) * RETRY_MAX_ATTEMPTS * rounds + adaptations + resent
+        bound = _MODELS.get(operation, 2) * RETRY_MAX_ATTEMPTS * rounds + adaptations
         most = max(most, len(attempts))
         if len(attempts) > bound:
             check.faults.append(f"{request_id}: {len(attempts)}, {bound} allowed: {describe(trace, request_id)}")

@@ -260,6 +260,118 @@ class TestUsageThatTheUpstreamDoesNotTell:
         assert bill(person.row()) == ("complete", *NOTHING)
 
 
+def told(upstream, route, text, usage):
+    """Queue an answer of a route with a usage."""
+    if route == STREAM:
+        upstream.streams(*stream_of(text, usage=usage))
+    elif route == EMBEDDINGS:
+        upstream.answers(embeddings([[1.0]]) | {"usage": usage})
+    else:
+        upstream.answers(completion(text, usage=usage))
+
+
+ANSWERING = pytest.mark.parametrize("route", [CHAT, STREAM, VISION, "/api/structured"])
+
+
+class TestAUsageThatIsWrittenOtherwise:
+    @ANSWERING
+    @pytest.mark.parametrize("beside", [{}, {"completion_tokens_details": {"reasoning_tokens": 1000}}])
+    def test_reasoning_outside_of_completion_is_charged(self, person, upstream, route, beside):
+        told(upstream, route, "{}", {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 1060, **beside})
+
+        person.ask(route).get_data()
+
+        assert bill(person.row()) == ("complete", "reported", 40, 1020, cost(40, 1020))
+
+    @ANSWERING
+    def test_other_fields_of_a_cache_give_its_discount(self, person, upstream, route):
+        hit = {"prompt_tokens": 40, "completion_tokens": 20, "prompt_cache_hit_tokens": 30}
+        told(upstream, route, "{}", hit)
+
+        person.ask(route).get_data()
+
+        usual = cost(40, 20, prompt_tokens_details={"cached_tokens": 30})
+        assert bill(person.row()) == ("complete", "reported", 40, 20, usual)
+        assert usual < cost(40, 20)
+
+    @ANSWERING
+    def test_a_discount_that_cannot_be_is_not_given(self, person, upstream, route):
+        hit = {"prompt_tokens": 40, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 90}}
+        told(upstream, route, "{}", hit)
+
+        person.ask(route).get_data()
+
+        assert bill(person.row()) == ("complete", "estimated", 40, 20, cost(40, 20))
+
+    @ANSWERING
+    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "320", True, [], 1e30, 2**70 // 2**10], ids=repr)
+    def test_completion_tokens_that_tell_nothing_are_estimated(self, person, upstream, route, odd):
+        text = f'{{"a": "{"word " * 255}"}}'
+        told(upstream, route, text, {"prompt_tokens": 40, "completion_tokens": odd})
+
+        person.ask(route).get_data()
+
+        outcome, source, prompt, written, spent = bill(person.row())
+        assert (outcome, source, prompt, spent) == ("complete", "estimated", 40, cost(40, written))
+        if route != STREAM:  # whose one chunk counts as such
+            assert written == pytest.approx(320, rel=0.1)
+
+    @ANSWERING
+    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "40", True, {}, 1e30], ids=repr)
+    def test_prompt_tokens_that_tell_nothing_are_estimated(self, person, upstream, route, odd):
+        told(upstream, route, "{}", {"prompt_tokens": odd, "completion_tokens": 20})
+
+        person.ask(route).get_data()
+
+        [sent] = bodies(upstream)
+        outcome, source, prompt, written, _ = bill(person.row())
+        assert (outcome, source, written) == ("complete", "estimated", 20)
+        assert prompt == max(1, estimate_input(sent))
+
+    @pytest.mark.parametrize(
+        "usage", [{"total_tokens": 30}, {"prompt_tokens": 30.0, "total_tokens": 30}], ids=repr
+    )
+    def test_of_vectors_may_be_their_total(self, person, upstream, usage):
+        told(upstream, EMBEDDINGS, "", usage)
+
+        person.ask(EMBEDDINGS)
+
+        row = person.row()
+        assert (row["source"], row["prompt_tokens"], row["completion_tokens"] or 0) == ("reported", 30, 0)
+
+    def test_that_grows_from_chunk_to_chunk_is_the_last_one(self, person, upstream):
+        grown = [
+            chunk(
+                {"content": "x"},
+                usage={"prompt_tokens": 40, "completion_tokens": number, "total_tokens": 40 + number},
+            )
+            for number in range(1, 4)
+        ]
+        upstream.streams(*grown, chunk(finish_reason="stop", usage={}), "[DONE]")
+
+        person.ask(STREAM).get_data()
+
+        assert bill(person.row()) == ("complete", "reported", 40, 3, cost(40, 3))
+
+    def test_of_a_stream_without_an_end_is_charged_as_told(self, person, upstream):
+        upstream.streams(
+            *stream_of("x", finish_reason=None, usage={"prompt_tokens": 40, "completion_tokens": 300})
+        )
+
+        person.ask(STREAM).get_data()
+
+        assert bill(person.row()) == ("upstream_truncated", "estimated", 40, 300, cost(40, 300))
+
+    def test_in_the_choice_is_read(self, person, upstream):
+        end = chunk(finish_reason="stop")
+        end["choices"][0]["usage"] = {"prompt_tokens": 40, "completion_tokens": 2}
+        upstream.streams(chunk({"content": "x"}), end, "[DONE]")
+
+        person.ask(STREAM).get_data()
+
+        assert bill(person.row()) == ("complete", "reported", 40, 2, cost(40, 2))
+
+
 UNTOLD = pytest.mark.parametrize("untold", [None, {}, {"total_tokens": 12}], ids=repr)
 
 

@@ -6,15 +6,18 @@ import ssl
 import subprocess
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from pathlib import Path
 
+import httpx2
 import pytest
 
 from app.config import Config
 from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamTruncated
 from app.shared_state import MemoryState
+from app.upstream_http.call_state import CallState
+from app.upstream_http.client import UpstreamClient
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked, connect_proxy
 from tests.fakes.stopwatch import Stopwatch
@@ -66,6 +69,24 @@ def events(service):
 
 def text_of(service):
     return "".join(event.text for event in events(service) if isinstance(event, Token))
+
+
+def embed(service):
+    return service.embed(["Hi"], request_id="r1")
+
+
+def pool_of(service):
+    return service._sender._client._client._pool
+
+
+def client_of(server):
+    return UpstreamClient(server.url, connect_timeout_s=1)
+
+
+def request(client, url, method, **form):
+    """Send a request below the SDK."""
+    sent = client.build_request(method, f"{url}/files", headers=[("Host", "local")], **form)
+    return CallState(time.monotonic() + 2, tick_s=1).run(lambda: client.send(sent))
 
 
 def wait_until(is_so):
@@ -152,12 +173,103 @@ def test_a_kept_connection_that_the_upstream_has_ended_is_replaced_unnoticed(ser
 
 
 @pytest.mark.parametrize("ending", [CLOSE, RESET])
-def test_a_kept_connection_that_ends_just_as_it_is_used_is_replaced_unnoticed(service_for, ending):
+@pytest.mark.parametrize("ask", [chat, text_of, embed], ids=["chat", "stream", "embeddings"])
+def test_a_request_that_the_upstream_may_have_read_is_not_sent_again(service_for, ending, ask):
     with RawServer([READ, HELLO, READ, ending], [READ, HELLO]) as server:
+        service = service_for(server.url)
+        chat(service)
+
+        with pytest.raises(UpstreamFailed) as failed:
+            ask(service)
+        assert failed.value.may_be_billed
+        assert (server.connections, len(server.requests)) == (1, 2)
+
+
+def test_a_retry_of_what_the_upstream_may_have_read_is_an_attempt_that_may_be_billed(service_for):
+    with RawServer([READ, HELLO, READ, CLOSE], [READ, HELLO]) as server:
+        service = service_for(server.url, retry_max_attempts=2)
+        chat(service)
+
+        record = service.chat(CALL).record
+
+        assert [attempt.billed for attempt in record.attempt_log] == ["unknown", "yes"]
+        assert record.attempts == len(server.requests) - 1 == 2
+
+
+def test_a_file_that_the_upstream_may_have_read_is_not_sent_again():
+    with RawServer([READ, HELLO, READ, CLOSE], [READ, HELLO]) as server, closing(client_of(server)) as client:
+        request(client, server.url, "POST")
+
+        with pytest.raises(httpx2.TransportError):
+            request(client, server.url, "POST", files={"file": ("a", b"b")})
+        assert (server.connections, len(server.requests)) == (1, 2)
+
+
+def test_a_get_may_be_sent_again_as_it_changes_and_costs_nothing():
+    with RawServer([READ, HELLO, READ, CLOSE], [READ, HELLO]) as server, closing(client_of(server)) as client:
+        request(client, server.url, "POST")
+
+        assert request(client, server.url, "GET").status_code == 200
+        assert (server.connections, len(server.requests)) == (2, 3)
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(), ConnectionResetError()])
+def test_a_request_of_which_no_byte_went_out_is_sent_on_a_new_connection(service_for, monkeypatch, error):
+    with RawServer([READ, HELLO], [READ, HELLO]) as server:
+        service = service_for(server.url)
+        chat(service)
+        [idle] = pool_of(service)._idle
+        monkeypatch.setattr(idle, "_sock", _Broken(idle._sock, error))
+
+        assert chat(service) == "Hello"
+        assert (server.connections, len(server.requests)) == (2, 2)
+
+
+@pytest.mark.parametrize("timeout", [0, 1])
+def test_a_connection_that_the_upstream_hardly_keeps_is_not_kept(service_for, timeout):
+    with RawServer([READ, answer(completion("Hello"), f"Keep-Alive: timeout={timeout}")], [READ, HELLO]) as server:
         service = service_for(server.url)
 
         assert [chat(service), chat(service)] == ["Hello", "Hello"]
         assert server.connections == 2
+
+
+class _Broken:
+    """A socket that looks open, and breaks as it is written to."""
+
+    def __init__(self, sock, error):
+        self._sock = sock
+        self._error = error
+
+    def send(self, _):
+        raise self._error
+
+    def __getattr__(self, name):
+        return getattr(self._sock, name)
+
+
+@pytest.mark.parametrize(
+    ("header", "kept_s"),
+    [
+        (None, 4),
+        ("Keep-Alive: timeout=5", 4),
+        ("keep-alive: max=100, Timeout = 30", 29),
+        ("Keep-Alive: timeout=2", 1),
+        ("Keep-Alive: timeout=3600", 55),
+        ("Keep-Alive: timeout=999999999", 55),
+        ("Keep-Alive: timeout=-5", 4),
+        ("Keep-Alive: max=100", 4),
+        ("Keep-Alive: \xff", 4),
+    ],
+)
+def test_a_connection_is_given_up_before_the_upstream_does_it(service_for, monkeypatch, header, kept_s):
+    hello = answer(completion("Hello"), *([header] if header else []))
+    with RawServer([READ, hello], [READ, HELLO]) as server:
+        service = service_for(server.url)
+        chat(service)
+
+        [idle] = pool_of(service)._idle
+        assert idle.expires_at == pytest.approx(time.monotonic() + kept_s, abs=0.5)
 
 
 def test_a_request_that_the_upstream_began_to_answer_is_not_sent_again(service_for):
@@ -171,7 +283,7 @@ def test_a_request_that_the_upstream_began_to_answer_is_not_sent_again(service_f
 
 
 def test_a_connection_kept_too_long_is_not_used(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.connection_pool._MAX_IDLE_S", -1.0)
+    monkeypatch.setattr("app.upstream_http.connection._USUAL_IDLE_S", -1.0)
     with RawServer([READ, HELLO], [READ, HELLO]) as server:
         service = service_for(server.url)
 
@@ -580,25 +692,14 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(service_for, monkeypatc
         service_for("http://api.upstream.example/v1")
 
 
-def test_an_upstream_that_ends_late_on_a_kept_connection_is_not_asked_again(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.client._MAX_STALE_FAILURE_S", 0.01)
-    with RawServer([READ, HELLO, READ, 0.05, CLOSE], [READ, HELLO]) as server:
-        service = service_for(server.url)
-        chat(service)
-
-        with pytest.raises(UpstreamFailed):
-            chat(service)
-        assert len(server.requests) == 2
-
-
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
     with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
         service = service_for(server.url)
-        pool = service._sender._client._client._pool
+        pool = pool_of(service)
         first = pool.connect(1.0)
         first.keep_alive = True
         pool.put(first)
-        pool._idle[0].idle_since -= 1_000
+        pool._idle[0].expires_at -= 1_000
 
         chat(service)
 

@@ -43,17 +43,19 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        tool_calls = [_parse_tool_call(call) for call in message.get("tool_calls") or []]
-        usage = body.get("usage")
+        calls = message.get("tool_calls") or []
     except (TypeError, KeyError, IndexError, AttributeError):
-        raise UpstreamFailed from None
-    if not isinstance(choice.get("finish_reason"), str) or not isinstance(text, str | None):
-        raise UpstreamFailed
+        raise _unreadable(body) from None
+    if not isinstance(text, str | None) or not isinstance(calls, list):
+        raise _unreadable(body)
+    tool_calls = [_parse_tool_call(call, position) for position, call in enumerate(calls) if _is_tool_call(call)]
+    if len(tool_calls) != len(calls):
+        raise _unreadable(body)
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",
-        finish_reason=map_finish_reason(choice["finish_reason"], bool(tool_calls)),
-        usage=Usage.parse(usage),
+        finish_reason=map_finish_reason(choice.get("finish_reason"), bool(tool_calls)),
+        usage=Usage.parse(body.get("usage") or choice.get("usage"), wrote=bool(text or refusal or tool_calls)),
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
         tool_calls=tool_calls,
@@ -62,11 +64,28 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     )
 
 
-def _parse_tool_call(call: dict[str, Any]) -> ToolCallObject:
-    """Return a tool call without fields that servers add, which an upstream might refuse when it is sent back."""
-    function = call["function"]
+def _unreadable(body: object) -> UpstreamFailed:
+    """Return the error of an answer that cannot be read, with what it has cost all the same."""
+    return UpstreamFailed().paid_for(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)
+
+
+def _is_tool_call(call: Any) -> bool:
+    function = call.get("function") if isinstance(call, dict) else None
+    return isinstance(function, dict) and isinstance(function.get("name"), str)
+
+
+def _parse_tool_call(call: dict[str, Any], position: int) -> ToolCallObject:
+    """Return a tool call without fields that servers add, which an upstream might refuse when it is sent back.
+
+    Some servers leave the id out, and some write the arguments as an object instead of as its JSON.
+    """
+    function, id_ = call["function"], call.get("id")
+    arguments = function.get("arguments") or ""
     return {
-        "id": call["id"],
+        "id": id_ if isinstance(id_, str) and id_ else f"call_{position}",
         "type": "function",
-        "function": {"name": function["name"], "arguments": function["arguments"]},
+        "function": {
+            "name": function["name"],
+            "arguments": arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode(),
+        },
     }

@@ -41,7 +41,15 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
         raise UpstreamFailed
     if body.get("error"):
         raise translate_error_object(body["error"])
-    items = body.get("data")
+    usage, model = Usage.parse(body.get("usage"), has_output=False), body.get("model")
+    try:
+        vectors = _collect_vectors(body.get("data"), arrays, count)
+    except UpstreamFailed as failure:
+        raise failure.paid_for(usage) from None
+    return vectors, usage, model if isinstance(model, str) else None
+
+
+def _collect_vectors(items: object, arrays: list[memoryview], count: int) -> list[VectorJson]:
     if not isinstance(items, list) or len(items) != count:
         raise UpstreamFailed
     vectors: list[VectorJson | None] = [None] * count
@@ -51,12 +59,7 @@ def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage
         if not isinstance(index, int) or not 0 <= index < count or vectors[index] is not None:
             raise UpstreamFailed
         vectors[index] = _parse_vector(item.get("embedding"), unused)
-    usage, model = body.get("usage"), body.get("model")
-    return (
-        [vector for vector in vectors if vector is not None],
-        Usage.parse(usage),
-        model if isinstance(model, str) else None,
-    )
+    return [vector for vector in vectors if vector is not None]
 
 
 def _cut(content: bytes) -> tuple[Any, list[memoryview]] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -30,11 +31,14 @@ _FINISH_REASONS = {
 
 
 def map_finish_reason(upstream: object, has_tool_calls: bool) -> str:
-    """Return one of the four finish reasons of our API; any other reason of a compatible server becomes "stop".
+    """Return a finish reason of our API; any other reason of a compatible server becomes "stop".
 
-    Some servers, and a forced choice of a tool, end with "stop" although the answer has tool calls.
+    An answer without a reason has the reason "unknown". Some servers, and a forced choice of a tool, end with "stop"
+    although the answer has tool calls.
     """
-    reason = _FINISH_REASONS.get(upstream, "stop") if isinstance(upstream, str) else "stop"
+    if not upstream or not isinstance(upstream, str):
+        return "unknown"
+    reason = _FINISH_REASONS.get(upstream, "stop")
     return "tool_calls" if reason == "stop" and has_tool_calls else reason
 
 
@@ -56,6 +60,7 @@ class ChunkReader:
         self._splitter = EventSplitter()
         self._id = ""
         self._raw_usage: object = None
+        self._has_text = False
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
 
@@ -69,6 +74,7 @@ class ChunkReader:
         """
         for raw in self._splitter.feed(data):
             if self.model and (text := _read_plain_token(raw)):
+                self._has_text = True
                 events.append(Token(text))
             elif raw == _END:
                 self.is_done = True
@@ -85,9 +91,9 @@ class ChunkReader:
         events.append(self._make_done())
 
     def _make_done(self) -> Done:
+        self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         if self._finish_reason is None:
-            raise UpstreamTruncated
-        self.usage = Usage.parse(self._raw_usage)
+            raise UpstreamTruncated().paid_for(self.usage)
         tool_calls = [call for _, call in sorted(self._tool_calls.items())]
         return Done(
             map_finish_reason(self._finish_reason, bool(tool_calls)),
@@ -96,6 +102,11 @@ class ChunkReader:
             self._id,
             tool_calls,
         )
+
+    def usage_so_far(self) -> Usage | None:
+        """Return what is known of the usage of an answer that has not come to its end, if anything."""
+        usage = Usage.parse(self._raw_usage)
+        return usage and replace(usage, completion_tokens=None, is_reported=False)
 
     def _read(self, raw: bytes, events: Events) -> None:
         try:
@@ -109,13 +120,19 @@ class ChunkReader:
             raise translate_error_object(chunk["error"])
         self._id = self._id or _read_text(chunk.get("id"))
         self.model = self.model or _read_text(chunk.get("model"))
-        usage = chunk.get("usage")
-        if isinstance(usage, dict):
-            self._raw_usage = usage
+        self._note_usage(chunk.get("usage"))
         choices = chunk.get("choices")
         # Empty in the chunk with the usage, and in Azure's first chunk.
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
-            events += self._read_choice(choices[0])
+            self._note_usage(choices[0].get("usage"))  # Moonshot
+            if found := self._read_choice(choices[0]):
+                self._has_text = True
+                events += found
+
+    def _note_usage(self, usage: object) -> None:
+        """Keep the last usage; it may grow from chunk to chunk. An empty one does not replace another."""
+        if isinstance(usage, dict) and (usage or self._raw_usage is None):
+            self._raw_usage = usage
 
     def _read_choice(self, choice: dict[str, Any]) -> Events:
         if choice.get("finish_reason"):

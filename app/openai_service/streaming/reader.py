@@ -95,6 +95,8 @@ def _read(
     except httpx2.TransportError:
         raise UpstreamFailed from None
     finally:
+        if attempt.usage is None:
+            attempt.usage = reader.usage_so_far()
         response.close()
 
 

@@ -53,7 +53,8 @@ class ToolLoop:
     def _continues_after(self, answer: ChatResult | Done) -> bool:
         """Return whether the answer has tool calls to run. A truncated answer has none: its calls may be truncated."""
         is_wanted = self.steps_left > 0 and not self.request.call_state.is_abandoned
-        return is_wanted and bool(self.tools) and answer.finish_reason == "tool_calls" and bool(answer.tool_calls)
+        is_whole = answer.finish_reason in ("tool_calls", "unknown")
+        return is_wanted and bool(self.tools) and is_whole and bool(answer.tool_calls)
 
     def _run_tools(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
         """Run an answer's tool calls, yield an event as each starts and ends, and build the next request.

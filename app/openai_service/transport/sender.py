@@ -60,6 +60,8 @@ class Sender:
                 answer = read(response, record)
             except UpstreamError as error:
                 attempt.end(may_be_billed=error.may_be_billed)
+                if error.paid is not None:
+                    record.note_usage(error.paid)
                 raise
             attempt.served = record.model
             return answer

@@ -8,7 +8,8 @@ import pytest
 
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited
 from app.openai_service.resilience.retry import BackoffWaits, RetryBudget
-from tests.fakes.openai_answers import chunk, embeddings, error, sse, stream_of
+from tests.fakes.bodies import SMALLEST
+from tests.fakes.openai_answers import USAGE, chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.reading import events_of
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -81,14 +82,50 @@ def test_a_200_that_holds_no_answer_is_tried_again(ask, upstream, route, body):
 
 
 def test_vectors_that_do_not_fit_are_asked_for_again(client, upstream):
-    upstream.answers(embeddings([]))
-    upstream.answers(embeddings([[0.5, None]]))
+    upstream.answers(embeddings([]) | {"usage": None})
+    upstream.answers(embeddings([[0.5, None]]) | {"usage": {}})
     upstream.answers(embeddings([[0.6, 0.8]]))
 
     answer = client.post("/api/embeddings", json={"input": "a"})
 
     assert answer.json["embeddings"] == [[0.6, 0.8]]
     assert answer.headers["X-Attempts"] == "3"
+
+
+# Answers in good JSON that cannot be used, though their usage says that they were paid for.
+PAID_FOR_NOTHING = {
+    "no choices": ("/api/chat", completion() | {"choices": []}),
+    "no message": ("/api/chat", completion() | {"choices": [{"index": 0, "text": "Hi"}]}),
+    "no text": ("/api/chat", completion(["Hi"])),
+    "no tool calls": ("/api/chat", completion(None, tool_calls=[{"id": "a"}])),
+    "no choices, structured": ("/api/structured", completion() | {"choices": None}),
+    "too few vectors": ("/api/embeddings", embeddings([])),
+    "no numbers": ("/api/embeddings", embeddings([[0.5, None]])),
+}
+
+
+@pytest.mark.parametrize(("route", "body"), PAID_FOR_NOTHING.values(), ids=PAID_FOR_NOTHING)
+def test_an_answer_that_was_paid_for_is_not_asked_for_again(make_app, upstream, records, route, body):
+    client = make_app(chat_fallback_models=("gpt-6-luna",)).test_client()
+    for _ in range(3):
+        upstream.answers(body)
+
+        answer = client.post(route, json=SMALLEST[route])
+
+        assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
+    assert len(upstream.sent) == 3
+    assert [record.attempt_log[0].usage.raw for record in records] == [body["usage"]] * 3
+    assert {record.attempt_log[0].billed for record in records} == {"yes"}
+
+
+def test_a_stream_of_nothing_that_was_paid_for_is_not_asked_for_again(make_app, upstream, records):
+    upstream.streams(*stream_of(finish_reason=None))
+
+    answer = make_app().test_client().post("/api/chat/stream", json=SMALLEST["/api/chat/stream"])
+
+    assert answer.status_code == 502
+    assert len(upstream.sent) == 1
+    assert records[0].attempt_log[0].usage.raw == USAGE
 
 
 @pytest.mark.parametrize(
