@@ -78,6 +78,7 @@ def _read(
     idle_timeout_s: float,
 ) -> Ticks[None]:
     """Read the answer to the last attempt."""
+    attempt = record.attempt_log[-1]
     # Not iter_raw(), which drops the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     try:
