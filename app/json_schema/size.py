@@ -24,6 +24,8 @@ def check_size(schema: dict[str, Any]) -> None:
     Raises:
         UnsatisfiableError: it has too many bytes, values or subschemas, or is nested too deeply.
     """
+    if is_deeper(schema, MAX_DEPTH):
+        raise UnsatisfiableError("it is nested too deeply")
     if is_larger(schema, MAX_VALUES):
         raise UnsatisfiableError(f"it has more than {MAX_VALUES} values")
     if len(orjson.dumps(schema)) > MAX_BYTES:

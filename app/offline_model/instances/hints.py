@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
+from typing import Any
 
 from app.offline_model.common_words import COMMON_WORDS
+
+_MAX_SORTED = 1_000
+_MAX_WORD_CHARS = 200
 
 
 class Hints:
@@ -22,8 +27,11 @@ class Hints:
         self.numbers = [
             _parse_number(found) for found in re.findall(r"(?<![\w.-])\d{1,15}(?:\.\d{1,6})?(?![\w-])", self.text)
         ]
-        self._plain = re.sub(r"\S*[@/]\S*", " ", self.text)  # without addresses, whose parts are not words
+        # Without addresses, whose parts are not words.
+        self._plain = " ".join(piece for piece in self.text.split() if not {"@", "/"} & set(piece))
         self._taken_words = self._taken_numbers = 0
+        self._pieces_by_pattern: dict[str, list[str]] = {}
+        self._folded = self.text.casefold()
         self.words = list(dict.fromkeys([*self._find_names(), *self._find_words()]))
 
     def take_word(self) -> str:
@@ -36,10 +44,24 @@ class Hints:
         self._taken_numbers += 1
         return self._taken_numbers - 1
 
+    def sort(self, values: Sequence[Any]) -> list[Any]:
+        """Return the first values, those that the text mentions before the others."""
+        return sorted(values[:_MAX_SORTED], key=lambda value: not self.mentions(value))
+
     def mentions(self, value: object) -> bool:
-        """Return whether the text contains a value as a whole word."""
+        """Return whether the text contains a value as a whole word; no list, no object and nothing long."""
+        if isinstance(value, list | dict) or (isinstance(value, str) and len(value) > _MAX_WORD_CHARS):
+            return False
         word = str(value)
+        if word.casefold() not in self._folded:  # compiling an expression takes longer
+            return False
         return word != "" and re.search(rf"\b{re.escape(word)}\b", self.text, re.IGNORECASE) is not None
+
+    def find_pieces(self, pattern: str) -> list[str]:
+        """Return the pieces that match a regular expression of ours."""
+        if pattern not in self._pieces_by_pattern:
+            self._pieces_by_pattern[pattern] = [piece for piece in self.pieces if re.fullmatch(pattern, piece)]
+        return self._pieces_by_pattern[pattern]
 
     def _find_names(self) -> list[str]:
         capitalised = re.findall(r"\b(?:[A-Z][\w-]*[^\W_])(?: [A-Z][\w-]*[^\W_])*", self._plain)

@@ -9,12 +9,13 @@ from app.json_schema.engine import compile_schema
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.patterns import Patterns, drop_patterns
 from app.json_schema.references import Schema, UnsatisfiableError, check_recursion, iter_subschemas
+from app.json_schema.size import check_size
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.maker import Place, SchemaMaker
 
 __all__ = ["UnsatisfiableError", "make_instance"]
 
-MAX_CHECK_COST = 20_000_000
+MAX_CHECK_COST = 10_000_000
 
 
 def make_instance(schema: Schema, text: str) -> Any:
@@ -32,6 +33,7 @@ def make_instance(schema: Schema, text: str) -> Any:
 
     whole: dict[str, Any] = schema if isinstance(schema, dict) else {"allOf": [schema]}
     try:
+        check_size(whole)
         check_recursion(whole)
         whole = drop_patterns(whole, _find_unchecked(whole))
         validator = compile_schema(whole)

@@ -9,24 +9,31 @@ is left out. Recursion ends the same way: a `$ref` inside itself counts as unsat
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from functools import reduce
-from itertools import islice
 from typing import Any, cast
+
+import orjson
 
 from app.json_schema.engine import compile_schema
 from app.json_schema.mismatch import OWN_KEYWORDS
 from app.json_schema.references import Schema, UnsatisfiableError, resolve
+from app.offline_model.instances.candidates import Candidates
 from app.offline_model.instances.hints import Hints
 from app.offline_model.instances.join import join
 from app.offline_model.instances.numbers import propose_numbers
 from app.offline_model.instances.strings import propose_strings
 
 MAX_DEPTH = 20
-# Limits all attempts: a schema of a few lines can require millions of values.
-MAX_WORK = 10_000
-# Candidates that may fail before a part counts as unsatisfiable.
+# Limits all attempts, in microseconds or less: a schema of a few lines can require millions of values.
+MAX_WORK = 60_000
+_WORK_PER_PART = 5
+_WORK_PER_COMPILATION = 20
+_WORK_PER_PATTERN_CHAR = 3
+# In place of the id of an `enum`.
+_STRINGS, _NUMBERS = 1, 2
+# Items that may repeat others of a list whose items are unique.
 MAX_TRIES = 400
 DEFAULT_ITEMS = 2
 # Deeper arrays get one item, since nested arrays grow exponentially.
@@ -49,36 +56,48 @@ class SchemaMaker:
     def __init__(self, root: Schema, hints: Hints) -> None:
         self._root = root
         self._hints = hints
-        self._work = 0
+        self._work_left = MAX_WORK
+        self._candidates: dict[tuple[int, bytes], Candidates] = {}
 
     def make(self, schema: Schema, place: Place) -> Any:
         """Return a value. Raises UnsatisfiableError if none is found."""
-        self._work += 1
-        if self._work > MAX_WORK or place.depth > MAX_DEPTH:
+        if place.depth > MAX_DEPTH:
             raise UnsatisfiableError("it asks for too much")
         if isinstance(schema, bool):
             schema = {} if schema else {"enum": []}
+        self._spend(_WORK_PER_PART + len(schema))
         rest = dict(schema)
         if "$ref" in schema:
             ref = rest.pop("$ref")
             if ref in place.refs:
                 raise UnsatisfiableError("it contains itself without end")
-            return self.make(join(rest, resolve(self._root, ref)), replace(place, refs=(*place.refs, ref)))
+            return self.make(self._join(rest, resolve(self._root, ref)), replace(place, refs=(*place.refs, ref)))
         for keyword in ("anyOf", "oneOf"):
             if keyword in schema:
                 options = sorted(rest.pop(keyword), key=lambda option: option == {"type": "null"})
-                return self._make_first([join(rest, option) for option in options], place)
+                return self._make_first((self._join(rest, option) for option in options), place)
         if "allOf" in schema:
-            return self.make(reduce(join, rest.pop("allOf"), cast(Schema, rest)), place)
+            return self.make(reduce(self._join, rest.pop("allOf"), cast(Schema, rest)), place)
         if "const" in schema or "enum" in schema:
-            values = schema.get("enum", [schema.get("const")])
-            return self._choose(schema, sorted(values, key=lambda value: not self._hints.mentions(value)), place)
+            values = schema["enum"] if "enum" in schema else [schema["const"]]
+            return self._choose(schema, lambda: self._hints.sort(values), place, of=id(values[0]) if values else 0)
         kinds = _list_kinds(schema)
         if len(kinds) > 1:
-            return self._make_first([{**schema, "type": kind} for kind in kinds], place)
+            return self._make_first(({**schema, "type": kind} for kind in kinds), place)
         return self._make_kind(kinds[0], schema, place)
 
-    def _make_first(self, schemas: list[Schema], place: Place) -> Any:
+    def _spend(self, work: int) -> None:
+        self._work_left -= work
+        if self._work_left < 0:
+            raise UnsatisfiableError("it asks for too much")
+
+    def _join(self, one: Schema, other: Schema) -> Schema:
+        for schema in (one, other):
+            if isinstance(schema, dict):
+                self._spend(len(schema) + len(schema.get("properties", ())) + len(schema.get("required", ())))
+        return join(one, other)
+
+    def _make_first(self, schemas: Iterable[Schema], place: Place) -> Any:
         """Return a value for the first schema that has one."""
         failed = UnsatisfiableError("it has an empty choice")
         for schema in schemas:
@@ -88,16 +107,36 @@ class SchemaMaker:
                 failed = error
         raise failed
 
-    def _choose(self, schema: dict[str, Any], candidates: Iterable[Any], place: Place) -> Any:
-        """Return a candidate that matches the schema's own keywords; a different one for each item of an array."""
-        itself = compile_schema({keyword: schema[keyword] for keyword in schema.keys() & OWN_KEYWORDS})
-        fitting = list(islice(filter(itself.is_valid, islice(candidates, MAX_TRIES)), place.turn + 1))
-        if not fitting:
+    def _choose(
+        self, schema: dict[str, Any], propose: Callable[[], Iterable[Any]], place: Place, *, of: int | None = None
+    ) -> Any:
+        """Return a candidate that matches the schema's own keywords; a different one for each item of an array.
+
+        Args:
+            schema: its `enum` or `const` is what the candidates are taken from.
+            propose: returns the candidates.
+            place: where the value is.
+            of: the id of the values that they are taken from; None if they are made, and not always the same.
+        """
+        own = {keyword: schema[keyword] for keyword in schema.keys() & (OWN_KEYWORDS - {"enum", "const"})}
+        key = of or 0, orjson.dumps([own, schema.get("description")], option=orjson.OPT_SORT_KEYS)
+        self._spend(1 + len(key[1]) // 500)
+        if key not in self._candidates:
+            pattern = schema.get("pattern", "")
+            self._spend(_WORK_PER_COMPILATION + _WORK_PER_PATTERN_CHAR * len(pattern))
+            self._candidates[key] = Candidates(
+                compile_schema(own).is_valid, self._spend, has_pattern=bool(pattern)
+            )
+        candidates = self._candidates[key]
+        if of is None or not candidates.are_proposed:
+            candidates.propose(propose())
+        try:
+            return candidates.get(place.turn)
+        except LookupError:
             wanted = f'"pattern": {schema["pattern"]}' if "pattern" in schema else "its bounds"
             raise UnsatisfiableError(
                 f'no value for "{place.name}" was found that fits {wanted}; the text can hold one'
-            )
-        return fitting[place.turn % len(fitting)]
+            ) from None
 
     def _make_kind(self, kind: str, schema: dict[str, Any], place: Place) -> Any:
         if kind == "object":
@@ -106,10 +145,14 @@ class SchemaMaker:
             return self._make_array(schema, place)
         if kind == "string":
             strings = propose_strings(schema, place.name, place.turn, self._hints)
-            # Without a pattern, the candidates already differ by item.
-            return self._choose(schema, strings, place if "pattern" in schema else replace(place, turn=0))
+            if "pattern" in schema:
+                return self._choose(schema, lambda: strings, place, of=_STRINGS)
+            # These already differ by item.
+            return self._choose(schema, lambda: strings, replace(place, turn=0))
         values = {"boolean": (True, False), "null": (None,)}.get(kind)
-        return self._choose(schema, values or propose_numbers(schema, kind, self._hints), place)
+        return self._choose(
+            schema, lambda: values or propose_numbers(schema, kind, self._hints), place, of=_NUMBERS + len(kind)
+        )
 
     def _make_object(self, schema: dict[str, Any], place: Place) -> dict[str, Any]:
         required, others = schema.get("required", []), schema.get("additionalProperties", True)
@@ -123,9 +166,10 @@ class SchemaMaker:
         return made
 
     def _make_array(self, schema: dict[str, Any], place: Place) -> list[Any]:
-        low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", MAX_WORK))
+        low, high = int(schema.get("minItems", 0)), int(schema.get("maxItems", DEFAULT_ITEMS))
         wanted = max(low, min(high, DEFAULT_ITEMS if place.depth < MAX_DEPTH_OF_MANY else 1))
         made: list[Any] = []
+        known: set[bytes] = set()
         for turn in range(wanted + MAX_TRIES):
             if len(made) == wanted:
                 break
@@ -135,7 +179,9 @@ class SchemaMaker:
                 if len(made) < low:
                     raise
                 break
-            if not schema.get("uniqueItems") or item not in made:
+            content = orjson.dumps(item) if schema.get("uniqueItems") else b""
+            if not content or content not in known:
+                known.add(content)
                 made.append(item)
         return made
 

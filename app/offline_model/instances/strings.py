@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -71,13 +70,12 @@ def propose_strings(schema: dict[str, Any], name: str, turn: int, hints: Hints) 
     known = FORMATS.get(schema.get("format", ""))
     if known:
         pattern, make = known
-        matching = [piece for piece in hints.pieces if re.fullmatch(pattern, piece)]
-        yield from matching[turn:]
+        yield from hints.find_pieces(pattern)[turn:]
         yield make(hints.take_number())
         return
     if name.casefold() in FORMATS:  # a plain string called "date" or "email"
         pattern, make = FORMATS[name.casefold()]
-        yield next((piece for piece in hints.pieces if re.fullmatch(pattern, piece)), make(hints.take_number()))
+        yield next(iter(hints.find_pieces(pattern)), make(hints.take_number()))
     if name.casefold() in PROSE and hints.text:
         yield _fit_length(hints.text, low, min(high, max(low, 200)))
     if turn < len(hints.words):
