@@ -11,8 +11,13 @@ import time
 
 import httptools
 
+from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
+
 _SMALL_READ = 16_384
 _LARGE_READ = 262_144
+# A large body has at least as many parts before it is worth looking at its size.
+_MANY_PARTS = 32
+_SPOOL_STEP_BYTES = 1024 * 1024
 
 
 class ConnectionEnded(OSError):
@@ -46,6 +51,7 @@ class Connection:
         self._is_framed = False
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
+        self._spool: Spool | None = None
 
     def _set_timeout(self, timeout_s: float) -> None:
         self._sock.settimeout(timeout_s)
@@ -106,6 +112,25 @@ class Connection:
         body.clear()
         return data
 
+    def spool_large_body(self) -> None:
+        """Move the bytes of a large body that have arrived to a file."""
+        body, spool = self._body, self._spool
+        if len(body) < (_MANY_PARTS if spool is None else 4):
+            return
+        if sum(map(len, body)) < (SPOOL_BYTES if spool is None else _SPOOL_STEP_BYTES):
+            return
+        if spool is None:
+            spool = self._spool = Spool()
+        spool.add(self.take_body())
+
+    def take_spooled_body(self) -> SpooledBytes | None:
+        """Return the complete body if it is in a file."""
+        spool, self._spool = self._spool, None
+        if spool is None:
+            return None
+        spool.add(self.take_body())
+        return spool.map()
+
     def park(self) -> None:
         """Prepare to be idle in the pool."""
         self._read_size = _SMALL_READ
@@ -114,6 +139,8 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+        if self._spool is not None:
+            self._spool.close()
 
     # Callbacks of httptools.
 
