@@ -27,7 +27,7 @@ from app.openai_service.batches.objects import (
 )
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.context import CallContext, NullContext
-from app.openai_service.embeddings.vectors import cosine_similarities
+from app.openai_service.embeddings.vectors import VectorJson, cosine_similarities
 from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
@@ -91,6 +91,7 @@ __all__ = [
     "Upstream",
     "UpstreamBatch",
     "Usage",
+    "VectorJson",
     "build_client",
     "chat_body",
     "cosine_similarities",

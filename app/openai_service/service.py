@@ -202,7 +202,9 @@ class OpenAIService:
         """
 
         def read(response: httpx2.Response, record: CallRecord) -> list[VectorJson]:
-            vectors, usage, served = read_embeddings(response.content, len(known.unknown))
+            vectors, usage, served = read_embeddings(
+                getattr(response, "spooled", None) or response.content, len(known.unknown)
+            )
             record.model = served or record.model
             record.note_usage(usage)
             return vectors

@@ -18,6 +18,7 @@ import httpx2
 from app.upstream_http.call_state import CallState, Tick, current_call_state
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
+from app.upstream_http.spool import SpooledBytes
 
 
 class UpstreamClient(httpx2.Client):
@@ -83,6 +84,9 @@ class UpstreamClient(httpx2.Client):
             response.read()
             return response
         self._pool.put(connection)
+        spooled = connection.take_spooled_body()
+        if spooled is not None:
+            return SpooledResponse(connection, request, spooled)
         return _CompleteResponse(connection, request)
 
     def _stream_response(
@@ -125,6 +129,24 @@ class _CompleteResponse(httpx2.Response):
         self.headers = _build_headers(connection)
         self._content = content
         self.is_closed = self.is_stream_consumed = True
+
+
+class SpooledResponse(httpx2.Response):
+    """A response whose large body is in a file. Whoever asks for its `content` has it in memory, once each time.
+
+    Attributes:
+        spooled: the body.
+    """
+
+    def __init__(self, connection: Connection, request: httpx2.Request, spooled: SpooledBytes) -> None:
+        super().__init__(connection.status, stream=httpx2.ByteStream(b""), request=request)
+        self.headers = _build_headers(connection)
+        self.spooled = spooled
+        self.is_closed = self.is_stream_consumed = True
+
+    @property
+    def _content(self) -> bytes:  # type: ignore[override]
+        return self.spooled[:]
 
 
 class _Body(httpx2.SyncByteStream):
@@ -209,6 +231,8 @@ def _await(connection: Connection, call_state: CallState, *, until_complete: boo
             if time.monotonic() >= call_state.next_tick_at:  # also while bytes arrive
                 raise Tick
             _receive(connection, call_state)
+            if until_complete:
+                connection.spool_large_body()
         except Tick:
             call_state.connection = connection
             raise

@@ -12,6 +12,8 @@ import time
 
 import httptools
 
+from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
+
 # How long a connection is kept that says nothing of it. Most servers close idle ones after 5 s or more, and a request
 # that meets the closing one is lost, and may be billed.
 _USUAL_IDLE_S = 4.0
@@ -21,6 +23,9 @@ _IDLE_MARGIN_S = 1.0
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _SMALL_READ = 16_384
 _LARGE_READ = 262_144
+# A large body has at least as many parts before it is worth looking at its size.
+_MANY_PARTS = 32
+_SPOOL_STEP_BYTES = 1024 * 1024
 
 
 class ConnectionEnded(OSError):
@@ -58,6 +63,7 @@ class Connection:
         self._is_framed = False
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
+        self._spool: Spool | None = None
 
     def _set_timeout(self, timeout_s: float) -> None:
         self._sock.settimeout(timeout_s)
@@ -123,6 +129,25 @@ class Connection:
         body.clear()
         return data
 
+    def spool_large_body(self) -> None:
+        """Move the bytes of a large body that have arrived to a file."""
+        body, spool = self._body, self._spool
+        if len(body) < (_MANY_PARTS if spool is None else 4):
+            return
+        if sum(map(len, body)) < (SPOOL_BYTES if spool is None else _SPOOL_STEP_BYTES):
+            return
+        if spool is None:
+            spool = self._spool = Spool()
+        spool.add(self.take_body())
+
+    def take_spooled_body(self) -> SpooledBytes | None:
+        """Return the complete body if it is in a file."""
+        spool, self._spool = self._spool, None
+        if spool is None:
+            return None
+        spool.add(self.take_body())
+        return spool.map()
+
     def park(self) -> None:
         """Prepare to be idle in the pool."""
         self._read_size = _SMALL_READ
@@ -131,6 +156,8 @@ class Connection:
     def close(self) -> None:
         """Close the socket."""
         self._sock.close()
+        if self._spool is not None:
+            self._spool.close()
 
     # Callbacks of httptools.
 

@@ -97,8 +97,6 @@ def _parse_form(request: Request, limit: int) -> tuple[MultiDict[str, str], Mult
 
 def _declared_length(environ: WSGIEnvironment, limit: int) -> int | None:
     """Return the Content-Length; None for a body in chunks, whose end the server finds."""
-    if "HTTP_TRANSFER_ENCODING" in environ:
-        return None if "wsgi.input_terminated" in environ else 0
     length = environ.get("CONTENT_LENGTH", "")
     if not length.isdecimal():
         return None if "wsgi.input_terminated" in environ else 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -20,9 +21,20 @@ if TYPE_CHECKING:
 _HEADER_SAFE = re.compile(r"[\x21-\x7e]{1,200}")
 
 
-def json_response(body: dict[str, Any] | bytes, record: CallRecord) -> Response:
-    """Return the response to a call. A body of bytes is already JSON."""
-    content = body if isinstance(body, bytes) else orjson.dumps(body)
+@dataclass(frozen=True, slots=True)
+class JsonPieces:
+    """JSON that is too large to be in memory as a whole: its pieces, and their length together."""
+
+    pieces: Iterable[bytes]
+    length: int
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def json_response(body: dict[str, Any] | bytes | JsonPieces, record: CallRecord) -> Response:
+    """Return the response to a call. A body of bytes, or in pieces, is already JSON."""
+    content = orjson.dumps(body) if isinstance(body, dict) else body
     return JsonResponse.create(content, build_call_headers(record))
 
 
@@ -30,10 +42,11 @@ class JsonResponse(Response):
     """A complete JSON response, without werkzeug's work on type, length and encoding."""
 
     @classmethod
-    def create(cls, content: bytes, headers: Sequence[tuple[str, str]]) -> JsonResponse:
+    def create(cls, content: bytes | JsonPieces, headers: Sequence[tuple[str, str]]) -> JsonResponse:
         """Create a response by copying an empty one: Response() spends 50 calls on what is always the same."""
         response = cls.__new__(cls)
-        response.__dict__.update(_EMPTY.__dict__, headers=Headers(), response=[content], _on_close=[])
+        pieces = [content] if isinstance(content, bytes) else content.pieces
+        response.__dict__.update(_EMPTY.__dict__, headers=Headers(), response=pieces, _on_close=[])
         add_headers(
             response, [("Content-Type", "application/json"), ("Content-Length", str(len(content))), *headers]
         )

@@ -7,6 +7,7 @@ import select
 import socket
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
@@ -14,7 +15,7 @@ import pytest
 from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, wait_until
 
 TIMEOUT_S = 5
-MAX_JSON_BYTES = 100_000
+MAX_JSON_BYTES = 30_000
 SLOW_REQUESTS = 8
 CONNECTIONS = 40
 CROWD = "127.0.0.9"
@@ -41,7 +42,8 @@ class Target:
             for piece in pieces:
                 sock.sendall(piece)
             if ends:
-                sock.shutdown(socket.SHUT_WR)
+                with suppress(OSError):  # the server may have closed the connection already
+                    sock.shutdown(socket.SHUT_WR)
             return read_answer(sock)
 
 
@@ -86,12 +88,12 @@ def test_whole_bodies_are_served(target: Target) -> None:
     assert target.send(CHAT + b"Transfer-Encoding: chunked\r\n\r\n" + chunks(HELLO, 3) + b"0\r\n\r\n")[0] == 200
     padded = HELLO + b" " * (MAX_JSON_BYTES - len(HELLO))
     head = CHAT + b"Transfer-Encoding: chunked\r\n\r\n"
-    assert target.send(head + chunks(padded, 30_000) + b"0\r\n\r\n")[0] == 200
+    assert target.send(head + chunks(padded, 10_000) + b"0\r\n\r\n")[0] == 200
 
 
 CHUNKED = b"Transfer-Encoding: chunked\r\n\r\n"
 LARGE = HELLO + b" " * MAX_JSON_BYTES
-LARGE_FORM = PROMPT + b"x" * 3 * MAX_JSON_BYTES
+LARGE_FORM = PROMPT + b"x" * 2 * MAX_JSON_BYTES
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import gzip
 import json
 import os
 import re
+import select
 import shutil
 import socket
 import ssl
@@ -44,7 +45,7 @@ worker_processes 1;
 daemon off;
 pid {folder}/pid;
 error_log {folder}/error.log;
-events {{ worker_connections 256; }}
+events {{ worker_connections 768; }}
 http {{
     default_type application/octet-stream;
     gzip on;
@@ -133,8 +134,9 @@ def serving(
     port = free_port()
     changes = {
         SOCKET: f"unix:{backend}",
-        "listen 80;": f"listen 127.0.0.1:{port};",
-        "listen [::]:80;": "",  # not every machine has IPv6
+        "listen 80 default_server;": f"listen 127.0.0.1:{port} default_server;",
+        "listen [::]:80 default_server;": "",  # not every machine has IPv6
+        "    gatehouse.example.com  1;": "    127.0.0.1  1;",
         "/var/log/nginx/gatehouse.log": f"{folder}/access.log",
         **(changes or {}),
     }
@@ -288,8 +290,8 @@ def test_with_the_tls_lines_the_sites_own_https_origin_is_accepted(
     certificate, key = self_signed(tmp_path)
     live = "/etc/letsencrypt/live/gatehouse.example.com"
     changes = {
-        "listen 443 ssl http2;": f"listen 127.0.0.1:{port} ssl http2;",
-        "listen [::]:443 ssl http2;": "",
+        "listen 443 ssl http2 default_server;": f"listen 127.0.0.1:{port} ssl http2 default_server;",
+        "listen [::]:443 ssl http2 default_server;": "",
         f"{live}/fullchain.pem": str(certificate),
         f"{live}/privkey.pem": str(key),
     }
@@ -299,9 +301,11 @@ def test_with_the_tls_lines_the_sites_own_https_origin_is_accepted(
             headers = {"Content-Type": "application/json", "Origin": f"https://127.0.0.1:{port}"}
             connection.request("POST", "/api/chat", json.dumps(CHAT), headers)
             assert connection.getresponse().status == 200
-        with exchange(site.port, "GET", "/docs?page=1", headers={"Host": "chat.example.com"}) as response:
+        with exchange(site.port, "GET", "/docs?page=1") as response:
             assert response.status == 308
-            assert response.headers["Location"] == "https://chat.example.com/docs?page=1"
+            assert response.headers["Location"] == "https://127.0.0.1/docs?page=1"
+        with exchange(site.port, "GET", "/", headers={"Host": "evil.example"}) as response:
+            assert response.status == 421
 
 
 def with_tls(text: str) -> str:
@@ -323,7 +327,7 @@ def self_signed(folder: Path) -> tuple[Path, Path]:
 
 
 def test_body_of_the_largest_size_passes(site: Site) -> None:
-    response, body = site.post("/api/chat", b" " * MAX_BODY_BYTES, headers={"Content-Type": "application/json"})
+    response, body = site.post("/api/vision", b" " * MAX_BODY_BYTES, headers={"Content-Type": "application/json"})
     assert (response.status, body["code"]) == (400, "invalid_request")
 
 
@@ -382,6 +386,34 @@ def test_page_of_an_allowed_origin_can_read_an_error_of_nginx(site_without_gunic
         assert response.headers["Access-Control-Allow-Origin"] == allowed
         assert response.headers["Access-Control-Expose-Headers"] == (allowed and "X-Request-ID")
         assert response.headers["Vary"] == "Origin"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.2", "localhost", "127.0.0.1.evil.example"])
+def test_a_request_for_another_name_is_refused(site: Site, host: str) -> None:
+    for path in ("/api/chat", "/healthz"):
+        response, body = site.get(path, headers={"Host": host})
+        assert (response.status, body["code"]) == (421, "forbidden")
+
+
+def test_one_address_with_slow_bodies_leaves_the_others_served(site: Site) -> None:
+    head = b"POST /api/chat HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 100\r\n\r\n{"
+    with contextlib.ExitStack() as crowd:
+        socks = []
+        for _ in range(766):
+            sock = socket.create_connection(("127.0.0.1", site.port), 10, source_address=("127.0.0.9", 0))
+            crowd.callback(sock.close)
+            sock.sendall(head)
+            socks.append(sock)
+
+        response, _ = site.post("/api/chat", CHAT)
+
+        assert response.status == 200
+        refused = select.select(socks, [], [], 0)[0]
+        assert len(refused) >= 766 - 200
+        answer = refused[0].recv(4096)
+        assert answer.startswith(b"HTTP/1.1 429 ")
+        assert b"Retry-After: 1\r\n" in answer
+        assert b'"code":"rate_limited"' in answer
 
 
 def test_errors_of_the_application_pass_unchanged(site: Site) -> None:

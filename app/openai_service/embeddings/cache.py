@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from app.config import CacheSettings
 from app.openai_service.cache import Cache, CacheStore
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.transport.upstream import Upstream
+from app.runtime.turns import in_turns
+from app.upstream_http.spool import Spool, release
+
+# The vectors of a request take up to 80 MB; these at most 3 MB.
+_AT_A_TIME = 64
 
 
 class EmbeddingCache:
@@ -45,13 +50,36 @@ class EmbeddedTexts:
         self._keys = keys
         self._vectors: dict[bytes, VectorJson] = {}
         self.model = ""
-        for key, value in cache.read(tenant, keys).items():
-            model, _, vector = bytes(value).partition(b"\n")
-            self.model = model.decode()
-            self._vectors[key] = vector
+        self._read_cached()
         self.found = sum(key in self._vectors for key in keys)
         self._missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in self._vectors}
         self.unknown = list(self._missing.values())
+
+    def _read_cached(self) -> None:
+        """Read the cached vectors, a few at a time; those of more texts go to a file."""
+        if not self._cache.is_on:
+            return
+        if len(self._keys) <= _AT_A_TIME:
+            self._vectors.update(self._read_some(self._keys))
+            return
+        places: dict[bytes, slice] = {}
+        spool = Spool()
+        for start in in_turns(range(0, len(self._keys), _AT_A_TIME)):
+            for key, vector in self._read_some(self._keys[start : start + _AT_A_TIME]):
+                begin = spool.size
+                spool.add(vector)
+                places[key] = slice(begin, spool.size)
+        if not places:
+            spool.close()
+            return
+        view = memoryview(spool.map())
+        self._vectors.update((key, view[place]) for key, place in places.items())
+
+    def _read_some(self, keys: list[bytes]) -> Iterator[tuple[bytes, bytes]]:
+        for key, value in self._cache.read(self._tenant, keys).items():
+            model, _, vector = bytes(value).partition(b"\n")
+            self.model = model.decode()
+            yield key, vector
 
     def add(self, vectors: Sequence[VectorJson], model: str) -> None:
         """Add the vectors of the unknown texts, in their order, and cache them."""
@@ -59,7 +87,11 @@ class EmbeddedTexts:
         self._vectors |= new
         if self._cache.is_on:
             named = model.encode().replace(b"\n", b" ")
-            self._cache.write(self._tenant, {key: b"\n".join([named, vector]) for key, vector in new.items()})
+            added = list(new.items())
+            for start in in_turns(range(0, len(added), _AT_A_TIME)):
+                some = added[start : start + _AT_A_TIME]
+                self._cache.write(self._tenant, {key: b"\n".join([named, vector]) for key, vector in some})
+                release(some[-1][1])
 
     def vectors(self) -> list[VectorJson]:
         """Return the vectors of all texts, in their order."""

@@ -7,26 +7,34 @@ import math
 import operator
 import time
 from array import array
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.transport.sdk_errors import translate_error_object
+from app.runtime.turns import in_turns
 from app.token_counts import Usage
+from app.upstream_http.spool import SPOOL_BYTES, SpooledBytes, release
 
 VectorJson = bytes | memoryview
 """One vector as JSON text: `[0.1,-0.2,…]`."""
 
 
+# As many vectors have a few megabytes at most: their memory is given back before the next are looked at.
+_FEW_VECTORS = 64
+
 # Any value but a number contains one of these: lists, objects, strings, null, true, false, NaN and Infinity.
 _NOT_IN_NUMBERS = (b"[", b"{", b'"', b"a", b"n", b"u")
 
 
-def read_embeddings(content: bytes, count: int) -> tuple[list[VectorJson], Usage | None, str | None]:
+def read_embeddings(
+    content: bytes | SpooledBytes, count: int
+) -> tuple[list[VectorJson], Usage | None, str | None]:
     """Return the vectors of an answer in the order of their inputs.
 
-    Only the JSON around the arrays of numbers is parsed. So a malformed number is passed on, but a value of
+    The vectors are views of the content. Only the JSON around the arrays of numbers is parsed. So a malformed number is passed on, but a value of
     another type is an error.
 
     Returns:
@@ -62,7 +70,7 @@ def _collect_vectors(items: object, arrays: list[memoryview], count: int) -> lis
     return [vector for vector in vectors if vector is not None]
 
 
-def _cut(content: bytes) -> tuple[Any, list[memoryview]] | None:
+def _cut(content: bytes | SpooledBytes) -> tuple[Any, list[memoryview]] | None:
     """Parse an answer with each inner array replaced by its number in the list of those arrays.
 
     Returns:
@@ -71,25 +79,37 @@ def _cut(content: bytes) -> tuple[Any, list[memoryview]] | None:
     view = memoryview(content)
     arrays: list[memoryview] = []
     position = content.find(b"[") + 1  # behind the opening of `data`
-    frame: list[VectorJson] = [view[:position]]
-    while (start := content.find(b"[", position)) >= 0 and (end := content.find(b"]", start)) >= 0:
+    frame: list[VectorJson] = [content[:position]]
+    for start, end in in_turns(_find_arrays(content, position)):
+        numbers = content[start + 1 : end]
         if not content[position:start].rstrip().endswith(b'"embedding":') or any(
-            content.find(sign, start + 1, end) >= 0 for sign in _NOT_IN_NUMBERS
+            sign in numbers for sign in _NOT_IN_NUMBERS
         ):
             return None
-        frame += [view[position:start], b"%d" % len(arrays)]
+        frame += [content[position:start], b"%d" % len(arrays)]
         position = end + 1
         arrays.append(view[start:position])
-    frame.append(view[position:])
+        if not len(arrays) % _FEW_VECTORS:
+            release(view)
+    frame.append(content[position:])
     try:
         return orjson.loads(b"".join(frame)), arrays
     except orjson.JSONDecodeError:
         return None
 
 
-def _parse(content: bytes) -> Any:
+def _find_arrays(content: bytes | SpooledBytes, position: int) -> Iterator[tuple[int, int]]:
+    """Yield where each inner array begins and ends."""
+    while (start := content.find(b"[", position)) >= 0 and (end := content.find(b"]", start)) >= 0:
+        yield start, end
+        position = end + 1
+
+
+def _parse(content: bytes | SpooledBytes) -> Any:
+    if len(content) > SPOOL_BYTES:  # parsed as a whole, it would take ten times its size
+        raise UpstreamFailed
     try:
-        return orjson.loads(content)
+        return orjson.loads(memoryview(content))
     except orjson.JSONDecodeError:
         raise UpstreamFailed from None
 
@@ -119,7 +139,7 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
     reference = _parse_numbers(query)
     length = math.hypot(*reference)
     similarities = []
-    for other in others:
+    for number, other in enumerate(others, 1):
         vector = _parse_numbers(other)
         if len(vector) != len(reference):
             raise UpstreamFailed
@@ -127,6 +147,8 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
         cosine = sum(map(operator.mul, reference, vector)) / lengths if lengths else 0.0
         similarities.append(max(-1.0, min(1.0, cosine)))
         time.sleep(0)  # let the other streams of this process run
+        if not number % _FEW_VECTORS:
+            release(other)
     return similarities
 
 

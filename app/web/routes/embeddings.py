@@ -9,7 +9,7 @@ from app.web.call_context import billed_context
 from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import json_response
-from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_response
+from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest, embeddings_body
 
 bp = Blueprint("embeddings", __name__, url_prefix="/embeddings")
 
@@ -26,7 +26,7 @@ def create() -> Response:
         dimensions=body.dimensions,
         caller=billed_context(),
     )
-    return json_response(embeddings_response(result), result.record)
+    return json_response(embeddings_body(result), result.record)
 
 
 @bp.post("/similarity")

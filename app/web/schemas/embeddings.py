@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Annotated, Any
 
 import orjson
 from pydantic import Discriminator, Field, Tag
 
-from app.openai_service import EmbeddingResult, cosine_similarities
+from app.openai_service import EmbeddingResult, VectorJson, cosine_similarities
 from app.problems import InvalidRequest
+from app.upstream_http.spool import SPOOL_BYTES, release
+from app.web.responses import JsonPieces
 from app.web.schemas.fields import ModelName, NonEmptyText
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, RequestModel, get_union_tag
 
 MAX_INPUTS = 2_048  # OpenAI's own limit for one request
+
+_BEGIN = b'{"embeddings":['
+_VECTORS_IN_PIECE = 16
 
 Inputs = Annotated[list[NonEmptyText], Field(min_length=1, max_length=MAX_INPUTS, fail_fast=True)]
 
@@ -39,8 +45,29 @@ def embeddings_response(result: EmbeddingResult) -> bytes:
 
     "cached" counts the vectors that came from the cache, if any.
     """
-    return b'{"embeddings":[%b],"model":%b,"usage":%b%b}' % (
-        b",".join(result.vectors),
+    return b"".join([_BEGIN, b",".join(result.vectors), _end(result)])
+
+
+def embeddings_body(result: EmbeddingResult) -> bytes | JsonPieces:
+    """Return the same, in pieces if it is large."""
+    vectors, end = result.vectors, _end(result)
+    length = len(_BEGIN) + sum(map(len, vectors)) + len(vectors) - 1 + len(end)
+    if length <= SPOOL_BYTES:
+        return embeddings_response(result)
+    return JsonPieces(_iter_pieces(vectors, end), length)
+
+
+def _iter_pieces(vectors: Sequence[VectorJson], end: bytes) -> Iterator[bytes]:
+    yield _BEGIN
+    for start in range(0, len(vectors), _VECTORS_IN_PIECE):
+        piece = vectors[start : start + _VECTORS_IN_PIECE]
+        yield (b"," if start else b"") + b",".join(piece)
+        release(piece[-1])
+    yield end
+
+
+def _end(result: EmbeddingResult) -> bytes:
+    return b'],"model":%b,"usage":%b%b}' % (
         orjson.dumps(result.model),
         orjson.dumps(result.usage and result.usage.raw),
         b',"cached":%d' % result.cached if result.cached else b"",
