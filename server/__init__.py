@@ -1,6 +1,7 @@
 """The parts that gunicorn loads before the application. They must not import `app`: gevent must be loaded first.
 
-gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
-stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
-stop_notice.py     informs workers whether the whole server stops, or only they do
+gevent_worker.py     StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
+stopping_threads.py  StoppingThreads: gunicorn's threaded worker, with a shutdown of the same kind
+stream_socket.py     StreamSocket: gevent's socket, with cheaper small reads and writes
+stop_notice.py       informs workers whether the whole server stops, or only they do
 """

@@ -14,6 +14,7 @@ import pytest
 import redis
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Message
+from gunicorn.workers.gthread import ThreadWorker
 from tiktoken_ext import openai_public
 
 from app.shared_state.redis_connection import make_connection_pool
@@ -119,6 +120,15 @@ def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():
     assert callable(Message.force_close)
 
 
+def test_gunicorns_threaded_worker_has_the_parts_that_are_used():
+    names = ("set_accept_enabled", "wait_for_and_dispatch_events", "is_parent_alive", "handle", "handle_exit")
+    assert all(callable(getattr(ThreadWorker, name)) for name in names)
+    loop, stopping = inspect.getsource(ThreadWorker.run).split("# Graceful shutdown")
+    assert "self.notify()" in loop
+    assert "self.notify()" in stopping
+    assert "while self.nr_conns > 0" in stopping
+
+
 GEVENT = """
 from gevent import monkey; monkey.patch_all()
 import inspect, gevent.socket
@@ -129,7 +139,7 @@ from gunicorn.workers.ggevent import GeventWorker
 assert GeventWorker.__mro__[1] is AsyncWorker
 assert list(inspect.signature(AsyncWorker.handle).parameters) == ["self", "listener", "client", "addr"]
 assert list(inspect.signature(AsyncWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
-assert all(callable(getattr(GeventWorker, name)) for name in ("patch", "init_signals", "handle_exit", "notify"))
+assert all(callable(getattr(GeventWorker, name)) for name in ("patch", "init_signals", "handle_exit", "handle_quit", "notify"))
 assert callable(StreamServer.do_read) and isinstance(StreamServer.max_accept, int)
 socket = gevent.socket.socket()
 assert socket._sock.fileno() == socket.fileno()
