@@ -47,7 +47,7 @@ if _config.worker_class == "gevent":
     worker_class = "server.gevent_worker.StreamWorker"
     worker_connections = _config.worker_connections
 else:
-    worker_class = "server.thread_worker.ClientThreads"
+    worker_class = "server.thread_worker.StreamThreadWorker"
     # A full worker must leave new requests to other workers instead of queueing them behind its streams.
     threads = worker_connections = _config.threads
 
@@ -90,7 +90,11 @@ def post_worker_init(worker):
 
     worker.arrivals = _build_arrivals()
     _get_services(worker).start()
-    _get_services(worker).lifecycle.watch(lambda: worker.alive, graceful_timeout_s=worker.cfg.graceful_timeout)
+    _get_services(worker).lifecycle.watch(
+        lambda: worker.alive,
+        graceful_timeout_s=worker.cfg.graceful_timeout,
+        is_quitting=lambda: worker.is_quitting,
+    )
     # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream.
     gc.collect()
     gc.freeze()

@@ -1,7 +1,7 @@
 """The parts that gunicorn loads before the application. They must not import `app`: gevent must be loaded first.
 
 gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
-thread_worker.py   ClientThreads: gunicorn's threaded worker
+thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdown of the same kind
 arrival.py         bounds slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 stop_notice.py     informs workers whether the whole server stops, or only they do

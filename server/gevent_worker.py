@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import math
+import os
 import socket
 import ssl
 import time
@@ -20,7 +22,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from server.arrival import Arrivals, ArrivingSocket, refuse_connection
-from server.stop_notice import is_server_stopping
+from server.stop_notice import QUIT_S, is_server_stopping
 from server.stream_socket import StreamSocket
 
 # Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
@@ -45,6 +47,9 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
 
     alive: bool
     arrivals: Arrivals
+    is_quitting = False
+    """Whether the worker ends at once: the application then ends its streams with a last event."""
+    _quits_at = math.inf
 
     def patch(self) -> None:
         """Patch the standard library, and make StreamSocket its socket class."""
@@ -60,6 +65,19 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
         """Begin to stop, on SIGTERM."""
         self._stop_requested.set()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
+        """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
+        if not self.is_quitting:
+            self.alive, self.is_quitting, self._quits_at = False, True, time.monotonic() + QUIT_S
+        self._stop_requested.set()
+
+    def notify(self) -> None:
+        """Tell the arbiter that the worker lives. If the arbiter has died, stop as if the worker were replaced."""
+        super(GeventWorker, self).notify()  # GeventWorker's own drops what runs
+        if self.ppid != os.getppid() and not self._stop_requested.is_set():
+            self.log.warning("Parent changed, shutting down: %s", self)
+            self._stop_requested.set()
 
     def run(self) -> None:
         """Serve until the worker is stopped, then finish the running requests."""
@@ -98,7 +116,8 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         self.alive = False
         self._wait_until(lambda: not self._running, ends_at)
         if self._running:
-            self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
+            if not self.is_quitting:
+                self.log.warning("Worker graceful timeout (pid:%s)", self.pid)
             with suppress(gevent.Timeout):
                 gevent.killall(list(self._running), timeout=_UNWIND_S / 2)
 
@@ -107,7 +126,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         return len(self._connections) == len(self._idle)
 
     def _wait_until(self, condition: Callable[[], bool], end: float) -> None:
-        while not condition() and time.monotonic() < end:
+        while not condition() and time.monotonic() < min(end, self._quits_at):
             self.notify()
             gevent.sleep(_POLL_S)
 

@@ -13,6 +13,12 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
+QUIT_S = 1.5
+"""How long a worker takes that quits, on SIGQUIT or SIGINT: streams notice it within a second and send a last event.
+
+A SIGINT to gunicorn that follows a SIGTERM kills the workers after two seconds.
+"""
+
 # One byte that the arbiter shares with its workers, which are forked from it.
 _stop_flag = mmap.mmap(-1, 1)
 

@@ -1,21 +1,42 @@
-"""Extend gunicorn's threaded worker: bounds on slow requests and on the connections of one address."""
+"""Extend gunicorn's threaded worker: bounds on slow clients, and a shutdown that ends streams with a last event."""
 
 from __future__ import annotations
 
+import math
 import socket
+import sys
+import time
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from server.arrival import Arrivals, ArrivingSocket, refuse_connection
+from server.stop_notice import QUIT_S, is_server_stopping
+
+_POLL_S = 0.05
 
 
-class ClientThreads(ThreadWorker):  # type: ignore[misc]
-    """The `worker_class` of gunicorn.conf.py with WORKER_CLASS=gthread."""
+class StreamThreadWorker(ThreadWorker):  # type: ignore[misc]
+    """The `worker_class` of gunicorn.conf.py with WORKER_CLASS=gthread.
 
+    It bounds slow requests and the connections of one address. If the whole server stops, it goes on accepting
+    connections while its requests finish, and the application answers that it is stopping. Those that come while every
+    thread is busy wait for one.
+    """
+
+    alive: bool
     arrivals: Arrivals
+    is_quitting = False
+    """Whether the worker ends at once: the application then ends its streams with a last event."""
+    _quits_at = math.inf
 
-    # private API: enqueue_req, handle_request and nr_conns of ThreadWorker; guarded by tests/test_private_apis.py
+    # private API: the methods and nr_conns of ThreadWorker; guarded by tests/test_private_apis.py
+
+    def init_process(self) -> None:
+        """Prepare to count running connections, then serve."""
+        self._running: set[Any] = set()
+        self._to_finish: set[Any] | None = None
+        super().init_process()
 
     def enqueue_req(self, conn: Any) -> None:
         """Have a thread serve a connection, unless it is new and its address has too many."""
@@ -29,14 +50,51 @@ class ClientThreads(ThreadWorker):  # type: ignore[misc]
             conn.sock.arrival = arrival
         super().enqueue_req(conn)
 
+    def handle(self, conn: Any) -> Any:
+        """Serve a request of a connection, in a thread."""
+        self._running.add(conn)
+        try:
+            return super().handle(conn)
+        finally:
+            self._running.discard(conn)
+
     def handle_request(self, req: Any, conn: Any) -> Any:
-        """Serve one request of a connection."""
+        """Serve one request whose head has been read."""
         arrival = conn.sock.arrival
         arrival.is_in_body = True
         try:
             return super().handle_request(req, conn)
         finally:
             arrival.expect_request()
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
+        if not self.is_quitting:
+            self.is_quitting, self._quits_at = True, time.monotonic() + QUIT_S
+        self.handle_exit(sig, frame)
+
+    def is_parent_alive(self) -> bool:
+        """Return whether the arbiter lives. If not, stop as if the worker were replaced."""
+        is_alive = bool(super().is_parent_alive())
+        if not is_alive:
+            self.alive = False
+        return is_alive
+
+    def notify(self) -> None:
+        """Tell the arbiter that the worker lives. gunicorn calls this in each turn of its loops."""
+        super().notify()
+        if self.alive:
+            return
+        if time.monotonic() >= self._quits_at:
+            sys.exit(0)
+        if self._to_finish is None:
+            self._to_finish = set(self._running) if is_server_stopping() else set()
+        is_finishing = not self._to_finish.isdisjoint(self._running)
+        self.set_accept_enabled(is_finishing and self.nr_conns < self.worker_connections)
+
+    def wait_for_and_dispatch_events(self, timeout: float) -> None:
+        """Wait for events; not for long while the worker stops, to notice what has ended."""
+        super().wait_for_and_dispatch_events(timeout if self.alive else min(timeout, _POLL_S))
 
 
 class _ClientSocket(ArrivingSocket, socket.socket):

@@ -120,10 +120,16 @@ def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():
     assert callable(Message.force_close)
 
 
-def test_gunicorns_threaded_worker_has_the_methods_that_are_overridden():
+def test_gunicorns_threaded_worker_has_the_parts_that_are_used():
     assert list(inspect.signature(ThreadWorker.enqueue_req).parameters) == ["self", "conn"]
     assert list(inspect.signature(ThreadWorker.handle_request).parameters) == ["self", "req", "conn"]
     assert "self.nr_conns += 1" in inspect.getsource(ThreadWorker.accept)
+    names = ("set_accept_enabled", "wait_for_and_dispatch_events", "is_parent_alive", "handle", "handle_exit")
+    assert all(callable(getattr(ThreadWorker, name)) for name in names)
+    loop, stopping = inspect.getsource(ThreadWorker.run).split("# Graceful shutdown")
+    assert "self.notify()" in loop
+    assert "self.notify()" in stopping
+    assert "while self.nr_conns > 0" in stopping
 
 
 GEVENT = """
@@ -136,7 +142,7 @@ from gunicorn.workers.ggevent import GeventWorker
 assert GeventWorker.__mro__[1] is AsyncWorker
 assert list(inspect.signature(AsyncWorker.handle).parameters) == ["self", "listener", "client", "addr"]
 assert list(inspect.signature(AsyncWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
-names = ("patch", "init_signals", "handle_exit", "notify", "timeout_ctx")
+names = ("patch", "init_signals", "handle_exit", "handle_quit", "notify", "timeout_ctx")
 assert all(callable(getattr(GeventWorker, name)) for name in names)
 assert callable(StreamServer.do_read) and isinstance(StreamServer.max_accept, int)
 socket = gevent.socket.socket()

@@ -28,17 +28,25 @@ class Lifecycle:
 
     def __init__(self) -> None:
         self._is_alive: Callable[[], bool] = lambda: True
+        self._is_quitting: Callable[[], bool] = lambda: False
         self._graceful_timeout_s = 0.0
         self._ends_at: float | None = None
 
-    def watch(self, is_alive: Callable[[], bool], *, graceful_timeout_s: float) -> None:
-        """Set the function that says whether the process is running normally.
+    def watch(
+        self,
+        is_alive: Callable[[], bool],
+        *,
+        graceful_timeout_s: float,
+        is_quitting: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Set the functions that say whether the process is running normally.
 
         Args:
             is_alive: returns False once the process has to stop. It is called often, so it must be cheap.
             graceful_timeout_s: how long after that the process is killed.
+            is_quitting: returns True once the process ends within a second or two, without that time.
         """
-        self._is_alive, self._graceful_timeout_s = is_alive, graceful_timeout_s
+        self._is_alive, self._graceful_timeout_s, self._is_quitting = is_alive, graceful_timeout_s, is_quitting
 
     @property
     def is_draining(self) -> bool:
@@ -54,4 +62,6 @@ class Lifecycle:
     @property
     def must_end(self) -> bool:
         """Whether streams must send their last event now, before the process is killed."""
-        return self.is_draining and self._ends_at is not None and monotonic() >= self._ends_at
+        if not self.is_draining or self._ends_at is None:
+            return False
+        return monotonic() >= self._ends_at or self._is_quitting()
