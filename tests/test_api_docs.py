@@ -148,7 +148,7 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
     env["VISITOR_TOKEN"] = run(make_token).output.decode().strip()
     [make_batch] = MAKE_BATCH.findall(PAGES["batches.md"])
     env["BATCH"] = run(make_batch).output.decode().strip()
-    look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH"'
+    look = f'curl "{PRINTED_ADDRESS}/api/batches/$BATCH" -H "Authorization: Bearer $GATEHOUSE_KEY"'
     wait_until(lambda: json.loads(run(look).output)["endedAt"], "the batch has ended")
     commands = [command for command, *_ in COMMANDS] + README_COMMANDS
     with ThreadPoolExecutor(len(commands)) as pool:
