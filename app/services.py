@@ -116,7 +116,7 @@ def build_services(
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
-    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
+    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
     return Services(
         config=config,
         openai_service=OpenAIService(

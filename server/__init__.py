@@ -2,5 +2,6 @@
 
 gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
+death_notice.py    notes when a worker died, for the charges of the calls that it was at
 stop_notice.py     informs workers whether the whole server stops, or only they do
 """

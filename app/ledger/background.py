@@ -29,11 +29,13 @@ class BackgroundSettler:
         sweep: Callable[[], int],
         checkpoint: Callable[[], None],
         journal: Journal,
+        stay_alive: Callable[[], None],
     ) -> None:
         self._settle = settle
         self._sweep = sweep
         self._checkpoint = checkpoint
         self._journal = journal
+        self._stay_alive = stay_alive
         self._pending: deque[PendingSettlement] = deque()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -85,6 +87,7 @@ class BackgroundSettler:
     def _run(self) -> None:
         sweep_at = clock.ticks()
         while True:
+            self._stay_alive()
             try:
                 self._settle_pending()
                 if clock.ticks() >= sweep_at:
