@@ -103,6 +103,13 @@ def post_worker_init(worker):
         _print_ready()
 
 
+def child_exit(_server, worker):
+    """Note when a worker died, so that the calls of a killed one are charged by the time that they had."""
+    from server.death_notice import note_death
+
+    note_death(worker.pid)
+
+
 def worker_exit(_server, worker):
     """Close the services of a worker, if it has loaded the application."""
     if getattr(worker, "wsgi", None) is not None:

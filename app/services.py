@@ -118,7 +118,7 @@ def build_services(
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
-    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir)
+    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,

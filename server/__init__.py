@@ -4,5 +4,6 @@ gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that 
 thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdown of the same kind
 arrival.py         bounds slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
+death_notice.py    notes when a worker died, for the charges of the calls that it was at
 stop_notice.py     informs workers whether the whole server stops, or only they do
 """

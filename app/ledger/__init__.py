@@ -9,5 +9,6 @@ It knows nothing of Flask or openai: plain values go in and come out.
     records.py      the values that go in and out, and the errors
     background.py   BackgroundSettler: retries settlements, sweeps and checkpoints
     journal.py      Journal: settlements on disk that the database has not taken yet
+    call_notes.py   CallNotes: how far each running call is, for the sweep of killed processes
     reports.py      Reports: totals, and what is left of budgets
 """

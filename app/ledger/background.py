@@ -32,11 +32,13 @@ class BackgroundSettler:
         sweep: Callable[[], int],
         database: Database,
         journal: Journal,
+        stay_alive: Callable[[], None],
     ) -> None:
         self._settle = settle
         self._sweep = sweep
         self._database = database
         self._journal = journal
+        self._stay_alive = stay_alive
         self._pending: deque[PendingSettlement] = deque()
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -88,6 +90,7 @@ class BackgroundSettler:
     def _run(self) -> None:
         look_at = sweep_at = clock.ticks()
         while True:
+            self._stay_alive()
             try:
                 if clock.ticks() >= look_at:
                     self._database.look()

@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.background import BackgroundSettler
+from app.ledger.call_notes import CallNotes, name_worker
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.statements import Statements
-from app.runtime import clock, process
+from app.runtime import clock
 
 _MAX_SWEPT_AT_ONCE = 500
 # Settles a request that was never sent to the upstream.
@@ -32,13 +33,26 @@ class Ledger:
     A hold is an upper bound of the cost, so admitted requests cannot exceed a budget.
     """
 
-    def __init__(self, database: Database, journal_dir: Path) -> None:
+    def __init__(self, database: Database, journal_dir: Path, *, writes_notes: bool = False) -> None:
+        """Create it.
+
+        Args:
+            database: holds the tables.
+            journal_dir: for settlements that the database does not take.
+            writes_notes: whether callers write down in each hold's note how far its request is. The sweep charges a
+                request without a note at its full hold.
+        """
         self._database = database
         self._statements = Statements(database)
+        self._notes = CallNotes()
+        self._writes_notes = writes_notes
         self._background = BackgroundSettler(
-            settle=self._settle, sweep=self.sweep, database=database, journal=Journal(journal_dir)
+            settle=self._settle,
+            sweep=self.sweep,
+            database=database,
+            journal=Journal(journal_dir),
+            stay_alive=self._notes.stay_alive,
         )
-        self._host = socket.gethostname()
 
     def hold(
         self,
@@ -57,7 +71,7 @@ class Ledger:
             limits: of different accounts or windows.
             micro_usd: None if the model's price is unknown.
             tokens: upper bound of prompt plus completion.
-            lease_s: longer than any request can take; after it the sweep settles the entry at its full hold.
+            lease_s: longer than any request can take; after it the sweep settles the entry.
             also: writes more in the same transaction.
 
         Raises:
@@ -70,10 +84,9 @@ class Ledger:
         # Accounts are locked in one order, so that two requests cannot deadlock.
         ordered = tuple(sorted(limits, key=lambda limit: (limit.key, limit.window)))
         hold = Hold(f"{at_ms:012x}{secrets.token_hex(6)}", ordered, micro_usd, tokens, at_ms)
-        owner: dict[str, Any] = {
-            "lease_until": at_ms + int(lease_s * 1000),
-            "worker": f"{self._host}:{process.pid}",
-        }
+        owner: dict[str, Any] = {"lease_until": at_ms + int(lease_s * 1000), "worker": name_worker()}
+        if self._writes_notes and also is None:  # what is written along with it, a batch, outlives this process
+            hold.note = self._notes.begin(hold.id)
         try:
             if also is None and self._database.execute(*self._statements.build_hold(hold, entry, **owner)):
                 return hold
@@ -82,9 +95,11 @@ class Ledger:
                 self._statements.hold(connection, hold, entry, **owner)
                 if also is not None:
                     also(connection, hold)
-        except DatabaseUnavailable as error:
-            if error.is_unsure:  # the hold may exist, and its request is refused
-                self._background.add(hold.id, _VOID)
+        except BaseException as error:
+            if isinstance(error, DatabaseUnavailable) and error.is_unsure:
+                self._background.add(hold.id, _VOID)  # the hold may exist, and its request is refused
+            else:
+                self._notes.end(hold.id)
             raise
         return hold
 
@@ -114,6 +129,8 @@ class Ledger:
         It never raises: while the database is unavailable, the settlement is queued, and retried or journaled.
         """
         try:
+            if hold.note is not None:
+                hold.note.set_charge(settlement.cost_micro_usd, settlement.charged_tokens)
             self._settle(hold.id, settlement)
         except DatabaseUnavailable:
             self._background.add(hold.id, settlement)
@@ -157,6 +174,7 @@ class Ledger:
     def close(self) -> None:
         """Stop the background thread; settle what is pending, or write it to the journal."""
         self._background.close()
+        self._notes.close()
 
     def retry(self) -> None:
         """Settle now what is pending, in memory and in the journal.
@@ -168,10 +186,13 @@ class Ledger:
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
         self._database.execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))
+        self._notes.end(entry_id)
 
     def _sweep_one(self) -> bool:
         with self._database.transaction() as connection:
-            return self._statements.expire_one(connection, at_ms=clock.now_ms())
+            return self._statements.expire_one(
+                connection, at_ms=clock.now_ms(), host=socket.gethostname(), find_charge=self._notes.find_charge
+            )
 
 
 def _check_price(limits: Sequence[Limit], micro_usd: int | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from app.ledger.call_notes import CallNote
 from app.problems import Problem
 from app.runtime.periods import Window
 from app.token_counts.usage import Figures
@@ -53,6 +54,7 @@ class Hold:
         micro_usd: what is held; None if the price is unknown.
         tokens: what is held.
         created_at: UTC in milliseconds; decides the periods.
+        note: how far the request is, for the sweep; None if it cannot be written down.
     """
 
     id: str
@@ -60,6 +62,7 @@ class Hold:
     micro_usd: int | None
     tokens: int
     created_at: int
+    note: CallNote | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,6 +164,7 @@ AND spent_micro_usd + held_micro_usd + ? <= ? AND spent_tokens + held_tokens + ?
 """
 
 FIND_EXPIRED = """
-SELECT id, held_micro_usd, held_tokens FROM entries WHERE state = 'pending' AND lease_until < ?
+SELECT id, held_micro_usd, held_tokens, worker FROM entries
+WHERE state = 'pending' AND lease_until < ? AND (lease_until < ? OR worker LIKE ?)
 ORDER BY lease_until LIMIT 1
 """

@@ -5,6 +5,7 @@ Locks are taken in one order (the entry, its accounts by key, the day), so that 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -12,6 +13,7 @@ from sqlalchemy import Connection
 
 from app.database.database import Database
 from app.ledger import sql_texts
+from app.ledger.call_notes import Charge
 from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement
 from app.runtime.periods import get_period, get_seconds_left
 from app.runtime.store_guard import Contended
@@ -19,6 +21,7 @@ from app.token_counts import get_figures
 
 _UNLIMITED = 2**62
 _RUNNING_END_S = 5
+_OTHER_HOST_MS = 90_000  # three rounds of its own host's sweep
 # How often a hold that fits is tried while other transactions win. SQLite has one writer: the first try decides.
 _TRIES = 10
 
@@ -141,16 +144,26 @@ class Statements:
         """Settle an entry within a transaction. Return False if it is settled already."""
         return bool(_get_execute(connection)(*self.build_settle(entry_id, settlement, at_ms=at_ms)).rowcount)
 
-    def expire_one(self, connection: Connection, *, at_ms: int) -> bool:
-        """Settle one expired entry at its full hold, which may have been billed. Return False if there is none."""
-        found = _get_execute(connection)(self._find_expired, (at_ms,)).fetchall()
+    def expire_one(
+        self,
+        connection: Connection,
+        *,
+        at_ms: int,
+        host: str,
+        find_charge: Callable[[str, str], Charge | None],
+    ) -> bool:
+        """Settle one expired entry at what it can have cost by its note, else at its full hold.
+
+        The host of its worker, which has the note, may be the first to find it. Return False if there is none.
+        """
+        values = (at_ms, at_ms - _OTHER_HOST_MS, f"{host}:%")
+        found = _get_execute(connection)(self._find_expired, values).fetchall()
         if not found:
             return False
-        entry_id, micro_usd, tokens = found[0]
+        entry_id, micro_usd, tokens, worker = found[0]
         # Zero held means that the price is unknown.
-        expired = Settlement(
-            outcome="expired", source="estimated", cost_micro_usd=micro_usd or None, tokens=tokens
-        )
+        cost, tokens = find_charge(entry_id, worker) or (micro_usd or None, tokens)
+        expired = Settlement(outcome="expired", source="estimated", cost_micro_usd=cost, tokens=tokens)
         return self.settle(connection, entry_id, expired, at_ms=at_ms)
 
     def _check(self, run: Any, limit: Limit, hold: Hold, amounts: tuple[int, int]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from app.ledger.call_notes import CallNote, Charge
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.limits.token_rate_limit import TokenRateLimit
@@ -38,11 +39,16 @@ class Meter:
         self._lease_s = lease_s
         self._hold: Hold | None = None
         self._bound_micro_usd: int | None = 0
+        self._charge: Charge = (0, 0)
+        """Of the attempts before the last one."""
         # Of each attempt, to estimate its usage if the upstream reports none. The record holds no content.
         self._asked: list[_Asked] = []
 
-    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
         """Hold the maximum cost of an attempt, and count its maximum number of tokens.
+
+        Returns:
+            what writes down each step of the attempt, in case that this process is killed.
 
         Raises:
             RateLimited: a token rate limit is exceeded.
@@ -65,8 +71,43 @@ class Meter:
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (extra := _compute_extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=extra, tokens=0)
+        if self._asked:
+            used, cost, _ = self._bill(request.record)
+            self._charge = cost, (used.prompt_tokens or 0) + (used.completion_tokens or 0)
         self._asked.append(_Asked(request.body, input_tokens, output_tokens))
         self._bound_micro_usd = micro_usd
+        return self._note
+
+    def _note(self, attempt: Attempt) -> None:
+        """Write down how far the last attempt is."""
+        hold = self._hold
+        if hold is None or (note := hold.note) is None:
+            return
+        if attempt.is_streamed and not attempt.is_complete and attempt.billed == "unknown":
+            if attempt.first_at is not None:
+                note.set_received(attempt.received, attempt.first_at, attempt.last_at)
+            elif attempt.sent_at is not None and attempt.ended_at is None:
+                self._note_stream(note, attempt, attempt.sent_at)
+            return
+        micro_usd, tokens = self._charge
+        asked = self._asked[-1]
+        usage = attempt.usage if attempt.billed != "unknown" else None
+        if usage is not None:
+            cost = self._price(attempt, usage)
+            tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
+        elif attempt.billed == "no":
+            cost = 0
+        else:
+            cost = self._bound_micro_usd
+            tokens += asked.input_tokens + asked.output_tokens
+        note.set_charge(None if micro_usd is None or cost is None else micro_usd + cost, tokens)
+
+    def _note_stream(self, note: CallNote, attempt: Attempt, sent_at: float) -> None:
+        asked = self._asked[-1]
+        bound, of_input = self._bound_micro_usd, self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0)
+        note.set_charge(None if bound is None else self._charge[0], self._charge[1])
+        per_token = ((bound or 0) - (of_input or 0)) / max(1, asked.output_tokens)
+        note.begin_stream((of_input, asked.input_tokens), per_token, asked.output_tokens, sent_at)
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer.

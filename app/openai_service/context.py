@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from app.openai_service.results import Attempt
     from app.openai_service.transport.request import PendingRequest
 
 
@@ -26,12 +29,15 @@ class CallContext(Protocol):
     def check(self) -> None:
         """Raise CallerGone if the client has disconnected. Called at each tick; any error ends the call."""
 
-    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:
         """Reserve what an attempt may cost, or raise an error to refuse it.
 
         Args:
             model: to call.
             request: to send, with the record of the attempts before.
+
+        Returns:
+            what is to be told of each step of the attempt, if anything is.
         """
 
     def reserve_nothing(self, model: str) -> None:
@@ -49,7 +55,7 @@ class NullContext:
         """Do nothing."""
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
-        """Reserve nothing."""
+        """Reserve nothing, and watch nothing."""
 
     def reserve_nothing(self, model: str) -> None:
         """Admit the call."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -12,6 +12,7 @@ from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.streaming.events import ToolCallObject, ToolRun
 from app.openai_service.tools.tool import ServerTool
 from app.token_counts import Usage
+from app.token_counts.estimates import bound_unseen
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +50,6 @@ class ChatCall:
 Billed = Literal["yes", "no", "unknown"]
 """Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""
 
-# How fast a model may write what cannot be seen. OpenAI sells its fastest one at "more than 1,000" tokens a second.
-# Source: https://openai.com/index/introducing-gpt-5-3-codex-spark/
-_MAX_TOKENS_PER_S = 2_000
-# A model writes its reasoning about as fast as its text. Once that could be seen for a second, this is the bound.
-_MAX_TIMES_SEEN_PACE = 4
-_SEEN_PACE_AFTER_S = 1.0
-# How long an upstream goes on writing after the connection was closed.
-_NOTICES_CLOSE_S = 0.05
-
 
 @dataclass(slots=True)
 class Attempt:
@@ -76,6 +68,7 @@ class Attempt:
         first_at: when the first part of the answer's text arrived.
         last_at: when the last part of it arrived.
         ended_at: when the attempt had failed.
+        watch: is told of each step of the attempt, if anybody wants to know.
     """
 
     model: str
@@ -90,6 +83,7 @@ class Attempt:
     first_at: float | None = None
     last_at: float = 0.0
     ended_at: float | None = None
+    watch: Callable[[Attempt], None] | None = field(default=None, repr=False)
 
     @property
     def is_in_flight(self) -> bool:
@@ -99,6 +93,7 @@ class Attempt:
     def note_sent(self) -> None:
         """Note that its request is sent now."""
         self.sent_at = monotonic()
+        self._tell()
 
     def note_received(self, tokens: int) -> None:
         """Count tokens of text that have arrived."""
@@ -106,27 +101,34 @@ class Attempt:
         self.last_at = monotonic()
         if self.first_at is None:
             self.first_at = self.last_at
+        self._tell()
 
     def end(self, *, may_be_billed: bool) -> None:
         """Note that it has failed."""
         self.billed = "unknown" if may_be_billed else "no"
         self.ended_at = monotonic()
+        self._tell()
+
+    def complete(self, usage: Usage | None) -> None:
+        """Note that the whole answer has arrived, and its usage if the upstream reported one."""
+        self.usage = usage
+        self.is_complete = True
+        if usage is not None and usage.is_reported:
+            self.billed = "yes"
+        self._tell()
+
+    def _tell(self) -> None:
+        if self.watch is not None:
+            self.watch(self)
 
     def bound_unseen(self) -> int:
         """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
 
-        As many as the time allows in which nothing could be seen. The request's ceiling is not considered.
+        The request's ceiling is not considered.
         """
         if self.sent_at is None or self.is_complete:
             return 0
-        ended_at = (self.ended_at or monotonic()) + _NOTICES_CLOSE_S
-        if self.first_at is None:
-            return round((ended_at - self.sent_at) * _MAX_TOKENS_PER_S)
-        seen_s = self.last_at - self.first_at
-        pace = float(_MAX_TOKENS_PER_S)
-        if seen_s >= _SEEN_PACE_AFTER_S:
-            pace = min(pace, _MAX_TIMES_SEEN_PACE * self.received / seen_s)
-        return round((ended_at - self.last_at + self.first_at - self.sent_at) * pace)
+        return bound_unseen(self.sent_at, self.first_at, self.last_at, self.ended_at or monotonic(), self.received)
 
 
 @dataclass(slots=True)
@@ -197,13 +199,9 @@ class CallRecord:
 
     def note_usage(self, usage: Usage | None) -> None:
         """Add the usage of the last attempt, whose answer is complete."""
-        attempt = self.attempt_log[-1]
-        attempt.usage = usage
-        attempt.is_complete = True
+        self.attempt_log[-1].complete(usage)
         if usage is None:
             return
-        if usage.is_reported:
-            attempt.billed = "yes"
         self.usage = usage if self.usage is None else self.usage + usage
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from flask import g, has_request_context, request
@@ -12,7 +13,7 @@ from app.auth.principal import Principal
 from app.ledger.records import NewEntry
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
-from app.openai_service import CallRecord, PendingRequest
+from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.services import services
 from app.web.client_connection import ClientConnection
 
@@ -35,9 +36,9 @@ class BilledContext:
         """Raise an error if the client has disconnected, or the server has to stop now."""
         self.connection.check()
 
-    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
         """Hold the maximum cost of an attempt."""
-        self.meter.reserve_attempt(model, request)
+        return self.meter.reserve_attempt(model, request)
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer."""

@@ -3,5 +3,5 @@
 - `policy.py`: `Policy`, which makes a call of attempts: fallback over models, around retries, around the circuit breaker
 - `retry.py`: which errors are retried, how long to wait before it, and `RetryBudget`
 - `breaker.py`: `CircuitBreaker`, one circuit for each model, shared by all processes
-- `drain.py`: `DrainPool`, which reads streams to their end after their clients have left
+- `drain.py`: `DrainPool`, which reads answers to their end after their clients have left
 """

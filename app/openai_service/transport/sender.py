@@ -142,10 +142,10 @@ def _begin_attempt(request: PendingRequest, model: str) -> Attempt:
     """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
     record = request.record
     try:
-        record.caller.reserve_attempt(model, request)
+        watch = record.caller.reserve_attempt(model, request)
     except Exception:
         record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
         raise
-    attempt = Attempt(model)
+    attempt = Attempt(model, watch=watch)
     record.attempt_log.append(attempt)
     return attempt

@@ -1,0 +1,203 @@
+"""Notes of how far each running call is, in memory that outlives its process: the sweep charges killed calls by them.
+
+Each process has a file on a RAM disk, mapped into its memory: to write a note is a few bytes copied, without a system
+call, and they stay when the process is killed. They are lost with the machine, and other machines cannot read them;
+a call without a note is charged all that it held.
+"""
+
+from __future__ import annotations
+
+import logging
+import mmap
+import os
+import secrets
+import socket
+import tempfile
+import threading
+import time
+import weakref
+from collections.abc import Callable
+from pathlib import Path
+from struct import Struct
+
+from app.runtime import process
+from app.token_counts.estimates import bound_unseen
+
+_RAM_DISK = Path("/dev/shm")  # noqa: S108  # notes are in a folder of this user's own
+_HOST = socket.gethostname()
+_SLOTS = 4096
+_UNPRICED = -1
+_MAX_AGE_S = 2 * 86_400
+# A process can have lived so long after it last said so, if nobody noted when it died.
+_MAX_SILENT_S = 2.0
+
+# When the process was last alive; when it was found dead, by server/death_notice.py.
+_HEAD = Struct("<dd")
+_ALIVE = Struct("<d")
+# The entry's id; the charge so far, in micro-dollars and tokens. Of a streamed answer: the charge of its input,
+# micro-dollars for a token, its most tokens, when it was sent; its tokens so far, when the first and the last came.
+_SLOT = Struct("<24sqqqqdqdqdd")
+_NOTE, _NOTE_AT = Struct("<qqqqdqdqdd"), 24
+_STREAM, _STREAM_AT = Struct("<qqdqdqdd"), 40
+_RECEIVED, _RECEIVED_AT = Struct("<qdd"), 80
+
+log = logging.getLogger("app.ledger")
+
+Charge = tuple[int | None, int]
+"""Micro-dollars, None if the price is unknown, and tokens."""
+
+
+def find_directory() -> Path:
+    """Return the folder of this user's notes."""
+    return (_RAM_DISK if _RAM_DISK.is_dir() else Path(tempfile.gettempdir())) / f"gatehouse-{os.getuid()}"
+
+
+def name_worker() -> str:
+    """Return the name of this process in the ledger."""
+    return f"{_HOST}:{process.pid}"
+
+
+class CallNote:
+    """The note of one call."""
+
+    def __init__(self, memory: mmap.mmap, at: int) -> None:
+        self._memory = memory
+        self.at = at
+
+    def begin(self, entry_id: str) -> None:
+        """Note that a call is admitted, and that nothing was sent."""
+        _SLOT.pack_into(self._memory, self.at, entry_id.encode(), 0, 0, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0)
+
+    def set_charge(self, micro_usd: int | None, tokens: int) -> None:
+        """Note what the call costs if it goes no further than this."""
+        usd = _UNPRICED if micro_usd is None else micro_usd
+        _NOTE.pack_into(self._memory, self.at + _NOTE_AT, usd, tokens, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0)
+
+    def begin_stream(self, of_input: Charge, micro_usd_per_token: float, ceiling: int, sent_at: float) -> None:
+        """Note that a streamed answer is asked for, on top of the charge so far."""
+        usd, tokens = of_input
+        values = (usd or 0, tokens, micro_usd_per_token, ceiling, sent_at, 0, 0.0, 0.0)
+        _STREAM.pack_into(self._memory, self.at + _STREAM_AT, *values)
+
+    def set_received(self, tokens: int, first_at: float, last_at: float) -> None:
+        """Note how much of it has come, and when the first and the last of it did."""
+        _RECEIVED.pack_into(self._memory, self.at + _RECEIVED_AT, tokens, first_at, last_at)
+
+    def clear(self) -> None:
+        """Remove the note: the call is settled."""
+        self._memory[self.at : self.at + _SLOT.size] = bytes(_SLOT.size)
+
+
+class CallNotes:
+    """The notes of this process, and those of dead ones."""
+
+    def __init__(self) -> None:
+        self._directory = find_directory()
+        self._memory: mmap.mmap | None = None
+        self._free: list[int] = []
+        self._notes: dict[str, CallNote] = {}
+        self._lock = threading.Lock()
+        self._is_unusable = False
+        self._remove: Callable[[], object] | None = None
+
+    def begin(self, entry_id: str) -> CallNote | None:
+        """Return the note of a new call; None if there is no room, or no place for files."""
+        memory = self._memory or self._open()
+        try:
+            at = self._free.pop()
+        except IndexError:
+            return None
+        assert memory is not None
+        note = self._notes[entry_id] = CallNote(memory, at)
+        note.begin(entry_id)
+        return note
+
+    def end(self, entry_id: str) -> None:
+        """Remove the note of a call that is settled, or was not admitted."""
+        note = self._notes.pop(entry_id, None)
+        if note is not None:
+            note.clear()
+            self._free.append(note.at)
+
+    def stay_alive(self) -> None:
+        """Note that this process is alive. Called every second."""
+        if self._memory is not None:
+            _ALIVE.pack_into(self._memory, 0, time.monotonic())
+
+    def find_charge(self, entry_id: str, worker: str) -> Charge | None:
+        """Return what a call of a dead process can have cost; None if there is no note of it."""
+        for path in self._directory.glob(f"{worker}-*"):
+            try:
+                content = path.read_bytes()
+            except OSError:
+                continue
+            at = content.find(entry_id.encode(), _HEAD.size)
+            if at >= 0:
+                return _compute_charge(_SLOT.unpack_from(content, at), _find_death(content))
+        return None
+
+    def close(self) -> None:
+        """Remove the file, unless calls of it are not settled yet. The end of the process does so as well."""
+        if self._remove is not None:
+            self._remove()
+
+    def remove_old(self) -> None:
+        """Remove files of processes that died long ago."""
+        for path in self._directory.glob("*"):
+            try:
+                if time.time() - path.stat().st_mtime > _MAX_AGE_S:
+                    path.unlink()
+            except OSError:  # another process was first
+                continue
+
+    def _open(self) -> mmap.mmap | None:
+        """Create the file of this process, if that is possible."""
+        with self._lock:
+            if self._memory is not None or self._is_unusable:
+                return self._memory
+            path = self._directory / f"{name_worker()}-{secrets.token_hex(4)}"
+            size = _HEAD.size + _SLOTS * _SLOT.size
+            try:
+                self._directory.mkdir(mode=0o700, exist_ok=True)
+                if self._directory.stat().st_uid != os.getuid():
+                    raise PermissionError("the folder belongs to another user")
+                self.remove_old()
+                file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600)
+                try:
+                    os.truncate(file, size)
+                    memory = mmap.mmap(file, size)
+                finally:
+                    os.close(file)
+            except OSError as error:
+                self._is_unusable = True
+                log.warning("ledger.no_notes", extra={"reason": str(error)})
+                return None
+            self._free = [_HEAD.size + number * _SLOT.size for number in reversed(range(_SLOTS))]
+            self._memory = memory
+            self._remove = weakref.finalize(self, _remove, path, self._notes)
+            self.stay_alive()
+            return memory
+
+
+def _remove(path: Path, unsettled: dict[str, CallNote]) -> None:
+    """Remove the file of a process that ends, unless the sweep needs it."""
+    if not unsettled:
+        path.unlink(missing_ok=True)
+
+
+def _find_death(content: bytes) -> float:
+    """Return until when, at most, a dead process has lived."""
+    alive_at, died_at = _HEAD.unpack_from(content, 0)
+    return float(died_at or alive_at + _MAX_SILENT_S)
+
+
+def _compute_charge(values: tuple[float, ...], died_at: float) -> Charge:
+    """Return the charge so far, and that of the streamed answer that was under way when the process died."""
+    _, usd, tokens, input_usd, input_tokens, usd_per_token, ceiling, sent_at, received, first_at, last_at = values
+    written = 0
+    if sent_at:
+        unseen = bound_unseen(sent_at, first_at or None, last_at, died_at, int(received))
+        written = min(int(ceiling), int(received) + unseen)
+    if usd == _UNPRICED:
+        return None, int(tokens + input_tokens) + written
+    return int(usd + input_usd) + round(written * usd_per_token), int(tokens + input_tokens) + written
