@@ -28,6 +28,7 @@ class ChatCall:
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
+        deadline: in time.monotonic() seconds, if the call has begun before the service was called; None if not.
     """
 
     operation: str
@@ -43,6 +44,7 @@ class ChatCall:
     model_is_pinned: bool = False
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
+    deadline: float | None = None
 
 
 Billed = Literal["yes", "no", "unknown"]

@@ -231,19 +231,26 @@ class OpenAIService:
         return CallRecording(CallRecord(request_id, operation, model, caller=caller), self._listeners)
 
     def _build_request(
-        self, path: str, body: dict[str, Any], record: CallRecord, adjusted: dict[str, str] | None = None
+        self,
+        path: str,
+        body: dict[str, Any],
+        record: CallRecord,
+        adjusted: dict[str, str] | None = None,
+        deadline: float | None = None,
     ) -> PendingRequest:
         fallbacks = self._models.fallbacks[record.operation]
         if record.model in fallbacks:
             fallbacks = tuple(model for model in fallbacks if model != record.model)
-        call_state = CallState(time.monotonic() + self._settings.request_timeout_s, tick_s=self._tick_s)
+        if deadline is None:
+            deadline = time.monotonic() + self._settings.request_timeout_s
+        call_state = CallState(deadline, tick_s=self._tick_s)
         return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
         if streamed:
             body |= STREAMED
-        request = self._build_request(CHAT_PATH, body, record, adjusted)
+        request = self._build_request(CHAT_PATH, body, record, adjusted, call.deadline)
         if self._input_window is not None:
             record.trimmed = self._input_window.trim(request, request.models)
         return request

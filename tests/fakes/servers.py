@@ -248,6 +248,8 @@ class FakeUpstream:
         self.received: list[Received] = []
         self.status = 200
         """Of all answers; any other one comes with an error object."""
+        self.text = "Hello there"
+        """What an answer says that is not streamed."""
         self.may_answer = threading.Event()
         """What is not streamed waits for it."""
         self.may_answer.set()
@@ -306,7 +308,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._stream(fake.take_stream())
             return
         fake.may_answer.wait(_PATIENCE_S)
-        content = json.dumps(completion() if fake.status == 200 else error()).encode()
+        content = json.dumps(completion(fake.text) if fake.status == 200 else error()).encode()
         self._begin("application/json", "Content-Length", str(len(content)), status=fake.status)
         self.wfile.write(content)
 
