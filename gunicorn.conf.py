@@ -144,7 +144,7 @@ def _retain_freed_memory():
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(-3, 32 * 1024 * 1024)  # M_MMAP_THRESHOLD; the next line alone would fix it at 128 kB
+        mallopt(-3, 8 * 1024 * 1024)  # M_MMAP_THRESHOLD; what is larger is returned at once
         mallopt(-1, 64 * 1024 * 1024)  # M_TRIM_THRESHOLD
 
 

@@ -21,6 +21,7 @@ from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.database.database import Database, DatabaseUnavailable, open_database
+from app.images import make_image_processes
 from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.ledger.ledger import Ledger
 from app.ledger.reports import Reports
@@ -35,6 +36,7 @@ from app.prompts.selection import PromptSelection
 from app.runtime.lifecycle import Lifecycle
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedState, open_cache, open_state
+from app.side_process import SideProcessPool
 from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
@@ -67,6 +69,7 @@ class Services:
     reports: Reports
     prices: PriceList
     batches: Batches
+    image_processes: SideProcessPool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
@@ -79,6 +82,7 @@ class Services:
     def close(self) -> None:
         """Stop the background work, and close files and connections. The process ends after this."""
         self.openai_service.close()
+        self.image_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
@@ -147,6 +151,7 @@ def build_services(
         reports=Reports(database),
         prices=prices,
         batches=Batches(config.batching, openai_batches, database, ledger, prices),
+        image_processes=make_image_processes(config.max_image_pixels),
     )
 
 

@@ -11,7 +11,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from the layers above its own line, not from its neighbours.
 LAYERS = [
-    "problems config upstream_http",
+    "problems config side_process upstream_http",
     "runtime json_schema",
     "shared_state database images offline_model prompts",
     "auth token_counts",

@@ -76,7 +76,7 @@ class Config:
     tool_max_steps: int = within(1, 100, default=5)
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)
     max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
-    max_image_pixels: int = within(1, 1_000_000_000, default=50_000_000)
+    max_image_pixels: int = within(1, 1_000_000_000, default=25_000_000)
     batches: str = one_of("off", "keys", "all", default="keys")
     max_batch_requests: int = within(1, 50_000, default=1_000)
     moderation: str = one_of("off", "input", "both", default="off")

@@ -1,26 +1,24 @@
-"""Normalize an uploaded image into the bytes that are sent to a model."""
+"""Take an uploaded image in, and have it normalized where that cannot keep others waiting."""
 
 from __future__ import annotations
 
-import base64
-import threading
-import time
 from dataclasses import dataclass
 
-from app.images.kinds import GIF, JPEG, PNG, WEBP, ImageKind, detect_kind
-from app.images.sizing import ImageBounds
-from app.images.stripped import CorruptImage, StrippedImage
+from app.images import job
+from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, strip, take_as_it_is
 from app.problems import Problem
-from app.runtime.blocking import run_blocking
+from app.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, SideProcessPool
 
-# While it is processed, a pixel takes four bytes several times over. 50 million pixels take 460 MB for a JPEG, 650
-# for a PNG, 830 for a WebP.
-_ONE_AT_A_TIME = threading.Semaphore()
-_BY_PILLOW_NAME = {kind.name.upper(): kind for kind in (PNG, JPEG, WEBP, GIF)}
+# Reading a file of this size part by part takes 5 ms at most, and ten may come in a request.
+_SMALL_BYTES = 65_536
+# What Python and Pillow take, and what each pixel takes: a WebP that is scaled 24 bytes, others half as much.
+_BASE_BYTES, _BYTES_PER_PIXEL = 320 * 1024 * 1024, 26
+# The slowest picture of 25 million pixels that is not hostile takes 1.3 s.
+_BASE_CPU_S, _PIXELS_PER_CPU_S = 3, 5_000_000
 
 
 class ImagesBusy(Problem):
-    """Other images took so long that this one could not start within 20 seconds."""
+    """Other images took so long that this one could not start within 20 seconds, or be ready within the deadline."""
 
     status = 503
     code = "concurrency_limit"
@@ -28,90 +26,65 @@ class ImagesBusy(Problem):
     retry_after_s = 2.0
 
 
-class UnusableImage(ValueError):
-    """An image is refused. The message completes a sentence that begins with the image's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class NormalizedImage:
-    """An image ready to be sent, with the width and height it is displayed at."""
-
-    media_type: str
-    data: bytes
-    width: int
-    height: int
-
-    @property
-    def data_url(self) -> str:
-        """The image as a base64 data URL."""
-        return f"data:{self.media_type};base64,{base64.b64encode(self.data).decode()}"
+def make_image_processes(max_pixels: int) -> SideProcessPool:
+    """Return the processes that normalize images of up to this size. None is started yet."""
+    limits = ProcessLimits(
+        memory_bytes=_BASE_BYTES + _BYTES_PER_PIXEL * max_pixels,
+        cpu_s=_BASE_CPU_S + max_pixels // _PIXELS_PER_CPU_S,
+    )
+    return SideProcessPool(job.TARGET, limits)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageNormalizer:
-    """Normalizes images to what the model uses.
+    """Normalizes the images of a request to what the model uses.
 
     Attributes:
-        max_bytes: the largest file that is accepted.
-        max_pixels: the largest picture that is accepted, checked before anything is decoded.
-        limit: the largest picture that the model uses; larger ones are scaled down.
-        until: the latest time at which work on a picture may start, in time.monotonic() seconds.
+        rules: what is accepted, and what the model uses.
+        processes: where large files are read, and pictures are decoded.
+        claim: who waits for that.
     """
 
-    max_bytes: int
-    max_pixels: int
-    limit: ImageBounds
-    until: float
+    rules: ImageRules
+    processes: SideProcessPool
+    claim: Claim
 
     def normalize(self, data: bytes) -> NormalizedImage:
         """Return the image without metadata, upright, with its first frame only, in sRGB.
 
         A file that needs no change is returned byte for byte. Metadata is cut out without decoding. An image is decoded
-        and encoded again, in a separate thread, only to rotate, scale or convert it.
+        and encoded again only to rotate, scale or convert it.
 
         Raises:
             UnusableImage: it is not a complete PNG, JPEG, WebP or GIF, or it is too large.
-            ImagesBusy: it could not start before `until`.
+            ImagesBusy: it was not ready in time.
+            Exception: what the claim's check raised.
         """
-        if len(data) > self.max_bytes:
-            raise UnusableImage(f"has {len(data):,} bytes; at most {self.max_bytes:,} are accepted.")
-        kind = detect_kind(data)
-        if kind is None:
-            raise UnusableImage("must be a PNG, JPEG, WebP or GIF.")
+        self.rules.check_length(len(data))
+        return self._try_here(data) or self._run_job(data)
+
+    def normalize_base64(self, text: str) -> NormalizedImage:
+        """Return the image of a text in base64. Raises the same errors as normalize()."""
+        self.rules.check_length(len(text) // 4 * 3 - text.count("=", -2))
+        if len(text) <= _SMALL_BYTES and (image := self._try_here(job.decode_base64(text))):
+            return image
+        if not text.isascii():
+            raise UnusableImage("is not valid base64.")
+        return self._run_job(text.encode("ascii"), text)
+
+    def _try_here(self, data: bytes) -> NormalizedImage | None:
+        """Return the image if it is small and needs no change."""
+        if len(data) > _SMALL_BYTES:
+            return None
+        kind, stripped = strip(data, self.rules)
+        return take_as_it_is(kind, stripped, self.rules)
+
+    def _run_job(self, data: bytes, text: str | None = None) -> NormalizedImage:
+        fields = job.make_fields(self.rules, is_base64=text is not None)
         try:
-            stripped = kind.strip(data)
-        except CorruptImage:
-            raise UnusableImage("is damaged.") from None
-        if stripped.width * stripped.height > self.max_pixels:
-            raise UnusableImage(
-                f"is a {kind.name} of {stripped.width:,} x {stripped.height:,} pixels; "
-                f"at most {self.max_pixels:,} pixels are accepted."
-            )
-        return self._render(kind, stripped)
-
-    def _render(self, kind: ImageKind, stripped: StrippedImage) -> NormalizedImage:
-        orientation, icc = 1, None
-        if stripped.exif is not None or stripped.icc is not None:
-            from app.images import pixels  # slow to import, and many images do not need it
-
-            orientation = pixels.read_orientation(stripped.exif)
-            icc = None if pixels.is_srgb(stripped.icc) else stripped.icc
-        stored = (stripped.width, stripped.height)
-        upright = stored if orientation < 5 else stored[::-1]
-        size = self.limit.fit(*upright)
-        if stripped.is_common and orientation == 1 and icc is None and size == stored:
-            return NormalizedImage(kind.media_type, stripped.data, *size)
-        from app.images import pixels  # as above
-
-        if not _ONE_AT_A_TIME.acquire(timeout=max(0.0, self.until - time.monotonic())):
-            raise ImagesBusy
-        try:
-            written = run_blocking(
-                lambda: pixels.render(stripped, kind.name.upper(), orientation=orientation, size=size, icc=icc)
-            )
-        finally:
-            _ONE_AT_A_TIME.release()
-        if written is None:
-            raise UnusableImage("is damaged.")
-        name, data = written
-        return NormalizedImage(_BY_PILLOW_NAME[name].media_type, data, *size)
+            answer, encoded = self.processes.run(fields, data, self.claim)
+        except PoolBusy:
+            raise ImagesBusy from None
+        except JobKilled:
+            raise UnusableImage("takes too much work to prepare.") from None
+        return job.read_answer(answer, encoded, text or "")

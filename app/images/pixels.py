@@ -61,6 +61,9 @@ def render(
 
     JPEG and WebP keep their format; the others become PNG.
 
+    Raises:
+        MemoryError: this process may not have as much memory as it takes.
+
     Args:
         picture: the stripped file.
         kind: Pillow's name of the only format to try.
@@ -79,7 +82,9 @@ def render(
         if orientation in _TURNS:
             image = image.transpose(_TURNS[orientation])
         return _encode(image, kind, is_lossy=picture.is_lossy)
-    except Exception:  # Pillow raises a dozen kinds of errors for a broken file, MemoryError among them
+    except MemoryError:
+        raise
+    except Exception:  # Pillow raises a dozen kinds of errors for a broken file
         return None
 
 

@@ -7,12 +7,14 @@ import binascii
 import io
 import math
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
 
 from app.offline_model.colours import name_colour
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, string
+from app.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, SideProcessPool
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -21,6 +23,9 @@ FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 
 # A few kilobytes can unpack to gigabytes. Photos of phones and cameras have fewer than 50 million pixels.
 MAX_PIXELS = 50_000_000
+
+_MAX_S = 20.0
+_PROCESSES = SideProcessPool(f"{__name__}:run", ProcessLimits(memory_bytes=2 * 1024**3, cpu_s=10), size=1)
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 
@@ -56,7 +61,27 @@ def describe_image(image_url: JsonObject) -> DescribedImage:
         data = base64.b64decode(url[header.end() :], validate=True)
     except binascii.Error as error:
         raise _unreadable("is not valid base64") from error
-    return _describe(data, detail)
+    return _describe_elsewhere(data, detail)
+
+
+def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Describe an image in a side process: decoding it would keep the server's other requests waiting."""
+    try:
+        described = _describe(data, fields["detail"])
+    except InvalidRequestError as error:
+        return {"error": str(error)}, b""
+    return asdict(described), b""
+
+
+def _describe_elsewhere(data: bytes, detail: str) -> DescribedImage:
+    claim = Claim("offline", time.monotonic() + _MAX_S, lambda: None)
+    try:
+        answer, _ = _PROCESSES.run({"detail": detail}, data, claim)
+    except (JobKilled, PoolBusy) as error:
+        raise _unreadable("takes too much work to look at") from error
+    if "error" in answer:
+        raise InvalidRequestError(answer["error"], param="messages", code="invalid_image_format")
+    return DescribedImage(**answer)
 
 
 def count_tokens(width: int, height: int, detail: str) -> int:
@@ -88,6 +113,8 @@ def _describe(data: bytes, detail: str) -> DescribedImage:
         image.thumbnail((64, 64), Image.Resampling.BOX)
         colours = ", ".join(f"{name} {percent}%" for name, percent in find_main_colours(image))
     except InvalidRequestError:
+        raise
+    except MemoryError:
         raise
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise too_large from error

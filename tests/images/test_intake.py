@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
 import random
+import resource
 import struct
-import threading
 import time
 import zlib
 from contextlib import suppress
+from dataclasses import dataclass
 
 import pytest
 from PIL import Image, ImageOps, PngImagePlugin
 
-from app.images import ImageNormalizer, ImagesBusy, UnusableImage, find_bounds, read_size
+from app.images import ImageNormalizer, ImageRules, ImagesBusy, UnusableImage, find_bounds, read_size
+from app.images.intake import make_image_processes
 from app.images.sizing import ImageBounds
+from app.side_process import Claim
 from tests.images.pictures import (
     CANARY,
     SRGB,
@@ -35,12 +39,45 @@ KINDS = ["JPEG", "PNG", "WEBP", "GIF"]
 each_kind = pytest.mark.parametrize("kind", KINDS)
 
 
-def taken(data, detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000):
-    picture = ImageNormalizer(max_bytes, max_pixels, find_bounds(model, detail), time.monotonic() + 60).normalize(
-        data
-    )
+PROCESSES = make_image_processes(50_000_000)
+PATIENT = Claim("anyone", float("inf"), lambda: None)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left():
+    yield
+    PROCESSES.close()
+
+
+def intake(
+    detail="auto", *, model=MODEL, max_bytes=10_000_000, max_pixels=50_000_000, processes=PROCESSES, claim=PATIENT
+):
+    return ImageNormalizer(ImageRules(max_bytes, max_pixels, find_bounds(model, detail)), processes, claim)
+
+
+@dataclass
+class Taken:
+    """An image as it is sent, out of base64."""
+
+    data: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+def children_cpu_s():
+    """What the processes that have ended took."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
+def taken(data, detail="auto", **settings):
+    """What comes out, whether the file or its base64 goes in."""
+    image = intake(detail, **settings).normalize(data)
+    assert intake(detail, **settings).normalize_base64(base64.b64encode(data).decode()) == image
+    picture = Taken(base64.b64decode(image.base64), image.media_type, image.width, image.height)
     result = decoded(picture.data)
-    assert result.size == (picture.width, picture.height) == read_size(picture.data_url)
+    assert result.size == (picture.width, picture.height) == read_size(image.data_url)
     assert Image.MIME[result.format] == picture.media_type
     assert CANARY.encode() not in picture.data
     assert not set(result.info) & {
@@ -308,7 +345,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
     """Bytes changed, cut out and doubled at random; the outcome is always one of two."""
     chance = random.Random(f"{kind} {detail}")
     whole = with_everything(kind, photo(600, 20, "P" if kind == "GIF" else "RGB"))
-    intake = ImageNormalizer(10_000_000, 1_000_000, find_bounds(MODEL, detail), time.monotonic() + 60)
+    normalizer = intake(detail, max_pixels=1_000_000)
     outcomes = set()
     for _ in range(250):
         data = bytearray(whole)
@@ -316,7 +353,7 @@ def test_whatever_is_wrong_with_a_file_it_is_taken_or_refused(kind, detail):
             at, length = chance.randrange(min(len(data), 2_000)), chance.randint(1, 30)
             data[at : at + length] = chance.choice([chance.randbytes(length), b"", data[at : at + 2 * length]])
         try:
-            outcomes.add(type(intake.normalize(bytes(data))))
+            outcomes.add(type(normalizer.normalize(bytes(data))))
         except UnusableImage as refused:
             outcomes.add(type(refused))
     assert len(outcomes) == 2
@@ -381,11 +418,13 @@ def test_what_would_only_keep_the_decoder_busy_is_damaged():
     ids=["fill, no marker", "fill, end", "fill in a scan", "pieces of fill in a scan", "profiles"],
 )
 def test_no_file_takes_long_to_be_read(data):
-    intake = ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() + 60)
-    begun = time.process_time()
+    normalizer = intake("low")
+    begun, spent = time.process_time(), children_cpu_s()
     with suppress(UnusableImage):
-        intake.normalize(data)
-    assert time.process_time() - begun < 1
+        normalizer.normalize(data)
+    assert time.process_time() - begun < 0.05
+    PROCESSES.close()
+    assert children_cpu_s() - spent < 1
 
 
 def test_fill_before_a_marker_is_no_part_of_a_segment():
@@ -395,23 +434,35 @@ def test_fill_before_a_marker_is_no_part_of_a_segment():
     assert decoded(taken(filled).data).tobytes() == decoded(data).tobytes()
 
 
-def test_who_waits_for_too_long_is_told_so(monkeypatch):
-    busy = threading.Semaphore(0)
-    monkeypatch.setattr("app.images.intake._ONE_AT_A_TIME", busy)
-    intake = ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() - 1)
-    large = encoded(photo(3_000, 20), "PNG")
+def test_who_waits_for_too_long_is_told_so():
+    late = Claim("anyone", 0.0, lambda: None)
+    small, large = encoded(photo(8, 8), "PNG"), encoded(photo(3_000, 20), "PNG")
 
-    with pytest.raises(ImagesBusy):
-        intake.normalize(large)
-    assert intake.normalize(encoded(photo(8, 8), "PNG")).width == 8  # nothing of it has to wait
-    busy.release()
-    assert (
-        ImageNormalizer(10_000_000, 50_000_000, find_bounds(MODEL, "low"), time.monotonic() + 60)
-        .normalize(large)
-        .width
-        < 3_000
-    )
-    assert busy.acquire(blocking=False)
+    with PROCESSES._turns.take(Claim("one", float("inf"), print)), PROCESSES._turns.take(Claim("two", 0.0, print)):
+        with pytest.raises(ImagesBusy):
+            intake("low", claim=late).normalize(large)
+        assert intake("low", claim=late).normalize(small).width == 8  # nothing of it has to wait
+    assert intake("low").normalize(large).width < 3_000
+
+
+def test_what_takes_too_much_memory_is_refused():
+    """With limits for pictures of a tenth of the size."""
+    processes = make_image_processes(0)
+    large = encoded(Image.new("RGB", (5_000, 5_000)), "WEBP", method=0, exif=exif(6))
+
+    with pytest.raises(UnusableImage, match=r"takes too much work to prepare\."):
+        intake(processes=processes).normalize(large)
+    processes.close()
+
+
+def test_the_largest_picture_that_is_accepted_fits_into_the_limits():
+    """25 million pixels, as by default, in the format that takes the most; rotated and scaled."""
+    noise = Image.frombytes("RGBA", (250, 250), random.Random(1).randbytes(250_000))
+    large = encoded(noise.resize((5_000, 5_000)), "WEBP", method=0, quality=10, exif=exif(6))
+    processes = make_image_processes(25_000_000)
+
+    assert intake("high", max_pixels=25_000_000, processes=processes).normalize(large).width < 5_000
+    processes.close()
 
 
 def test_a_png_whose_checksums_or_order_are_off_is_damaged():
@@ -440,7 +491,8 @@ def test_pixels_that_cannot_be_decoded_are_damaged_where_they_must_be():
     broken = png(600, 600, pixels=zlib.compress(b"\0" * 50))
 
     assert refusal(broken, detail="low") == "is damaged."
-    assert ImageNormalizer(10**6, 10**6, ImageBounds(), time.monotonic() + 60).normalize(broken).data == broken
+    rules = ImageRules(10**6, 10**6, ImageBounds())
+    assert base64.b64decode(ImageNormalizer(rules, PROCESSES, PATIENT).normalize(broken).base64) == broken
 
 
 def test_rubbish_between_the_segments_of_a_jpeg_is_passed_over():

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
 import ipaddress
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 from app.images import ImageNormalizer, UnusableImage
@@ -31,10 +31,8 @@ def normalize_bytes(data: bytes, where: str, normalizer: ImageNormalizer) -> str
     Raises:
         InvalidImageInput: the image cannot be used. Its name and declared type are ignored.
     """
-    try:
+    with _refusals_of(where):
         return normalizer.normalize(data).data_url
-    except UnusableImage as error:
-        raise InvalidImageInput(str(error), field=where) from None
 
 
 def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
@@ -44,7 +42,11 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
         InvalidImageInput: it is neither, or points to a private network.
     """
     if url[:5].lower() == "data:":
-        return normalize_bytes(_decode_data_url(url, where), where, normalizer)
+        head, comma, body = url.partition(",")
+        if not comma or not head.lower().endswith(";base64"):
+            raise InvalidImageInput("must be a data: URL in base64.", field=where)
+        with _refusals_of(where):
+            return normalizer.normalize_base64(body).data_url
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):
@@ -52,14 +54,13 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     return url
 
 
-def _decode_data_url(url: str, where: str) -> bytes:
-    head, comma, body = url.partition(",")
-    if not comma or not head.lower().endswith(";base64"):
-        raise InvalidImageInput("must be a data: URL in base64.", field=where)
+@contextmanager
+def _refusals_of(where: str) -> Iterator[None]:
+    """Name the image that is refused within the block."""
     try:
-        return base64.b64decode(body, validate=True)
-    except (binascii.Error, ValueError):
-        raise InvalidImageInput("is not valid base64.", field=where) from None
+        yield
+    except UnusableImage as error:
+        raise InvalidImageInput(str(error), field=where) from None
 
 
 def _is_public_https(url: str) -> bool:

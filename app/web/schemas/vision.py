@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
 import orjson
@@ -11,18 +11,17 @@ from flask import request
 from pydantic import Field
 
 from app.config import ImageSettings
-from app.images import ImageNormalizer, find_bounds
+from app.images import ImageNormalizer, ImageRules, find_bounds
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
+from app.side_process import Claim, SideProcessPool
 from app.web.request_body import read_form_body, read_json_body
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
 from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_url
 from app.web.schemas.validation import validate
 
-# The time limit for all images of a request, including the wait for other requests' images.
-_MAX_NORMALIZE_S = 20.0
 _INTEGER_FIELDS = {"maxTokens"}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
@@ -44,35 +43,45 @@ class VisionRequest(VisionFields):
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
 
 
-def build_vision_call(prompts: PromptSelection, settings: ImageSettings, *, request_id: str) -> ChatCall:
+@dataclass(frozen=True, slots=True)
+class ImageWork:
+    """How images are prepared: within which limits, by which processes, and for whom."""
+
+    settings: ImageSettings
+    processes: SideProcessPool
+    claim: Claim
+
+
+def build_vision_call(prompts: PromptSelection, work: ImageWork, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
         InvalidRequest, InvalidImageInput, UnsupportedMediaType: it is not valid.
         ImagesBusy: other images took too long.
+        CallerGone, Draining: the client has disconnected meanwhile, or the server has to stop.
     """
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        fields, urls = _read_form(prompts, settings)
+        fields, urls = _read_form(prompts, work)
     else:
-        fields, urls = _read_json(prompts, settings)
+        fields, urls = _read_json(prompts, work)
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
     conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
     return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
 
 
-def _make_normalizer(fields: VisionFields, prompts: PromptSelection, settings: ImageSettings) -> ImageNormalizer:
-    prompt = prompts.select(fields)
-    model = (prompt.model if prompt is not None else None) or fields.model or settings.model
-    until = time.monotonic() + min(_MAX_NORMALIZE_S, settings.timeout_s)
-    return ImageNormalizer(settings.max_bytes, settings.max_pixels, find_bounds(model, fields.detail), until)
+def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: ImageWork) -> ImageNormalizer:
+    prompt, limits = prompts.select(fields), work.settings
+    model = (prompt.model if prompt is not None else None) or fields.model or limits.model
+    rules = ImageRules(limits.max_bytes, limits.max_pixels, find_bounds(model, fields.detail))
+    return ImageNormalizer(rules, work.processes, work.claim)
 
 
-def _read_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _read_json(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields, list[str]]:
     body = read_json_body(VisionRequest, may_be_large=True)
-    normalizer = _make_normalizer(body, prompts, settings)
+    normalizer = _make_normalizer(body, prompts, work)
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
@@ -84,7 +93,7 @@ def _read_json(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
     return body, images
 
 
-def _read_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[VisionFields, list[str]]:
+def _read_form(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = read_form_body()
     for name, values in form.lists():
@@ -102,7 +111,7 @@ def _read_form(prompts: PromptSelection, settings: ImageSettings) -> tuple[Visio
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
-    normalizer = _make_normalizer(body, prompts, settings)
+    normalizer = _make_normalizer(body, prompts, work)
     return body, [normalize_bytes(file.read(), f"image.{index}", normalizer) for index, file in enumerate(files)]
 
 

@@ -1,0 +1,69 @@
+"""Normalize an image in a side process: the function that runs there, and the fields of its job and its answer."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import asdict
+from typing import Any
+
+from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, render, strip, take_as_it_is
+from app.images.sizing import ImageBounds
+
+TARGET = f"{__name__}:run"
+
+
+def make_fields(rules: ImageRules, *, is_base64: bool) -> dict[str, Any]:
+    """Return the fields of a job."""
+    return {"rules": asdict(rules), "is_base64": is_base64}
+
+
+def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
+    """Return the fields and the base64 of a normalized image; no base64 if the given one would be the same.
+
+    Args:
+        fields: from make_fields().
+        data: the file, as it is or in base64.
+    """
+    rules = ImageRules(**fields["rules"] | {"limit": ImageBounds(**fields["rules"]["limit"])})
+    try:
+        image = _normalize(decode_base64(data) if fields["is_base64"] else data, rules)
+    except UnusableImage as refused:
+        return {"refused": str(refused)}, b""
+    encoded = image.base64.encode()
+    answer = {"media_type": image.media_type, "width": image.width, "height": image.height}
+    return answer, b"" if encoded == data else encoded
+
+
+def read_answer(answer: dict[str, Any], encoded: bytearray, given: str) -> NormalizedImage:
+    """Return the image of an answer.
+
+    Args:
+        answer: the fields.
+        encoded: what came with them.
+        given: what was given in base64.
+
+    Raises:
+        UnusableImage: it was refused.
+    """
+    if "refused" in answer:
+        raise UnusableImage(answer["refused"])
+    text = encoded.decode("ascii") if encoded else given
+    return NormalizedImage(answer["media_type"], text, answer["width"], answer["height"])
+
+
+def decode_base64(text: bytes | str) -> bytes:
+    """Return the bytes of a text in base64.
+
+    Raises:
+        UnusableImage: it is not valid.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        raise UnusableImage("is not valid base64.") from None
+
+
+def _normalize(data: bytes, rules: ImageRules) -> NormalizedImage:
+    kind, stripped = strip(data, rules)
+    return take_as_it_is(kind, stripped, rules) or render(kind, stripped, rules)

@@ -1,0 +1,27 @@
+"""The format in which a worker and its side process talk: the lengths of both parts, fields as JSON, then bytes.
+
+Not pickle: who has taken over the side process by a hostile file must not get into the worker.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from typing import Any
+
+Fields = dict[str, Any]
+
+HEAD = struct.Struct("!II")
+"""The lengths of the fields and of the data."""
+
+
+def encode_head(fields: Fields, data: bytes) -> bytes:
+    """Return what precedes the data: the lengths, and the fields."""
+    text = json.dumps(fields).encode()
+    return HEAD.pack(len(text), len(data)) + text
+
+
+def decode_fields(text: bytes | bytearray) -> Fields:
+    """Return the fields of a message."""
+    fields: Fields = json.loads(text)
+    return fields

@@ -1,0 +1,105 @@
+"""Decide whose turn it is: a bounded queue in which nobody can take all places or all processes."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+_TICK_S = 0.5
+
+
+class PoolBusy(Exception):
+    """There was no turn in time, or the queue is full."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Who wants a turn, and for how long they wait.
+
+    Attributes:
+        owner: who may not take all: a user, or an address.
+        until: the deadline of waiting and working, in time.monotonic() seconds.
+        check: called now and then; it raises what ends the wait, such as that the client has disconnected.
+    """
+
+    owner: str
+    until: float
+    check: Callable[[], None]
+
+
+@dataclass(eq=False, slots=True)
+class _Ticket:
+    owner: str
+    is_called: threading.Event = field(default_factory=threading.Event)
+
+
+class Turns:
+    """A number of turns at the same time. The last free one is never given to an owner who has one already."""
+
+    def __init__(self, count: int, *, max_waiting: int, max_wait_s: float) -> None:
+        """Make a queue.
+
+        Args:
+            count: how many have their turn at the same time.
+            max_waiting: how many wait; of one owner a quarter of it.
+            max_wait_s: how long one waits.
+        """
+        self._count, self._max_waiting, self._max_wait_s = count, max_waiting, max_wait_s
+        self._max_waiting_each = max(1, max_waiting // 4)
+        self._lock = threading.Lock()
+        self._waiting: list[_Ticket] = []
+        self._running: Counter[str] = Counter()
+
+    @contextmanager
+    def take(self, claim: Claim) -> Iterator[None]:
+        """Wait for a turn, and have it during the block.
+
+        Raises:
+            PoolBusy: too many wait, or it took too long.
+            Exception: what the claim's check raised.
+        """
+        ticket = _Ticket(claim.owner)
+        self._join(ticket)
+        try:
+            self._await_call(ticket, claim)
+            yield
+        finally:
+            self._leave(ticket)
+
+    def _join(self, ticket: _Ticket) -> None:
+        with self._lock:
+            same = sum(other.owner == ticket.owner for other in self._waiting)
+            if len(self._waiting) >= self._max_waiting or same >= self._max_waiting_each:
+                raise PoolBusy
+            self._waiting.append(ticket)
+            self._call_next()
+
+    def _await_call(self, ticket: _Ticket, claim: Claim) -> None:
+        until = min(claim.until, time.monotonic() + self._max_wait_s)
+        while not ticket.is_called.wait(min(_TICK_S, max(0.0, until - time.monotonic()))):
+            claim.check()
+            if time.monotonic() >= until:
+                raise PoolBusy
+
+    def _leave(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if ticket.is_called.is_set():
+                self._running[ticket.owner] -= 1
+                self._running += Counter()  # forgets those that have none
+            else:
+                self._waiting.remove(ticket)
+            self._call_next()
+
+    def _call_next(self) -> None:
+        while self._waiting and (free := self._count - self._running.total()):
+            # Of those with the fewest turns now, who came first.
+            ticket = min(self._waiting, key=lambda waiting: self._running[waiting.owner])
+            if free == 1 and self._count > 1 and self._running[ticket.owner]:
+                return
+            self._waiting.remove(ticket)
+            self._running[ticket.owner] += 1
+            ticket.is_called.set()
