@@ -30,7 +30,7 @@ _hinted_at: dict[str, float] = {}
 
 
 class PriceMissing(Problem):
-    """The price of the site's own model, or of a fallback, is unknown, and a budget is in dollars: see `PRICES_FILE`."""
+    """The price of a fallback model is unknown, and a budget is in dollars: see `PRICES_FILE`."""
 
     status = 502
     code = "upstream_failed"
@@ -60,12 +60,11 @@ class BilledContext:
         self.connection.check()
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> None:
-        """Hold the maximum cost of an attempt. An unknown price is the caller's fault only if they chose the model."""
+        """Hold the maximum cost of an attempt. An unknown price of a fallback is the site's fault."""
         try:
             self.meter.reserve_attempt(model, request)
         except Unpriced:
-            defaults = services().config.models.offered[request.record.operation][:1]
-            if model == request.models[0] and model not in defaults:
+            if model == request.models[0]:
                 raise
             _log_missing_price(model)
             raise PriceMissing from None

@@ -50,26 +50,6 @@ def test_a_fallback_without_a_price_is_the_sites_fault(ask, upstream, hints, rou
     assert "PRICES_FILE" in hint
 
 
-@pytest.mark.parametrize(
-    ("route", "setting"),
-    [
-        ("/api/chat", "chat_model"),
-        ("/api/chat/stream", "chat_model"),
-        ("/api/structured", "chat_model"),
-        ("/api/vision", "vision_model"),
-        ("/api/embeddings", "embedding_model"),
-    ],
-)
-def test_a_default_without_a_price_is_too(ask, upstream, hints, route, setting):
-    answer, rows = ask(route, **{setting: UNPRICED})
-
-    assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
-    assert (upstream.sent, rows) == ([], [])
-    [(event, model, hint)] = hints
-    assert (event, model) == ("price.missing", UNPRICED)
-    assert "PRICES_FILE" in hint
-
-
 def test_a_choice_without_a_price_is_the_callers(ask, upstream, hints):
     answer, _ = ask(fields={"model": UNPRICED}, allowed_models=(UNPRICED,))
 
@@ -78,10 +58,11 @@ def test_a_choice_without_a_price_is_the_callers(ask, upstream, hints):
     assert (upstream.sent, hints) == ([], [])
 
 
-def test_the_hint_comes_once_a_minute(ask, hints, clock):
+def test_the_hint_comes_once_a_minute(ask, upstream, hints, clock):
     for seconds in (0, 30, 29, 1, 59):
         clock.move(seconds)
-        assert ask(chat_model=UNPRICED)[0].status_code == 502
+        upstream.answers(error(), status=500)
+        assert ask(chat_fallback_models=(UNPRICED,), retry_max_attempts=1)[0].status_code == 502
 
     assert len(hints) == 2
 
