@@ -16,7 +16,7 @@ from time import monotonic
 import orjson
 from sqlalchemy import Connection
 
-from app.batches.records import PATHS, Batch, NewBatch, SentRequest, map_running_status
+from app.batches.records import PATHS, Batch, BatchRequest, NewBatch, SentRequest, map_running_status
 from app.batches.settlement import make_custom_id
 from app.batches.store import BatchStore
 from app.config import BatchSettings
@@ -28,6 +28,7 @@ from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamE
 from app.pricing.interface import PriceList
 from app.runtime import clock
 from app.runtime.turns import in_turns
+from app.token_counts import cap_input
 from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
@@ -46,10 +47,7 @@ def compute_lease_ms(settings: BatchSettings) -> int:
 
 def bound_requests(new: NewBatch) -> list[SentRequest]:
     """Return upper bounds of the tokens of each request."""
-    return [
-        SentRequest(request.id, bound_input(request.body, new.model), max_output_tokens(request.body))
-        for request in in_turns(new.requests)
-    ]
+    return [_bound_request(request, new.model) for request in in_turns(new.requests)]
 
 
 class Submission:
@@ -140,6 +138,14 @@ class Submission:
             also=add,
         )
         return replace(batch, entry_id=hold.id)
+
+
+def _bound_request(request: BatchRequest, model: str) -> SentRequest:
+    output_tokens = max_output_tokens(request.body)
+    texts = request.body.get("input")
+    inputs = len(texts) if isinstance(texts, list) else 1
+    input_tokens = cap_input(bound_input(request.body, model), model, output_tokens, inputs)
+    return SentRequest(request.id, input_tokens, output_tokens)
 
 
 def _write_lines(new: NewBatch) -> bytes:

@@ -56,7 +56,7 @@ class Meter:
             Unpriced: the model has no known price, and a budget is in dollars.
             DatabaseUnavailable: the ledger cannot be written.
         """
-        input_tokens, output_tokens = request.input_bound(model), request.max_output_tokens
+        input_tokens, output_tokens = request.billable_input(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
         if self._hold is None:

@@ -214,6 +214,8 @@ class OpenAIService:
             record = recording.record
             known = self._embedding_cache.look_up(caller.tenant, model, texts, dimensions)
             if known.unknown:
+                if self._input_window is not None:
+                    self._input_window.check_texts(known.unknown, model)
                 body = embeddings_body(known.unknown, dimensions=dimensions)
                 request = self._build_request(EMBEDDINGS_PATH, body, record)
                 vectors = self._run(self._sender.send(request, read), request, recording)

@@ -8,6 +8,16 @@
 
 from app.token_counts.counting import Count, TokenCounts
 from app.token_counts.usage import FIGURES, Figures, Usage, get_figures
-from app.token_counts.windows import find_input_window
+from app.token_counts.windows import cap_input, find_input_window, find_window
 
-__all__ = ["FIGURES", "Count", "Figures", "TokenCounts", "Usage", "find_input_window", "get_figures"]
+__all__ = [
+    "FIGURES",
+    "Count",
+    "Figures",
+    "TokenCounts",
+    "Usage",
+    "cap_input",
+    "find_input_window",
+    "find_window",
+    "get_figures",
+]

@@ -1,4 +1,4 @@
-"""Look up how many input tokens a model accepts, in the data of genai-prices."""
+"""Look up how many tokens a model accepts, in the data of genai-prices."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def find_input_window(model: str, output_tokens: int) -> int | None:
         output_tokens: the ceiling of the answer, which shares the window. At most half of the window is reserved for it,
             so that a very high ceiling does not cut the conversation.
     """
-    window = _find_window(model)
+    window = find_window(model)
     if window is None:
         return None
     if window >= _LONG_WINDOW:
@@ -27,8 +27,22 @@ def find_input_window(model: str, output_tokens: int) -> int | None:
     return window - min(output_tokens, window // 2)
 
 
+def cap_input(input_tokens: int, model: str, output_tokens: int, inputs: int = 1) -> int:
+    """Return a bound of the input that is not beyond the model's window: the upstream refuses more, unbilled.
+
+    Args:
+        input_tokens: a bound that may be.
+        model: the requested model.
+        output_tokens: the ceiling of the answer, which shares the window.
+        inputs: the number of texts that each have a window, in an embeddings request.
+    """
+    window = find_window(model)
+    return input_tokens if window is None else min(input_tokens, (window - min(output_tokens, window)) * inputs)
+
+
 @lru_cache(maxsize=1_000)
-def _find_window(model: str) -> int | None:
+def find_window(model: str) -> int | None:
+    """Return a model's context window in tokens; None if it is unknown."""
     from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s to import
 
     try:

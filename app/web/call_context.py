@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,16 +11,41 @@ from flask import g, has_request_context, request
 
 from app.auth.address import client_address
 from app.auth.principal import Principal
-from app.ledger.records import NewEntry
+from app.ledger.records import NewEntry, Unpriced
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
+from app.problems import Problem
+from app.runtime import clock
 from app.services import services
 from app.web.client_connection import ClientConnection
 
 # How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
 # does not read can take (server/gevent_worker.py).
 _LEASE_GRACE_S = 40.0
+
+
+log = logging.getLogger(__name__)
+
+_HINT_EVERY_S = 60.0
+_hinted_at: dict[str, float] = {}
+
+
+class PriceMissing(Problem):
+    """The price of a fallback model is unknown, and a budget is in dollars: see `PRICES_FILE`."""
+
+    status = 502
+    code = "upstream_failed"
+    sentence = "The model could not be reached or did not answer properly."
+
+
+def _log_missing_price(model: str) -> None:
+    """Tell the owner what to do, at most once a minute for each of the site's models."""
+    now = clock.ticks()
+    if now - _hinted_at.get(model, -_HINT_EVERY_S) >= _HINT_EVERY_S:
+        _hinted_at[model] = now
+        hint = "a budget in dollars does not allow a model without a price: add it to PRICES_FILE"
+        log.error("price.missing", extra={"model": model, "hint": hint})
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +63,14 @@ class BilledContext:
         self.connection.check()
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
-        """Hold the maximum cost of an attempt."""
-        return self.meter.reserve_attempt(model, request)
+        """Hold the maximum cost of an attempt. An unknown price of a fallback is the site's fault."""
+        try:
+            return self.meter.reserve_attempt(model, request)
+        except Unpriced:
+            if model == request.models[0]:
+                raise
+            _log_missing_price(model)
+            raise PriceMissing from None
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer."""

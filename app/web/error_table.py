@@ -20,6 +20,7 @@ import app.limits.rate_limiter
 import app.openai_service.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
+import app.web.call_context
 import app.web.errors
 import app.web.origins
 import app.web.request_body

@@ -906,7 +906,7 @@ class TestABudget:
         person = somebody(chat_fallback_models=("homemade",), user_budget_usd=1000.0)
         upstream.answers(error(), status=500)
 
-        assert person.ask().status_code == 403
+        assert person.ask().status_code == 502
 
         assert len(upstream.sent) == 1
         assert bill(person.row())[1:4] == NOTHING[:3]

@@ -13,8 +13,8 @@ from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import STREAMED
-from app.token_counts import Count, TokenCounts, find_input_window
-from app.token_counts.estimates import bound_input
+from app.token_counts import Count, TokenCounts, find_input_window, find_window
+from app.token_counts.estimates import bound_input, least_tokens
 
 # Upper bounds: each message has 3 or 4 tokens for its role and delimiters, and the whole list has a few more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -33,13 +33,14 @@ class InputWindow:
     def trim(self, request: UpstreamRequest, models: Sequence[str]) -> int:
         """Leave out the oldest turns of a chat that is too long for one of the models that may serve it.
 
-        If the rest is still too long for a model's window, the upstream decides: our count may be too high.
+        If the rest may still be too long for a model's window, the upstream decides: our count may be too high.
 
         Returns:
             the number of messages that were left out.
 
         Raises:
-            InputTooLong: even the rest exceeds MAX_INPUT_TOKENS.
+            InputTooLong: even the rest exceeds MAX_INPUT_TOKENS, or has more words than the window of the first model
+                has tokens.
         """
         body = request.body
         max_tokens = self._max_input_tokens
@@ -61,7 +62,20 @@ class InputWindow:
         if overhead + tokens > self._max_input_tokens:
             raise InputTooLong
         request.replace_body({**body, "messages": remaining})
+        _check_words(request.encode(models[0]), models[0])
         return len(body["messages"]) - len(remaining)
+
+    def check_texts(self, texts: Sequence[str], model: str) -> None:
+        """Refuse texts for embeddings that have more words than the model's window has tokens. Raises InputTooLong."""
+        for text in texts:
+            _check_words(text.encode("utf-8", "surrogatepass"), model)
+
+
+def _check_words(text: bytes, model: str) -> None:
+    """Raise InputTooLong if a model certainly refuses a text, so that nothing is held for it."""
+    window = find_window(model)
+    if window is not None and len(text) > window and least_tokens(text) > window:
+        raise InputTooLong
 
 
 def _count_message(message: dict[str, Any], models: Sequence[str], count: Count) -> int:

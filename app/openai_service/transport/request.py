@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from app.openai_service.results import CallRecord
+from app.token_counts import cap_input
 from app.token_counts.estimates import ImageInput, bound_input_bytes, find_images, max_output_tokens
 from app.upstream_http.call_state import CallState
 
@@ -65,6 +66,12 @@ class UpstreamRequest:
         if self._body_bytes is None:
             self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
         return bound_input_bytes(self._body_bytes, self.images, model)
+
+    def billable_input(self, model: str) -> int:
+        """Return the maximum number of input tokens that a model can bill: no more than its window."""
+        texts = self.body.get("input")
+        inputs = len(texts) if isinstance(texts, list) else 1
+        return cap_input(self.input_bound(model), model, self.max_output_tokens, inputs)
 
 
 @dataclass(slots=True)

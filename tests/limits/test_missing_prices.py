@@ -1,0 +1,73 @@
+"""A model without a price under a budget in dollars: whose fault it is depends on who chose it."""
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from tests.fakes.openai_answers import completion, error
+from tests.fakes.person import Person
+
+UNPRICED = "a-model-of-ones-own"
+
+
+@pytest.fixture
+def ask(make_app, monkeypatch, clock):
+    monkeypatch.setattr("app.web.call_context._hinted_at", {})
+
+    def post(route="/api/chat", *, fields=None, **settings):
+        app = make_app(user_budget_usd=1.0, **settings)
+        with closing(app.extensions["gatehouse"].database):
+            person = Person(app)
+            return person.ask(route, **(fields or {})), person.rows()
+
+    return post
+
+
+@pytest.fixture
+def hints(monkeypatch):
+    """What the log says at the level ERROR."""
+    kept = []
+    monkeypatch.setattr(
+        "app.web.call_context.log.error", lambda event, *, extra: kept.append((event, *extra.values()))
+    )
+    return kept
+
+
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+def test_a_fallback_without_a_price_is_the_sites_fault(ask, upstream, hints, route):
+    upstream.answers(error(), status=500)
+
+    answer, [row] = ask(route, chat_fallback_models=(UNPRICED,), retry_max_attempts=1)
+
+    assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
+    assert UNPRICED not in answer.text
+    assert len(upstream.sent) == 1
+    assert (row["state"], row["cost_micro_usd"]) == ("settled", 0)
+    [(event, model, hint)] = hints
+    assert (event, model) == ("price.missing", UNPRICED)
+    assert "PRICES_FILE" in hint
+
+
+def test_a_choice_without_a_price_is_the_callers(ask, upstream, hints):
+    answer, _ = ask(fields={"model": UNPRICED}, allowed_models=(UNPRICED,))
+
+    assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+    assert answer.json["error"].startswith("model")
+    assert (upstream.sent, hints) == ([], [])
+
+
+def test_the_hint_comes_once_a_minute(ask, upstream, hints, clock):
+    for seconds in (0, 30, 29, 1, 59):
+        clock.move(seconds)
+        upstream.answers(error(), status=500)
+        assert ask(chat_fallback_models=(UNPRICED,), retry_max_attempts=1)[0].status_code == 502
+
+    assert len(hints) == 2
+
+
+def test_without_a_budget_in_dollars_no_price_is_needed(make_app, upstream):
+    upstream.answers(completion("Hello"))
+
+    assert make_app(chat_model=UNPRICED).test_client().post("/api/chat", json={"message": "Hi"}).status_code == 200
