@@ -18,7 +18,7 @@ _MAX_STEPS = 60_000  # some 50 ms, for a schema designed to have many states
 # All for 5 ns. A keyword costs 1.
 _COST_PER_VALUE = 200  # to count it
 _COST_PER_CHAR = 500  # of the worst pattern
-_COST_PER_COMPARED = 50  # a value within a list or an object of an `enum`, for each value that it is compared with
+_COST_PER_COMPARED = 25  # a value within a list or an object of an `enum`, for each value that it is compared with
 _COST_PER_CONVERTED = 400  # a value within one that is compared whole, to turn it into one of the engine
 _COST_PER_EVALUATED = 20  # a member and a subschema that may have evaluated it
 _CHARS_PER_CONVERTED = 200

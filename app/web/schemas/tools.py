@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Annotated, Literal, NotRequired, Protocol
+from typing import Annotated, Any, Literal, NotRequired, Protocol
 
-from pydantic import ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.json_schema.size import MAX_VALUES, is_larger
 from app.openai_service import ServerTool
-from app.web.schemas.fields import JsonObject, Name
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
+from app.web.schemas.fields import Name
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, check_depth, get_union_tag
 
 MAX_TOOLS = 128
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _check_parameters(schema: dict[str, Any]) -> Any:
+    if is_larger(schema, MAX_VALUES):
+        raise ValueError(f"must have at most {MAX_VALUES} values")
+    return check_depth(schema)
 
 
 class Function(TypedDict):
@@ -24,7 +31,7 @@ class Function(TypedDict):
 
     name: Name
     description: NotRequired[Annotated[str, Field(max_length=10_000)]]
-    parameters: NotRequired[JsonObject]
+    parameters: NotRequired[Annotated[dict[str, Any], AfterValidator(_check_parameters)]]
     strict: NotRequired[bool]
 
 
