@@ -184,7 +184,7 @@ class CallRecord:
 
     @property
     def received(self) -> int:
-        """The approximate number of tokens that arrived in all attempts, of answers in one piece only if it is needed."""
+        """The approximate number of tokens that arrived in all attempts."""
         return sum([attempt.received for attempt in self.attempt_log])
 
     @property
