@@ -183,6 +183,11 @@ class CallRecord:
     total_ms: float = 0.0
 
     @property
+    def received(self) -> int:
+        """The approximate number of tokens that arrived in all attempts."""
+        return sum([attempt.received for attempt in self.attempt_log])
+
+    @property
     def has_answer(self) -> bool:
         """Whether any part of an answer has arrived."""
         return any(attempt.is_complete or attempt.received for attempt in self.attempt_log)

@@ -29,9 +29,8 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         raise UpstreamFailed from None
     result = parse_completion(body, record)
     record.note_usage(result.usage)
-    if result.usage is None or not result.usage.is_reported:
-        texts = [result.text, result.refusal or "", *(str(each["function"]) for each in result.tool_calls)]
-        record.attempt_log[-1].received = sum(map(estimate_text, texts))
+    arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
+    record.attempt_log[-1].received = sum(map(estimate_text, [result.text, *arguments]))
     return result
 
 

