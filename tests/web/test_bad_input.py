@@ -702,3 +702,17 @@ def test_millions_of_values_are_refused_in_time_and_memory(client, upstream, fil
     assert refusal_of(answer) == "The body holds too many values."
     assert time.process_time() - began < 0.5
     assert upstream.sent == []
+
+
+@pytest.mark.parametrize("text", [",[{" * 30_000, '\\",' * 30_000, "\\" * 60_000 + ",", '"' * 60_000 + ',[{"'])
+def test_a_text_may_hold_what_would_separate_values(client, text):
+    assert client.post("/api/chat", json={"message": text}).status_code == 200
+
+
+@pytest.mark.parametrize("hidden", ['"\\\\",', '"\\\\\\"",', '"\\"[",'])
+def test_values_cannot_hide_behind_escapes(client, hidden):
+    body = '{"prompt":[' + hidden * 100_000 + "0]}"
+
+    answer = client.post("/api/vision", data=body, content_type="application/json")
+
+    assert refusal_of(answer) == "The body holds too many values."

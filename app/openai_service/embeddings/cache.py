@@ -11,8 +11,8 @@ from app.openai_service.transport.upstream import Upstream
 from app.runtime.turns import in_turns
 from app.upstream_http.spool import Spool, release
 
-# The vectors of a request take up to 80 MB; these at most 3 MB.
-_AT_A_TIME = 64
+# The vectors of a request take up to 80 MB; these at most 1 MB.
+_AT_A_TIME = 16
 
 
 class EmbeddingCache:
