@@ -21,6 +21,7 @@ from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
+from server import http_messages
 from server.arrival import Arrivals, ArrivingSocket, refuse_connection
 from server.stop_notice import QUIT_S, is_server_stopping
 from server.stream_socket import StreamSocket
@@ -52,10 +53,11 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
     _quits_at = math.inf
 
     def patch(self) -> None:
-        """Patch the standard library, and make StreamSocket its socket class."""
+        """Patch the standard library and gunicorn: StreamSocket is the socket class, http_messages.py has the messages."""
         super().patch()
         # Connections to the upstream are made with this class as well.
         socket.socket = StreamSocket  # type: ignore[misc]
+        http_messages.install()
 
     def init_signals(self) -> None:
         """Create the event that signals set, then install the handlers."""

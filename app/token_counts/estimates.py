@@ -52,10 +52,10 @@ def find_images(body: Mapping[str, Any]) -> list[ImageInput]:
     images = []
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if isinstance(message, Mapping) else None
+        content = message.get("content") if isinstance(message, dict) else None
         for part in content if isinstance(content, list) else ():
-            image = part.get("image_url") if isinstance(part, Mapping) else None
-            if isinstance(image, Mapping):
+            image = part.get("image_url") if isinstance(part, dict) else None
+            if isinstance(image, dict):
                 url = image.get("url")
                 text = url if isinstance(url, str) else ""
                 images.append(ImageInput(text, str(image.get("detail") or "auto"), read_size(text)))

@@ -1,0 +1,131 @@
+"""PlainRequest and PlainResponse beside gunicorn's own classes: the same headers, the same refusals, the same bytes."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+from gunicorn.config import Config
+from gunicorn.http.message import Request
+from gunicorn.http.unreader import IterUnreader
+from gunicorn.http.wsgi import Response
+
+from server.http_messages import PlainRequest, PlainResponse
+
+LINE = b"POST /api/chat HTTP/1.1\r\n"
+HEADS = {
+    "plain": b"Host: a\r\nContent-Type: application/json\r\nContent-Length: 2\r\n",
+    "spaces around a value": b"Host: \t a \t\r\nX-A:\r\nX-B:b\r\n",
+    "a value of Latin-1": b"Host: a\r\nX-A: \xe9\x85\r\n",
+    "no header": b"",
+    "header without a name": b"Host: a\r\n: b\r\n",
+    "space before the colon": b"Host: a\r\nContent-Length : 2\r\n",
+    "space before the name": b"Host: a\r\n Content-Length: 2\r\n",
+    "name with a space": b"Host: a\r\nContent Length: 2\r\n",
+    "line without a colon": b"Host: a\r\nContent-Length\r\n",
+    "folded line": b"Host: a\r\nX-A: b\r\n c\r\n",
+    "folded first line": b" Host: a\r\n",
+    "bare line feed": b"Host: a\nContent-Length: 2\r\n",
+    "bare line feed at the end": b"Host: a\r\nContent-Length: 2\n",
+    "bare carriage return": b"Host: a\rContent-Length: 2\r\n",
+    "carriage return before the line end": b"Host: a\r\r\n",
+    "NUL in a value": b"Host: a\x00\r\n",
+    "NUL in a name": b"Ho\x00st: a\r\n",
+    "vertical tab in a value": b"Host: a\x0b\r\n",
+    "DEL in a value": b"Host: a\x7f\r\n",
+    "name beyond ASCII": b"Host\xdf: a\r\n",
+    "name with an underscore": b"Host: a\r\nContent_Length: 2\r\n",
+    "names with other signs": b"Host: a\r\n!#$%&'*+.^`|~: b\r\n",
+    "Host twice": b"Host: a\r\nhost: b\r\n",
+    "Content-Type twice": b"Content-Type: a\r\nContent-Type: b\r\n",
+    "Content-Length twice": b"Content-Length: 2\r\nContent-Length: 2\r\n",
+    "Content-Length of a list": b"Content-Length: 2, 2\r\n",
+    "signed Content-Length": b"Content-Length: +2\r\n",
+    "Content-Length of other digits": b"Content-Length: \xb2\r\n",
+    "Cookie twice": b"Cookie: a\r\nCookie: b\r\n",
+    "length and coding": b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n",
+    "unknown coding": b"Transfer-Encoding: xchunked\r\n",
+    "coding twice": b"Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n",
+    "coding with a vertical tab": b"Transfer-Encoding: \x0bchunked\r\n",
+    "chunked": b"Transfer-Encoding: chunked\r\n",
+    "Expect": b"Host: a\r\nExpect: 100-continue\r\n",
+    "unknown Expect": b"Host: a\r\nExpect: more\r\n",
+    "https behind a proxy": b"Host: a\r\nX-Forwarded-Proto: https\r\n",
+    "two schemes": b"X-Forwarded-Proto: https\r\nX-Forwarded-SSL: off\r\n",
+    "64 headers": b"".join(b"X-%d: a\r\n" % i for i in range(64)),
+    "65 headers": b"".join(b"X-%d: a\r\n" % i for i in range(65)),
+    "the longest header": b"X-A: %b\r\n" % (b"a" * 8183),
+    "a header that is too long": b"X-A: %b\r\n" % (b"a" * 8184),
+    "several long headers": b"X-A: %b\r\nX-B: %b\r\n" % (b"a" * 5000, b"b" * 5000),
+    "closing": b"Host: a\r\nConnection: close\r\n",
+}
+HOSTILE = {
+    "spaces": b"X-A:" + b" " * 8000 + b"\x00\r\n",
+    "tabs": b"X-A:" + b"\t " * 4000 + b"\r",
+    "letters": b"a" * 8000 + b"\r\n",
+}
+ANSWERS: dict[str, list[tuple[str, object]]] = {
+    "plain": [("Content-Type", "a/b"), ("Content-Length", "2"), ("X-A", " b ")],
+    "without a length": [("Content-Type", "a/b")],
+    "hop-by-hop": [("Connection", "close"), ("Transfer-Encoding", "chunked"), ("Content-Length", "2")],
+    "upgrade": [("Connection", "Upgrade"), ("Upgrade", "websocket")],
+    "line break in a value": [("X-A", "b\r\nX-B: c")],
+    "line break in a name": [("X-A\r\nX-B", "c")],
+    "name of bytes": [(b"X-A", "c")],  # type: ignore[list-item]
+    "value of a number": [("X-A", 1)],
+}
+
+
+def _config() -> Config:
+    config = Config()
+    config.set("limit_request_fields", 64)
+    return config
+
+
+def _read(request_class: type[Request], head: bytes, peer: str) -> object:
+    try:
+        request = request_class(_config(), IterUnreader([LINE + head + b"\r\n{}"]), (peer, 1))
+    except Exception as error:
+        return type(error), str(error)
+    return (
+        request.headers,
+        request.scheme,
+        request.should_close(),
+        request._expected_100_continue,
+        type(request.body.reader),
+    )
+
+
+@pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.1"])
+@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+def test_a_head_is_read_as_gunicorn_reads_it(head: bytes, peer: str) -> None:
+    assert _read(PlainRequest, head, peer) == _read(Request, head, peer)
+
+
+@pytest.mark.parametrize("head", HOSTILE.values(), ids=HOSTILE)
+def test_a_hostile_head_costs_no_more_than_its_length(head: bytes) -> None:
+    began = time.process_time()
+    assert _read(PlainRequest, head, "127.0.0.1") == _read(Request, head, "127.0.0.1")
+    assert time.process_time() - began < 0.1  # with two parts that match the same character: a second
+
+
+def _write(response_class: type[Response], headers: list[tuple[str, object]]) -> object:
+    written: list[bytes] = []
+    request = SimpleNamespace(version=(1, 1), method="POST", should_close=lambda: False)
+    response = response_class(request, SimpleNamespace(sendall=written.append), _config())
+    try:
+        response.start_response("200 OK", headers)
+        response.write(b"{}")
+        response.close()
+    except Exception as error:
+        return type(error), response.headers
+    return b"".join(written)
+
+
+@pytest.mark.parametrize("headers", ANSWERS.values(), ids=ANSWERS)
+def test_a_response_is_written_as_gunicorn_writes_it(
+    headers: list[tuple[str, object]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time", lambda: 1_800_000_000.5)
+    assert _write(PlainResponse, headers) == _write(Response, headers)
