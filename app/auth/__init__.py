@@ -9,7 +9,6 @@ claims           decodes JWTs and checks their claims
 sessions         signed cookies for pages that are served here
 own_hosts        the host names of this server's own pages
 address          the client's address, for anonymous use while AUTH_REQUIRED=false
-networks         the wider network of an IPv6 address, which counts as well
 failed_attempts  a limit on wrong credentials for each address
 store, tables    keys and revocations in the database
 errors           the problems of authentication

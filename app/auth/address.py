@@ -1,4 +1,4 @@
-"""The network address of a client, which it cannot forge."""
+"""The network address of a client, which it cannot forge, and the wider network around it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,12 @@ from app.runtime.log_throttle import LogThrottle
 
 UNKNOWN = "unknown"
 
+WIDE_FACTOR = 4
+"""How many times as much a /48 may do as one /64 of it."""
+
+# Providers give whole /48s to customers, each of 65,536 networks in which a client can have any address; they also put
+# thousands of customers into one. So a /48 counts too, and may do more than a /64.
+_WIDE_BITS = 48
 _PORT = re.compile(r":\d{1,5}")
 _WITHOUT_MEANING = {"", "unknown"}
 # IPv4 addresses behind a translator (RFC 6052). As one /64 they would all be one client.
@@ -44,6 +50,18 @@ def client_address(request: Request) -> str:
             },
         )
     return address
+
+
+@lru_cache(maxsize=1024)
+def find_wide_network(address: str) -> str | None:
+    """Return the /48 around an address as client_address() gives it; None for IPv4, and if the address is unknown."""
+    if ":" not in address:
+        return None
+    try:
+        network = ipaddress.IPv6Network(address, strict=False)
+    except ValueError:
+        return None
+    return str(network.supernet(new_prefix=_WIDE_BITS)) if network.prefixlen > _WIDE_BITS else str(network)
 
 
 @lru_cache(maxsize=1024)

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import hashlib
 
+from app.auth.address import WIDE_FACTOR, find_wide_network
 from app.auth.errors import TooManyFailures
-from app.auth.networks import WIDE_FACTOR, find_wide_network
 from app.runtime import clock
 from app.shared_state import SharedState
 

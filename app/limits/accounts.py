@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Generic, Literal, Protocol, TypeVar
 
-from app.auth.networks import WIDE_FACTOR, find_wide_network
+from app.auth.address import WIDE_FACTOR, find_wide_network
 from app.config import Config
 from app.ledger.records import Limit
 from app.limits.budgets import Budget

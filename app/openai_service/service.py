@@ -269,8 +269,7 @@ class OpenAIService:
     def _run(self, ticks: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
         """Run a call to its end, and check at each tick whether its client is still connected.
 
-        The upstream bills an answer in one piece whether or not it is read. If the client leaves, the drain pool reads
-        it to its end, to learn what it costs.
+        If the client leaves, the drain pool reads the answer to its end, to learn what it costs: it is billed anyhow.
         """
         is_adopted = False
         try:

@@ -24,7 +24,7 @@ from typing import Any
 
 import pytest
 
-from tests.deploy.test_nginx import SITE, serving
+from tests.deploy.test_nginx import OWN_NAME, SITE, serving
 from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.raw_server import chunked, read_request
 from tests.fakes.servers import Gunicorn, free_port, gunicorn, wait_until
@@ -261,7 +261,7 @@ def test_leaving_is_noticed_through_nginx(tmp_path: Path) -> None:
     path = tmp_path / "gunicorn.sock"
     with (
         running(tmp_path, BIND=f"unix:{path}", TRUSTED_PROXIES="1", REQUEST_TIMEOUT_S=str(DEADLINE_S)) as site,
-        serving(program, path, tmp_path, SITE.read_text("utf-8")) as nginx,
+        serving(program, path, tmp_path, SITE.read_text("utf-8"), {OWN_NAME: "    localhost  1;"}) as nginx,
     ):
         assert_noticed(site, nginx.port)
 
@@ -348,7 +348,12 @@ def held_by(worker: int) -> tuple[Counter[str], int]:
 
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_a_storm_of_leavers_leaves_nothing_behind(tmp_path: Path, worker_class: str) -> None:
-    with running(tmp_path, WORKER_CLASS=worker_class, REQUEST_TIMEOUT_S=str(DEADLINE_S)) as site:
+    with running(
+        tmp_path,
+        WORKER_CLASS=worker_class,
+        REQUEST_TIMEOUT_S=str(DEADLINE_S),
+        ADDRESS_CONNECTIONS=str(2 * STORM),
+    ) as site:
         with visitor(site.port, "/api/chat/stream", "head token token again", "first") as connection:
             read_until(connection, b"x")
         wait_until(site.calls, "the first call's line")

@@ -34,6 +34,7 @@ from tests.fakes.servers import (
 
 SITE = ROOT / "deploy" / "nginx.conf"
 DOCS = ROOT / "docs" / "deploying.md"
+OWN_NAME = "    gatehouse.example.com  1;"
 SOCKET = "unix:/run/gatehouse/gunicorn.sock"
 MAX_BODY_BYTES = 20 * 1024 * 1024
 CHAT = {"message": "Hello"}
@@ -136,7 +137,7 @@ def serving(
         SOCKET: f"unix:{backend}",
         "listen 80 default_server;": f"listen 127.0.0.1:{port} default_server;",
         "listen [::]:80 default_server;": "",  # not every machine has IPv6
-        "    gatehouse.example.com  1;": "    127.0.0.1  1;",
+        OWN_NAME: "    127.0.0.1  1;",
         "/var/log/nginx/gatehouse.log": f"{folder}/access.log",
         **(changes or {}),
     }

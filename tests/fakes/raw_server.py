@@ -48,6 +48,8 @@ class RawServer:
         self.connections = 0
         self.left = 0
         """How many connections the other side has closed."""
+        self.ended = 0
+        """How many connections are closed, by whichever side."""
         self._scripts = list(scripts)
         self._tls = tls
         self._stopped = threading.Event()
@@ -106,6 +108,7 @@ class RawServer:
         finally:
             self._open -= {accepted, connection}
             connection.close()
+            self.ended += 1
 
     def _play(self, connection: socket.socket, step: Step) -> None:
         if step == READ:

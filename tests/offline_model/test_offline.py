@@ -3,6 +3,7 @@ from __future__ import annotations
 import base64
 import io
 import math
+import time
 
 import pytest
 from PIL import Image
@@ -118,8 +119,8 @@ def test_tools_are_called(client):
 
 
 def test_whoever_leaves_a_stream_is_not_waited_for(monkeypatch):
-    slept = []
-    monkeypatch.setattr("app.offline_model.completion.time.sleep", slept.append)
+    slept, sleep = [], time.sleep
+    monkeypatch.setattr("app.offline_model.completion.time.sleep", lambda s: (slept.append(s), sleep(s)))
     client = create_app(Config()).test_client()
     watch = Stopwatch()
 
@@ -127,5 +128,5 @@ def test_whoever_leaves_a_stream_is_not_waited_for(monkeypatch):
     next(answer.response)
     answer.close()
 
-    assert len(slept) < 3
+    assert len(slept) < 8  # it is read on for a tenth of a second, for what has arrived already
     assert watch.elapsed_s() < 1

@@ -670,7 +670,7 @@ def test_production_accepts_no_session_of_a_page_that_it_does_not_serve(make_sit
     development = make_site()
     development.client.get("/")
     cookie = development.client.get_cookie("gatehouse").value
-    production = make_site(app_env="production", auth_required=True)
+    production = make_site(app_env="production", auth_required=True, trusted_hosts=("localhost",))
     production.client.set_cookie("gatehouse", cookie)
 
     assert code_of(production.chat(Origin=HERE)) == (401, "unauthenticated")

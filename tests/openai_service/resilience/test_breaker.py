@@ -363,12 +363,14 @@ class TestWhatCounts:
     def test_a_visitor_that_leaves_before_the_answer_does_not_count(self, client, upstream):
         ours, theirs = socket.socketpair()
         theirs.close()
-        for _ in range(6):
+        for asked in range(6):
             upstream.raises(Tick())
             answer = client.post("/api/chat", json=CHAT, environ_overrides={"gunicorn.socket": ours})
             assert outcome(answer) == (499, "client_gone")
+            wait_until(
+                lambda n=2 * (asked + 1): len(upstream.sent) == n, "it is read on, which asks this upstream again"
+            )
         ours.close()
-        wait_until(lambda: len(upstream.sent) == 2 * 6, "each is read on, which asks this upstream again")
         assert is_asked(client, upstream)
 
     @pytest.mark.parametrize("begin", [b"", sse(*stream_of("Hel")[:2])], ids=["before", "after"])
