@@ -87,11 +87,13 @@ def test_reports_are_quick_where_many_used_it_for_months(reports, database):
         """)
 
     took_s = []
+    # SQLite works in this process, whose own time no other load of the machine makes longer.
+    now = time.process_time if database.driver.name == "sqlite" else time.perf_counter
 
     def timed(*by, **where):
-        begun = time.perf_counter()
+        begun = now()
         found = reports.totals(*by, **where)
-        took_s.append(time.perf_counter() - begun)
+        took_s.append(now() - begun)
         return found
 
     (everything,) = timed(tenant="acme")
