@@ -5,10 +5,10 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test pythons lint format errors lock bench chaos clean
+.PHONY: help install run test neighbours pythons lint format errors lock bench chaos clean
 
 help: ## List the commands
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-9s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
 
 install: .venv/installed ## Create the virtual environment and install the pinned packages
 
@@ -18,6 +18,9 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT); withou
 
 test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
+
+neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy $(ARGS)
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py

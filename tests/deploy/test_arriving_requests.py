@@ -60,7 +60,7 @@ def chunks(data: bytes, size: int) -> bytes:
     return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces])
 
 
-@pytest.fixture(scope="module", params=["gevent", "gthread"])
+@pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.neighbours)])
 def target(request: pytest.FixtureRequest) -> Iterator[Target]:
     port = free_port()
     with (

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.fakes.neighbour import Neighbour, neighbour
+from tests.fakes.neighbour import Neighbour, neighbour, table
 from tests.fakes.openai_answers import completion
 from tests.fakes.servers import exchange
 
@@ -52,6 +52,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], int]] = {
     "not finite": ("/api/chat", lambda: filled(b'{"variables":{"a":[NaN,', b'{"":0}', b"]}}", 160_000), 400),
     "long text": ("/api/chat", lambda: b'{"message":"' + b"\\n" * 499_000 + b'x"}', 200),
 }
+_BY_DEFAULT = {"lists", "escapes", "a long URL", "text of the size of images", "long text"}
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +61,7 @@ def near() -> Iterator[Neighbour]:
         yield near
 
 
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", table(HOSTILE, by_default=_BY_DEFAULT))
 def test_a_hostile_body_costs_the_others_nothing(near: Neighbour, name: str) -> None:
     route, make, status = HOSTILE[name]
     body = make()
@@ -119,7 +120,7 @@ def vectors_url() -> Iterator[str]:
         thread.join()
 
 
-@pytest.mark.parametrize("cached", [0, 4_096])
+@pytest.mark.parametrize("cached", [0, pytest.param(4_096, marks=pytest.mark.neighbours)])
 def test_many_large_vectors_are_passed_on_without_being_held(vectors_url: str, cached: int) -> None:
     texts = [f"text {number}" for number in range(INPUTS)]
     with neighbour(OPENAI_BASE_URL=vectors_url, EMBEDDING_CACHE_ENTRIES=str(cached)) as near:

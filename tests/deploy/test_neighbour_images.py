@@ -11,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from tests.fakes.neighbour import Neighbour, neighbour
+from tests.fakes.neighbour import Neighbour, neighbour, table
 from tests.fakes.servers import exchange
 from tests.images.pictures import encoded, exif, gif, photo, png, webp
 
@@ -31,15 +31,10 @@ HOSTILE = {
     "GIF of small blocks": (gif(8, 8)[:-2] + (b"\x20" + b"\1" * 32) * (_LARGE // 34) + b"\0;", 200),
     "PNG of 10 MB": (png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(_LARGE)), 200),
 }
+_BY_DEFAULT = {"WebP of 28 bytes", "JPEG of stuffed bytes", "PNG of 10 MB"}
 
 
-CASES = [
-    *(("gevent", name) for name in HOSTILE),
-    *(("gthread", name) for name in ("WebP of 28 bytes", "JPEG of stuffed bytes", "PNG of 10 MB")),
-]
-
-
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.neighbours)])
 def near(request: pytest.FixtureRequest) -> Iterator[Neighbour]:
     with neighbour(WORKER_CLASS=request.param) as started:
         yield started
@@ -64,7 +59,7 @@ def ask(near: Neighbour, body: bytes, content_type: str, path: str = "/api/visio
         return response.status
 
 
-@pytest.mark.parametrize(("near", "name"), CASES, indirect=["near"])
+@pytest.mark.parametrize("name", table(HOSTILE, by_default=_BY_DEFAULT))
 def test_no_image_costs_others_time_or_memory(near: Neighbour, name: str) -> None:
     image, status = HOSTILE[name]
     requests = [as_form(image), as_json(image)]
@@ -76,7 +71,6 @@ def test_no_image_costs_others_time_or_memory(near: Neighbour, name: str) -> Non
     harm.assert_bearable()
 
 
-@pytest.mark.parametrize("near", ["gevent"], indirect=True)
 def test_a_full_body_of_plain_images_is_streamed(near: Neighbour) -> None:
     image = png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(7_000_000))
     body, content_type = as_json(image, image)
@@ -87,7 +81,6 @@ def test_a_full_body_of_plain_images_is_streamed(near: Neighbour) -> None:
     harm.assert_bearable()
 
 
-@pytest.mark.parametrize("near", ["gevent"], indirect=True)
 def test_one_address_does_not_keep_another_waiting(near: Neighbour) -> None:
     """Six requests with an expensive picture at once, and one of another address among them."""
     greedy, content_type = as_form(encoded(Image.new("RGB", (1_500, 1_500)), "WEBP", method=0, exif=exif(6)))

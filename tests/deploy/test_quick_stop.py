@@ -23,7 +23,11 @@ def upstream() -> Iterator[FakeUpstream]:
 
 @pytest.mark.parametrize(
     ("worker_class", "number"),
-    [("gevent", signal.SIGINT), ("gthread", signal.SIGQUIT), ("gevent", signal.SIGQUIT)],
+    [
+        ("gevent", signal.SIGINT),
+        pytest.param("gthread", signal.SIGQUIT, marks=pytest.mark.neighbours),
+        pytest.param("gevent", signal.SIGQUIT, marks=pytest.mark.neighbours),
+    ],
 )
 def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str, number: signal.Signals) -> None:
     with (
@@ -41,6 +45,7 @@ def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str
         assert "Traceback" not in log
 
 
+@pytest.mark.neighbours
 def test_a_worker_that_is_told_to_quit_ends_its_own_streams(upstream: FakeUpstream) -> None:
     with serving(upstream, WEB_CONCURRENCY="1") as (server, port), running_stream(upstream, port) as (response, _):
         (worker,) = server.workers()
@@ -51,6 +56,7 @@ def test_a_worker_that_is_told_to_quit_ends_its_own_streams(upstream: FakeUpstre
             assert answer.status == 200
 
 
+@pytest.mark.neighbours
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_workers_whose_master_has_died_finish_and_settle(upstream: FakeUpstream, worker_class: str) -> None:
     limit = {"GUNICORN_CMD_ARGS": "--graceful-timeout 7"}
