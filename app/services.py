@@ -28,6 +28,7 @@ from app.ledger.reports import Reports
 from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
+from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
@@ -122,7 +123,13 @@ def build_services(
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
-    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
+    rate_limiter = RateLimiter(state)
+    ledger = Ledger(
+        database,
+        journal_dir=_ROOT / config.data_dir,
+        writes_notes=True,
+        release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
+    )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,
@@ -142,7 +149,7 @@ def build_services(
         authenticator=_build_authenticator(config, database, state, own_hosts),
         own_hosts=own_hosts,
         limits=read_limits(config),
-        rate_limiter=RateLimiter(state),
+        rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
         shared_state=state,
         cache=cache,

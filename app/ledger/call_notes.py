@@ -17,6 +17,7 @@ import threading
 import time
 import weakref
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
 
@@ -40,11 +41,28 @@ _SLOT = Struct("<24sqqqqdqdqdd")
 _NOTE, _NOTE_AT = Struct("<qqqqdqdqdd"), 24
 _STREAM, _STREAM_AT = Struct("<qqdqdqdd"), 40
 _RECEIVED, _RECEIVED_AT = Struct("<qdd"), 80
+# What the call has reserved elsewhere, in the words of whoever did.
+_RESERVED_AT, _MAX_RESERVED = _SLOT.size, 1024
+_SLOT_SIZE = _RESERVED_AT + _MAX_RESERVED
+_EMPTY = bytes(_SLOT_SIZE)
 
 log = logging.getLogger("app.ledger")
 
 Charge = tuple[int | None, int]
 """Micro-dollars, None if the price is unknown, and tokens."""
+
+
+@dataclass(frozen=True, slots=True)
+class FoundNote:
+    """The note of a call whose process is dead.
+
+    Attributes:
+        charge: what the call can have cost.
+        reserved: what it has reserved outside of the ledger.
+    """
+
+    charge: Charge
+    reserved: bytes
 
 
 def find_directory() -> Path:
@@ -83,9 +101,15 @@ class CallNote:
         """Note how much of it has come, and when the first and the last of it did."""
         _RECEIVED.pack_into(self._memory, self.at + _RECEIVED_AT, tokens, first_at, last_at)
 
+    def set_reserved(self, reserved: bytes) -> None:
+        """Note what the call has reserved outside of the ledger, unless that is too long."""
+        if len(reserved) <= _MAX_RESERVED:
+            at = self.at + _RESERVED_AT
+            self._memory[at : at + _MAX_RESERVED] = reserved.ljust(_MAX_RESERVED, b"\0")
+
     def clear(self) -> None:
         """Remove the note: the call is settled."""
-        self._memory[self.at : self.at + _SLOT.size] = bytes(_SLOT.size)
+        self._memory[self.at : self.at + _SLOT_SIZE] = _EMPTY
 
 
 class CallNotes:
@@ -124,8 +148,8 @@ class CallNotes:
         if self._memory is not None:
             _ALIVE.pack_into(self._memory, 0, time.monotonic())
 
-    def find_charge(self, entry_id: str, worker: str) -> Charge | None:
-        """Return what a call of a dead process can have cost; None if there is no note of it."""
+    def find(self, entry_id: str, worker: str) -> FoundNote | None:
+        """Return the note of a call of a dead process, if there is one."""
         for path in self._directory.glob(f"{worker}-*"):
             try:
                 content = path.read_bytes()
@@ -133,7 +157,9 @@ class CallNotes:
                 continue
             at = content.find(entry_id.encode(), _HEAD.size)
             if at >= 0:
-                return _compute_charge(_SLOT.unpack_from(content, at), _find_death(content))
+                charge = _compute_charge(_SLOT.unpack_from(content, at), _find_death(content))
+                reserved = content[at + _RESERVED_AT : at + _SLOT_SIZE].rstrip(b"\0")
+                return FoundNote(charge, reserved)
         return None
 
     def close(self) -> None:
@@ -156,7 +182,7 @@ class CallNotes:
             if self._memory is not None or self._is_unusable:
                 return self._memory
             path = self._directory / f"{name_worker()}-{secrets.token_hex(4)}"
-            size = _HEAD.size + _SLOTS * _SLOT.size
+            size = _HEAD.size + _SLOTS * _SLOT_SIZE
             try:
                 self._directory.mkdir(mode=0o700, exist_ok=True)
                 if self._directory.stat().st_uid != os.getuid():
@@ -172,7 +198,7 @@ class CallNotes:
                 self._is_unusable = True
                 log.warning("ledger.no_notes", extra={"reason": str(error)})
                 return None
-            self._free = [_HEAD.size + number * _SLOT.size for number in reversed(range(_SLOTS))]
+            self._free = [_HEAD.size + number * _SLOT_SIZE for number in reversed(range(_SLOTS))]
             self._memory = memory
             self._remove = weakref.finalize(self, _remove, path, self._notes)
             self.stay_alive()

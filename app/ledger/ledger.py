@@ -33,7 +33,14 @@ class Ledger:
     A hold is an upper bound of the cost, so admitted requests cannot exceed a budget.
     """
 
-    def __init__(self, database: Database, journal_dir: Path, *, writes_notes: bool = False) -> None:
+    def __init__(
+        self,
+        database: Database,
+        journal_dir: Path,
+        *,
+        writes_notes: bool = False,
+        release_reserved: Callable[[bytes, int], None] | None = None,
+    ) -> None:
         """Create it.
 
         Args:
@@ -41,11 +48,14 @@ class Ledger:
             journal_dir: for settlements that the database does not take.
             writes_notes: whether callers write down in each hold's note how far its request is. The sweep charges a
                 request without a note at its full hold.
+            release_reserved: gives back what a swept request had reserved elsewhere, by its note and beyond the tokens
+                that it is charged.
         """
         self._database = database
         self._statements = Statements(database)
         self._notes = CallNotes()
         self._writes_notes = writes_notes
+        self._release_reserved = release_reserved
         self._background = BackgroundSettler(
             settle=self._settle,
             sweep=self.sweep,
@@ -190,9 +200,12 @@ class Ledger:
 
     def _sweep_one(self) -> bool:
         with self._database.transaction() as connection:
-            return self._statements.expire_one(
-                connection, at_ms=clock.now_ms(), host=socket.gethostname(), find_charge=self._notes.find_charge
+            expired = self._statements.expire_one(
+                connection, at_ms=clock.now_ms(), host=socket.gethostname(), find_note=self._notes.find
             )
+        if expired is not None and expired.reserved and self._release_reserved is not None:
+            self._release_reserved(expired.reserved, expired.tokens)
+        return expired is not None
 
 
 def _check_price(limits: Sequence[Limit], micro_usd: int | None) -> None:

@@ -6,14 +6,14 @@ Locks are taken in one order (the entry, its accounts by key, the day), so that 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 from sqlalchemy import Connection
 
 from app.database.database import Database
 from app.ledger import sql_texts
-from app.ledger.call_notes import Charge
+from app.ledger.call_notes import FoundNote
 from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement
 from app.runtime.periods import get_period, get_seconds_left
 from app.runtime.store_guard import Contended
@@ -27,6 +27,13 @@ _TRIES = 10
 
 Statement = tuple[str, tuple[Any, ...]]
 """A statement's text, and the values bound to it."""
+
+
+class Expired(NamedTuple):
+    """A swept entry: the tokens that it is charged, and what its call had reserved outside of the ledger."""
+
+    tokens: int
+    reserved: bytes
 
 
 class Statements:
@@ -150,21 +157,23 @@ class Statements:
         *,
         at_ms: int,
         host: str,
-        find_charge: Callable[[str, str], Charge | None],
-    ) -> bool:
+        find_note: Callable[[str, str], FoundNote | None],
+    ) -> Expired | None:
         """Settle one expired entry at what it can have cost by its note, else at its full hold.
 
-        The host of its worker, which has the note, may be the first to find it. Return False if there is none.
+        The host of its worker, which has the note, may be the first to find it. Return None if there is none.
         """
         values = (at_ms, at_ms - _OTHER_HOST_MS, f"{host}:%")
         found = _get_execute(connection)(self._find_expired, values).fetchall()
         if not found:
-            return False
+            return None
         entry_id, micro_usd, tokens, worker = found[0]
+        note = find_note(entry_id, worker)
         # Zero held means that the price is unknown.
-        cost, tokens = find_charge(entry_id, worker) or (micro_usd or None, tokens)
+        cost, tokens = note.charge if note else (micro_usd or None, tokens)
         expired = Settlement(outcome="expired", source="estimated", cost_micro_usd=cost, tokens=tokens)
-        return self.settle(connection, entry_id, expired, at_ms=at_ms)
+        self.settle(connection, entry_id, expired, at_ms=at_ms)
+        return Expired(tokens, note.reserved if note else b"")
 
     def _check(self, run: Any, limit: Limit, hold: Hold, amounts: tuple[int, int]) -> None:
         """Open a limit's account if it is missing. Raises BudgetExceeded if it has less left."""

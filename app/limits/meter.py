@@ -71,6 +71,8 @@ class Meter:
             self._ledger.extend(self._hold, micro_usd=micro_usd, tokens=tokens)
         elif (extra := _compute_extra_cost(micro_usd, self._bound_micro_usd)) != 0:
             self._ledger.extend(self._hold, micro_usd=extra, tokens=0)
+        if self._hold.note is not None and (reserved := self._token_rate_limit.dump()):
+            self._hold.note.set_reserved(reserved)
         if self._asked:
             used, cost, _ = self._bill(request.record)
             self._charge = cost, (used.prompt_tokens or 0) + (used.completion_tokens or 0)

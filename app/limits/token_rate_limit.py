@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+import orjson
+
 from app.limits.rate_limiter import Quota, Rate, RateLimited, RateLimiter
 
 
@@ -18,6 +20,22 @@ class TokenRateLimit:
         self._reserved: list[tuple[float, int]] = []
         self.quota: Quota | None = None
         """The smallest remaining quota of the accounts."""
+
+    @classmethod
+    def load(cls, limiter: RateLimiter, dump: bytes) -> TokenRateLimit:
+        """Return that of another process, by its dump()."""
+        rates, reserved = orjson.loads(dump)
+        loaded = cls(limiter, {})
+        loaded._rates = {key: Rate(*rate) for key, rate in rates.items()}
+        loaded._reserved = [(at, tokens) for at, tokens in reserved]
+        return loaded
+
+    def dump(self) -> bytes:
+        """Return what is reserved, in case that this process is killed; empty if nothing is."""
+        if not self._reserved:
+            return b""
+        rates = {key: (rate.amount, rate.window_s) for key, rate in self._rates.items()}
+        return orjson.dumps([rates, self._reserved])
 
     def reserve(self, tokens: int) -> None:
         """Count the maximum number of tokens of an attempt.

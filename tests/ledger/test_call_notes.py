@@ -53,7 +53,8 @@ def killed(tmp_path, directory):
                 patch.setattr(time, "monotonic", lambda: float(at) + dies_after_s)
                 death_notice.note_death(int(pid))
         name = call_notes.name_worker().rpartition(":")[0]
-        return CallNotes().find_charge(ENTRY, f"{name}:{pid}")
+        found = CallNotes().find(ENTRY, f"{name}:{pid}")
+        return found and found.charge
 
     return run
 
