@@ -9,7 +9,6 @@ import orjson
 import pytest
 
 from tests.fakes.bodies import (
-    CALL,
     IMAGE_URL,
     ROUTES,
     SCHEMA,
@@ -49,7 +48,7 @@ MESSAGES = [
     ("messages.0.role", "string"),
     ("messages.0.content", "string"),
     ("messages.1.content", "string null"),
-    ("messages.1.toolCalls", "list"),
+    ("messages.1.toolCalls", "list null"),
     ("messages.1.toolCalls.0", "object"),
     ("messages.1.toolCalls.0.id", "string"),
     ("messages.1.toolCalls.0.type", "string"),
@@ -142,13 +141,8 @@ SPOILT = [
         (route, WITH_TURNS, where, value)
         for route in [*CHAT, "/api/structured"]
         for where, value in [
-            ("messages.1.toolCalls", []),
-            ("messages.1.toolCalls", [CALL] * 129),
             ("messages.1.toolCalls.0.id", ""),
-            ("messages.1.toolCalls.0.id", "x" * 201),
             ("messages.1.toolCalls.0.type", "custom"),
-            ("messages.1.toolCalls.0.function.name", "get weather"),
-            ("messages.1.toolCalls.0.function.arguments", "x" * LONG),
             ("messages.2.toolCallId", "call_2"),
             ("messages.2.content", "x" * LONG),
         ]
@@ -247,7 +241,7 @@ NOT_OBJECTS = {
     "a form's fields": b"message=CANARY",
     "UTF-16": '{"message": "CANARY"}'.encode("utf-16"),
     "UTF-32": '{"message": "CANARY"}'.encode("utf-32"),
-    "BOM": b'\xef\xbb\xbf{"message": "CANARY"}',
+    "two BOMs": b'\xef\xbb\xbf\xef\xbb\xbf{"message": "CANARY"}',
     "gzip": b"\x1f\x8b\x08\x00CANARY",
     "deep lists": b"[" * 10_000 + b"]" * 10_000,
     "deep objects": b'{"message":' * 10_000 + b"1" + b"}" * 10_000,
@@ -264,8 +258,6 @@ TOGETHER = [
             ({"message": "Hi", "userMessage": "Hi"}, "userMessage"),
             ({"message": "Hi", "toolChoice": "auto"}, "toolChoice"),
             ({"message": None}, "userMessage"),
-            ({"messages": [{"role": "assistant"}]}, "messages.0.content"),
-            ({"messages": [{"role": "assistant", "content": ""}]}, "messages.0.content"),
             ({"messages": [TURNS[2], *TURNS[:2]]}, "messages.0.toolCallId"),
         ]
     ],

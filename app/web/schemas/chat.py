@@ -9,7 +9,7 @@ from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
-from app.web.schemas.messages import Messages, check_turns
+from app.web.schemas.messages import Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
@@ -17,9 +17,7 @@ def build_messages(messages: Messages | None, text: str | None) -> list[dict[str
     """Return the messages, or one for a text. Raises InvalidRequest if the turns are inconsistent."""
     if messages is None:
         return [{"role": "user", "content": text}]
-    plain: list[dict[str, Any]] = messages  # type: ignore[assignment]
-    check_turns(plain)
-    return plain
+    return build_turns(messages)  # type: ignore[arg-type]
 
 
 def build_chat_call(

@@ -1,32 +1,33 @@
-"""Define the messages of a conversation; validated, they are in OpenAI's form."""
+"""Define the messages of a conversation, and turn them into OpenAI's form: every answer given here is valid history."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
+import orjson
 from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
-from app.web.schemas.fields import Name, NonEmptyText, Text
+from app.web.schemas.fields import NonEmptyText, Text
 
 MAX_MESSAGES = 2_000
+_NO_RESULT = "(no result)"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
-_CallId = Annotated[str, Field(min_length=1, max_length=200)]
 
 # Typed dicts instead of models: a long history is validated without running Python code, and is sent without
 # converting it back to dicts.
 
 
 class FunctionCall(TypedDict):
-    """The name and the JSON arguments of a call."""
+    """The name and the JSON arguments of a call. Both are the model's words, so they may be any text."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
-    name: Name
-    arguments: Text
+    name: str
+    arguments: str
 
 
 class ToolCall(TypedDict):
@@ -34,7 +35,7 @@ class ToolCall(TypedDict):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
-    id: _CallId
+    id: Annotated[str, Field(min_length=1)]
     type: Literal["function"]
     function: FunctionCall
 
@@ -58,23 +59,33 @@ class SystemMessage(TypedDict):
 
 
 class AssistantMessage(TypedDict):
-    """A turn of the model: a text, tool calls, or both. OpenAI's spelling is accepted too."""
+    """A turn of the model, exactly as it was answered: with a text, tool calls, both or neither.
+
+    OpenAI's spelling is accepted too, and whole answers, of which only the text and the tool calls go back to the model.
+    """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Text | None]
+    content: NotRequired[str | None]
     tool_calls: NotRequired[
         Annotated[
-            list[ToolCall],
-            Field(
-                validation_alias=AliasChoices("toolCalls", "tool_calls"),
-                min_length=1,
-                max_length=128,
-                fail_fast=True,
-            ),
+            list[ToolCall] | None,
+            Field(validation_alias=AliasChoices("toolCalls", "tool_calls"), fail_fast=True),
         ]
     ]
+    reply: NotRequired[str]
+    refusal: NotRequired[str | None]
+    data: NotRequired[Any]
+    text: NotRequired[Any]
+    finish_reason: NotRequired[Annotated[Any, Field(validation_alias="finishReason")]]
+    usage: NotRequired[Any]
+    model: NotRequired[Any]
+    id: NotRequired[Any]
+    tool_runs: NotRequired[Annotated[Any, Field(validation_alias="toolRuns")]]
+    trimmed: NotRequired[Any]
+    cached: NotRequired[Any]
+    normalized: NotRequired[Any]
 
 
 class ToolMessage(TypedDict):
@@ -84,7 +95,7 @@ class ToolMessage(TypedDict):
 
     role: Literal["tool"]
     content: Text
-    tool_call_id: Annotated[_CallId, Field(validation_alias=AliasChoices("toolCallId", "tool_call_id"))]
+    tool_call_id: Annotated[str, Field(validation_alias=AliasChoices("toolCallId", "tool_call_id"))]
 
 
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
@@ -92,18 +103,46 @@ Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 
-def check_turns(messages: Sequence[dict[str, Any]]) -> None:
-    """Check the rules between messages, which the upstream would otherwise refuse.
+def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the messages in OpenAI's form, with a result for each tool call: OpenAI refuses a call without one.
 
     Raises:
-        InvalidRequest: an assistant turn is empty, or a tool result belongs to no earlier call.
+        InvalidRequest: a tool result belongs to no earlier call.
     """
+    turns: list[dict[str, Any]] = []
     calls: set[str] = set()
+    open_calls: dict[str, None] = {}
     for index, message in enumerate(messages):
-        if message["role"] == "assistant":
-            if "tool_calls" in message:
-                calls.update(call["id"] for call in message["tool_calls"])
-            elif not message.get("content"):
-                raise InvalidRequest("must not be empty.", field=f"messages.{index}.content")
-        elif message["role"] == "tool" and message["tool_call_id"] not in calls:
-            raise InvalidRequest("answers no tool call before it.", field=f"messages.{index}.toolCallId")
+        role = message["role"]
+        if role == "tool":
+            if message["tool_call_id"] not in calls:
+                raise InvalidRequest("answers no tool call before it.", field=f"messages.{index}.toolCallId")
+            open_calls.pop(message["tool_call_id"], None)
+        elif open_calls:
+            turns += _make_missing_results(open_calls)
+            open_calls = {}
+        turn = _restore_answer(message) if role == "assistant" else message
+        if "tool_calls" in turn:
+            open_calls = {call["id"]: None for call in turn["tool_calls"]}
+            calls.update(open_calls)
+        turns.append(turn)
+    return turns + _make_missing_results(open_calls)
+
+
+def _make_missing_results(calls: dict[str, None]) -> list[dict[str, Any]]:
+    """Return results of calls that have none, because the user stopped or went on with something else."""
+    return [{"role": "tool", "tool_call_id": id_, "content": _NO_RESULT} for id_ in calls]
+
+
+def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
+    """Return an assistant turn with its text and tool calls only.
+
+    An empty turn (all tokens went into reasoning, a filter, a stop before the first token) keeps an empty text: OpenAI
+    refuses null there, and without the turn two of the user's would follow each other.
+    """
+    text = message.get("content") or message.get("reply") or message.get("refusal") or ""
+    if not text and message.get("data") is not None:
+        text = orjson.dumps(message["data"]).decode()
+    if calls := message.get("tool_calls"):
+        return {"role": "assistant", "content": text or None, "tool_calls": calls}
+    return {"role": "assistant", "content": text}

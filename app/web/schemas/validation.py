@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import math
 import time
@@ -59,6 +60,7 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
         InvalidRequest: it is not a JSON object, holds more than `max_values` values, or a field is missing, unknown,
             of the wrong type or out of bounds.
     """
+    data = data.removeprefix(codecs.BOM_UTF8)  # Windows tools write it, and RFC 8259 lets a parser ignore it
     check_value_count(data, max_values)
     _give_turn(data)
     try:
@@ -70,13 +72,25 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
     if b"\\u0000" in data:
         for path, value in in_turns(_iter_leaves(body)):
-            if isinstance(value, str) and "\0" in value:
+            if isinstance(value, str) and "\0" in value and not _is_answer(body, path):
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
     if len(data) > _MANY_BYTES:
         _give_turn(data)
         _check_members(body)
     _give_turn(data)
     return validate(body, model)
+
+
+def _is_answer(body: dict[str, Any], path: _Path) -> bool:
+    """Return whether a value is in a turn of the model, which comes back as the model wrote it."""
+    steps: list[int | str] = []
+    while path is not None:
+        path, step = path
+        steps.append(step)
+    if len(steps) < 3 or steps[-1] != "messages" or not isinstance(steps[-2], int):
+        return False
+    message = body["messages"][steps[-2]]
+    return isinstance(message, dict) and message.get("role") == "assistant"
 
 
 def _give_turn(data: bytes) -> None:
