@@ -10,8 +10,6 @@ import sys
 import types
 from pathlib import Path
 
-from dotenv import dotenv_values
-
 
 def _load_config():
     """Load the settings from app/config, and what to warn of, without the rest of the application.
@@ -26,9 +24,8 @@ def _load_config():
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
-    environ = {**dotenv_values(root / ".env"), **os.environ}
     try:
-        loaded = config.Config.from_env({name: value or "" for name, value in environ.items()})
+        loaded = config.load_config(root)
         return loaded, config.describe_exposure(loaded)
     except config.ConfigError as error:
         print(error, file=sys.stderr)

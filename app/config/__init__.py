@@ -2,18 +2,23 @@
 
 settings           Config: one field for each setting
 fields             how a field declares its default and its check; ConfigError
+variables          the variables of the environment, parsed by the type of their settings
 parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 origins            origins of pages and names of hosts: how browsers write them, and what is none
+upstream_urls      what the upstream's URLs must not be
+env_file           reads .env, and says what in it is no setting
 rules              rules that concern several settings
 exposure           who can use a development server that listens beyond this machine
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
 
-gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the standard library.
+gunicorn.conf.py loads this package before the rest of the application, so it imports nothing but the
+standard library and dotenv.
 """
 
+from app.config.env_file import load_config
 from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
@@ -52,4 +57,5 @@ __all__ = [
     "UpstreamBatchSettings",
     "UpstreamSettings",
     "describe_exposure",
+    "load_config",
 ]

@@ -6,8 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from app.config.upstream_urls import is_openai
+
 if TYPE_CHECKING:
     from app.config.settings import Config
+
+
+OPENAI_FALLBACK_MODEL = "gpt-6-luna"
+"""Tried after CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is not set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +39,7 @@ class ModelSettings:
 
 def read_models(config: Config) -> ModelSettings:
     """Return the models and limits that the settings configure."""
-    fallbacks, allowed = config.chat_fallback_models, config.allowed_models
+    fallbacks, allowed = _find_fallbacks(config), config.allowed_models
     chat = (config.chat_model, *fallbacks, *allowed)
     return ModelSettings(
         answering=(config.chat_model, *fallbacks, config.vision_model, *allowed),
@@ -49,3 +55,11 @@ def read_models(config: Config) -> ModelSettings:
         max_tokens_param=config.max_tokens_param,
         max_input_tokens=config.max_input_tokens,
     )
+
+
+def _find_fallbacks(config: Config) -> tuple[str, ...]:
+    if config.chat_fallback_models is not None:
+        return config.chat_fallback_models
+    # Another server, or an Azure resource without this deployment, would answer "unknown model".
+    is_elsewhere = bool(config.azure_openai_endpoint) or not is_openai(config.openai_base_url)
+    return () if is_elsewhere else (OPENAI_FALLBACK_MODEL,)

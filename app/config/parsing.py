@@ -11,7 +11,9 @@ def find_parser(declared_type: str) -> Callable[[str], object]:
 
 
 def parse_list(text: str) -> tuple[str, ...]:
-    """Parse a list with commas."""
+    """Parse a list with commas. The word `none` is the empty list, where unset is a default that is not empty."""
+    if text.strip().lower() == "none":
+        return ()
     return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
@@ -46,4 +48,5 @@ _BY_TYPE: dict[str, Callable[[str], object]] = {
     "float": _parse_number,
     "bool": _parse_boolean,
     "tuple[str, ...]": parse_list,
+    "tuple[str, ...] | None": parse_list,
 }

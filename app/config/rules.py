@@ -39,11 +39,12 @@ def _check_upstream(config: Config) -> Iterator[str]:
         yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
     if not config.openai_api_key.isascii() or any(char <= " " for char in config.openai_api_key):
         yield "OPENAI_API_KEY contains a space, a control character or one that is not ASCII."
+    if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
+        yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
 
 
 def _check_models(config: Config) -> Iterator[str]:
-    models = (config.chat_model, *config.chat_fallback_models, config.vision_model, config.embedding_model)
-    for model in (*models, *config.allowed_models, config.moderation_model):
+    for model in (*config.models.answering, config.embedding_model, config.moderation_model):
         if problem := formats.check_model(model):
             yield problem
 
@@ -70,7 +71,7 @@ def _check_access(config: Config) -> Iterator[str]:
 
 
 def _check_anonymous_scopes(config: Config) -> Iterator[str]:
-    for scope in config.anonymous_scopes:
+    for scope in config.anonymous_scopes or ():
         if scope == "batches":
             yield "ANONYMOUS_SCOPES: batches are never anonymous; BATCHES says who may send them."
         elif scope not in VISITOR_SCOPES:

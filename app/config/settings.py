@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
@@ -25,15 +25,9 @@ from app.config.groups import (
 )
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.models import ModelSettings, read_models
-from app.config.origins import parse_hosts, parse_origins
-from app.config.parsing import find_parser
 from app.config.rules import find_problems
-
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "allowed_origins": parse_origins,
-    "trusted_hosts": parse_hosts,
-    "log_level": str.upper,
-}
+from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
+from app.config.variables import parse_values
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,13 +47,13 @@ class Config:
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
 
     openai_api_key: str = secret()
-    openai_base_url: str = text(formats.check_http_url)
+    openai_base_url: str = text(check_base_url)
     openai_org_id: str = ""
-    azure_openai_endpoint: str = text(formats.check_http_url)
-    azure_openai_api_version: str = "2024-10-21"
+    azure_openai_endpoint: str = text(check_azure_endpoint)
+    azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
 
     chat_model: str = "gpt-6.1-terra"
-    chat_fallback_models: tuple[str, ...] = ("gpt-6-luna",)
+    chat_fallback_models: tuple[str, ...] | None = None
     vision_model: str = "gpt-6.1-terra"
     embedding_model: str = "text-embedding-3-small"
     allowed_models: tuple[str, ...] = ()
@@ -108,7 +102,7 @@ class Config:
     trusted_hosts: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
-    anonymous_scopes: tuple[str, ...] = ()
+    anonymous_scopes: tuple[str, ...] | None = None
     anonymous_budget_usd: float = within(0, 1_000_000_000, default=0.0)
     user_budget_usd: float = within(0, 1_000_000_000, default=0.0)
     user_budget_tokens: int = within(0, 10**15, default=0)
@@ -145,23 +139,16 @@ class Config:
             raise ConfigError(problems)
 
     @classmethod
-    def from_env(cls, environ: Mapping[str, str] | None = None) -> Config:
-        """Read the settings from the environment; an empty value counts as unset.
+    def from_env(
+        cls, environ: Mapping[str, str] | None = None, *, file_values: Mapping[str, str] | None = None
+    ) -> Config:
+        """Read the settings from the environment, which overrides those of a file; an empty value counts as unset.
 
         Raises:
             ConfigError: a value is invalid, or settings exclude each other. It lists all problems at once.
         """
         environ = os.environ if environ is None else environ
-        values: dict[str, object] = {}
-        problems = []
-        for declared in fields(cls):
-            value = environ.get(declared.name.upper(), "").strip()
-            if not value:
-                continue
-            try:
-                values[declared.name] = _PARSERS.get(declared.name, find_parser(str(declared.type)))(value)
-            except ValueError as error:
-                problems.append(f"{declared.name.upper()} {error}")
+        values, problems = parse_values({**(file_values or {}), **environ}, fields(cls))
         try:
             config = cls(**values)  # type: ignore[arg-type]
         except ConfigError as error:
@@ -183,7 +170,9 @@ class Config:
     @property
     def allowed_anonymous_scopes(self) -> frozenset[str]:
         """What callers without a credential may do: ANONYMOUS_SCOPES, or its default."""
-        return frozenset(self.anonymous_scopes or (("chat",) if self.is_production else VISITOR_SCOPES))
+        if self.anonymous_scopes is not None:
+            return frozenset(self.anonymous_scopes)
+        return frozenset(("chat",) if self.is_production else VISITOR_SCOPES)
 
     @cached_property
     def identity_provider(self) -> ProviderSettings | None:

@@ -279,7 +279,7 @@ def test_moderation_must_be_off_at_azure_which_has_none():
 def test_azure_and_a_base_url_exclude_each_other_and_azure_needs_a_key():
     url = "https://x.openai.azure.com"
 
-    assert len(problems_of({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": url})) == 2
+    assert len(problems_of({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_BASE_URL": f"{url}/openai/v1"})) == 2
     assert Config.from_env({"AZURE_OPENAI_ENDPOINT": url, "OPENAI_API_KEY": "k"}).azure_openai_endpoint == url
 
 
@@ -452,5 +452,5 @@ def test_the_example_has_the_defaults():
     assert Config.from_env(values) == Config()
     for field in fields(Config):
         assert field.default is not MISSING
-        if field.default not in ("", ()):
+        if field.default not in ("", (), None):
             assert values[field.name.upper()], f"{field.name} has a default that the example does not show"

@@ -12,7 +12,7 @@ def test_the_installed_package_knows_when_models_end():
 
 def test_no_model_that_is_shipped_as_a_default_is_about_to_end():
     config = Config()
-    shipped = {config.chat_model, *config.chat_fallback_models, config.vision_model, config.embedding_model}
+    shipped = {*config.models.answering, config.embedding_model}
 
     assert not shipped & set(announced_shutdowns())
 

@@ -1,0 +1,76 @@
+"""Check the URLs of the upstream: tell at start what no request could ever reach."""
+
+from __future__ import annotations
+
+import re
+from urllib.parse import urlsplit
+
+from app.config.formats import is_url
+
+# A path that ends in one of these is a route. Some gateways have more path after /v1, so that alone says nothing.
+_ROUTE = re.compile(
+    r"/(chat/completions|completions|responses|embeddings|moderations|messages|batches|files|images/\w+|audio/\w+"
+    r"|(?<=/v1/)(chat|models)(/.*)?|(?<=/api/)(chat|generate|tags))$"
+)
+_VERSION_TWICE = re.compile(r"/v1/v1$")
+_AZURE_API = re.compile(r"/openai(/.*)?$")
+_PAGES = ("platform.openai.com", "openai.com", "www.openai.com", "chat.openai.com", "chatgpt.com")
+
+
+def check_base_url(value: str) -> str | None:
+    """Check OPENAI_BASE_URL."""
+    if problem := _check_url(value):
+        return problem
+    parts = urlsplit(value)
+    host, path = parts.hostname or "", parts.path.rstrip("/")
+    if host in _PAGES:
+        return "is the address of a page; OpenAI's API is at https://api.openai.com/v1 (or leave it unset)."
+    if found := _ROUTE.search(path):
+        return f"ends in a route, {found[0]}: leave that out, it is added to each request."
+    if _VERSION_TWICE.search(path):
+        return "ends in /v1 twice."
+    if is_openai(value) and (parts.scheme != "https" or path != "/v1"):
+        return f"must be https://{host}/v1 for OpenAI (or leave it unset)."
+    if _is_azure(host) and path != "/openai/v1":
+        return f"must be https://{host}/openai/v1 for Azure; or set AZURE_OPENAI_ENDPOINT=https://{host} instead."
+    return None
+
+
+def check_azure_endpoint(value: str) -> str | None:
+    """Check AZURE_OPENAI_ENDPOINT."""
+    if problem := _check_url(value):
+        return problem
+    parts = urlsplit(value)
+    path = parts.path.rstrip("/")
+    if (parts.hostname or "").endswith("openai.com"):
+        return "is not an Azure resource; unset it to use OpenAI."
+    if (found := _AZURE_API.search(path) or _ROUTE.search(path)) or (_is_azure(parts.hostname or "") and path):
+        extra = found[0] if found else path
+        return f"must not end in {extra}: only the resource, such as https://example.openai.azure.com."
+    return None
+
+
+def check_azure_version(value: str) -> str | None:
+    """Check AZURE_OPENAI_API_VERSION."""
+    is_version = re.fullmatch(r"\d{4}-\d{2}-\d{2}(-preview)?", value)
+    return None if is_version else "must be a date such as 2024-10-21 or 2025-03-01-preview."
+
+
+def is_openai(url: str) -> bool:
+    """Return whether a base URL is OpenAI's own; an empty one is."""
+    host = (urlsplit(url).hostname or "") if is_url(url) else ""
+    return not url or host == "api.openai.com" or host.endswith(".api.openai.com")
+
+
+def _check_url(value: str) -> str | None:
+    if not value.lower().startswith(("http://", "https://")):
+        return "must begin with http:// or https://."
+    if not is_url(value) or re.search(r"[\s<>{}\"'\\]", value):
+        return "must be an http:// or https:// URL of a server."
+    if "?" in value or "#" in value:
+        return "must not have a query (?…) or a fragment (#…)."
+    return None
+
+
+def _is_azure(host: str) -> bool:
+    return host.endswith(".openai.azure.com")
