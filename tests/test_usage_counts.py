@@ -90,6 +90,32 @@ WRITTEN_OUT = {
     "DeepSeek's cache": (PAIR | {"prompt_cache_hit_tokens": 30}, (40, 30, 20, True)),
     "Moonshot's cache": (PAIR | {"cached_tokens": 30}, (40, 30, 20, True)),
     "LiteLLM's cache": (PAIR | {"cache_read_input_tokens": 30}, (40, 30, 20, True)),
+    "LiteLLM's cache, which is within the prompt": (
+        {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 60, "cache_read_input_tokens": 30},
+        (40, 30, 20, True),
+    ),
+    "Anthropic's cache, beside the input": (
+        {"input_tokens": 40, "output_tokens": 20, "cache_read_input_tokens": 30},
+        (70, 30, 20, True),
+    ),
+    "Anthropic's cache, larger than the input": (
+        {
+            "input_tokens": 40,
+            "output_tokens": 20,
+            "cache_read_input_tokens": 500,
+            "cache_creation_input_tokens": 60,
+        },
+        (600, 500, 20, True),
+    ),
+    "the same under OpenAI's names": (PAIR | {"cache_read_input_tokens": 500}, (540, 500, 20, True)),
+    "Anthropic's cache in its total": (
+        {"input_tokens": 40, "output_tokens": 20, "cache_read_input_tokens": 500, "total_tokens": 560},
+        (540, 500, 20, True),
+    ),
+    "its names, with a total that has the cache within": (
+        {"input_tokens": 40, "output_tokens": 20, "cache_read_input_tokens": 30, "total_tokens": 60},
+        (40, 30, 20, True),
+    ),
     "two caches": (
         PAIR | {"cached_tokens": 30, "prompt_tokens_details": {"cached_tokens": 10}},
         (40, 10, 20, True),
@@ -136,7 +162,17 @@ def test_no_output_beside_a_text_tells_nothing():
     assert Usage.parse(raw, wrote=False).is_reported
 
 
-@pytest.mark.parametrize("raw", [{"completion_tokens": 900.5}, {"total_tokens": 941}], ids=repr)
+@pytest.mark.parametrize(
+    "raw",
+    [
+        {"completion_tokens": 900.5},
+        {"completion_tokens": "901"},
+        {"total_tokens": 941},
+        {"completion_tokens": 20, "total_tokens": "941"},
+        {"completion_tokens": 20, "reasoning_tokens": "881"},
+    ],
+    ids=repr,
+)
 def test_what_is_told_of_a_count_is_the_least_of_its_estimate(raw):
     usage = Usage.parse({"prompt_tokens": 40, **raw}, wrote=True)
 

@@ -82,7 +82,7 @@ class BatchSettlement:
             return
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}
-        usage = Usage.parse(body.get("usage"), has_output=self._batch.kind != "embeddings")
+        usage = Usage.parse(body.get("usage"), has_output=self._batch.kind != "embeddings", wrote=line.has_text)
         requested, bound = self._upper_bound(index)
         served = body.get("model")
         model = served if isinstance(served, str) and served else requested

@@ -60,7 +60,7 @@ def check_host(value: str) -> str | None:
     origin = f"http://{value}"
     if _is_origin(origin.removesuffix(":80")):
         return None
-    nearest = _find_nearest(value if "://" in value else origin)
+    nearest = _find_nearest(f"{value.rstrip('/')}/" if "://" in value else origin)
     hint = f"; did you mean {urlsplit(nearest).netloc}?" if nearest else " such as chat.example.com (no wildcard)."
     return f"{_hide_user(value)!r} is not the name of a host{hint}"
 

@@ -6,6 +6,7 @@ To add a figure to the ledger, add a field to Figures and a migration with a col
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass, field, fields, replace
 from operator import attrgetter
 from typing import Any
@@ -82,6 +83,8 @@ class Usage(Figures):
             counts.pop(name, None)
         total = counts.pop(_TOTAL, None)
         adds_up = not unsure
+        if "cached_tokens" in counts or "cache_write_tokens" in counts:
+            _add_cache_beside(counts, raw, total)
         if has_output:
             adds_up &= _reconcile(counts, total, wrote=wrote)
         else:
@@ -98,7 +101,11 @@ class Usage(Figures):
             prompt = max(estimate.prompt_tokens or 0, told.get("prompt_tokens", 0))
         if completion is None:
             seen = (estimate.completion_tokens or 0) + (self.reasoning_tokens or 0)
-            completion = max(seen, told.get("completion_tokens", 0), total - prompt)
+            completion = max(seen, told.get("completion_tokens", 0))
+        reasoning = told.get("reasoning_tokens", 0)
+        if reasoning > completion:  # it cannot be among them
+            completion += reasoning
+        completion = max(completion, total - prompt)
         return replace(self, prompt_tokens=prompt, completion_tokens=completion)
 
     def __add__(self, other: Usage) -> Usage:
@@ -114,6 +121,9 @@ class Usage(Figures):
 _TOTAL = "total_tokens"
 # No context window is larger. A count beyond it tells nothing, and would not fit into the ledger's columns.
 _MAX_COUNT = 10_000_000
+_DIGITS = re.compile(r"[0-9]{1,8}")
+# Of Anthropic's names: what was read from its cache and written to it, which it counts beside the input.
+_BESIDE = {"cache_read_input_tokens": "cached_tokens", "cache_creation_input_tokens": "cache_write_tokens"}
 _COUNTS = tuple(each.name for each in fields(Usage) if each.metadata)
 
 
@@ -157,9 +167,24 @@ def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:
 
 def _read_odd_count(value: object) -> int | None:
     """Return a count that is not written as a whole number, a fraction rounded up; None if it is no count at all."""
+    if isinstance(value, str) and _DIGITS.fullmatch(value):
+        value = float(value)
     if type(value) is not float or not 0 <= value <= _MAX_COUNT:  # NaN is not within any bounds
         return None
     return math.ceil(value)
+
+
+def _add_cache_beside(counts: dict[str, int], raw: dict[str, Any], total: int | None) -> None:
+    """Add to the prompt what Anthropic counts beside it. LiteLLM, with OpenAI's names for the rest, counts it within."""
+    prompt = counts.get("prompt_tokens")
+    beside = sum(counts.get(ours, 0) for theirs, ours in _BESIDE.items() if theirs in raw)
+    if prompt is None or not beside:
+        return
+    is_within = "prompt_tokens" in raw or (
+        total is not None and total < prompt + beside + counts.get("completion_tokens", 0)
+    )
+    if not is_within or beside > prompt:
+        counts["prompt_tokens"] = prompt + beside
 
 
 def _reconcile(counts: dict[str, int], total: int | None, *, wrote: bool) -> bool:

@@ -32,11 +32,20 @@ _hinted_at: dict[str, float] = {}
 
 
 class PriceMissing(Problem):
-    """The price of a fallback model is unknown, and a budget is in dollars: see `PRICES_FILE`."""
+    """The price of a model that the site chose is unknown, and a budget is in dollars: see `PRICES_FILE`."""
 
     status = 502
     code = "upstream_failed"
     sentence = "The model could not be reached or did not answer properly."
+
+
+def _find_fault(model: str, unpriced: Unpriced, *, is_fallback: bool = False) -> Problem:
+    """Return the error for a model without a price, which is the site's fault if it is its default or a fallback."""
+    offered = services().config.models.offered
+    if not is_fallback and all(model != models[0] for models in offered.values()):
+        return unpriced  # the caller named it
+    _log_missing_price(model)
+    return PriceMissing()
 
 
 def _log_missing_price(model: str) -> None:
@@ -63,14 +72,11 @@ class BilledContext:
         self.connection.check()
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
-        """Hold the maximum cost of an attempt. An unknown price of a fallback is the site's fault."""
+        """Hold the maximum cost of an attempt."""
         try:
             return self.meter.reserve_attempt(model, request)
-        except Unpriced:
-            if model == request.models[0]:
-                raise
-            _log_missing_price(model)
-            raise PriceMissing from None
+        except Unpriced as error:
+            raise _find_fault(model, error, is_fallback=model != request.models[0]) from None
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer."""

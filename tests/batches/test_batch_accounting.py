@@ -52,7 +52,7 @@ def test_odd_counts_come_to_the_micro_dollar(client, upstream, time, rows):
     usages = []
     for _ in range(37):
         prompt = numbers.randint(1, 4_001)
-        usages.append((prompt, numbers.randint(0, prompt), numbers.randint(0, 911)))
+        usages.append((prompt, numbers.randint(0, prompt), numbers.randint(1, 911)))
     made = client.post("/api/batches", json=chats(*["Hi"] * 37, maxTokens=1_000))
     upstream.end(*[answer(prompt=p, cached=c, completion_tokens=w, reasoning=w // 2) for p, c, w in usages])
     time.move(10)
@@ -79,8 +79,8 @@ def test_each_request_is_priced_by_its_own_size(client, upstream, time, rows):
     """Beyond 272,000 input tokens they cost twice as much; two requests of half that do not."""
     client.post("/api/batches", json=chats("a", "b", "c"))
     upstream.end(
-        answer(prompt=200_001, completion_tokens=0),
-        answer(prompt=200_001, completion_tokens=0),
+        answer("", prompt=200_001, completion_tokens=0),
+        answer("", prompt=200_001, completion_tokens=0),
         answer(prompt=300_001, completion_tokens=10),
     )
     time.move(10)
@@ -229,6 +229,23 @@ def test_an_answer_that_does_not_say_what_it_used_costs_all_it_can(client, upstr
     assert entry["source"] == "estimated"
     assert entry["cost_micro_usd"] == cost_of((100, 0, 10), *held_of(rows, 1))
     assert entry["over_hold"] == 0
+
+
+@pytest.mark.parametrize(
+    "message", [{"content": "Hello"}, {"refusal": "No"}, {"tool_calls": [{"id": "a"}]}], ids=str
+)
+def test_no_output_beside_a_text_tells_nothing(client, upstream, time, rows, message):
+    client.post("/api/batches", json=chats("a", "b", maxTokens=50))
+    silent = answer("", prompt=100, completion_tokens=0)
+    written = answer("", prompt=100, completion_tokens=0)
+    written["choices"][0]["message"] |= message
+    upstream.end(silent, written)
+    time.move(10)
+
+    client.get("/api/batches/" + rows("batches")[0]["id"])
+
+    entry = books(rows)
+    assert (entry["source"], entry["completion_tokens"]) == ("estimated", 50)
 
 
 @pytest.mark.parametrize(

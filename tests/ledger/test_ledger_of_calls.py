@@ -317,7 +317,7 @@ class TestAUsageThatIsWrittenOtherwise:
             assert written == pytest.approx(320, rel=0.1)
 
     @ANSWERING
-    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "40", True, {}, 1e30], ids=repr)
+    @pytest.mark.parametrize("odd", [None, -5, 0, 0.5, "4", "forty", True, {}, 1e30], ids=repr)
     def test_prompt_tokens_that_tell_nothing_are_estimated(self, person, upstream, route, odd):
         told(upstream, route, "{}", {"prompt_tokens": odd, "completion_tokens": 20})
 
@@ -327,6 +327,36 @@ class TestAUsageThatIsWrittenOtherwise:
         outcome, source, prompt, written, _ = bill(person.row())
         assert (outcome, source, written) == ("complete", "estimated", 20)
         assert prompt == max(1, estimate_input(sent))
+
+    @ANSWERING
+    def test_counts_written_as_text_are_the_least_of_an_estimate(self, person, upstream, route):
+        counts = {"prompt_tokens": "4000", "completion_tokens": "200", "total_tokens": "5200"}
+        told(upstream, route, "{}", counts)
+
+        person.ask(route).get_data()
+
+        assert bill(person.row()) == ("complete", "estimated", 4000, 1200, cost(4000, 1200))
+
+    @ANSWERING
+    def test_a_cache_that_is_counted_beside_the_input_is_charged(self, person, upstream, route):
+        anthropic = {"input_tokens": 10, "cache_read_input_tokens": 5000, "output_tokens": 20}
+        told(upstream, route, "{}", anthropic)
+
+        person.ask(route).get_data()
+
+        usual = cost(5010, 20, prompt_tokens_details={"cached_tokens": 5000})
+        assert bill(person.row()) == ("complete", "reported", 5010, 20, usual)
+
+    @pytest.mark.parametrize("later", [0, None])
+    def test_a_later_chunk_that_tells_nothing_takes_nothing_back(self, person, upstream, later):
+        first = {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 60}
+        *head, whole, end = stream_of("{}", usage=first)
+        nothing = dict.fromkeys(first, later)
+        upstream.streams(*head, whole, whole | {"usage": nothing}, end)
+
+        person.ask(STREAM).get_data()
+
+        assert bill(person.row()) == ("complete", "reported", 40, 20, cost(40, 20))
 
     @pytest.mark.parametrize(
         "usage", [{"total_tokens": 30}, {"prompt_tokens": 30.0, "total_tokens": 30}], ids=repr

@@ -50,6 +50,26 @@ def test_a_fallback_without_a_price_is_the_sites_fault(ask, upstream, hints, rou
     assert "PRICES_FILE" in hint
 
 
+@pytest.mark.parametrize("fields", [{}, {"model": UNPRICED}], ids=["unnamed", "named"])
+@pytest.mark.parametrize(
+    ("route", "setting"),
+    [
+        ("/api/chat", "chat_model"),
+        ("/api/chat/stream", "chat_model"),
+        ("/api/structured", "chat_model"),
+        ("/api/vision", "vision_model"),
+        ("/api/embeddings", "embedding_model"),
+    ],
+)
+def test_a_default_without_a_price_is_the_sites_fault(ask, upstream, hints, route, setting, fields):
+    answer, _ = ask(route, fields=fields, **{setting: UNPRICED}, chat_fallback_models=())
+
+    assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
+    assert UNPRICED not in answer.text
+    assert upstream.sent == []
+    assert [(event, model) for event, model, _ in hints] == [("price.missing", UNPRICED)]
+
+
 def test_a_choice_without_a_price_is_the_callers(ask, upstream, hints):
     answer, _ = ask(fields={"model": UNPRICED}, allowed_models=(UNPRICED,))
 

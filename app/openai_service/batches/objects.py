@@ -64,6 +64,15 @@ class OutputLine:
     body: Any
     error_code: str | None
 
+    @property
+    def has_text(self) -> bool:
+        """Whether the body is a chat answer in which the model wrote something, be it a refusal or a tool call."""
+        try:
+            message = self.body["choices"][0]["message"]
+            return any(message.get(name) for name in ("content", "refusal", "tool_calls"))
+        except (TypeError, KeyError, IndexError, AttributeError):
+            return False
+
 
 def read_id(response: httpx2.Response) -> str:
     """Return the id of an object. Raises UpstreamFailed."""

@@ -59,7 +59,7 @@ class ChunkReader:
         """The usage of the answer, once it is complete."""
         self._splitter = EventSplitter()
         self._id = ""
-        self._raw_usage: object = None
+        self._raw_usage: dict[str, Any] | None = None
         self._has_text = False
         self._finish_reason: object = None
         self._tool_calls: dict[int, ToolCallObject] = {}
@@ -130,9 +130,10 @@ class ChunkReader:
                 events += found
 
     def _note_usage(self, usage: object) -> None:
-        """Keep the last usage; it may grow from chunk to chunk. An empty one does not replace another."""
+        """Keep the last usage; it may grow from chunk to chunk. One of no counts takes nothing back."""
         if isinstance(usage, dict) and (usage or self._raw_usage is None):
-            self._raw_usage = usage
+            before = self._raw_usage or {}
+            self._raw_usage = {name: count or before.get(name, count) for name, count in usage.items()}
 
     def _read_choice(self, choice: dict[str, Any]) -> Events:
         if choice.get("finish_reason"):
