@@ -18,7 +18,10 @@ import httpx2
 from app.upstream_http.call_state import CallState, Tick, current_call_state
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
+from app.upstream_http.decoding import UndecodableBody
 from app.upstream_http.spool import SpooledBytes
+
+_NOT_HTTP = (httptools.HttpParserError, httptools.HttpParserUpgrade, UndecodableBody)
 
 
 class UpstreamClient(httpx2.Client):
@@ -79,10 +82,6 @@ class UpstreamClient(httpx2.Client):
         if stream:
             return self._stream_response(connection, call_state, request)
         _await(connection, call_state, until_complete=True)
-        if connection.is_encoded:
-            response = self._stream_response(connection, call_state, request)
-            response.read()
-            return response
         self._pool.put(connection)
         spooled = connection.take_spooled_body()
         if spooled is not None:
@@ -214,6 +213,11 @@ def _send(connection: Connection, message: bytes, call_state: CallState) -> None
     except OSError as error:
         connection.close()
         raise httpx2.WriteError("the connection broke while sending") from error
+    except _NOT_HTTP as error:
+        connection.close()
+        raise httpx2.RemoteProtocolError(
+            "the upstream answered while it was sent to, and it was not HTTP"
+        ) from error
     except BaseException:
         connection.close()
         raise
@@ -250,7 +254,7 @@ def _receive(connection: Connection, call_state: CallState) -> None:
             raise Tick from None
         connection.close()
         raise httpx2.ReadTimeout("the time allowed has passed") from error
-    except (ConnectionEnded, httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+    except (ConnectionEnded, *_NOT_HTTP) as error:
         connection.close()
         raise httpx2.RemoteProtocolError("the response ended early or was not HTTP") from error
     except OSError as error:

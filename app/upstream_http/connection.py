@@ -12,6 +12,8 @@ import time
 
 import httptools
 
+from app.upstream_http.decoding import Decoder, decode, make_decoders
+from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
 # How long a connection is kept that says nothing of it. Most servers close idle ones after 5 s or more, and a request
@@ -26,6 +28,16 @@ _LARGE_READ = 262_144
 # A large body has at least as many parts before it is worth looking at its size.
 _MANY_PARTS = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
+# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, and a Content-Length besides
+# chunks, which is not read. The danger is that of a proxy, which passes answers on to others.
+_LENIENCIES = {
+    "lenient_headers": True,
+    "lenient_optional_cr_before_lf": True,
+    "lenient_spaces_after_chunk_size": True,
+    "lenient_chunked_length": True,
+}
+# How long to wait for what the upstream said before it broke the connection off. The kernel has it already.
+_LAST_WORDS_S = 1.0
 
 
 class ConnectionEnded(OSError):
@@ -44,12 +56,14 @@ class Connection:
         self._timeout_s: float | None = sock.gettimeout()
         self._read_size = _SMALL_READ
         self._idle_limit_s = _USUAL_IDLE_S
+        self._was_idle = False
         self.expires_at = 0.0
         """When it is too old to be used again, in seconds of `time.monotonic()`."""
         self._begin()
 
     def _begin(self) -> None:
         self._parser = httptools.HttpResponseParser(self)
+        self._parser.set_dangerous_leniencies(**_LENIENCIES)
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
         """Of the response: each name as received and in lower case, and its value."""
@@ -59,7 +73,8 @@ class Connection:
         self.has_sent = False
         """Whether any byte of the request may have reached the upstream."""
         self.has_answered = False
-        self.is_encoded = False
+        self._decoders: list[Decoder] = []
+        self._failure: Exception | None = None
         self._is_framed = False
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
@@ -81,15 +96,49 @@ class Connection:
         return False
 
     def send(self, request: bytes, timeout_s: float) -> None:
-        """Send one complete request and reset the parser for its response."""
+        """Send one request and reset the parser for its response.
+
+        The upstream may answer before it has read all. If it refuses, the rest is not sent, and the connection is not
+        used again. If it breaks the connection off, what it said before counts.
+
+        Raises:
+            OSError: not all was sent, in time or at all, and no response came.
+            httptools.HttpParserError: what came is not HTTP.
+        """
         self._begin()
         self._set_timeout(timeout_s)
         until = time.monotonic() + timeout_s
-        sent = self._sock.send(request)
-        self.has_sent = True
-        if sent < len(request):
-            self._set_timeout(max(until - time.monotonic(), 0.001))
-            self._sock.sendall(memoryview(request)[sent:])
+        try:
+            sent = self._sock.send(request if len(request) <= SEND_BYTES else memoryview(request)[:SEND_BYTES])
+            self.has_sent = True
+            if sent < len(request):
+                self._set_timeout(0.0)
+                if not send_watched(self._sock, memoryview(request)[sent:], until, self._is_answered):
+                    self.keep_alive = False
+        except TimeoutError:
+            raise
+        except OSError:
+            # On a connection that was idle, it would be no response to this request.
+            if (self._was_idle and not self.has_sent) or not self._has_last_words():
+                raise
+
+    def _is_answered(self) -> bool:
+        """Read what has arrived of a response, and return whether the upstream needs no more of the request."""
+        try:
+            self.receive(0.0)
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return False
+        return self.complete or (self.head_complete and self.status >= 300)
+
+    def _has_last_words(self) -> bool:
+        """Return whether a response began before the connection broke. What the kernel has received can still be read."""
+        try:
+            while not self.head_complete:
+                self.receive(_LAST_WORDS_S)
+        except OSError:
+            return False
+        self.keep_alive = False
+        return True
 
     def receive(self, timeout_s: float) -> None:
         """Read what has arrived; wait at most `timeout_s` for it.
@@ -97,14 +146,23 @@ class Connection:
         Raises:
             TimeoutError: nothing arrived; call again to continue waiting.
             ConnectionEnded: the upstream closed the connection before its response was complete.
-            httptools.HttpParserError: the data is not HTTP.
+            httptools.HttpParserError: the data is not HTTP. What came before it is in the body.
+            UndecodableBody: the body is not compressed as the headers say.
         """
         if timeout_s != self._timeout_s:  # each change costs a system call under threads
             self._set_timeout(timeout_s)
-        data = self._sock.recv(self._read_size)
+        if self._failure is not None:
+            raise self._failure
+        try:
+            data = self._sock.recv(self._read_size)
+        except (ConnectionError, ssl.SSLEOFError):
+            if not self._is_refusal:
+                raise
+            data = b""
         if not data:
-            if self.head_complete and not self._is_framed:
+            if self._is_refusal or (self.head_complete and not self._is_framed):
                 self.complete = True  # without a length, the end of the connection ends the body
+                self.keep_alive = False
                 return
             raise ConnectionEnded
         if len(data) == self._read_size:
@@ -115,10 +173,18 @@ class Connection:
             return
         try:
             self._parser.feed_data(data)
-        except httptools.HttpParserError:
-            if not self.complete:
+        except httptools.HttpParserError as error:
+            self.keep_alive = False
+            if self.complete:  # unrequested data after a complete response
+                return
+            if not self._body:
                 raise
-            self.keep_alive = False  # unrequested data after a complete response
+            self._failure = error  # what came before it is read first
+
+    @property
+    def _is_refusal(self) -> bool:
+        """Whether a response has begun whose status says all that matters, however its body ends."""
+        return self.head_complete and self.status >= 400
 
     def take_body(self) -> bytes:
         """Return the body's bytes that arrived since the last call, b"" if none."""
@@ -151,6 +217,7 @@ class Connection:
     def park(self) -> None:
         """Prepare to be idle in the pool."""
         self._read_size = _SMALL_READ
+        self._was_idle = True
         self.expires_at = time.monotonic() + self._idle_limit_s
 
     def close(self) -> None:
@@ -176,30 +243,45 @@ class Connection:
         self.status = self._parser.get_status_code()
         if self.status < 200:
             return
+        is_chunked = False
         for _, name, value in self.headers:
             if name == b"content-length":
                 self._missing_bytes = int(value)
-            self._is_framed |= name in (b"content-length", b"transfer-encoding")
-            self.is_encoded |= name == b"content-encoding"
+            is_chunked |= name == b"transfer-encoding"
+            if name == b"content-encoding":
+                self._decoders += make_decoders(value)
             if name == b"keep-alive" and (timeout := _KEEP_ALIVE_TIMEOUT.search(value)):
                 self._idle_limit_s = min(int(timeout[1]) - _IDLE_MARGIN_S, _MAX_IDLE_S)
+        self._is_framed = is_chunked or self._missing_bytes is not None
         self.keep_alive = self._parser.should_keep_alive()
+        if is_chunked and self._missing_bytes is not None:
+            self._missing_bytes = None
+            self.keep_alive = False
+        if self._decoders:
+            described = (b"content-encoding", b"content-length")
+            self.headers = [header for header in self.headers if header[1] not in described]
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
         """Add a part of the body."""
-        if self._missing_bytes is None:
-            self._body.append(data)
-        else:
+        if self._missing_bytes is not None:
             self._add_body(data)
+        elif self._decoders:
+            self._body += decode(self._decoders, data)
+        else:
+            self._body.append(data)
 
     def _add_body(self, data: bytes) -> None:
-        self._body.append(data)
-        self._missing_bytes = (self._missing_bytes or 0) - len(data)
-        if self._missing_bytes < 0:
-            self._body[-1] = data[: self._missing_bytes]
+        missing = (self._missing_bytes or 0) - len(data)
+        if missing < 0:
+            data = data[:missing]
             self.keep_alive = False
-        self.complete = self._missing_bytes <= 0
+        if self._decoders:
+            self._body += decode(self._decoders, data)
+        else:
+            self._body.append(data)
+        self._missing_bytes = missing
+        self.complete = missing <= 0
 
     def on_message_complete(self) -> None:
         """Mark the response as complete, unless it is an interim one."""

@@ -15,8 +15,9 @@ from typing import Any
 READ = "read one request"
 CLOSE = "close the connection"
 RESET = "break the connection off"
+HALF_CLOSE = "say that nothing more will be sent"
 Step = bytes | float | str
-"""Bytes are sent, a number is waited for in seconds, and the three words above do what they say."""
+"""Bytes are sent, a number is waited for in seconds, and the words above do what they say."""
 
 
 def answer(body: Any, *headers: str, status: str = "200 OK", version: str = "1.1") -> bytes:
@@ -113,6 +114,8 @@ class RawServer:
     def _play(self, connection: socket.socket, step: Step) -> None:
         if step == READ:
             self.requests.append(read_request(connection))
+        elif step == HALF_CLOSE:
+            connection.shutdown(socket.SHUT_WR)
         elif isinstance(step, bytes):
             connection.sendall(step)
         else:
@@ -126,16 +129,18 @@ class RawServer:
 
 def read_request(connection: socket.socket) -> bytes:
     """One request with a Content-Length, or without a body."""
-    request = b""
-    while True:
-        head, end, body = request.partition(b"\r\n\r\n")
-        length = [line[15:] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-        if end and len(body) >= (int(length[0]) if length else 0):
-            return request
-        data = connection.recv(65_536)
+    request = bytearray()
+    length: int | None = None
+    while length is None or len(request) < length:
+        data = connection.recv(262_144)
         if not data:
             raise ConnectionResetError
         request += data
+        if length is None and (end := request.find(b"\r\n\r\n")) >= 0:
+            head = bytes(request[:end]).lower()
+            body = [line[15:] for line in head.split(b"\r\n") if line.startswith(b"content-length:")]
+            length = end + 4 + (int(body[0]) if body else 0)
+    return bytes(request)
 
 
 @contextmanager
