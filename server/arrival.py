@@ -14,6 +14,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from gunicorn.http.body import Body
 from gunicorn.http.errors import NoMoreData
 
 # The longest pause within a request.
@@ -106,14 +107,15 @@ class Arrival:
         self._arrivals = arrivals
         self._address = address
         self._has_ended = False
-        self._is_slow = False
+        self.is_slow = False
+        """Whether the request counts as a slow one of its address."""
         self.begun_at: float | None = None
         """When the first bytes of the request arrived; None before."""
         self.is_in_body = False
 
     def expect_request(self) -> None:
         """Wait for a request from now on."""
-        self._end_slow()
+        self.end_slow()
         self.begun_at = None
         self.is_in_body = False
 
@@ -136,26 +138,49 @@ class Arrival:
         left_s = (limits.request_s if self.is_in_body else min(_MAX_HEAD_S, limits.request_s)) - age_s
         if left_s <= 0:
             raise TimeoutError
-        if self._is_slow:
+        if self.is_slow:
             return left_s
         if age_s < _SLOW_AFTER_S:
             return min(left_s, _SLOW_AFTER_S - age_s)
         if not self._arrivals.admit_slow(self._address):
             raise OSError(errno.EUSERS, os.strerror(errno.EUSERS))
-        self._is_slow = True
+        self.is_slow = True
         return left_s
 
     def end(self) -> None:
         """End the connection. It may be called more than once."""
-        self._end_slow()
+        self.end_slow()
         if not self._has_ended:
             self._has_ended = True
             self._arrivals.end(self._address)
 
-    def _end_slow(self) -> None:
-        if self._is_slow:
-            self._is_slow = False
+    def end_slow(self) -> None:
+        """Count the request as a slow one no longer, if it is one."""
+        if self.is_slow:
+            self.is_slow = False
             self._arrivals.end_slow(self._address)
+
+
+class ArrivingBody(Body):  # type: ignore[misc]
+    """The body of a request, which is slow no longer once the application has read it, however long the answer takes."""
+
+    # private API: length and parser of gunicorn's readers; guarded by tests/deploy/test_arriving_requests.py
+
+    def __init__(self, body: Body, arrival: Arrival) -> None:
+        super().__init__(body.reader)
+        self._arrival = arrival
+
+    def read(self, size: int | None = None) -> bytes:
+        """Return up to so many bytes."""
+        data: bytes = super().read(size)
+        if self._arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
+            self._arrival.end_slow()
+        return data
+
+
+def _has_chunks(reader: Any) -> bool:
+    """Return whether there may be more chunks of a body that is sent in them."""
+    return getattr(reader, "parser", None) is not None
 
 
 class ArrivingSocket:

@@ -22,7 +22,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
-from server.arrival import Arrivals, ArrivingSocket, refuse_connection
+from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.stop_notice import QUIT_S, is_server_stopping
 from server.stream_socket import StreamSocket
 
@@ -161,6 +161,7 @@ class StreamWorker(GeventWorker):  # type: ignore[misc]
         arrival = getattr(sock, "arrival", None)  # none with TLS
         if arrival is not None:
             arrival.is_in_body = True
+            req.body = ArrivingBody(req.body, arrival)
         if not self._allows_keepalive:
             req.force_close()
         try:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
-from server.arrival import Arrivals, ArrivingSocket, refuse_connection
+from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.stop_notice import QUIT_S, is_server_stopping
 
 _POLL_S = 0.05
@@ -62,6 +62,7 @@ class StreamThreadWorker(ThreadWorker):  # type: ignore[misc]
         """Serve one request whose head has been read."""
         arrival = conn.sock.arrival
         arrival.is_in_body = True
+        req.body = ArrivingBody(req.body, arrival)
         try:
             return super().handle_request(req, conn)
         finally:

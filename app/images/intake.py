@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from app.images import job
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, strip, take_as_it_is
@@ -61,16 +62,15 @@ class ImageNormalizer:
             Exception: what the claim's check raised.
         """
         self.rules.check_length(len(data))
-        return self._try_here(data) or self._run_job(data)
+        return self._try_here(data) or self._run_job(data, job.make_fields(self.rules, is_base64=False))
 
-    def normalize_base64(self, text: str) -> NormalizedImage:
-        """Return the image of a text in base64. Raises the same errors as normalize()."""
-        self.rules.check_length(len(text) // 4 * 3 - text.count("=", -2))
-        if len(text) <= _SMALL_BYTES and (image := self._try_here(job.decode_base64(text))):
-            return image
-        if not text.isascii():
-            raise UnusableImage("is not valid base64.")
-        return self._run_job(text.encode("ascii"), text)
+    def normalize_base64(self, text: bytes | memoryview, *, is_escaped: bool = False) -> NormalizedImage:
+        """Return the image of a text in base64, which may be escaped as in JSON. Raises the same errors as normalize()."""
+        if not is_escaped:
+            self.rules.check_length(len(text) // 4 * 3 - bytes(text[-2:]).count(b"="))
+            if len(text) <= _SMALL_BYTES and (image := self._try_here(job.decode_base64(text))):
+                return image
+        return self._run_job(text, job.make_fields(self.rules, is_base64=True, is_escaped=is_escaped))
 
     def _try_here(self, data: bytes) -> NormalizedImage | None:
         """Return the image if it is small and needs no change."""
@@ -79,12 +79,11 @@ class ImageNormalizer:
         kind, stripped = strip(data, self.rules)
         return take_as_it_is(kind, stripped, self.rules)
 
-    def _run_job(self, data: bytes, text: str | None = None) -> NormalizedImage:
-        fields = job.make_fields(self.rules, is_base64=text is not None)
+    def _run_job(self, data: bytes | memoryview, fields: dict[str, Any]) -> NormalizedImage:
         try:
             answer, encoded = self.processes.run(fields, data, self.claim)
         except PoolBusy:
             raise ImagesBusy from None
         except JobKilled:
             raise UnusableImage("takes too much work to prepare.") from None
-        return job.read_answer(answer, encoded, text or "")
+        return job.read_answer(answer, encoded, data)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from dataclasses import asdict
 from typing import Any
 
@@ -13,9 +14,9 @@ from app.images.sizing import ImageBounds
 TARGET = f"{__name__}:run"
 
 
-def make_fields(rules: ImageRules, *, is_base64: bool) -> dict[str, Any]:
-    """Return the fields of a job."""
-    return {"rules": asdict(rules), "is_base64": is_base64}
+def make_fields(rules: ImageRules, *, is_base64: bool, is_escaped: bool = False) -> dict[str, Any]:
+    """Return the fields of a job, whose data is the file; or its base64, which may be escaped as in JSON."""
+    return {"rules": asdict(rules), "is_base64": is_base64, "is_escaped": is_escaped}
 
 
 def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
@@ -23,11 +24,12 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
 
     Args:
         fields: from make_fields().
-        data: the file, as it is or in base64.
+        data: the file, as it is or in base64, which may be escaped as in JSON.
     """
     rules = ImageRules(**fields["rules"] | {"limit": ImageBounds(**fields["rules"]["limit"])})
     try:
-        image = _normalize(decode_base64(data) if fields["is_base64"] else data, rules)
+        text = unescape(data) if fields["is_escaped"] else data
+        image = _normalize(decode_base64(text) if fields["is_base64"] else data, rules)
     except UnusableImage as refused:
         return {"refused": str(refused)}, b""
     encoded = image.base64.encode()
@@ -35,7 +37,7 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     return answer, b"" if encoded == data else encoded
 
 
-def read_answer(answer: dict[str, Any], encoded: bytearray, given: str) -> NormalizedImage:
+def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memoryview) -> NormalizedImage:
     """Return the image of an answer.
 
     Args:
@@ -48,11 +50,24 @@ def read_answer(answer: dict[str, Any], encoded: bytearray, given: str) -> Norma
     """
     if "refused" in answer:
         raise UnusableImage(answer["refused"])
-    text = encoded.decode("ascii") if encoded else given
+    text = str(encoded or given, "ascii")
     return NormalizedImage(answer["media_type"], text, answer["width"], answer["height"])
 
 
-def decode_base64(text: bytes | str) -> bytes:
+def unescape(text: bytes | memoryview) -> str:
+    """Return the value of a JSON string, whose quotes are left out.
+
+    Raises:
+        UnusableImage: it is not valid.
+    """
+    try:
+        value: str = json.loads(b'"%b"' % bytes(text))
+    except ValueError:
+        raise UnusableImage("is not valid base64.") from None
+    return value
+
+
+def decode_base64(text: bytes | memoryview | str) -> bytes:
     """Return the bytes of a text in base64.
 
     Raises:

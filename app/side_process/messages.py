@@ -15,7 +15,7 @@ HEAD = struct.Struct("!II")
 """The lengths of the fields and of the data."""
 
 
-def encode_head(fields: Fields, data: bytes) -> bytes:
+def encode_head(fields: Fields, data: bytes | memoryview) -> bytes:
     """Return what precedes the data: the lengths, and the fields."""
     text = json.dumps(fields).encode()
     return HEAD.pack(len(text), len(data)) + text

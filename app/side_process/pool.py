@@ -32,7 +32,7 @@ class SideProcessPool:
         self._turns = Turns(size, max_waiting=max_waiting, max_wait_s=max_wait_s)
         self._idle: list[SideProcess] = []
 
-    def run(self, fields: Fields, data: bytes, claim: Claim) -> tuple[Fields, bytearray]:
+    def run(self, fields: Fields, data: bytes | memoryview, claim: Claim) -> tuple[Fields, bytearray]:
         """Return what the function returns for these fields and data.
 
         Raises:

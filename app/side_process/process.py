@@ -85,7 +85,7 @@ class SideProcess:
             return os.waitid(os.P_PID, self._pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
         return False
 
-    def run(self, fields: Fields, data: bytes, claim: Claim) -> tuple[Fields, bytearray]:
+    def run(self, fields: Fields, data: bytes | memoryview, claim: Claim) -> tuple[Fields, bytearray]:
         """Return what the function returns for these fields and data.
 
         Raises:
@@ -130,7 +130,7 @@ class SideProcess:
             return JobKilled()
         return RuntimeError("a side process has failed; its error is in the log")
 
-    def _send(self, data: bytes, claim: Claim) -> None:
+    def _send(self, data: bytes | memoryview, claim: Claim) -> None:
         with memoryview(data) as view:
             at = 0
             while at < len(data):

@@ -36,7 +36,7 @@ class MethodNotAllowed(Problem):
 
 
 class RequestTooLarge(Problem):
-    """The body is larger than `MAX_BODY_BYTES`; or than `MAX_JSON_BYTES`, if it is neither with images nor a batch."""
+    """The body is larger than `MAX_BODY_BYTES`; or than `MAX_JSON_BYTES` without its images, if it is no batch."""
 
     status = 413
     code = "body_too_large"

@@ -12,6 +12,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
+from app.images import EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.web.request_id import current_request
 from app.web.schemas.json_values import MAX_VALUES
@@ -49,7 +50,7 @@ def read_json_body(model: type[M], *, may_be_large: bool = False, max_values: in
 
     Args:
         model: of the body.
-        may_be_large: whether MAX_BODY_BYTES is the limit, for images and batches, instead of MAX_JSON_BYTES.
+        may_be_large: whether MAX_BODY_BYTES is the limit, for batches, instead of MAX_JSON_BYTES.
         max_values: how many values the JSON may hold.
 
     Raises:
@@ -59,15 +60,44 @@ def read_json_body(model: type[M], *, may_be_large: bool = False, max_values: in
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    request, config = current_request(), current_app.config
+    config = current_app.config
+    limit = config["MAX_CONTENT_LENGTH"] if may_be_large else config["MAX_JSON_BYTES"]
+    return parse_json(_read_json_text(limit), model, max_values)
+
+
+def _read_json_text(limit: int) -> bytes:
+    request = current_request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
         raise UnsupportedMediaType
-    limit = config["MAX_CONTENT_LENGTH"] if may_be_large else config["MAX_JSON_BYTES"]
     data = _read_or_refuse(lambda: _read_content(environ, limit))
     if len(data) > _LARGE_BYTES:
         time.sleep(0)
-    return parse_json(data, model, max_values)
+    return data
+
+
+def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) -> tuple[M, dict[str, EmbeddedUrl]]:
+    """Read and validate a JSON body of images and MAX_JSON_BYTES of other text.
+
+    Args:
+        model: of the body.
+        list_urls: returns where the body has images.
+
+    Returns:
+        The body, in which names stand for large data URLs; and these by their names.
+
+    Raises:
+        the same as read_json_body().
+    """
+    limit = current_app.config["MAX_JSON_BYTES"]
+    text, urls = cut_data_urls(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    _check_length(len(text), None, limit)
+    body = parse_json(text, model)
+    elsewhere = urls.keys() - set(list_urls(body))
+    if elsewhere:  # a prompt may begin with "data:" as well
+        _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
+        body = parse_json(put_back(text, urls, elsewhere), model)
+    return body, urls
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:

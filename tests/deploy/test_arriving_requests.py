@@ -5,13 +5,17 @@ from __future__ import annotations
 import json
 import select
 import socket
+import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
+from gunicorn.http.body import Body, ChunkedReader, LengthReader
+from gunicorn.http.unreader import SocketUnreader
 
+from server.arrival import ArrivalLimits, Arrivals, ArrivingBody
 from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, wait_until
 
 TIMEOUT_S = 5
@@ -174,6 +178,28 @@ def test_one_address_with_slow_requests_leaves_the_others_served(target: Target)
     assert answers == {429: CONNECTIONS - 2 - SLOW_REQUESTS, 408: SLOW_REQUESTS}
     with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}, from_address=CROWD) as response:
         assert response.status == 200
+
+
+@pytest.mark.parametrize("in_chunks", [False, True])
+def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
+    arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=9, slow_requests=1))
+    ours, theirs = socket.socketpair()
+    with ours, theirs:
+        theirs.sendall(chunks(HELLO, 3) + b"0\r\n\r\n" if in_chunks else HELLO)
+        unreader = SocketUnreader(ours)
+        reader = ChunkedReader(None, unreader) if in_chunks else LengthReader(unreader, len(HELLO))
+        arrival = arrivals.admit(("192.0.2.1", 1))
+        assert arrival is not None
+        arrival.begun_at, arrival.is_in_body = time.monotonic() - 3, True
+        arrival.find_patience_s()
+        body = ArrivingBody(Body(reader), arrival)
+
+        assert not arrivals.admit_slow("192.0.2.1")
+        assert body.read(1_000) == HELLO
+        assert arrivals.admit_slow("192.0.2.1")
+        arrivals.end_slow("192.0.2.1")
+        arrival.end()
+        assert arrivals.admit_slow("192.0.2.1")
 
 
 def test_one_address_with_many_connections_leaves_the_others_served(target: Target) -> None:

@@ -15,6 +15,7 @@ from tests.fakes.openai_answers import completion
 from tests.fakes.servers import exchange
 
 IMAGES = 20 * 1024 * 1024 - 1000
+_URL = b'{"prompt":"x","imageUrl":"data:image/png;base64,'
 TEXT = 1024 * 1024 - 1000
 INPUTS, DIMENSIONS = 2_048, 3_072
 
@@ -25,21 +26,41 @@ def filled(begin: bytes, item: bytes, end: bytes, size: int, separator: bytes = 
 
 
 HOSTILE: dict[str, tuple[str, Callable[[], bytes], int]] = {
-    "lists": ("/api/vision", lambda: filled(b'{"prompt":[', b"[]", b"]}", IMAGES), 400),
-    "objects": ("/api/vision", lambda: filled(b'{"prompt":[', b'{"":0}', b"]}", IMAGES), 400),
-    "texts": ("/api/vision", lambda: filled(b'{"prompt":[', b'""', b"]}", IMAGES), 400),
-    "one name many times": ("/api/vision", lambda: filled(b"{", b'"a":1', b"}", IMAGES), 400),
-    "depth": ("/api/vision", lambda: b"[" * IMAGES, 400),
-    "escapes": ("/api/vision", lambda: filled(b'{"prompt":"', b"\\u00e9", b'"}', IMAGES, b""), 400),
-    "commas in a text": ("/api/vision", lambda: filled(b'{"prompt":"', b",", b'"}', IMAGES, b""), 400),
+    "lists": ("/api/vision", lambda: filled(b'{"prompt":[', b"[]", b"]}", IMAGES), 413),
+    "objects": ("/api/vision", lambda: filled(b'{"prompt":[', b'{"":0}', b"]}", IMAGES), 413),
+    "texts": ("/api/vision", lambda: filled(b'{"prompt":[', b'""', b"]}", IMAGES), 413),
+    "one name many times": ("/api/vision", lambda: filled(b"{", b'"a":1', b"}", IMAGES), 413),
+    "depth": ("/api/vision", lambda: b"[" * IMAGES, 413),
+    "escapes": ("/api/vision", lambda: filled(b'{"prompt":"', b"\\u00e9", b'"}', IMAGES, b""), 413),
+    "commas in a text": ("/api/vision", lambda: filled(b'{"prompt":"', b",", b'"}', IMAGES, b""), 413),
     "quotes in a text": (
         "/api/vision",
-        lambda: filled(b'{"prompt":"', b'\\",' + b"a" * 60, b'"}', IMAGES // 3),
-        400,
+        lambda: filled(b'{"prompt":"', b'\\",' + b"a" * 60, b'"}', IMAGES),
+        413,
     ),
-    "digits": ("/api/vision", lambda: b'{"prompt":0.' + b"9" * IMAGES + b"}", 400),
-    "not UTF-8": ("/api/vision", lambda: b'{"prompt":"' + b"\xff" * IMAGES + b'"}', 400),
-    "a long URL": ("/api/vision", lambda: b'{"prompt":"x","imageUrl":"' + b"A" * IMAGES + b'"}', 400),
+    "digits": ("/api/vision", lambda: b'{"prompt":0.' + b"9" * IMAGES + b"}", 413),
+    "not UTF-8": ("/api/vision", lambda: b'{"prompt":"' + b"\xff" * IMAGES + b'"}', 413),
+    "a long URL": ("/api/vision", lambda: b'{"prompt":"x","imageUrl":"' + b"A" * IMAGES + b'"}', 413),
+    "sparse escapes": ("/api/vision", lambda: filled(b'{"prompt":"', b"\\n" + b"a" * 58, b'"}', IMAGES, b""), 413),
+    "one emoji": ("/api/vision", lambda: b'{"prompt":"' + b"a" * IMAGES + '😀"}'.encode(), 413),
+    "one escaped emoji": ("/api/vision", lambda: b'{"prompt":"' + b"a" * IMAGES + b'\\ud83d\\ude00"}', 413),
+    "many small data URLs": ("/api/vision", lambda: filled(b'{"prompt":[', b'"data:"', b"]}", IMAGES), 413),
+    "what looks like a data URL": (
+        "/api/vision",
+        lambda: filled(b'{"prompt":"', b"data", b'"}', IMAGES, b""),
+        413,
+    ),
+    "a data URL as prompt": (
+        "/api/vision",
+        lambda: b'{"prompt":"data:' + b"A" * IMAGES + b'","imageUrl":"x"}',
+        413,
+    ),
+    "a data URL": ("/api/vision", lambda: _URL + b"A" * IMAGES + b'"}', 400),
+    "a data URL with escapes": ("/api/vision", lambda: filled(_URL, b"\\/" + b"A" * 58, b'"}', IMAGES, b""), 400),
+    "a data URL of escapes": ("/api/vision", lambda: filled(_URL, b"\\u002B", b'"}', IMAGES, b""), 400),
+    "a data URL with an emoji": ("/api/vision", lambda: _URL + b"A" * IMAGES + '😀"}'.encode(), 400),
+    "a data URL with an escaped emoji": ("/api/vision", lambda: _URL + b"A" * IMAGES + b'\\ud83d\\ude00"}', 400),
+    "a data URL without an end": ("/api/vision", lambda: _URL + b"A" * IMAGES, 413),
     "text of the size of images": ("/api/chat", lambda: b'{"message":"' + b"x" * IMAGES + b'"}', 413),
     "lists in a text route": ("/api/chat", lambda: filled(b'{"messages":[', b"[]", b"]}", TEXT), 400),
     "messages": (
@@ -52,7 +73,7 @@ HOSTILE: dict[str, tuple[str, Callable[[], bytes], int]] = {
     "not finite": ("/api/chat", lambda: filled(b'{"variables":{"a":[NaN,', b'{"":0}', b"]}}", 160_000), 400),
     "long text": ("/api/chat", lambda: b'{"message":"' + b"\\n" * 499_000 + b'x"}', 200),
 }
-_BY_DEFAULT = {"lists", "escapes", "a long URL", "text of the size of images", "long text"}
+_BY_DEFAULT = {"lists", "sparse escapes", "a data URL with escapes", "a data URL with an emoji", "long text"}
 
 
 @pytest.fixture(scope="module")

@@ -74,7 +74,7 @@ def children_cpu_s():
 def taken(data, detail="auto", **settings):
     """What comes out, whether the file or its base64 goes in."""
     image = intake(detail, **settings).normalize(data)
-    assert intake(detail, **settings).normalize_base64(base64.b64encode(data).decode()) == image
+    assert intake(detail, **settings).normalize_base64(base64.b64encode(data)) == image
     picture = Taken(base64.b64decode(image.base64), image.media_type, image.width, image.height)
     result = decoded(picture.data)
     assert result.size == (picture.width, picture.height) == read_size(image.data_url)

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit
 
-from app.images import ImageNormalizer, UnusableImage
+from app.images import EmbeddedUrl, ImageNormalizer, UnusableImage
 from app.problems import Problem
 
 MAX_IMAGES = 10
 _MAX_URL_CHARS = 2_048
+_NOT_BASE64 = "must be a data: URL in base64."
 _HOST = re.compile(r"([a-z0-9_]([a-z0-9_-]{0,62})\.)+[a-z0-9]([a-z0-9-]{0,62})")
 
 
@@ -44,14 +45,28 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     if url[:5].lower() == "data:":
         head, comma, body = url.partition(",")
         if not comma or not head.lower().endswith(";base64"):
-            raise InvalidImageInput("must be a data: URL in base64.", field=where)
+            raise InvalidImageInput(_NOT_BASE64, field=where)
         with _refusals_of(where):
-            return normalizer.normalize_base64(body).data_url
+            # What is not ASCII becomes "?", which base64 does not have.
+            return normalizer.normalize_base64(body.encode("ascii", "replace")).data_url
     if len(url) > _MAX_URL_CHARS:
         raise InvalidImageInput(f"must be at most {_MAX_URL_CHARS} characters long.", field=where)
     if not _is_public_https(url):
         raise InvalidImageInput("must be a public https:// URL or a data: URL.", field=where)
     return url
+
+
+def normalize_embedded(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) -> str:
+    """Return a data URL that was cut out of a body, normalized.
+
+    Raises:
+        InvalidImageInput: it is not in base64, or the image cannot be used.
+    """
+    head, comma, _ = bytes(url.content[:_MAX_URL_CHARS]).partition(b",")
+    if not comma or not head.lower().endswith(b";base64"):
+        raise InvalidImageInput(_NOT_BASE64, field=where)
+    with _refusals_of(where):
+        return normalizer.normalize_base64(url.content[len(head) + 1 :], is_escaped=url.is_escaped).data_url
 
 
 @contextmanager

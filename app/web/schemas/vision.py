@@ -16,10 +16,10 @@ from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
 from app.side_process import Claim, SideProcessPool
-from app.web.request_body import read_form_body, read_json_body
+from app.web.request_body import read_form_body, read_json_and_images
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
-from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_url
+from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_embedded, normalize_url
 from app.web.schemas.validation import validate
 
 _INTEGER_FIELDS = {"maxTokens"}
@@ -41,6 +41,10 @@ class VisionRequest(VisionFields):
 
     image_url: Annotated[str, Field(min_length=1)] | None = None
     images: Annotated[list[str], Field(min_length=1, max_length=MAX_IMAGES, fail_fast=True)] | None = None
+
+    def list_urls(self) -> list[str]:
+        """Return all URLs of the body."""
+        return [*(self.images or ()), *([self.image_url] if self.image_url else ())]
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +84,19 @@ def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: Image
 
 
 def _read_json(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields, list[str]]:
-    body = read_json_body(VisionRequest, may_be_large=True)
+    body, embedded = read_json_and_images(VisionRequest, VisionRequest.list_urls)
     normalizer = _make_normalizer(body, prompts, work)
+
+    def normalize(url: str, where: str) -> str:
+        cut = embedded.get(url)
+        return normalize_url(url, where, normalizer) if cut is None else normalize_embedded(cut, where, normalizer)
+
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
     if body.images is not None:
-        images = [normalize_url(url, f"images.{index}", normalizer) for index, url in enumerate(body.images)]
+        images = [normalize(url, f"images.{index}") for index, url in enumerate(body.images)]
     elif body.image_url is not None:
-        images = [normalize_url(body.image_url, "imageUrl", normalizer)]
+        images = [normalize(body.image_url, "imageUrl")]
     else:
         raise InvalidRequest("Missing imageUrl (or images).")
     return body, images

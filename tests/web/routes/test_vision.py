@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import base64
 import io
+import json
+import zlib
 
 import pytest
 from PIL import Image
@@ -369,3 +371,48 @@ def test_no_image_appears_in_the_log(make_app, capfd):
     assert "vision" in written.err
     assert "CANARY" not in written.err + written.out
     assert content[:40] not in written.err + written.out
+
+
+@pytest.mark.parametrize("escape", ["/", "\\/", "\\u002F", "\\u002f"])
+@pytest.mark.parametrize("field", ["imageUrl", "images"])
+def test_a_large_data_url_is_taken_however_its_json_was_written(client, upstream, field, escape):
+    content = png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(range(256)) * 400)
+    url = data_url(content)
+    body = json.dumps({"prompt": "What?", field: [url, url] if field == "images" else url}).replace("/", escape)
+
+    answer = client.post("/api/vision", data=body, content_type="application/json")
+
+    assert answer.status_code == 200
+    assert asked(upstream) == ("What?", [(url, "auto")] * (2 if field == "images" else 1))
+
+
+def test_a_prompt_may_look_like_an_image(client, upstream):
+    prompt = "data:image/png;base64," + "A" * 70_000
+    image = data_url(png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(range(256)) * 400))
+
+    client.post("/api/vision", json={"prompt": prompt, "imageUrl": image})
+
+    assert asked(upstream) == (prompt, [(image, "auto")])
+
+
+@pytest.mark.parametrize(
+    ("extra", "status"),
+    [
+        ({"prompt": "x" * 500_000, "variables": {"a": "x" * 500_000}}, 413),
+        ({"prompt": "data:" + "x" * 2_000_000}, 413),
+        ({"prompt": "data:" + "x" * 500_000}, 400),
+        ({"imageUrl": "data:image/png;base64," + "é" * 70_000}, 400),
+        ({"imageUrl": "data:image/png;base64," + '"' * 70_000}, 400),
+        ({"imageUrl": "data:image/png," + "A" * 70_000}, 400),
+        ({"imageUrl": "data:" + "A" * 70_000}, 400),
+        ({"nobody": "data:image/png;base64," + "A" * 70_000}, 400),
+    ],
+)
+def test_the_text_beside_the_images_has_its_own_bound(make_app, upstream, extra, status):
+    client = make_app(max_json_bytes=700_000).test_client()
+    image = data_url(png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(1_000_000)))
+
+    answer = client.post("/api/vision", json={"prompt": "What?", "imageUrl": image, **extra})
+
+    assert answer.status_code == status
+    assert not upstream.sent
