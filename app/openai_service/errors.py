@@ -209,7 +209,7 @@ class UpstreamFailed(UpstreamUnavailable):
 
 
 class UpstreamTruncated(UpstreamFailed):
-    """Only as an event inside a stream: the upstream stopped before the end of its answer."""
+    """The upstream stopped before the end of its answer; most often as an event inside a stream."""
 
     code = "upstream_truncated"
     sentence = "The model's answer stopped before its end."

@@ -12,7 +12,6 @@ import orjson
 from flask import Flask, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
-from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
 
@@ -111,8 +110,6 @@ def init_errors(app: Flask) -> None:
 
 
 def _handle_error(error: Exception) -> Response:
-    # Nothing was streamed yet, so a stream that ended early gets the status of a failed call.
-    error = UpstreamFailed() if isinstance(error, UpstreamTruncated) else error
     problem = problem_for(error)
     if not log_bug(error, g.request_id):
         log.info(

@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 import orjson
 
+from app.openai_service.answers.text import read_json
 from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
@@ -101,11 +102,11 @@ def read_batch(content: bytes) -> UpstreamBatch:
 def read_line(line: bytes) -> OutputLine | None:
     """Parse a line of an output or error file; None if it is invalid."""
     try:
-        body = orjson.loads(line)
+        body = read_json(line)
         custom_id, response, error = body["custom_id"], body.get("response"), body.get("error")
         status = response["status_code"] if response else None
         answer = response.get("body") if response else None
-    except (orjson.JSONDecodeError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError):
         return None
     if not isinstance(custom_id, str) or not (status is None or type(status) is int):
         return None

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import httpx2
-import orjson
 
-from app.openai_service.errors import UpstreamFailed
+from app.openai_service.answers.finish_reasons import read_finish_reason
+from app.openai_service.answers.text import read_json
+from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.results import CallRecord, ChatResult
-from app.openai_service.streaming.chunks import map_finish_reason
-from app.openai_service.streaming.events import ToolCallObject
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 from app.token_counts.estimates import estimate_text
@@ -21,11 +21,12 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
 
     Raises:
         UpstreamFailed: the response, of status 200, is not a completion.
+        UpstreamTruncated: the upstream broke off.
         UpstreamError: the response, of status 200, contains an error object.
     """
     try:
-        body = orjson.loads(response.content)
-    except orjson.JSONDecodeError:
+        body = read_json(response.content)
+    except ValueError:
         raise UpstreamFailed from None
     result = parse_completion(body, record)
     record.note_usage(result.usage)
@@ -45,16 +46,19 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         calls = message.get("tool_calls") or []
     except (TypeError, KeyError, IndexError, AttributeError):
         raise _unreadable(body) from None
-    if not isinstance(text, str | None) or not isinstance(calls, list):
+    if not isinstance(text, str | None):
         raise _unreadable(body)
-    tool_calls = [_parse_tool_call(call, position) for position, call in enumerate(calls) if _is_tool_call(call)]
-    if len(tool_calls) != len(calls):
-        raise _unreadable(body)
+    usage = Usage.parse(body.get("usage") or choice.get("usage"), wrote=bool(text or refusal or calls))
+    try:
+        tool_calls = ToolCalls.read(calls) if calls else []
+        finish_reason = read_finish_reason(choice.get("finish_reason"), has_tool_calls=bool(tool_calls))
+    except UpstreamError as error:
+        raise error.paid_for(usage) from None
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
         text=text or "",
-        finish_reason=map_finish_reason(choice.get("finish_reason"), bool(tool_calls)),
-        usage=Usage.parse(body.get("usage") or choice.get("usage"), wrote=bool(text or refusal or tool_calls)),
+        finish_reason=finish_reason,
+        usage=usage,
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
         tool_calls=tool_calls,
@@ -66,25 +70,3 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
 def _unreadable(body: object) -> UpstreamFailed:
     """Return the error of an answer that cannot be read, with what it has cost all the same."""
     return UpstreamFailed().paid_for(Usage.parse(body.get("usage")) if isinstance(body, dict) else None)
-
-
-def _is_tool_call(call: Any) -> bool:
-    function = call.get("function") if isinstance(call, dict) else None
-    return isinstance(function, dict) and isinstance(function.get("name"), str)
-
-
-def _parse_tool_call(call: dict[str, Any], position: int) -> ToolCallObject:
-    """Return a tool call without fields that servers add, which an upstream might refuse when it is sent back.
-
-    Some servers leave the id out, and some write the arguments as an object instead of as its JSON.
-    """
-    function, id_ = call["function"], call.get("id")
-    arguments = function.get("arguments") or ""
-    return {
-        "id": id_ if isinstance(id_, str) and id_ else f"call_{position}",
-        "type": "function",
-        "function": {
-            "name": function["name"],
-            "arguments": arguments if isinstance(arguments, str) else orjson.dumps(arguments).decode(),
-        },
-    }

@@ -7,40 +7,20 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
+from app.openai_service.answers.finish_reasons import read_finish_reason
+from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import (
     Done,
     Events,
     Reasoning,
     Refusal,
     Token,
-    ToolCallDelta,
-    ToolCallObject,
 )
 from app.openai_service.streaming.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
-
-_FINISH_REASONS = {
-    "stop": "stop",
-    "length": "length",
-    "content_filter": "content_filter",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-}
-
-
-def map_finish_reason(upstream: object, has_tool_calls: bool) -> str:
-    """Return a finish reason of our API; any other reason of a compatible server becomes "stop".
-
-    An answer without a reason has the reason "unknown". Some servers, and a forced choice of a tool, end with "stop"
-    although the answer has tool calls.
-    """
-    if not upstream or not isinstance(upstream, str):
-        return "unknown"
-    reason = _FINISH_REASONS.get(upstream, "stop")
-    return "tool_calls" if reason == "stop" and has_tool_calls else reason
-
 
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'
@@ -62,23 +42,25 @@ class ChunkReader:
         self._raw_usage: dict[str, Any] | None = None
         self._has_text = False
         self._finish_reason: object = None
-        self._tool_calls: dict[int, ToolCallObject] = {}
+        self._tool_calls = ToolCalls()
+        self._joiner = TextJoiner()
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without a finish_reason.
-            UpstreamFailed: the data is not a stream of chunks.
+            UpstreamTruncated: the stream ended without a finish_reason, or the upstream broke off.
+            UpstreamFailed: the data is not a stream of chunks, or has none.
             UpstreamError: the stream contains an error object.
         """
+        halves = self._joiner.waiting
         for raw in self._splitter.feed(data):
-            if self.model and (text := _read_plain_token(raw)):
+            if self.model and not halves and (text := _read_plain_token(raw)):
                 self._has_text = True
                 events.append(Token(text))
             elif raw == _END:
                 self.is_done = True
-                events.append(self._make_done())
+                self._end(events)
                 return
             else:
                 self._read(raw, events)
@@ -88,20 +70,21 @@ class ChunkReader:
         for raw in self._splitter.end():
             if raw != _END:
                 self._read(raw, events)
-        events.append(self._make_done())
+        self._end(events)
 
-    def _make_done(self) -> Done:
+    def _end(self, events: Events) -> None:
+        for event in self._joiner.flush():
+            self._has_text = True
+            events.append(event)
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
-        if self._finish_reason is None:
-            raise UpstreamTruncated().paid_for(self.usage)
-        tool_calls = [call for _, call in sorted(self._tool_calls.items())]
-        return Done(
-            map_finish_reason(self._finish_reason, bool(tool_calls)),
-            self.usage,
-            self.model,
-            self._id,
-            tool_calls,
-        )
+        try:
+            if self._finish_reason is None:
+                raise UpstreamTruncated if self.chunks else UpstreamFailed
+            tool_calls = self._tool_calls.finish()
+            finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
+        except UpstreamError as error:
+            raise error.paid_for(self.usage) from None
+        events.append(Done(finish_reason, self.usage, self.model, self._id, tool_calls))
 
     def usage_so_far(self) -> Usage | None:
         """Return what is known of the usage of an answer that has not come to its end, if anything."""
@@ -109,10 +92,11 @@ class ChunkReader:
         return usage and replace(usage, completion_tokens=None, is_reported=False)
 
     def _read(self, raw: bytes, events: Events) -> None:
+        joiner = self._joiner if self._joiner.waiting else None
         try:
             chunk = orjson.loads(raw)
         except orjson.JSONDecodeError:
-            raise UpstreamFailed from None
+            chunk, joiner = _read_with_halves(raw), self._joiner
         if not isinstance(chunk, dict):
             raise UpstreamFailed
         self.chunks += 1
@@ -125,7 +109,7 @@ class ChunkReader:
         # Empty in the chunk with the usage, and in Azure's first chunk.
         if isinstance(choices, list) and choices and isinstance(choices[0], dict):
             self._note_usage(choices[0].get("usage"))  # Moonshot
-            if found := self._read_choice(choices[0]):
+            if found := self._read_choice(choices[0], joiner):
                 self._has_text = True
                 events += found
 
@@ -135,47 +119,39 @@ class ChunkReader:
             before = self._raw_usage or {}
             self._raw_usage = {name: count or before.get(name, count) for name, count in usage.items()}
 
-    def _read_choice(self, choice: dict[str, Any]) -> Events:
+    def _read_choice(self, choice: dict[str, Any], joiner: TextJoiner | None) -> Events:
         if choice.get("finish_reason"):
             self._finish_reason = choice["finish_reason"]
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
-        events: Events = []
+        texts: list[TextEvent] = []
         if text := delta.get("content"):
             if not isinstance(text, str):
                 raise UpstreamFailed
-            events.append(Token(text))
+            texts.append(Token(text))
         if text := _read_text(delta.get("refusal")):
-            events.append(Refusal(text))
+            texts.append(Refusal(text))
         if text := _read_text(delta.get("reasoning_content")) or _read_text(delta.get("reasoning")):
-            events.append(Reasoning(text))
+            texts.append(Reasoning(text))
+        if joiner is not None:
+            texts = [event for event in map(joiner.join, texts) if event.text]
         if delta.get("tool_calls"):
-            events += self._read_tool_calls(delta["tool_calls"])
-        return events
+            return [*texts, *self._tool_calls.add(delta["tool_calls"])]
+        return [*texts]
 
-    def _read_tool_calls(self, deltas: object) -> list[ToolCallDelta]:
-        events = []
-        for delta in deltas if isinstance(deltas, list) else []:
-            if not isinstance(delta, dict):
-                continue
-            index, function = delta.get("index"), delta.get("function")
-            position = index if isinstance(index, int) else len(self._tool_calls)
-            function = function if isinstance(function, dict) else {}
-            event = ToolCallDelta(
-                position=position,
-                id=_read_text(delta.get("id")),
-                name=_read_text(function.get("name")),
-                arguments=_read_text(function.get("arguments")),
-            )
-            call = self._tool_calls.setdefault(
-                position, {"id": "", "type": "function", "function": {"name": "", "arguments": ""}}
-            )
-            call["id"] = call["id"] or event.id
-            call["function"]["name"] = call["function"]["name"] or event.name
-            call["function"]["arguments"] += event.arguments
-            events.append(event)
-        return events
+
+def _read_with_halves(raw: bytes) -> Any:
+    """Return a chunk that has half a letter somewhere; only the texts of its delta keep theirs."""
+    try:
+        whole = read_json_with_halves(raw)
+    except ValueError:
+        raise UpstreamFailed from None
+    chunk = mend(whole)
+    match whole:
+        case {"choices": [{"delta": delta}, *_]}:
+            chunk["choices"][0]["delta"] = delta
+    return chunk
 
 
 def _read_plain_token(raw: bytes) -> str | None:

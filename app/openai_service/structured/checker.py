@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-import orjson
-
 from app.json_schema.errors import CheckTooCostly
 from app.json_schema.optional_nulls import OptionalNulls, OriginalSchema
 from app.json_schema.size import is_deeper
 from app.json_schema.validator import VALIDATORS
+from app.openai_service.answers.text import read_json
 from app.openai_service.errors import ContentFiltered, Refused, Truncated, UnsupportedSchema
 from app.openai_service.results import ChatResult
 from app.openai_service.transport.request import PendingRequest
@@ -60,8 +59,8 @@ class AnswerChecker:
         if result.finish_reason == "length":
             raise Truncated
         try:
-            data = orjson.loads(result.text)
-        except orjson.JSONDecodeError:
+            data = read_json(result.text)
+        except ValueError:
             raise InvalidAnswer("it is not valid JSON") from None
         if is_deeper(data, _MAX_DEPTH):
             raise InvalidAnswer(f"it is nested more than {_MAX_DEPTH} deep")

@@ -65,7 +65,11 @@ class ToolLoop:
         request, record = self.request, self.request.record
         record.tool_calls += len(calls)
         self.steps_left -= 1
-        calls = [{**call, "id": call["id"] or f"call_{number}"} for number, call in enumerate(calls)]
+        # Servers without ids of their own have the same ones in each round.
+        earlier = {run.id for run in self._runs}
+        calls = [
+            {**call, "id": f"{call['id']}_{self.steps_left}"} if call["id"] in earlier else call for call in calls
+        ]
         jobs = [
             ToolJob(call["id"], self._find_tool(number, call["function"]["name"]), call["function"]["arguments"])
             for number, call in enumerate(calls)

@@ -86,7 +86,7 @@ def test_tool_calls_without_a_finish_reason_are_given(client, upstream, reason):
         (CALL | {"function": {"name": "get_weather", "arguments": {"city": "Bern"}}}, CALL),
         (
             CALL | {"function": {"name": "get_weather"}},
-            CALL | {"function": {"name": "get_weather", "arguments": ""}},
+            CALL | {"function": {"name": "get_weather", "arguments": "{}"}},
         ),
     ],
     ids=["no id", "an id of null", "other fields", "an object of arguments", "no arguments"],

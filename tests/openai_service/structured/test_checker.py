@@ -515,7 +515,7 @@ def test_uniqueness_among_many_is_found_in_time(extract):
     assert answer.status_code == 200
 
 
-@pytest.mark.parametrize("text", ["[" * 5_000, '{"a":' * 5_000, "1" * 5_000, "1e999", '"\\ud800"', "NaN", "{}{}"])
+@pytest.mark.parametrize("text", ["[" * 5_000, '{"a":' * 5_000, "1" * 5_000, "1e999", "NaN", "{}{}"])
 def test_an_answer_that_is_hardly_json_is_refused_like_any_other(extract, text):
     assert outcome(extract({}, text, text, strict=False)) == (422, "refused")
 
