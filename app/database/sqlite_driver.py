@@ -74,7 +74,7 @@ class SqliteDriver:
 
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
         """Begin a transaction with its lock, waiting while the file is busy."""
-        self._check_file()
+        self._check_file(raw)
         if writes:
             self._run_step(lambda: raw.execute("BEGIN IMMEDIATE"), raw, deadline)
             self._has_changes = True
@@ -85,7 +85,7 @@ class SqliteDriver:
 
     def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
         """Raise if the file was moved."""
-        self._check_file()
+        self._check_file(raw)
         self._has_changes = True
 
     def execute(self, raw: Any, sql: str, values: Sequence[Any], deadline: float) -> int:
@@ -154,22 +154,23 @@ class SqliteDriver:
     def _connect(self) -> Any:
         if sqlite.is_read_only(self.path):
             raise DatabaseUnavailable(_READ_ONLY, advice=self.advise(_READ_ONLY))
+        inode = self._watch.mark_opened()  # first: a file that takes its place meanwhile is then noticed
         raw = sqlite.connect(self.path)
         try:
+            raw.inode = inode
             deadline = clock.ticks() + _POOL_TIMEOUT_S
             mode, sync = ("WAL", "NORMAL") if self._has_wal else ("DELETE", "FULL")
             self._run_step(lambda: raw.execute(f"PRAGMA journal_mode = {mode}").fetchall(), raw, deadline)
             raw.execute(f"PRAGMA synchronous = {sync}")
             raw.execute(f"PRAGMA wal_autocheckpoint = {_AUTOCHECKPOINT_PAGES}")
-            self._watch.mark_opened()
         except BaseException:
             raw.close()
             raise
         return raw
 
-    def _check_file(self) -> None:
-        """Raise if the file was moved: no other process would see what is written to it."""
-        if self._watch.has_moved():
+    def _check_file(self, raw: Any) -> None:
+        """Raise if the file of a connection was moved: no other process would see what is written to it."""
+        if raw.inode != self._watch.inode or self._watch.has_moved():
             self._close_checkpointer()
             raise self._dbapi.OperationalError("the file was moved")
 

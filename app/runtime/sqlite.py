@@ -66,6 +66,16 @@ def is_read_only(path: Path) -> bool:
     )
 
 
+class Connection(dbapi.Connection):  # type: ignore[misc, name-defined]
+    """A connection that knows which file it has opened, as another one can take its place.
+
+    Attributes:
+        inode: of the file; None if it was missing.
+    """
+
+    inode: int | None = None
+
+
 def connect(path: Path) -> Any:
     """Open an existing file, in autocommit mode, for use from any thread."""
     # rw: a missing file is not created, as it would have empty budgets.
@@ -75,6 +85,7 @@ def connect(path: Path) -> Any:
         timeout=0,
         isolation_level=None,
         check_same_thread=False,
+        factory=Connection,
     )
 
 
@@ -101,12 +112,13 @@ class FileWatch:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._inode: int | None = None
+        self.inode: int | None = None
         self._check_at = 0.0
 
-    def mark_opened(self) -> None:
-        """Remember the current file as the one that was opened."""
-        self._inode = self._read_inode()
+    def mark_opened(self) -> int | None:
+        """Remember the current file as the one that is opened, and return its inode."""
+        self.inode = self._read_inode()
+        return self.inode
 
     def has_moved(self) -> bool:
         """Return whether the file was replaced or removed; while it was not, check once in CHECK_INTERVAL_S."""
@@ -119,7 +131,7 @@ class FileWatch:
 
     def is_same(self) -> bool:
         """Check now whether the file is the one that was opened."""
-        return self._inode == self._read_inode()
+        return self.inode == self._read_inode()
 
     def _read_inode(self) -> int | None:
         try:

@@ -108,6 +108,35 @@ def test_a_file_that_is_gone_is_told_in_plain_words(
     assert "file is missing" in caught.value.advice
 
 
+def count_entries(database):
+    with database.read_transaction() as connection:
+        return connection.exec_driver_sql("SELECT count(*) FROM entries").scalar()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+@pytest.mark.parametrize("opens_first", ["reader", "checkpoint"])
+def test_nothing_is_written_to_a_file_that_another_has_replaced(
+    store, database, ledger, entry, migrated_file, monkeypatch, opens_first
+):
+    """Not even if another connection is the first to open the new file."""
+    monkeypatch.setattr("app.runtime.sqlite.CHECK_INTERVAL_S", 3600.0)
+    hold(ledger, entry)
+    new = store.path.with_name("new")
+    shutil.copy(migrated_file, new)
+    new.replace(store.path)
+    for suffix in ("-wal", "-shm"):
+        store.path.with_name(store.path.name + suffix).unlink(missing_ok=True)
+
+    if opens_first == "reader":
+        assert count_entries(database) == 0
+    else:
+        database.checkpoint()
+    hold(ledger, entry)
+
+    database.close()
+    assert count_entries(database) == 1
+
+
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)
 def test_a_server_that_only_reads_is_told_and_comes_back(store, database, ledger, entry, asked_at_once):
     """Each connection keeps what the server was when it was opened, as it does after a failover."""
