@@ -85,7 +85,10 @@ def post_worker_init(worker):
     """Start the services of a worker. The last of the initial workers prints how to try the server."""
     import gc
 
+    from app.runtime.log_throttle import LogBound
+
     worker.arrivals = _build_arrivals()
+    worker.refusal_lines = LogBound()
     _get_services(worker).start()
     _get_services(worker).lifecycle.watch(
         lambda: worker.alive,
