@@ -138,6 +138,7 @@ def serving(
         "listen [::]:80 default_server;": "",  # not every machine has IPv6
         "    gatehouse.example.com  1;": "    127.0.0.1  1;",
         "/var/log/nginx/gatehouse.log": f"{folder}/access.log",
+        "/var/log/nginx/gatehouse-error.log": f"{folder}/site-error.log",
         **(changes or {}),
     }
     assert_nothing_else_of_this_machine(replaced(text, dict.fromkeys(changes, "")))
