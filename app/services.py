@@ -29,6 +29,7 @@ from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
+from app.openai_service.owner_faults import OwnerFaults
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
@@ -69,6 +70,7 @@ class Services:
     reports: Reports
     prices: PriceList
     batches: Batches
+    owner_faults: OwnerFaults
     image_processes: SideProcessPool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
@@ -123,11 +125,17 @@ def build_services(
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
+    owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config.service, client, state, listeners=listeners, input_window=input_window, cache=cache
+            config.service,
+            client,
+            state,
+            listeners=[*listeners, owner_faults.note],
+            input_window=input_window,
+            cache=cache,
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,
@@ -151,6 +159,7 @@ def build_services(
         reports=Reports(database),
         prices=prices,
         batches=Batches(config.batching, openai_batches, database, ledger, prices),
+        owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
     )
 
