@@ -369,6 +369,15 @@ def test_502_of_nginx_is_json_with_the_callers_request_id(site_without_gunicorn:
     assert body["requestId"] == response.headers["X-Request-ID"] == "page-7.a_B"
 
 
+def test_no_log_of_nginx_has_a_query_string(site_without_gunicorn: Site) -> None:
+    response, body = site_without_gunicorn.get("/api/usage?token=canary")
+    assert response.status == 502
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    folder = site_without_gunicorn.folder
+    wait_until(lambda: body["requestId"] in (folder / "access.log").read_text("utf-8"), "the line of the request")
+    assert not [file.name for file in folder.glob("*.log") if "canary" in file.read_text("utf-8")]
+
+
 def test_request_id_of_another_form_is_replaced(site_without_gunicorn: Site) -> None:
     for made_up in ('x","error":"', "a" * 65, "é"):
         headers = {"X-Request-ID": made_up}
