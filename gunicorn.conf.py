@@ -65,11 +65,24 @@ control_socket_disable = True
 loglevel = "warning"
 
 
+def on_starting(server):
+    """End with a plain message if the server cannot start as it is called."""
+    from server.start_check import find_problem
+
+    if problem := find_problem(server.cfg):
+        print(problem, file=sys.stderr)
+        if server.pidfile is not None:
+            server.pidfile.unlink()
+        sys.exit(4)
+
+
 def when_ready(server):
     """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
+    from server.start_check import guard_reload
     from server.stop_notice import announce_stop
 
     announce_stop(server)
+    guard_reload(server)
     if _exposure:
         server.log.warning(_exposure)
 
@@ -85,7 +98,10 @@ def post_worker_init(worker):
     """Start the services of a worker. The last of the initial workers prints how to try the server."""
     import gc
 
+    from app.runtime.log_throttle import LogBound
+
     worker.arrivals = _build_arrivals()
+    worker.refusal_lines = LogBound()
     _get_services(worker).start()
     _get_services(worker).lifecycle.watch(
         lambda: worker.alive,
@@ -97,7 +113,7 @@ def post_worker_init(worker):
     gc.freeze()
     _retain_freed_memory()
     if worker.age == worker.cfg.workers:
-        _print_ready()
+        _announce_ready(worker)
 
 
 def child_exit(_server, worker):
@@ -143,6 +159,38 @@ def _retain_freed_memory():
     if mallopt is not None:
         mallopt(-3, 8 * 1024 * 1024)  # M_MMAP_THRESHOLD; what is larger is returned at once
         mallopt(-1, 64 * 1024 * 1024)  # M_TRIM_THRESHOLD
+
+
+def _announce_ready(worker):
+    """Print that the server is ready, once its database answers; until then, what is waited for."""
+    import threading
+    import time
+
+    from app.database.database import Contended, DatabaseUnavailable
+
+    database = _get_services(worker).database
+
+    def find_problem():
+        try:
+            database.check()
+        except Contended:
+            return None  # other writers are busy with it, so it can be written
+        except DatabaseUnavailable as error:
+            return error.advice or "see ledger.store_gone above"
+        return None
+
+    def wait():
+        while worker.alive and find_problem():
+            time.sleep(1)
+        if worker.alive:
+            _print_ready()
+
+    problem = find_problem()
+    if problem is None:
+        _print_ready()
+        return
+    print(f"Gatehouse is not ready yet; it waits for the database of DATABASE_URL: {problem}.", flush=True)
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def _print_ready():

@@ -10,6 +10,15 @@ from app.config import ConfigError, load_config
 
 _ROOT = Path(__file__).parent
 
+if __name__ == "__main__":
+    sys.exit("wsgi.py is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
+if "gunicorn.arbiter" in sys.modules and getattr(sys.modules.get("__config__"), "__file__", None) is None:
+    # As with --chdir, where gunicorn looks for the file before it changes the directory.
+    sys.stderr.write(
+        f"gunicorn has not read its settings: start it in {_ROOT}, or with -c {_ROOT}/gunicorn.conf.py.\n"
+    )
+    sys.exit(ConfigError.exit_status)
+
 try:
     config = load_config(_ROOT)
     load_dotenv(

@@ -30,6 +30,7 @@ from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
+from app.openai_service.owner_faults import OwnerFaults
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
@@ -70,6 +71,7 @@ class Services:
     reports: Reports
     prices: PriceList
     batches: Batches
+    owner_faults: OwnerFaults
     image_processes: SideProcessPool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
@@ -123,6 +125,7 @@ def build_services(
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
+<<<<<<< HEAD
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -130,11 +133,22 @@ def build_services(
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
     )
+||||||| fb74d8f
+    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
+=======
+    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
+    owner_faults = OwnerFaults(state)
+>>>>>>> wd/P
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,
         openai_service=OpenAIService(
-            config.service, client, state, listeners=listeners, input_window=input_window, cache=cache
+            config.service,
+            client,
+            state,
+            listeners=[*listeners, owner_faults.note],
+            input_window=input_window,
+            cache=cache,
         ),
         openai_batches=openai_batches,
         token_counts=token_counts,
@@ -158,6 +172,7 @@ def build_services(
         reports=Reports(database),
         prices=prices,
         batches=Batches(config.batching, openai_batches, database, ledger, prices),
+        owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
     )
 

@@ -3,6 +3,8 @@
 gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
 thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdown of the same kind
 http_messages.py   reads and writes the heads of plain HTTP messages faster than gunicorn
+start_check.py     why the server cannot start, or take new settings
+refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 death_notice.py    notes when a worker died, for the charges of the calls that it was at

@@ -241,16 +241,18 @@ def refuse_connection(sock: Any) -> None:
     sock.close()
 
 
-def refuse(sock: Any, why: tuple[str, str, str]) -> None:
-    """Send an error in the form of the application's, if the client reads it."""
+def refuse(sock: Any, why: tuple[str, str, str]) -> str:
+    """Send an error in the form of the application's, if the client reads it, and return its request id."""
     status, code, sentence = why
     request_id = secrets.token_hex(12)
     body = json.dumps({"error": sentence, "code": code, "requestId": request_id}).encode()
     head = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
     head += [f"X-Request-ID: {request_id}", "Connection: close"]
+    head += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
     head += ["Retry-After: 1"] if status.startswith("429") else []
     with suppress(OSError):
         sock.send("\r\n".join([*head, "", ""]).encode() + body)
+    return request_id
 
 
 def _find_address(peer: Any) -> str | None:

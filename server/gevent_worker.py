@@ -23,6 +23,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.refusals import JsonRefusals
 from server.stop_notice import QUIT_S, is_server_stopping
 from server.stream_socket import StreamSocket
 
@@ -38,7 +39,7 @@ _LATE_REQUEST_S = 0.5
 _UNWIND_S = 1.0
 
 
-class StreamWorker(GeventWorker):  # type: ignore[misc]
+class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py.
 
     A worker that is stopped finishes its running requests. If the whole server stops it goes on accepting

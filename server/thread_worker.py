@@ -11,12 +11,13 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.refusals import JsonRefusals
 from server.stop_notice import QUIT_S, is_server_stopping
 
 _POLL_S = 0.05
 
 
-class StreamThreadWorker(ThreadWorker):  # type: ignore[misc]
+class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py with WORKER_CLASS=gthread.
 
     It bounds slow requests and the connections of one address. If the whole server stops, it goes on accepting

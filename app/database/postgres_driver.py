@@ -32,10 +32,24 @@ _CONTENDED = {"55P03", "57014", "40P01", "40001"}
 _ADVICE = {
     "25006": "PostgreSQL only reads (a replica, or default_transaction_read_only): let DATABASE_URL lead to the primary",
     "28P01": "PostgreSQL refuses the password: check DATABASE_URL",
+    "42501": "PostgreSQL does not let the user of DATABASE_URL write: make it the owner of the database and its tables",
+    "28000": "PostgreSQL refuses the user of DATABASE_URL: check its name, and pg_hba.conf",
     "3D000": "PostgreSQL has no such database: check DATABASE_URL",
     "53100": "the disk of PostgreSQL is full: make room",
     "53300": "PostgreSQL has too many connections: raise max_connections, or start fewer workers",
     "OperationalError": "PostgreSQL cannot be reached: check that it runs, and DATABASE_URL",
+}
+
+# libpq gives no SQLSTATE for a connection that is refused, only the server's text.
+_REFUSALS = {
+    "password authentication failed": "28P01",
+    "no password supplied": "28P01",
+    "no pg_hba.conf entry": "28000",
+    "Peer authentication failed": "28000",
+    'role "': "28000",
+    'database "': "3D000",
+    "too many clients": "53300",
+    "remaining connection slots": "53300",
 }
 
 # The deadlines of the transaction and of connecting; the pool and psycopg do not pass them on.
@@ -139,11 +153,17 @@ class PostgresDriver:
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         """Return SQLSTATE, and whether the server is available; None if the error is not an outage."""
-        if not isinstance(error, (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError)):
+        outages = (
+            psycopg.OperationalError,
+            psycopg.InterfaceError,
+            psycopg.InternalError,
+            psycopg.errors.InsufficientPrivilege,  # the operator's fault, as a wrong password is
+        )
+        if not isinstance(error, outages):
             return None
         if error.sqlstate in _CONTENDED:
             return "contended", True
-        return error.sqlstate or type(error).__name__, False
+        return error.sqlstate or _find_refusal(str(error)) or type(error).__name__, False
 
     def advise(self, reason: str) -> str | None:
         """Return what is wrong with the server, and what to do."""
@@ -195,3 +215,7 @@ class PostgresDriver:
             raw.close()
             raise
         return raw
+
+
+def _find_refusal(text: str) -> str | None:
+    return next((state for part, state in _REFUSALS.items() if part in text), None)

@@ -30,6 +30,10 @@ _READ_ONLY = "SQLITE_READONLY"
 _ADVICE = {
     _READ_ONLY: "the ledger's file or folder cannot be written: check its owner, its mode and the mount",
     "PermissionError": "the ledger's file or folder cannot be opened: check its owner and mode",
+    "FileNotFoundError": "the folder of the ledger's file does not exist and cannot be made: check DATABASE_URL",
+    "FileExistsError": "the folder of the ledger's file is a file: check DATABASE_URL",
+    "NotADirectoryError": "the folder of the ledger's file is a file: check DATABASE_URL",
+    "IsADirectoryError": "the ledger's file is a folder: check DATABASE_URL",
     "SQLITE_FULL": "the disk of the ledger is full: make room",
     "SQLITE_CORRUPT": "the ledger's file is damaged: stop the server and restore a copy",
     "SQLITE_NOTADB": "the ledger's file is no SQLite database: stop the server and restore a copy",

@@ -11,11 +11,13 @@ from app.openai_service.cache import NO_USAGE
 from app.openai_service.errors import CallerGone, UpstreamError
 from app.openai_service.results import Attempt, CallRecord
 from app.problems import Problem
+from app.runtime.log_throttle import LogBound
 
 Listener = Callable[[CallRecord], None]
 
 log = logging.getLogger(__name__)
 call_log = logging.getLogger("app.call")
+_refused_lines = LogBound()
 
 
 class CallRecording:
@@ -118,6 +120,10 @@ def log_call(record: CallRecord) -> None:
     """Write the log line of a call; a listener."""
     if not call_log.isEnabledFor(logging.INFO):
         return
+    # What a caller can repeat at no cost must not flood the log.
+    left_out = _refused_lines.admit(record.outcome) if record.outcome == "not_admitted" else 0
+    if left_out is None:
+        return
     usage = record.usage
     fields = {
         "request_id": record.request_id,
@@ -139,6 +145,7 @@ def log_call(record: CallRecord) -> None:
         "upstream_ms": round(record.upstream_ms, 1),
         "waited_ms": round(record.waited_ms, 1) if record.waited_ms else None,
         "total_ms": round(record.total_ms, 1),
+        "left_out": left_out or None,
     }
     # Not by call_log.info(), which would search the stack for the caller.
     call_log.handle(call_log.makeRecord(call_log.name, logging.INFO, "", 0, "call", (), None, extra=fields))

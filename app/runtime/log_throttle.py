@@ -7,6 +7,27 @@ from app.runtime import clock
 _INTERVAL_S = 60.0
 # What differs each time, such as made-up origins, must not fill the log or memory either.
 _MAX_KEYS = 30
+# Of refused requests, and so on: enough to see what happens.
+_MAX_LINES = 60
+
+
+class LogBound:
+    """Allows sixty lines a minute of each kind, and counts those that are left out. Kinds must be few."""
+
+    def __init__(self) -> None:
+        self._by_kind: dict[str, tuple[int, int, int]] = {}
+
+    def admit(self, kind: str) -> int | None:
+        """Return how many lines of this kind were left out before this one; None if this one is, too."""
+        minute = int(clock.ticks() // _INTERVAL_S)
+        of_minute, count, left_out = self._by_kind.get(kind, (minute, 0, 0))
+        if of_minute != minute:
+            count = 0
+        if count >= _MAX_LINES:
+            self._by_kind[kind] = (minute, count, left_out + 1)
+            return None
+        self._by_kind[kind] = (minute, count + 1, 0)
+        return left_out
 
 
 class LogThrottle:

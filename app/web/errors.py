@@ -14,6 +14,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
+from app.runtime.log_throttle import LogBound
 
 log = logging.getLogger(__name__)
 
@@ -106,21 +107,34 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
 
 def init_errors(app: Flask) -> None:
     """Register the handler that answers every exception in JSON."""
-    app.register_error_handler(Exception, _handle_error)
+    bound = LogBound()
+
+    def handle_error(error: Exception) -> Response:
+        problem = problem_for(error)
+        if not log_bug(error, g.request_id):
+            _log_refusal(problem, bound)
+        return _build_response(error, problem)
+
+    app.register_error_handler(Exception, handle_error)
 
 
-def _handle_error(error: Exception) -> Response:
-    problem = problem_for(error)
-    if not log_bug(error, g.request_id):
-        log.info(
-            "request.refused",
-            extra={
-                "request_id": g.request_id,
-                "status": problem.status,
-                "code": problem.code,
-                "route": request.endpoint,
-            },
-        )
+def _log_refusal(problem: Problem, bound: LogBound) -> None:
+    left_out = bound.admit(problem.code)
+    if left_out is None:
+        return
+    log.info(
+        "request.refused",
+        extra={
+            "request_id": g.request_id,
+            "status": problem.status,
+            "code": problem.code,
+            "route": request.endpoint,
+            "left_out": left_out or None,
+        },
+    )
+
+
+def _build_response(error: Exception, problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
     body: ErrorBody = getattr(view, "error_body", api_error)
     response = Response(

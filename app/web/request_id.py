@@ -60,5 +60,12 @@ def _begin() -> None:
 
 
 def _end(response: Response) -> Response:
-    add_headers(response, [("X-Request-ID", current_state().request_id)])
+    headers = [("X-Request-ID", current_state().request_id), ("X-Content-Type-Options", "nosniff")]
+    # private API: _list of werkzeug's Headers, as in add_headers()
+    for name, _ in response.headers._list:
+        if name == "Cache-Control":
+            break
+    else:
+        headers.append(("Cache-Control", "no-store"))
+    add_headers(response, headers)
     return response

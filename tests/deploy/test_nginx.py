@@ -139,6 +139,7 @@ def serving(
         "listen [::]:80 default_server;": "",  # not every machine has IPv6
         OWN_NAME: "    127.0.0.1  1;",
         "/var/log/nginx/gatehouse.log": f"{folder}/access.log",
+        "/var/log/nginx/gatehouse-error.log": f"{folder}/site-error.log",
         **(changes or {}),
     }
     assert_nothing_else_of_this_machine(replaced(text, dict.fromkeys(changes, "")))
@@ -367,6 +368,15 @@ def test_502_of_nginx_is_json_with_the_callers_request_id(site_without_gunicorn:
     assert response.status == 502
     assert body["code"] == "upstream_failed"
     assert body["requestId"] == response.headers["X-Request-ID"] == "page-7.a_B"
+
+
+def test_no_log_of_nginx_has_a_query_string(site_without_gunicorn: Site) -> None:
+    response, body = site_without_gunicorn.get("/api/usage?token=canary")
+    assert response.status == 502
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    folder = site_without_gunicorn.folder
+    wait_until(lambda: body["requestId"] in (folder / "access.log").read_text("utf-8"), "the line of the request")
+    assert not [file.name for file in folder.glob("*.log") if "canary" in file.read_text("utf-8")]
 
 
 def test_request_id_of_another_form_is_replaced(site_without_gunicorn: Site) -> None:

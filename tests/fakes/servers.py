@@ -112,7 +112,14 @@ class Gunicorn:
         """The process ids of its workers."""
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")
-        return {int(child) for child in children.split()}
+        return {int(child) for child in children.split() if not _is_reload_check(child)}
+
+
+def _is_reload_check(pid: str) -> bool:
+    try:
+        return b"server.start_check" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return True  # it has ended
 
 
 def environment(**settings: str) -> dict[str, str]:

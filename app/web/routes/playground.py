@@ -20,7 +20,6 @@ _HEADERS = {
     "Content-Security-Policy": (
         "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
     ),
-    "X-Content-Type-Options": "nosniff",
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
 }
@@ -65,7 +64,7 @@ def create_playground(config: Config) -> Blueprint:
     @bp.get("/")
     @public
     def index() -> Response:
-        page = make_response(render_template("playground.html", config=config, routes=_list_routes()))
+        page = make_response(_render(config))
         services().authenticator.sessions.open(request, page)
         return page
 
@@ -87,6 +86,12 @@ def create_playground(config: Config) -> Blueprint:
         return response
 
     return bp
+
+
+def _render(config: Config) -> str:
+    return render_template(
+        "playground.html", config=config, routes=_list_routes(), fault=services().owner_faults.find_hint()
+    )
 
 
 def _list_routes() -> list[_Route]:

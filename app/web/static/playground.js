@@ -113,12 +113,27 @@ function begin(answer) {
 function end(answer, problem) {
   answer.removeAttribute("aria-busy");
   setStatus(problem, problem !== "" && !answering.signal.aborted);
+  if (problem || !element("fault").hidden) {
+    refreshFault();
+  }
   answering = null;
   send.disabled = false;
   if (document.activeElement === stop) {
     send.focus();
   }
   stop.hidden = true;
+}
+
+/** Show what the owner can do about a fault of the upstream; the page has it, as loaded anew. */
+async function refreshFault() {
+  try {
+    const page = new DOMParser().parseFromString(await (await fetch("/")).text(), "text/html");
+    const [shown, fresh] = [element("fault"), page.getElementById("fault")];
+    shown.textContent = fresh.textContent;
+    shown.hidden = fresh.hidden;
+  } catch {
+    // the server is away; the status says so
+  }
 }
 
 function setStatus(sentence, isError = false) {

@@ -1,0 +1,95 @@
+"""Tell the owner what only the owner can mend: a refused key, a used-up quota, an unknown model, a wrong base URL."""
+
+from __future__ import annotations
+
+import logging
+
+from app.openai_service.results import CallRecord
+from app.runtime.log_throttle import LogThrottle
+from app.shared_state import SharedState
+
+log = logging.getLogger(__name__)
+
+_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"}
+_MODEL_CODES = {"model_not_found", "DeploymentNotFound"}
+# The class of the first error in the chain, where no response came.
+_NO_SERVER = {"gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"}
+_KEY = "owner-fault"
+_SHOWN_S = 180.0
+
+
+class OwnerFaults:
+    """A listener of calls. It logs one ERROR line a minute for each kind of fault, and keeps the last for the page at /."""
+
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
+        self._throttle = LogThrottle()
+        self._may_be_shown = False
+
+    def note(self, record: CallRecord) -> None:
+        """Note how a call ended."""
+        if record.outcome == "complete" and not self._may_be_shown:
+            return  # nearly always
+        found = _find_fault(record)
+        if found is None:
+            if record.outcome == "complete" and not record.is_cached:
+                self._may_be_shown = False
+                self._state.update(_KEY, lambda _: None, ttl_s=_SHOWN_S)
+            return
+        fault, hint = found
+        if not self._throttle.allows(fault):
+            return
+        log.error(
+            "upstream.owner_fault",
+            extra={
+                "request_id": record.request_id,
+                "fault": fault,
+                "model": record.model,
+                "upstream_status": record.upstream_status,
+                "upstream_code": record.upstream_code,
+                "hint": hint,
+            },
+        )
+        self._may_be_shown = True
+        self._state.update(_KEY, lambda _: hint.encode(), ttl_s=_SHOWN_S)
+
+    def find_hint(self) -> str | None:
+        """Return what the owner can do about the last fault of any worker; None if there is none, or no longer."""
+        hint = self._state.read(_KEY)
+        return hint.decode() if hint else None
+
+
+def _find_fault(record: CallRecord) -> tuple[str, str] | None:
+    """Return the kind of fault and a hint; None if the owner can do nothing."""
+    status, code = record.upstream_status, record.upstream_code or ""
+    if code in _QUOTA_CODES or status == 402:
+        return "quota", (
+            "The quota of the upstream's account is used up: add credit or raise its limit"
+            " (OpenAI: platform.openai.com/settings/organization/billing)."
+        )
+    if status == 401 or code == "invalid_api_key":
+        return "key", (
+            "The upstream refuses OPENAI_API_KEY: it is wrong, revoked, or of another service."
+            " Put a valid key into .env and restart."
+        )
+    if status == 403:
+        return "permission", (
+            f"The upstream does not let OPENAI_API_KEY use {record.model}: check the rights of its project and its"
+            " country."
+        )
+    if status == 404 and code in _MODEL_CODES:
+        return "model", (
+            f"The upstream has no model {record.model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
+            " CHAT_FALLBACK_MODELS to names that its list of models has."
+        )
+    if status in (404, 405):
+        return "address", (
+            f"The upstream answers {status}: OPENAI_BASE_URL (which usually ends in /v1) or the model"
+            f" {record.model} is wrong."
+        )
+    if status is None and code in _NO_SERVER:
+        return "connection", (
+            f"The upstream cannot be reached ({code}): check OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT, that the server"
+            " runs, and the network."
+        )
+    return None

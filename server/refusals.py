@@ -1,0 +1,68 @@
+"""Answer what gunicorn refuses, or fails at, in the form of the application's errors; log no part of the request."""
+
+from __future__ import annotations
+
+import ssl
+import traceback
+from typing import Any
+
+from gunicorn.http import errors
+
+from server.arrival import refuse
+
+_INVALID = ("400 Bad Request", "invalid_request", "The request is not valid HTTP.")
+_INTERNAL = ("500 Internal Server Error", "internal_error", "Something went wrong here. It has been noted.")
+# The first class that fits counts.
+_BY_CLASS: dict[type[Exception], tuple[str, str, str]] = {
+    errors.InvalidResponseHeader: _INTERNAL,
+    errors.InvalidResponseHeaderName: _INTERNAL,
+    errors.LimitRequestLine: ("414 URI Too Long", "invalid_request", "The URL is longer than this server takes."),
+    errors.LimitRequestHeaders: (
+        "431 Request Header Fields Too Large",
+        "invalid_request",
+        "The headers are more, or larger, than this server takes.",
+    ),
+    errors.ExpectationFailed: (
+        "417 Expectation Failed",
+        "invalid_request",
+        "The header Expect has a value that is unknown here.",
+    ),
+    errors.UnsupportedTransferCoding: (
+        "501 Not Implemented",
+        "invalid_request",
+        "The header Transfer-Encoding has a value that is unknown here.",
+    ),
+    errors.ForbiddenProxyRequest: ("403 Forbidden", "forbidden", "This proxy is not known here."),
+    errors.ConfigurationProblem: _INTERNAL,
+    errors.ParseException: _INVALID,
+    ssl.SSLError: _INVALID,
+}
+
+
+class JsonRefusals:
+    """What a worker's class adds to gunicorn's.
+
+    Attributes:
+        refusal_lines: bounds the lines of the log, and counts those left out; a LogBound, set by gunicorn.conf.py.
+    """
+
+    refusal_lines: Any
+    log: Any
+
+    def handle_error(self, req: Any, client: Any, addr: Any, exc: Exception) -> None:  # noqa: ARG002
+        """Answer a request that failed before the application got it, or after."""
+        why = next((found for kind, found in _BY_CLASS.items() if isinstance(exc, kind)), _INTERNAL)
+        request_id = refuse(client, why)
+        reason = type(exc).__name__
+        left_out = self.refusal_lines.admit(reason)
+        if left_out is None:
+            return
+        fields = f"request_id={request_id} status={why[0][:3]} reason={reason}"
+        fields += f" left_out={left_out}" if left_out else ""
+        if why is _INTERNAL:
+            # The place, but not the message, which can contain a part of the request.
+            frames = traceback.extract_tb(exc.__traceback__)[-5:]
+            places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+            self.log.error('request.failed %s trace="%s"', fields, places)
+        else:
+            self.log.warning("request.refused %s", fields)

@@ -1,0 +1,103 @@
+"""Say in plain words why the server cannot start, or cannot take new settings; run as a program, before a reload."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).parent.parent
+_OUR_WORKERS = ("server.gevent_worker.StreamWorker", "server.thread_worker.StreamThreadWorker")
+_TIMEOUT_S = 20.0  # shorter than gunicorn's timeout of workers, which the arbiter does not check meanwhile
+
+
+def find_problem(cfg: Any, *, own_addresses: Collection[Any] = ()) -> str | None:
+    """Return why a server with this configuration of gunicorn cannot start; None if nothing is known.
+
+    Args:
+        cfg: gunicorn's configuration, with its command line.
+        own_addresses: where this server listens already.
+    """
+    given = cfg.settings["worker_class"].get()
+    if given not in _OUR_WORKERS:
+        if given in ("gthread", "gevent"):
+            return f"Gatehouse has workers of its own: set WORKER_CLASS={given} in .env, and leave out -k {given}."
+        return f"Gatehouse cannot run with workers of the kind {given}: leave out -k; WORKER_CLASS is gevent or gthread."
+    if cfg.preload_app:
+        return "Gatehouse cannot be loaded before its workers are forked: leave out --preload."
+    if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
+        return None
+    problems = (_find_bind_problem(address) for address in cfg.address if address not in own_addresses)
+    return next(filter(None, problems), None)
+
+
+def guard_reload(server: Any) -> None:
+    """Have a reload tried in a process of its own first; with a fault in the settings, the server runs on as it is.
+
+    gunicorn would end the arbiter, or have workers fail that nothing replaces.
+    """
+    reload = server.reload
+
+    def reload_if_possible() -> None:
+        own = json.dumps([list(each) if isinstance(each, tuple) else each for each in server.cfg.address])
+        command = [sys.executable, "-m", "server.start_check", own, *sys.argv[1:]]
+        try:
+            done = subprocess.run(  # noqa: S603
+                command, cwd=_ROOT, capture_output=True, text=True, timeout=_TIMEOUT_S, check=False
+            )
+            fault = done.stderr.strip() if done.returncode else ""
+            has_failed = done.returncode != 0
+        except (OSError, subprocess.TimeoutExpired) as error:
+            fault, has_failed = type(error).__name__, True
+        if has_failed:
+            server.log.error("The reload is refused; the server runs on with its old settings.\n%s", fault)
+            return
+        reload()
+
+    server.reload = reload_if_possible
+
+
+def _find_bind_problem(address: Any) -> str | None:
+    if not isinstance(address, tuple):
+        folder = Path(str(address)).parent
+        return None if folder.is_dir() else f"There is no folder {folder} for the socket of BIND: create it."
+    host, port = address[:2]
+    where = f"{host}:{port}"
+    try:
+        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError:
+        return f"HOST={host} is no address or name of this machine: set HOST=127.0.0.1, or 0.0.0.0 for all."
+    with socket.socket(family, kind, protocol) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(target)
+            probe.listen(1)
+        except OSError as error:
+            return {
+                errno.EADDRINUSE: f"{where} is in use, by another server or a second one of this: stop that, or set another PORT.",
+                errno.EACCES: f"{where} needs the rights of root: set a PORT above 1023, with a proxy such as Nginx in front.",
+                errno.EADDRNOTAVAIL: f"HOST={host} is no address of this machine: set HOST=127.0.0.1, or 0.0.0.0 for all.",
+            }.get(error.errno or 0, f"{where} cannot be listened on ({error.strerror}): check HOST and PORT.")
+    return None
+
+
+def main() -> None:
+    """Load the settings and the application as gunicorn would, and exit with a message if that fails."""
+    from gunicorn.app.wsgiapp import WSGIApplication
+
+    own = [tuple(each) if isinstance(each, list) else each for each in json.loads(sys.argv[1])]
+    sys.argv = ["gunicorn", *sys.argv[2:]]
+    app = WSGIApplication("%(prog)s [OPTIONS] [APP_MODULE]")
+    if problem := find_problem(app.cfg, own_addresses=own):
+        sys.exit(problem)
+    app.load()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,52 @@
+"""A database that refuses its user: the operator is told why, and never with the password."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from app.database.database import DatabaseUnavailable, open_database
+
+
+@pytest.fixture(scope="module")
+def with_stranger(postgres_server):
+    """A server with a user that needs a password, and may write nothing."""
+    with psycopg.connect(postgres_server.url("postgres"), autocommit=True) as connection:
+        connection.execute("CREATE ROLE stranger LOGIN PASSWORD 'right'")
+        (path,) = connection.execute("SHOW hba_file").fetchone()
+        rules = Path(path).read_text("utf-8")
+        Path(path).write_text(f"local all stranger scram-sha-256\n{rules}", "utf-8")
+        connection.execute("SELECT pg_reload_conf()")
+    return postgres_server.directory
+
+
+@pytest.mark.parametrize(
+    ("user", "database", "part"),
+    [
+        ("stranger:canary", "postgres", "refuses the password"),
+        ("stranger", "postgres", "refuses the password"),
+        ("stranger:right", "nowhere", "no such database"),
+        ("nobody", "postgres", "refuses the user"),
+        ("stranger:right", "postgres", "does not let the user of DATABASE_URL write"),
+    ],
+)
+def test_a_refused_user_is_told_with_what_to_check(with_stranger, tmp_path, user, database, part):
+    refused = open_database(f"postgresql://{user}@/{database}?host={with_stranger}", tmp_path)
+    try:
+        with pytest.raises(DatabaseUnavailable) as caught:
+            refused.migrate()
+    finally:
+        refused.close()
+
+    assert part in caught.value.advice
+    assert "canary" not in f"{caught.value} {caught.value.advice}"
+
+
+def test_a_server_that_is_not_there_is_told(tmp_path):
+    away = open_database("postgresql://u:canary@/postgres?host=/nowhere", tmp_path)
+    with pytest.raises(DatabaseUnavailable) as caught:
+        away.migrate()
+
+    assert "check that it runs" in caught.value.advice

@@ -1,0 +1,78 @@
+"""Faults that only the owner can mend: an ERROR line with a hint, once a minute, and on the page in development."""
+
+from __future__ import annotations
+
+import logging
+
+import httpx2
+import pytest
+
+from tests.fakes.openai_answers import completion, error
+
+pytestmark = pytest.mark.one_attempt
+
+CHAT = {"message": "a PROMPT-CANARY"}
+FAULTS = [
+    (401, {"code": "invalid_api_key"}, "key", "OPENAI_API_KEY"),
+    (401, {}, "key", "OPENAI_API_KEY"),
+    (429, {"code": "insufficient_quota"}, "quota", "add credit"),
+    (402, {}, "quota", "add credit"),
+    (403, {}, "permission", "rights"),
+    (404, {"code": "model_not_found"}, "model", "CHAT_MODEL"),
+    (404, {}, "address", "OPENAI_BASE_URL"),
+    (405, {}, "address", "OPENAI_BASE_URL"),
+]
+
+
+def lines_of(caplog):
+    return [record for record in caplog.records if record.message == "upstream.owner_fault"]
+
+
+@pytest.fixture
+def client(make_app):
+    return make_app(chat_fallback_models=(), breaker_failures=1000).test_client()
+
+
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+@pytest.mark.parametrize(("status", "members", "fault", "part"), FAULTS)
+def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_mended(
+    client, upstream, clock, caplog, *, route, status, members, fault, part
+):
+    for _ in range(3):
+        upstream.answers(error("the key ends in CANARY", **members), status)
+        assert client.post(route, json=CHAT).status_code == 502
+
+    (line,) = lines_of(caplog)
+    assert (line.levelno, line.fault) == (logging.ERROR, fault)
+    assert part in line.hint
+    assert "CANARY" not in line.hint
+    assert part in client.get("/").text
+
+    clock.move(60)
+    upstream.answers(error("again", **members), status)
+    client.post(route, json=CHAT)
+    assert len(lines_of(caplog)) == 2
+
+    upstream.answers(completion("Hi"))
+    assert client.post("/api/chat", json=CHAT).status_code == 200
+    assert part not in client.get("/").text.partition("</header>")[0].partition('id="fault"')[2]
+
+
+def test_a_server_that_cannot_be_reached_is_told(client, upstream, caplog):
+    refused = httpx2.ConnectError("refused")
+    refused.__cause__ = ConnectionRefusedError()
+    upstream.raises(refused)
+
+    client.post("/api/chat", json=CHAT)
+
+    (line,) = lines_of(caplog)
+    assert "OPENAI_BASE_URL" in line.hint
+
+
+@pytest.mark.parametrize(("status", "members"), [(500, {}), (429, {"code": "rate_limit_exceeded"}), (400, {})])
+def test_what_the_owner_cannot_mend_is_no_such_line(client, upstream, caplog, status, members):
+    upstream.answers(error("busy", **members), status)
+    client.post("/api/chat", json=CHAT)
+
+    assert not lines_of(caplog)
+    assert "hidden" in client.get("/").text.partition('id="fault"')[2].partition(">")[0]
