@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from app.runtime.turns import in_turns
+from app.runtime.turns import give_turn, in_turns
 
 _BEGIN = b'"data:'
 # Smaller ones cost nothing to parse, and the text of a request has room for few.
@@ -61,7 +60,7 @@ def _find_begin(text: bytes, at: int) -> int:
             return found + 1
         at += _STEP_BYTES - len(_BEGIN) + 1
         if at < len(text):
-            time.sleep(0)  # let other requests of this worker run
+            give_turn()
     return -1
 
 

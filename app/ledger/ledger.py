@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import secrets
 import socket
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.statements import Statements
 from app.runtime import clock
+from app.runtime.turns import give_turn
 
 _MAX_SWEPT_AT_ONCE = 500
 # Settles a request that was never sent to the upstream.
@@ -172,7 +172,7 @@ class Ledger:
         swept = 0
         while swept < _MAX_SWEPT_AT_ONCE and self._sweep_one():
             swept += 1
-            time.sleep(0)  # let other greenlets run
+            give_turn()
         if swept:
             log.warning("ledger.swept", extra={"entries": swept})
         return swept

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 import re
-import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from app.runtime.turns import give_turn
 from app.token_counts.encodings import encoding_name, fetch_encoding, read_encoding
 
 if TYPE_CHECKING:
@@ -99,5 +99,5 @@ def count_exactly(encoding: Encoding, text: str) -> int:
             end = cut.end() if cut else len(text)
             tokens += count_bytes(text[start:end])
             start = end
-        time.sleep(0)  # let other requests of this worker run: with gevent they share this thread
+        give_turn()
     return tokens

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -14,9 +13,10 @@ from werkzeug.wsgi import LimitedStream
 
 from app.images import EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
+from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import MAX_VALUES
-from app.web.schemas.validation import RequestModel, parse_json
+from app.web.schemas.json_values import check_value_count, split_list
+from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -45,13 +45,11 @@ class TooManySlowRequests(Problem):
     retry_after_s = 1
 
 
-def read_json_body(model: type[M], *, may_be_large: bool = False, max_values: int = MAX_VALUES) -> M:
+def read_json_body(model: type[M]) -> M:
     """Read and validate the JSON body.
 
     Args:
         model: of the body.
-        may_be_large: whether MAX_BODY_BYTES is the limit, for batches, instead of MAX_JSON_BYTES.
-        max_values: how many values the JSON may hold.
 
     Raises:
         UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
@@ -60,9 +58,7 @@ def read_json_body(model: type[M], *, may_be_large: bool = False, max_values: in
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    config = current_app.config
-    limit = config["MAX_CONTENT_LENGTH"] if may_be_large else config["MAX_JSON_BYTES"]
-    return parse_json(_read_json_text(limit), model, max_values)
+    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
 
 
 def _read_json_text(limit: int) -> bytes:
@@ -72,8 +68,34 @@ def _read_json_text(limit: int) -> bytes:
         raise UnsupportedMediaType
     data = _read_or_refuse(lambda: _read_content(environ, limit))
     if len(data) > _LARGE_BYTES:
-        time.sleep(0)
+        give_turn()
     return data
+
+
+def read_json_list(model: type[M], item: type[RequestModel], name: str, *, max_values: int) -> M:
+    """Read and validate a JSON body of up to MAX_BODY_BYTES that has one field, a list.
+
+    If it is larger than MAX_JSON_BYTES, others have their turn between two items, and that is the limit of each.
+
+    Args:
+        model: of the body.
+        item: the model of an item.
+        name: of the field.
+        max_values: how many values the JSON may hold.
+
+    Raises:
+        the same as read_json_body().
+    """
+    data = _read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
+    limit = current_app.config["MAX_JSON_BYTES"]
+    if len(data) <= limit:
+        return parse_json(data, model, max_values)
+    check_value_count(data, max_values)
+    items: list[RequestModel] = []
+    for text in in_turns(split_list(data, name, limit)):
+        with prefixed(f"{name}.{len(items)}"):
+            items.append(parse_json(text, item))
+    return validate({name: items}, model)
 
 
 def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) -> tuple[M, dict[str, EmbeddedUrl]]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import math
 import operator
-import time
 from array import array
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +13,7 @@ import orjson
 
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.transport.sdk_errors import translate_error_object
-from app.runtime.turns import in_turns
+from app.runtime.turns import give_turn, in_turns
 from app.token_counts import Usage
 from app.upstream_http.spool import SPOOL_BYTES, SpooledBytes, release
 
@@ -146,7 +145,7 @@ def cosine_similarities(query: VectorJson, others: list[VectorJson]) -> list[flo
         lengths = length * math.hypot(*vector)
         cosine = sum(map(operator.mul, reference, vector)) / lengths if lengths else 0.0
         similarities.append(max(-1.0, min(1.0, cosine)))
-        time.sleep(0)  # let the other streams of this process run
+        give_turn()
         if not number % _FEW_VECTORS:
             release(other)
     return similarities

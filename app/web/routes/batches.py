@@ -22,11 +22,12 @@ from app.services import Services, services
 from app.web.call_context import build_entry
 from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
-from app.web.request_body import read_json_body
+from app.web.request_body import read_json_list
 from app.web.responses import build_adjusted_headers
 from app.web.schemas.batches import (
     BATCH_ID,
     MAX_VALUES_PER_REQUEST,
+    BatchItem,
     CreateBatchRequest,
     batch_owner,
     batch_response,
@@ -43,8 +44,8 @@ def create() -> Response:
     principal, built = _require_principal(), services()
     _check_may_submit(principal, built.config.batching)
     settings = built.config.batching
-    body = read_json_body(
-        CreateBatchRequest, may_be_large=True, max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
+    body = read_json_list(
+        CreateBatchRequest, BatchItem, "requests", max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
     )
     new, adjusted = body.to_batch(
         settings,

@@ -14,14 +14,14 @@ from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.config import BatchSettings
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
-from app.problems import Forbidden, InvalidRequest, Problem
+from app.problems import Forbidden, InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name
-from app.web.schemas.validation import RequestModel
+from app.web.schemas.validation import RequestModel, prefix_error
 
 BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
 
@@ -32,7 +32,6 @@ MAX_VALUES_PER_REQUEST = 100
 """Of the JSON of a batch, on average."""
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
-_STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
 
 
 class BatchItem(RequestModel):
@@ -90,7 +89,7 @@ class CreateBatchRequest(RequestModel):
                     )
                     texts += len(body["input"])
             except (InvalidRequest, Forbidden) as error:
-                raise _prefix_error(error, where) from None
+                raise prefix_error(error, where) from None
             except InputTooLong:
                 raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
             except ModelNotOffered:
@@ -138,18 +137,6 @@ def _assign_ids(items: Sequence[BatchItem]) -> list[str]:
             raise InvalidRequest(f"is that of requests.{ids[name]} as well.", field=f"requests.{place}.id")
         ids[name] = place
     return list(ids)
-
-
-def _prefix_error(error: InvalidRequest | Forbidden, where: str) -> Problem:
-    """Return the error with the path of a batch's request as prefix."""
-    sentence = str(error)
-    if sentence.startswith("Missing "):
-        sentence = f"Missing {where}.{sentence.removeprefix('Missing ')}"
-    else:
-        sentence = f"{where}.{sentence}" if _STARTS_WITH_FIELD.match(sentence) else f"{where}: {sentence}"
-    placed = type(error)(sentence)
-    placed.field = where if error.field is None else f"{where}.{error.field}"
-    return placed
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,13 @@
-"""Bound the number of values in a JSON text before it is parsed: `[]` is two bytes, and takes 64 in memory."""
+"""Look into a JSON text before it is parsed: bound its values, as `[]` takes 64 bytes in memory, and split a long list."""
 
 from __future__ import annotations
 
 import math
-import time
+import re
+from collections.abc import Iterator
 
 from app.problems import InvalidRequest
+from app.runtime.turns import give_turn
 
 MAX_VALUES = 50_000
 """A conversation of 2,000 messages with tool calls, or a schema of 5,000 properties, has fewer."""
@@ -20,6 +22,35 @@ _NOT_SPECIAL = bytes(set(_ALL_BYTES) - set(_BEFORE_VALUES + b"\\"))
 # In a text of the caller's these characters mean nothing, so it may hold many. Looking for the ends of texts with
 # more would take too long.
 _MAX_SPECIAL = 2_000_000
+
+# A string, or a character that begins, ends or separates values. No part is tried twice.
+_TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
+
+
+def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
+    """Yield the text of each item of an object that has one member, a list. Each has at most `max_bytes`.
+
+    Raises:
+        InvalidRequest: it is no such object, or an item is longer.
+    """
+    begin = re.match(rb'\s*{\s*"%b"\s*:\s*\[' % name.encode(), data)
+    if begin is None:
+        raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
+    start = at = begin.end()
+    depth = count = 0
+    while depth >= 0:
+        token = _TOKEN.search(data, at, start + max_bytes + 1)
+        if token is None:
+            raise InvalidRequest(
+                f"must be complete, and have at most {max_bytes:,} bytes.", field=f"{name}.{count}"
+            )
+        at, kind = token.end(), data[token.start()]
+        depth += (kind in b"[{") - (kind in b"]}")
+        if depth < 0 or (kind in b"," and not depth):
+            yield data[start : at - 1]
+            start, count = at, count + 1
+    if not re.fullmatch(rb"\s*}\s*", data[at:]) or data[at - 1 : at] != b"]":
+        raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
 
 
 def check_value_count(data: bytes, max_values: int) -> None:
@@ -43,7 +74,7 @@ def _count_outside_strings(data: bytes, max_values: int) -> float:
     # JSON has no backslash outside of strings, so a parser stops where this would be wrong.
     for escape in (b"\\\\", b'\\"'):
         data = data.replace(escape, b"")
-        time.sleep(0)  # let other requests of this worker run: with gevent they share this thread
+        give_turn()
     if data.count(b'"') > 4 * max_values + 2:  # each value, and each name of one, has at most two
         return math.inf
     return len(b"".join(data.split(b'"')[::2]).translate(None, _NOT_BEFORE_VALUES))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import codecs
 import json
 import math
-import time
+import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import orjson
@@ -15,8 +16,8 @@ from pydantic.alias_generators import to_camel
 
 from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
-from app.problems import InvalidRequest
-from app.runtime.turns import in_turns
+from app.problems import Forbidden, InvalidRequest, Problem
+from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
@@ -36,6 +37,7 @@ _MANY_BYTES = 32_768
 _EXPLAINED_BYTES = 1024 * 1024
 _SLOW_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
+_STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
 _FREE_FORM = ("schema", "parameters")
 
 _Path = tuple[Any, int | str] | None
@@ -96,7 +98,7 @@ def _is_answer(body: dict[str, Any], path: _Path) -> bool:
 def _give_turn(data: bytes) -> None:
     """Let other requests of this worker run, between two steps over a large body."""
     if len(data) > _SLOW_BYTES:
-        time.sleep(0)
+        give_turn()
 
 
 def validate(body: dict[str, Any], model: type[M]) -> M:
@@ -109,6 +111,29 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
         return model.model_validate(body)
     except ValidationError as errors:
         raise _describe_first(errors) from None
+
+
+@contextmanager
+def prefixed(where: str) -> Iterator[None]:
+    """Prefix the path of what is refused in the block."""
+    try:
+        yield
+    except InvalidRequest as error:
+        raise prefix_error(error, where) from None
+
+
+def prefix_error(error: InvalidRequest | Forbidden, where: str) -> Problem:
+    """Return the error with the path of what it is about as prefix."""
+    sentence = str(error)
+    for begin in ("Missing ", "Unknown field "):
+        if sentence.startswith(begin):
+            sentence = f"{begin}{where}.{sentence.removeprefix(begin)}"
+            break
+    else:
+        sentence = f"{where}.{sentence}" if _STARTS_WITH_FIELD.match(sentence) else f"{where}: {sentence}"
+    placed = type(error)(sentence)
+    placed.field = where if error.field is None else f"{where}.{error.field}"
+    return placed
 
 
 def get_union_tag(value: Any) -> str:
