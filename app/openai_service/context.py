@@ -26,6 +26,10 @@ class CallContext(Protocol):
     def tenant(self) -> str:
         """The tenant, whose cached answers it shares."""
 
+    @property
+    def user(self) -> str:
+        """Whose requests count together when the model fails at them; "" if that is unknown."""
+
     def check(self) -> None:
         """Raise CallerGone if the client has disconnected. Called at each tick; any error ends the call."""
 
@@ -50,6 +54,9 @@ class NullContext:
     elapsed_s = 0.0
     max_tokens = None
     tenant = ""
+
+    def __init__(self, user: str = "") -> None:
+        self.user = user
 
     def check(self) -> None:
         """Do nothing."""

@@ -66,6 +66,7 @@ class BilledContext:
     max_tokens: int | None
     tenant: str
     elapsed_s: float
+    user: str
 
     def check(self) -> None:
         """Raise an error if the client has disconnected, or the server has to stop now."""
@@ -103,7 +104,9 @@ def billed_context() -> BilledContext:
     )
     connection = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
     elapsed_s = time.perf_counter() - context.started
-    return BilledContext(connection, meter, principal.max_tokens, principal.tenant, elapsed_s)
+    # Of an unnamed visitor the address, as anybody gets another session.
+    user = f"{principal.tenant}/{principal.user if principal.is_named else address}"
+    return BilledContext(connection, meter, principal.max_tokens, principal.tenant, elapsed_s, user)
 
 
 def build_entry(operation: str, model: str) -> NewEntry:

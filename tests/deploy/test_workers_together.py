@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import select
@@ -32,13 +33,15 @@ SETTINGS = {
     "MAX_STREAM_SHARE": "1",  # they all come from one address
 }
 
+NUMBERS = itertools.count()
+
 
 class Asked:
     """A request that has been sent over a connection of its own, and its answer."""
 
     def __init__(self, port: int, path: str, **fields: Any) -> None:
         self._connection = HTTPConnection("127.0.0.1", port, timeout=10)
-        body = json.dumps({"message": "Hello", **fields})
+        body = json.dumps({"message": f"Hello {next(NUMBERS)}", **fields})  # what is sent twice fails once
         self._connection.request("POST", path, body, {"Content-Type": "application/json"})
         self._socket = self._connection.sock
         self._sent = time.monotonic()

@@ -17,6 +17,7 @@ from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, Upstr
 from app.openai_service.resilience.breaker import CircuitBreaker
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.results import CallRecord
+from app.openai_service.transport.request import PendingRequest
 from app.shared_state import MemoryState
 from app.upstream_http.call_state import CallState
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
@@ -454,9 +455,9 @@ class TestNothingIsBegunAfterIt:
                 yield
             raise failure
 
-        ticks = Policy(breaker, max_attempts=20).run(
-            attempt, ["a", "b", "c"], CallState(began + 60, tick_s=1.0), CallRecord("r1", "chat", "a")
-        )
+        record, state = CallRecord("r1", "chat", "a"), CallState(began + 60, tick_s=1.0)
+        request = PendingRequest("/chat/completions", {"messages": []}, ("a", "b", "c"), state, record)
+        ticks = Policy(breaker, max_attempts=20).run(attempt, request)
         with pytest.raises(UpstreamUnavailable):
             for _ in ticks:
                 pass

@@ -17,6 +17,7 @@ import orjson
 
 from app.config import ModerationSettings, SendSettings
 from app.openai_service.call_recording import CallRecording, Listener
+from app.openai_service.context import NullContext
 from app.openai_service.errors import (
     CallerGone,
     ContentFiltered,
@@ -117,7 +118,8 @@ class Moderator:
             min(request.call_state.deadline, time.monotonic() + _MAX_S), tick_s=request.call_state.tick_s
         )
         model = self._settings.model
-        record = CallRecord(request.record.request_id, "moderation", model)
+        caller = NullContext(request.record.caller.user)
+        record = CallRecord(request.record.request_id, "moderation", model, caller=caller)
         moderation_request = PendingRequest(_PATH, {"input": inputs}, (model,), call_state, record)
         try:
             with CallRecording(record, self._listeners) as recording:

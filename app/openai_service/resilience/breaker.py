@@ -1,4 +1,7 @@
-"""A circuit breaker for each model: opens after too many failures in a row, then lets one call probe the model."""
+"""A circuit breaker for each operation of each model: opens after too many failures in a row, then lets one call probe it.
+
+What one request causes counts once, however often it is sent; what one caller causes closes nobody else out.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Protocol
 
@@ -17,7 +20,7 @@ from app.openai_service.errors import CircuitOpen
 
 log = logging.getLogger(__name__)
 
-# How long a model's state is stored after its last change, besides the cooldown.
+# How long a circuit's state is stored after its last change, besides the cooldown.
 _STATE_TTL_S = 3600.0
 # Retry-After while another call's probe is in progress.
 _PROBE_RETRY_AFTER_S = 1.0
@@ -37,17 +40,20 @@ class KeyValueStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class _State:
-    """One model's circuit: closed while `open_until` is 0.
+    """One circuit: closed while `open_until` is 0.
 
     Attributes:
-        failures: in a row, while it is closed.
+        failures: in a row, while it is closed, and of others than `only_for` while it is open: each its caller, a
+            colon, and its cause; ":" if neither the caller nor the request can be the cause.
+        only_for: the caller of all failures that opened it, to whom alone it is open; "" if it is open to all.
         open_until, probe_until: in seconds of time.time(), which all machines share.
         probe: the id of the probe in progress, if any; it is void after `probe_until`.
         probe_lease_s: from the probe's start to `probe_until`.
         openings: how often it has opened, so that results of calls from before an opening are ignored.
     """
 
-    failures: int = 0
+    failures: Sequence[str] = ()
+    only_for: str = ""
     open_until: float = 0.0
     probe: str = ""
     probe_until: float = 0.0
@@ -59,7 +65,7 @@ _CLOSED = _State()
 
 
 class CircuitBreaker:
-    """The circuits of one upstream's models: closed, open or half-open, shared by all processes.
+    """The circuits of one upstream: closed, open or half-open, shared by all processes.
 
     The state is locked only while it is changed, before and after a call, never during the call.
     """
@@ -70,39 +76,44 @@ class CircuitBreaker:
         self._failures = settings.failures
         self._cooldown_s = settings.cooldown_s
 
-    def admit(self, model: str, *, lease_s: float) -> Permit:
+    def admit(self, circuit: str, *, lease_s: float, caller: str = "") -> Permit:
         """Return a permit for one attempt, which reports its result to the permit.
 
         Args:
-            model: to call.
+            circuit: the operation and the model.
             lease_s: after this time an attempt that reported nothing counts as lost with its process.
+            caller: who sends the request; "" if that is unknown.
 
         Raises:
-            CircuitOpen: the model's circuit is open, or half-open with a probe in progress.
+            CircuitOpen: the circuit is open to this caller, or half-open with a probe in progress.
         """
-        key = self._prefix + model
+        key = self._prefix + circuit
         state = _decode(self._store.read(key))
         if not state.open_until:
-            return Permit(self, model, state.openings)
+            return Permit(self, circuit, state.openings, caller)
+        caller_hash = _shorten(caller)
+        if not _concerns(state, caller_hash):
+            return Permit(self, circuit, state.openings, caller)
         self._refuse_while_open(state)
 
         probe = uuid.uuid4().hex
 
         def claim(value: bytes | None) -> bytes | None:
             state = _decode(value)
-            if not state.open_until or self._is_open(state) or _is_probed(state):
+            if not _concerns(state, caller_hash) or self._is_open(state) or _is_probed(state):
                 return value
             return _encode(replace(state, probe=probe, probe_until=time.time() + lease_s, probe_lease_s=lease_s))
 
         state = _decode(self._store.update(key, claim, ttl_s=self._ttl_s))
-        if state.open_until and state.probe != probe:
+        if _concerns(state, caller_hash) and state.probe != probe:
             self._refuse_while_open(state)
             raise CircuitOpen(retry_after_s=_PROBE_RETRY_AFTER_S)
-        return Permit(self, model, state.openings, probe=probe if state.open_until else "")
+        return Permit(self, circuit, state.openings, caller, probe=probe if state.probe == probe else "")
 
-    def is_open(self, model: str) -> bool:
-        """Return whether the circuit is open, and not yet due for a probe."""
-        return self._is_open(_decode(self._store.read(self._prefix + model)))
+    def is_open(self, circuit: str, *, caller: str = "") -> bool:
+        """Return whether the circuit is open to a caller, and not yet due for a probe."""
+        state = _decode(self._store.read(self._prefix + circuit))
+        return self._is_open(state) and _concerns(state, _shorten(caller))
 
     def _refuse_while_open(self, state: _State) -> None:
         if self._is_open(state):
@@ -122,29 +133,52 @@ class CircuitBreaker:
         def apply(value: bytes | None) -> bytes | None:
             nonlocal before, after
             before = after = _decode(value)
-            is_current = before.probe == permit.probe if permit.probe else not before.open_until
+            if permit.probe:
+                is_current = before.probe == permit.probe
+            else:
+                is_current = not _concerns(before, _shorten(permit.caller))
             if not is_current or before.openings != permit.openings:
                 return value
             after = change(before)
             return _encode(after)
 
-        self._store.update(self._prefix + permit.model, apply, ttl_s=self._ttl_s)
-        if bool(after.open_until) != bool(before.open_until):
+        self._store.update(self._prefix + permit.circuit, apply, ttl_s=self._ttl_s)
+        if bool(after.open_until) != bool(before.open_until) or after.only_for != before.only_for:
             event = "breaker.opened" if after.open_until else "breaker.closed"
-            log.warning(event, extra={"model": permit.model})
+            operation, _, model = permit.circuit.partition(":")
+            fields = {"operation": operation, "model": model, "only_for_one_caller": bool(after.only_for) or None}
+            log.warning(event, extra=fields)
 
     def _succeeded(self, permit: Permit) -> None:
-        if permit.probe or _decode(self._store.read(self._prefix + permit.model)).failures:
+        if permit.probe:
+            is_news = True
+        else:
+            state = _decode(self._store.read(self._prefix + permit.circuit))
+            is_news = bool(state.failures or state.only_for)
+        if is_news:
             self._change(permit, lambda state: _State(openings=state.openings))
 
-    def _failed(self, permit: Permit) -> None:
+    def _failed(self, permit: Permit, cause: str) -> None:
+        caller = _shorten(permit.caller) if cause else ""
+        failure = f"{caller}:{_shorten(cause)}"
+
         def count(state: _State) -> _State:
-            failures = state.failures + 1
-            if not permit.probe and failures < self._failures:
+            if permit.probe:
+                return self._opened(state, only_for=state.only_for)
+            if cause and failure in state.failures:
+                return state
+            failures = (*state.failures, failure)
+            if state.only_for:  # this is another caller, whom it fails as well
+                return self._opened(state, only_for="")
+            if len(failures) < self._failures:
                 return replace(state, failures=failures)
-            return _State(open_until=time.time() + self._cooldown_s, openings=state.openings + 1)
+            callers = {failure.partition(":")[0] for failure in failures}
+            return self._opened(state, only_for=callers.pop() if len(callers) == 1 else "")
 
         self._change(permit, count)
+
+    def _opened(self, state: _State, *, only_for: str) -> _State:
+        return _State(open_until=time.time() + self._cooldown_s, openings=state.openings + 1, only_for=only_for)
 
     def _released(self, permit: Permit) -> None:
         if permit.probe:
@@ -154,8 +188,11 @@ class CircuitBreaker:
 class Permit:
     """The right to make one attempt. Only the first result reported to it counts."""
 
-    def __init__(self, breaker: CircuitBreaker, model: str, openings: int, *, probe: str = "") -> None:
-        self.model = model
+    def __init__(
+        self, breaker: CircuitBreaker, circuit: str, openings: int, caller: str = "", *, probe: str = ""
+    ) -> None:
+        self.circuit = circuit
+        self.caller = caller
         self.openings = openings
         self.probe = probe
         self._breaker: CircuitBreaker | None = breaker
@@ -166,17 +203,31 @@ class Permit:
         if breaker is not None:
             breaker._succeeded(self)
 
-    def failed(self) -> None:
-        """Report that the model failed."""
+    def failed(self, cause: str = "") -> None:
+        """Report that the model failed.
+
+        Args:
+            cause: the request and how it failed, as it may be at fault itself; "" if it cannot be.
+        """
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
-            breaker._failed(self)
+            breaker._failed(self, cause)
 
     def release(self) -> None:
         """Report that the attempt says nothing about the model: the caller was at fault, or left."""
         breaker, self._breaker = self._breaker, None
         if breaker is not None:
             breaker._released(self)
+
+
+def _concerns(state: _State, caller_hash: str) -> bool:
+    """Return whether a circuit is open, or half-open, to a caller."""
+    return bool(state.open_until) and state.only_for in ("", caller_hash)
+
+
+def _shorten(text: str) -> str:
+    """Return a hash of who called, or what for: neither is to be read in shared state, nor to take much of it."""
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest() if text else ""
 
 
 def _is_probed(state: _State) -> bool:
@@ -199,8 +250,13 @@ def _decode(value: bytes | None) -> _State:
         state = _State(**orjson.loads(value))
     except (ValueError, TypeError):
         return _CLOSED
-    numbers = (state.failures, state.open_until, state.probe_until, state.probe_lease_s, state.openings)
-    is_ours = isinstance(state.probe, str) and all(isinstance(number, int | float) for number in numbers)
+    if not isinstance(state.failures, list | tuple):
+        return _CLOSED
+    numbers = (state.open_until, state.probe_until, state.probe_lease_s, state.openings)
+    texts = (state.probe, state.only_for, *state.failures)
+    is_ours = all(isinstance(number, int | float) for number in numbers) and all(
+        isinstance(text, str) for text in texts
+    )
     return state if is_ours else _CLOSED
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from app.openai_service.errors import (
     CircuitOpen,
@@ -14,9 +14,10 @@ from app.openai_service.errors import (
 )
 from app.openai_service.resilience.breaker import CircuitBreaker, Permit
 from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_outage, is_transient
-from app.openai_service.results import CallRecord
 from app.openai_service.streaming.ticks import Ticks, pause
-from app.upstream_http.call_state import CallState
+
+if TYPE_CHECKING:
+    from app.openai_service.transport.request import PendingRequest
 
 T = TypeVar("T")
 
@@ -37,10 +38,8 @@ class Policy:
         self._budget = RetryBudget()
         self._max_attempts = max_attempts
 
-    def run(
-        self, make_attempt: MakeAttempt[T], models: Sequence[str], call_state: CallState, record: CallRecord
-    ) -> Ticks[T]:
-        """Try the models in order, and return the first answer.
+    def run(self, make_attempt: MakeAttempt[T], request: PendingRequest) -> Ticks[T]:
+        """Try the models of a request in order, and return the first answer.
 
         Raises:
             UpstreamRejected: a model refused the request itself.
@@ -48,29 +47,23 @@ class Policy:
             UpstreamUnavailable: every attempt failed; this is the last one's error.
         """
         failures: list[UpstreamUnavailable] = []
-        for position, model in enumerate(models):
-            has_fallback = position + 1 < len(models)
+        last = len(request.models) - 1
+        for position, model in enumerate(request.models):
             try:
-                return (
-                    yield from self._try_model(make_attempt, model, call_state, record, has_fallback=has_fallback)
-                )
+                return (yield from self._try_model(make_attempt, model, request, has_fallback=position < last))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
-                if call_state.is_abandoned or not is_outage(failure):
+                if request.call_state.is_abandoned or not is_outage(failure):
                     break
         raise _pick_most_informative(failures)
 
     def _try_model(
-        self,
-        make_attempt: MakeAttempt[T],
-        model: str,
-        call_state: CallState,
-        record: CallRecord,
-        *,
-        has_fallback: bool,
+        self, make_attempt: MakeAttempt[T], model: str, request: PendingRequest, *, has_fallback: bool
     ) -> Ticks[T]:
         """Make attempts at one model, retrying where that may help."""
-        permit: Permit | None = self._admit(model, call_state)
+        call_state, record = request.call_state, request.record
+        circuit = f"{request.operation}:{model}"
+        permit: Permit | None = self._admit(circuit, request)
         self._budget.count_call()
         record.model = model
         record.models.append(model)
@@ -82,7 +75,7 @@ class Policy:
             except UpstreamError as error:
                 failure = error
                 if _counts_for_breaker(error) and not call_state.is_abandoned:
-                    permit.failed()
+                    permit.failed(_find_cause(error, request))
             else:
                 permit.succeeded()
                 return answer
@@ -91,42 +84,55 @@ class Policy:
 
             attempts_left -= 1
             waits = waits or BackoffWaits()
-            wait_s = self._wait_s(failure, waits, model, call_state, has_fallback) if attempts_left else None
+            wait_s = self._wait_s(failure, waits, circuit, request, has_fallback) if attempts_left else None
             if wait_s is None:
                 break
             record.waited_ms += wait_s * 1000
             yield from pause(wait_s, tick_s=call_state.tick_s)
-            permit = self._admit_retry(model, call_state)
+            permit = self._admit_retry(circuit, request)
         raise failure
 
-    def _admit(self, model: str, call_state: CallState) -> Permit:
+    def _admit(self, circuit: str, request: PendingRequest) -> Permit:
         """Return the breaker's permit for one attempt. Raises UpstreamTimeout or CircuitOpen."""
-        remaining_s = call_state.remaining_s()
+        remaining_s = request.call_state.remaining_s()
         if remaining_s <= 0:
             raise UpstreamTimeout
-        return self._breaker.admit(model, lease_s=remaining_s + _PROBE_GRACE_S)
+        return self._breaker.admit(
+            circuit, lease_s=remaining_s + _PROBE_GRACE_S, caller=request.record.caller.user
+        )
 
-    def _admit_retry(self, model: str, call_state: CallState) -> Permit | None:
+    def _admit_retry(self, circuit: str, request: PendingRequest) -> Permit | None:
         """Return a permit after a pause, or None if the client left or the circuit opened meanwhile."""
-        if call_state.is_abandoned:
+        if request.call_state.is_abandoned:
             return None
         try:
-            return self._admit(model, call_state)
+            return self._admit(circuit, request)
         except CircuitOpen:
             return None
 
     def _wait_s(
-        self, failure: UpstreamError, waits: BackoffWaits, model: str, call_state: CallState, has_fallback: bool
+        self,
+        failure: UpstreamError,
+        waits: BackoffWaits,
+        circuit: str,
+        request: PendingRequest,
+        has_fallback: bool,
     ) -> float | None:
         """Return how long to wait before the model is retried, or None if it is not."""
         if not is_transient(failure):
             return None
+        call_state, caller = request.call_state, request.record.caller.user
         wait_s = waits.next_s(failure)
         if wait_s >= call_state.remaining_s() or (has_fallback and wait_s > _MAX_WAIT_BEFORE_FALLBACK_S):
             return None
-        if call_state.is_abandoned or self._breaker.is_open(model) or not self._budget.take():
+        if call_state.is_abandoned or self._breaker.is_open(circuit, caller=caller):
             return None
-        return wait_s
+        return wait_s if self._budget.take(caller) else None
+
+
+def _find_cause(error: UpstreamError, request: PendingRequest) -> str:
+    """Return what tells apart the requests that may have caused a failure, and how; "" if none was received."""
+    return f"{request.fingerprint} {type(error).__name__} {error.upstream_status}" if error.was_sent else ""
 
 
 def _counts_for_breaker(error: UpstreamError) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterator
 from time import monotonic
 
@@ -71,17 +71,20 @@ def _make_ceilings(first_s: float) -> Iterator[float]:
 class RetryBudget:
     """A limit on the share of retries among all attempts of this process, so that retries do not multiply an outage.
 
+    However many of them one caller uses, against the others they count as a quarter of the budget.
+
     Source: https://sre.google/sre-book/handling-overload/
     """
 
     SHARE = 0.1
     FLOOR = 20
     WINDOW_S = 10.0
+    CALLER_SHARE = 0.25
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._calls: deque[float] = deque()
-        self._retries: deque[float] = deque()
+        self._retries: deque[tuple[float, str]] = deque()
 
     def count_call(self) -> None:
         """Count a first attempt."""
@@ -89,17 +92,21 @@ class RetryBudget:
             self._calls.append(monotonic())
             self._drop_expired()
 
-    def take(self) -> bool:
-        """Count one retry and return True, or return False if the budget is spent."""
+    def take(self, caller: str = "") -> bool:
+        """Count one retry of a caller and return True, or return False if the budget is spent."""
         with self._lock:
             self._drop_expired()
-            if len(self._retries) >= max(self.FLOOR, self.SHARE * len(self._calls)):
+            limit = max(self.FLOOR, self.SHARE * len(self._calls))
+            used = Counter(caller for _, caller in self._retries)
+            own = used.pop(caller, 0)
+            if own + sum(min(count, self.CALLER_SHARE * limit) for count in used.values()) >= limit:
                 return False
-            self._retries.append(monotonic())
+            self._retries.append((monotonic(), caller))
             return True
 
     def _drop_expired(self) -> None:
         since = monotonic() - self.WINDOW_S
-        for times in (self._calls, self._retries):
-            while times and times[0] < since:
-                times.popleft()
+        while self._calls and self._calls[0] < since:
+            self._calls.popleft()
+        while self._retries and self._retries[0][0] < since:
+            self._retries.popleft()

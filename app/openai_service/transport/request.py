@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -89,3 +90,13 @@ class PendingRequest(UpstreamRequest):
     call_state: CallState
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def operation(self) -> str:
+        """What is asked of the model: one that fails at images may be well otherwise."""
+        return "vision" if self.images else self.record.operation
+
+    @property
+    def fingerprint(self) -> str:
+        """Tells this request apart from others, whatever model it is sent to."""
+        return hashlib.sha256(orjson.dumps(self.body)).hexdigest()

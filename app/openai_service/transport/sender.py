@@ -66,7 +66,7 @@ class Sender:
             attempt.served = record.model
             return answer
 
-        return self._policy.run(make_attempt, request.models, request.call_state, record)
+        return self._policy.run(make_attempt, request)
 
     def open_stream(self, request: PendingRequest) -> Ticks[StreamedAnswer]:
         """Send a streamed request, and return the answer once it has begun."""
@@ -92,7 +92,7 @@ class Sender:
             attempt.served = answer.model or None
             return answer
 
-        return self._policy.run(make_attempt, request.models, call_state, record)
+        return self._policy.run(make_attempt, request)
 
     def _send_adapted(
         self, request: PendingRequest, model: str, *, timeout_s: float = math.inf

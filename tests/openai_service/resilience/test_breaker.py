@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 import socket
 import threading
@@ -74,8 +75,13 @@ def together():
         yield threads.submit
 
 
+NUMBERS = itertools.count()
+
+
 def chat(client, route="/api/chat", **fields):
-    return client.post(route, json=CHAT | fields)
+    """A request that nobody has sent before, unless its messages are given."""
+    new = {"messages": [{"role": "user", "content": f"Hi {next(NUMBERS)}"}]}
+    return client.post(route, json=new | fields)
 
 
 def outcome(answer):
@@ -113,17 +119,17 @@ def over_a_store(upstream, state, **settings):
 class TestOpening:
     @pytest.mark.parametrize("failures", [1, 2, 5, 7])
     @pytest.mark.parametrize("attempts", [1, 3])
-    def test_it_opens_with_so_many_failed_attempts_and_not_before(self, make_app, upstream, failures, attempts):
+    def test_it_opens_with_so_many_failed_requests_and_not_before(self, make_app, upstream, failures, attempts):
         client = make_app(breaker_failures=failures, retry_max_attempts=attempts).test_client()
         upstream.otherwise = lambda sent: httpx2.Response(500, json=error())
 
-        calls = -(-failures // attempts)
         # The one that opened it as well tells what happened to it.
-        assert [outcome(chat(client)) for _ in range(calls)] == [(502, "upstream_failed")] * calls
-        assert len(upstream.sent) == failures
+        assert [outcome(chat(client)) for _ in range(failures)] == [(502, "upstream_failed")] * failures
+        assert len(upstream.sent) == (failures - 1) * attempts + 1  # the one that opens it is not tried again
+        upstream.sent.clear()
 
         assert [outcome(chat(client)) for _ in range(5)] == [OPEN] * 5
-        assert len(upstream.sent) == failures
+        assert upstream.sent == []
 
     def test_a_call_that_waits_while_it_opens_tells_its_own_failure(self, make_app, upstream, monkeypatch):
         app = make_app(retry_max_attempts=3)
@@ -141,7 +147,7 @@ class TestOpening:
         answer = chat(app.test_client())
 
         assert outcome(answer) == (502, "upstream_failed")
-        assert len(upstream.sent) == 5
+        assert len(upstream.sent) == 1 + 3 * 3 + 1
 
     def test_five_failures_are_enough_by_default(self):
         assert (Config().breaker_failures, Config().breaker_cooldown_s) == (5, COOLDOWN_S)
@@ -155,7 +161,7 @@ class TestOpening:
         records.clear()
         clock.now += after_s
 
-        routes = [route for route in SMALLEST if route not in OF_VECTORS]
+        routes = ["/api/chat", "/api/chat/stream", "/api/chat/openai"]
         for route in routes:
             answer = client.post(route, json=SMALLEST[route])
             assert answer.status_code == 503
@@ -180,9 +186,9 @@ class TestOpening:
         assert models_asked(upstream) == ["other", *["text-embedding-3-small"] * 2]
 
     def test_vectors_have_a_circuit_of_their_own(self, client, upstream):
-        for _ in range(5):
+        for text in "abcde":
             upstream.answers(error(), status=500)
-            assert client.post("/api/embeddings", json={"input": "a"}).status_code == 502
+            assert client.post("/api/embeddings", json={"input": text}).status_code == 502
 
         assert [outcome(client.post(route, json=SMALLEST[route])) for route in OF_VECTORS] == [OPEN] * 2
         assert len(upstream.sent) == 5
@@ -225,7 +231,7 @@ class TestFallback:
         upstream.sent.clear()
         return client
 
-    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/chat/openai", "/api/structured"])
+    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/chat/openai"])
     def test_an_open_circuit_goes_straight_to_the_fallback(self, client, upstream, records, route):
         records.clear()
         if route != "/api/chat":
@@ -240,9 +246,11 @@ class TestFallback:
         assert models_asked(upstream) == [SECOND]
         assert [(record.models, record.outcome) for record in records] == [([SECOND], "complete")]
 
-    def test_vision_has_none(self, client, upstream):
-        assert outcome(client.post("/api/vision", json=SMALLEST["/api/vision"])) == OPEN
-        assert upstream.sent == []
+    def test_images_and_structured_answers_have_circuits_of_their_own(self, client, upstream):
+        upstream.otherwise = lambda sent: httpx2.Response(200, json=completion("{}") | {"model": None})
+        for route in ("/api/vision", "/api/structured"):
+            assert client.post(route, json=SMALLEST[route]).status_code == 200
+        assert models_asked(upstream) == [FIRST] * 2
 
     def test_one_that_is_open_as_well_is_left_alone_as_well(self, client, upstream, clock):
         clock.now += 10
@@ -387,6 +395,81 @@ class TestWhatCounts:
             assert upstream.open_streams == 0
         assert [record.outcome for record in records] == ["client_gone"] * 6
         assert is_asked(client, upstream)
+
+
+class TestWhoseFaultItIs:
+    """One request, or one caller, moves nobody else's circuit."""
+
+    @pytest.fixture
+    def site(self, make_app, upstream):
+        """Fails whatever mentions poison, and answers the rest."""
+
+        def answer(sent):
+            is_poison = "poison" in str(sent.body)
+            return httpx2.Response(500 if is_poison else 200, json=error() if is_poison else completion())
+
+        upstream.otherwise = answer
+        return make_app(retry_max_attempts=3).test_client()
+
+    def ask(self, site, text, address="127.0.0.1", route="/api/chat"):
+        fields = {"messages": [{"role": "user", "content": text}]}
+        return site.post(route, json=fields, environ_overrides={"REMOTE_ADDR": address}).status_code
+
+    def test_one_request_counts_once_however_often_it_is_sent(self, site):
+        assert [self.ask(site, "poison") for _ in range(12)] == [502] * 12
+        assert self.ask(site, "well") == 200
+
+    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+    def test_the_requests_of_one_caller_close_it_to_that_caller_alone(self, site, route):
+        assert [self.ask(site, f"poison {n}", route=route) for n in range(6)] == [502] * 5 + [503]
+        assert self.ask(site, "well") == 503
+        assert self.ask(site, "well", "10.0.0.2") == 200, "as nobody else has failed"
+        assert self.ask(site, "well") == 200, "as it works for another"
+
+    def test_one_that_fails_others_as_well_is_closed_to_all(self, site):
+        assert [self.ask(site, f"poison {n}") for n in range(5)] == [502] * 5
+        assert self.ask(site, "poison", "10.0.0.2") == 502
+        assert [self.ask(site, "well", f"10.0.0.{n}") for n in range(1, 5)] == [503] * 4
+
+    def test_the_same_request_of_several_callers_counts_for_each(self, site):
+        assert [self.ask(site, "poison", f"10.0.0.{n}") for n in range(5)] == [502] * 5
+        assert [self.ask(site, "well", f"10.0.1.{n}") for n in range(3)] == [503] * 3
+
+    def test_images_that_a_model_cannot_take_leave_its_conversations_alone(self, site, upstream):
+        good = upstream.otherwise
+        upstream.otherwise = lambda sent: (
+            httpx2.Response(500, json=error()) if "image_url" in str(sent.body) else good(sent)
+        )
+        for _ in range(6):
+            assert site.post("/api/vision", json=SMALLEST["/api/vision"]).status_code == 502
+        assert self.ask(site, "well") == 200
+
+    def test_the_retries_of_one_caller_leave_others_theirs(self, site, upstream):
+        for number in range(15):
+            self.ask(site, f"poison {number % 2}")
+        upstream.sent.clear()
+        assert self.ask(site, "poison", "10.0.0.2") == 502
+        assert len(upstream.sent) == 3
+
+    def test_a_request_that_reached_nobody_is_no_ones_fault(self, site, upstream):
+        for _ in range(2):
+            upstream.otherwise = lambda sent: (_ for _ in ()).throw(httpx2.ConnectError("refused"))
+            self.ask(site, "well")
+        assert self.ask(site, "well", "10.0.0.2") == 503
+
+    def test_neither_callers_nor_requests_are_to_be_read_in_the_store(self, upstream):
+        class Kept(MemoryState):
+            seen = b""
+
+            def update(self, key, change, *, ttl_s):
+                value = super().update(key, change, ttl_s=ttl_s)
+                Kept.seen += value or b""
+                return value
+
+        client = over_a_store(upstream, Kept())
+        fail(client, upstream, 5)
+        assert b"failures" in Kept.seen
+        assert b"127.0.0.1" not in Kept.seen
 
 
 class TestComingBack:
