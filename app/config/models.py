@@ -26,6 +26,7 @@ class ModelSettings:
         fallbacks: by operation, those to try after another model has failed, in order.
         max_tokens: of an answer.
         max_tokens_param: the parameter of a request that limits its answer.
+        stream_options: whether streams ask for their usage.
         max_input_tokens: of an input; 0 if only the models limit it.
     """
 
@@ -34,6 +35,7 @@ class ModelSettings:
     fallbacks: Mapping[str, tuple[str, ...]]
     max_tokens: int
     max_tokens_param: str
+    stream_options: bool
     max_input_tokens: int
 
 
@@ -53,6 +55,7 @@ def read_models(config: Config) -> ModelSettings:
         fallbacks={"chat": fallbacks, "structured": fallbacks, "vision": (), "embeddings": ()},
         max_tokens=config.max_tokens,
         max_tokens_param=config.max_tokens_param,
+        stream_options=config.stream_options,
         max_input_tokens=config.max_input_tokens,
     )
 

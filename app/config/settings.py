@@ -59,6 +59,7 @@ class Config:
     allowed_models: tuple[str, ...] = ()
     max_tokens: int = within(1, 10_000_000, default=8192)
     max_tokens_param: str = one_of("max_completion_tokens", "max_tokens", default="max_completion_tokens")
+    stream_options: bool = True
     system_prompt: str = ""
     allow_client_system_prompt: bool = True
 

@@ -66,6 +66,7 @@ class UpstreamError(Problem):
         upstream_retry_after_s: the upstream's Retry-After.
         upstream_request_id: for a support case with the upstream.
         param: the upstream's name of the parameter at fault, if it gave one.
+        is_unknown_param: whether the upstream does not know that parameter, by its sentence.
         was_sent: whether the request may have reached the upstream.
         should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
         paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
@@ -94,6 +95,7 @@ class UpstreamError(Problem):
         self.upstream_retry_after_s = retry_after_s
         self.upstream_request_id = upstream_request_id
         self.param = param
+        self.is_unknown_param = False
         self.should_retry = should_retry
         self.was_sent = True
         self.paid: Usage | None = None
@@ -132,6 +134,12 @@ class ContextLengthExceeded(UpstreamRejected):
 
     code = "context_length_exceeded"
     sentence = "The conversation is longer than the model can take."
+
+    def tell_sizes(self, limit: int | None, size: int | None) -> None:
+        """Add the numbers of tokens to the sentence, as far as they are known."""
+        if limit is not None:
+            told = f"at most {limit:,} tokens" if size is None else f"{size:,} of at most {limit:,} tokens"
+            self.sentence = f"{type(self).sentence.removesuffix('.')}: {told}."
 
 
 class InputTooLong(ContextLengthExceeded):

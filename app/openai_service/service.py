@@ -42,10 +42,10 @@ from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
-    STREAMED,
     chat_body,
     embeddings_body,
     offered_model,
+    streamed_fields,
 )
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
@@ -248,7 +248,7 @@ class OpenAIService:
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
         if streamed:
-            body |= STREAMED
+            body |= streamed_fields(self._models)
         request = self._build_request(CHAT_PATH, body, record, adjusted)
         if self._input_window is not None:
             record.trimmed = self._input_window.trim(request, request.models)

@@ -54,7 +54,8 @@ class ParameterSupport:
             True if the request can be sent again with a changed body, False if the error says nothing new.
         """
         name = error.param
-        if error.upstream_code not in _REFUSALS or name is None or name not in body:
+        is_refusal = error.upstream_code in _REFUSALS or error.is_unknown_param
+        if not is_refusal or name is None or name not in body:
             return False
         change = _RENAMED.get(name) or ("dropped" if name in _DROPPABLE else None)
         # A model that refuses both names of a parameter would otherwise be tried forever.

@@ -16,6 +16,11 @@ STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": 
 """The additional fields of a request whose answer is streamed."""
 
 
+def streamed_fields(settings: ModelSettings) -> dict[str, Any]:
+    """Return those of STREAMED that the site sends."""
+    return STREAMED if settings.stream_options else {"stream": True}
+
+
 def offered_model(settings: ModelSettings, operation: str, model: str | None, *, is_pinned: bool = False) -> str:
     """Return the requested model, or the operation's default.
 

@@ -24,6 +24,7 @@ from app.openai_service.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from app.openai_service.transport.refusals import read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
@@ -75,12 +76,13 @@ def _find_root_cause(error: BaseException) -> str:
 def translate_error_object(
     body: object, *, status: int | None = None, retry_after_s: float | None = None
 ) -> UpstreamError:
-    """Translate OpenAI's error object, from a response or from a stream."""
-    fields: dict[str, Any] = body if isinstance(body, dict) else {}
+    """Translate an error object, from a response or from a stream."""
+    fields = _find_error(body)
     code = _text(fields.get("code")) or _text(fields.get("type"))
     status = status or _infer_status(fields)
-    param = _text(fields.get("param"))
-    kind = _classify(status, code, param, _text(fields.get("message")) or "")
+    fault = read_fault(fields)
+    param = _text(fields.get("param")) or fault.param
+    kind = _classify(status, code, param, is_context=fault.is_context)
     safe_param = param if param and _SAFE_PARAM.fullmatch(param) else None
     error = (ParameterRejected if kind is UpstreamRejected and safe_param else kind)(
         status=status,
@@ -88,9 +90,23 @@ def translate_error_object(
         upstream_code=code if code and _SAFE_PARAM.fullmatch(code) else None,
         retry_after_s=None if code == "insufficient_quota" else retry_after_s,  # waiting does not help
     )
+    error.is_unknown_param = fault.is_unknown_param and param == fault.param
     if isinstance(error, ParameterRejected):
         error.field = _to_api_name(safe_param or "")
+    if isinstance(error, ContextLengthExceeded):
+        error.tell_sizes(fault.limit, fault.size)
     return error
+
+
+def _find_error(body: object) -> dict[str, Any]:
+    """Return the error object in a body: Google's is a list, some servers' is a text."""
+    if isinstance(body, list) and body:
+        body = body[0]
+    if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
+        body = body["error"]
+    if isinstance(body, str):
+        return {"message": body}
+    return body if isinstance(body, dict) else {}
 
 
 def _to_api_name(param: str) -> str:
@@ -99,9 +115,13 @@ def _to_api_name(param: str) -> str:
     return _API_NAMES.get(name, name)
 
 
+_LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500
 _BY_CODE: dict[str, type[UpstreamError]] = {
     "context_length_exceeded": ContextLengthExceeded,
     "string_above_max_length": ContextLengthExceeded,
+    _LLAMA_CONTEXT: ContextLengthExceeded,
+    "context_window_exceeded": ContextLengthExceeded,
+    "model_max_prompt_tokens_exceeded": ContextLengthExceeded,
     "content_filter": ContentFiltered,
     "content_policy_violation": ContentFiltered,
     "invalid_json_schema": UnsupportedSchema,
@@ -110,21 +130,21 @@ _BY_CODE: dict[str, type[UpstreamError]] = {
 _REJECTED_STATUSES = {400, 422}
 
 
-def _classify(status: int | None, code: str | None, param: str | None, message: str) -> type[UpstreamError]:
+def _classify(status: int | None, code: str | None, param: str | None, *, is_context: bool) -> type[UpstreamError]:
     if code == "insufficient_quota":
         return UpstreamFailed
     if status == 429:
         return UpstreamRateLimited
     if status == 413:
-        return BodyTooLarge
-    if status in _REJECTED_STATUSES:
+        return ContextLengthExceeded if is_context else BodyTooLarge
+    if status in _REJECTED_STATUSES or code == _LLAMA_CONTEXT:
         if code in _BY_CODE:
             return _BY_CODE[code]
         if (code and "image" in code) or "image_url" in (param or ""):
             return InvalidImage
         if (param or "").startswith("response_format"):
             return UnsupportedSchema
-        if "maximum context length" in message:
+        if is_context:
             return ContextLengthExceeded
         return UpstreamRejected
     if status is None and code in _BY_CODE:  # errors in a stream have no status
@@ -135,6 +155,7 @@ def _classify(status: int | None, code: str | None, param: str | None, message: 
 def _infer_status(error: dict[str, Any]) -> int | None:
     """Return the status of an error within a 200: compatible servers give it as the code, OpenAI's type implies it."""
     code = error.get("code")
+    code = int(code) if isinstance(code, str) and re.fullmatch("[45][0-9][0-9]", code) else code
     if isinstance(code, int) and 400 <= code < 600:
         return code
     is_callers_fault = error.get("type") == "invalid_request_error" and code != "invalid_api_key"

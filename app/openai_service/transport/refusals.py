@@ -1,0 +1,100 @@
+"""What a refusal says, in the words of many servers: the parameter that is not known, or the size of the context.
+
+OpenAI gives a code and a parameter; others name it only in a sentence, or in a list as FastAPI and vLLM write it.
+Parameters are read only where a sentence begins: further on, it may quote the caller.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import orjson
+
+_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+)\b[`'\"\]]*"
+_UNKNOWN = [
+    re.compile(pattern.replace("PARAM", _PARAM), re.IGNORECASE)
+    for pattern in (
+        r"(?:invalid json payload received\. )?(?:unrecognized|unknown|unsupported|unexpected)"
+        r" (?:request )?(?:argument|parameter|param|field|property|key|value|name|input)s?(?: supplied)?:? PARAM",
+        r"(?:the )?(?:property |parameter |field )?PARAM(?: parameter| field| property)?:? (?:is |are )?"
+        r"(?:not (?:supported|permitted|allowed|recognized)|unsupported|extra inputs are not permitted)",
+        r"extra inputs are not permitted, field: PARAM",
+        r"validation error at #/PARAM: extra inputs are not permitted",
+        r"json: unknown field PARAM",
+        r"[\w.]+\(\) got an unexpected keyword argument PARAM",
+        r"(?:litellm\.\w+: )*(?:this model|the model|[\w./-]+) does(?: not|n't) support (?:the )?"
+        r"(?:parameters?:? |fields?:? )?PARAM",
+    )
+]
+# One entry of pydantic's list, as JSON or as Python's repr.
+_DETAIL = re.compile(
+    r"[\[{(\s]*(?:[\"']type[\"']:\s*[\"'](?P<type>[\w.]+)[\"'],\s*)?"
+    r"[\"']loc[\"']:\s*[\[(]\s*[\"']body[\"'],\s*[\"'](?P<param>\w+)[\"']"
+)
+_CONTEXT = re.compile(
+    r"context[ _-]?(?:length|window|size)|maximum (?:model|prompt|input|sequence) length|prompt is too long"
+    r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens",
+    re.IGNORECASE,
+)
+_NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
+
+
+class Fault(NamedTuple):
+    """What a refusal says.
+
+    Attributes:
+        param: the upstream's name of the parameter at fault.
+        is_unknown_param: whether the upstream does not know it at all.
+        is_context: whether the conversation is too long.
+        limit, size: of the context and of the request, in tokens, if it is.
+    """
+
+    param: str | None = None
+    is_unknown_param: bool = False
+    is_context: bool = False
+    limit: int | None = None
+    size: int | None = None
+
+
+def read_fault(error: Mapping[str, Any]) -> Fault:
+    """Read an error object of any server."""
+    sentence = _find_sentence(error)
+    if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
+        limit, size = _read_sizes(error, sentence)
+        return Fault(is_context=True, limit=limit, size=size)
+    if detail := _DETAIL.match(sentence):
+        return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
+    for pattern in _UNKNOWN:
+        if found := pattern.match(sentence):
+            return Fault(found["param"].lower(), is_unknown_param=True)
+    return Fault()
+
+
+def _find_sentence(error: Mapping[str, Any]) -> str:
+    """Return the text that tells what is wrong; a list of details as the JSON of its first."""
+    found: Any = error.get("message") or error.get("detail") or ""
+    if isinstance(found, str) and found.startswith("{"):  # Mistral once wrote JSON within JSON
+        try:
+            found = orjson.loads(found)
+        except orjson.JSONDecodeError:
+            return ""
+    if isinstance(found, dict):
+        found = found.get("detail") or found.get("message") or ""
+    if isinstance(found, list):
+        first = found[0] if found else ""
+        if not isinstance(first, dict):
+            return str(first)
+        return orjson.dumps({name: first[name] for name in ("type", "loc", "msg") if name in first}).decode()
+    return found if isinstance(found, str) else ""
+
+
+def _read_sizes(error: Mapping[str, Any], sentence: str) -> tuple[int | None, int | None]:
+    limit, size = error.get("n_ctx"), error.get("n_prompt_tokens")
+    if type(limit) is int and type(size) is int:
+        return limit, size
+    numbers = [int(number) for number in _NUMBER.findall(sentence.replace(",", ""))][:2]
+    if "<=" in sentence or not numbers:
+        return (numbers[0] if numbers else None), None
+    return min(numbers), max(numbers) if len(numbers) == 2 else None

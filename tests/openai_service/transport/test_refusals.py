@@ -1,0 +1,146 @@
+"""Refusals as vLLM, llama.cpp, Mistral, Gemini, Azure, Fireworks, Groq, LiteLLM and others write them."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.openai_answers import stream_of
+
+pytestmark = pytest.mark.one_attempt
+
+HI = {"message": "Hi"}
+
+
+def openai_error(message, **fields):
+    return {"error": {"message": message, "type": "invalid_request_error", "param": None, "code": None, **fields}}
+
+
+DETAIL = {"type": "extra_forbidden", "loc": ["body", "PARAM"], "msg": "Extra inputs are not permitted", "input": 1}
+REPR = (
+    "[{'type': 'extra_forbidden', 'loc': ('body', 'PARAM'), 'msg': 'Extra inputs are not permitted', 'input': {}}]"
+)
+UNKNOWN = {
+    "vLLM": {"object": "error", "message": REPR, "type": "BadRequestError", "param": None, "code": 400},
+    "FastAPI": {"detail": [DETAIL]},
+    "FastAPI with pydantic 1": {"detail": [{"loc": ["body", "PARAM"], "msg": "x", "type": "value_error.extra"}]},
+    "Mistral": {"object": "error", "message": {"detail": [DETAIL]}, "type": "invalid_request_error", "code": None},
+    "Mistral, detail twice": {"object": "Error", "detail": [DETAIL], "message": [DETAIL], "code": 3001},
+    "Azure": openai_error("Unrecognized request argument supplied: PARAM"),
+    "Azure with data": {"error": {"requestid": "x", "code": 400, "message": "Validation error at #/PARAM: Extra inputs are not permitted"}},
+    "OpenAI's sentence": openai_error("Unsupported parameter: 'PARAM' is not supported with this model."),
+    "OpenAI's other sentence": openai_error("Unknown parameter: 'PARAM'."),
+    "Fireworks": openai_error("Extra inputs are not permitted, field: 'PARAM'"),
+    "Groq": openai_error("property 'PARAM' is unsupported"),
+    "Anthropic": openai_error("PARAM: Extra inputs are not permitted"),
+    "Gemini": [{"error": {"code": 400, "status": "INVALID_ARGUMENT", "message": 'Invalid JSON payload received. Unknown name "PARAM": Cannot find field.'}}],
+    "Go": {"error": 'json: unknown field "PARAM"'},
+    "Python": {"error": "create() got an unexpected keyword argument 'PARAM'"},
+    "LiteLLM": openai_error("litellm.UnsupportedParamsError: together_ai does not support parameters: ['PARAM'], for model=x"),
+    "a plain sentence": openai_error("PARAM is not supported"),
+}  # fmt: skip
+
+
+def put(body, param):
+    """The body with the parameter in it."""
+    if isinstance(body, str):
+        return body.replace("PARAM", param)
+    if isinstance(body, list):
+        return [put(item, param) for item in body]
+    return {name: put(item, param) for name, item in body.items()} if isinstance(body, dict) else body
+
+
+@pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
+@pytest.mark.parametrize("status", [400, 422])
+def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, upstream, body, status):
+    upstream.answers(put(body, "max_completion_tokens"), status=status)
+    upstream.answers(put(body, "temperature"), status=status)
+    upstream.answers(put(body, "stream_options"), status=status)
+    upstream.streams(*stream_of("Hi"))
+
+    answer = client.post("/api/chat/stream", json=HI | {"temperature": 0.5})
+
+    assert (answer.status_code, answer.headers["X-Attempts"]) == (200, "4")
+    assert set(upstream.sent[-1].body) == {"model", "messages", "max_tokens", "stream"}
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        ("Sorry. You wrote: temperature is not supported", None),
+        ("messages.0: 'Unknown parameter: temperature' cannot be read", None),
+        ("[{'type': 'less_than', 'loc': ('body', 'temperature'), 'msg': 'Input should be less than 2'}]", "temperature"),
+        ("[{'type': 'x', 'loc': ('body', 'max_completion_tokens'), 'input': 'extra_forbidden'}]", "maxTokens"),
+        ('[{"loc": ["body", "temperature"], "msg": "extra_forbidden", "type": "value_error"}]', "temperature"),
+    ],
+)  # fmt: skip
+def test_a_value_that_is_refused_or_quoted_teaches_nothing(client, upstream, message, field):
+    upstream.answers(openai_error(message), status=400)
+
+    answer = client.post("/api/chat", json=HI | {"temperature": 0.5})
+
+    assert (answer.status_code, len(upstream.sent)) == (400, 1)
+    assert answer.json["error"].startswith(f"{field}: " if field else "The model")
+
+
+def llama(code):
+    return {"error": {"code": code, "message": "the request exceeds the available context size. try increasing it",
+                      "type": "exceed_context_size_error", "n_prompt_tokens": 9000, "n_ctx": 8192}}  # fmt: skip
+
+
+CONTEXTS = {
+    "llama.cpp": (400, llama(400)),
+    "llama.cpp at first": (500, llama(500)),
+    "llama-cpp-python": (400, openai_error("Requested tokens (9000) exceed context window of 8192")),
+    "OpenAI": (400, openai_error("This model's maximum context length is 8192 tokens. However, you requested 9000 tokens (8500 in the messages, 500 in the completion).", code="context_length_exceeded")),
+    "vLLM": (400, {"object": "error", "message": "This model's maximum context length is 8192 tokens. However, your request has 9000 input tokens.", "type": "BadRequestError", "code": 400}),
+    "vLLM of today": (400, openai_error("Input length (9000) exceeds model's maximum context length (8192).")),
+    "SGLang": (400, openai_error("The input (9000 tokens) is longer than the model's context length (8192 tokens).")),
+    "Gemini": (400, [{"error": {"code": 400, "message": "The input token count (9000) exceeds the maximum number of tokens allowed (8192).", "status": "INVALID_ARGUMENT"}}]),
+    "Anthropic": (400, openai_error("prompt is too long: 9000 tokens > 8192 maximum")),
+    "Mistral": (400, {"object": "error", "message": "Prompt contains 9000 tokens and 0 draft tokens, too large for model with 8192 maximum context length", "type": "invalid_request_error", "code": "3051"}),
+    "xAI": (400, {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 8,192 but the request contains 9,000 tokens."}),
+    "status 413": (413, openai_error("prompt is too long: 9000 tokens > 8192 maximum")),
+    "in a 200": (200, llama(400)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("status", "body"), CONTEXTS.values(), ids=CONTEXTS)
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstream, status, body, route):
+    if status == 200 and route.endswith("stream"):
+        upstream.streams(body)
+    else:
+        upstream.answers(body, status=status)
+
+    answer = client.post(route, json=HI)
+
+    assert (answer.status_code, answer.json["code"], len(upstream.sent)) == (400, "context_length_exceeded", 1)
+    assert (
+        answer.json["error"]
+        == "The conversation is longer than the model can take: 9,000 of at most 8,192 tokens."
+    )
+
+
+@pytest.mark.parametrize(
+    ("message", "end"),
+    [
+        ("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs` tokens and 1000", ": at most 4,096 tokens."),
+        ("This model's maximum context length is 8192 tokens.", ": at most 8,192 tokens."),
+        ("the input is longer than the context window", "."),
+    ],
+)  # fmt: skip
+def test_what_is_known_of_the_size_is_told(client, upstream, message, end):
+    upstream.answers({"error": message, "error_type": "validation"}, status=422)
+
+    assert (
+        client.post("/api/chat", json=HI).json["error"]
+        == f"The conversation is longer than the model can take{end}"
+    )
+
+
+def test_a_site_can_leave_out_the_options_of_streams(make_app, upstream):
+    client = make_app(stream_options=False).test_client()
+    upstream.streams(*stream_of("Hi", usage=None))
+
+    assert client.post("/api/chat/stream", json=HI).status_code == 200
+    assert set(upstream.sent[0].body) == {"model", "messages", "max_completion_tokens", "stream"}
