@@ -1,28 +1,42 @@
-"""Suggest what to write instead of JSON Schema keywords that the strict subset lacks."""
+"""Know the JSON Schema keywords that the strict subset lacks: which mean nothing, and what to write instead of others."""
 
 from __future__ import annotations
 
-ANNOTATIONS = {
+from typing import Any
+
+_ANNOTATIONS = {
     "$comment",
+    "$id",  # references point into the schema, so its name is not needed
     "$schema",
     "default",
     "deprecated",
     "discriminator",  # OpenAPI's; pydantic writes it next to "oneOf"
     "example",
     "examples",
+    "externalDocs",
+    "id",  # of draft 4, and of zod's metadata
     "readOnly",
     "writeOnly",
+    "xml",
 }
-"""Keywords that validate nothing."""
 
 LIMITS: dict[str, set[str]] = {
-    "minLength": {"string"},
-    "maxLength": {"string"},
+    "contentEncoding": {"string"},
+    "contentMediaType": {"string"},
     "uniqueItems": {"array"},
     "minProperties": {"object"},
     "maxProperties": {"object"},
 }
 """Keywords that only restrict values of these types, and can be described in words to the model."""
+
+# The type that a keyword is about.
+_IMPLIES = {
+    **dict.fromkeys(("properties", "required", "additionalProperties"), "object"),
+    **dict.fromkeys(("items", "minItems", "maxItems", "uniqueItems"), "array"),
+    **dict.fromkeys(("pattern", "format", "minLength", "maxLength"), "string"),
+    **dict.fromkeys(("multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"), "number"),
+}
+_SAYS_MORE_THAN_A_TYPE = {"type", "enum", "const", "anyOf", "oneOf", "allOf", "$ref"}
 
 _LEAVE_OUT = "leave it out"
 _BY_NAME = "list the properties by name, or use an array of objects with a name and a value"
@@ -35,9 +49,21 @@ _HINTS = {
     **dict.fromkeys(("patternProperties", "propertyNames", "unevaluatedProperties"), _BY_NAME),
     "prefixItems": "use an object with one property for each",
     "nullable": 'add "null" to "type"',
-    **dict.fromkeys(ANNOTATIONS, _LEAVE_OUT),
     **dict.fromkeys(LIMITS, 'leave it out, or say it in "description"'),
 }
+
+
+def is_annotation(keyword: str) -> bool:
+    """Return whether a keyword validates nothing. Those are never a fault, and never sent."""
+    return keyword in _ANNOTATIONS or keyword.startswith("x-")
+
+
+def infer_type(node: dict[str, Any]) -> str | None:
+    """Return the one type that a schema without `type` is about, judged by its other keywords."""
+    if node.keys() & _SAYS_MORE_THAN_A_TYPE:
+        return None
+    kinds = {_IMPLIES[keyword] for keyword in _IMPLIES.keys() & node.keys()}
+    return kinds.pop() if len(kinds) == 1 else None
 
 
 def get_hint(keyword: str) -> str:

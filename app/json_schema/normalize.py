@@ -1,4 +1,8 @@
-"""Rewrite a JSON schema into the strict subset where that does not change its meaning, and list the changes."""
+"""Rewrite a JSON schema into the strict subset where that does not change its meaning, and list the changes.
+
+Some changes are made to every schema: what is then sent allows the same answers. Others only if the caller wants them:
+they close objects, and have the model write null for what is absent.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +11,26 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.json_schema.hints import ANNOTATIONS, LIMITS
+from app.json_schema.hints import LIMITS, infer_type, is_annotation
 from app.json_schema.optional_nulls import OriginalSchema
+from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, resolve
 from app.json_schema.strict_rules import BY_TYPE, FORMATS, StrictCheck, child_path, find_problems, read_types
-from app.json_schema.value_sets import BudgetExhausted, NullAcceptance, UnionDisjointness, WorkBudget
+from app.json_schema.value_sets import (
+    BudgetExhausted,
+    NullAcceptance,
+    UnionDisjointness,
+    WorkBudget,
+    allow_null,
+    resolve_openapi,
+)
 
 _MAX_CHANGES = 20
 _MAX_STEPS = 200_000  # many times what any schema needs that the validator accepts
 _STEPS_PER_SCHEMA = 10
+_CHARS_PER_STEP = 32  # of a reference, which may be long
 _TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
 _TO_A_DEFINITION = re.compile(r"#|#/(\$defs|definitions)/[^/]+")
-_NULL = {"type": "null"}
+_BESIDE_REF = {"$ref", "title", "description", "$defs", "definitions"}
 _APPLIES_TO = {
     **LIMITS,
     **{
@@ -35,36 +48,45 @@ class Normalized:
     Attributes:
         schema: the schema to send.
         original: what answers are converted back to; None if the schema was strict already.
-        problems: why the given schema is not strict, one sentence each.
-        unresolved: the problems that normalizing could not fix.
+        unresolved: why the schema is still not strict, one sentence each.
         changes: what was changed, one sentence each, limited in number.
     """
 
     schema: dict[str, Any]
     original: OriginalSchema | None = None
-    problems: Sequence[str] = ()
     unresolved: Sequence[str] = ()
     changes: Sequence[str] = ()
 
 
-def normalize(schema: dict[str, Any]) -> Normalized:
-    """Rewrite a schema into the strict subset as far as its meaning allows. Does not change the given schema."""
+def normalize(schema: dict[str, Any], *, exact: bool = False) -> Normalized:
+    """Rewrite a schema into the strict subset as far as its meaning allows. Does not change the given schema.
+
+    Args:
+        schema: the given one.
+        exact: whether to make only changes after which the schema allows the same answers.
+    """
     check = StrictCheck(schema)
     problems = check.run()
-    if not problems:
+    if not problems and not check.has_annotations:
         return Normalized(schema)
     if check.is_too_large:  # no rewriting helps
-        return Normalized(schema, problems=problems, unresolved=problems[-1:])
-    rewriter = _Rewriter(schema)
+        return Normalized(schema, unresolved=problems[-1:])
+    rewriter = _Rewriter(schema, exact)
     try:
-        strict = rewriter.rewrite("schema", schema)
+        strict = rewriter.run()
     except BudgetExhausted:
-        return Normalized(schema, problems=problems, unresolved=[_TOO_LARGE])
+        return Normalized(schema, unresolved=[_TOO_LARGE])
     changes = [f"{path}: {sentence}." for path, sentence in rewriter.changes[:_MAX_CHANGES]]
     if len(rewriter.changes) > _MAX_CHANGES:
         changes.append(f"And {len(rewriter.changes) - _MAX_CHANGES} more changes.")
     unresolved = [*rewriter.problems, *find_problems(strict)]
-    return Normalized(strict, OriginalSchema(schema, rewriter.optional), problems, unresolved, changes)
+    original = None
+    if problems:
+        try:
+            original = OriginalSchema(resolve_openapi(schema), rewriter.optional)
+        except UnsatisfiableError as error:
+            unresolved.append(f"schema: {error}.")
+    return Normalized(strict, original, unresolved, changes)
 
 
 @dataclass
@@ -72,6 +94,7 @@ class _Rewriter:
     """Rewrites one schema of bounded depth in a bounded number of steps."""
 
     root: dict[str, Any]
+    exact: bool
     optional: list[tuple[dict[str, Any], frozenset[str]]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     changes: list[tuple[str, str]] = field(default_factory=list)
@@ -80,9 +103,40 @@ class _Rewriter:
         self.steps = WorkBudget(_MAX_STEPS)
         self.nulls = NullAcceptance(self.root, self.steps)
         self.unions = UnionDisjointness(self.root, self.steps)
+        self.moved: dict[str, str] = {}
+
+    def run(self) -> dict[str, Any]:
+        """Return the rewritten root, with a definition for each other part of it that is referred to."""
+        strict: dict[str, Any] = self.rewrite("schema", self._inline_root())
+        definitions: dict[str, Any] = {}
+        while len(definitions) < len(self.moved):
+            for reference, name in list(self.moved.items())[len(definitions) :]:
+                path = "schema" + reference.removeprefix("#").replace("/", ".")[:200]
+                definitions[name] = self.rewrite(path, resolve(self.root, reference))
+        if definitions and isinstance(strict.get("$defs", {}), dict):
+            strict["$defs"] = {**strict.get("$defs", {}), **definitions}
+        return strict
 
     def add_change(self, path: str, sentence: str) -> None:
         self.changes.append((path, sentence))
+
+    def _inline_root(self) -> dict[str, Any]:
+        """Return the root, or what it is if it only refers to that: the outermost schema may be no reference."""
+        node = self.root
+        for _ in range(MAX_CHAIN):
+            beside = [key for key in node if key not in _BESIDE_REF and not is_annotation(key)]
+            if not isinstance(node.get("$ref"), str) or beside:
+                break
+            try:
+                target = resolve(self.root, node["$ref"])
+            except UnsatisfiableError:
+                break
+            if not isinstance(target, dict) or target is self.root:
+                break
+            self.steps.spend(len(target) + len(node))
+            node = {**target, **{key: value for key, value in node.items() if key != "$ref"}}
+            self.add_change("schema", '"$ref" was replaced by what it points to')
+        return node
 
     def rewrite(self, path: str, given: Any) -> Any:
         """Return a rewritten copy of a schema and its subschemas. Anything else is copied for the check to report."""
@@ -92,7 +146,15 @@ class _Rewriter:
         node = self._merge_all_of(path, given)
         lists = [node[key] for key in ("type", "enum", "required") if isinstance(node.get(key), list)]
         self.steps.spend(_STEPS_PER_SCHEMA + sum(map(len, lists)))
+        is_nullable = node.pop("nullable") if isinstance(node.get("nullable"), bool) else None
+        if is_nullable is not None:
+            self.add_change(
+                path, '"nullable" became the type "null"' if is_nullable else '"nullable" was left out'
+            )
         self._drop_annotations(path, node)
+        if not self.exact and (kind := infer_type(node)):
+            node = {"type": kind, **node}
+            self.add_change(path, f'got "type": "{kind}"')
         self._describe_limits(path, node)
         options = node.get("oneOf")
         if isinstance(options, list) and options and "anyOf" not in node and self.unions.are_disjoint(options):
@@ -102,7 +164,7 @@ class _Rewriter:
             node["items"] = self.rewrite(child_path(path, "items"), node["items"])
         if isinstance(node.get("anyOf"), list):
             node["anyOf"] = [
-                self.rewrite(child_path(path, "anyOf", number), option)
+                self.rewrite(child_path(path, "anyOf", number), self._pass_type_on(path, node, option))
                 for number, option in enumerate(node["anyOf"])
             ]
         given_properties = node.get("properties")
@@ -111,9 +173,20 @@ class _Rewriter:
                 node[key] = {
                     name: self.rewrite(child_path(path, key, name), part) for name, part in node[key].items()
                 }
-        if "object" in read_types(node) and isinstance(given_properties, dict):
+        if not self.exact and "object" in read_types(node) and isinstance(given_properties, dict):
             self._close_object(path, node, given_properties)
-        return self._isolate_reference(path, node)
+        node = self._isolate_reference(path, node)
+        return allow_null(node) if is_nullable else node
+
+    def _pass_type_on(self, path: str, node: dict[str, Any], option: Any) -> Any:
+        """Return an option with the type of the schema around it, if it is about that and has none of its own."""
+        if "type" not in node or not isinstance(option, dict):
+            return option
+        kind = infer_type(option)
+        if kind is None or kind not in read_types(node):
+            return option
+        self.add_change(path, f'an option got "type": "{kind}"')
+        return {"type": kind, **option}
 
     def _merge_all_of(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
         """Return a copy where an `allOf` of one schema becomes that schema, if no other keyword conflicts."""
@@ -125,8 +198,10 @@ class _Rewriter:
             [only] = node["allOf"]
             self.steps.spend(_STEPS_PER_SCHEMA + len(node) + len(only))
             rest = {key: value for key, value in node.items() if key != "allOf"}
-            words = ANNOTATIONS | {"title", "description", "$defs", "definitions"}
-            if any(key not in words and only.get(key) != value for key, value in rest.items()):
+            if any(
+                key not in _BESIDE_REF and not is_annotation(key) and only.get(key) != value
+                for key, value in rest.items()
+            ):
                 break
             node = {**only, **rest}
             self.add_change(path, '"allOf" of one schema became that schema')
@@ -135,8 +210,7 @@ class _Rewriter:
     def _drop_annotations(self, path: str, node: dict[str, Any]) -> None:
         types = {kind for kind in read_types(node) if isinstance(kind, str)}
         for keyword in list(node):
-            is_name = keyword == "$id" and path == "schema"
-            if keyword in ANNOTATIONS or is_name or keyword.startswith("x-"):
+            if is_annotation(keyword):
                 self.add_change(path, f'"{keyword[:64]}" was left out')
             elif types and keyword in _APPLIES_TO and not types & _APPLIES_TO[keyword]:
                 self.add_change(path, f'"{keyword}" was left out, as it means nothing there')
@@ -160,7 +234,11 @@ class _Rewriter:
 
     def _close_object(self, path: str, node: dict[str, Any], given_properties: dict[str, Any]) -> None:
         """Forbid additional properties and require all properties; null then stands for a missing optional one."""
-        if "additionalProperties" not in node:
+        if node.get("unevaluatedProperties") is False:
+            del node["unevaluatedProperties"]
+            self.add_change(path, '"unevaluatedProperties" became "additionalProperties"')
+        is_open = node["properties"] and node.get("additionalProperties") in (True, {})
+        if "additionalProperties" not in node or is_open:
             node["additionalProperties"] = False
             self.add_change(path, 'got "additionalProperties": false')
         required = node.get("required", [])
@@ -178,7 +256,7 @@ class _Rewriter:
                 self.add_change(inner_path, "was made required; null was allowed already")
                 continue
             nullable.append(name)
-            node["properties"][name] = _allow_null(node["properties"][name])
+            node["properties"][name] = allow_null(node["properties"][name])
             self.add_change(inner_path, "was made required and nullable; null means it is absent")
         if nullable:
             self.optional.append((node, frozenset(nullable)))
@@ -187,11 +265,9 @@ class _Rewriter:
         reference = node.get("$ref")
         if not isinstance(reference, str):
             return node
-        if not _TO_A_DEFINITION.fullmatch(reference):
+        if reference.startswith("#/") and not _TO_A_DEFINITION.fullmatch(reference):
             # Other targets may be made nullable as properties, which this reference does not mean.
-            self.problems.append(
-                f'{path}: "$ref" must point to "#" or a definition: move what it names to "$defs".'
-            )
+            node = {**node, "$ref": (reference := self._move_to_definitions(path, reference))}
         beside = node.keys() & {"title", "description"}
         if beside and node.keys() - beside == {"$ref"}:
             words = {key: value for key, value in node.items() if key != "$ref"}
@@ -199,17 +275,19 @@ class _Rewriter:
             return {"anyOf": [{"$ref": reference}], **words}
         return node
 
-
-def _allow_null(node: Any) -> Any:
-    """Return a strict schema that also allows null; may change the given one."""
-    if not isinstance(node, dict):
-        return node
-    if isinstance(node.get("anyOf"), list) and not node.keys() & {"type", "enum", "const", "$ref"}:
-        return {**node, "anyOf": [*node["anyOf"], _NULL]}
-    if node.keys() & {"anyOf", "const", "$ref"} or not node.keys() & {"type", "enum"}:
-        return {"anyOf": [node, _NULL]}
-    if "type" in node and "null" not in read_types(node):
-        node["type"] = [*read_types(node), "null"]
-    if isinstance(node.get("enum"), list) and None not in node["enum"]:
-        node["enum"] = [*node["enum"], None]
-    return node
+    def _move_to_definitions(self, path: str, reference: str) -> str:
+        """Return a reference to a definition that will be a copy of what this one points to."""
+        if reference not in self.moved:
+            self.steps.spend(_STEPS_PER_SCHEMA + len(reference) // _CHARS_PER_STEP)
+            try:
+                resolve(self.root, reference)
+            except UnsatisfiableError as error:
+                self.problems.append(f'{path}: {error}: add what it names to "$defs".')
+                return reference
+            name = f"part{len(self.moved) + 1}"
+            taken = self.root.get("$defs", {})
+            while isinstance(taken, dict) and name in taken:
+                name += "_"
+            self.moved[reference] = name
+            self.add_change(path, 'what "$ref" points to became a definition')
+        return f"#/$defs/{self.moved[reference]}"

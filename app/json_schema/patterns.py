@@ -18,6 +18,11 @@ _MAX_CHARS = 1_000
 _MAX_COST = 15_000
 _COST_PER_PATTERN = 100
 _FLAGS = re.compile(r"\(\?[a-zA-Z-]+[:)]")
+# What JavaScript takes literally without its flag `u` (ECMA-262, annex B): a hyphen beside a class, an escaped letter or
+# digit that means nothing, a brace that begins no count.
+_LITERAL_HYPHEN = re.compile(r"(?<=\\[dDwWsS])-(?=[^\]])|-(?=\\[dDwWsS])")
+_LITERAL_ESCAPE = re.compile(r"(?<!\\)((?:\\\\)*)\\(?=[AaCEFGHhIiJjKLlMmNOoQqRTUVXYyZzge89])")
+_LITERAL_BRACE = re.compile(r"(?<![\\pPukx])\{(?!\d+(?:,\d*)?\})[^{}]*\}?")
 _PYTHON_GROUP = re.compile(r"\(\?P(?=<)")
 # ECMA-262 does not limit repetition counts, engines do.
 _HUGE_REPETITION = re.compile(r"\{\d*,?\d{10}")
@@ -78,4 +83,12 @@ def _is_valid_syntax(pattern: str) -> bool:
     pattern = _FLAGS.sub(lambda flags: "(?:" if flags[0].endswith(":") else "", pattern)
     pattern = _PYTHON_GROUP.sub("(?", pattern)
     syntax = jsonschema_rs.Draft202012Validator({"format": "regex"}, validate_formats=True, offline=True)
-    return syntax.is_valid(pattern) and not _HUGE_REPETITION.search(pattern)
+    if _HUGE_REPETITION.search(pattern):
+        return False
+    return syntax.is_valid(pattern) or syntax.is_valid(_drop_literals(pattern))
+
+
+def _drop_literals(pattern: str) -> str:
+    """Return a pattern of the same validity without what JavaScript takes literally."""
+    pattern = _LITERAL_HYPHEN.sub(r"\-", pattern)
+    return _LITERAL_BRACE.sub("", _LITERAL_ESCAPE.sub(r"\1", pattern))

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from typing import Any
 
-from app.json_schema.hints import get_hint
+from app.json_schema.hints import get_hint, infer_type, is_annotation
 from app.json_schema.references import UnsatisfiableError, resolve
 from app.problems import Problem
 
@@ -26,7 +26,7 @@ ANYWHERE = {"type", "description", "title", "enum", "const", "anyOf", "$ref", "$
 BY_TYPE: dict[str, set[str]] = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
-    "string": {"pattern", "format"},
+    "string": {"pattern", "format", "minLength", "maxLength"},
     "number": {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum"},
     "boolean": set(),
     "null": set(),
@@ -46,7 +46,7 @@ _MAX_PATH_CHARS = 200
 class InvalidSchema(Problem, ValueError):
     """A JSON schema is not within OpenAI's strict subset; the sentence says where, why, and what to write instead.
 
-    Example: `schema.properties.age: "default" is not supported: leave it out. And 2 more faults.`
+    Example: `schema.properties.age: "not" is not supported: leave it out and check it yourself. And 2 more faults.`
     """
 
     status = 400
@@ -108,10 +108,12 @@ class StrictCheck:
 
     Attributes:
         is_too_large: whether a size limit is exceeded; that is the last problem then.
+        has_annotations: whether keywords that validate nothing must be left out.
     """
 
     def __init__(self, root: dict[str, Any]) -> None:
         self.is_too_large = False
+        self.has_annotations = False
         self._root = root
         self._problems: list[str] = []
         self._properties = 0
@@ -155,7 +157,7 @@ class StrictCheck:
         root = self._root
         if "$ref" in root:
             self._add_problem("schema", 'the outermost schema must be no "$ref": write out here what it points to')
-        elif root.get("type") != "object":
+        elif root.get("type") != "object" and ("type" in root or infer_type(root) != "object"):
             fix = "make it one property of an object" if "type" in root else 'add "type": "object"'
             self._add_problem("schema", f'the outermost schema must have "type": "object": {fix}')
         if "anyOf" in root:
@@ -186,10 +188,7 @@ class StrictCheck:
         if "object" in types:
             self._check_object(path, node, level)
         if "array" in types:
-            if "items" in node:
-                self._waiting.append((child_path(path, "items"), node["items"], level + 1))
-            else:
-                self._add_problem(path, 'an array needs "items": add the schema that each of them has')
+            self._check_array(path, node, level)
         if "anyOf" in node:
             options = node["anyOf"]
             if isinstance(options, list) and options:
@@ -209,25 +208,39 @@ class StrictCheck:
 
     def _check_keywords(self, path: str, node: dict[str, Any], types: list[str]) -> None:
         allowed = ANYWHERE.union(*(BY_TYPE[kind] for kind in types))
+        implied = infer_type(node)
+        if implied:
+            self._add_problem(path, f'needs "type": "{implied}"')
+            allowed = allowed | BY_TYPE[implied]
         for keyword in node:
-            if keyword not in allowed:
+            if is_annotation(keyword):
+                self.has_annotations = True
+            elif keyword not in allowed:
                 known = any(keyword in keywords for keywords in BY_TYPE.values())
                 kinds = f" for {' or '.join(types)}" if known and types else ""
                 self._add_problem(
                     path, f'"{_make_printable(keyword)}" is not supported{kinds}: {get_hint(keyword)}'
                 )
-        if not types and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
+        if not types and not implied and not node.keys() & {"enum", "const", "anyOf", "$ref", "oneOf", "allOf"}:
             self._add_problem(path, 'needs a "type", such as "string"')
         if "format" in node and "string" in types and node["format"] not in FORMATS:
             self._add_problem(
                 path, f'"format" must be one of {", ".join(FORMATS)}: leave it out, or say it in "description"'
             )
 
+    def _check_array(self, path: str, node: dict[str, Any], level: int) -> None:
+        if isinstance(node.get("items"), list):
+            self._add_problem(path, '"items" must be one schema: use an object with one property for each')
+        elif "items" in node:
+            self._waiting.append((child_path(path, "items"), node["items"], level + 1))
+        else:
+            self._add_problem(path, 'an array needs "items": add the schema that each of them has')
+
     def _check_object(self, path: str, node: dict[str, Any], level: int) -> None:
         properties, required = node.get("properties"), node.get("required")
         if node.get("additionalProperties") is not False:
-            fix = "set it"
-            if node.get("additionalProperties") is not None:
+            fix, extra = "set it", node.get("additionalProperties")
+            if extra is not None and not (properties and extra in (True, {})):
                 fix = "for names that are not known before, use an array of objects with a name and a value"
             self._add_problem(path, f'needs "additionalProperties": false: {fix}')
         if not isinstance(properties, dict):

@@ -1,18 +1,20 @@
-"""Infer from JSON schemas whether null is allowed, and whether two schemas have no common value."""
+"""Infer from JSON schemas whether null is allowed, allow it, and infer whether two schemas have no common value."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from copy import deepcopy
 from itertools import combinations
 from typing import Any
 
-from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, resolve
+from app.json_schema.references import MAX_CHAIN, UnsatisfiableError, iter_subschemas, resolve
 from app.json_schema.strict_rules import read_types
 
 _MAX_OPTIONS = 64  # all pairs are compared
 _CHARS_PER_STEP = 32  # of a reference, which may be long
 
 _TYPE_OF = {str: "string", bool: "boolean", int: "number", float: "number", type(None): "null"}
+_NULL = {"type": "null"}
 _ANYTHING: dict[str, Any] = {}
 _Values = set[tuple[str, Any]]
 
@@ -77,6 +79,8 @@ class UnionDisjointness:
             self._steps.spend(1 + len(read_types(node)))
             kinds = {kind for kind in read_types(node) if isinstance(kind, str)}
             kinds = kinds or {kind for kind, _ in self._get_values(node) or ()}
+            if kinds and node.get("nullable") is True:
+                kinds.add("null")
             self._types[id(node)] = {"number" if kind == "integer" else kind for kind in kinds}
         return self._types[id(node)]
 
@@ -93,7 +97,8 @@ class UnionDisjointness:
         self._steps.spend(1 + len(values))
         if any(isinstance(value, dict | list) for value in values):
             return None
-        return {(_TYPE_OF[type(value)], value) for value in values}
+        found: _Values = {(_TYPE_OF[type(value)], value) for value in values}
+        return found | {("null", None)} if node.get("nullable") is True else found
 
     def _get_discriminators(self, node: dict[str, Any]) -> dict[str, _Values]:
         """Return the known constants of the required properties."""
@@ -132,6 +137,8 @@ class NullAcceptance:
 
     def _infer(self, node: dict[str, Any], chain: int) -> bool:
         self._steps.spend(2)
+        if node.get("nullable") is True:
+            return True
         if ("type" in node and "null" not in read_types(node)) or ("const" in node and node["const"] is not None):
             return False
         if isinstance(node.get("enum"), list):
@@ -174,3 +181,38 @@ class _References:
                 break
             node = self.resolve(node)
         return node if isinstance(node, dict) else _ANYTHING
+
+
+def resolve_openapi(schema: dict[str, Any]) -> dict[str, Any]:
+    """Return a schema with the type "null" for `nullable`, and without names of its parts.
+
+    Does not change the given schema, which is of bounded size.
+
+    Raises:
+        UnsatisfiableError: it is nested too deeply.
+    """
+    if not any("nullable" in part or "$id" in part for part in iter_subschemas(schema)):
+        return schema
+    schema = deepcopy(schema)
+    for part in list(iter_subschemas(schema)):
+        part.pop("$id", None)
+        if part.pop("nullable", False) is True:
+            nullable = allow_null(dict(part))
+            part.clear()
+            part.update(nullable)
+    return schema
+
+
+def allow_null(node: Any) -> Any:
+    """Return a schema that also allows null; may change the given one."""
+    if not isinstance(node, dict):
+        return node
+    if isinstance(node.get("anyOf"), list) and not node.keys() & {"type", "enum", "const", "$ref"}:
+        return {**node, "anyOf": [*node["anyOf"], _NULL]}
+    if node.keys() & {"anyOf", "const", "$ref"} or not node.keys() & {"type", "enum"}:
+        return {"anyOf": [node, _NULL]}
+    if "type" in node and "null" not in read_types(node):
+        node["type"] = [*read_types(node), "null"]
+    if isinstance(node.get("enum"), list) and None not in node["enum"]:
+        node["enum"] = [*node["enum"], None]
+    return node

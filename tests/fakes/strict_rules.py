@@ -18,7 +18,7 @@ NUMBERS = {"multipleOf", "minimum", "maximum", "exclusiveMinimum", "exclusiveMax
 KEYWORDS_OF_TYPE = {
     "object": {"properties", "required", "additionalProperties"},
     "array": {"items", "minItems", "maxItems"},
-    "string": {"pattern", "format"},
+    "string": {"pattern", "format", "minLength", "maxLength"},
     "number": NUMBERS,
     "integer": NUMBERS,
 }

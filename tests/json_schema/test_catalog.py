@@ -80,7 +80,7 @@ def test_fields_that_do_not_go_together_are_refused_by_name(keep, upstream, rout
         ({"list__json": "[]"}, ["list.json", "object"]),
         ({"deep__json": '{"a":' * 100 + "1" + "}" * 100}, ["deep.json", "nested"]),
         ({"two words__json": CONTACT}, ["two words.json", "name"]),
-        ({"open__json": {**CONTACT, "additionalProperties": True}}, ["open.json", "schema: needs"]),
+        ({"open__json": {**CONTACT, "additionalProperties": {"type": "string"}}}, ["open.json", "schema: needs"]),
         ({"a__json": {"type": "array"}, "b__json": {}}, ["a.json", "b.json"]),
         (
             {"odd__json": {**CONTACT, "properties": {"name": {"type": "number", "minimum": "0"}}}},

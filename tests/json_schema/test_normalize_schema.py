@@ -77,8 +77,8 @@ MENDED = {
         {**STRING, "description": "(format: uri)"},
     ),
     "limits": (
-        {"type": "string", "minLength": 1, "maxLength": 9, "description": "d"},
-        {"type": "string", "description": "d (minLength: 1) (maxLength: 9)"},
+        {"type": "object", "properties": {}, "minProperties": 1, "maxProperties": 9, "description": "d"},
+        {**of(), "description": "d (minProperties: 1) (maxProperties: 9)"},
     ),
     "unique items": (
         {"type": "array", "items": STRING, "uniqueItems": True},
@@ -101,6 +101,38 @@ MENDED = {
     "oneOf by a property": (
         {"oneOf": [of(k={"const": "a"}), of(k={"enum": ["b", "c"]})], "discriminator": {"propertyName": "k"}},
         {"anyOf": [of(k={"const": "a"}), of(k={"enum": ["b", "c"]})]},
+    ),
+    "lengths, which OpenAI takes": (
+        {"type": "string", "minLength": 1, "maxLength": 9, "title": "t", "$id": "i", "id": "i"},
+        {"type": "string", "minLength": 1, "maxLength": 9, "title": "t"},
+    ),
+    "nullable": ({"type": "string", "nullable": True}, {"type": ["string", "null"]}),
+    "not nullable": ({"type": "string", "nullable": False}, STRING),
+    "nullable enum": (
+        {"type": "string", "enum": ["a"], "nullable": True},
+        {"type": ["string", "null"], "enum": ["a", None]},
+    ),
+    "nullable $ref": (
+        {"$ref": "#", "nullable": True, "description": "d"},
+        {"anyOf": [{"$ref": "#"}, NULL], "description": "d"},
+    ),
+    "nullable oneOf": (
+        {"oneOf": [STRING, {"type": "integer"}], "nullable": True},
+        {"anyOf": [STRING, {"type": "integer"}, NULL]},
+    ),
+    "properties without a type": ({"properties": {"x": STRING}, "required": ["x"]}, of(x=STRING)),
+    "items without a type": ({"items": STRING}, {"type": "array", "items": STRING}),
+    "a pattern without a type": ({"pattern": "a"}, {"type": "string", "pattern": "a"}),
+    "a minimum without a type": ({"minimum": 1}, {"type": "number", "minimum": 1}),
+    "a type around options": (
+        {"type": "string", "anyOf": [{"format": "date"}, {"pattern": "a"}]},
+        {"type": "string", "anyOf": [{"type": "string", "format": "date"}, {"type": "string", "pattern": "a"}]},
+    ),
+    "an open object": ({**of(x=STRING), "additionalProperties": True}, of(x=STRING)),
+    "an object open to anything": ({**of(x=STRING), "additionalProperties": {}}, of(x=STRING)),
+    "an object closed in the newer way": (
+        {"type": "object", "properties": {"x": STRING}, "required": ["x"], "unevaluatedProperties": False},
+        of(x=STRING),
     ),
     "an object in a list": (
         {"type": "array", "items": {"type": "object", "properties": {}}},
@@ -140,10 +172,15 @@ LEFT = {
     "not": {"type": "string", "not": {"const": "a"}},
     "patternProperties": {"type": "object", "properties": {}, "patternProperties": {}},
     "prefixItems": {"type": "array", "items": STRING, "prefixItems": [STRING]},
-    "OpenAPI's nullable": {"type": "string", "nullable": True},
+    "nullable in two options": {
+        "oneOf": [{"type": "string", "nullable": True}, {"type": "integer", "nullable": True}]
+    },
+    "a nullable that says neither": {"type": "string", "nullable": "yes"},
+    "a tuple of draft 7": {"type": "array", "items": [STRING]},
+    "keywords of two types": {"minimum": 1, "pattern": "a"},
     "a misspelt keyword": {"type": "string", "minLenght": 1},
     "a limit without a type": {"anyOf": [STRING, NULL], "minLength": 1},
-    "$ref to a property": {"anyOf": [{"$ref": "#/properties/b"}], "default": 1},
+    "$ref to no property": {"anyOf": [{"$ref": "#/properties/none"}], "default": 1},
     "$ref to nothing": {"$ref": "#/$defs/none"},
     "$ref beside a type": {"$ref": "#", "type": "object"},
 }
@@ -162,8 +199,10 @@ def test_what_has_no_one_meaning_stays_a_fault_with_its_path(given):
     [
         ({"type": "array", "items": STRING}, "make it one property of an object"),
         ({"anyOf": [of(), of(a=STRING)]}, "make it one property of an object"),
-        ({"$ref": "#/$defs/d", "$defs": {"d": of()}}, "write out here what it points to"),
-        ({"properties": {}}, 'add "type": "object"'),
+        ({"$ref": "#/$defs/none"}, "write out here what it points to"),
+        ({"$ref": "#"}, "write out here what it points to"),
+        ({"$ref": "#/$defs/d", "properties": {}, "$defs": {"d": of()}}, "write out here what it points to"),
+        ({"enum": [{}]}, 'add "type": "object"'),
         ({"type": ["object", "null"], "properties": {}}, "make it one property of an object"),
     ],
 )
@@ -172,6 +211,50 @@ def test_the_outermost_schema_is_not_mended_but_told_how_to(root, mend):
 
     assert faults
     assert any(fault.startswith("schema: ") and mend in fault for fault in faults)
+
+
+def test_an_outermost_reference_becomes_what_it_points_to():
+    node = of(next={"anyOf": [{"$ref": "#/$defs/node"}, NULL]})
+    schema = {"$ref": "#/$defs/node", "$defs": {"node": node}}
+
+    normalized = normalize(schema, exact=True)
+
+    assert normalized.schema == {**node, "$defs": {"node": node}}
+    assert normalized.unresolved == []
+    accept(normalized.schema)
+
+
+def test_what_a_reference_to_a_property_means_does_not_change_when_that_becomes_nullable():
+    schema = {
+        "type": "object",
+        "properties": {
+            "a": {"type": "object", "properties": {"x": STRING}},
+            "b": {"type": "array", "items": {"$ref": "#/properties/a"}},
+            "c": {"$ref": "#/properties/a/properties/x"},
+        },
+        "required": ["c"],
+        "$defs": {"part1": STRING},
+    }
+
+    normalized = normalize(schema)
+
+    x_or_null = {"type": ["string", "null"]}
+    assert normalized.schema["properties"] == {
+        "a": {**of(x=x_or_null), "type": ["object", "null"]},
+        "b": {"type": ["array", "null"], "items": {"$ref": "#/$defs/part1_"}},
+        "c": {"$ref": "#/$defs/part2"},
+    }
+    assert normalized.schema["$defs"] == {"part1": STRING, "part1_": of(x=x_or_null), "part2": STRING}
+    assert normalized.unresolved == []
+    accept(normalized.schema)
+
+
+def test_exactly_means_that_no_object_is_closed_and_no_type_is_added():
+    for open_ in ({"type": "object", "properties": {}}, {**of(x=STRING), "additionalProperties": True}):
+        assert normalize(of(a=open_), exact=True).unresolved
+    assert normalize(of(a={"pattern": "a"}), exact=True).unresolved == [
+        'schema.properties.a: needs "type": "string".'
+    ]
 
 
 def test_equal_schemas_are_told_apart_where_only_one_is_optional():
@@ -200,7 +283,7 @@ def test_references_that_multiply_are_followed_in_time():
 
 
 # Beyond these faults the check does not look, so that it sees no limit exceeded.
-FAULTY = {f"f{n}": {"type": "string", "default": 1} for n in range(100)}
+FAULTY = {f"f{n}": {"type": "string", "allOf": [{"not": {}}]} for n in range(100)}
 TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
 
 
@@ -288,6 +371,10 @@ def test_many_unions_of_the_same_schemas_are_mended():
 
 LARGE_ENUM = {"type": "string", "enum": [f"{n:03}" + "x" * 57 for n in range(251)]}
 FAULTS = {
+    "no type, but what is in an object": ({"properties": {}}, 'needs "type": "object"'),
+    "no type, but a limit": ({"minLength": 1}, 'needs "type": "string"'),
+    "a tuple": ({"type": "array", "items": [STRING]}, "use an object with one property for each"),
+    "an object open to others": ({**of(x=STRING), "additionalProperties": True}, "false: set it"),
     "large enum": (LARGE_ENUM, "15000 characters: shorten"),
     "format": ({"type": "string", "format": "uri"}, 'say it in "description"'),
     "oneOf": ({"oneOf": [STRING]}, 'use "anyOf"'),
@@ -312,11 +399,11 @@ def test_several_faults_are_told_at_once_but_not_too_many():
     def told(*nodes):
         return str(InvalidSchema(find_problems(of(**{f"p{n}": node for n, node in enumerate(nodes)}))))
 
-    odd = {"type": "string", "default": 1}
-    assert told(odd) == 'schema.properties.p0: "default" is not supported: leave it out.'
+    odd = {"type": "string", "odd": 1}
+    assert told(odd) == 'schema.properties.p0: "odd" is not supported: leave it out.'
     assert told(odd, odd).count("leave it out.") == 2
     assert told(odd, odd, odd, odd).endswith(
-        'schema.properties.p2: "default" is not supported: leave it out. And 1 more fault.'
+        'schema.properties.p2: "odd" is not supported: leave it out. And 1 more fault.'
     )
     assert told(*[odd] * 5).endswith("And 2 more faults.")
     assert told(*[odd] * 500).endswith("And many more faults.")

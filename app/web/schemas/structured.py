@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.json_schema.errors import SchemaNotUsable
@@ -30,6 +30,7 @@ _SCHEMA_FIELDS = {
     "strict": "strict",
     "normalize": "normalize",
 }
+_FORMAT_MEMBERS = {"name", "description", "schema", "strict"}
 _NORMALIZE_HINT = 'With "normalize": true this is fixed for you.'
 
 
@@ -63,6 +64,11 @@ class StructuredRequest(PromptFields):
     temperature: Temperature | None = None
     max_tokens: MaxTokens | None = None
     cache: bool | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _unwrap(cls, body: Any) -> Any:
+        return unwrap_response_format(body) if isinstance(body, dict) else body
 
     def to_structured_call(
         self, prompts: PromptSelection, named: NamedSchemas, *, request_id: str
@@ -130,12 +136,29 @@ class StructuredRequest(PromptFields):
             raise SchemaNotUsable(f"schema: {error}.") from None
         if not self.strict:
             return Normalized(schema)
-        normalized = normalize(schema)
-        if self.normalize and normalized.unresolved:
-            raise InvalidSchema(normalized.unresolved)
-        if not self.normalize and normalized.problems:
-            raise InvalidSchema(normalized.problems, "" if normalized.unresolved else _NORMALIZE_HINT)
+        normalized = normalize(schema, exact=not self.normalize)
+        if normalized.unresolved:
+            can_be_mended = not self.normalize and not normalize(schema).unresolved
+            raise InvalidSchema(normalized.unresolved, _NORMALIZE_HINT if can_be_mended else "")
         return normalized
+
+
+def unwrap_response_format(body: dict[str, Any]) -> dict[str, Any]:
+    """Return a body with the schema alone, where it has a whole `response_format` of OpenAI's, as its SDKs make them.
+
+    That of the Responses API has the same members one level higher. The body's own fields come before those in it.
+    """
+    given = body.get("schema")
+    if not isinstance(given, dict):
+        return body
+    if given == _JSON_MODE:
+        return {**body, "schema": None}
+    inner = given.get("json_schema", given)
+    is_format = given.get("type") == "json_schema" or given.keys() <= _FORMAT_MEMBERS
+    if not is_format or not isinstance(inner, dict) or not isinstance(inner.get("schema"), dict):
+        return body
+    chosen = {key: inner[key] for key in ("name", "strict") if inner.get(key) is not None}
+    return {**chosen, **body, "schema": inner["schema"]}
 
 
 def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
