@@ -125,7 +125,6 @@ def build_services(
     token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
-<<<<<<< HEAD
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -133,12 +132,7 @@ def build_services(
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
     )
-||||||| fb74d8f
-    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
-=======
-    ledger = Ledger(database, journal_dir=_ROOT / config.data_dir, writes_notes=True)
     owner_faults = OwnerFaults(state)
->>>>>>> wd/P
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     return Services(
         config=config,
