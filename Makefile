@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test neighbours pythons lint format errors lock bench chaos clean
+.PHONY: help install run test neighbours pythons lint format errors lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -46,6 +46,9 @@ bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Fla
 
 chaos: .venv/installed-dev ## Test for two minutes against an upstream that fails in every way (ARGS="--help")
 	@$(BIN)/python -m chaos $(ARGS)
+
+storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare what was charged with what was billed
+	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
 	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache

@@ -35,7 +35,7 @@ async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace
     state.mkdir()
     server = Gunicorn(folder / "log", environment(settings, port, upstream.port, state))
     stack.enter_context(running(server))
-    await _until_ready(server, port)
+    await until_ready(server, port)
     watch = asyncio.create_task(_watch_turns(trace))
     load = Load(trace, settings, port)
 
@@ -67,7 +67,7 @@ def _in(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
-async def _until_ready(server: Gunicorn, port: int) -> None:
+async def until_ready(server: Gunicorn, port: int) -> None:
     until = _in(_START_S)
     while not _is_alive(port):
         if server.has_ended() or time.monotonic() > until:

@@ -16,18 +16,23 @@ import tempfile
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from math import ceil
 from pathlib import Path
 from struct import Struct
 
+from app.ledger.observed_use import TABLE_SIZE, ObservedUse, SeenUse, UsualUse, find_usual_use
 from app.runtime import process
-from app.token_counts.estimates import bound_unseen
+from app.token_counts.estimates import NOTICES_CLOSE_S, bound_unseen
 
 _RAM_DISK = Path("/dev/shm")  # noqa: S108  # notes are in a folder of this user's own
 _HOST = socket.gethostname()
 _SLOTS = 4096
 _UNPRICED = -1
+# Instead of when it was sent: an answer in one piece is written to its end, long after its reader has died.
+_IN_ONE_PIECE = -1.0
 _MAX_AGE_S = 2 * 86_400
 # A process can have lived so long after it last said so, if nobody noted when it died.
 _MAX_SILENT_S = 2.0
@@ -35,16 +40,18 @@ _MAX_SILENT_S = 2.0
 # When the process was last alive; when it was found dead, by server/death_notice.py.
 _HEAD = Struct("<dd")
 _ALIVE = Struct("<d")
-# The entry's id; the charge so far, in micro-dollars and tokens. Of a streamed answer: the charge of its input,
-# micro-dollars for a token, its most tokens, when it was sent; its tokens so far, when the first and the last came.
-_SLOT = Struct("<24sqqqqdqdqdd")
+# The entry's id; the charge so far, in micro-dollars and tokens. Of an answer under way: the most that its input costs,
+# micro-dollars for a token, its most tokens, when it was sent; its tokens so far, when the first and the last came; its
+# kind.
+_SLOT = Struct("<24sqqqqdqdqdd16s")
 _NOTE, _NOTE_AT = Struct("<qqqqdqdqdd"), 24
-_STREAM, _STREAM_AT = Struct("<qqdqdqdd"), 40
+_ANSWER, _ANSWER_AT = Struct("<qqdqdqdd16s"), 40
 _RECEIVED, _RECEIVED_AT = Struct("<qdd"), 80
 # What the call has reserved elsewhere, in the words of whoever did.
 _RESERVED_AT, _MAX_RESERVED = _SLOT.size, 1024
 _SLOT_SIZE = _RESERVED_AT + _MAX_RESERVED
 _EMPTY = bytes(_SLOT_SIZE)
+_SLOTS_AT = _HEAD.size + TABLE_SIZE
 
 log = logging.getLogger("app.ledger")
 
@@ -78,24 +85,43 @@ def name_worker() -> str:
 class CallNote:
     """The note of one call."""
 
-    def __init__(self, memory: mmap.mmap, at: int) -> None:
+    def __init__(self, memory: mmap.mmap, at: int, observed: ObservedUse) -> None:
         self._memory = memory
+        self._observed = observed
+        self._seen: SeenUse | None = None
         self.at = at
 
     def begin(self, entry_id: str) -> None:
         """Note that a call is admitted, and that nothing was sent."""
-        _SLOT.pack_into(self._memory, self.at, entry_id.encode(), 0, 0, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0)
+        _SLOT.pack_into(self._memory, self.at, entry_id.encode(), 0, 0, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0, b"")
 
     def set_charge(self, micro_usd: int | None, tokens: int) -> None:
         """Note what the call costs if it goes no further than this."""
         usd = _UNPRICED if micro_usd is None else micro_usd
         _NOTE.pack_into(self._memory, self.at + _NOTE_AT, usd, tokens, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0)
 
-    def begin_stream(self, of_input: Charge, micro_usd_per_token: float, ceiling: int, sent_at: float) -> None:
-        """Note that a streamed answer is asked for, on top of the charge so far."""
+    def begin_answer(
+        self, kind: str, of_input: Charge, micro_usd_per_token: float, ceiling: int, sent_at: float | None
+    ) -> None:
+        """Note that an answer is asked for, on top of the charge so far.
+
+        Args:
+            kind: what distinguishes answers that use more or less, such as the model.
+            of_input: the most that its input costs.
+            micro_usd_per_token: of its output.
+            ceiling: its most tokens.
+            sent_at: when it was asked for; None if it comes in one piece.
+        """
+        self._seen = seen = self._observed.get(kind)
         usd, tokens = of_input
-        values = (usd or 0, tokens, micro_usd_per_token, ceiling, sent_at, 0, 0.0, 0.0)
-        _STREAM.pack_into(self._memory, self.at + _STREAM_AT, *values)
+        at = _IN_ONE_PIECE if sent_at is None else sent_at
+        values = (usd or 0, tokens, micro_usd_per_token, ceiling, at, 0, 0.0, 0.0, seen.digest)
+        _ANSWER.pack_into(self._memory, self.at + _ANSWER_AT, *values)
+
+    def observe(self, output_tokens: int, input_share: float, text: tuple[int, float] | None = None) -> None:
+        """Note what the answer that was asked for has used, as SeenUse.add() does."""
+        if self._seen is not None:
+            self._seen.add(output_tokens, input_share, text)
 
     def set_received(self, tokens: int, first_at: float, last_at: float) -> None:
         """Note how much of it has come, and when the first and the last of it did."""
@@ -115,9 +141,12 @@ class CallNote:
 class CallNotes:
     """The notes of this process, and those of dead ones."""
 
-    def __init__(self) -> None:
+    def __init__(self, ledger: str = "") -> None:
+        """Create them for a ledger, whose name tells it from others of this machine."""
+        self._ledger = ledger
         self._directory = find_directory()
         self._memory: mmap.mmap | None = None
+        self._observed: ObservedUse | None = None
         self._free: list[int] = []
         self._notes: dict[str, CallNote] = {}
         self._lock = threading.Lock()
@@ -131,8 +160,8 @@ class CallNotes:
             at = self._free.pop()
         except IndexError:
             return None
-        assert memory is not None
-        note = self._notes[entry_id] = CallNote(memory, at)
+        assert memory is not None and self._observed is not None
+        note = self._notes[entry_id] = CallNote(memory, at, self._observed)
         note.begin(entry_id)
         return note
 
@@ -155,12 +184,21 @@ class CallNotes:
                 content = path.read_bytes()
             except OSError:
                 continue
-            at = content.find(entry_id.encode(), _HEAD.size)
+            at = content.find(entry_id.encode(), _SLOTS_AT)
             if at >= 0:
-                charge = _compute_charge(_SLOT.unpack_from(content, at), _find_death(content))
+                *values, kind = _SLOT.unpack_from(content, at)
+                usual = find_usual_use(self._read_tables(), kind) if any(kind) else None
+                charge = _compute_charge(values, _find_death(content), usual)
                 reserved = content[at + _RESERVED_AT : at + _SLOT_SIZE].rstrip(b"\0")
                 return FoundNote(charge, reserved)
         return None
+
+    def _read_tables(self) -> Iterator[bytes]:
+        """Yield what each process of this machine has observed."""
+        for path in self._directory.glob(f"{_HOST}:*"):
+            with suppress(OSError), path.open("rb") as file:
+                file.seek(_HEAD.size)
+                yield file.read(TABLE_SIZE)
 
     def close(self) -> None:
         """Remove the file, unless calls of it are not settled yet. The end of the process does so as well."""
@@ -182,7 +220,7 @@ class CallNotes:
             if self._memory is not None or self._is_unusable:
                 return self._memory
             path = self._directory / f"{name_worker()}-{secrets.token_hex(4)}"
-            size = _HEAD.size + _SLOTS * _SLOT_SIZE
+            size = _SLOTS_AT + _SLOTS * _SLOT_SIZE
             try:
                 self._directory.mkdir(mode=0o700, exist_ok=True)
                 if self._directory.stat().st_uid != os.getuid():
@@ -198,7 +236,8 @@ class CallNotes:
                 self._is_unusable = True
                 log.warning("ledger.no_notes", extra={"reason": str(error)})
                 return None
-            self._free = [_HEAD.size + number * _SLOT_SIZE for number in reversed(range(_SLOTS))]
+            self._free = [_SLOTS_AT + number * _SLOT_SIZE for number in reversed(range(_SLOTS))]
+            self._observed = ObservedUse(memory, _HEAD.size, self._ledger)
             self._memory = memory
             self._remove = weakref.finalize(self, _remove, path, self._notes)
             self.stay_alive()
@@ -217,13 +256,25 @@ def _find_death(content: bytes) -> float:
     return float(died_at or alive_at + _MAX_SILENT_S)
 
 
-def _compute_charge(values: tuple[float, ...], died_at: float) -> Charge:
-    """Return the charge so far, and that of the streamed answer that was under way when the process died."""
+def _compute_charge(values: Sequence[float], died_at: float, usual: UsualUse | None) -> Charge:
+    """Return the charge so far, and that of the answer that was under way when the process died.
+
+    An answer that is streamed ends with its process, so time bounds what was written. One in one piece does not. Both
+    are bounded by what answers of their kind have used.
+    """
     _, usd, tokens, input_usd, input_tokens, usd_per_token, ceiling, sent_at, received, first_at, last_at = values
-    written = 0
+    written = 0.0
     if sent_at:
-        unseen = bound_unseen(sent_at, first_at or None, last_at, died_at, int(received))
-        written = min(int(ceiling), int(received) + unseen)
+        written = ceiling
+        if sent_at != _IN_ONE_PIECE:
+            unseen: float = bound_unseen(sent_at, first_at or None, last_at, died_at, int(received))
+            if usual is not None:
+                unseen = min(unseen, usual.bound_unseen(died_at + NOTICES_CLOSE_S - max(sent_at, last_at)))
+            written = min(ceiling, received + unseen)
+        if usual is not None:
+            written = max(received, min(written, usual.output_tokens))
+            input_usd, input_tokens = usual.input_share * input_usd, usual.input_share * input_tokens
+    all_tokens = ceil(tokens + input_tokens + written)
     if usd == _UNPRICED:
-        return None, int(tokens + input_tokens) + written
-    return int(usd + input_usd) + round(written * usd_per_token), int(tokens + input_tokens) + written
+        return None, all_tokens
+    return ceil(usd + input_usd + written * usd_per_token), all_tokens

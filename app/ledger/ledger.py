@@ -53,7 +53,7 @@ class Ledger:
         """
         self._database = database
         self._statements = Statements(database)
-        self._notes = CallNotes()
+        self._notes = CallNotes(str(journal_dir.absolute()))
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved
         self._background = BackgroundSettler(

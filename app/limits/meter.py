@@ -85,16 +85,17 @@ class Meter:
         hold = self._hold
         if hold is None or (note := hold.note) is None:
             return
-        if attempt.is_streamed and not attempt.is_complete and attempt.billed == "unknown":
+        if attempt.billed == "unknown" and not attempt.is_complete:
             if attempt.first_at is not None:
                 note.set_received(attempt.received, attempt.first_at, attempt.last_at)
-            elif attempt.sent_at is not None and attempt.ended_at is None:
-                self._note_stream(note, attempt, attempt.sent_at)
+            elif attempt.is_in_flight:
+                self._note_sent(note, attempt)
             return
         micro_usd, tokens = self._charge
         asked = self._asked[-1]
         usage = attempt.usage if attempt.billed != "unknown" else None
         if usage is not None:
+            self._observe(note, attempt, usage)
             cost = self._price(attempt, usage)
             tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
         elif attempt.billed == "no":
@@ -104,12 +105,20 @@ class Meter:
             tokens += asked.input_tokens + asked.output_tokens
         note.set_charge(None if micro_usd is None or cost is None else micro_usd + cost, tokens)
 
-    def _note_stream(self, note: CallNote, attempt: Attempt, sent_at: float) -> None:
+    def _note_sent(self, note: CallNote, attempt: Attempt) -> None:
         asked = self._asked[-1]
         bound, of_input = self._bound_micro_usd, self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0)
         note.set_charge(None if bound is None else self._charge[0], self._charge[1])
         per_token = ((bound or 0) - (of_input or 0)) / max(1, asked.output_tokens)
-        note.begin_stream((of_input, asked.input_tokens), per_token, asked.output_tokens, sent_at)
+        sent_at = attempt.sent_at if attempt.is_streamed else None
+        kind = f"{self._entry.operation}/{attempt.model}"
+        note.begin_answer(kind, (of_input, asked.input_tokens), per_token, asked.output_tokens, sent_at)
+
+    def _observe(self, note: CallNote, attempt: Attempt, usage: Usage) -> None:
+        """Note what a complete answer has used, for the charge of those that a killed process was waiting for."""
+        text = None if attempt.first_at is None else (attempt.received, attempt.last_at - attempt.first_at)
+        share = (usage.prompt_tokens or 0) / self._asked[-1].input_tokens
+        note.observe(usage.completion_tokens or 0, share, text)
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer.

@@ -27,8 +27,8 @@ _MAX_TOKENS_PER_S = 2_000
 # A model writes its reasoning about as fast as its text. Once that could be seen for a second, this is the bound.
 _MAX_TIMES_SEEN_PACE = 4
 _SEEN_PACE_AFTER_S = 1.0
-# How long an upstream goes on writing after the connection was closed.
-_NOTICES_CLOSE_S = 0.05
+NOTICES_CLOSE_S = 0.05
+"""How long an upstream goes on writing after the connection was closed."""
 _PIECE_BYTES = 65_536
 # A table for bytes.translate(): white space is " ", all else "x".
 _AS_WORDS = bytes(ord(" ") if chr(byte).isspace() and byte < 128 else ord("x") for byte in range(256))
@@ -141,7 +141,7 @@ def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_a
         ended_at: when the connection was closed.
         received: the tokens that arrived.
     """
-    ended_at += _NOTICES_CLOSE_S
+    ended_at += NOTICES_CLOSE_S
     if first_at is None:
         return round((ended_at - sent_at) * _MAX_TOKENS_PER_S)
     pace, seen_s = float(_MAX_TOKENS_PER_S), last_at - first_at

@@ -21,6 +21,7 @@ import os, sys, time
 from app.ledger.call_notes import CallNotes
 notes = CallNotes()
 note = notes.begin({ENTRY!r})
+kind = notes._observed.get('k')
 at = time.monotonic()
 exec(sys.argv[1])
 print(os.getpid(), at, flush=True)
@@ -72,7 +73,7 @@ def test_a_known_charge_is_found(killed, charge, found):
     assert killed(f"note.set_charge(*{charge})") == found
 
 
-STREAM = "note.set_charge(100, 10); note.begin_stream((50, 5), 2.0, 4000, at);"
+STREAM = "note.set_charge(100, 10); note.begin_answer('k', (50, 5), 2.0, 4000, at);"
 
 
 @pytest.mark.parametrize(
@@ -89,6 +90,65 @@ def test_a_stream_costs_what_it_can_have_written_until_its_process_died(killed, 
 
     assert tokens == pytest.approx(15 + written, abs=2)
     assert micro_usd == pytest.approx(150 + 2 * written, abs=4)
+
+
+IN_ONE_PIECE = STREAM.replace(", at)", ", None)")
+SEEN = "[kind.add(200 + number, 0.4) for number in range({answers})];"
+
+
+@pytest.mark.parametrize(
+    ("steps", "tokens"),
+    [
+        (IN_ONE_PIECE, 10 + 5 + 4000),  # it is written to its end
+        (SEEN.format(answers=99) + IN_ONE_PIECE, 10 + 5 + 4000),
+        (SEEN.format(answers=101) + IN_ONE_PIECE, 10 + 2.2 + 330),
+        (SEEN.format(answers=101) + STREAM, 10 + 2.2 + 330),
+        (SEEN.format(answers=101) + STREAM + "note.set_received(900, at + 0.5, at + 2.5)", 10 + 2.2 + 900),
+        (SEEN.format(answers=101) + IN_ONE_PIECE.replace("'k'", "'o'"), 10 + 5 + 4000),
+    ],
+)
+def test_an_answer_costs_no_more_than_its_kind_has_used_once_enough_are_known(killed, steps, tokens):
+    assert killed(steps, 5.0)[1] == pytest.approx(tokens, abs=1)
+
+
+STREAMS_SEEN = SEEN.replace("0.4)", "0.4, (200 + number, {seconds}))")
+
+
+@pytest.mark.parametrize(
+    ("seen", "steps", "written"),
+    [
+        # What is hidden at most, which is nothing, and what its pace allows since something came, or it was sent.
+        (
+            STREAMS_SEEN.format(answers=101, seconds=3.0),
+            "note.set_received(50, at + 0.5, at + 0.9)",
+            50 + 110 * 0.15,
+        ),
+        (STREAMS_SEEN.format(answers=101, seconds=3.0), "", 110 * 1.05),
+        # Too few, or too short to tell their pace: it may have thought all the time.
+        (STREAMS_SEEN.format(answers=99, seconds=3.0), "", 2000 * 1.05),
+        (STREAMS_SEEN.format(answers=101, seconds=0.4), "", 330),
+    ],
+)
+def test_a_stream_costs_what_its_kind_can_have_written_in_the_silence(killed, seen, steps, written):
+    assert killed(seen + STREAM + steps, 1.0)[1] - 12 == pytest.approx(written, abs=4)
+
+
+def test_reasoning_that_streams_of_its_kind_had_is_what_one_may_have(killed):
+    seen = "[kind.add(900, 0.4, (300, 9.0)) for _ in range(100)];"
+
+    _, tokens = killed(seen + STREAM + "note.set_received(50, at + 0.5, at + 0.9)", 0.95)
+
+    assert tokens == pytest.approx(12 + 50 + 660, abs=12)
+
+
+def test_what_killed_and_living_processes_have_seen_counts_together(killed):
+    notes = CallNotes()
+    note = notes.begin("c" * 24)
+    note.begin_answer("k", (50, 5), 2.0, 4000, None)
+    for _ in range(60):
+        note.observe(700, 1.0)
+
+    assert killed(SEEN.format(answers=40) + IN_ONE_PIECE)[1] == pytest.approx(10 + 5 + 770, abs=1)
 
 
 def test_a_death_that_nobody_noted_was_at_most_so_much_later(killed):

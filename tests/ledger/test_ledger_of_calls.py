@@ -560,6 +560,19 @@ class TestARequestThatFails:
         prompt = estimate_input(sent_streamed)
         assert bill(streamed) == (outcome, "estimated", prompt, frozen, cost(prompt, frozen))
 
+    @pytest.mark.parametrize("route", [VISION, EMBEDDINGS, "/api/structured"])
+    @pytest.mark.parametrize("failure", [httpx2.ReadTimeout(""), httpx2.ReadError("reset")], ids=repr)
+    def test_after_it_was_sent_costs_all_that_it_held_on_every_route(self, person, upstream, route, failure):
+        upstream.raises(failure)
+
+        assert person.ask(route).status_code >= 500
+
+        row = person.row()
+        assert row["source"] == "estimated"
+        assert row["tokens"] == row["held_tokens"] > 0
+        ceiling = Usage(prompt_tokens=row["prompt_tokens"], completion_tokens=row["completion_tokens"])
+        assert row["cost_micro_usd"] == Prices().cost_micro_usd(row["model"], ceiling) > 0
+
     @pytest.mark.parametrize("content", [b"<html>busy</html>", b'{"choices": ['])
     def test_by_an_answer_that_is_none_is_taken_for_billed(self, person, upstream, content):
         upstream.answers(content)

@@ -1,0 +1,86 @@
+"""`python -m chaos.killing`: runs a storm, and says by its exit status whether the money adds up."""
+
+import argparse
+import asyncio
+import signal
+import sys
+import tempfile
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from app.database.database import open_database
+from app.ledger.ledger import Ledger
+from app.runtime import clock
+from bench.procs import running
+from bench.targets import free_port
+from chaos.killing.balance import Balance
+from chaos.killing.load import Load
+from chaos.killing.upstream import MODEL, PRICES, BillingUpstream
+from chaos.run import say, until_ready
+from chaos.server import Gunicorn
+from chaos.settings import Settings, environment
+
+_LATER_MS = 3_600_000
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little."""
+    parser = argparse.ArgumentParser(prog="python -m chaos.killing", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of load (default 60)")
+    parser.add_argument("--callers", type=int, default=32, metavar="N", help="at once (default 32)")
+    parser.add_argument("--kill-every", type=float, default=12.0, metavar="S", help="on average (default 12)")
+    parser.add_argument("--max-tokens", type=int, default=8192, metavar="N", help="MAX_TOKENS (default 8192)")
+    parser.add_argument("--seed", type=int, default=1, metavar="N", help="of the random numbers (default 1)")
+    args = parser.parse_args(argv)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is stopped
+    with tempfile.TemporaryDirectory(prefix="storm-") as folder:
+        balance = asyncio.run(_run(args, Path(folder)))
+    print(balance.report())
+    return 0 if balance.is_sound else 1
+
+
+async def _run(args: argparse.Namespace, folder: Path) -> Balance:
+    upstream = BillingUpstream(args.seed)
+    await upstream.start()
+    port, state = free_port(), folder / "state"
+    state.mkdir()
+    (folder / "prices.toml").write_text(PRICES)
+    settings = environment(Settings(), port, upstream.port, state) | {
+        "CHAT_MODEL": MODEL,
+        "CHAT_FALLBACK_MODELS": ",",  # none
+        "REQUEST_TIMEOUT_S": "30",
+        "FIRST_TOKEN_TIMEOUT_S": "10",
+        "BREAKER_FAILURES": "1000",
+        "MAX_CONCURRENT_STREAMS": "1000",
+        "MAX_TOKENS": str(args.max_tokens),
+        "USER_BUDGET_USD": "10",
+        "PRICES_FILE": str(folder / "prices.toml"),
+        "DATA_DIR": str(folder / "data"),
+        "DATABASE_URL": f"sqlite:///{state}/ledger.sqlite3",
+    }
+    server = Gunicorn(folder / "log", settings)
+    load = Load(port, args.seed)
+    with running(server):
+        await until_ready(server, port)
+        await load.run(server, callers=args.callers, seconds=args.seconds, kill_every_s=args.kill_every)
+    await asyncio.sleep(10)  # answers in one piece are written to their end
+    say(f"{load.asked} asked, {load.kills} workers killed")
+    return _settle(settings["DATABASE_URL"], folder, upstream)
+
+
+def _settle(url: str, folder: Path, upstream: BillingUpstream) -> Balance:
+    """Sweep as if the leases had run out, and read what there is."""
+    now_ms = clock.now_ms
+    clock.now_ms = lambda: now_ms() + _LATER_MS
+    with closing(open_database(url, folder)) as database:
+        swept = Ledger(database, folder / "data").sweep()
+        say(f"{swept} swept")
+        with database.read_transaction() as connection:
+            rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
+            held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
+    return Balance(rows, upstream.bills, int(held or 0))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,72 @@
+"""What the ledger charged beside what the upstream billed."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chaos.killing.load import address_of
+from chaos.killing.upstream import Bill
+
+
+@dataclass
+class Part:
+    """Some of the calls."""
+
+    rows: int = 0
+    charged: int = 0
+    billed: int = 0
+
+    def add(self, charged: int, billed: int) -> None:
+        self.rows += 1
+        self.charged += charged
+        self.billed += billed
+
+    def __str__(self) -> str:
+        ratio = f"{self.charged / self.billed:.3f}" if self.billed else "-"
+        return f"{self.rows:6} rows  {self.charged:10} charged  {self.billed:10} billed  ratio {ratio}"
+
+
+class Balance:
+    """Of a whole storm."""
+
+    def __init__(self, rows: Iterable[Mapping[str, Any]], bills: Mapping[str, list[Bill]], held: int) -> None:
+        self.held = held
+        by_user: dict[str, list[Mapping[str, Any]]] = {}
+        for row in rows:
+            by_user.setdefault(row["user_id"], []).append(row)
+        self.doubled = sum(len(found) > 1 for found in by_user.values())
+        billed = {f"address:{address_of(int(number))}": found for number, found in bills.items()}
+        self.lost = len(billed.keys() - by_user.keys())
+        self.undercharged: list[str] = []
+        self.parts: dict[str, Part] = {}
+        for user, found in by_user.items():
+            for row in found:
+                self._add(row, billed.get(user, []))
+
+    def _add(self, row: Mapping[str, Any], bills: list[Bill]) -> None:
+        charged, billed = row["cost_micro_usd"] or 0, sum(bill.micro_usd for bill in bills)
+        kind = "streams" if row["route"].endswith("/stream") else "plain"
+        is_swept = row["outcome"] == "expired"
+        if charged < billed:
+            self.undercharged.append(f"{row['outcome']} {kind}: {charged} of {billed}")
+        names = ["all", f"swept, {kind}" if is_swept else "settled"]
+        if is_swept:
+            names.append("swept")
+        for name in names:
+            self.parts.setdefault(name, Part()).add(charged, billed)
+
+    @property
+    def is_sound(self) -> bool:
+        """Whether nothing is lost, doubled, held for ever or charged too little."""
+        return not (self.lost or self.doubled or self.held or self.undercharged)
+
+    def report(self) -> str:
+        lines = [f"{name:14} {self.parts[name]}" for name in sorted(self.parts)]
+        return "\n".join(
+            [
+                f"lost {self.lost}, doubled {self.doubled}, still held {self.held}",
+                f"charged too little: {Counter(self.undercharged) or 'none'}",
+                *lines,
+            ]
+        )
