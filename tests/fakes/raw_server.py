@@ -70,6 +70,11 @@ class RawServer:
             thread.join(5)
         self._listener.close()
 
+    @property
+    def open_connections(self) -> int:
+        """How many connections the server has not closed."""
+        return len(self._open)
+
     def _run(self, work: Any, *args: Any) -> None:
         thread = threading.Thread(target=work, args=args, daemon=True)
         self._threads.append(thread)
@@ -104,8 +109,8 @@ class RawServer:
         except OSError:
             self.left += 1
         finally:
-            self._open -= {accepted, connection}
             connection.close()
+            self._open -= {accepted, connection}
 
     def _play(self, connection: socket.socket, step: Step) -> None:
         if step == READ:
