@@ -69,7 +69,10 @@ def _counting(connect: Any, module: Any, statements: list[str]) -> Any:
                 statements.append("ROLLBACK")
             super().rollback()
 
-    def connect_counting(*arguments: Any, **options: Any) -> Any:
-        return connect(*arguments, factory=Connection, **options)
+    def connect_counting(*arguments: Any, factory: Any = module.Connection, **options: Any) -> Any:
+        class Counted(Connection, factory):
+            pass
+
+        return connect(*arguments, factory=Counted, **options)
 
     return connect_counting

@@ -83,7 +83,7 @@ class Usage(Figures):
             counts.pop(name, None)
         total = counts.pop(_TOTAL, None)
         adds_up = not unsure
-        if "cached_tokens" in counts or "cache_write_tokens" in counts:
+        if "cache_read_input_tokens" in raw or "cache_creation_input_tokens" in raw:
             _add_cache_beside(counts, raw, total)
         if has_output:
             adds_up &= _reconcile(counts, total, wrote=wrote)

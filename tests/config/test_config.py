@@ -178,6 +178,12 @@ def test_what_is_no_host_is_refused_and_named(host):
     assert problem.startswith("TRUSTED_HOSTS: ")
 
 
+def test_the_host_of_a_url_is_suggested():
+    [problem] = problems_of({"TRUSTED_HOSTS": "https://chat.example.com"})
+
+    assert problem.endswith("did you mean chat.example.com?")
+
+
 @pytest.mark.parametrize("port", ["0", "65536", "99999"])
 def test_an_origin_whose_port_cannot_be_is_refused(port):
     assert problems_of({"ALLOWED_ORIGINS": f"https://www.example.com:{port}"})

@@ -49,8 +49,6 @@ class RawServer:
         self.connections = 0
         self.left = 0
         """How many connections the other side has closed."""
-        self.ended = 0
-        """How many connections are closed, by whichever side."""
         self._scripts = list(scripts)
         self._tls = tls
         self._stopped = threading.Event()
@@ -72,6 +70,11 @@ class RawServer:
         for thread in self._threads:
             thread.join(5)
         self._listener.close()
+
+    @property
+    def open_connections(self) -> int:
+        """How many connections the server has not closed."""
+        return len(self._open)
 
     def _run(self, work: Any, *args: Any) -> None:
         thread = threading.Thread(target=work, args=args, daemon=True)
@@ -107,9 +110,8 @@ class RawServer:
         except OSError:
             self.left += 1
         finally:
-            self._open -= {accepted, connection}
             connection.close()
-            self.ended += 1
+            self._open -= {accepted, connection}
 
     def _play(self, connection: socket.socket, step: Step) -> None:
         if step == READ:

@@ -495,9 +495,10 @@ def test_a_kept_connection_that_had_ended_counts_as_no_attempt(real_client, reco
     with RawServer([READ, hello, *ending], [READ, hello]) as server:
         client = real_client(server)
 
-        assert client.post("/api/chat", json=CHAT).headers["X-Attempts"] == "1"
-        wait_until(lambda: server.ended == 1, "the connection is closed")
-        assert client.post("/api/chat", json=CHAT).headers["X-Attempts"] == "1"
+        for _ in range(2):
+            assert client.post("/api/chat", json=CHAT).headers["X-Attempts"] == "1"
+            # What is sent before the server has closed may have been read, and would be an attempt.
+            wait_until(lambda: server.connections == 2 or not server.open_connections, "the server has closed")
 
         assert server.connections == 2
     assert [(record.attempts, record.waited_ms) for record in records] == [(1, 0), (1, 0)]
