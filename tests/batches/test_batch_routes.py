@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import httpx2
@@ -176,14 +177,65 @@ def test_a_batch_of_embeddings(client, upstream, time):
         ([{"chat": {"message": "a"}}] * 4, 400, "requests: must be at most 3."),
     ],
 )
-def test_what_is_off_is_named(start, upstream, rows, requests, status, sentence):
-    client = start(max_batch_requests=3).test_client()
+@pytest.mark.parametrize("padding", ["", " " * 600])
+def test_what_is_off_is_named(start, upstream, rows, requests, status, sentence, *, padding):
+    client = start(max_batch_requests=3, max_json_bytes=500).test_client()
+    body = json.dumps({"requests": requests}) + padding
 
-    refused = client.post("/api/batches", json={"requests": requests})
+    refused = client.post("/api/batches", data=body, content_type="application/json")
 
     assert (refused.status_code, refused.json["error"]) == (status, sentence)
     assert upstream.asked == []
     assert rows("entries") == rows("batches") == []
+
+
+LARGE = {"chat": {"message": 'a "]}{[, \\" b' * 40}}
+
+
+@pytest.mark.parametrize(
+    ("body", "sentence"),
+    [
+        (json.dumps({"requests": [LARGE] * 3}), ""),
+        (json.dumps({"requests": [LARGE] * 3}, indent=2), ""),
+        (
+            json.dumps({"requests": [LARGE] * 3, "b": 1}),
+            "A body of this size must have the one field requests, a list.",
+        ),
+        (json.dumps({"b": [LARGE] * 3}), "A body of this size must have the one field requests, a list."),
+        (
+            json.dumps({"requests": [LARGE] * 3}) + "}",
+            "A body of this size must have the one field requests, a list.",
+        ),
+        (
+            json.dumps({"requests": [LARGE] * 3})[:-2],
+            "requests.2: must be complete, and have at most 1,000 bytes.",
+        ),
+        (json.dumps({"requests": [LARGE, 5, LARGE]}), "requests.1: The body must be a JSON object."),
+        (
+            json.dumps({"requests": [LARGE, LARGE, {"chat": {"message": "x" * 1_000}}]}),
+            "requests.2: must be complete, and have at most 1,000 bytes.",
+        ),
+        (
+            json.dumps({"requests": [LARGE, LARGE]}).replace("}}, {", "}}}, {"),
+            "A body of this size must have the one field requests, a list.",
+        ),
+        (
+            json.dumps({"requests": [LARGE, LARGE]})[:-2] + ",]}",
+            "requests.2: The body is not valid JSON in UTF-8, or is nested too deeply.",
+        ),
+    ],
+)
+def test_a_large_batch_is_read_request_by_request(start, upstream, body, sentence):
+    client = start(max_json_bytes=1_000).test_client()
+    assert len(body) > 1_000
+
+    answer = client.post("/api/batches", data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.json.get("error", "")) == (400 if sentence else 201, sentence)
+    if not sentence:
+        assert [line["body"]["messages"][0]["content"] for line in upstream.requests()] == [
+            LARGE["chat"]["message"]
+        ] * 3
 
 
 def test_the_sites_own_prompt_goes_before_each_request_and_may_be_the_only_one(start, upstream):

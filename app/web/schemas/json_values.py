@@ -47,7 +47,9 @@ def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
         at, kind = token.end(), data[token.start()]
         depth += (kind in b"[{") - (kind in b"]}")
         if depth < 0 or (kind in b"," and not depth):
-            yield data[start : at - 1]
+            text = data[start : at - 1]
+            if count or depth >= 0 or text.strip():  # an empty list has no item
+                yield text
             start, count = at, count + 1
     if not re.fullmatch(rb"\s*}\s*", data[at:]) or data[at - 1 : at] != b"]":
         raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
