@@ -1,0 +1,195 @@
+"""What servers really do, compared with httpx2: as plain answers, as streams, and while a large body is sent."""
+
+from __future__ import annotations
+
+import gzip
+import socket
+import threading
+import time
+import zlib
+from contextlib import closing, contextmanager
+
+import httpx2
+import pytest
+
+from app.upstream_http.call_state import CallState
+from app.upstream_http.client import UpstreamClient
+from app.upstream_http.proxies import is_exempt
+from tests.fakes.raw_server import CLOSE, HALF_CLOSE, READ, RESET, RawServer, answer, chunked
+from tests.fakes.stopwatch import Stopwatch
+
+OK = answer({"a": 1})
+REFUSAL = answer({"error": 1}, status="413 Content Too Large")
+NO_KEY = answer({"error": 1}, "Connection: close", status="401 Unauthorized")
+HEAD, ONE, TWO, END = chunked(b"one", b"two")
+TEXT = b'{"a": "' + b"x" * 5000 + b'"}'
+DEFLATED = zlib.compress(TEXT)
+
+
+def encoded(body, coding):
+    return [READ, answer(body, f"Content-Encoding: {coding}")]
+
+
+def gzip_chunks():
+    packer = zlib.compressobj(wbits=31)
+    parts = [packer.compress(part) + packer.flush(zlib.Z_SYNC_FLUSH) for part in (b"one", b"two")]
+    head, *rest = chunked(*parts, packer.flush())
+    return [READ, head[:-2] + b"Content-Encoding: gzip\r\n\r\n", *rest]
+
+
+LIKE_HTTPX = {
+    "well": [READ, OK],
+    "refusal, then closed": [REFUSAL, CLOSE],
+    "refusal, nothing read, broken off": [REFUSAL, 0.05, RESET],
+    "refusal, read on": [REFUSAL],
+    "refusal, half closed": [NO_KEY, HALF_CLOSE],
+    "answer before the request, read on": [OK],
+    "interim": [b"HTTP/1.1 100 Continue\r\n\r\n", READ, OK],
+    "reset after the answer": [READ, OK, RESET],
+    "reset after chunks": [READ, HEAD, ONE, END, RESET],
+    "half closed after the answer": [READ, OK, HALF_CLOSE],
+    "half closed without one": [READ, HALF_CLOSE],
+    "half closed, no length": [READ, b"HTTP/1.1 200 OK\r\n\r\nhello", HALF_CLOSE],
+    "gzip": encoded(gzip.compress(TEXT), "gzip"),
+    "gzip in capitals": encoded(gzip.compress(TEXT), "GZIP"),
+    "gzip twice": encoded(gzip.compress(gzip.compress(TEXT)), "gzip, gzip"),
+    "gzip in chunks": gzip_chunks(),
+    "deflate": encoded(DEFLATED, "deflate"),
+    "deflate without its header": encoded(DEFLATED[2:-4], "deflate"),
+    "identity": encoded(TEXT, "identity"),
+    "broken chunk": [READ, HEAD + ONE + b"zz\r\n"],
+    "broken chunk later": [READ, HEAD + ONE, 0.02, b"zz\r\n"],
+    "bare LF": [READ, OK.replace(b"\r\n", b"\n")],
+    "spaces behind the size": [READ, HEAD + b"3  \r\none\r\n0\r\n\r\n"],
+    "length and chunks": [READ, HEAD[:-2] + b"Content-Length: 6\r\n\r\n", ONE, TWO, END],
+    "folded header": [READ, OK.replace(b"\r\n\r\n", b"\r\nX-A: b\r\n c\r\n\r\n")],
+}
+
+
+def read(response, pieces):
+    """The status, what came of the body, and whether it broke."""
+    got = []
+    try:
+        got += pieces
+    except httpx2.HTTPError:
+        return response.status_code, b"".join(got), "broken"
+    return response.status_code, b"".join(got), "whole"
+
+
+def ask_ours(url, body, *, stream):
+    with closing(UpstreamClient(url, connect_timeout_s=1)) as client:
+        headers = [("Host", "local"), ("Content-Length", str(len(body)))]
+        request = client.build_request("POST", url, headers=headers, content=body)
+
+        def send():
+            with closing(client.send(request, stream=stream)) as response:
+                return read(response, response.stream if stream else [response.content])
+
+        try:
+            return CallState(time.monotonic() + 5, tick_s=9).run(send)
+        except httpx2.HTTPError:
+            return "no answer"
+
+
+def ask_httpx(url, body, *, stream):
+    with httpx2.Client(timeout=5, trust_env=False, headers={"Accept-Encoding": "identity"}) as client:
+        try:
+            with client.stream("POST", url, content=body) as response:
+                found = read(response, response.iter_bytes())
+        except httpx2.HTTPError:
+            return "no answer"
+    return found if stream or found[2] == "whole" else "no answer"
+
+
+@pytest.mark.parametrize("script", LIKE_HTTPX.values(), ids=LIKE_HTTPX)
+@pytest.mark.parametrize(
+    ("size", "stream"), [(2, False), (2, True), (9_000_000, False)], ids=["plain", "stream", "large"]
+)
+def test_it_understands_what_httpx2_understands(script, size, stream):
+    found = []
+    for ask in (ask_ours, ask_httpx):
+        with RawServer(list(script)) as server:
+            found.append(ask(server.url, b"x" * size, stream=stream))
+    assert found[0] == found[1]
+
+
+def test_a_bomb_is_given_up_before_it_grows():
+    bomb = gzip.compress(bytes(200_000_000), 1)
+    with RawServer(encoded(bomb, "gzip")) as server:
+        assert ask_ours(server.url, b"{}", stream=False) == "no answer"
+    with RawServer(encoded(bomb, "gzip")) as server:
+        status, body, end = ask_ours(server.url, b"{}", stream=True)
+    assert (status, end) == (200, "broken")
+    assert len(body) < 30_000_000
+
+
+@contextmanager
+def silent_address():
+    """An address where the handshake is never finished."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as listener:
+        knocking = [socket.socket() for _ in range(3)]
+        for sock in knocking:
+            sock.setblocking(False)
+            sock.connect_ex(listener.getsockname())
+        yield listener.getsockname()
+        for sock in knocking:
+            sock.close()
+
+
+def test_a_silent_address_is_passed_over_and_the_one_that_works_is_remembered(monkeypatch):
+    with RawServer([READ, OK], [READ, OK]) as server, silent_address() as silent:
+        places = [silent, ("127.0.0.1", server.port)]
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", place) for place in places]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *_, **__: found)
+        url = f"http://many.test:{server.port}/v1"
+        with closing(UpstreamClient(url, connect_timeout_s=5)) as client:
+            for most_s in (2.0, 0.2):
+                watch = Stopwatch()
+                client._pool.connect(5).close()
+                assert watch.elapsed_s() < most_s
+
+
+def test_a_look_up_takes_no_longer_than_the_deadline_and_one_thread(monkeypatch):
+    go = threading.Event()
+    asked = []
+
+    def look_up(*_, **__):
+        asked.append(threading.current_thread())
+        go.wait(20)
+        raise socket.gaierror("no such host")
+
+    monkeypatch.setattr("socket.getaddrinfo", look_up)
+    with closing(UpstreamClient("http://slow.test/v1", connect_timeout_s=0.05)) as client:
+        for _ in range(5):
+            with pytest.raises(httpx2.ConnectTimeout):
+                client._pool.connect(5)
+        go.set()
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize(
+    ("host", "no_proxy", "is_so"),
+    [
+        ("www.example.com", "example.com", True),
+        ("www.example.com", "foo, .example.com", True),
+        ("example.com", ".example.com", True),
+        ("nonexample.com", ".example.com", False),
+        ("nonexample.com", "example.com", False),
+        ("Example.COM.", "example.com", True),
+        ("example.com", "foo,,,   example.com.", True),
+        ("example.com", "foo example.com", True),
+        ("example.com", "*", True),
+        ("example.com", "foo, *", False),
+        ("example.com", "example.com:80", False),
+        ("example.com", "", False),
+        ("192.168.1.1", "foo, 192.168.0.0/16", True),
+        ("192.168.1.1", "192.168.0.0/24", False),
+        ("192.168.1.1", "192.168.1.1", True),
+        ("192.168.1.1", "1.1", False),
+        ("::1", "foo, ::1/64", True),
+        ("[::1]", "::1", True),
+        ("::1", "10.0.0.0/8", False),
+    ],
+)
+def test_no_proxy_is_read_as_curl_reads_it(host, no_proxy, is_so):
+    assert is_exempt(host, no_proxy) is is_so
