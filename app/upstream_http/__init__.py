@@ -3,5 +3,9 @@
 - `client.py`: `UpstreamClient`, an `httpx2.Client` for one origin
 - `call_state.py`: `CallState`, the time limits of one call, and `Tick`
 - `connection.py`: one connection, and parsing its responses
-- `connection_pool.py`: opening connections, also through a proxy, and reusing them
+- `sending.py`: sending a large request while watching for an answer
+- `decoding.py`: bodies that are compressed although that was not asked for
+- `connection_pool.py`: opening connections, and reusing them
+- `addresses.py`: looking a host up, and connecting to the first of its addresses that answers
+- `proxies.py`: the proxy and the exceptions that the environment names
 """

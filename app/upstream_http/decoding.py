@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 _PIECE_BYTES = 65_536
 # What an answer may have decompressed, besides so many times its compressed size. Text has a tenth of that; a thousand
@@ -40,7 +41,7 @@ class Decoder:
 
     def __init__(self, *, is_gzip: bool) -> None:
         self._is_gzip = is_gzip
-        self._inflating: zlib._Decompress | None = None
+        self._inflating: Any = None
         self._bytes_in = 0
         self._bytes_out = 0
 
@@ -71,7 +72,7 @@ class Decoder:
             elif not data and len(piece) < _PIECE_BYTES:
                 return
 
-    def _begin(self, data: bytes) -> zlib._Decompress:
+    def _begin(self, data: bytes) -> Any:
         if self._is_gzip:
             return zlib.decompressobj(zlib.MAX_WBITS | 16)
         # "deflate" means the zlib format; some servers leave its header away, which has this value in its first byte.
