@@ -758,3 +758,14 @@ def test_the_offline_model_calls_a_tool_and_answers_with_what_it_says(route, mon
         assert (run["name"], run["status"]) == ("current_time", "done")
         text = answer.json["reply"]
     assert re.search(r'The tool answered: {"date":"\d{4}-\d\d-\d\d","weekday":"\w+day"', text)
+
+
+def test_calls_without_ids_are_told_apart_over_all_rounds(person, upstream):
+    call = {"function": {"name": "order_status", "arguments": {"order_id": "A-7"}}}
+    for _ in range(2):
+        upstream.answers(completion(None, finish_reason="stop", tool_calls=[call, call]))
+
+    runs = person.ask()["toolRuns"]
+
+    assert [run["status"] for run in runs] == ["done"] * 4
+    assert len({run["id"] for run in runs}) == 4
