@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from app.images import ImageNormalizer, UnusableImage
 from app.problems import Problem
@@ -43,8 +43,10 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     """
     if url[:5].lower() == "data:":
         head, comma, body = url.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
+        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
             raise InvalidImageInput("must be a data: URL in base64.", field=where)
+        if "%" in body:  # which some libraries write for "+", "/" and "="
+            body = unquote(body)
         with _refusals_of(where):
             return normalizer.normalize_base64(body).data_url
     if len(url) > _MAX_URL_CHARS:
