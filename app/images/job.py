@@ -11,6 +11,7 @@ from typing import Any
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, render, strip, take_as_it_is
 from app.images.sizing import ImageBounds
 
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 TARGET = f"{__name__}:run"
 
 
@@ -68,13 +69,19 @@ def unescape(text: bytes | memoryview) -> str:
 
 
 def decode_base64(text: bytes | memoryview | str) -> bytes:
-    """Return the bytes of a text in base64.
+    """Return the bytes of a text in base64, which may have line breaks, no padding, or the characters for URLs.
 
     Raises:
         UnusableImage: it is not valid.
     """
     try:
         return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    try:
+        data = text.encode("ascii") if isinstance(text, str) else bytes(text)
+        data = data.translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
     except (binascii.Error, ValueError):
         raise UnusableImage("is not valid base64.") from None
 

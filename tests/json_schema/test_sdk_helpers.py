@@ -225,7 +225,7 @@ def test_a_pattern_is_what_javascript_takes_for_one(pattern):
     BoundedValidator({"type": "string", "pattern": pattern})
 
 
-@pytest.mark.parametrize("pattern", ["(", "[z-a]", "a**", "[", "(?<=a", r"\\Z(", "a{99999999999}"])
+@pytest.mark.parametrize("pattern", ["(", "[z-a]", "[", "(?<=a", r"\\Z(", "a{99999999999}"])
 def test_what_javascript_takes_for_no_pattern_is_refused(pattern):
     with pytest.raises(SchemaNotUsable, match="regular expression"):
         BoundedValidator({"type": "string", "pattern": pattern})

@@ -6,7 +6,7 @@ import ipaddress
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from app.images import EmbeddedUrl, ImageNormalizer, UnusableImage
 from app.problems import Problem
@@ -44,8 +44,10 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     """
     if url[:5].lower() == "data:":
         head, comma, body = url.partition(",")
-        if not comma or not head.lower().endswith(";base64"):
+        if not comma or not head.lower().replace(" ", "").endswith(";base64"):
             raise InvalidImageInput(_NOT_BASE64, field=where)
+        if "%" in body:  # which some libraries write for "+", "/" and "="
+            body = unquote(body)
         with _refusals_of(where):
             # What is not ASCII becomes "?", which base64 does not have.
             return normalizer.normalize_base64(body.encode("ascii", "replace")).data_url
