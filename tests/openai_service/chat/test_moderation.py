@@ -349,8 +349,8 @@ class TestFailure:
 
     def test_its_failures_close_no_other_circuit_and_its_own_spares_the_next_the_wait(self, person, moderation):
         moderation.instead = status(500)
-        for _ in range(5):
-            assert ask(person, "/api/chat", "Hi").status_code == 200
+        for number in range(5):
+            assert ask(person, "/api/chat", f"Hi {number}").status_code == 200
         asked = len(moderation.shown)
 
         assert ask(person, "/api/chat", "Hi").status_code == 200
