@@ -87,7 +87,7 @@ def read_batch(content: bytes) -> UpstreamBatch:
     reasons = errors.get("data") if isinstance(errors, dict) else None
     return UpstreamBatch(
         id=_require_text(body, "id"),
-        status=_require_text(body, "status"),
+        status=_read_status(_require_text(body, "status")),
         created_at=_require_count(body, "created_at"),
         reference=_optional_text(metadata, REFERENCE),
         completed=_require_count(counts, "completed"),
@@ -144,6 +144,11 @@ def _parse_object(content: bytes) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise UpstreamFailed
     return body
+
+
+def _read_status(status: str) -> str:
+    """Return OpenAI's spelling of a status: Together writes COMPLETED, others "canceled"."""
+    return status.lower().replace("canceled", "cancelled")
 
 
 def _require_text(body: dict[str, Any], name: str) -> str:

@@ -15,6 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 from app.config import Config
 from app.offline_model import create_offline_model
 from app.openai_service import CHAT_PATH, OpenAIBatches, build_client, read_line
+from app.openai_service.batches.objects import read_batch
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
 from tests.fakes.raw_server import CLOSE, READ, RawServer, Step, answer, chunked
 
@@ -138,3 +139,8 @@ def test_what_is_no_list_of_batches_is_a_failure(body: bytes) -> None:
         pytest.raises(UpstreamFailed),
     ):
         batches.find("batch_1", since_s=0, deadline=within(5))
+
+
+@pytest.mark.parametrize("status", ["COMPLETED", "Failed", "canceled", "EXPIRED"])
+def test_a_batch_has_ended_however_its_server_spells_it(status: str) -> None:
+    assert read_batch(orjson.dumps({"id": "b", "status": status})).has_ended
