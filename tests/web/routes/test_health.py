@@ -18,7 +18,8 @@ def test_it_is_alive_but_not_ready_while_its_ledger_cannot_be_opened(make_app, t
 
     assert client.get("/healthz").status_code == 200
     answer = client.get("/readyz")
-    assert (answer.status_code, answer.json) == (503, {"status": "store_unavailable"})
+    assert (answer.status_code, answer.json["status"]) == (503, "store_unavailable")
+    assert answer.json["advice"] == "the folder of the ledger's file is a file: check DATABASE_URL"
     assert answer.headers["Cache-Control"] == "no-store"
 
 
