@@ -131,7 +131,7 @@ def test_a_call_and_its_result_stay_together(make_app, upstream):
 
     answer = client.post("/api/chat", json={"messages": [*talk[:-1], user("x" * 250)]})
     assert answer.json["trimmed"] == 4
-    assert sent_messages(upstream) == [user("x" * 250)]
+    assert sent_messages(upstream) == [talk[3], user("x" * 250)]
 
 
 @pytest.mark.parametrize(
