@@ -29,6 +29,7 @@ def test_a_worker_that_does_nothing_for_others_is_seen(near: Neighbour) -> None:
         os.kill(pid, signal.SIGSTOP)
         time.sleep(3 * MAX_SILENCE_S)
         os.kill(pid, signal.SIGCONT)
+        time.sleep(5 * MAX_SILENCE_S)  # the worker notes its silence with its next beat
 
     assert harm.silence_s > 2 * MAX_SILENCE_S
     with pytest.raises(AssertionError):

@@ -490,6 +490,7 @@ def test_what_takes_too_much_memory_is_refused():
     processes.close()
 
 
+@pytest.mark.neighbours
 def test_the_largest_picture_that_is_accepted_fits_into_the_limits():
     """25 million pixels, as by default, in the format that takes the most; rotated and scaled."""
     noise = Image.frombytes("RGBA", (250, 250), random.Random(1).randbytes(250_000))
