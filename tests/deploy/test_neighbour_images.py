@@ -26,7 +26,7 @@ HOSTILE = {
     "PNG of 16 bits on its side": (encoded(Image.new("I;16", (3_000, 3_000)), "PNG", exif=exif(6)), 200),
     "GIF of a huge frame": (gif(5_000, 4_900), 200),
     "JPEG of many scans": (_PROGRESSIVE[:-2] + _LAST_SCAN * 20 + b"\xff\xd9", 200),
-    "JPEG of fill": (_TINY[:-2] + b"\xff" * _LARGE + b"\0", 400),
+    "JPEG of fill": (_TINY[:-2] + b"\xff" * _LARGE + b"\0", 200),
     "JPEG of stuffed bytes": (_TINY[:-2] + b"\xff\0" * (_LARGE // 2) + b"\xff\xd9", 200),
     "GIF of small blocks": (gif(8, 8)[:-2] + (b"\x20" + b"\1" * 32) * (_LARGE // 34) + b"\0;", 200),
     "PNG of 10 MB": (png(8, 8, pixels=zlib.compress(bytes(16)) + bytes(_LARGE)), 200),
