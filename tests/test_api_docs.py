@@ -8,10 +8,8 @@ from __future__ import annotations
 import json
 import os
 import re
-import shlex
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -32,7 +30,7 @@ from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
-from tests.fakes.servers import ROOT, environment, free_port, gunicorn, wait_until
+from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
 
 DOCS = ROOT / "docs"
 NOT_RUN = {"deploying.md"}  # its commands need a server with systemd, Nginx and a name
@@ -104,15 +102,7 @@ def address(settings: dict[str, str]) -> Iterator[str]:
 def key(settings: dict[str, str]) -> str:
     """A key, made by the command that the page has for it."""
     [command] = MAKE_KEY.findall(PAGES["auth.md"])
-    ran = subprocess.run(
-        [Path(sys.executable).with_name("flask"), *shlex.split(command)[1:]],
-        cwd=ROOT,
-        env=environment(**settings),
-        capture_output=True,
-        timeout=30,
-        check=True,
-    )
-    return ran.stdout.decode().strip()
+    return make_key(command, settings)
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import re
-import shlex
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,7 +12,7 @@ from dotenv import dotenv_values
 
 from tests.deploy.test_unit import values_of
 from tests.fakes.bodies import ROUTES, SMALLEST
-from tests.fakes.servers import ROOT, FakeUpstream, environment, exchange, free_port, gunicorn, wait_until
+from tests.fakes.servers import ROOT, FakeUpstream, exchange, free_port, gunicorn, make_key, wait_until
 
 
 def recipe(page: Path) -> list[str]:
@@ -31,6 +29,11 @@ def recipe(page: Path) -> list[str]:
     ]
     assert len(own) >= 4, own
     return own
+
+
+def find_key_command(page: Path) -> str:
+    """The command that the page has for making a key."""
+    return next(line for line in recipe(page) if "flask keys create" in line)
 
 
 def follow(page: Path, folder: Path) -> dict[str, str]:
@@ -77,24 +80,22 @@ def test_the_recipe_as_written_serves_nobody_but_who_has_a_key(
             assert response.status == 404
         assert upstream.received == []
 
-        headers = {"Authorization": f"Bearer {make_key(ROOT / page, settings)}"}
+        headers = {"Authorization": f"Bearer {make_key(find_key_command(ROOT / page), settings)}"}
         with exchange(port, "POST", "/api/chat", {"message": "Hello"}, headers=headers) as response:
             assert response.status == 200, response.read()
         assert len(upstream.received) == 1
 
 
-def make_key(page: Path, settings: dict[str, str]) -> str:
-    """Run the command that the page has for it."""
-    command = next(line for line in recipe(page) if "flask keys create" in line)
-    ran = subprocess.run(
-        [Path(sys.executable).with_name("flask"), *shlex.split(command)[1:]],
-        cwd=ROOT,
-        env=environment(**settings),
-        capture_output=True,
-        timeout=30,
-        check=True,
+@pytest.mark.parametrize("page", ["README.md", "docs/deploying.md"])
+def test_the_recipe_removes_the_other_default_site(page: str) -> None:
+    # The site is a default_server, of which Nginx starts with one only; Debian's own site is another.
+    assert "listen 80 default_server;" in (ROOT / "deploy/nginx.conf").read_text("utf-8")
+
+    lines = (ROOT / page).read_text("utf-8").splitlines()
+
+    assert lines.index("sudo rm -f /etc/nginx/sites-enabled/default") < next(
+        number for number, line in enumerate(lines) if line.startswith("sudo nginx -t")
     )
-    return ran.stdout.decode().strip()
 
 
 def test_the_recipe_without_that_line_does_not_start(tmp_path: Path) -> None:

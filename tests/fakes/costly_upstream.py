@@ -12,11 +12,12 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 from app.token_counts.estimates import bound_input
 from tests.fakes.openai_answers import completion, sse, stream_of
+from tests.fakes.upstream_handler import UpstreamHandler
 
 INPUT, OUTPUT = 1, 5
 """What a token costs, in micro-dollars."""
@@ -134,8 +135,7 @@ class _Server(ThreadingHTTPServer):
         """Stay silent: workers are killed here."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(UpstreamHandler):
     server: _Server
 
     def handle_one_request(self) -> None:
@@ -145,9 +145,11 @@ class _Handler(BaseHTTPRequestHandler):
         finally:
             self.server.idle.discard(self.connection)
 
-    def do_POST(self) -> None:
+    def parse_request(self) -> bool:
         self.server.idle.discard(self.connection)
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        return super().parse_request()
+
+    def answer(self, body: dict[str, Any]) -> None:
         content = body["messages"][-1]["content"]
         plan = self.server.upstream.plans.get(content.rpartition("#")[2])
         if plan is not None:
@@ -161,25 +163,25 @@ class _Handler(BaseHTTPRequestHandler):
         usage = self.server.upstream.bill(body)
         if body.get("stream"):
             payloads = stream_of("begun", "more", usage=usage)
-            self._begin("text/event-stream", "Transfer-Encoding", "chunked")
-            self._write_chunk(sse(*payloads[:2]))
+            self.begin("text/event-stream", "Transfer-Encoding", "chunked")
+            self.write_chunk(sse(*payloads[:2]))
             self._wait()
-            self._write_chunk(sse(*payloads[2:]))
-            self._write_chunk(b"")
+            self.write_chunk(sse(*payloads[2:]))
+            self.write_chunk(b"")
             return
         self._wait()
         answer = json.dumps(completion(usage=usage)).encode()
-        self._begin("application/json", "Content-Length", str(len(answer)))
+        self.begin("application/json", "Content-Length", str(len(answer)))
         self.wfile.write(answer)
 
     def _follow(self, plan: Plan) -> None:
         payloads = stream_of(*TOKENS, usage=_usage(plan.prompt_tokens, len(TOKENS)))
         if plan.events is not None:
-            self._begin("text/event-stream", "Transfer-Encoding", "chunked")
+            self.begin("text/event-stream", "Transfer-Encoding", "chunked")
             self._write_events(plan, payloads[: plan.events])
         if plan.then == "wait" and self._is_let_go(plan):
             self._write_events(plan, payloads[plan.events or 0 :])
-            self._write_chunk(b"")
+            self.write_chunk(b"")
             return
         self.close_connection = True
         if plan.then == "reset":
@@ -189,7 +191,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _write_events(self, plan: Plan, payloads: list[Any]) -> None:
         for payload in payloads:
-            self._write_chunk(sse(payload))
+            self.write_chunk(sse(payload))
             choices = payload["choices"] if isinstance(payload, dict) else []
             plan.written_tokens += bool(choices and choices[0]["delta"].get("content"))
 
@@ -205,15 +207,3 @@ class _Handler(BaseHTTPRequestHandler):
     def _wait(self) -> None:
         self.server.upstream.may_answer.wait(_MAX_S)
         time.sleep(self.server.upstream.takes_s)
-
-    def _begin(self, content_type: str, framing: str, value: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header(framing, value)
-        self.end_headers()
-
-    def _write_chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def log_message(self, *args: Any) -> None:
-        """Stay silent: tests look at the bills."""

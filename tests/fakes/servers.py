@@ -8,6 +8,7 @@ import os
 import queue
 import re
 import select
+import shlex
 import signal
 import socket
 import subprocess
@@ -20,7 +21,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,7 @@ from flask import Flask, jsonify, request
 from app import create_app, offline_model
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.upstream_handler import UpstreamHandler
 
 ROOT = Path(__file__).parents[2]
 _POLL_S = 0.02
@@ -127,6 +129,19 @@ def environment(**settings: str) -> dict[str, str]:
     names = re.findall(r"^([A-Z_]+)=", (ROOT / ".env.example").read_text(encoding="utf-8"), re.MULTILINE)
     # gunicorn itself reads WEB_CONCURRENCY and stumbles over an empty one.
     return {**os.environ, **dict.fromkeys([*names, "BIND"], ""), "WEB_CONCURRENCY": "2", **settings}
+
+
+def make_key(command: str, settings: dict[str, str]) -> str:
+    """Run a page's `flask keys create …` line with these settings, and return the key."""
+    ran = subprocess.run(
+        [Path(sys.executable).with_name("flask"), *shlex.split(command)[1:]],
+        cwd=ROOT,
+        env=environment(**settings),
+        capture_output=True,
+        timeout=30,
+        check=True,
+    )
+    return ran.stdout.decode().strip()
 
 
 @contextlib.contextmanager
@@ -303,12 +318,10 @@ class _Server(ThreadingHTTPServer):
         """Stay silent: a server that ends leaves its kept connections without a word."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(UpstreamHandler):
     server: _Server
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def answer(self, body: dict[str, Any]) -> None:
         fake = self.server.fake
         fake.received.append(Received(self.path, dict(self.headers.items()), body))
         if body.get("stream") and fake.status == 200:
@@ -316,28 +329,16 @@ class _Handler(BaseHTTPRequestHandler):
             return
         fake.may_answer.wait(_PATIENCE_S)
         content = json.dumps(completion(fake.text) if fake.status == 200 else error()).encode()
-        self._begin("application/json", "Content-Length", str(len(content)), status=fake.status)
+        self.begin("application/json", "Content-Length", str(len(content)), status=fake.status)
         self.wfile.write(content)
 
     def _stream(self, stream: GatedStream) -> None:
-        self._begin("text/event-stream", "Transfer-Encoding", "chunked")
-        stream.write_to(self.connection, self._write_chunk)
+        self.begin("text/event-stream", "Transfer-Encoding", "chunked")
+        stream.write_to(self.connection, self.write_chunk)
         if stream.left.is_set():
             self.close_connection = True
         else:
-            self._write_chunk(b"")
-
-    def _begin(self, content_type: str, framing: str, value: str, *, status: int = 200) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header(framing, value)
-        self.end_headers()
-
-    def _write_chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def log_message(self, *args: Any) -> None:
-        """Stay silent: tests look at `received`."""
+            self.write_chunk(b"")
 
 
 def _is_gone(sock: socket.socket) -> bool:

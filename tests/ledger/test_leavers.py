@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -21,6 +21,7 @@ from app.upstream_http.client import UpstreamClient
 from tests.fakes.costly_upstream import INPUT, OUTPUT, PRICES
 from tests.fakes.openai_answers import chunk, completion, sse
 from tests.fakes.servers import wait_until
+from tests.fakes.upstream_handler import UpstreamHandler
 from tests.web.test_leaving import Person
 
 BUDGET = 160_000
@@ -54,12 +55,10 @@ class BillingUpstream(ThreadingHTTPServer):
         """Stay silent: its readers leave."""
 
 
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
+class _Handler(UpstreamHandler):
     server: BillingUpstream
 
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+    def answer(self, body: dict[str, Any]) -> None:
         self.bill = [len(body["messages"][-1]["content"].split()) + 7, 0]
         self.server.bills.append(self.bill)
         is_streamed = bool(body.get("stream"))
@@ -68,27 +67,27 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _answer(self, is_streamed: bool) -> None:
         if is_streamed:
-            self._begin("text/event-stream", "Transfer-Encoding", "chunked")
+            self.begin("text/event-stream", "Transfer-Encoding", "chunked")
         for _ in range(REASONING // 50):
             time.sleep(0.05)
             if not self._write(50, is_streamed):
                 return
         for _ in range(TEXT // TOKENS_A_CHUNK):
             if is_streamed:
-                self._write_chunk(sse(chunk({"content": " word" * TOKENS_A_CHUNK})))
+                self.write_chunk(sse(chunk({"content": " word" * TOKENS_A_CHUNK})))
                 time.sleep(0.01)
             if not self._write(TOKENS_A_CHUNK, is_streamed):
                 return
         prompt, written = self.bill
         usage = {"prompt_tokens": prompt, "completion_tokens": written, "total_tokens": prompt + written}
         if is_streamed:
-            self._write_chunk(
+            self.write_chunk(
                 sse(chunk(finish_reason="stop"), {**chunk(), "choices": [], "usage": usage}, "[DONE]")
             )
-            self._write_chunk(b"")
+            self.write_chunk(b"")
             return
         answer = json.dumps(completion(" word" * TEXT, usage=usage)).encode()
-        self._begin("application/json", "Content-Length", str(len(answer)))
+        self.begin("application/json", "Content-Length", str(len(answer)))
         self.wfile.write(answer)
 
     def _write(self, tokens: int, is_streamed: bool) -> bool:
@@ -99,18 +98,6 @@ class _Handler(BaseHTTPRequestHandler):
         has_left = is_streamed and select.select([self.connection], [], [], 0)[0]
         self.close_connection = self.close_connection or is_broken
         return not (is_broken or has_left)
-
-    def _begin(self, content_type: str, framing: str, value: str) -> None:
-        self.send_response(200)
-        self.send_header("Content-Type", content_type)
-        self.send_header(framing, value)
-        self.end_headers()
-
-    def _write_chunk(self, data: bytes) -> None:
-        self.wfile.write(b"%x\r\n%b\r\n" % (len(data), data))
-
-    def log_message(self, *args: Any) -> None:
-        """Stay silent."""
 
 
 class Storm:
