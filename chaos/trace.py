@@ -119,6 +119,8 @@ class Trace:
     by_id: dict[str, list[Attempt]] = field(default_factory=lambda: defaultdict(list))
     refused_at: list[float] = field(default_factory=list)
     """When connections were refused: no request is known of these."""
+    closed_at: list[float] = field(default_factory=list)
+    """When the upstream ended a connection: a request that was sent on it just then was not read."""
     uninvited: list[str] = field(default_factory=list)
     """What came to the upstream that no client had asked for."""
     drains: list[tuple[float, float]] = field(default_factory=list)

@@ -143,10 +143,12 @@ class Connection(asyncio.Protocol):
 
     def close(self) -> None:
         """End the connection in good manners, when all is written."""
+        self._trace.closed_at.append(time.monotonic())
         self._transport.close()
 
     def reset(self) -> None:
         """Break it off."""
+        self._trace.closed_at.append(time.monotonic())
         sock: socket.socket = self._transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()

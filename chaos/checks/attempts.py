@@ -37,7 +37,8 @@ def _counted(trace: Trace, log: Log) -> Check:
         until = max([request.ended_at, *(attempt.ended_at or 0.0 for attempt in attempts)]) + 2.5
         refused = sum(request.sent_at - 0.1 <= at <= until for at in trace.refused_at)
         logged, reached = logged + count, reached + len(attempts)
-        if not len(attempts) <= count <= len(attempts) + refused + _MAX_UNREAD:
+        closed = sum(request.sent_at - 0.1 <= at <= until for at in trace.closed_at)
+        if not len(attempts) <= count <= len(attempts) + refused + min(_MAX_UNREAD, closed):
             check.faults.append(
                 f"{request}: {count} in the log, {len(attempts)} arrived"
                 f" ({refused} connections refused meanwhile): {describe(trace, request_id)}"

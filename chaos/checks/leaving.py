@@ -1,4 +1,8 @@
-"""When a client leaves, so does the application at the upstream; or it reads on, if that is the policy."""
+"""When a client leaves, the application stops a stream at the upstream, and reads on what comes in one piece.
+
+An upstream writes an answer in one piece to its end, whoever is there, and bills it. With DISCONNECT_POLICY=drain streams
+are read on as well.
+"""
 
 from chaos.checks.check import Check, describe
 from chaos.log import Log
@@ -11,29 +15,24 @@ _LIMIT_S = 1.0 + TICK_S + 0.5
 
 def checks(trace: Trace, _log: Log, settings: Settings) -> list[Check]:
     left = [request for request in trace.client_requests if request.end == LEFT and request.is_sent]
-    if settings.policy == "drain":
-        return [_read_on(trace, left)]
+    plain = [request for request in left if not (request.is_stream or request.is_text)]
     streams = [request for request in left if request.is_stream or request.is_text]
-    plain = [request for request in left if request not in streams]
+    what_streams_do = _read_on if settings.policy == "drain" else _let_go
     return [
-        _let_go(trace, streams, "streams of those who left end upstream"),
-        _let_go(trace, plain, "so do their plain requests"),
+        what_streams_do(trace, streams, "streams of those who left"),
+        _read_on(trace, plain, "plain answers of those who left"),
+        _not_tried_again(trace, left),
     ]
 
 
-def _let_go(trace: Trace, left: list[ClientRequest], title: str) -> Check:
-    check = Check(title)
+def _let_go(trace: Trace, left: list[ClientRequest], whose: str) -> Check:
+    check = Check(f"{whose} end upstream")
     delays = []
     for request in left:
         attempts = trace.by_id.get(request.id, [])
-        # Some leave before anybody has looked at their request.
-        since = max(request.ended_at, attempts[0].began_at) if attempts else request.ended_at
+        since = _left_at(request, attempts)
         for attempt in attempts:
-            if attempt.began_at > since + _LIMIT_S:
-                check.faults.append(
-                    f"{request}: tried again after its client had left: {describe(trace, request.id)}"
-                )
-            elif _is_open_at(attempt, since):
+            if _is_open_at(attempt, since):
                 delay_s = _end_of(attempt) - since
                 if attempt.cut_at is not None:
                     delays.append(delay_s)
@@ -48,8 +47,8 @@ def _let_go(trace: Trace, left: list[ClientRequest], title: str) -> Check:
     return check
 
 
-def _read_on(trace: Trace, left: list[ClientRequest]) -> Check:
-    check = Check("answers are read on when their client leaves")
+def _read_on(trace: Trace, left: list[ClientRequest], whose: str) -> Check:
+    check = Check(f"{whose} are read on")
     read = 0
     for request in left:
         for attempt in trace.by_id.get(request.id, []):
@@ -60,6 +59,25 @@ def _read_on(trace: Trace, left: list[ClientRequest]) -> Check:
                     check.faults.append(f"{request}: {attempt.mode!r} was cut off: {describe(trace, request.id)}")
     check.figure = f"{read} read to their end"
     return check
+
+
+def _not_tried_again(trace: Trace, left: list[ClientRequest]) -> Check:
+    check = Check("nothing is tried again for those who left")
+    for request in left:
+        attempts = trace.by_id.get(request.id, [])
+        since = _left_at(request, attempts)
+        check.faults += [
+            f"{request}: tried again after its client had left: {describe(trace, request.id)}"
+            for attempt in attempts
+            if attempt.began_at > since + _LIMIT_S
+        ]
+    check.figure = f"{len(left)} left"
+    return check
+
+
+def _left_at(request: ClientRequest, attempts: list[Attempt]) -> float:
+    """Return when a client left. Some leave before anybody has looked at their request."""
+    return max(request.ended_at, attempts[0].began_at) if attempts else request.ended_at
 
 
 def _is_open_at(attempt: Attempt, moment: float) -> bool:

@@ -161,8 +161,15 @@ async def _shuffled(call: Call) -> None:
     call.note_whole()
 
 
+async def _no_reason(call: Call) -> None:
+    """A whole answer that does not say why it ends. It was paid for, so it is an answer."""
+    await call.answer_json(call.completion(call.text(), reason=None))
+    call.note_whole()
+
+
 MODES = [
     Mode("at once", _at_once, ANY, weight=8),
+    Mode("JSON, no finish_reason", _no_reason, TEXT - STREAM, weight=0.5),
     Mode("slowly", _slowly, ANY, weight=6),
     Mode("after a long silence", _after_long_silence, ANY, weight=2),
     Mode("hanging up after it", _hanging_up_after, ANY, weight=2),

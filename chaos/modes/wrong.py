@@ -36,10 +36,6 @@ async def _json_for_stream(call: Call) -> None:
     await call.answer_json(call.completion(call.text()))
 
 
-async def _no_reason(call: Call) -> None:
-    await call.answer_json(call.completion(call.text(), reason=None))
-
-
 async def _no_choices(call: Call) -> None:
     await call.answer_json(call.completion("", choices=[]))
 
@@ -85,7 +81,6 @@ MODES = [
     Mode("an error in a 200", _error_object, ANY, BROKEN_OFF),
     Mode("events for JSON", _stream_for_json, PLAIN, FAILED),
     Mode("JSON for events", _json_for_stream, STREAM, BROKEN_OFF),
-    Mode("JSON, no finish_reason", _no_reason, TEXT - STREAM, FAILED, weight=0.5),
     Mode("JSON, choices: []", _no_choices, TEXT - STREAM, FAILED, weight=0.5),
     Mode("prose for a schema", _prose, STRUCTURED, codes("refused"), weight=3),
     Mode("cut off in a schema", _cut, STRUCTURED, codes("truncated")),
