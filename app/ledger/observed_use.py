@@ -66,7 +66,6 @@ class SeenUse:
             input_share: part of the bound of its input.
             text: if it was streamed, its tokens of text, and how many seconds they took.
         """
-        # Each chat comes here: no max(), and no method for each step.
         self._answers += 1
         self._output_tokens = max(self._output_tokens, output_tokens)
         self._input_share = max(self._input_share, input_share)
