@@ -190,6 +190,7 @@ def test_a_reload_hands_over_without_a_failed_request(upstream: FakeUpstream) ->
         assert [connection.status_of("/readyz") for connection in idle] == [200] * 8
         with running_stream(upstream, port, "more") as (response, gate):
             server.signal(signal.SIGHUP)
+            wait_until(lambda: server.workers() - old, "the check of the new settings is over")
             assert [connection.seconds_until_closed() < 1 for connection in idle] == [True] * 8
             statuses = []
             for number in range(200):
