@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
-from pydantic import AliasChoices, ConfigDict, Field
+from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
@@ -19,6 +19,16 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 # Typed dicts instead of models: a long history is validated without running Python code, and is sent without
 # converting it back to dicts.
+
+
+def _join_text_parts(content: Any) -> Any:
+    """Return the text of a list of text parts, as many pages send it; anything else unchanged."""
+    if not isinstance(content, list) or not content:
+        return content
+    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
+    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
+        return content
+    return "\n\n".join(texts)
 
 
 class FunctionCall(TypedDict):
@@ -46,7 +56,7 @@ class UserMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["user"]
-    content: NonEmptyText
+    content: Annotated[NonEmptyText, BeforeValidator(_join_text_parts)]
 
 
 class SystemMessage(TypedDict):
@@ -67,7 +77,7 @@ class AssistantMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[str | None]
+    content: NotRequired[Annotated[str | None, BeforeValidator(_join_text_parts)]]
     tool_calls: NotRequired[
         Annotated[
             list[ToolCall] | None,

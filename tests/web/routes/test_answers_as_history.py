@@ -155,3 +155,12 @@ def test_a_call_without_a_result_gets_one_for_the_upstream(client, upstream):
         {"role": "tool", "tool_call_id": "call_1", "content": "(no result)"},
         USER,
     ]
+
+
+def test_a_list_of_text_parts_is_a_text(client, upstream):
+    parts = [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]
+    body = {"chatSettings": {}, "messages": [{"role": "user", "content": parts}], "customModelId": ""}
+
+    client.post("/api/chat/openai", json=body)
+
+    assert upstream.sent[0].body["messages"] == [{"role": "user", "content": "a\n\nb"}]
