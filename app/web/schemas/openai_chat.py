@@ -31,6 +31,7 @@ class OpenAIChatRequest(PromptFields):
 
     chat_settings: ChatSettings
     messages: Messages
+    custom_model_id: Any = None  # of chatbot-ui's own models; accepted and ignored
 
     def to_call(
         self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
