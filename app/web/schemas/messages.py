@@ -25,10 +25,12 @@ def _join_text_parts(content: Any) -> Any:
     """Return the text of a list of text parts, as many pages send it; anything else unchanged."""
     if not isinstance(content, list) or not content:
         return content
-    texts = [part.get("text") for part in content if isinstance(part, dict) and part.get("type") == "text"]
-    if len(texts) != len(content) or not all(isinstance(text, str) for text in texts):
-        return content
-    return "\n\n".join(texts)
+    texts: list[str] = [
+        part["text"]
+        for part in content
+        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
+    ]
+    return "\n\n".join(texts) if len(texts) == len(content) else content
 
 
 class FunctionCall(TypedDict):
