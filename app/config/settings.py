@@ -1,4 +1,4 @@
-"""Config: every setting, with its default and its check."""
+"""Config: the settings of a process, checked together, and grouped for each part of the application."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 
-from app.config import formats
-from app.config.fields import ConfigError, find_problem, one_of, secret, text, within
+from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
     BatchSettings,
     BreakerSettings,
@@ -26,113 +25,13 @@ from app.config.groups import (
 from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_provider
 from app.config.models import ModelSettings, read_models
 from app.config.rules import find_problems
-from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
+from app.config.setting_fields import SettingFields
 from app.config.variables import parse_values
 
 
 @dataclass(frozen=True, kw_only=True)
-class Config:
-    """One field for each environment variable of the same name in capitals; .env.example explains them."""
-
-    app_env: str = one_of("development", "production", default="development")
-    host: str = "127.0.0.1"
-    port: int = within(0, 65_535, default=8000)
-    bind: str = ""
-    web_concurrency: int = within(0, 1_000, default=0)
-    worker_class: str = one_of("gevent", "gthread", default="gevent")
-    worker_connections: int = within(1, 1_000_000, default=2000)
-    threads: int = within(1, 10_000, default=64)
-    secret_key: str = secret()
-    trusted_proxies: int = within(0, 10, default=0)
-    log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
-
-    openai_api_key: str = secret()
-    openai_base_url: str = text(check_base_url)
-    openai_org_id: str = ""
-    azure_openai_endpoint: str = text(check_azure_endpoint)
-    azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
-
-    chat_model: str = "gpt-6.1-terra"
-    chat_fallback_models: tuple[str, ...] | None = None
-    vision_model: str = "gpt-6.1-terra"
-    embedding_model: str = "text-embedding-3-small"
-    allowed_models: tuple[str, ...] = ()
-    max_tokens: int = within(1, 10_000_000, default=8192)
-    max_tokens_param: str = one_of("max_completion_tokens", "max_tokens", default="max_completion_tokens")
-    stream_options: bool = True
-    system_prompt: str = ""
-    allow_client_system_prompt: bool = True
-
-    max_input_tokens: int = within(0, 100_000_000, default=0)
-    prompts_dir: str = "prompts"
-    schemas_dir: str = "schemas"
-    tools_dir: str = "tools"
-    allowed_tools: tuple[str, ...] = ()
-    tool_max_steps: int = within(1, 100, default=5)
-    tool_timeout_s: float = within(0.001, 86_400, default=10.0)
-    max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
-    max_image_pixels: int = within(1, 1_000_000_000, default=25_000_000)
-    batches: str = one_of("off", "keys", "all", default="keys")
-    max_batch_requests: int = within(1, 50_000, default=1_000)
-    moderation: str = one_of("off", "input", "both", default="off")
-    moderation_model: str = "omni-moderation-latest"
-    moderation_on_failure: str = one_of("allow", "refuse", default="allow")
-    embedding_cache_entries: int = within(0, 1_000_000, default=0)
-    embedding_cache_ttl_s: int = within(1, 31_536_000, default=7 * 86_400)
-    chat_cache_entries: int = within(0, 1_000_000, default=1_000)
-    chat_cache_ttl_s: int = within(1, 31_536_000, default=3_600)
-
-    request_timeout_s: float = within(0.001, 86_400, default=60.0)
-    connect_timeout_s: float = within(0.001, 86_400, default=5.0)
-    first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
-    idle_timeout_s: float = within(0.001, 86_400, default=30.0)
-    heartbeat_s: float = within(0.001, 86_400, default=15.0)
-    max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
-    max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
-
-    retry_max_attempts: int = within(1, 20, default=3)
-    breaker_failures: int = within(1, 1_000_000, default=5)
-    breaker_cooldown_s: float = within(0.001, 86_400, default=30.0)
-    disconnect_policy: str = one_of("cancel", "drain", default="cancel")
-    max_concurrent_streams: int = within(1, 1_000_000, default=1000)
-    max_stream_share: float = within(0.001, 1, default=0.25)
-    state_dir: str = "instance"
-    redis_url: str = secret(formats.check_redis_url)
-
-    allowed_origins: tuple[str, ...] = ()
-    trusted_hosts: tuple[str, ...] = ()
-    cors_credentials: bool = False
-    auth_required: bool = False
-    anonymous_scopes: tuple[str, ...] | None = None
-    anonymous_budget_usd: float = within(0, 1_000_000_000, default=0.0)
-    user_budget_usd: float = within(0, 1_000_000_000, default=0.0)
-    user_budget_tokens: int = within(0, 10**15, default=0)
-    tenant_budget_usd: float = within(0, 1_000_000_000, default=0.0)
-    tenant_budget_tokens: int = within(0, 10**15, default=0)
-    budget_window: str = one_of("day", "month", default="month")
-    rate_limit: str = text(formats.check_rate)
-    tenant_rate_limit: str = text(formats.check_rate)
-    address_rate_limit: str = text(formats.check_rate)
-    token_rate_limit: str = text(formats.check_rate)
-    tenant_token_rate_limit: str = text(formats.check_rate)
-    address_token_rate_limit: str = text(formats.check_rate)
-    user_concurrent_streams: int = within(0, 1_000_000, default=0)
-    tenant_concurrent_streams: int = within(0, 1_000_000, default=0)
-    address_concurrent_streams: int = within(0, 1_000_000, default=0)
-    address_connections: int = within(0, 1_000_000, default=0)
-    address_slow_requests: int = within(1, 1_000_000, default=32)
-    prices_file: str = ""
-    data_dir: str = "instance"
-    database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
-    session_ttl_s: int = within(60, 2_592_000, default=8 * 3600)
-    token_max_ttl_s: int = within(1, 2_592_000, default=24 * 3600)
-    jwt_issuer: str = ""
-    jwt_audience: str = ""
-    jwt_jwks_url: str = ""
-    jwt_secret: str = secret()
-    jwt_algorithm: str = "RS256"
-    jwt_tenant: str = "default"
-    jwt_scopes: tuple[str, ...] = VISITOR_SCOPES
+class Config(SettingFields):
+    """All settings, and their groups: one property for each part of the application."""
 
     def __post_init__(self) -> None:
         of_fields = (find_problem(declared, getattr(self, declared.name)) for declared in fields(self))

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import httpx2
 import orjson
@@ -22,9 +21,9 @@ from app.openai_service.chat.response_cache import ResponseCache
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.cache import EmbeddingCache
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
-from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.resilience.drain import DrainPool
+from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
     CallRecord,
     ChatCall,
@@ -33,7 +32,6 @@ from app.openai_service.results import (
     StructuredResult,
 )
 from app.openai_service.streaming.chat_stream import ChatStream
-from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.structured.checker import AnswerChecker
 from app.openai_service.structured.streaming import get_structured_answer, stream_structured_answer
 from app.openai_service.tools.executor import ToolExecutor
@@ -50,8 +48,6 @@ from app.openai_service.transport.request_bodies import (
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import CallState
-
-T = TypeVar("T")
 
 # The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.
 _TICK_S = 1.0
@@ -84,6 +80,7 @@ class OpenAIService:
         )
         self._embedding_cache = EmbeddingCache(cache, settings.embedding_cache, upstream)
         self._drain_pool = DrainPool()
+        self._runner = CallRunner(self._drain_pool)
         self._stream_drain_pool = self._drain_pool if settings.drains else None
         self._tool_executor = ToolExecutor(timeout_s=settings.tool_timeout_s)
         self._listeners = tuple(listeners)
@@ -110,7 +107,7 @@ class OpenAIService:
                 ticks = self._build_tool_loop(call, request).run(self._sender)
             else:
                 ticks = self._sender.send(request, read_completion)
-            result = self._run(pipeline.run(ticks), request, recording)
+            result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
             return result
 
@@ -154,7 +151,7 @@ class OpenAIService:
             request = self._build_chat_request(call, recording.record)
             pipeline = self._build_pipeline(call, request, recording, original)
             ticks = get_structured_answer(self._sender, request, checker)
-            result = self._run(pipeline.run(ticks), request, recording)
+            result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
             return result.to_structured(orjson.loads(result.text), result.usage)
 
@@ -218,7 +215,7 @@ class OpenAIService:
                     self._input_window.check_texts(known.unknown, model)
                 body = embeddings_body(known.unknown, dimensions=dimensions)
                 request = self._build_request(EMBEDDINGS_PATH, body, record)
-                vectors = self._run(self._sender.send(request, read), request, recording)
+                vectors = self._runner.run(self._sender.send(request, read), request, recording)
                 known.add(vectors, record.model)
             else:
                 recording.use_cached(known.model)
@@ -265,36 +262,3 @@ class OpenAIService:
         if call.may_be_cached and not call.server_tools:  # the results of server tools are not in the cache key
             entry = self._response_cache.entry(request, original.schema if original else None)
         return ChatPipeline(self._moderator, entry, request, recording)
-
-    def _run(self, ticks: Ticks[T], request: PendingRequest, recording: CallRecording) -> T:
-        """Run a call to its end, and check at each tick whether its client is still connected.
-
-        If the client leaves, the drain pool reads the answer to its end, to learn what it costs: it is billed anyhow.
-        """
-        is_adopted = False
-        try:
-            while True:
-                try:
-                    next(ticks)
-                except StopIteration as end:
-                    answer: T = end.value
-                    return answer
-                try:
-                    recording.record.caller.check()
-                except CallerGone as gone:
-                    recording.fail(gone)
-                    request.call_state.abandon_after(math.inf)
-                    is_adopted = recording.record.is_in_flight and self._adopt(ticks, recording)
-                    raise
-        finally:
-            if not is_adopted:
-                ticks.close()
-
-    def _adopt(self, ticks: Ticks[T], recording: CallRecording) -> bool:
-        """Have the drain pool read an answer to its end and finish the record. Return whether it has a place."""
-
-        def finish() -> None:
-            ticks.close()
-            recording.finish()
-
-        return recording.hand_over(lambda: self._drain_pool.adopt(ticks, finish))
