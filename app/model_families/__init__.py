@@ -1,0 +1,14 @@
+"""Know OpenAI's models: what each family accepts on which endpoint, and until when it is served.
+
+- `families.toml`: the table, each rule with its source and date. `catalog`: reads it and finds a model's family.
+- `family`: what is known of one.
+
+OpenAI changes these rules without notice: they may choose what is tried first, never overrule what the service says.
+"""
+
+from __future__ import annotations
+
+from app.model_families.catalog import find_family
+from app.model_families.family import Family
+
+__all__ = ["Family", "find_family"]
