@@ -218,6 +218,8 @@ class ChatResult:
         refusal: the model's words, if it refused to answer.
         tool_calls: for the client to run.
         tool_runs: calls of server tools.
+        reasoning_items: what the model wants back in the next turn, if it answered over /responses: see
+            responses/kept_items.py.
     """
 
     text: str
@@ -229,6 +231,7 @@ class ChatResult:
     refusal: str | None
     record: CallRecord
     tool_runs: Sequence[ToolRun] = ()
+    reasoning_items: Sequence[dict[str, Any]] = ()
 
     def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
         """Return this result with a parsed value instead of the text."""

@@ -56,6 +56,7 @@ class Usage(Figures):
     cache_write_tokens: int | None = _declare(
         "prompt_tokens_details.cache_write_tokens",
         "prompt_tokens_details.cache_creation_tokens",
+        "input_tokens_details.cache_write_tokens",
         "cache_creation_input_tokens",
     )
     input_audio_tokens: int | None = _declare(

@@ -38,6 +38,14 @@ _CONTEXT = re.compile(
     r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens",
     re.IGNORECASE,
 )
+# Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
+_ASKS_FOR_RESPONSES = re.compile(
+    r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?(?:function tools with reasoning_effort are not supported"
+    r"|(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses)",
+    re.IGNORECASE,
+)
+_ALLOWS_NO_EFFORT = re.compile(r"set reasoning_effort to [`'\"]?none\b", re.IGNORECASE)
+_MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
 
 
@@ -49,6 +57,9 @@ class Fault(NamedTuple):
         is_unknown_param: whether the upstream does not know it at all.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
+        asks_for_responses: whether such a request is served on /responses only.
+        allows_no_effort: whether it would be served without reasoning.
+        names_model: whether it is about a model or deployment.
     """
 
     param: str | None = None
@@ -56,6 +67,9 @@ class Fault(NamedTuple):
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
+    asks_for_responses: bool = False
+    allows_no_effort: bool = False
+    names_model: bool = False
 
 
 def read_fault(error: Mapping[str, Any]) -> Fault:
@@ -64,12 +78,16 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
+    if _ASKS_FOR_RESPONSES.match(sentence):
+        return Fault(
+            asks_for_responses=True, allows_no_effort=bool(_ALLOWS_NO_EFFORT.search(sentence)), names_model=True
+        )
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
             return Fault(found["param"].lower(), is_unknown_param=True)
-    return Fault()
+    return Fault(names_model=bool(_MODEL.search(sentence)))
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

@@ -91,8 +91,13 @@ def translate_error_object(
         retry_after_s=None if code == "insufficient_quota" else retry_after_s,  # waiting does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
+    error.asks_for_responses = fault.asks_for_responses
+    error.allows_no_effort = fault.allows_no_effort
+    error.is_missing_route = (
+        status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
+    )
     if isinstance(error, ParameterRejected):
-        error.field = _to_api_name(safe_param or "")
+        error.field = to_api_name(safe_param or "")
     if isinstance(error, ContextLengthExceeded):
         error.tell_sizes(fault.limit, fault.size)
     return error
@@ -109,7 +114,7 @@ def _find_error(body: object) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _to_api_name(param: str) -> str:
+def to_api_name(param: str) -> str:
     """Return our API's name for a parameter of the upstream, such as `messages.[3].content`."""
     name = param.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
     return _API_NAMES.get(name, name)
@@ -124,10 +129,15 @@ _BY_CODE: dict[str, type[UpstreamError]] = {
     "model_max_prompt_tokens_exceeded": ContextLengthExceeded,
     "content_filter": ContentFiltered,
     "content_policy_violation": ContentFiltered,
+    "bio_policy": ContentFiltered,
+    "invalid_prompt": ContentFiltered,
+    "misalignment_policy_violation": ContentFiltered,
     "invalid_json_schema": UnsupportedSchema,
     "rate_limit_exceeded": UpstreamRateLimited,
 }
 _REJECTED_STATUSES = {400, 422}
+_NO_ROUTE = {404, 405, 501}
+_NO_MODEL = {"model_not_found", "DeploymentNotFound"}
 
 
 def _classify(status: int | None, code: str | None, param: str | None, *, is_context: bool) -> type[UpstreamError]:
@@ -142,7 +152,7 @@ def _classify(status: int | None, code: str | None, param: str | None, *, is_con
             return _BY_CODE[code]
         if (code and "image" in code) or "image_url" in (param or ""):
             return InvalidImage
-        if (param or "").startswith("response_format"):
+        if (param or "").startswith(("response_format", "text.format")):
             return UnsupportedSchema
         if is_context:
             return ContextLengthExceeded
