@@ -86,6 +86,7 @@ class Config(SettingFields):
             is_offline=self.is_offline,
             base_url=self.openai_base_url,
             azure_endpoint=self.azure_openai_endpoint,
+            api=self.upstream_api,  # type: ignore[arg-type]
         )
 
     @cached_property

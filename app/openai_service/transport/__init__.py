@@ -4,6 +4,7 @@
 - `request_bodies.py`: bodies in OpenAI's format, for single requests and batches
 - `request.py`: `UpstreamRequest`, a body with its JSON and token bounds; `PendingRequest`, one that is part of a call
 - `sender.py`: `Sender`, which sends requests under the retry policy
+- `endpoints.py`: `Endpoints`, which chooses between /chat/completions and /responses
 - `parameter_support.py`: `ParameterSupport`, which adapts bodies to the parameters that a model accepts
 - `sdk_client.py`: the SDK's client, built once for each process
 - `sdk_errors.py`: from the SDK's errors to those of `app/openai_service/errors.py`

@@ -10,6 +10,7 @@ from app.openai_service.errors import ModelNotOffered
 from app.openai_service.results import ChatCall
 
 CHAT_PATH = "/chat/completions"
+RESPONSES_PATH = "/responses"
 EMBEDDINGS_PATH = "/embeddings"
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}

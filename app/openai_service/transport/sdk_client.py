@@ -11,6 +11,7 @@ import orjson
 
 from app.config import ConnectionSettings
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
+from app.openai_service.transport.upstream import AZURE_V1
 from app.upstream_http.client import UpstreamClient
 
 _OPENAI_URL = "https://api.openai.com/v1"
@@ -127,7 +128,12 @@ class _Client(openai.OpenAI):
 
 
 class _AzureClient(_Client, openai.AzureOpenAI):
-    pass
+    def _prepare(self, path: str) -> httpx2.Request:
+        """Leave the version out of the URL of Azure's v1 API, which refuses dated ones."""
+        request = super()._prepare(path)
+        if path.startswith(f"{AZURE_V1}/"):
+            request.url = request.url.copy_with(query=None)
+        return request
 
 
 def build_client(

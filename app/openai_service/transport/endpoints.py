@@ -1,0 +1,151 @@
+"""Which endpoint answers a conversation: /chat/completions or /responses.
+
+Newer models call functions while they reason on /responses only, and keep their reasoning over a tool loop there. Which
+ones do is known of families, and learnt from refusals of all others. Other servers often have no such route.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+from typing import Any, Literal, TypeVar
+
+from app.model_families import Family, find_family
+from app.openai_service.errors import UpstreamError
+from app.openai_service.responses.request_body import MIN_OUTPUT_TOKENS, find_chat_only, get_limit
+from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
+from app.openai_service.transport.upstream import Upstream
+
+T = TypeVar("T")
+
+Need = Literal["always", "with_tools"]
+
+_MAX_MODELS = 1_000
+_NO_EFFORT = "none"
+
+log = logging.getLogger(__name__)
+
+
+class Endpoints:
+    """Chooses the endpoint of each request, and remembers until the process ends what the upstream said of it."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+        self._needs: dict[str, Need] = {}
+        self._takes_no_effort: dict[str, bool] = {}
+        self._without_encrypted: dict[str, bool] = {}
+        self._has_route = True
+
+    def choose(self, model: str, body: Mapping[str, Any]) -> str:
+        """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body."""
+        if self._upstream.api == "chat" or not self._has_route:
+            return CHAT_PATH
+        if self._upstream.api == "responses":
+            return RESPONSES_PATH
+        return RESPONSES_PATH if self._upstream.has_responses and self._suits(model, body) else CHAT_PATH
+
+    def adapt(self, model: str, body: dict[str, Any], path: str) -> tuple[dict[str, Any], dict[str, str]]:
+        """Have a model call tools without reasoning where it would not call them otherwise.
+
+        Returns:
+            the body, which is a new dict if it was changed; and the changes.
+        """
+        if path != CHAT_PATH or not body.get("tools"):
+            return body, {}
+        family = find_family(model)
+        is_known = family is not None and family.chat_tools == "without_reasoning" and _NO_EFFORT in family.efforts
+        if _get_effort(family, body) == _NO_EFFORT or not (is_known or model in self._takes_no_effort):
+            return body, {}
+        return {**body, "reasoning_effort": _NO_EFFORT}, {"reasoning_effort": _NO_EFFORT}
+
+    def asks_for_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
+        """Return whether a response is asked for its reasoning, which models without any refuse."""
+        if model in self._without_encrypted:
+            return False
+        family = find_family(model)
+        if family is not None:
+            return family.default_effort is not None
+        return model in self._needs or "reasoning_effort" in body
+
+    def least_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
+        """Return how many tokens an answer may have although the request allows fewer."""
+        limit = get_limit(body)
+        if limit is None or limit >= MIN_OUTPUT_TOKENS:
+            return 0
+        family = find_family(model)
+        is_certain = family is not None and self.choose(model, body) == CHAT_PATH
+        return 0 if is_certain or not self._may_use_responses() else MIN_OUTPUT_TOKENS
+
+    def learn(
+        self, model: str, path: str, wanted: Mapping[str, Any], sent: Mapping[str, Any], error: UpstreamError
+    ) -> bool:
+        """Remember what a refusal says of the endpoint that was asked.
+
+        Args:
+            model: that refused.
+            path: of the endpoint.
+            wanted: the chat completion's body before it was adapted.
+            sent: the one after it.
+            error: the refusal.
+
+        Returns:
+            True if the request can be sent again in another way, False if the error says nothing new.
+        """
+        if path == RESPONSES_PATH:
+            return error.is_missing_route and self._note_missing_route(error)
+        if not error.asks_for_responses:
+            return False
+        need: Need = "with_tools" if error.param in ("reasoning_effort", "tools") else "always"
+        if self._needs.get(model) != "always":
+            _remember(self._needs, model, need)
+        if error.allows_no_effort:
+            _remember(self._takes_no_effort, model, True)
+        # Another request may have learnt it while this one was on its way, so what counts is what would be sent now.
+        again = self.adapt(model, dict(wanted), path)[0]
+        return self.choose(model, wanted) != path or again.get("reasoning_effort") != sent.get("reasoning_effort")
+
+    def note_without_reasoning(self, model: str) -> None:
+        """Remember that a model has no reasoning to ask for."""
+        _remember(self._without_encrypted, model, True)
+
+    def _note_missing_route(self, error: UpstreamError) -> bool:
+        if self._has_route:
+            self._has_route = False
+            log.warning("upstream.no_responses", extra={"status": error.upstream_status})
+        return True
+
+    def _may_use_responses(self) -> bool:
+        return self._has_route and (
+            self._upstream.api == "responses" or (self._upstream.api == "auto" and self._upstream.has_responses)
+        )
+
+    def _suits(self, model: str, body: Mapping[str, Any]) -> bool:
+        """Return whether a request is served on /responses only, or better there."""
+        has_tools = bool(body.get("tools"))
+        need = self._needs.get(model)
+        if need == "always":
+            return True
+        family = find_family(model)
+        effort = _get_effort(family, body)
+        if family is None:
+            return need is not None and has_tools and effort != _NO_EFFORT
+        if not family.responses:
+            return False
+        if not family.chat or (effort in family.responses_efforts and effort not in family.efforts):
+            return True
+        if not has_tools or effort in (None, _NO_EFFORT):
+            return has_tools and family.chat_tools == "never"
+        # A model that reasons keeps its thoughts over the rounds of a tool loop, at the price of what only chat has.
+        return need is not None or family.chat_tools != "yes" or not find_chat_only(body)
+
+
+def _get_effort(family: Family | None, body: Mapping[str, Any]) -> str | None:
+    """Return the effort of a request: the one that it names, or else its model's."""
+    named: str | None = body.get("reasoning_effort")
+    return named or (None if family is None else family.default_effort)
+
+
+def _remember(known: dict[str, T], model: str, value: T) -> None:
+    if model not in known and len(known) >= _MAX_MODELS:
+        known.clear()
+    known[model] = value
