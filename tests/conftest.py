@@ -79,7 +79,7 @@ def _same_over_both_endpoints(
     if request.node.get_closest_marker("chat_form"):
         pytest.skip("about the form of chat completions")
     for module in ("answer", "stream"):
-        monkeypatch.setattr(f"app.openai_service.responses.{module}.make_answer_id", lambda: "chatcmpl-1")
+        monkeypatch.setattr(f"app.openai_service.responses.{module}.make_answer_id", lambda _: "chatcmpl-1")
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request of a new batch: the client's id, and the body for OpenAI without the model."""
+    """One request of a new batch: the client's id, and the body without the model, in the form of chat completions."""
 
     id: str
     body: dict[str, Any]
@@ -28,11 +28,19 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch to submit."""
+    """A batch to submit.
+
+    Attributes:
+        kind: of all its requests.
+        model: of all its requests.
+        requests: in the order of their results.
+        path: of the endpoint that answers them.
+    """
 
     kind: Kind
     model: str
     requests: Sequence[BatchRequest]
+    path: str
 
 
 @dataclass(frozen=True, slots=True)

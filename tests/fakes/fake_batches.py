@@ -14,7 +14,7 @@ from werkzeug.wrappers import Request
 
 from tests.fakes.openai_answers import completion, error
 
-ENDPOINTS = {"/v1/chat/completions", "/v1/embeddings"}
+ENDPOINTS = {"/v1/chat/completions", "/v1/responses", "/v1/embeddings"}
 Hook = Callable[[], "httpx2.Response | None"]
 
 

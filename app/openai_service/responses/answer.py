@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import secrets
 from collections.abc import Mapping
 from typing import Any
@@ -45,7 +46,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         finish_reason=finish_reason,
         usage=usage,
         model=record.model,
-        id=make_answer_id(),
+        id=make_answer_id(body.get("id")),
         tool_calls=tool_calls,
         refusal=output.refusal or None,
         record=record,
@@ -53,6 +54,8 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
     )
 
 
-def make_answer_id() -> str:
-    """Return an id for an answer. The upstream's own opens what is stored there, so no caller gets it."""
-    return f"chatcmpl-{secrets.token_hex(16)}"
+def make_answer_id(response_id: object) -> str:
+    """Return the id of an answer, always the same one. The upstream's own would open what is stored there."""
+    if not isinstance(response_id, str) or not response_id:
+        return f"chatcmpl-{secrets.token_hex(16)}"
+    return f"chatcmpl-{hashlib.sha256(response_id.encode('utf-8', 'replace')).hexdigest()[:32]}"

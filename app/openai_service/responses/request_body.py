@@ -60,10 +60,9 @@ def build_response_body(
     translated: dict[str, Any] = {"input": build_items(body["messages"], model), "store": False}
     translated |= {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
+    body, lifted = lift_limit(body)
     if (limit := get_limit(body)) is not None:
-        translated["max_output_tokens"] = max(limit, MIN_OUTPUT_TOKENS)
-        if limit < MIN_OUTPUT_TOKENS:
-            adjusted["maxTokens"] = str(MIN_OUTPUT_TOKENS)
+        translated["max_output_tokens"] = limit
     if tools := body.get("tools"):
         translated["tools"] = [_flatten_tool(tool) for tool in tools]
     if (choice := body.get("tool_choice")) is not None:
@@ -76,7 +75,16 @@ def build_response_body(
         translated["include"] = [ENCRYPTED_REASONING]
     if options := _leave_out(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
         translated["stream_options"] = options
-    return translated, adjusted
+    return translated, adjusted | lifted
+
+
+def lift_limit(body: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Return the body of a chat completion with a limit that responses accept, and the change if it was too low."""
+    limit = get_limit(body)
+    if limit is None or limit >= MIN_OUTPUT_TOKENS:
+        return dict(body), {}
+    lifted = {name: MIN_OUTPUT_TOKENS if name in _LIMITS else value for name, value in body.items()}
+    return lifted, {"maxTokens": str(MIN_OUTPUT_TOKENS)}
 
 
 def find_chat_only(body: Mapping[str, Any]) -> list[str]:

@@ -174,7 +174,7 @@ class ResponseReader:
                 finish_reason,
                 self.usage,
                 self.model,
-                make_answer_id(),
+                make_answer_id(self._response_id),
                 tool_calls,
                 reasoning_items=answer.kept,
             ),

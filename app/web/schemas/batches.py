@@ -11,6 +11,7 @@ from pydantic import Field
 
 from app.auth.principal import Principal
 from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
+from app.batches.records import PATHS
 from app.config import BatchSettings
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
@@ -71,7 +72,7 @@ class CreateBatchRequest(RequestModel):
             raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
         kind = _check_kind(self.requests)
         ids = _assign_ids(self.requests)
-        requests: list[BatchRequest] = []
+        bodies: list[dict[str, Any]] = []
         adjusted: dict[str, str] = {}
         model: str | None = None
         texts = 0
@@ -97,10 +98,15 @@ class CreateBatchRequest(RequestModel):
             if model not in (None, own_model):
                 raise InvalidRequest("must be the same for all requests of a batch.", field=f"{where}.model")
             model = own_model
-            requests.append(BatchRequest(ids[place], body))
+            bodies.append(body)
         if texts > _MAX_TEXTS:
             raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
-        return NewBatch(kind, str(model), requests), adjusted
+        path = PATHS[kind]
+        if kind == "chat":
+            path, bodies, changed = upstream.adapt_chat_requests(str(model), bodies)
+            adjusted |= changed
+        requests = [BatchRequest(id_, body) for id_, body in zip(ids, bodies, strict=True)]
+        return NewBatch(kind, str(model), requests, path), adjusted
 
 
 def _build_chat(
