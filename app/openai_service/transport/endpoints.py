@@ -30,7 +30,7 @@ class Endpoints:
     """Chooses the endpoint of each request, and remembers until the process ends what the upstream said of it."""
 
     def __init__(self, upstream: Upstream) -> None:
-        self._upstream = upstream
+        self._api = upstream.api if upstream.api != "auto" or upstream.has_responses else "chat"
         self._needs: dict[str, Need] = {}
         self._takes_no_effort: dict[str, bool] = {}
         self._without_encrypted: dict[str, bool] = {}
@@ -38,11 +38,9 @@ class Endpoints:
 
     def choose(self, model: str, body: Mapping[str, Any]) -> str:
         """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body."""
-        if self._upstream.api == "chat" or not self._has_route:
+        if self._api == "chat" or not self._has_route:
             return CHAT_PATH
-        if self._upstream.api == "responses":
-            return RESPONSES_PATH
-        return RESPONSES_PATH if self._upstream.has_responses and self._suits(model, body) else CHAT_PATH
+        return RESPONSES_PATH if self._api == "responses" or self._suits(model, body) else CHAT_PATH
 
     def adapt(self, model: str, body: dict[str, Any], path: str) -> tuple[dict[str, Any], dict[str, str]]:
         """Have a model call tools without reasoning where it would not call them otherwise.
@@ -73,8 +71,8 @@ class Endpoints:
         if limit is None or limit >= MIN_OUTPUT_TOKENS:
             return 0
         family = find_family(model)
-        is_certain = family is not None and self.choose(model, body) == CHAT_PATH
-        return 0 if is_certain or not self._may_use_responses() else MIN_OUTPUT_TOKENS
+        is_certain = self._api == "chat" or (family is not None and self.choose(model, body) == CHAT_PATH)
+        return 0 if is_certain else MIN_OUTPUT_TOKENS
 
     def learn(
         self, model: str, path: str, wanted: Mapping[str, Any], sent: Mapping[str, Any], error: UpstreamError
@@ -113,11 +111,6 @@ class Endpoints:
             self._has_route = False
             log.warning("upstream.no_responses", extra={"status": error.upstream_status})
         return True
-
-    def _may_use_responses(self) -> bool:
-        return self._has_route and (
-            self._upstream.api == "responses" or (self._upstream.api == "auto" and self._upstream.has_responses)
-        )
 
     def _suits(self, model: str, body: Mapping[str, Any]) -> bool:
         """Return whether a request is served on /responses only, or better there."""
