@@ -14,7 +14,7 @@ LAYERS = [
     "problems config side_process upstream_http",
     "runtime json_schema",
     "shared_state database images offline_model prompts",
-    "auth token_counts",
+    "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
     "limits batches tools",

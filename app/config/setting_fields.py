@@ -67,6 +67,9 @@ class SettingFields:
     first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
     idle_timeout_s: float = within(0.001, 86_400, default=30.0)
     heartbeat_s: float = within(0.001, 86_400, default=15.0)
+    resume_linger_s: float = within(0, 3_600, default=2.0)
+    resume_keep_s: float = within(1, 86_400, default=300.0)
+    idempotency_keep_s: float = within(60, 2_592_000, default=86_400.0)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 

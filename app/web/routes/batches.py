@@ -56,6 +56,8 @@ def create() -> Response:
     if not principal.may(new.kind):
         raise Forbidden
     address = client_address(request)
+    if g.idempotent is not None:
+        g.idempotent.note_sent()
     with _counted(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)

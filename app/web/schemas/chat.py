@@ -62,6 +62,7 @@ class ChatRequest(PromptFields):
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
+    resumable: bool | None = None
 
     def to_call(
         self,
