@@ -84,6 +84,8 @@ class OpenAIBatches:
         """
         model = offered_model(self._settings.models, "chat", call.model, is_pinned=call.model_is_pinned)
         body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
+        if body.pop("service_tier", None) is not None and call.service_tier is not None:  # a batch has its own
+            adjusted["serviceTier"] = "dropped"
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))
