@@ -19,7 +19,7 @@ ID = re.compile(r"batch_[0-9a-f]{28}")
 def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time):
     body = {
         "requests": [
-            {"id": "first", "chat": {"message": "One", "maxTokens": 50, "temperature": 0.5}},
+            {"id": "first", "chat": {"message": "One", "maxTokens": 50, "verbosity": "low"}},
             {"chat": {"messages": [{"role": "user", "content": "Two"}]}},
         ]
     }
@@ -51,7 +51,7 @@ def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time
                 "model": "gpt-6.1-terra",
                 "messages": [{"role": "user", "content": "One"}],
                 "max_completion_tokens": 50,
-                "temperature": 0.5,
+                "verbosity": "low",
             },
         },
         {

@@ -163,14 +163,15 @@ def test_the_model_of_a_prompt_is_offered_with_it_only(client, upstream):
     assert upstream.sent == []
 
 
-def test_the_models_that_stand_in_do_so_for_a_prompts_model_too(client, upstream, waits):
+def test_the_models_that_stand_in_do_so_for_a_prompts_model_too(make_app, folders, upstream, waits):
+    client = make_app(**folders, chat_fallback_models=("gpt-4o",)).test_client()
     answers = upstream.otherwise
     upstream.otherwise = lambda sent: (
         httpx2.Response(500, json=error()) if sent.body["model"] == "owner-model" else answers(sent)
     )
 
     assert post(client, "/api/chat", **ACME).status_code == 200
-    assert list(dict.fromkeys(sent.body["model"] for sent in upstream.sent)) == ["owner-model", "gpt-6-luna"]
+    assert list(dict.fromkeys(sent.body["model"] for sent in upstream.sent)) == ["owner-model", "gpt-4o"]
     assert {sent.body["temperature"] for sent in upstream.sent} == {0.3}
 
 

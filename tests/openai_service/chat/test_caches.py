@@ -457,7 +457,8 @@ class TestAnswers:
         assert second.json == {**first.json, "usage": NO_TOKENS, "cached": True}
         assert second.json["toolCalls"] == [call]
 
-    def test_what_was_sent_otherwise_than_asked_for_is_told_again(self, person, upstream):
+    def test_what_was_sent_otherwise_than_asked_for_is_told_again(self, somebody, upstream):
+        person = somebody(chat_model="gpt-4o", chat_fallback_models=())
         upstream.answers(error("no", code="unsupported_value", param="temperature"), status=400)
         first = person.ask(**QUESTION)
         assert "temperature=" in first.headers["X-Params-Adjusted"]
