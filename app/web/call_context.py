@@ -17,6 +17,7 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.problems import Problem
 from app.runtime import clock
+from app.safety.pseudonyms import Pseudonym
 from app.services import services
 from app.web.client_connection import ClientConnection
 
@@ -67,6 +68,8 @@ class BilledContext:
     tenant: str
     elapsed_s: float
     user: str
+    pseudonym: Pseudonym
+    sees_cache: bool
 
     def check(self) -> None:
         """Raise an error if the client has disconnected, or the server has to stop now."""
@@ -106,7 +109,17 @@ def billed_context() -> BilledContext:
     elapsed_s = time.perf_counter() - context.started
     # Of an unnamed visitor the address, as anybody gets another session.
     user = f"{principal.tenant}/{principal.user if principal.is_named else address}"
-    return BilledContext(connection, meter, principal.max_tokens, principal.tenant, elapsed_s, user)
+    pseudonym = built.pseudonyms.of(principal.tenant, principal.user)
+    return BilledContext(
+        connection,
+        meter,
+        principal.max_tokens,
+        principal.tenant,
+        elapsed_s,
+        user,
+        pseudonym,
+        sees_cache=principal.kind == "key" or principal.may("admin"),
+    )
 
 
 def build_entry(operation: str, model: str) -> NewEntry:

@@ -10,11 +10,12 @@ from __future__ import annotations
 from typing import Any
 
 from app.openai_service.errors import UpstreamRejected
+from app.token_counts.estimates import UNREAD_FIELDS
 
 _REFUSALS = {"unsupported_parameter", "unsupported_value"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 # Only parameters without which the answer is still of use; without its tools or format a request is another one.
-_DROPPABLE = {"temperature", "stream_options"}
+_DROPPABLE = {"temperature", "stream_options", *UNREAD_FIELDS}
 _MAX_MODELS = 1_000
 
 
@@ -29,7 +30,7 @@ class ParameterSupport:
 
         Returns:
             the body to send, which is a new dict if it was changed; and the changes, such as
-            {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
+            {"temperature": "dropped", "max_tokens": "max_completion_tokens"}, of those that are the caller's.
         """
         known = self._by_model.get(model, {})
         adjusted = {name: change for name, change in known.items() if name in body}
@@ -39,7 +40,7 @@ class ParameterSupport:
         for name, change in adjusted.items():
             if change != "dropped":
                 adapted[change] = body[name]
-        return adapted, adjusted
+        return adapted, {name: change for name, change in adjusted.items() if name not in UNREAD_FIELDS}
 
     def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[str]) -> bool:
         """Remember a parameter that a model refused.
