@@ -38,6 +38,7 @@ from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
 from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.safety.pseudonyms import Pseudonyms
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
 from app.side_process import SideProcessPool
@@ -63,6 +64,7 @@ class Services:
     toolbox: Toolbox
     authenticator: Authenticator
     own_hosts: OwnHosts
+    pseudonyms: Pseudonyms
     limits: AccountLimits
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
@@ -166,6 +168,7 @@ def build_services(
         toolbox=toolbox,
         authenticator=_build_authenticator(config, database, state, own_hosts),
         own_hosts=own_hosts,
+        pseudonyms=Pseudonyms(config.secret_key or config.openai_api_key),
         limits=read_limits(config),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),

@@ -17,7 +17,7 @@ LAYERS = [
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches tools",
+    "limits batches safety tools",
     "services",
     "web cli",
     "__init__",

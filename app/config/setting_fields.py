@@ -32,6 +32,8 @@ class SettingFields:
     openai_org_id: str = ""
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
+    upstream_identifiers: str = one_of("auto", "always", "never", default="auto")
+    store_at_openai: bool = False
 
     chat_model: str = "gpt-6.1-terra"
     chat_fallback_models: tuple[str, ...] | None = None

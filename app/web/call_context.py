@@ -17,6 +17,7 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.problems import Problem
 from app.runtime import clock
+from app.safety.pseudonyms import Pseudonym
 from app.services import services
 from app.web.client_connection import ClientConnection, Connection
 
@@ -67,6 +68,8 @@ class BilledContext:
     tenant: str
     elapsed_s: float
     user: str
+    pseudonym: Pseudonym
+    sees_cache: bool
     note_sent: Callable[[], None] | None = None
 
     def check(self) -> None:
@@ -116,7 +119,9 @@ def billed_context() -> BilledContext:
         principal.tenant,
         elapsed_s,
         name_user(principal, address),
-        context.idempotent and context.idempotent.note_sent,
+        built.pseudonyms.of(principal.tenant, principal.user),
+        sees_cache=principal.kind == "key" or principal.may("admin"),
+        note_sent=context.idempotent and context.idempotent.note_sent,
     )
 
 

@@ -52,6 +52,7 @@ def create() -> Response:
         built.openai_batches,
         built.prompts.restrict_to(principal),
         max_tokens=principal.max_tokens,
+        pseudonym=built.pseudonyms.of(principal.tenant, principal.user),
     )
     if not principal.may(new.kind):
         raise Forbidden
