@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 from app.images import max_image_tokens, read_size, typical_image_tokens
+from app.token_counts.counting import BY_NAME, TokenCounts
+from app.token_counts.encodings import Effort
 from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
@@ -62,13 +64,23 @@ def find_images(body: Mapping[str, Any]) -> list[ImageInput]:
     return images
 
 
-def bound_input(body: Mapping[str, Any], model: str) -> int:
-    """Return an upper bound of the input tokens of a chat or embeddings request."""
-    return bound_input_bytes(len(orjson.dumps(body)), find_images(body), model)
+def bound_input(
+    body: Mapping[str, Any], model: str, counts: TokenCounts = BY_NAME, effort: Effort | None = None
+) -> int:
+    """Return an upper bound of the input tokens of a chat or embeddings request.
+
+    Args:
+        body: without the model.
+        model: that may serve it.
+        counts: of texts.
+        effort: for the texts of several requests; None for that of one.
+    """
+    bound = bound_input_bytes(len(orjson.dumps(body)), find_images(body), model)
+    return bound - counts.count_spared(body, model, effort)
 
 
 def bound_input_bytes(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
-    """Return an upper bound of the input tokens from the length of the body's JSON.
+    """Return an upper bound of the input tokens, for every encoding, from the length of the body's JSON.
 
     No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
     the maximum for its size and detail instead of the bytes of its URL.
