@@ -51,6 +51,7 @@ class SettingFields:
     allow_client_system_prompt: bool = True
 
     max_input_tokens: int = within(0, 100_000_000, default=0)
+    default_encoding: str = one_of("o200k_base", "cl100k_base", "bytes", default="bytes")
     prompts_dir: str = "prompts"
     schemas_dir: str = "schemas"
     tools_dir: str = "tools"

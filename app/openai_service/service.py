@@ -50,6 +50,7 @@ from app.openai_service.transport.request_bodies import (
 )
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
+from app.token_counts import BY_NAME
 from app.upstream_http.call_state import CallState
 
 # The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.
@@ -89,6 +90,7 @@ class OpenAIService:
         self._tool_executor = ToolExecutor(timeout_s=settings.tool_timeout_s)
         self._listeners = tuple(listeners)
         self._input_window = input_window
+        self._token_counts = BY_NAME if input_window is None else input_window.token_counts
 
     def close(self) -> None:
         """Stop reading answers whose clients have left."""
@@ -245,7 +247,10 @@ class OpenAIService:
             fallbacks = tuple(model for model in fallbacks if model != record.model)
         left_s = self._settings.request_timeout_s - record.caller.elapsed_s
         call_state = CallState(time.monotonic() + left_s, tick_s=self._tick_s)
-        return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
+        models = (record.model, *fallbacks)
+        return PendingRequest(
+            path, body, models, call_state, record, adjusted or {}, token_counts=self._token_counts
+        )
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)

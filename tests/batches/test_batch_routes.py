@@ -626,7 +626,7 @@ def test_what_only_makes_sense_while_somebody_waits_is_refused(start, data_root,
 
 
 def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
-    client = start(max_input_tokens=100).test_client()
+    client = start(max_input_tokens=70).test_client()
     turns = [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "ok"}]
     last = {"role": "user", "content": "The end"}
 

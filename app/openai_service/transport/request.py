@@ -10,7 +10,7 @@ from typing import Any
 import orjson
 
 from app.openai_service.results import CallRecord
-from app.token_counts import cap_input
+from app.token_counts import BY_NAME, TokenCounts, cap_input
 from app.token_counts.estimates import (
     ImageInput,
     bound_input_bytes,
@@ -36,10 +36,12 @@ class UpstreamRequest:
     Attributes:
         path: of the operation, below the API's root.
         body: without the model. It is never changed in place, but replaced by `replace_body()`.
+        token_counts: bounds its texts.
     """
 
     path: str
     body: dict[str, Any]
+    token_counts: TokenCounts = field(default=BY_NAME, kw_only=True)
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
     _body_bytes: int | None = field(default=None, init=False, repr=False)
@@ -74,7 +76,8 @@ class UpstreamRequest:
         if self._body_bytes is None:
             unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
             self._body_bytes = len(self.encode(model)) - unread
-        return bound_input_bytes(self._body_bytes, self.images, model)
+        bound = bound_input_bytes(self._body_bytes, self.images, model)
+        return bound - self.token_counts.count_spared(self.body, model)
 
     def billable_input(self, model: str) -> int:
         """Return the maximum number of input tokens that a model can bill: no more than its window."""
