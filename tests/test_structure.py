@@ -13,6 +13,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 LAYERS = [
     "problems config side_process upstream_http",
     "runtime json_schema",
+    "data_urls",
     "shared_state database images offline_model prompts",
     "auth token_counts",
     "openai_service pricing",

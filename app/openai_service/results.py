@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -30,6 +30,7 @@ class ChatCall:
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
+        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
     """
 
     operation: str
@@ -45,6 +46,7 @@ class ChatCall:
     model_is_pinned: bool = False
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 Billed = Literal["yes", "no", "unknown"]
