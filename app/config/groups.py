@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.config.models import ModelSettings
@@ -81,13 +82,13 @@ class ImageSettings:
     """The limits of the images of a request.
 
     Attributes:
-        model: the default for vision.
+        models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
         timeout_s: for the whole answer, including the work on its images.
     """
 
-    model: str
+    models: Mapping[str, str]
     max_bytes: int
     max_pixels: int
     timeout_s: float

@@ -129,7 +129,7 @@ class Config(SettingFields):
     def images(self) -> ImageSettings:
         """The limits of the images of a request."""
         return ImageSettings(
-            model=self.vision_model,
+            models={"chat": self.chat_model, "structured": self.chat_model, "vision": self.vision_model},
             max_bytes=self.max_image_bytes,
             max_pixels=self.max_image_pixels,
             timeout_s=self.request_timeout_s,

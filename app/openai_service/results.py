@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -34,6 +34,7 @@ class ChatCall:
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
         prompt_version: tells apart the texts of the site that conversations begin with.
+        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
     """
 
     operation: str
@@ -57,6 +58,7 @@ class ChatCall:
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
     prompt_version: str = ""
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 Billed = Literal["yes", "no", "unknown"]

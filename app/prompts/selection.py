@@ -89,12 +89,14 @@ class Conversation:
 
     Attributes:
         client_prompt: the system text that the client sends.
+        adjusted: what was changed of the client's wishes, by the names of its fields.
     """
 
     messages: Messages
     request_id: str
     operation: str = "chat"
     client_prompt: str | None = None
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

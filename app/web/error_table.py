@@ -23,10 +23,10 @@ import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.call_context
 import app.web.errors
+import app.web.media.images
 import app.web.origins
 import app.web.replays.recording
 import app.web.request_body
-import app.web.schemas.images
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

@@ -12,7 +12,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
-from app.images import EmbeddedUrl, cut_data_urls, put_back
+from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
@@ -114,9 +114,14 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
         the same as read_json_body().
     """
     limit = current_app.config["MAX_JSON_BYTES"]
-    text, urls = cut_data_urls(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text = _read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
+    urls: dict[str, EmbeddedUrl] = {}
+    if len(text) > LARGE_URL_BYTES:
+        text, urls = cut_data_urls(text)
     _check_length(len(text), None, limit)
     body = parse_json(text, model)
+    if not urls:
+        return body, urls
     elsewhere = urls.keys() - set(list_urls(body))
     if elsewhere:  # a prompt may begin with "data:" as well
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
