@@ -24,6 +24,7 @@ import app.web.call_context
 import app.web.errors
 import app.web.origins
 import app.web.request_body
+import app.web.routes.v1.models
 import app.web.schemas.images
 from app.problems import Problem
 

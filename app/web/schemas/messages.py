@@ -21,7 +21,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 # converting it back to dicts.
 
 
-def _join_text_parts(content: Any) -> Any:
+def join_text_parts(content: Any) -> Any:
     """Return the text of a list of text parts, as many pages send it; anything else unchanged."""
     if not isinstance(content, list) or not content:
         return content
@@ -58,7 +58,7 @@ class UserMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["user"]
-    content: Annotated[NonEmptyText, BeforeValidator(_join_text_parts)]
+    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
 
 
 class SystemMessage(TypedDict):
@@ -79,7 +79,7 @@ class AssistantMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Annotated[str | None, BeforeValidator(_join_text_parts)]]
+    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
     tool_calls: NotRequired[
         Annotated[
             list[ToolCall] | None,

@@ -21,7 +21,7 @@ from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
-_ROLES = {"user", "assistant", "tool", "system"}
+_ROLES = {"user", "assistant", "tool", "system", "developer"}
 
 NOT_BLANK_PATTERN = r"\S"
 _PATTERN_SENTENCES = {
@@ -187,7 +187,8 @@ def _describe_first(errors: ValidationError) -> InvalidRequest:
     if kind == "union_tag_not_found":
         return InvalidRequest.missing(f"{path}.role")
     if kind == "union_tag_invalid":
-        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
+        roles = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
+        return InvalidRequest(f"must be one of {', '.join(roles)}.", field=f"{path}.role")
     message = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "")
     message = message[:1].lower() + message[1:]
     if not path:
