@@ -58,12 +58,14 @@ class OriginSettings:
 
     Attributes:
         allowed: origins of other hosts.
+        allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
         has_loopback_hosts: whether localhost is one of them, as in development.
     """
 
     allowed: frozenset[str]
+    allowed_headers: tuple[str, ...]
     with_credentials: bool
     own_hosts: frozenset[str]
     has_loopback_hosts: bool

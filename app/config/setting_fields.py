@@ -92,6 +92,7 @@ class SettingFields:
 
     allowed_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    cors_allowed_headers: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
     anonymous_scopes: tuple[str, ...] | None = None

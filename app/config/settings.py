@@ -115,6 +115,7 @@ class Config(SettingFields):
         """The origins of the pages that may call the API."""
         return OriginSettings(
             allowed=frozenset(self.allowed_origins),
+            allowed_headers=self.cors_allowed_headers,
             with_credentials=self.cors_credentials,
             own_hosts=frozenset(self.trusted_hosts),
             has_loopback_hosts=not self.is_production,

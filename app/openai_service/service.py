@@ -21,7 +21,7 @@ from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
 from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.context import CallContext, NullContext
-from app.openai_service.embeddings.cache import EmbeddingCache
+from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
 from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.resilience.drain import DrainPool
@@ -183,7 +183,7 @@ class OpenAIService:
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Sequence[EmbeddingInput],
         *,
         request_id: str,
         model: str | None = None,
@@ -193,7 +193,7 @@ class OpenAIService:
         """Turn texts into vectors of length 1, in the order given.
 
         Args:
-            texts: 1 to 2,048 strings, each within the model's input limit in tokens.
+            texts: 1 to 2,048 strings, or lists of tokens, each within the model's input limit in tokens.
             request_id: of the HTTP request.
             model: None for EMBEDDING_MODEL.
             dimensions: None for the model's default.

@@ -27,6 +27,7 @@ import app.web.media.images
 import app.web.origins
 import app.web.replays.recording
 import app.web.request_body
+import app.web.routes.v1.models
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

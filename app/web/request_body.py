@@ -16,7 +16,7 @@ from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import check_value_count, split_list
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, split_list
 from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
@@ -47,11 +47,12 @@ class TooManySlowRequests(Problem):
     retry_after_s = 1
 
 
-def read_json_body(model: type[M]) -> M:
+def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
     """Read and validate the JSON body.
 
     Args:
         model: of the body.
+        max_values: how many values it may hold.
 
     Raises:
         UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
@@ -60,7 +61,7 @@ def read_json_body(model: type[M]) -> M:
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
+    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model, max_values)
 
 
 def _read_json_text(limit: int) -> bytes:

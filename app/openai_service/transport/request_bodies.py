@@ -81,7 +81,7 @@ def chat_body(
     return body | {name: value for name, value in optional.items() if value is not None}, adjusted
 
 
-def embeddings_body(texts: Sequence[str], *, dimensions: int | None = None) -> dict[str, Any]:
+def embeddings_body(texts: Sequence[str | list[int]], *, dimensions: int | None = None) -> dict[str, Any]:
     """Return the body of an embeddings request."""
     body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
     return body if dimensions is None else body | {"dimensions": dimensions}

@@ -208,7 +208,8 @@ def _read_discriminator(error: Any) -> str:
 def _refuse_tag(error: Any, path: str) -> InvalidRequest:
     name = _read_discriminator(error)
     if name == "role":
-        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
+        roles = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
+        return InvalidRequest(f"must be one of {', '.join(roles)}.", field=f"{path}.role")
     given = str(error["ctx"]["tag"])
     begin = f"{given} is not accepted; " if _PART_TYPE.fullmatch(given) else ""
     return InvalidRequest(f"{begin}it must be {_ACCEPTED_PARTS}.", field=f"{path}.{name}")
