@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import Request, current_app
@@ -59,10 +61,11 @@ def read_json_body(model: type[M]) -> M:
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
+    return parse_json(read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
 
 
-def _read_json_text(limit: int) -> bytes:
+def read_json_text(limit: int) -> bytes:
+    """Read a JSON body of at most `limit` bytes, without parsing it. Raises as read_json_body() does."""
     request = current_request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
@@ -87,7 +90,7 @@ def read_json_list(model: type[M], item: type[RequestModel], name: str, *, max_v
     Raises:
         the same as read_json_body().
     """
-    data = _read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
+    data = read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
     limit = current_app.config["MAX_JSON_BYTES"]
     if len(data) <= limit:
         return parse_json(data, model, max_values)
@@ -113,7 +116,7 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
         the same as read_json_body().
     """
     limit = current_app.config["MAX_JSON_BYTES"]
-    text, urls = cut_data_urls(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text, urls = cut_data_urls(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
     _check_length(len(text), None, limit)
     body = parse_json(text, model)
     elsewhere = urls.keys() - set(list_urls(body))
@@ -121,6 +124,16 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
         body = parse_json(put_back(text, urls, elsewhere), model)
     return body, urls
+
+
+def read_start(limit: int) -> bytes:
+    """Return the first bytes of a body that nobody has read yet: what can be had of them."""
+    environ = current_request().environ
+    length = _declared_length(environ, sys.maxsize)
+    with suppress(Exception):  # an error is being answered already: it does not matter which others there are
+        data: bytes = environ["wsgi.input"].read(limit if length is None else min(limit, length))
+        return data
+    return b""
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:

@@ -13,7 +13,7 @@ from app.openai_service import CallContext, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
-from app.web.call_context import billed_context
+from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.base import Encoder
 from app.web.errors import log_bug
 from app.web.request_id import add_headers
@@ -29,7 +29,7 @@ def stream_chat_response(call: ChatCall, encoder: Encoder) -> Response:
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder)
 
 
-def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder) -> Response:
+def stream_response(begin: Callable[[BilledContext], ChatStream], encoder: Encoder) -> Response:
     """Wait for the first bytes, or for one heartbeat interval, then return a response that streams the rest.
 
     Raises:

@@ -13,7 +13,9 @@ from app.web.errors import error_format, message_error
 from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import json_response
-from app.web.schemas.chat import ChatRequest
+from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
+from app.web.schemas.chat import ChatFields, ChatRequest
+from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
 from app.web.streaming import stream_chat_response
 
@@ -22,10 +24,14 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 
 @bp.post("")
 @needs("chat")
+@error_format(chat_error)
 def create() -> Response:
-    """Answer a conversation in one response."""
-    body, built = read_json_body(ChatRequest), services()
-    result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
+    """Answer a conversation in one response; in a stream of its own if the AI SDK asks."""
+    body, built = read_chat_body(), services()
+    call = _build_call(body, built)
+    if isinstance(body, UIMessagesRequest):
+        return stream_ui_messages(body, call)
+    result = built.openai_service.chat(call, caller=billed_context())
     return json_response(body.response(result), result.record)
 
 
@@ -46,7 +52,7 @@ def stream_text() -> Response:
     return stream_chat_response(_build_call(body, services()), PlainText())
 
 
-def _build_call(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
+def _build_call(body: ChatFields | OpenAIChatRequest, built: Services) -> ChatCall:
     principal, request_id = g.principal, g.request_id
     tools = built.toolbox.offer_to(principal, request_id)
     return body.to_call(built.prompts.restrict_to(principal), request_id=request_id, server_tools=tools)

@@ -48,12 +48,9 @@ def build_chat_call(
     return ChatCall(conversation.operation, messages, conversation.request_id, **values)
 
 
-class ChatRequest(PromptFields):
-    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+class ChatFields(PromptFields):
+    """The settings of a conversation, in every body that has one; a subclass adds the conversation itself."""
 
-    messages: Messages | None = None
-    message: NonEmptyText | None = None
-    user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
     model: ModelName | None = None
     temperature: Temperature | None = None
@@ -110,6 +107,18 @@ class ChatRequest(PromptFields):
             raise InvalidRequest("needs tools.", field="toolChoice")
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        """Return the conversation in OpenAI's form. Raises InvalidRequest if it is not valid."""
+        raise NotImplementedError
+
+
+class ChatRequest(ChatFields):
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+
+    messages: Messages | None = None
+    message: NonEmptyText | None = None
+    user_message: NonEmptyText | None = None
 
     def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

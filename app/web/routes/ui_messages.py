@@ -1,0 +1,68 @@
+"""The AI SDK's side of POST /api/chat: its bodies, its streams, and errors that it shows as they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from functools import partial
+from typing import Any
+
+from flask import Response, current_app
+
+from app.openai_service import ChatCall, ChatStream
+from app.problems import Problem
+from app.services import services
+from app.web.call_context import BilledContext
+from app.web.encoders.ui_message_stream import UIMessageStream
+from app.web.errors import api_error, sentence_error
+from app.web.request_body import read_json_text, read_start
+from app.web.request_id import current_state
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.validation import parse_json, parse_object, validate
+from app.web.streaming import stream_response
+
+# A quote within a text is escaped, so this can only be the name of a field.
+_FIELD = re.compile(rb'"(?:parts|trigger)"\s*:')
+# The first message is nearly always within these. Of a request that is refused unread, no more is waited for.
+_START_BYTES = 16 * 1024
+
+
+def read_chat_body() -> ChatRequest | UIMessagesRequest:
+    """Read the body of POST /api/chat. Raises as read_json_body() does."""
+    data = read_json_text(current_app.config["MAX_JSON_BYTES"])
+    state = current_state()
+    state.is_ui_request = _FIELD.search(data) is not None
+    if not state.is_ui_request:
+        return parse_json(data, ChatRequest)
+    body = parse_object(data)
+    state.is_ui_request = UIMessagesRequest.fits(body)
+    return validate(body, UIMessagesRequest) if state.is_ui_request else validate(body, ChatRequest)
+
+
+def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
+    """Return the sentence alone to the AI SDK, and the format of /api to others.
+
+    The SDK's requests have no header of their own, so a request that is refused before its body was read shows only
+    in the body whose it is.
+    """
+    is_ui_request = current_state().is_ui_request
+    if is_ui_request is None:
+        is_ui_request = _FIELD.search(read_start(_START_BYTES)) is not None
+    return (sentence_error if is_ui_request else api_error)(problem, request_id)
+
+
+def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
+    """Stream the answer as a UI message. Raises as stream_response() does."""
+    message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
+    encoder = UIMessageStream(message_id, call.request_id)
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
+        return stream
+
+    response = stream_response(begin, encoder)
+    response.headers["x-vercel-ai-ui-message-stream"] = "v1"
+    return response
