@@ -26,7 +26,7 @@ from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
+from app.web.routes import chat, embeddings, frameworks, health, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.schemas.vision import MAX_FORM_PARTS
@@ -79,7 +79,16 @@ def create_app(
     init_guards(api, services.authenticator.identify)
     init_rate_limiting(api, services.limits, services.rate_limiter)
     init_responses(api)
-    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
+    for blueprint in (
+        chat.bp,
+        frameworks.bp,
+        vision.bp,
+        embeddings.bp,
+        structured.bp,
+        tokens.bp,
+        usage.bp,
+        batches_bp,
+    ):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)

@@ -28,7 +28,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one response; in a stream of its own if the AI SDK asks."""
     body, built = read_chat_body(), services()
-    call = _build_call(body, built)
+    call = build_call(body, built)
     if isinstance(body, UIMessagesRequest):
         return stream_ui_messages(body, call)
     result = built.openai_service.chat(call, caller=billed_context())
@@ -40,7 +40,7 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body = read_json_body(ChatRequest)
-    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
+    return stream_chat_response(build_call(body, services()), TokenSse(g.request_id))
 
 
 @bp.post("/openai")
@@ -49,10 +49,11 @@ def stream() -> Response:
 def stream_text() -> Response:
     """Stream the answer to a conversation as plain text."""
     body = read_json_body(OpenAIChatRequest)
-    return stream_chat_response(_build_call(body, services()), PlainText())
+    return stream_chat_response(build_call(body, services()), PlainText())
 
 
-def _build_call(body: ChatFields | OpenAIChatRequest, built: Services) -> ChatCall:
+def build_call(body: ChatFields | OpenAIChatRequest, built: Services) -> ChatCall:
+    """Build the call of a body, with the prompts and the tools that this caller may use."""
     principal, request_id = g.principal, g.request_id
     tools = built.toolbox.offer_to(principal, request_id)
     return body.to_call(built.prompts.restrict_to(principal), request_id=request_id, server_tools=tools)
