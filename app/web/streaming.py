@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from flask import Response, g, request
 
@@ -14,7 +15,7 @@ from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
 from app.web.call_context import BilledContext, billed_context
-from app.web.encoders.base import Encoder
+from app.web.encoders.base import Encoder, PricedEncoder
 from app.web.errors import log_bug
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
@@ -27,6 +28,18 @@ def stream_chat_response(call: ChatCall, encoder: Encoder) -> Response:
     """Stream the answer to a conversation. Raises the same errors as stream_response()."""
     service = services().openai_service
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder)
+
+
+def stream_priced(call: ChatCall, encoder: PricedEncoder) -> Response:
+    """Stream the answer to a conversation in a format that tells its cost. Raises as stream_response() does."""
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
+        return stream
+
+    return stream_response(begin, encoder)
 
 
 def stream_response(begin: Callable[[BilledContext], ChatStream], encoder: Encoder) -> Response:

@@ -9,6 +9,7 @@ import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.web.encoders.call_ids import CallIds
 from app.web.errors import problem_for
 
 _FINISH_REASONS = {
@@ -29,14 +30,16 @@ class UIMessageStream:
 
     Args:
         message_id: of the message.
+        call_ids: of the answer's calls.
         request_id: of the request, for errors.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, message_id: str, request_id: str) -> None:
+    def __init__(self, message_id: str, *, call_ids: CallIds, request_id: str) -> None:
         self._message_id = message_id
+        self._call_ids = call_ids
         self._request_id = request_id
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
@@ -113,14 +116,20 @@ class UIMessageStream:
     def _write_call(self, delta: ToolCallDelta) -> None:
         if delta.id and delta.name:
             self._end_part()
-            self._calls[delta.position] = delta.id
-            self._add({"type": "tool-input-start", "toolCallId": delta.id, "toolName": delta.name})
+            self._calls[delta.position] = self._call_ids.rename(delta.id)
+            self._add(
+                {
+                    "type": "tool-input-start",
+                    "toolCallId": self._calls[delta.position],
+                    "toolName": delta.name,
+                }
+            )
         if delta.arguments and (id_ := self._calls.get(delta.position)):
             self._add({"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": delta.arguments})
 
     def _write_run(self, run: ToolRun) -> None:
         # Arguments and results stay on the server. `dynamic`: the page need not know the tool.
-        chunk = {"toolCallId": run.id, "providerExecuted": True, "dynamic": True}
+        chunk = {"toolCallId": self._call_ids.rename(run.id), "providerExecuted": True, "dynamic": True}
         if run.status == "running":
             self._begin_step_after_tools()
             self._end_part()
@@ -155,7 +164,7 @@ class UIMessageStream:
         self._chunks.append(b"data: [DONE]\n\n")
 
     def _finish_call(self, call: ToolCallObject) -> None:
-        chunk = {"toolCallId": call["id"], "toolName": call["function"]["name"]}
+        chunk = {"toolCallId": self._call_ids.rename(call["id"]), "toolName": call["function"]["name"]}
         arguments = call["function"]["arguments"]
         try:
             value = orjson.loads(arguments)

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import re
 import secrets
-from functools import partial
 from typing import Any
 
 from flask import Response, current_app
 
-from app.openai_service import ChatCall, ChatStream
+from app.openai_service import ChatCall
 from app.problems import Problem
-from app.services import services
-from app.web.call_context import BilledContext
+from app.web.encoders.call_ids import CallIds
 from app.web.encoders.ui_message_stream import UIMessageStream
 from app.web.errors import api_error, sentence_error
 from app.web.request_body import read_json_text, read_start
@@ -20,7 +18,7 @@ from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
 from app.web.schemas.validation import parse_json, parse_object, validate
-from app.web.streaming import stream_response
+from app.web.streaming import stream_priced
 
 # A quote within a text is escaped, so this can only be the name of a field.
 _FIELD = re.compile(rb'"(?:parts|trigger)"\s*:')
@@ -55,14 +53,7 @@ def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
     """Stream the answer as a UI message. Raises as stream_response() does."""
     message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
-    encoder = UIMessageStream(message_id, call.request_id)
-    service = services().openai_service
-
-    def begin(caller: BilledContext) -> ChatStream:
-        stream = service.stream_chat(call, caller=caller)
-        encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
-        return stream
-
-    response = stream_response(begin, encoder)
+    encoder = UIMessageStream(message_id, call_ids=CallIds(call.messages), request_id=call.request_id)
+    response = stream_priced(call, encoder)
     response.headers["x-vercel-ai-ui-message-stream"] = "v1"
     return response

@@ -41,7 +41,7 @@ _SLOW_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
 # What is in these is not listed in errors: it may be anything, or is ignored where it is unknown.
-_FREE_FORM = ("schema", "parameters", "parts", "metadata")
+_FREE_FORM = ("schema", "parameters", "parts", "metadata", "state", "forwardedProps")
 
 _Path = tuple[Any, int | str] | None
 """The location of a value: the path of its container, and its name or index there."""

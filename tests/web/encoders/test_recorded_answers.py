@@ -5,30 +5,19 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from app.openai_service import Failed
 from app.web.encoders.base import BrokenStream
+from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
+from tests.fakes.encoding import encode, fails, read_sse
 from tests.fakes.recorded_events import RECORDED, TEXT, text_of
 
 ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED))
 
 
-def encode(encoder, answer) -> bytes:
-    return b"".join([encoder.encode(list(events)) for events in answer if events])
-
-
-def read_sse(encoded: bytes) -> list:
-    """The events of a stream that every reader can read: `data: ` and one line each."""
-    events = encoded.decode().split("\n\n")
-    assert events.pop() == ""
-    assert all(event.startswith("data: ") and "\n" not in event for event in events)
-    return [event[6:] if event == "data: [DONE]" else orjson.loads(event[6:]) for event in events]
-
-
-def fails(answer) -> bool:
-    return isinstance(answer[-1][-1], Failed)
+def ui_encoder():
+    return UIMessageStream("msg_1", call_ids=CallIds([]), request_id="r1")
 
 
 @ANSWERS
@@ -147,7 +136,7 @@ class Message:
 
 
 def message_of(name):
-    return Message().read(read_sse(encode(UIMessageStream("msg_1", "r1"), RECORDED[name])))
+    return Message().read(read_sse(encode(ui_encoder(), RECORDED[name])))
 
 
 @pytest.mark.parametrize("name", RECORDED)
@@ -218,7 +207,7 @@ def test_ui_message_server_tools_have_run_and_keep_what_they_know():
 
 
 def test_ui_message_metadata():
-    encoder = UIMessageStream("msg_1", "r1")
+    encoder = ui_encoder()
     encoder.read_cost = lambda: 42
 
     message = Message().read(read_sse(encode(encoder, RECORDED["a text of one piece, cached"])))
@@ -234,7 +223,7 @@ def test_ui_message_metadata():
 
 
 def test_a_token_of_a_running_part_is_one_event_of_one_write():
-    encoder = UIMessageStream("msg_1", "r1")
+    encoder = ui_encoder()
     encoder.encode(TEXT[0])
 
     assert encoder.encode(TEXT[2]) == b'data: {"type":"text-delta","id":"1","delta":"lo"}\n\n'
