@@ -163,9 +163,16 @@ class OpenAIService:
             return result.to_structured(orjson.loads(result.text), usage)
 
     def stream_structured(
-        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
+        self,
+        call: ChatCall,
+        original: OriginalSchema | None = None,
+        *,
+        as_text: bool = False,
+        caller: CallContext = _NULL_CONTEXT,
     ) -> ChatStream:
-        """Stream a value that matches a JSON schema as it grows. Arguments as for structured().
+        """Stream a value that matches a JSON schema as it grows; as its text, which cannot be repaired, if `as_text`.
+
+        The other arguments are those of structured().
 
         Nothing is sent before the stream is iterated. Errors in the answer end the stream with `Failed`.
 
@@ -176,7 +183,7 @@ class OpenAIService:
         recording = self._record_call(call, caller)
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
-        ticks = stream_structured_answer(self._sender, request, checker)
+        ticks = stream_structured_answer(self._sender, request, checker, as_text=as_text)
         return ChatStream(
             pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._stream_drain_pool
         )
