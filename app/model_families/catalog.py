@@ -31,7 +31,7 @@ def find_family(model: str) -> Family | None:
 @cache
 def load_families() -> dict[str, Family]:
     """Return every family by its name, in the order of the file."""
-    data = tomllib.loads(_FILE.read_text(encoding="utf-8"))
+    data = read_table()
     shutdowns = {model: date.fromisoformat(day) for day, models in data["shutdowns"].items() for model in models}
     families = {}
     for group in data["groups"].values():
@@ -41,6 +41,12 @@ def load_families() -> dict[str, Family]:
                 name=model, shutdown=shutdowns.get(model), **{"default_effort": None, **values}
             )
     return families
+
+
+@cache
+def read_table() -> dict[str, Any]:
+    """Return what the file has."""
+    return tomllib.loads(_FILE.read_text(encoding="utf-8"))
 
 
 def _collect_rules(group: dict[str, Any], groups: dict[str, Any]) -> dict[str, Any]:

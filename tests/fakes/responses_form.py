@@ -197,7 +197,7 @@ class EventStream:
 def to_chat_body(body: dict[str, Any]) -> dict[str, Any]:
     """The chat completion's body that asks for what a response's body asks for."""
     same = {"model", "temperature", "top_p", "stream", "parallel_tool_calls", "service_tier", "user"}
-    same |= {"safety_identifier", "prompt_cache_key", "prompt_cache_options"}
+    same |= {"store", "safety_identifier", "prompt_cache_key", "prompt_cache_options"}
     chat = {name: value for name, value in body.items() if name in same}
     chat["messages"] = _to_messages(body["input"])
     if "max_output_tokens" in body:

@@ -8,5 +8,5 @@
 - `stream.py`: `ResponseReader`, from the events of a stream to `Events`
 - `growing_output.py`: the output items of a stream as they grow
 - `event_order.py`: events that come twice or out of order
-- `names.py`: usage and parameters by their names in chat completions
+- `usage.py`: usage by its names in chat completions
 """

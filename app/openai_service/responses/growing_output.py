@@ -23,6 +23,7 @@ class GrowingItem:
         latest: the item as the server last told it whole.
         position: of a call among the calls.
         arguments: of a call, in pieces.
+        half: the first half of a letter with which the last piece of its arguments ended, if it did.
         has_text: whether a piece of its text has come.
     """
 
@@ -30,6 +31,7 @@ class GrowingItem:
     latest: Mapping[str, Any]
     position: int = 0
     arguments: list[str] = field(default_factory=list)
+    half: str = ""
     has_text: bool = False
 
 
@@ -64,7 +66,10 @@ class GrowingOutput:
         if item is None or item.kind != "function_call" or not isinstance(piece, str):
             return []
         item.arguments.append(piece)
-        return [ToolCallDelta(item.position, "", "", mend(piece))]
+        # A letter that is split over two pieces comes with the second.
+        text = item.half + piece
+        item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)))]
 
     def complete(self, event: Mapping[str, Any]) -> Events:
         """Take an item as it is at its end, with what no event has told before."""

@@ -10,7 +10,7 @@ from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import mend
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
 from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
-from app.openai_service.responses.names import rename_param, rename_usage
+from app.openai_service.responses.usage import rename_usage
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
@@ -116,4 +116,4 @@ def read_failure(error: object) -> UpstreamError:
     if translated.upstream_status is None and (code in _STATUSES or "image" in code):
         translated = translate_error_object(error, status=_STATUSES.get(code, 400))
     translated.is_given_up = True
-    return rename_param(translated)
+    return translated

@@ -31,8 +31,8 @@ class Endpoints:
 
     def __init__(self, upstream: Upstream) -> None:
         self._api = upstream.api if upstream.api != "auto" or upstream.has_responses else "chat"
+        self._has_families = upstream.has_families
         self._needs: dict[str, Need] = {}
-        self._takes_no_effort: dict[str, bool] = {}
         self._without_encrypted: dict[str, bool] = {}
         self._has_route = True
 
@@ -42,25 +42,11 @@ class Endpoints:
             return CHAT_PATH
         return RESPONSES_PATH if self._api == "responses" or self._suits(model, body) else CHAT_PATH
 
-    def adapt(self, model: str, body: dict[str, Any], path: str) -> tuple[dict[str, Any], dict[str, str]]:
-        """Have a model call tools without reasoning where it would not call them otherwise.
-
-        Returns:
-            the body, which is a new dict if it was changed; and the changes.
-        """
-        if path != CHAT_PATH or not body.get("tools"):
-            return body, {}
-        family = find_family(model)
-        is_known = family is not None and family.chat_tools == "without_reasoning" and _NO_EFFORT in family.efforts
-        if _get_effort(family, body) == _NO_EFFORT or not (is_known or model in self._takes_no_effort):
-            return body, {}
-        return {**body, "reasoning_effort": _NO_EFFORT}, {"reasoning_effort": _NO_EFFORT}
-
     def asks_for_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
         """Return whether a response is asked for its reasoning, which models without any refuse."""
         if model in self._without_encrypted:
             return False
-        family = find_family(model)
+        family = self._find_family(model)
         if family is not None:
             return family.default_effort is not None
         return model in self._needs or "reasoning_effort" in body
@@ -70,41 +56,37 @@ class Endpoints:
         limit = get_limit(body)
         if limit is None or limit >= MIN_OUTPUT_TOKENS:
             return 0
-        family = find_family(model)
+        family = self._find_family(model)
         is_certain = self._api == "chat" or (family is not None and self.choose(model, body) == CHAT_PATH)
         return 0 if is_certain else MIN_OUTPUT_TOKENS
 
-    def learn(
-        self, model: str, path: str, wanted: Mapping[str, Any], sent: Mapping[str, Any], error: UpstreamError
-    ) -> bool:
+    def learn(self, model: str, path: str, body: Mapping[str, Any], error: UpstreamError) -> bool:
         """Remember what a refusal says of the endpoint that was asked.
 
         Args:
             model: that refused.
             path: of the endpoint.
-            wanted: the chat completion's body before it was adapted.
-            sent: the one after it.
+            body: of the chat completion, as choose() gets it.
             error: the refusal.
 
         Returns:
-            True if the request can be sent again in another way, False if the error says nothing new.
+            True if the request goes to the other endpoint from now on.
         """
         if path == RESPONSES_PATH:
             return error.is_missing_route and self._note_missing_route(error)
-        if not error.asks_for_responses:
+        if not error.asks_for_responses and not error.needs_no_reasoning:
             return False
-        need: Need = "with_tools" if error.param in ("reasoning_effort", "tools") else "always"
         if self._needs.get(model) != "always":
-            _remember(self._needs, model, need)
-        if error.allows_no_effort:
-            _remember(self._takes_no_effort, model, True)
-        # Another request may have learnt it while this one was on its way, so what counts is what would be sent now.
-        again = self.adapt(model, dict(wanted), path)[0]
-        return self.choose(model, wanted) != path or again.get("reasoning_effort") != sent.get("reasoning_effort")
+            _remember(self._needs, model, "with_tools" if error.needs_no_reasoning else "always")
+        # Another request may have learnt it while this one was on its way, so what counts is where this one would go now.
+        return self.choose(model, body) != path
 
     def note_without_reasoning(self, model: str) -> None:
         """Remember that a model has no reasoning to ask for."""
         _remember(self._without_encrypted, model, True)
+
+    def _find_family(self, model: str) -> Family | None:
+        return find_family(model) if self._has_families else None
 
     def _note_missing_route(self, error: UpstreamError) -> bool:
         if self._has_route:
@@ -118,7 +100,7 @@ class Endpoints:
         need = self._needs.get(model)
         if need == "always":
             return True
-        family = find_family(model)
+        family = self._find_family(model)
         effort = _get_effort(family, body)
         if family is None:
             return need is not None and has_tools and effort != _NO_EFFORT

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+)\b[`'\"\]]*"
+_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
 _UNKNOWN = [
     re.compile(pattern.replace("PARAM", _PARAM), re.IGNORECASE)
     for pattern in (
@@ -28,6 +28,7 @@ _UNKNOWN = [
         r"(?:parameters?:? |fields?:? )?PARAM",
     )
 ]
+_SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
 # One entry of pydantic's list, as JSON or as Python's repr.
 _DETAIL = re.compile(
     r"[\[{(\s]*(?:[\"']type[\"']:\s*[\"'](?P<type>[\w.]+)[\"'],\s*)?"
@@ -39,12 +40,13 @@ _CONTEXT = re.compile(
     re.IGNORECASE,
 )
 # Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
-_ASKS_FOR_RESPONSES = re.compile(
-    r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?(?:function tools with reasoning_effort are not supported"
-    r"|(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses)",
-    re.IGNORECASE,
+_BY_PROXY = r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?"
+_NO_REASONING = re.compile(
+    _BY_PROXY + r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE
 )
-_ALLOWS_NO_EFFORT = re.compile(r"set reasoning_effort to [`'\"]?none\b", re.IGNORECASE)
+_ASKS_FOR_RESPONSES = re.compile(
+    _BY_PROXY + r"(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses", re.IGNORECASE
+)
 _MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
 
@@ -55,20 +57,22 @@ class Fault(NamedTuple):
     Attributes:
         param: the upstream's name of the parameter at fault.
         is_unknown_param: whether the upstream does not know it at all.
+        supported_values: the values that it accepts instead, if the upstream lists any.
+        needs_no_reasoning: whether tools are accepted at the effort "none" only.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
         asks_for_responses: whether such a request is served on /responses only.
-        allows_no_effort: whether it would be served without reasoning.
         names_model: whether it is about a model or deployment.
     """
 
     param: str | None = None
     is_unknown_param: bool = False
+    supported_values: tuple[str, ...] = ()
+    needs_no_reasoning: bool = False
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
     asks_for_responses: bool = False
-    allows_no_effort: bool = False
     names_model: bool = False
 
 
@@ -79,15 +83,17 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
     if _ASKS_FOR_RESPONSES.match(sentence):
-        return Fault(
-            asks_for_responses=True, allows_no_effort=bool(_ALLOWS_NO_EFFORT.search(sentence)), names_model=True
-        )
+        return Fault(asks_for_responses=True, names_model=True)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
+    if _NO_REASONING.match(sentence):
+        return Fault("reasoning_effort", needs_no_reasoning=True)
+    listed = _SUPPORTED.search(sentence)
+    supported = tuple(re.findall(r"\w+", listed[1].replace(" and ", " "))) if listed else ()
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
-            return Fault(found["param"].lower(), is_unknown_param=True)
-    return Fault(names_model=bool(_MODEL.search(sentence)))
+            return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
+    return Fault(supported_values=supported, names_model=bool(_MODEL.search(sentence)))
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

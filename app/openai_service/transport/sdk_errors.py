@@ -24,17 +24,11 @@ from app.openai_service.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from app.openai_service.transport.parameter_names import to_api_name
 from app.openai_service.transport.refusals import read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
-# The upstream's name of a parameter, and that of our API.
-_API_NAMES = {
-    "max_completion_tokens": "maxTokens",
-    "max_tokens": "maxTokens",
-    "tool_choice": "toolChoice",
-    "response_format": "schema",
-}
 
 
 @contextmanager
@@ -92,10 +86,11 @@ def translate_error_object(
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
     error.asks_for_responses = fault.asks_for_responses
-    error.allows_no_effort = fault.allows_no_effort
     error.is_missing_route = (
         status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
     )
+    error.supported_values = fault.supported_values
+    error.needs_no_reasoning = fault.needs_no_reasoning
     if isinstance(error, ParameterRejected):
         error.field = to_api_name(safe_param or "")
     if isinstance(error, ContextLengthExceeded):
@@ -112,12 +107,6 @@ def _find_error(body: object) -> dict[str, Any]:
     if isinstance(body, str):
         return {"message": body}
     return body if isinstance(body, dict) else {}
-
-
-def to_api_name(param: str) -> str:
-    """Return our API's name for a parameter of the upstream, such as `messages.[3].content`."""
-    name = param.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
-    return _API_NAMES.get(name, name)
 
 
 _LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500

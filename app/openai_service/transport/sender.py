@@ -16,7 +16,6 @@ from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
-from app.openai_service.responses.names import rename_param
 from app.openai_service.responses.request_body import build_response_body
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt, CallRecord
@@ -54,8 +53,7 @@ class Sender:
         self._upstream = upstream
         self._client = client
         self._endpoints = Endpoints(upstream)
-        # What a model refuses on one endpoint it may take on another.
-        self._parameter_support: defaultdict[str, ParameterSupport] = defaultdict(ParameterSupport)
+        self._parameter_support = ParameterSupport(has_families=upstream.has_families)
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
@@ -128,36 +126,33 @@ class Sender:
         Returns:
             the response, and the path of the operation that answered.
         """
-        tried: defaultdict[str, set[str]] = defaultdict(set)
+        tried: defaultdict[str, set[object]] = defaultdict(set)
         request.call_state.limit_wait(timeout_s)
         while True:
             path, body, content = self._prepare(request, model)
             try:
                 response = yield from self._send_once(request, model, path, content, stream="stream" in body)
             except UpstreamError as error:
-                if path == RESPONSES_PATH:
-                    rename_param(error)
-                if request.call_state.is_abandoned or not self._learn(
-                    model, request, path, body, error, tried[path]
-                ):
+                if path == RESPONSES_PATH and error.field == "input":  # not that of embeddings
+                    error.field = "messages"
+                is_new = self._learn(model, request, path, body, error, tried[path])
+                if not is_new or request.call_state.is_abandoned:
                     raise
             else:
                 return response, path
 
     def _prepare(self, request: PendingRequest, model: str) -> tuple[str, dict[str, Any], bytes]:
         """Return the path to send a request to, its body in the form of chat completions, and its JSON for the model."""
-        body, path = request.body, request.path
-        adjusted = request.adjusted
+        path, record = request.path, request.record
         if path == CHAT_PATH:
-            path = self._endpoints.choose(model, body)
-            body, changed = self._endpoints.adapt(model, body, path)
-            adjusted = adjusted | changed
-        body, changed = self._parameter_support[path].adapt(model, body)
-        adjusted = request.record.adjusted = adjusted | changed
+            path = self._endpoints.choose(model, request.body)
+        body, changed = self._parameter_support.adapt(path, model, request.body)
+        adjusted = record.adjusted = request.adjusted | changed
+        record.has_own_cache = "prompt_cache_key" in body
         if path == RESPONSES_PATH:
             reasons = self._endpoints.asks_for_reasoning(model, body)
             translated, changed = build_response_body(body, model, reasons=reasons)
-            request.record.adjusted = adjusted | changed
+            record.adjusted = adjusted | changed
             return path, body, encode(model, translated)
         content = request.encode(model) if body is request.body else encode(model, body)
         if KEY_JSON in content:
@@ -171,10 +166,10 @@ class Sender:
         path: str,
         body: dict[str, Any],
         error: UpstreamError,
-        tried: set[str],
+        tried: set[object],
     ) -> bool:
         """Return whether a refused request can be sent again in another way."""
-        if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, body, error):
+        if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, error):
             return True
         if path == RESPONSES_PATH and error.param == "include" and "include" not in tried:
             tried.add("include")
@@ -185,7 +180,7 @@ class Sender:
             return True
         if not isinstance(error, UpstreamRejected):
             return False
-        return self._parameter_support[path].learn(model, error, body, tried)
+        return self._parameter_support.learn(path, model, error, body, tried)
 
     def _send_once(
         self, request: PendingRequest, model: str, path: str, content: bytes, *, stream: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.config import UpstreamSettings
 from app.config.upstream_urls import is_azure, is_openai
@@ -12,6 +12,8 @@ from app.openai_service.transport.request_bodies import RESPONSES_PATH
 
 AZURE_V1 = "/v1"
 """Where Azure has its API without a dated version, below /openai; the model is in the body there, as at OpenAI."""
+
+_OPENAI_HOST = "api.openai.com"
 
 Kind = Literal["openai", "azure", "compatible", "offline"]
 Api = Literal["auto", "chat", "responses"]
@@ -64,6 +66,17 @@ class Upstream:
     def has_responses(self) -> bool:
         """Whether it is known to have /responses, and models that need it. Other servers may have it as well."""
         return self.kind != "compatible" or is_openai(self.address) or is_azure(self.address)
+
+    @property
+    def has_families(self) -> bool:
+        """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
+        return self.kind != "azure"
+
+    @property
+    def has_openai_fields(self) -> bool:
+        """Whether it surely takes OpenAI's newer fields, and the data goes to OpenAI: also at its regional addresses."""
+        host = urlsplit(self.address).hostname or ""
+        return self.kind != "compatible" or host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
     def path(self, operation_path: str, model: str) -> str:
         """Return the path of an operation. On Azure it is below the model's deployment, but for /responses.

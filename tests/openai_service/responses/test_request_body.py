@@ -261,4 +261,4 @@ requests = st.fixed_dictionaries(
 def test_nothing_is_lost_on_the_way_there_and_back(body):
     translated, adjusted = build_response_body(body, "gpt-6.1-terra", reasons=False)
 
-    assert (to_chat_body(translated), adjusted) == (body, {})
+    assert (to_chat_body(translated), adjusted) == (body | {"store": False}, {})
