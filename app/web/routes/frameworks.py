@@ -6,7 +6,6 @@ import secrets
 
 from flask import Blueprint, Response
 
-from app.services import services
 from app.web.encoders.agui import Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
@@ -28,7 +27,7 @@ _chat = Blueprint("chat", __name__)
 @error_format(sentence_error)
 def complete() -> Response:
     """Stream the answer to a prompt as plain text, for the AI SDK's `useCompletion`."""
-    return stream_chat_response(build_call(read_json_body(CompletionRequest), services()), PlainText())
+    return stream_chat_response(build_call(read_json_body(CompletionRequest)), PlainText())
 
 
 @_chat.post("/agui")
@@ -36,7 +35,7 @@ def complete() -> Response:
 def run() -> Response:
     """Stream the answer to a thread as the events of AG-UI."""
     body = read_json_body(AguiRequest)
-    call = build_call(body, services())
+    call = build_call(body)
     encoder = Agui(
         body.thread_id,
         body.run_id,

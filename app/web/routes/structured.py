@@ -13,7 +13,7 @@ from app.web.encoders.structured_sse import StructuredSse
 from app.web.encoders.structured_text import StructuredText
 from app.web.errors import api_error, error_format, sentence_error
 from app.web.guards import needs
-from app.web.request_body import read_json_body
+from app.web.media.reading import read_conversation
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
 from app.web.streaming import stream_response
@@ -61,4 +61,5 @@ def _wants_text() -> bool:
 def _read_request() -> StructuredCall:
     built = services()
     prompts = built.prompts.restrict_to(g.principal)
-    return read_json_body(StructuredRequest).to_structured_call(prompts, built.schemas, request_id=g.request_id)
+    body, media = read_conversation(StructuredRequest)
+    return body.to_structured_call(prompts, built.schemas, media, request_id=g.request_id)

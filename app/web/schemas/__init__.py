@@ -2,6 +2,6 @@
 
 - Routes: `chat`, `openai_chat`, `vision`, `structured`, `embeddings`, `batches`, `tokens`, `usage`.
 - `frameworks`: bodies as frameworks for pages send them.
-- Shared: `messages`, `tools`, `images`, `fields`.
+- Shared: `messages`, `tools`, `fields`.
 - `validation`: parse and validate a body, with one sentence per error.
 """
