@@ -44,6 +44,12 @@ FORMATS = pytest.mark.parametrize(
 )
 
 
+def post(client, route, **fields):
+    answer = client.post(route, **fields)
+    answer.get_data()  # a stream that nobody reads goes on for a while, and counts
+    return answer
+
+
 def sent_image(upstream):
     return upstream.sent[-1].body["messages"][0]["content"]
 
@@ -52,7 +58,7 @@ def sent_image(upstream):
 def test_an_image_at_a_url(client, upstream, route, body, image):
     upstream.streams(*stream_of("A cat"))
 
-    answer = client.post(route, json=body(TEXT, image(IMAGE_URL)))
+    answer = post(client, route, json=body(TEXT, image(IMAGE_URL)))
 
     assert answer.status_code == 200, answer.text
     assert sent_image(upstream) == [TEXT, {"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": "auto"}}]
@@ -62,7 +68,7 @@ def test_an_image_at_a_url(client, upstream, route, body, image):
 def test_an_image_alone_is_checked_and_prepared(client, upstream, route, body, image):
     upstream.streams(*stream_of("A cat"))
 
-    answer = client.post(route, json=body(image(data_url(encoded(photo(), "JPEG")))))
+    answer = post(client, route, json=body(image(data_url(encoded(photo(), "JPEG")))))
 
     assert answer.status_code == 200, answer.text
     [part] = sent_image(upstream)
@@ -74,7 +80,7 @@ def test_an_image_alone_is_checked_and_prepared(client, upstream, route, body, i
     "url", ["http://example.com/a.png", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA"]
 )
 def test_an_image_that_cannot_be_used_is_refused(client, upstream, route, body, image, url):
-    answer = client.post(route, json=body(TEXT, image(url)))
+    answer = post(client, route, json=body(TEXT, image(url)))
 
     assert answer.status_code == 400, answer.text
     assert "messages.0.content.1.image_url" in answer.text
@@ -83,8 +89,9 @@ def test_an_image_that_cannot_be_used_is_refused(client, upstream, route, body, 
 
 def test_other_files_are_refused(client):
     for answer in [
-        client.post("/api/chat", json=ui_body(TEXT, ui_image("data:text/plain;base64,AAAA", "text/plain"))),
-        client.post(
+        post(client, "/api/chat", json=ui_body(TEXT, ui_image("data:text/plain;base64,AAAA", "text/plain"))),
+        post(
+            client,
             "/api/agui",
             json=agui_body(TEXT, {"type": "audio", "source": {"type": "url", "value": "https://x.example/a"}}),
         ),
@@ -96,7 +103,9 @@ def test_other_files_are_refused(client):
 def test_images_of_an_answer_are_not_sent_back(client, upstream):
     upstream.streams(*stream_of("A cat"))
 
-    answer = client.post("/api/chat", json=ui_body(TEXT, ui_image("data:image/png;base64,AAAA"), role="assistant"))
+    answer = post(
+        client, "/api/chat", json=ui_body(TEXT, ui_image("data:image/png;base64,AAAA"), role="assistant")
+    )
 
     assert answer.status_code == 200, answer.text
     assert sent_image(upstream) == "What is it?"
@@ -107,7 +116,7 @@ def test_an_image_of_agui_before_version_1(client, upstream):
     url = data_url(encoded(photo(), "JPEG"))
     part = {"type": "binary", "mimeType": "image/jpeg", "data": url.partition(",")[2]}
 
-    client.post("/api/agui", json=agui_body(TEXT, part))
+    post(client, "/api/agui", json=agui_body(TEXT, part))
 
     assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
 
@@ -118,7 +127,7 @@ def test_a_large_image_does_not_count_towards_the_size_of_the_json(make_app, ups
     url = data_url(encoded(photo(1200, 1200), "PNG"))
     assert len(url) > 70_000
 
-    answer = client.post("/api/chat", json=ui_body(TEXT, ui_image(url)))
+    answer = post(client, "/api/chat", json=ui_body(TEXT, ui_image(url)))
 
     assert answer.status_code == 200, answer.text
     assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/png;base64,")
@@ -127,7 +136,7 @@ def test_a_large_image_does_not_count_towards_the_size_of_the_json(make_app, ups
 def test_images_take_the_scope_vision(site, upstream):
     key = {"Authorization": f"Bearer {site.new_key(scopes='chat')}"}
 
-    answer = site.app.test_client().post("/api/chat", json=ui_body(TEXT, ui_image(IMAGE_URL)), headers=key)
+    answer = post(site.app.test_client(), "/api/chat", json=ui_body(TEXT, ui_image(IMAGE_URL)), headers=key)
 
     assert (answer.status_code, answer.content_type) == (403, "text/plain; charset=utf-8")
     assert "vision" in answer.text
