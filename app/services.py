@@ -149,6 +149,7 @@ def build_services(
         prompts=PromptSelection(
             default=config.system_prompt,
             allows_client_prompt=config.allow_client_system_prompt,
+            service_tiers=config.allowed_service_tiers,
             stored=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
             schemas=schemas,
         ),

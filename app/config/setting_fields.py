@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import formats
-from app.config.fields import one_of, secret, text, within
+from app.config.fields import one_of, secret, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
+from app.config.models import REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
 
 
@@ -40,6 +41,10 @@ class SettingFields:
     max_tokens: int = within(1, 10_000_000, default=8192)
     max_tokens_param: str = one_of("max_completion_tokens", "max_tokens", default="max_completion_tokens")
     stream_options: bool = True
+    reasoning_effort: str = one_of("", *REASONING_EFFORTS, default="")
+    verbosity: str = one_of("", *VERBOSITIES, default="")
+    service_tier: str = one_of("", *SERVICE_TIERS, default="")
+    allowed_service_tiers: tuple[str, ...] = some_of(*SERVICE_TIERS)
     system_prompt: str = ""
     allow_client_system_prompt: bool = True
 

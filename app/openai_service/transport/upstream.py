@@ -52,6 +52,11 @@ class Upstream:
         """Whether models have OpenAI's names. On Azure they have those of deployments."""
         return self.kind in ("openai", "compatible")
 
+    @property
+    def has_families(self) -> bool:
+        """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
+        return self.kind != "azure"
+
     def path(self, operation_path: str, model: str) -> str:
         """Return the path of an operation. On Azure it is below the model's deployment.
 
