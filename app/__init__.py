@@ -26,9 +26,10 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
+from app.web.replays.idempotency import init_idempotency
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
+from app.web.routes import chat, embeddings, frameworks, health, streams, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.routes.v1 import chat_completions, models
@@ -78,7 +79,17 @@ def create_app(
     init_origins(app, config.origins, services.own_hosts)
     init_errors(app)
 
-    own = (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp)
+    own = (
+        chat.bp,
+        streams.bp,
+        frameworks.bp,
+        vision.bp,
+        embeddings.bp,
+        structured.bp,
+        tokens.bp,
+        usage.bp,
+        batches_bp,
+    )
     app.register_blueprint(_build_area("api", own, services))
     openai = (chat_completions.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
@@ -93,9 +104,11 @@ def _build_area(name: str, blueprints: Sequence[Blueprint], services: Services) 
     """Return the blueprint of a part of the API, whose URLs begin with its name. All parts have the same hooks."""
     area = Blueprint(name, __name__, url_prefix=f"/{name}")
     init_draining(area, services.lifecycle)
+    streams.accept_token_in_url(area)
     init_guards(area, services.authenticator.identify)
     init_rate_limiting(area, services.limits, services.rate_limiter)
     init_responses(area)
+    init_idempotency(area)
     for blueprint in blueprints:
         area.register_blueprint(blueprint)
     return area

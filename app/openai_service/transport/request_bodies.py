@@ -52,7 +52,7 @@ def chat_body(
     Returns:
         the body; and the changes, such as {"maxTokens": "1024"}.
     """
-    adjusted = {}
+    adjusted = dict(call.adjusted)
     ceilings = (settings.max_tokens, max_tokens, call.ceiling)
     max_tokens = min(ceiling for ceiling in ceilings if ceiling is not None)
     if call.max_tokens is not None:

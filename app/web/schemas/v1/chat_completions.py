@@ -10,9 +10,10 @@ from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.encoders.openai_sse import name_finish_reason
+from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import AnswerFields, MaxTokens, PromptFields
-from app.web.schemas.messages import build_turns
+from app.web.schemas.fields import AnswerFields, MaxTokens
+from app.web.schemas.messages import ConversationRequest, build_turns
 from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
@@ -30,13 +31,13 @@ class StreamOptions(OpenAIModel):
     include_obfuscation: bool | None = None
 
 
-class ChatCompletionsRequest(AnswerFields, PromptFields, OpenAIModel):
+class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
     """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
 
     An SDK sends the fields that OpenAI does not have in its `extra_body`.
     """
 
-    messages: Messages
+    messages: Messages  # type: ignore[assignment]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
@@ -68,6 +69,7 @@ class ChatCompletionsRequest(AnswerFields, PromptFields, OpenAIModel):
     prompt_cache_retention: Any = None
 
     cache: bool | None = None
+    resumable: bool | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -75,10 +77,16 @@ class ChatCompletionsRequest(AnswerFields, PromptFields, OpenAIModel):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def to_call(
-        self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
+        self,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         self._check()
+        media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
         settings = {
             **self.list_values(),
@@ -93,12 +101,15 @@ class ChatCompletionsRequest(AnswerFields, PromptFields, OpenAIModel):
             "response_format": self.response_format,
             "may_be_cached": bool(self.cache),
         }
-        conversation = Conversation(build_turns(to_turns(self.messages)), request_id)
+        turns = build_turns(to_turns(self.messages))
+        conversation = Conversation(turns, request_id, adjusted=media.adjusted)
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
     def _check(self) -> None:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequest("needs stream to be true.", field="stream_options")
+        if self.resumable and not self.stream:
+            raise InvalidRequest("only a stream can be resumed.", field="resumable")
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
         if self.response_format is not None:
