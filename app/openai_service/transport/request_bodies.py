@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config import ModelSettings
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
-from app.openai_service.results import ChatCall
 
 CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
