@@ -287,9 +287,18 @@ class FakeUpstream:
 
     def streams(self, *tokens: str) -> GatedStream:
         """Queue a streamed answer. Its first payload has no text, then each token is one; see `stream_of`."""
-        stream = GatedStream(stream_of(*tokens))
+        return self.streams_payloads(*stream_of(*tokens))
+
+    def streams_payloads(self, *payloads: Any) -> GatedStream:
+        """Queue a streamed answer of these payloads."""
+        stream = GatedStream(list(payloads))
         self._streams.append(stream)
         return stream
+
+    def forget(self) -> None:
+        """Forget what was queued and received, for the next test."""
+        self._streams.clear()
+        self.received.clear()
 
     def take_stream(self) -> GatedStream:
         if self._streams:
