@@ -31,11 +31,12 @@ def order_status(order_id: str) -> str:
 
 
 class Server:
-    """A server, and the upstream behind it."""
+    """A server, the upstream behind it, and the port of the pages that may call it."""
 
-    def __init__(self, url: str, upstream: FakeUpstream) -> None:
+    def __init__(self, url: str, upstream: FakeUpstream, page_port: int) -> None:
         self.url = url
         self.upstream = upstream
+        self.page_port = page_port
 
     def run(self, script: str, **options: Any) -> Any:
         """Run a script of this folder, and return what it prints."""
@@ -79,13 +80,14 @@ def server(running: Server) -> Server:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     tools = tmp_path_factory.mktemp("tools")
     (tools / "orders.py").write_text(TOOLS, encoding="utf-8")
-    port = free_port()
+    port, page_port = free_port(), free_port()
     with (
         FakeUpstream() as upstream,
         gunicorn(
             wait_for=port,
             PORT=str(port),
             OPENAI_API_KEY="sk-test",
+            ALLOWED_ORIGINS=f"http://127.0.0.1:{page_port}",
             OPENAI_BASE_URL=upstream.url,
             CHAT_FALLBACK_MODELS="none",
             RETRY_MAX_ATTEMPTS="1",
@@ -94,4 +96,4 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             WEB_CONCURRENCY="1",
         ),
     ):
-        yield Server(f"http://127.0.0.1:{port}", upstream)
+        yield Server(f"http://127.0.0.1:{port}", upstream, page_port)
