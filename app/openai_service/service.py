@@ -20,6 +20,7 @@ from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
 from app.openai_service.chat.shown_usage import show_usage
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
@@ -28,7 +29,6 @@ from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
     CallRecord,
-    ChatCall,
     ChatResult,
     EmbeddingResult,
     StructuredResult,
