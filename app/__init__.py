@@ -24,9 +24,10 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
+from app.web.replays.idempotency import init_idempotency
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
+from app.web.routes import chat, embeddings, health, streams, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.schemas.vision import MAX_FORM_PARTS
@@ -76,10 +77,21 @@ def create_app(
 
     api = Blueprint("api", __name__, url_prefix="/api")
     init_draining(api, services.lifecycle)
+    streams.accept_token_in_url(api)
     init_guards(api, services.authenticator.identify)
     init_rate_limiting(api, services.limits, services.rate_limiter)
     init_responses(api)
-    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
+    init_idempotency(api)
+    for blueprint in (
+        chat.bp,
+        streams.bp,
+        vision.bp,
+        embeddings.bp,
+        structured.bp,
+        tokens.bp,
+        usage.bp,
+        batches_bp,
+    ):
         api.register_blueprint(blueprint)
     app.register_blueprint(api)
     app.register_blueprint(health.bp)

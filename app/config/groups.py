@@ -23,6 +23,19 @@ class UpstreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionSettings:
+    """What the upstream is told about a conversation.
+
+    Attributes:
+        identifiers: who gets hashes of users: auto (OpenAI and Azure), always (every upstream), or never.
+        store: whether it may keep conversations.
+    """
+
+    identifiers: str
+    store: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
     """The API that is called, and the credentials for it.
 
@@ -105,6 +118,7 @@ class UpstreamBatchSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     chat_is_moderated: bool
     max_attempts: int
@@ -174,6 +188,7 @@ class ServiceSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     sending: SendSettings
     moderating: ModerationSettings

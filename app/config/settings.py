@@ -9,6 +9,7 @@ from functools import cached_property
 
 from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
+    AttributionSettings,
     BatchSettings,
     BreakerSettings,
     CacheSettings,
@@ -89,6 +90,11 @@ class Config(SettingFields):
         )
 
     @cached_property
+    def attribution(self) -> AttributionSettings:
+        """What the upstream is told about a conversation."""
+        return AttributionSettings(identifiers=self.upstream_identifiers, store=self.store_at_openai)
+
+    @cached_property
     def connection(self) -> ConnectionSettings:
         """The API that is called, and the credentials for it."""
         return ConnectionSettings(
@@ -144,6 +150,7 @@ class Config(SettingFields):
         """What the client of the upstream's Batch API needs to know."""
         return UpstreamBatchSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             chat_is_moderated=self.moderation != "off",
             max_attempts=self.retry_max_attempts,
@@ -186,6 +193,7 @@ class Config(SettingFields):
         """What the service needs to know."""
         return ServiceSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             sending=self.sending,
             moderating=self.moderating,

@@ -34,6 +34,8 @@ _EXPOSED_HEADERS = [
     "X-Attempts",
     "X-Overhead-Ms",
     "X-Params-Adjusted",
+    "X-Stream-Id",
+    "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600
 _MAX_LOGGED_CHARS = 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -121,6 +122,19 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
         body = parse_json(put_back(text, urls, elsewhere), model)
     return body, urls
+
+
+def buffer_body() -> bytes:
+    """Read the body as it is, and let the view read it again.
+
+    Raises:
+        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+    """
+    environ = current_request().environ
+    data = _read_or_refuse(lambda: _read_content(environ, current_app.config["MAX_CONTENT_LENGTH"]))
+    environ["wsgi.input"] = io.BytesIO(data)
+    environ["CONTENT_LENGTH"] = str(len(data))
+    return data
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:

@@ -14,7 +14,7 @@ from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import STREAMED
 from app.token_counts import Count, TokenCounts, find_input_window, find_window
-from app.token_counts.estimates import bound_input, least_tokens
+from app.token_counts.estimates import UNREAD_FIELDS, bound_input, least_tokens
 
 # Upper bounds: each message has 3 or 4 tokens for its role and delimiters, and the whole list has a few more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
@@ -51,7 +51,7 @@ class InputWindow:
         if max_tokens == math.inf or all(request.input_bound(model) <= max_tokens for model in models):
             return 0
         count = self._token_counts.counter(models)
-        excluded = ("messages", self._output_limit_param, *STREAMED)
+        excluded = ("messages", self._output_limit_param, *STREAMED, *UNREAD_FIELDS)
         others = {name: value for name, value in body.items() if name not in excluded}
         overhead = _REQUEST_OVERHEAD + count(_dump(others))
 

@@ -45,7 +45,7 @@ def chat_body(
     """Return the body of a chat completion, and how it differs from what the caller requested.
 
     Args:
-        settings: the site's maximum number of tokens, and its parameter.
+        settings: the site's maximum number of tokens, its parameter, and the site's defaults.
         call: the conversation.
         max_tokens: the caller's own maximum, if any.
 
@@ -59,10 +59,22 @@ def chat_body(
         if call.max_tokens > max_tokens:
             adjusted["maxTokens"] = str(max_tokens)
         max_tokens = min(call.max_tokens, max_tokens)
+    tools = [tool.definition for tool in call.server_tools] or call.tools
+    parallel_tool_calls = call.parallel_tool_calls
+    if parallel_tool_calls is not None and not tools:  # OpenAI refuses it without tools
+        parallel_tool_calls = None
+        adjusted["parallelToolCalls"] = "dropped"
     optional = {
         "temperature": call.temperature,
-        "tools": [tool.definition for tool in call.server_tools] or call.tools,
+        "top_p": call.top_p,
+        "stop": call.stop,
+        "seed": call.seed,
+        "reasoning_effort": call.reasoning_effort or settings.reasoning_effort,
+        "verbosity": call.verbosity or settings.verbosity,
+        "service_tier": call.service_tier or settings.service_tier,
+        "tools": tools,
         "tool_choice": call.tool_choice,
+        "parallel_tool_calls": parallel_tool_calls,
         "response_format": call.response_format,
     }
     body: dict[str, Any] = {"messages": call.messages, settings.max_tokens_param: max_tokens}

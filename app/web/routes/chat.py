@@ -5,12 +5,14 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
+from app.problems import InvalidRequest
 from app.services import Services, services
 from app.web.call_context import billed_context
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.errors import error_format, message_error
 from app.web.guards import needs
+from app.web.replays.recording import Resumption
 from app.web.request_body import read_json_body
 from app.web.responses import json_response
 from app.web.schemas.chat import ChatRequest
@@ -25,6 +27,8 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one response."""
     body, built = read_json_body(ChatRequest), services()
+    if body.resumable:
+        raise InvalidRequest("only a stream can be resumed.", field="resumable")
     result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
     return json_response(body.response(result), result.record)
 
@@ -34,7 +38,8 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body = read_json_body(ChatRequest)
-    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
+    resumption = Resumption() if body.resumable else None
+    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id), resumption)
 
 
 @bp.post("/openai")

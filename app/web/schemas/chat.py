@@ -8,7 +8,7 @@ from typing import Any
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields
 from app.web.schemas.messages import Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
@@ -43,25 +43,23 @@ def build_chat_call(
     messages, values = prompts.apply(prompt, conversation, settings, fields)
     if server_tools and prompt is not None and prompt.tools:
         values["server_tools"] = server_tools.resolve(prompt.tools)
-    if values.get("may_be_cached") and values["temperature"] != 0:
+    if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
     return ChatCall(conversation.operation, messages, conversation.request_id, **values)
 
 
-class ChatRequest(PromptFields):
+class ChatRequest(AnswerFields, PromptFields):
     """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
 
     messages: Messages | None = None
     message: NonEmptyText | None = None
     user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     tools: Tools | None = None
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
+    resumable: bool | None = None
 
     def to_call(
         self,
@@ -84,9 +82,7 @@ class ChatRequest(PromptFields):
         self._check_tools()
         conversation = Conversation(self._build_messages(), request_id, client_prompt=self.system_prompt)
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "server_tools": self._select_tools(server_tools),

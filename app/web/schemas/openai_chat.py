@@ -7,18 +7,14 @@ from typing import Any
 from app.openai_service import ChatCall
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
+from app.web.schemas.fields import AnswerFields, PromptFields
 from app.web.schemas.messages import Messages
 from app.web.schemas.tools import OfferedTools
-from app.web.schemas.validation import RequestModel
 
 
-class ChatSettings(RequestModel):
+class ChatSettings(AnswerFields):
     """The page's settings; those of type Any are accepted and ignored."""
 
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     prompt: Any = None
     context_length: Any = None
     include_profile_context: Any = None
@@ -37,11 +33,5 @@ class OpenAIChatRequest(PromptFields):
         self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
-        settings = self.chat_settings
-        chosen = {
-            "model": settings.model,
-            "temperature": settings.temperature,
-            "max_tokens": settings.max_tokens,
-        }
         conversation = Conversation(build_messages(self.messages, None), request_id)
-        return build_chat_call(conversation, chosen, self, prompts, server_tools)
+        return build_chat_call(conversation, self.chat_settings.list_values(), self, prompts, server_tools)

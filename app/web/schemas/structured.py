@@ -18,7 +18,7 @@ from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
 from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText, PromptFields
 from app.web.schemas.messages import Messages
 
 _JSON_MODE = {"type": "json_object"}
@@ -48,7 +48,7 @@ class StructuredCall:
     normalized: Sequence[str] | None = None
 
 
-class StructuredRequest(PromptFields):
+class StructuredRequest(AnswerFields, PromptFields):
     """The body of POST /api/structured."""
 
     messages: Messages | None = None
@@ -60,9 +60,6 @@ class StructuredRequest(PromptFields):
     strict: bool = True
     normalize: bool = False
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     cache: bool | None = None
 
     @model_validator(mode="before")
@@ -94,9 +91,7 @@ class StructuredRequest(PromptFields):
             build_messages(self.messages, self.prompt), request_id, "structured", self.system_prompt
         )
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "response_format": response_format,
             "may_be_cached": bool(self.cache),
         }

@@ -21,7 +21,7 @@ from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
-_ROLES = {"user", "assistant", "tool", "system"}
+_ROLES = {"user", "assistant", "tool", "system", "developer"}
 
 NOT_BLANK_PATTERN = r"\S"
 _PATTERN_SENTENCES = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Annotated, Any
@@ -18,22 +19,23 @@ from app.prompts.selection import Conversation, PromptSelection
 from app.side_process import Claim, SideProcessPool
 from app.web.request_body import read_form_body, read_json_and_images
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
+from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
 from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_embedded, normalize_url
 from app.web.schemas.validation import validate
 
-_INTEGER_FIELDS = {"maxTokens"}
+_INTEGER_FIELDS = {"maxTokens", "seed", "n"}
+_INTEGER = re.compile("-?[0-9]{1,19}")
+_NUMBER_FIELDS = {"temperature", "topP"}
+_BOOLEANS = {"true": True, "false": False}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
 
 
-class VisionFields(PromptFields):
+class VisionFields(AnswerFields, PromptFields):
     """The fields that JSON and form have in common."""
 
     prompt: NonEmptyText
     detail: Detail = "auto"
-    max_tokens: MaxTokens | None = None
-    model: ModelName | None = None
 
 
 class VisionRequest(VisionFields):
@@ -73,7 +75,7 @@ def build_vision_call(prompts: PromptSelection, work: ImageWork, *, request_id: 
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
     conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
-    return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
+    return build_chat_call(conversation, fields.list_values(), fields, prompts)
 
 
 def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: ImageWork) -> ImageNormalizer:
@@ -126,8 +128,13 @@ def _read_form(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields,
 
 def _convert_field(name: str, text: str) -> Any:
     """Convert a form's text to the field's type."""
-    if name in _INTEGER_FIELDS and text.isascii() and text.isdigit() and len(text) < 10:
+    if name in _INTEGER_FIELDS and _INTEGER.fullmatch(text):
         return int(text)
+    if name in _NUMBER_FIELDS:
+        with suppress(ValueError):
+            return float(text)
+    if name == "parallelToolCalls":
+        return _BOOLEANS.get(text, text)
     if name == "variables":
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(text)
