@@ -35,6 +35,7 @@ class FakeOpenAI:
         self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
         self.is_strict = True
+        self.today = TODAY
         self._answers: deque[Callable[[], httpx2.Response]] = deque()
 
     @property
@@ -69,7 +70,7 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         sent = Sent(request.url.path, request.headers, json.loads(request.content))
         self.sent.append(sent)
-        if self.is_strict and (refusal := find_refusal(sent.path, sent.body, today=TODAY)) is not None:
+        if self.is_strict and (refusal := find_refusal(sent.path, sent.body, today=self.today)) is not None:
             return httpx2.Response(refusal.status, json={"error": refusal.error})
         if self._answers:
             return self._answers.popleft()()
