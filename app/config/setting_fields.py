@@ -29,6 +29,7 @@ class SettingFields:
 
     openai_api_key: str = secret()
     openai_base_url: str = text(check_base_url)
+    offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
