@@ -69,6 +69,7 @@ class SettingFields:
     first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
     idle_timeout_s: float = within(0.001, 86_400, default=30.0)
     heartbeat_s: float = within(0.001, 86_400, default=15.0)
+    stream_padding: int = within(0, 128, default=16)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 

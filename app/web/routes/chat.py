@@ -15,7 +15,7 @@ from app.web.request_body import read_json_body
 from app.web.responses import json_response
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
-from app.web.streaming import stream_chat_response
+from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
 
@@ -34,7 +34,7 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body = read_json_body(ChatRequest)
-    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
+    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id, padding()))
 
 
 @bp.post("/openai")

@@ -11,7 +11,7 @@ from app.web.guards import needs
 from app.web.request_body import read_json_body
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
-from app.web.streaming import stream_response
+from app.web.streaming import padding, stream_response
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
 
@@ -33,7 +33,7 @@ def stream() -> Response:
     service = services().openai_service
     return stream_response(
         lambda caller: service.stream_structured(structured.call, structured.original, caller=caller),
-        StructuredSse(g.request_id, structured),
+        StructuredSse(g.request_id, structured, padding()),
     )
 
 
