@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -25,11 +25,16 @@ class ChatCall:
         request_id: of the HTTP request.
         model: None for the operation's default.
         max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
+        reasoning_effort, verbosity, service_tier: None for the site's default, or else the model's.
+        stop: up to four texts at which the answer ends.
         tools: functions that the client runs.
+        parallel_tool_calls: whether the model may call several tools at once.
         ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
+        prompt_version: tells apart the texts of the site that conversations begin with.
+        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
     """
 
     operation: str
@@ -38,13 +43,22 @@ class ChatCall:
     model: str | None = None
     temperature: float | None = None
     max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    stop: str | list[str] | None = None
+    top_p: float | None = None
+    seed: int | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None
     ceiling: int | None = None
     model_is_pinned: bool = False
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
+    prompt_version: str = ""
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 Billed = Literal["yes", "no", "unknown"]
@@ -152,6 +166,7 @@ class CallRecord:
         tool_calls: number of calls of server tools.
         usage: of all attempts whose answers are complete.
         finish_reason: of the answer, by the upstream.
+        has_own_cache: whether no other user shares the part of the upstream's prompt cache that the last attempt used.
         upstream_status: of the error that ended the call, as is `upstream_code`.
         upstream_request_id: of the last response.
         upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
@@ -174,6 +189,7 @@ class CallRecord:
     tool_calls: int = 0
     usage: Usage | None = None
     finish_reason: str | None = None
+    has_own_cache: bool = False
     upstream_status: int | None = None
     upstream_code: str | None = None
     upstream_request_id: str | None = None

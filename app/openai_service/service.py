@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -18,8 +19,9 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
+from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.context import CallContext, NullContext
-from app.openai_service.embeddings.cache import EmbeddingCache
+from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
 from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.resilience.drain import DrainPool
@@ -36,6 +38,7 @@ from app.openai_service.structured.checker import AnswerChecker
 from app.openai_service.structured.streaming import get_structured_answer, stream_structured_answer
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
+from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
@@ -74,6 +77,7 @@ class OpenAIService:
         self._models = settings.models
         upstream = Upstream.from_settings(settings.upstream)
         self._tick_s = min(settings.heartbeat_s, _TICK_S)
+        self._attribution = Attribution.from_settings(settings.attribution, upstream)
         self._sender = Sender(settings.sending, upstream, client, store)
         self._moderator = Moderator(settings.moderating, settings.sending, upstream, client, store, listeners)
         self._response_cache = ResponseCache(
@@ -111,7 +115,7 @@ class OpenAIService:
                 ticks = self._sender.send(request, read_completion)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return result
+            return replace(result, usage=show_usage(result.usage, recording.record))
 
     def stream_chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatStream:
         """Stream the answer to a conversation. Nothing is sent before the stream is iterated.
@@ -155,7 +159,8 @@ class OpenAIService:
             ticks = get_structured_answer(self._sender, request, checker)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return result.to_structured(orjson.loads(result.text), result.usage)
+            usage = show_usage(result.usage, recording.record)
+            return result.to_structured(orjson.loads(result.text), usage)
 
     def stream_structured(
         self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
@@ -178,7 +183,7 @@ class OpenAIService:
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Sequence[EmbeddingInput],
         *,
         request_id: str,
         model: str | None = None,
@@ -188,7 +193,7 @@ class OpenAIService:
         """Turn texts into vectors of length 1, in the order given.
 
         Args:
-            texts: 1 to 2,048 strings, each within the model's input limit in tokens.
+            texts: 1 to 2,048 strings, or lists of tokens, each within the model's input limit in tokens.
             request_id: of the HTTP request.
             model: None for EMBEDDING_MODEL.
             dimensions: None for the model's default.
@@ -249,6 +254,7 @@ class OpenAIService:
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
+        body |= self._attribution.build_fields(record.caller.pseudonym, call.prompt_version)
         if streamed:
             body |= streamed_fields(self._models)
         request = self._build_request(CHAT_PATH, body, record, adjusted)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeVar
 
@@ -11,11 +12,11 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
-from app.images import EmbeddedUrl, cut_data_urls, put_back
+from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import check_value_count, split_list
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, split_list
 from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ class TooManySlowRequests(Problem):
     retry_after_s = 1
 
 
-def read_json_body(model: type[M]) -> M:
+def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
     """Read and validate the JSON body.
 
     Args:
         model: of the body.
+        max_values: how many values it may hold.
 
     Raises:
         UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
@@ -59,7 +61,7 @@ def read_json_body(model: type[M]) -> M:
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
+    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model, max_values)
 
 
 def _read_json_text(limit: int) -> bytes:
@@ -113,14 +115,32 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
         the same as read_json_body().
     """
     limit = current_app.config["MAX_JSON_BYTES"]
-    text, urls = cut_data_urls(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text = _read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
+    urls: dict[str, EmbeddedUrl] = {}
+    if len(text) > LARGE_URL_BYTES:
+        text, urls = cut_data_urls(text)
     _check_length(len(text), None, limit)
     body = parse_json(text, model)
+    if not urls:
+        return body, urls
     elsewhere = urls.keys() - set(list_urls(body))
     if elsewhere:  # a prompt may begin with "data:" as well
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
         body = parse_json(put_back(text, urls, elsewhere), model)
     return body, urls
+
+
+def buffer_body() -> bytes:
+    """Read the body as it is, and let the view read it again.
+
+    Raises:
+        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+    """
+    environ = current_request().environ
+    data = _read_or_refuse(lambda: _read_content(environ, current_app.config["MAX_CONTENT_LENGTH"]))
+    environ["wsgi.input"] = io.BytesIO(data)
+    environ["CONTENT_LENGTH"] = str(len(data))
+    return data
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:

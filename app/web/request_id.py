@@ -22,6 +22,7 @@ class RequestState:
     quota: Any = None
     token_rate_limit: Any = None
     call_record: Any = None
+    idempotent: Any = None
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute, or the default if it is not set."""

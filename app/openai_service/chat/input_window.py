@@ -63,10 +63,14 @@ class InputWindow:
         _check_words(request.encode(models[0]), models[0])
         return len(body["messages"]) - len(remaining)
 
-    def check_texts(self, texts: Sequence[str], model: str) -> None:
-        """Refuse texts for embeddings that have more words than the model's window has tokens. Raises InputTooLong."""
+    def check_texts(self, texts: Sequence[str | list[int]], model: str) -> None:
+        """Refuse texts for embeddings that have more words, or tokens, than the model's window. Raises InputTooLong."""
+        window = find_window(model)
         for text in texts:
-            _check_words(text.encode("utf-8", "surrogatepass"), model)
+            if isinstance(text, str):
+                _check_words(text.encode("utf-8", "surrogatepass"), model)
+            elif window is not None and len(text) > window:
+                raise InputTooLong
 
 
 def _check_words(text: bytes, model: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+)\b[`'\"\]]*"
+_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
 _UNKNOWN = [
     re.compile(pattern.replace("PARAM", _PARAM), re.IGNORECASE)
     for pattern in (
@@ -28,6 +28,8 @@ _UNKNOWN = [
         r"(?:parameters?:? |fields?:? )?PARAM",
     )
 ]
+_SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
+_NO_REASONING = re.compile(r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE)
 # One entry of pydantic's list, as JSON or as Python's repr.
 _DETAIL = re.compile(
     r"[\[{(\s]*(?:[\"']type[\"']:\s*[\"'](?P<type>[\w.]+)[\"'],\s*)?"
@@ -47,12 +49,16 @@ class Fault(NamedTuple):
     Attributes:
         param: the upstream's name of the parameter at fault.
         is_unknown_param: whether the upstream does not know it at all.
+        supported_values: the values that it accepts instead, if the upstream lists any.
+        needs_no_reasoning: whether tools are accepted at the effort "none" only.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
     """
 
     param: str | None = None
     is_unknown_param: bool = False
+    supported_values: tuple[str, ...] = ()
+    needs_no_reasoning: bool = False
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
@@ -66,10 +72,14 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
         return Fault(is_context=True, limit=limit, size=size)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
+    if _NO_REASONING.match(sentence):
+        return Fault("reasoning_effort", needs_no_reasoning=True)
+    listed = _SUPPORTED.search(sentence)
+    supported = tuple(re.findall(r"\w+", listed[1].replace(" and ", " "))) if listed else ()
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
-            return Fault(found["param"].lower(), is_unknown_param=True)
-    return Fault()
+            return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
+    return Fault(supported_values=supported)
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

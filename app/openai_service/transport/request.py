@@ -11,7 +11,14 @@ import orjson
 
 from app.openai_service.results import CallRecord
 from app.token_counts import BY_NAME, TokenCounts, cap_input
-from app.token_counts.estimates import ImageInput, bound_input_bytes, find_images, max_output_tokens
+from app.token_counts.estimates import (
+    ImageInput,
+    bound_input_bytes,
+    count_unread_bytes,
+    find_images,
+    max_output_tokens,
+    without_unread,
+)
 from app.upstream_http.call_state import CallState
 
 _MODEL_FIELD_BYTES = len(b'"model":,')
@@ -67,7 +74,8 @@ class UpstreamRequest:
     def input_bound(self, model: str) -> int:
         """Return the maximum number of tokens that the input can be for a model."""
         if self._body_bytes is None:
-            self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
+            unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
+            self._body_bytes = len(self.encode(model)) - unread
         bound = bound_input_bytes(self._body_bytes, self.images, model)
         return bound - self.token_counts.count_spared(self.body, model)
 
@@ -101,5 +109,5 @@ class PendingRequest(UpstreamRequest):
 
     @property
     def fingerprint(self) -> str:
-        """Tells this request apart from others, whatever model it is sent to."""
-        return hashlib.sha256(orjson.dumps(self.body)).hexdigest()
+        """Tells this request apart from others, whatever model it is sent to and whoever sends it."""
+        return hashlib.sha256(orjson.dumps(without_unread(self.body))).hexdigest()

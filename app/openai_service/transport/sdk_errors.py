@@ -24,17 +24,11 @@ from app.openai_service.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
+from app.openai_service.transport.parameter_names import to_api_name
 from app.openai_service.transport.refusals import read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
-# The upstream's name of a parameter, and that of our API.
-_API_NAMES = {
-    "max_completion_tokens": "maxTokens",
-    "max_tokens": "maxTokens",
-    "tool_choice": "toolChoice",
-    "response_format": "schema",
-}
 
 
 @contextmanager
@@ -91,8 +85,10 @@ def translate_error_object(
         retry_after_s=None if code == "insufficient_quota" else retry_after_s,  # waiting does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
+    error.supported_values = fault.supported_values
+    error.needs_no_reasoning = fault.needs_no_reasoning
     if isinstance(error, ParameterRejected):
-        error.field = _to_api_name(safe_param or "")
+        error.field = to_api_name(safe_param or "")
     if isinstance(error, ContextLengthExceeded):
         error.tell_sizes(fault.limit, fault.size)
     return error
@@ -107,12 +103,6 @@ def _find_error(body: object) -> dict[str, Any]:
     if isinstance(body, str):
         return {"message": body}
     return body if isinstance(body, dict) else {}
-
-
-def _to_api_name(param: str) -> str:
-    """Return our API's name for a parameter of the upstream, such as `messages.[3].content`."""
-    name = param.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
-    return _API_NAMES.get(name, name)
 
 
 _LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500

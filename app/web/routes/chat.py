@@ -5,13 +5,16 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
-from app.services import Services, services
+from app.problems import InvalidRequest
+from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.errors import error_format, message_error
 from app.web.guards import needs
-from app.web.request_body import read_json_body
+from app.web.media.intake import MediaIntake
+from app.web.media.reading import read_conversation
+from app.web.replays.recording import Resumption
 from app.web.responses import json_response
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
@@ -24,8 +27,10 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 @needs("chat")
 def create() -> Response:
     """Answer a conversation in one response."""
-    body, built = read_json_body(ChatRequest), services()
-    result = built.openai_service.chat(_build_call(body, built), caller=billed_context())
+    body, media = read_conversation(ChatRequest)
+    if body.resumable:
+        raise InvalidRequest("only a stream can be resumed.", field="resumable")
+    result = services().openai_service.chat(_build_call(body, media), caller=billed_context())
     return json_response(body.response(result), result.record)
 
 
@@ -33,8 +38,9 @@ def create() -> Response:
 @needs("chat")
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
-    body = read_json_body(ChatRequest)
-    return stream_chat_response(_build_call(body, services()), TokenSse(g.request_id))
+    body, media = read_conversation(ChatRequest)
+    resumption = Resumption() if body.resumable else None
+    return stream_chat_response(_build_call(body, media), TokenSse(g.request_id), resumption)
 
 
 @bp.post("/openai")
@@ -42,11 +48,11 @@ def stream() -> Response:
 @error_format(message_error)
 def stream_text() -> Response:
     """Stream the answer to a conversation as plain text."""
-    body = read_json_body(OpenAIChatRequest)
-    return stream_chat_response(_build_call(body, services()), PlainText())
+    body, media = read_conversation(OpenAIChatRequest)
+    return stream_chat_response(_build_call(body, media), PlainText())
 
 
-def _build_call(body: ChatRequest | OpenAIChatRequest, built: Services) -> ChatCall:
-    principal, request_id = g.principal, g.request_id
+def _build_call(body: ChatRequest | OpenAIChatRequest, media: MediaIntake) -> ChatCall:
+    principal, request_id, built = g.principal, g.request_id, services()
     tools = built.toolbox.offer_to(principal, request_id)
-    return body.to_call(built.prompts.restrict_to(principal), request_id=request_id, server_tools=tools)
+    return body.to_call(built.prompts.restrict_to(principal), media, request_id=request_id, server_tools=tools)

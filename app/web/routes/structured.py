@@ -8,7 +8,7 @@ from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.structured_sse import StructuredSse
 from app.web.guards import needs
-from app.web.request_body import read_json_body
+from app.web.media.reading import read_conversation
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
 from app.web.streaming import stream_response
@@ -40,4 +40,5 @@ def stream() -> Response:
 def _read_request() -> StructuredCall:
     built = services()
     prompts = built.prompts.restrict_to(g.principal)
-    return read_json_body(StructuredRequest).to_structured_call(prompts, built.schemas, request_id=g.request_id)
+    body, media = read_conversation(StructuredRequest)
+    return body.to_structured_call(prompts, built.schemas, media, request_id=g.request_id)

@@ -1,6 +1,6 @@
 """Request models and response bodies, one file per route.
 
 - Routes: `chat`, `openai_chat`, `vision`, `structured`, `embeddings`, `batches`, `tokens`, `usage`.
-- Shared: `messages`, `tools`, `images`, `fields`.
+- Shared: `messages`, `tools`, `fields`.
 - `validation`: parse and validate a body, with one sentence per error.
 """

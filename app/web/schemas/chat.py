@@ -8,8 +8,9 @@ from typing import Any
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
-from app.web.schemas.messages import Messages, build_turns
+from app.web.media.intake import MediaIntake
+from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields
+from app.web.schemas.messages import ConversationRequest, Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
@@ -43,29 +44,29 @@ def build_chat_call(
     messages, values = prompts.apply(prompt, conversation, settings, fields)
     if server_tools and prompt is not None and prompt.tools:
         values["server_tools"] = server_tools.resolve(prompt.tools)
-    if values.get("may_be_cached") and values["temperature"] != 0:
+    if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
-    return ChatCall(conversation.operation, messages, conversation.request_id, **values)
+    return ChatCall(
+        conversation.operation, messages, conversation.request_id, adjusted=conversation.adjusted, **values
+    )
 
 
-class ChatRequest(PromptFields):
+class ChatRequest(AnswerFields, ConversationRequest):
     """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
 
-    messages: Messages | None = None
     message: NonEmptyText | None = None
     user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     tools: Tools | None = None
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
+    resumable: bool | None = None
 
     def to_call(
         self,
         prompts: PromptSelection,
+        media: MediaIntake,
         *,
         request_id: str,
         server_tools: OfferedTools | None = None,
@@ -74,19 +75,22 @@ class ChatRequest(PromptFields):
 
         Args:
             prompts: the stored prompts that this user may use.
+            media: prepares the images.
             request_id: of this request.
             server_tools: None if server tools are not available here.
 
         Raises:
             InvalidRequest: the fields contradict each other.
             Forbidden: the token is tied to another prompt, or a tool is not allowed.
+            the errors of MediaIntake.prepare().
         """
         self._check_tools()
-        conversation = Conversation(self._build_messages(), request_id, client_prompt=self.system_prompt)
+        media.prepare(self, "chat", self.model, prompts)
+        conversation = Conversation(
+            self._build_messages(), request_id, client_prompt=self.system_prompt, adjusted=media.adjusted
+        )
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "server_tools": self._select_tools(server_tools),

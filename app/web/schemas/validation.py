@@ -21,7 +21,12 @@ from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
-_ROLES = {"user", "assistant", "tool", "system"}
+_ACCEPTED_PARTS = "text or image_url"
+_PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
+_ROLES = {"user", "assistant", "tool", "system", "developer"}
+_PART_TYPES = {"text", "input_text", "image_url", "input_image"}
+# Tags of unions, which pydantic adds behind the index of an item.
+_TAGS = _ROLES | _PART_TYPES
 
 NOT_BLANK_PATTERN = r"\S"
 _PATTERN_SENTENCES = {
@@ -185,9 +190,9 @@ def _describe_first(errors: ValidationError) -> InvalidRequest:
     if kind == "missing":
         return InvalidRequest.missing(path)
     if kind == "union_tag_not_found":
-        return InvalidRequest.missing(f"{path}.role")
+        return InvalidRequest.missing(f"{path}.{_read_discriminator(error)}")
     if kind == "union_tag_invalid":
-        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
+        return _refuse_tag(error, path)
     message = message.removeprefix("Value error, ").removeprefix("Input ").replace(" after validation", "")
     message = message[:1].lower() + message[1:]
     if not path:
@@ -195,15 +200,30 @@ def _describe_first(errors: ValidationError) -> InvalidRequest:
     return InvalidRequest(f"{message.rstrip('.')}.", field=path)
 
 
+def _read_discriminator(error: Any) -> str:
+    name: str = error["ctx"]["discriminator"]
+    return name.strip("'")
+
+
+def _refuse_tag(error: Any, path: str) -> InvalidRequest:
+    name = _read_discriminator(error)
+    if name == "role":
+        roles = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
+        return InvalidRequest(f"must be one of {', '.join(roles)}.", field=f"{path}.role")
+    given = str(error["ctx"]["tag"])
+    begin = f"{given} is not accepted; " if _PART_TYPE.fullmatch(given) else ""
+    return InvalidRequest(f"{begin}it must be {_ACCEPTED_PARTS}.", field=f"{path}.{name}")
+
+
 def _format_path(location: tuple[int | str, ...]) -> str:
     """Format an error's location as the client wrote it.
 
-    Pydantic adds a message's role behind its index, and the branch of a union; both are left out.
+    Pydantic adds a message's role or a part's type behind its index, and the branch of a union; both are left out.
     """
     parts = [
         str(part)
         for before, part in zip((None, *location), location, strict=False)
-        if not (isinstance(before, int) and part in _ROLES) and part not in (AS_TEXT, AS_OTHER)
+        if not (isinstance(before, int) and part in _TAGS) and part not in (AS_TEXT, AS_OTHER)
     ]
     return _make_printable(".".join(parts))
 
