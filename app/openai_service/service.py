@@ -38,7 +38,7 @@ from app.openai_service.structured.streaming import get_structured_answer, strea
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
 from app.openai_service.transport.attribution import Attribution
-from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.request import CachePlan, PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
@@ -264,6 +264,7 @@ class OpenAIService:
         if streamed:
             body |= streamed_fields(self._models)
         request = self._build_request(CHAT_PATH, body, record, adjusted)
+        request.cache_plan = CachePlan.of(call)
         if self._input_window is not None:
             record.trimmed = self._input_window.trim(request, request.models)
         return request
