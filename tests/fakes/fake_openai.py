@@ -6,13 +6,18 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from functools import cached_property
 from typing import Any
 
 import httpx2
 
+from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, sse
 from tests.fakes.responses_form import EventStream, to_chat_body, to_response
+
+TODAY = date(2026, 11, 27)
+"""The day on which the upstream lives: it decides which models are gone."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,8 @@ class FakeOpenAI:
         self.sent: list[Sent] = []
         self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
+        self.is_strict = True
+        self.today = TODAY
         self._answers: deque[Callable[[Sent], httpx2.Response]] = deque()
 
     @property
@@ -89,6 +96,8 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         sent = Sent(request.url.path, request.headers, json.loads(request.content))
         self.sent.append(sent)
+        if self.is_strict and (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
+            return httpx2.Response(refusal.status, json={"error": refusal.error})
         if self._answers:
             return self._answers.popleft()(sent)
         answer = self.otherwise(sent)

@@ -199,7 +199,6 @@ def to_chat_body(body: dict[str, Any]) -> dict[str, Any]:
     same = {"model", "temperature", "top_p", "stream", "parallel_tool_calls", "service_tier", "user"}
     same |= {"store", "safety_identifier", "prompt_cache_key", "prompt_cache_options"}
     chat = {name: value for name, value in body.items() if name in same}
-    chat["messages"] = _to_messages(body["input"])
     if "max_output_tokens" in body:
         chat["max_completion_tokens"] = body["max_output_tokens"]
     if "tools" in body:
@@ -218,6 +217,7 @@ def to_chat_body(body: dict[str, Any]) -> dict[str, Any]:
         chat["reasoning_effort"] = effort
     if body.get("stream"):
         chat["stream_options"] = {"include_usage": True}
+    chat["messages"] = _to_messages(body["input"])
     return chat
 
 

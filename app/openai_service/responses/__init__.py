@@ -1,5 +1,6 @@
 """The exchange over /responses: everything else knows the form of /chat/completions only, and this translates.
 
+- `endpoints.py`: `Endpoints`, which chooses between /chat/completions and /responses
 - `request_body.py`: from the body of a chat completion to that of a response
 - `input_items.py`: from its messages to input items
 - `kept_items.py`: reasoning items and commentary, which a tool loop hands back

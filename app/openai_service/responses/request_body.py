@@ -57,7 +57,7 @@ def build_response_body(
     Returns:
         the body; and the changes, such as {"stop": "dropped"}.
     """
-    translated: dict[str, Any] = {"input": build_items(body["messages"], model), "store": False}
+    translated: dict[str, Any] = {"store": False}
     translated |= {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
     body, lifted = lift_limit(body)
@@ -75,6 +75,7 @@ def build_response_body(
         translated["include"] = [ENCRYPTED_REASONING]
     if options := _leave_out(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
         translated["stream_options"] = options
+    translated["input"] = build_items(body["messages"], model)  # what grows comes last, as in chat completions
     return translated, adjusted | lifted
 
 

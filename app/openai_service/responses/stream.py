@@ -44,6 +44,8 @@ class ResponseReader:
         """Whether a terminal event has come."""
         self.usage: Usage | None = None
         """The usage of the answer, once it has ended, be it by a failure."""
+        self.service_tier = ""
+        """The one that the response reports, if it does."""
         self._requested = requested
         self._splitter = EventSplitter()
         self._order = EventOrder()
@@ -152,6 +154,8 @@ class ResponseReader:
                 return []
         if isinstance(response.get("model"), str):
             self.model = self.model or response["model"]
+        if isinstance(response.get("service_tier"), str):
+            self.service_tier = response["service_tier"]
         return self._finish({**response, "status": kind.rpartition(".")[2]}) if kind in _LAST else []
 
     def _finish(self, response: dict[str, Any]) -> Events:

@@ -31,6 +31,7 @@ class AnswerReader(Protocol):
     chunks: int
     is_done: bool
     usage: Usage | None
+    service_tier: str
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete."""
@@ -123,6 +124,7 @@ def _read(
             record.note_usage(error.paid)
         raise
     finally:
+        attempt.service_tier = reader.service_tier or attempt.service_tier
         if attempt.usage is None:
             attempt.usage = reader.usage_so_far()
         response.close()
@@ -148,7 +150,7 @@ def _read_events(
             has_begun = True
             attempt.note_received(estimate_tokens(events))
         if reader.is_done:
-            record.note_usage(reader.usage)
+            _note_end(reader, record)
         yield events
         if reader.is_done:
             return
@@ -166,8 +168,15 @@ def _read_events(
             yield events
         raise
     attempt.note_received(estimate_tokens(events))
-    record.note_usage(reader.usage)
+    _note_end(reader, record)
     yield events
+
+
+def _note_end(reader: AnswerReader, record: CallRecord) -> None:
+    """Note what a complete answer has used, and the tier whose price it has."""
+    attempt = record.attempt_log[-1]
+    attempt.service_tier = reader.service_tier or attempt.service_tier
+    record.note_usage(reader.usage)
 
 
 def _count_arrived(body: Iterator[bytes], reader: AnswerReader, call_state: CallState, record: CallRecord) -> None:
@@ -184,4 +193,4 @@ def _count_arrived(body: Iterator[bytes], reader: AnswerReader, call_state: Call
                 if events:
                     record.attempt_log[-1].note_received(estimate_tokens(events))
     if reader.is_done:
-        record.note_usage(reader.usage)
+        _note_end(reader, record)

@@ -15,6 +15,7 @@ from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.resilience.policy import Policy
+from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
 from app.openai_service.responses.request_body import build_response_body
 from app.openai_service.responses.stream import ResponseReader
@@ -22,8 +23,8 @@ from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.reader import StreamedAnswer, open_answer
 from app.openai_service.streaming.ticks import Ticks
-from app.openai_service.transport.endpoints import Endpoints
 from app.openai_service.transport.parameter_support import ParameterSupport
+from app.openai_service.transport.prompt_caching import PromptCaching
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
 from app.openai_service.transport.sdk_errors import translate_errors
@@ -54,6 +55,7 @@ class Sender:
         self._client = client
         self._endpoints = Endpoints(upstream)
         self._parameter_support = ParameterSupport(has_families=upstream.has_families)
+        self._prompt_caching = PromptCaching(upstream)
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
@@ -146,9 +148,10 @@ class Sender:
         path, record = request.path, request.record
         if path == CHAT_PATH:
             path = self._endpoints.choose(model, request.body)
-        body, changed = self._parameter_support.adapt(path, model, request.body)
+        body, changed = self._parameter_support.adapt(path, model, self._prompt_caching.mark(model, request))
         adjusted = record.adjusted = request.adjusted | changed
         record.has_own_cache = "prompt_cache_key" in body
+        record.attempt_log[-1].service_tier = body.get("service_tier")
         if path == RESPONSES_PATH:
             reasons = self._endpoints.asks_for_reasoning(model, body)
             translated, changed = build_response_body(body, model, reasons=reasons)
@@ -180,6 +183,9 @@ class Sender:
             return True
         if not isinstance(error, UpstreamRejected):
             return False
+        if "cache" not in tried and self._prompt_caching.learn(model, error):
+            tried.add("cache")
+            return True
         return self._parameter_support.learn(path, model, error, body, tried)
 
     def _send_once(

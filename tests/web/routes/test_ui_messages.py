@@ -38,7 +38,9 @@ def sentence_of(answer):
 
 
 def ask(client, *messages, **fields):
-    return client.post(ROUTE, json={**CHAT, "messages": list(messages) or [USER], **fields})
+    answer = client.post(ROUTE, json={**CHAT, "messages": list(messages) or [USER], **fields})
+    answer.get_data()  # a stream that nobody reads goes on for a while, and counts
+    return answer
 
 
 def assistant(*parts, **fields):

@@ -7,7 +7,7 @@ import re
 import pytest
 
 from app.model_families import find_family
-from app.openai_service.transport.endpoints import Endpoints
+from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.transport.upstream import Upstream
 from tests.fakes.bodies import CALL, TOOL
 from tests.fakes.openai_answers import completion, error, stream_of
