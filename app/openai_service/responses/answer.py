@@ -15,11 +15,9 @@ from app.openai_service.results import CallRecord, ChatResult
 
 def is_response(body: object) -> bool:
     """Return whether an answer is a response rather than a chat completion."""
-    return (
-        isinstance(body, Mapping)
-        and "choices" not in body
-        and (body.get("object") == "response" or isinstance(body.get("output"), list))
-    )
+    if type(body) is not dict or "choices" in body:
+        return False
+    return body.get("object") == "response" or isinstance(body.get("output"), list)
 
 
 def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:

@@ -53,11 +53,13 @@ class Endpoints:
 
     def least_output_tokens(self, model: str, body: Mapping[str, Any]) -> int:
         """Return how many tokens an answer may have although the request allows fewer."""
+        if self._api == "chat":
+            return 0
         limit = get_limit(body)
         if limit is None or limit >= MIN_OUTPUT_TOKENS:
             return 0
         family = self._find_family(model)
-        is_certain = self._api == "chat" or (family is not None and self.choose(model, body) == CHAT_PATH)
+        is_certain = family is not None and self.choose(model, body) == CHAT_PATH
         return 0 if is_certain else MIN_OUTPUT_TOKENS
 
     def learn(self, model: str, path: str, body: Mapping[str, Any], error: UpstreamError) -> bool:

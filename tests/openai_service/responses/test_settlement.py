@@ -77,7 +77,7 @@ def test_an_answer_that_failed_costs_what_it_says(person, upstream, route):
 def test_a_stream_without_an_end_is_no_answer_and_its_cost_is_estimated(person, upstream, rest, code):
     upstream.streams_events(*BEGUN, *rest)
 
-    token, failure = events_of(person.ask("/api/chat/stream").data)
+    token, failure = events_of(person.ask("/api/chat/stream", maxTokens=400).data)
 
     assert (token, failure["code"]) == ({"token": "Hel"}, code)
     row = person.row()
