@@ -194,6 +194,9 @@ class EventStream:
         return f"event: {kind}\ndata: {json.dumps(data, separators=(',', ':'))}\n\n".encode()
 
 
+_ORDER = ["model", "tools", "tool_choice", "response_format", "messages", "max_completion_tokens"]
+
+
 def to_chat_body(body: dict[str, Any]) -> dict[str, Any]:
     """The chat completion's body that asks for what a response's body asks for."""
     same = {"model", "temperature", "top_p", "stream", "parallel_tool_calls", "service_tier", "user"}
@@ -218,7 +221,12 @@ def to_chat_body(body: dict[str, Any]) -> dict[str, Any]:
     if body.get("stream"):
         chat["stream_options"] = {"include_usage": True}
     chat["messages"] = _to_messages(body["input"])
-    return chat
+    return {name: chat[name] for name in sorted(chat, key=_place)}
+
+
+def _place(name: str) -> int:
+    """Where a field stands in a chat completion's body as the application writes it."""
+    return _ORDER.index(name) if name in _ORDER else len(_ORDER)
 
 
 def _nest_tool(tool: dict[str, Any]) -> dict[str, Any]:
