@@ -63,7 +63,12 @@ def test_callers_see_their_own_and_what_is_left(site):
 def test_what_the_prompt_cache_saved_is_shown(site, upstream):
     """gpt-6.1-terra costs 1 USD a million, 0.05 read and 1.25 written: 1,000 * 0.95 - 2,000 * 0.25 micro-dollars."""
     details = {"cached_tokens": 1_000, "cache_write_tokens": 2_000}
-    used = {"prompt_tokens": 4_000, "completion_tokens": 1, "total_tokens": 4_001, "prompt_tokens_details": details}
+    used = {
+        "prompt_tokens": 4_000,
+        "completion_tokens": 1,
+        "total_tokens": 4_001,
+        "prompt_tokens_details": details,
+    }
     upstream.answers(completion("Hi") | {"usage": used, "model": "gpt-6.1-terra"})
     site.asks("eve")
 
