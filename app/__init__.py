@@ -29,7 +29,7 @@ from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, health, streams, structured, tokens, usage, vision
+from app.web.routes import chat, embeddings, frameworks, health, streams, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.routes.v1 import chat_completions, models
@@ -82,6 +82,7 @@ def create_app(
     own = (
         chat.bp,
         streams.bp,
+        frameworks.bp,
         vision.bp,
         embeddings.bp,
         structured.bp,

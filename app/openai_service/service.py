@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -19,7 +18,8 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
-from app.openai_service.chat.shown_usage import show_usage
+from app.openai_service.chat.shown_usage import show_result, show_usage
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
@@ -28,7 +28,6 @@ from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
     CallRecord,
-    ChatCall,
     ChatResult,
     EmbeddingResult,
     StructuredResult,
@@ -115,7 +114,7 @@ class OpenAIService:
                 ticks = self._sender.send(request, read_completion)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return replace(result, usage=show_usage(result.usage, recording.record))
+            return show_result(result)
 
     def stream_chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatStream:
         """Stream the answer to a conversation. Nothing is sent before the stream is iterated.
@@ -163,9 +162,16 @@ class OpenAIService:
             return result.to_structured(orjson.loads(result.text), usage)
 
     def stream_structured(
-        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
+        self,
+        call: ChatCall,
+        original: OriginalSchema | None = None,
+        *,
+        as_text: bool = False,
+        caller: CallContext = _NULL_CONTEXT,
     ) -> ChatStream:
-        """Stream a value that matches a JSON schema as it grows. Arguments as for structured().
+        """Stream a value that matches a JSON schema as it grows; as its text, which cannot be repaired, if `as_text`.
+
+        The other arguments are those of structured().
 
         Nothing is sent before the stream is iterated. Errors in the answer end the stream with `Failed`.
 
@@ -176,7 +182,7 @@ class OpenAIService:
         recording = self._record_call(call, caller)
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
-        ticks = stream_structured_answer(self._sender, request, checker)
+        ticks = stream_structured_answer(self._sender, request, checker, as_text=as_text)
         return ChatStream(
             pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._stream_drain_pool
         )

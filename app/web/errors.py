@@ -1,4 +1,4 @@
-"""Turn every exception into a response, in the JSON format of its view or of its part of the API."""
+"""Turn every exception into a response, in the form of its view or of its part of the API."""
 
 from __future__ import annotations
 
@@ -80,7 +80,8 @@ def problem_for(error: Exception) -> Problem:
     return problem
 
 
-ErrorBody = Callable[[Problem, str], dict[str, Any]]
+ErrorBody = Callable[[Problem, str], dict[str, Any] | str]
+"""Makes the body of an error from the problem and the request's id: JSON, or a plain text."""
 
 
 def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
@@ -91,6 +92,11 @@ def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
 def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa: ARG001
     """Return {"message"}, the format that clients of /api/chat/openai expect."""
     return {"message": problem.message}
+
+
+def sentence_error(problem: Problem, request_id: str) -> str:  # noqa: ARG001
+    """Return the sentence alone, as plain text: for clients that show the body of an error as it is."""
+    return problem.message
 
 
 # By the URL, not by the view: what is refused before a view is found has the form of its neighbours.
@@ -113,7 +119,7 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
 
 
 def init_errors(app: Flask) -> None:
-    """Register the handler that answers every exception in JSON."""
+    """Register the handler that answers every exception."""
     bound = LogBound()
 
     def handle_error(error: Exception) -> Response:
@@ -143,10 +149,12 @@ def _log_refusal(problem: Problem, bound: LogBound) -> None:
 
 def _build_response(error: Exception, problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
-    body: ErrorBody = getattr(view, "error_body", None) or _find_format(request.path)
-    response = Response(
-        orjson.dumps(body(problem, g.request_id)), status=problem.status, mimetype="application/json"
-    )
+    form: ErrorBody = getattr(view, "error_body", None) or _find_format(request.path)
+    body = form(problem, g.request_id)
+    if isinstance(body, str):
+        response = Response(body, status=problem.status, mimetype="text/plain")
+    else:
+        response = Response(orjson.dumps(body), status=problem.status, mimetype="application/json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
         # OpenAI's SDKs read this header first. Most waits are shorter than a second.

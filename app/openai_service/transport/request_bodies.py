@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config import ModelSettings
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
-from app.openai_service.results import ChatCall
 
 CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
@@ -74,6 +74,9 @@ def chat_body(
         "top_p": call.top_p,
         "stop": call.stop,
         "seed": call.seed,
+        "frequency_penalty": call.frequency_penalty,
+        "presence_penalty": call.presence_penalty,
+        "logit_bias": call.logit_bias,
         "reasoning_effort": call.reasoning_effort or settings.reasoning_effort,
         "verbosity": call.verbosity or settings.verbosity,
         "service_tier": call.service_tier or settings.service_tier,

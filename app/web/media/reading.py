@@ -9,6 +9,7 @@ from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_and_images
 from app.web.schemas.messages import ConversationRequest
+from app.web.schemas.validation import parse_json
 
 C = TypeVar("C", bound=ConversationRequest)
 
@@ -22,5 +23,7 @@ def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
     Raises:
         the same as read_json_body().
     """
-    body, embedded = read_json_and_images(model, lambda body: list_urls(body.messages))
+    body, embedded = read_json_and_images(
+        lambda text: parse_json(text, model), lambda body: list_urls(body.messages)
+    )
     return body, MediaIntake(begin_work, embedded)

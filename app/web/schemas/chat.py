@@ -56,11 +56,9 @@ def build_chat_call(
     )
 
 
-class ChatRequest(AnswerFields, ConversationRequest):
-    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+class ChatFields(AnswerFields, PromptFields):
+    """The settings of a conversation, in every body that has one; a subclass adds the conversation itself."""
 
-    message: NonEmptyText | None = None
-    user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
     tools: Tools | None = None
     server_tools: ServerToolNames | None = None
@@ -90,7 +88,7 @@ class ChatRequest(AnswerFields, ConversationRequest):
             the errors of MediaIntake.prepare().
         """
         self._check_tools()
-        media.prepare(self, "chat", self.model, prompts)
+        self._prepare_media(media, prompts)
         conversation = Conversation(
             self._build_messages(),
             request_id,
@@ -123,6 +121,23 @@ class ChatRequest(AnswerFields, ConversationRequest):
             raise InvalidRequest("needs tools.", field="toolChoice")
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        """Prepare the images of the conversation. Raises as MediaIntake.prepare() does."""
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        """Return the conversation in OpenAI's form. Raises InvalidRequest if it is not valid."""
+        raise NotImplementedError
+
+
+class ChatRequest(ChatFields, ConversationRequest):
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+
+    message: NonEmptyText | None = None
+    user_message: NonEmptyText | None = None
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        media.prepare(self, "chat", self.model, prompts)
 
     def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

@@ -19,7 +19,7 @@ from app.web.media.work import MediaWork
 from app.web.request_body import read_form_body, read_json_and_images
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
-from app.web.schemas.validation import validate
+from app.web.schemas.validation import parse_json, validate
 
 _INTEGER_FIELDS = {"maxTokens", "seed", "n"}
 _INTEGER = re.compile("-?[0-9]{1,19}")
@@ -75,7 +75,7 @@ def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: Media
 
 
 def _read_json(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields, list[str]]:
-    body, embedded = read_json_and_images(VisionRequest, VisionRequest.list_urls)
+    body, embedded = read_json_and_images(lambda text: parse_json(text, VisionRequest), VisionRequest.list_urls)
     normalizer = _make_normalizer(body, prompts, work)
 
     def normalize(url: str, where: str) -> str:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -172,7 +173,8 @@ class TestWindow:
     """gpt-4 takes 8,192 tokens, of which its answer may be 1,000 here."""
 
     @pytest.fixture
-    def settings(self):
+    def settings(self, upstream):
+        upstream.today = date(2026, 1, 1)  # when a model with so small a window was still served
         return {"chat_model": "gpt-4", "chat_fallback_models": (), "max_tokens": 1_000}
 
     def test_history_is_trimmed_to_the_models_window(self, make_app, upstream, settings):
