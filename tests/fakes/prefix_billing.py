@@ -105,7 +105,7 @@ def cut_on_grid(messages: Sequence[Message], room: int) -> list[Message]:
 def cut_at_each_turn(messages: Sequence[Message], room: int) -> list[Message]:
     """Return the most that fits, as it was sent before."""
     prompt, *turns = messages
-    tokens, first = count_tokens(prompt) + 8, len(turns)
+    tokens, first = count_tokens(prompt) + 3, len(turns)
     for at in range(len(turns) - 1, -1, -2):
         tokens += sum(map(count_tokens, turns[at : at + 2]))
         if tokens > room:
