@@ -6,13 +6,12 @@ from typing import Any
 
 import pytest
 
+from tests.clients.server import AI_VERSIONS
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
 
 pytestmark = pytest.mark.clients
 
-AI_VERSIONS = pytest.mark.parametrize("version", [5, 6, 7])
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-USAGE_CHUNK = {**chunk(), "choices": [], "usage": USAGE}
 
 
 def parts_of(message: Any) -> list[tuple[str, Any]]:

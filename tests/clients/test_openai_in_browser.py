@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.conftest import HERE
+from tests.clients.server import HERE
 from tests.fakes.servers import stop
 
 pytestmark = [
