@@ -8,7 +8,7 @@ import openai
 import pydantic
 import pytest
 
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, stream_of
+from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 FUNCTION = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -114,6 +114,23 @@ def test_texts_are_streamed_as_they_are(client, upstream, text):
     upstream.streams(*stream_of(text, text))
 
     assert texts_of(stream(client)) == 2 * text
+
+
+def test_a_letter_that_is_split_over_two_chunks_comes_whole(client, upstream):
+    upstream.streams(*stream_of("a\ud83d", "\ude00b"))
+
+    assert texts_of(stream(client)) == "a😀b"
+
+
+@pytest.mark.parametrize("cut", [1, 7, 64])
+def test_a_stream_is_the_same_however_the_upstream_cuts_it(client, upstream, cut):
+    whole = b"".join(sse(payload) for payload in stream_of("Hé", "llo 😀"))
+    upstream.streams_bytes([whole[at : at + cut] for at in range(0, len(whole), cut)])
+
+    payloads = stream(client, stream_options={"include_usage": True})
+
+    assert texts_of(payloads) == "Héllo 😀"
+    assert payloads[-2]["usage"] == USAGE
 
 
 def test_tools_are_called_and_answered(sdk, upstream):
