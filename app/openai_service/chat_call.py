@@ -29,6 +29,7 @@ class ChatCall:
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
         prompt_version: tells apart the texts of the site that conversations begin with.
+        is_one_shot: whether the client will hardly continue the conversation.
         adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
     """
 
@@ -56,4 +57,5 @@ class ChatCall:
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
     prompt_version: str = ""
+    is_one_shot: bool = False
     adjusted: Mapping[str, str] = field(default_factory=dict)

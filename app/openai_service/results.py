@@ -24,6 +24,7 @@ class Attempt:
     Attributes:
         model: that was requested.
         served: the model that answered, by the upstream's name.
+        service_tier: that was asked for, then the one that the answer reports.
         usage: as the upstream reported it, if the answer is complete.
         billed: yes, no or unknown.
         received: approximate number of tokens that arrived, regardless of the reported usage.
@@ -39,6 +40,7 @@ class Attempt:
 
     model: str
     served: str | None = None
+    service_tier: str | None = None
     usage: Usage | None = None
     billed: Billed = "unknown"
     received: int = 0

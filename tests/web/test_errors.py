@@ -35,6 +35,11 @@ IMAGE = (400, "invalid_image", None)
 SCHEMA = (400, "unsupported_schema", None)
 FILTERED = (422, "content_filter", None)
 
+TOO_LARGE = (
+    "Request too large for gpt-6.1-terra in organization org-CANARY on tokens per min (TPM):"
+    " Limit 30000, Requested 45000. The input or output tokens must be reduced in order to run successfully."
+)
+
 # The upstream's status, the members of its error object, further headers; and what the caller gets.
 REFUSALS = [
     (400, {}, {}, PLAIN),
@@ -52,6 +57,32 @@ REFUSALS = [
     (400, {"code": "invalid_json_schema"}, {}, SCHEMA),
     (400, {"code": "content_filter"}, {}, FILTERED),
     (400, {"code": "content_policy_violation"}, {}, FILTERED),
+    *[
+        (status, {"code": code}, {}, FILTERED)
+        for status in (400, 403)
+        for code in (
+            "bio_policy",
+            "cyber_policy",
+            "misalignment_policy_violation",
+            "image_content_policy_violation",
+        )
+    ],
+    (400, {"code": "invalid_prompt"}, {}, FILTERED),
+    (
+        429,
+        {"code": "rate_limit_exceeded", "kind": "tokens", "message": TOO_LARGE},
+        {"x-should-retry": "true"},
+        CONTEXT,
+    ),
+    (413, {"code": "rate_limit_exceeded", "message": TOO_LARGE}, {}, CONTEXT),
+    *[
+        (status, {"code": code}, {"x-should-retry": "true"}, FAILED)
+        for status in (402, 403, 429)
+        for code in ("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached")
+    ],
+    (429, {"message": "You exceeded your current quota, please check your plan."}, {"Retry-After": "7"}, FAILED),
+    (429, {"code": "slow_down"}, {}, BUSY),
+    (503, {"code": "slow_down"}, {"Retry-After": "7"}, (*BUSY[:2], "7")),
     (413, {}, {}, (413, "body_too_large", None)),
     (401, {"code": "invalid_api_key"}, {}, FAILED),
     (403, {"code": "unsupported_country_region_territory"}, {}, FAILED),

@@ -1,6 +1,7 @@
 """The wire formats of answers, one file each.
 
 base.py             Encoder: the protocol of the streamed formats
+padding.py          Padding: makes the lengths of events tell little of their tokens
 token_sse.py        TokenSse: /api/chat/stream and /api/vision/stream
 openai_sse.py       OpenAISse: /v1/chat/completions
 openai_error.py     the error object of everything below /v1
