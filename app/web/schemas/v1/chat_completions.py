@@ -76,6 +76,11 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
         """Whether a stream ends with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
+    @property
+    def may_be_padded(self) -> bool:
+        """Whether the chunks of a stream may have a field that only fills them up."""
+        return self.stream_options is None or self.stream_options.include_obfuscation is not False
+
     def to_call(
         self,
         prompts: PromptSelection,

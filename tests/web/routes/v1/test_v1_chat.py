@@ -86,7 +86,7 @@ def test_the_client_of_openai_reads_a_stream_with_its_usage(sdk, upstream):
 def test_each_chunk_of_a_stream_has_all_fields(client, upstream):
     upstream.streams(*stream_of("Hi"))
 
-    first, token, finish, end = stream(client)
+    first, token, finish, end = stream(client, stream_options={"include_obfuscation": False})
 
     frame = {name: first[name] for name in ("id", "object", "created", "model", "system_fingerprint")}
     assert frame["object"] == "chat.completion.chunk"
@@ -98,6 +98,20 @@ def test_each_chunk_of_a_stream_has_all_fields(client, upstream):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
         assert payload == {**frame, "choices": [choice]}
     assert end == "[DONE]"
+
+
+def test_chunks_are_padded_in_openais_own_field(client, upstream):
+    for _ in range(2):
+        upstream.streams(*stream_of("a", "abc", "abcdefghijklmnop"))
+    asked = {**ASKED, "stream": True}
+
+    padded = client.post("/v1/chat/completions", json=asked).data.split(b"\n\n")[:-2]
+    asked["stream_options"] = {"include_obfuscation": False}
+    bare = client.post("/v1/chat/completions", json=asked).data.split(b"\n\n")[:-2]
+
+    assert {(len(event) + 2) % 16 for event in padded} == {0}
+    assert all(b'"obfuscation":"' in event for event in padded)
+    assert not any(b"obfuscation" in event for event in bare)
 
 
 def test_a_stream_with_usage_has_null_in_all_chunks_but_the_last(client, upstream):
@@ -347,7 +361,8 @@ PASSED_ON = {
 def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
     sdk = connect(make_app(chat_model="own"))  # of which nothing is known
 
-    sdk.chat.completions.create(**{**ASKED, "model": "own", name: PASSED_ON[name]})
+    messages = [{"role": "user", "content": "Hi, in JSON"}]
+    sdk.chat.completions.create(**{"model": "own", "messages": messages, name: PASSED_ON[name]})
 
     assert upstream.sent[0].body[name] == PASSED_ON[name]
 
