@@ -31,7 +31,9 @@ def openai_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # n
     param = None if field is None else _name_param(problem, field)
     code = _CODES.get(type(problem), problem.code)
     if isinstance(problem, InvalidRequest) and problem.fault == "unknown":
-        code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}"
+        # The sentence is OpenAI's, before a hint at the field that was meant.
+        hint = message.removeprefix(f"Unknown field {field}").rstrip(".")
+        code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}{hint}"
     elif field is not None and param is not None:
         message = message.replace(field, param, 1)
     return {"error": {"message": message, "type": _find_type(problem), "param": param, "code": code}}

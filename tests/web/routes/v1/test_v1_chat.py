@@ -443,13 +443,16 @@ def test_what_is_not_served_is_refused_by_its_name(sdk, upstream, fields, param,
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("name", ["max_token", "maxTokens", "messages_"])
-def test_an_unknown_parameter_is_named_as_it_was_given(sdk, name):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("max_token", ": did you mean max_tokens?"), ("maxTokens", ": did you mean max_tokens?"), ("foo_bar", "")],
+)
+def test_an_unknown_parameter_is_named_as_it_was_given(sdk, name, hint):
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.chat.completions.create(**ASKED, extra_body={name: 1})
 
     assert (caught.value.param, caught.value.code) == (name, "unknown_parameter")
-    assert caught.value.body["message"] == f"Unrecognized request argument supplied: {name}"
+    assert caught.value.body["message"] == f"Unrecognized request argument supplied: {name}{hint}"
 
 
 def test_a_token_that_is_tied_to_a_prompt_chats_with_the_prompts_model(make_site, connect, upstream, tmp_path):
