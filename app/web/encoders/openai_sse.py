@@ -97,6 +97,8 @@ class OpenAISse:
         return call | {"function": {**named, "arguments": event.arguments}}
 
     def _encode_end(self, done: Done) -> bytes:
+        if tier := read_service_tier(self.record):  # which is known from now on
+            self._begin_chunk += b',"service_tier":%b' % orjson.dumps(tier)
         chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
         chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
         if self._includes_usage:
@@ -112,6 +114,11 @@ class OpenAISse:
             for place, has_arguments in self._calls.items()
             if not has_arguments and place < len(done.tool_calls)
         ]
+
+
+def read_service_tier(record: CallRecord) -> str | None:
+    """Return the tier that a complete answer had, if the upstream tells it."""
+    return record.attempt_log[-1].service_tier if record.attempt_log else None
 
 
 def name_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:

@@ -54,6 +54,7 @@ def test_a_plain_answer_is_a_whole_chat_completion(client, upstream):
             }
         ],
         "usage": USAGE,
+        "service_tier": None,
         "system_fingerprint": None,
     }
     assert (answer.headers["X-Model"], answer.headers["X-Attempts"]) == (MODEL, "1")
@@ -81,6 +82,17 @@ def test_the_client_of_openai_reads_a_stream_with_its_usage(sdk, upstream):
     assert chunks[-1].usage.total_tokens == 12
     assert {each.id for each in chunks} == {chunks[0].id}
     assert {each.model for each in chunks} == {MODEL}
+
+
+def test_the_service_tier_is_told_as_the_upstream_tells_it(sdk, upstream):
+    upstream.answers({**completion(), "service_tier": "priority"})
+    upstream.streams(*[{**each, "service_tier": "flex"} for each in stream_of("Hi", done=False)], "[DONE]")
+
+    plain = sdk.chat.completions.create(**ASKED)
+    chunks = list(sdk.chat.completions.create(**ASKED, stream=True))
+
+    assert plain.service_tier == "priority"
+    assert chunks[-1].service_tier == "flex"
 
 
 def test_each_chunk_of_a_stream_has_all_fields(client, upstream):
