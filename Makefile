@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test neighbours clients pythons lint format errors lock bench chaos storm clean
+.PHONY: help install run test neighbours clients pythons lint format errors models lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -39,6 +39,9 @@ format: .venv/installed-dev ## Format the code, and fix what ruff can fix
 
 errors: .venv/installed ## Update the table of errors in docs/errors.md
 	@$(BIN)/python -m app.web.error_table docs/errors.md
+
+models: .venv/installed ## Update the tables of models in docs/models.md
+	@$(BIN)/python -m app.model_families.table docs/models.md
 
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt

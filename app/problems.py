@@ -57,9 +57,10 @@ class InvalidRequest(Problem):
         return cls._build(field, "missing", f"Missing {field}.")
 
     @classmethod
-    def unknown(cls, field: str) -> Self:
-        """Return the error for a field that does not exist."""
-        return cls._build(field, "unknown", f"Unknown field {field}.")
+    def unknown(cls, field: str, hint: str = "") -> Self:
+        """Return the error for a field that does not exist, with a hint at the one that was meant."""
+        end = f": {hint}" if hint else ""
+        return cls._build(field, "unknown", f"Unknown field {field}{end or '.'}")
 
     @classmethod
     def _build(cls, field: str, fault: Literal["missing", "unknown"], message: str) -> Self:

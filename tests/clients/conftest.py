@@ -32,13 +32,14 @@ def server(running: Server) -> Server:
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     tools = tmp_path_factory.mktemp("tools")
     (tools / "orders.py").write_text(TOOLS, encoding="utf-8")
-    port = free_port()
+    port, page_port = free_port(), free_port()
     with (
         FakeUpstream() as upstream,
         gunicorn(
             wait_for=port,
             PORT=str(port),
             OPENAI_API_KEY="sk-test",
+            ALLOWED_ORIGINS=f"http://127.0.0.1:{page_port}",
             OPENAI_BASE_URL=upstream.url,
             CHAT_FALLBACK_MODELS="none",
             RETRY_MAX_ATTEMPTS="1",
@@ -47,4 +48,4 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
             WEB_CONCURRENCY="1",
         ),
     ):
-        yield Server(f"http://127.0.0.1:{port}", upstream)
+        yield Server(f"http://127.0.0.1:{port}", upstream, page_port)

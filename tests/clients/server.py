@@ -18,11 +18,12 @@ USAGE_CHUNK = {**chunk(), "choices": [], "usage": USAGE}
 
 
 class Server:
-    """A server, and the upstream behind it."""
+    """A server, the upstream behind it, and the port of the pages that may call it."""
 
-    def __init__(self, url: str, upstream: FakeUpstream) -> None:
+    def __init__(self, url: str, upstream: FakeUpstream, page_port: int) -> None:
         self.url = url
         self.upstream = upstream
+        self.page_port = page_port
 
     def run(self, script: str, **options: Any) -> Any:
         """Run a script of this folder, and return what it prints."""

@@ -47,7 +47,12 @@ def build_chat_call(
     if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
     return ChatCall(
-        conversation.operation, messages, conversation.request_id, adjusted=conversation.adjusted, **values
+        conversation.operation,
+        messages,
+        conversation.request_id,
+        adjusted=conversation.adjusted,
+        is_one_shot=conversation.is_one_shot,
+        **values,
     )
 
 
@@ -85,7 +90,11 @@ class ChatFields(AnswerFields, PromptFields):
         self._check_tools()
         self._prepare_media(media, prompts)
         conversation = Conversation(
-            self._build_messages(), request_id, client_prompt=self.system_prompt, adjusted=media.adjusted
+            self._build_messages(),
+            request_id,
+            client_prompt=self.system_prompt,
+            adjusted=media.adjusted,
+            is_single=self.messages is None,
         )
         settings = {
             **self.list_values(),

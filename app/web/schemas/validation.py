@@ -18,6 +18,7 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
+from app.web.hints.field_names import describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 # The tags of a union's branches begin alike, so that they can be left out of an error's path.
@@ -126,7 +127,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as errors:
-        raise _describe_first(errors) from None
+        raise _describe_first(errors, model) from None
 
 
 @contextmanager
@@ -189,7 +190,7 @@ def check_depth(value: Any) -> Any:
     return value
 
 
-def _describe_first(errors: ValidationError) -> InvalidRequest:
+def _describe_first(errors: ValidationError, model: type[BaseModel]) -> InvalidRequest:
     """Return the first error, without the input, which may be of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
     path = _format_path(error["loc"])
@@ -197,7 +198,7 @@ def _describe_first(errors: ValidationError) -> InvalidRequest:
     if kind == "string_pattern_mismatch":
         message = _PATTERN_SENTENCES[error["ctx"]["pattern"]]
     if kind == "extra_forbidden":
-        return InvalidRequest.unknown(path)
+        return InvalidRequest.unknown(path, describe_unknown(model, error["loc"]))
     if kind == "missing":
         return InvalidRequest.missing(path)
     if kind == "union_tag_not_found":

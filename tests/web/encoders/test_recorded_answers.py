@@ -7,6 +7,7 @@ import pytest
 
 from app.web.encoders.base import BrokenStream
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import get_padding
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
@@ -17,7 +18,7 @@ ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED
 
 
 def ui_encoder():
-    return UIMessageStream("msg_1", call_ids=CallIds([]), request_id="r1")
+    return UIMessageStream("msg_1", call_ids=CallIds([]), padding=get_padding(0), request_id="r1")
 
 
 @ANSWERS
