@@ -9,7 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.results import CallRecord, ChatCall
+from app.openai_service.chat_call import ChatCall
+from app.openai_service.results import CallRecord
 from app.token_counts import BY_NAME, TokenCounts, cap_input
 from app.token_counts.estimates import (
     ImageInput,
