@@ -88,7 +88,7 @@ class Services:
         with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
         self.ledger.start()
-        self.token_counts.load()
+        self.token_counts.load(self.config.models.answering)
 
     def close(self) -> None:
         """Stop the background work, and close files and connections. The process ends after this."""
@@ -133,7 +133,7 @@ def build_services(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
+    token_counts = TokenCounts(config.default_encoding)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     rate_limiter = RateLimiter(state)

@@ -13,6 +13,7 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 LAYERS = [
     "problems config side_process upstream_http",
     "runtime json_schema model_families",
+    "data_urls",
     "shared_state database images offline_model prompts",
     "auth token_counts replays",
     "openai_service pricing",

@@ -52,6 +52,7 @@ class SettingFields:
     allow_client_system_prompt: bool = True
 
     max_input_tokens: int = within(0, 100_000_000, default=0)
+    default_encoding: str = one_of("o200k_base", "cl100k_base", "bytes", default="bytes")
     prompts_dir: str = "prompts"
     schemas_dir: str = "schemas"
     tools_dir: str = "tools"
@@ -78,6 +79,7 @@ class SettingFields:
     resume_linger_s: float = within(0, 3_600, default=2.0)
     resume_keep_s: float = within(1, 86_400, default=300.0)
     idempotency_keep_s: float = within(60, 2_592_000, default=86_400.0)
+    stream_padding: int = within(0, 128, default=16)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 
@@ -92,6 +94,7 @@ class SettingFields:
 
     allowed_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    cors_allowed_headers: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
     anonymous_scopes: tuple[str, ...] | None = None

@@ -7,7 +7,8 @@ UpstreamError
 ├── UpstreamRejected         the request cannot be served; a retry cannot help
 │   ├── ParameterRejected
 │   ├── ContextLengthExceeded
-│   │   └── InputTooLong     longer than this site accepts; nothing was sent
+│   │   ├── InputTooLong     longer than this site accepts; nothing was sent
+│   │   └── LargerThanRate
 │   ├── UnsupportedSchema
 │   ├── InvalidImage
 │   ├── BodyTooLarge
@@ -29,6 +30,20 @@ from typing import Self
 
 from app.problems import Problem
 from app.token_counts import Usage
+
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "account_deactivated",
+    }
+)
+"""Of an account that can pay for nothing: no wait mends it, and no other model."""
+
+LARGER_THAN_RATE = "larger_than_rate"
+"""Our own code of such a request: the upstream's is that of any exceeded rate."""
 
 
 class ModelNotOffered(Problem):
@@ -154,6 +169,12 @@ class InputTooLong(ContextLengthExceeded):
     def __init__(self) -> None:
         super().__init__()
         self.was_sent = False
+
+
+class LargerThanRate(ContextLengthExceeded):
+    """The request alone needs more tokens than the site's account has a minute; no wait mends it."""
+
+    sentence = "The request is longer than the model can take from this site."
 
 
 class UnsupportedSchema(UpstreamRejected):

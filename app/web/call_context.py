@@ -83,6 +83,13 @@ class BilledContext:
         try:
             return self.meter.reserve_attempt(model, request)
         except Unpriced as error:
+            built, tier = services(), request.body.get("service_tier")
+            if (
+                tier not in (None, built.config.service_tier)
+                and built.prices.bound_micro_usd(model, 0, 0) is not None
+            ):
+                error.field = "serviceTier"  # that alone has no price, and the caller chose it
+                raise
             raise _find_fault(model, error, is_fallback=model != request.models[0]) from None
 
     def reserve_nothing(self, model: str) -> None:

@@ -23,10 +23,11 @@ import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.call_context
 import app.web.errors
+import app.web.media.images
 import app.web.origins
 import app.web.replays.recording
 import app.web.request_body
-import app.web.schemas.images
+import app.web.routes.v1.models
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 
 from flask import Response, g, request
 
@@ -14,8 +15,9 @@ from app.openai_service import CallContext, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
-from app.web.call_context import billed_context
-from app.web.encoders.base import Encoder
+from app.web.call_context import BilledContext, billed_context
+from app.web.encoders.base import Encoder, PricedEncoder
+from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug
 from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
 from app.web.request_id import add_headers
@@ -25,14 +27,31 @@ from app.web.responses import build_call_headers
 _CHECK_S = 1.0
 
 
+def padding() -> Padding:
+    """Return the padding of the events of this site's streams (`STREAM_PADDING`)."""
+    return get_padding(services().config.stream_padding)
+
+
 def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumption | None = None) -> Response:
     """Stream the answer to a conversation. Arguments and errors as of stream_response()."""
     service = services().openai_service
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder, resumption)
 
 
+def stream_priced(call: ChatCall, encoder: PricedEncoder, resumption: Resumption | None = None) -> Response:
+    """Stream the answer to a conversation in a format that tells its cost. Arguments and errors as of stream_response()."""
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
+        return stream
+
+    return stream_response(begin, encoder, resumption)
+
+
 def stream_response(
-    begin: Callable[[CallContext], ChatStream], encoder: Encoder, resumption: Resumption | None = None
+    begin: Callable[[BilledContext], ChatStream], encoder: Encoder, resumption: Resumption | None = None
 ) -> Response:
     """Wait for the first bytes, or for one heartbeat interval, then return a response that streams the rest.
 

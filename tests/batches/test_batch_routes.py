@@ -275,6 +275,13 @@ def test_a_batch_takes_the_parameters_of_a_chat_but_a_service_tier(start, upstre
     assert not body.keys() & {"service_tier", "n"}
 
 
+def test_openais_name_of_a_field_is_answered_with_ours(client):
+    refused = client.post("/api/batches", json=chats("Hi", max_tokens=5))
+
+    assert refused.status_code == 400
+    assert refused.json["error"] == "Unknown field requests.0.chat.max_tokens: did you mean maxTokens?"
+
+
 def test_what_would_be_too_large_a_file_is_refused(start, upstream, rows):
     client = start(system_prompt="x" * 10_000, max_body_bytes=50_000).test_client()
 
@@ -626,7 +633,7 @@ def test_what_only_makes_sense_while_somebody_waits_is_refused(start, data_root,
 
 
 def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
-    client = start(max_input_tokens=100).test_client()
+    client = start(max_input_tokens=70).test_client()
     turns = [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "ok"}]
     last = {"role": "user", "content": "The end"}
 

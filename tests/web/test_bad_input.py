@@ -261,7 +261,7 @@ TOGETHER = [
             ({"messages": [TURNS[2], *TURNS[:2]]}, "messages.0.toolCallId"),
         ]
     ],
-    ("/api/chat/openai", {}, "chatSettings"),
+    ("/api/chat/openai", {"messages": [{"role": "user", "content": "Hi"}]}, "chatSettings"),
     ("/api/chat/openai", {"chatSettings": {}}, "messages"),
     *[(route, {"prompt": "Hi"}, "imageUrl") for route in VISION],
     *[(route, {"imageUrl": IMAGE_URL}, "prompt") for route in VISION],
@@ -279,7 +279,7 @@ TOGETHER = [
 ]
 
 UNKNOWN = [
-    *[(route, SMALLEST[route], "stream") for route in ROUTES],
+    *[(route, SMALLEST[route], "stream") for route in ROUTES if route != "/v1/chat/completions"],
     *[(route, SMALLEST[route], "CONSTRUCTOR") for route in ROUTES],
     *[(route, SMALLEST[route], "__proto__") for route in ROUTES],
     ("/api/chat", SMALLEST["/api/chat"], "user_message"),
@@ -409,7 +409,9 @@ def test_fields_that_do_not_go_together_are_refused(client, upstream, route, bod
 def test_an_unknown_field_is_refused_and_named(client, upstream, route, body, where):
     sentence = refusal_of(client.post(route, json=placed(body, where, SECRET)))
 
-    assert sentence == f"Unknown field {where}."
+    told, _, hint = sentence.rstrip(".").partition(": ")
+    assert told == f"Unknown field {where}"
+    assert SECRET not in hint
     assert upstream.sent == []
 
 

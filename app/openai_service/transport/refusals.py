@@ -29,6 +29,12 @@ _UNKNOWN = [
     )
 ]
 _SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
+_LARGER_THAN_RATE = re.compile(r"request too large for .{1,200}?\bon (?:input |output )?tokens per", re.IGNORECASE)
+_QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too low", re.IGNORECASE)
+_SCHEMA_PLACE = re.compile(
+    r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
+)
+_STEP = re.compile(r"'([\w$-]{1,64})'|(\d{1,4})")
 _NO_REASONING = re.compile(r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE)
 # One entry of pydantic's list, as JSON or as Python's repr.
 _DETAIL = re.compile(
@@ -51,6 +57,9 @@ class Fault(NamedTuple):
         is_unknown_param: whether the upstream does not know it at all.
         supported_values: the values that it accepts instead, if the upstream lists any.
         needs_no_reasoning: whether tools are accepted at the effort "none" only.
+        is_quota: whether the account can pay for nothing more.
+        is_larger_than_rate: whether the request needs more tokens than the account has a minute.
+        place: of what is wrong in a JSON schema.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
     """
@@ -59,6 +68,9 @@ class Fault(NamedTuple):
     is_unknown_param: bool = False
     supported_values: tuple[str, ...] = ()
     needs_no_reasoning: bool = False
+    is_quota: bool = False
+    is_larger_than_rate: bool = False
+    place: tuple[str, ...] = ()
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
@@ -67,6 +79,13 @@ class Fault(NamedTuple):
 def read_fault(error: Mapping[str, Any]) -> Fault:
     """Read an error object of any server."""
     sentence = _find_sentence(error)
+    if _LARGER_THAN_RATE.match(sentence):
+        limit, size = _read_sizes(error, sentence.partition(" on ")[2])
+        return Fault(is_larger_than_rate=True, limit=limit, size=size)
+    if _QUOTA.match(sentence):
+        return Fault(is_quota=True)
+    if found := _SCHEMA_PLACE.match(sentence):
+        return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)

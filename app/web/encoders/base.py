@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Protocol
 
 from app.openai_service import Events
@@ -26,6 +27,16 @@ class Encoder(Protocol):
             BrokenStream: the answer failed, and the format cannot express an error.
         """
         ...
+
+
+class PricedEncoder(Encoder, Protocol):
+    """An encoder whose format tells what the answer costs.
+
+    Attributes:
+        read_cost: returns the cost of the call, in micro-dollars, once it is done; None if it is not known.
+    """
+
+    read_cost: Callable[[], int | None]
 
 
 class BrokenStream(ConnectionResetError):

@@ -16,7 +16,7 @@ from app.openai_service import Done, Events, Failed
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.replays import AnswerLog, AnswerStore
-from app.replays.errors import AnswerLost
+from app.replays.errors import AnswerLost, TooManyKeptAnswers
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
@@ -38,9 +38,17 @@ class StreamStopped(CallerGone):
 
 @dataclass(frozen=True, slots=True)
 class Resumption:
-    """How a stream may be resumed: by its id, and by the name of its conversation if the client gave it one."""
+    """How a stream may be resumed: by its id, and by the name of its conversation if the client gave it one.
+
+    Attributes:
+        chat_id: that name.
+        is_numbered: whether a reader can say where it was; else it begins at the beginning.
+        is_optional: whether the stream is sent all the same if it cannot be kept.
+    """
 
     chat_id: str | None = None
+    is_numbered: bool = True
+    is_optional: bool = False
 
 
 class RecordedClient:
@@ -120,7 +128,7 @@ class RecordingEncoder:
             idempotent.is_streamed = True
         lost = ""
         with suppress(BrokenStream):
-            lost = copy.deepcopy(self._encoder).encode([Failed(AnswerLost())]).decode()
+            lost = copy.copy(self._encoder).encode([Failed(AnswerLost())]).decode()
         try:
             self._log.open(response.status_code, kept_headers(response), lost=lost)
             if resumption is not None and resumption.chat_id is not None:
@@ -204,12 +212,17 @@ def record_stream(
         return None
     built = services()
     settings = built.config
-    log = built.answers.create(
-        name_user(g.principal, client_address(request)),
-        keep_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
-        answer_id=idempotent.claim.answer_id if idempotent is not None else "",
-        is_numbered=resumption is not None,
-    )
+    try:
+        log = built.answers.create(
+            name_user(g.principal, client_address(request)),
+            keep_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
+            answer_id=idempotent.claim.answer_id if idempotent is not None else "",
+            is_numbered=resumption is not None and resumption.is_numbered,
+        )
+    except (TooManyKeptAnswers, DatabaseUnavailable):
+        if idempotent is None and resumption is not None and resumption.is_optional:
+            return None
+        raise
     linger_s = settings.resume_linger_s if idempotent is None else math.inf
     return StreamRecording(
         RecordingEncoder(encoder, log, built.answers),
