@@ -22,6 +22,7 @@ from app.config.env_file import load_config
 from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
+    AttributionSettings,
     BatchSettings,
     BreakerSettings,
     CacheSettings,
@@ -40,6 +41,7 @@ from app.config.models import ModelSettings, ReasoningEffort, ServiceTier, Verbo
 from app.config.settings import Config
 
 __all__ = [
+    "AttributionSettings",
     "BatchSettings",
     "BreakerSettings",
     "CacheSettings",

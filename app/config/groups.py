@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.config.models import ModelSettings
@@ -20,6 +21,19 @@ class UpstreamSettings:
     is_offline: bool
     base_url: str
     azure_endpoint: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionSettings:
+    """What the upstream is told about a conversation.
+
+    Attributes:
+        identifiers: who gets hashes of users: auto (OpenAI and Azure), always (every upstream), or never.
+        store: whether it may keep conversations.
+    """
+
+    identifiers: str
+    store: bool
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,12 +58,14 @@ class OriginSettings:
 
     Attributes:
         allowed: origins of other hosts.
+        allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
         has_loopback_hosts: whether localhost is one of them, as in development.
     """
 
     allowed: frozenset[str]
+    allowed_headers: tuple[str, ...]
     with_credentials: bool
     own_hosts: frozenset[str]
     has_loopback_hosts: bool
@@ -68,13 +84,13 @@ class ImageSettings:
     """The limits of the images of a request.
 
     Attributes:
-        model: the default for vision.
+        models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
         timeout_s: for the whole answer, including the work on its images.
     """
 
-    model: str
+    models: Mapping[str, str]
     max_bytes: int
     max_pixels: int
     timeout_s: float
@@ -105,6 +121,7 @@ class UpstreamBatchSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     chat_is_moderated: bool
     max_attempts: int
@@ -174,6 +191,7 @@ class ServiceSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     sending: SendSettings
     moderating: ModerationSettings

@@ -32,6 +32,8 @@ class SettingFields:
     openai_org_id: str = ""
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
+    upstream_identifiers: str = one_of("auto", "always", "never", default="auto")
+    store_at_openai: bool = False
 
     chat_model: str = "gpt-6.1-terra"
     chat_fallback_models: tuple[str, ...] | None = None
@@ -49,6 +51,7 @@ class SettingFields:
     allow_client_system_prompt: bool = True
 
     max_input_tokens: int = within(0, 100_000_000, default=0)
+    default_encoding: str = one_of("o200k_base", "cl100k_base", "bytes", default="bytes")
     prompts_dir: str = "prompts"
     schemas_dir: str = "schemas"
     tools_dir: str = "tools"
@@ -72,6 +75,9 @@ class SettingFields:
     first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
     idle_timeout_s: float = within(0.001, 86_400, default=30.0)
     heartbeat_s: float = within(0.001, 86_400, default=15.0)
+    resume_linger_s: float = within(0, 3_600, default=2.0)
+    resume_keep_s: float = within(1, 86_400, default=300.0)
+    idempotency_keep_s: float = within(60, 2_592_000, default=86_400.0)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 
@@ -86,6 +92,7 @@ class SettingFields:
 
     allowed_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    cors_allowed_headers: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
     anonymous_scopes: tuple[str, ...] | None = None

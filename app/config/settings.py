@@ -9,6 +9,7 @@ from functools import cached_property
 
 from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
+    AttributionSettings,
     BatchSettings,
     BreakerSettings,
     CacheSettings,
@@ -89,6 +90,11 @@ class Config(SettingFields):
         )
 
     @cached_property
+    def attribution(self) -> AttributionSettings:
+        """What the upstream is told about a conversation."""
+        return AttributionSettings(identifiers=self.upstream_identifiers, store=self.store_at_openai)
+
+    @cached_property
     def connection(self) -> ConnectionSettings:
         """The API that is called, and the credentials for it."""
         return ConnectionSettings(
@@ -109,6 +115,7 @@ class Config(SettingFields):
         """The origins of the pages that may call the API."""
         return OriginSettings(
             allowed=frozenset(self.allowed_origins),
+            allowed_headers=self.cors_allowed_headers,
             with_credentials=self.cors_credentials,
             own_hosts=frozenset(self.trusted_hosts),
             has_loopback_hosts=not self.is_production,
@@ -123,7 +130,7 @@ class Config(SettingFields):
     def images(self) -> ImageSettings:
         """The limits of the images of a request."""
         return ImageSettings(
-            model=self.vision_model,
+            models={"chat": self.chat_model, "structured": self.chat_model, "vision": self.vision_model},
             max_bytes=self.max_image_bytes,
             max_pixels=self.max_image_pixels,
             timeout_s=self.request_timeout_s,
@@ -144,6 +151,7 @@ class Config(SettingFields):
         """What the client of the upstream's Batch API needs to know."""
         return UpstreamBatchSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             chat_is_moderated=self.moderation != "off",
             max_attempts=self.retry_max_attempts,
@@ -186,6 +194,7 @@ class Config(SettingFields):
         """What the service needs to know."""
         return ServiceSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             sending=self.sending,
             moderating=self.moderating,

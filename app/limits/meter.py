@@ -132,6 +132,10 @@ class Meter:
         entry = replace(self._entry, model=model)
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
 
+    def compute_cost(self, record: CallRecord) -> int | None:
+        """Return what the call has cost so far, in micro-dollars; None if a price is unknown."""
+        return self._bill(record)[1]
+
     def settle(self, record: CallRecord) -> None:
         """Replace the hold with the actual cost, and release unused tokens. A call without a hold has no entry."""
         if self._hold is None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -33,6 +33,8 @@ class ChatCall:
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
         server_tools: functions that are run here, instead of `tools`.
+        prompt_version: tells apart the texts of the site that conversations begin with.
+        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
     """
 
     operation: str
@@ -55,6 +57,8 @@ class ChatCall:
     model_is_pinned: bool = False
     may_be_cached: bool = False
     server_tools: Sequence[ServerTool] = ()
+    prompt_version: str = ""
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 Billed = Literal["yes", "no", "unknown"]
@@ -164,6 +168,7 @@ class CallRecord:
         tool_calls: number of calls of server tools.
         usage: of all attempts whose answers are complete.
         finish_reason: of the answer, by the upstream.
+        has_own_cache: whether no other user shares the part of the upstream's prompt cache that the last attempt used.
         upstream_status: of the error that ended the call, as is `upstream_code`.
         upstream_request_id: of the last response.
         upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
@@ -186,6 +191,7 @@ class CallRecord:
     tool_calls: int = 0
     usage: Usage | None = None
     finish_reason: str | None = None
+    has_own_cache: bool = False
     upstream_status: int | None = None
     upstream_code: str | None = None
     upstream_request_id: str | None = None

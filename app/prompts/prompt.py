@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
@@ -20,6 +22,12 @@ _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 class InvalidVariable(InvalidRequest):
     """The value of a variable has the wrong type, or the prompt has no such variable."""
+
+
+@lru_cache(maxsize=64)
+def hash_text(text: str) -> str:
+    """Return a short hash of a text of the site."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _strip(text: str) -> str:
@@ -68,6 +76,11 @@ class Prompt(BaseModel):
     tools: Annotated[list[str], Field(min_length=1)] | None = None
     answer_schema: Annotated[str | None, Field(alias="schema")] = None
     variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the file's content, which changes with each new version."""
+        return hash_text(self.model_dump_json())
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Check values. Variables may be missing.

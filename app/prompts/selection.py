@@ -12,6 +12,7 @@ from app.config.models import SERVICE_TIERS
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.problems import Forbidden, InvalidRequest
 from app.prompts import InvalidVariable, Prompt, Value
+from app.prompts.prompt import hash_text
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
@@ -88,12 +89,14 @@ class Conversation:
 
     Attributes:
         client_prompt: the system text that the client sends.
+        adjusted: what was changed of the client's wishes, by the names of its fields.
     """
 
     messages: Messages
     request_id: str
     operation: str = "chat"
     client_prompt: str | None = None
+    adjusted: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +181,9 @@ class PromptSelection:
         if prompt is None:
             if choice.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _prepend(client_prompt or ("" if has_system_message else self.default), messages), {**settings}
+            if client_prompt or has_system_message or not self.default:
+                return _prepend(client_prompt or "", messages), {**settings}
+            return _prepend(self.default, messages), {**settings, "prompt_version": hash_text(self.default)}
         for name, value in settings.items():
             if (
                 name not in _ALWAYS_ALLOWED
@@ -187,7 +192,9 @@ class PromptSelection:
             ):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
         text = self._fill(prompt, choice.variables or {})
-        return _prepend(text, messages), {**settings, **self._apply_settings(prompt)}
+        version = f"{choice.prompt_name or self.tied_to}:{prompt.digest}"
+        settings = {**settings, **self._apply_settings(prompt), "prompt_version": version}
+        return _prepend(text, messages), settings
 
     def _apply_settings(self, prompt: Prompt) -> dict[str, Any]:
         """Return the fields of ChatCall that a prompt sets."""

@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.batches.conftest import chats
+from tests.fakes.bodies import conversation_of
 from tests.fakes.fake_batches import answer
 from tests.fakes.openai_answers import embeddings, error
 from tests.fakes.site import bearer
@@ -42,7 +43,7 @@ def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time
     assert upstream.only["endpoint"] == "/v1/chat/completions"
     assert upstream.only["metadata"] == {"gatehouse_batch": made.json["id"]}
     assert upstream.names == [f"{made.json['id']}.jsonl"]
-    assert upstream.requests() == [
+    assert [line | {"body": conversation_of(line["body"])} for line in upstream.requests()] == [
         {
             "custom_id": "request-0",
             "method": "POST",
@@ -589,6 +590,19 @@ def test_a_token_that_is_tied_to_a_prompt_may_not_have_batches(make_site, tmp_pa
     assert upstream.asked == []
 
 
+def test_each_request_says_whose_it_is_and_that_it_is_not_stored(client, upstream):
+    for user in ("anna", "bob"):
+        batch = chats("a", "b")
+        assert client.post("/api/batches", json=batch, headers={"X-User-Id": user}).status_code == 201
+
+    bodies = [line["body"] for batch in upstream.batches for line in upstream.requests(batch)]
+    pseudonyms = client.application.extensions["gatehouse"].pseudonyms
+    of_users = [pseudonyms.identify("default", user) for user in ("anna", "anna", "bob", "bob")]
+    assert sorted(body["safety_identifier"] for body in bodies) == sorted(of_users)
+    assert len({(body["safety_identifier"], body["prompt_cache_key"]) for body in bodies}) == 2
+    assert [body["store"] for body in bodies] == [False] * 4
+
+
 def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):
     (data_root / "kept").mkdir(exist_ok=True)
     (data_root / "kept" / "short.toml").write_text('system = "Be brief."\nmax_tokens = 40')
@@ -598,7 +612,7 @@ def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):
     refused = client.post("/api/batches", json=chats("a", promptName="long"))
 
     assert made.status_code == 201, made.text
-    assert upstream.requests()[0]["body"] == {
+    assert conversation_of(upstream.requests()[0]["body"]) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}],
         "max_completion_tokens": 40,
@@ -619,7 +633,7 @@ def test_what_only_makes_sense_while_somebody_waits_is_refused(start, data_root,
 
 
 def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
-    client = start(max_input_tokens=100).test_client()
+    client = start(max_input_tokens=70).test_client()
     turns = [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "ok"}]
     last = {"role": "user", "content": "The end"}
 

@@ -46,6 +46,12 @@ TEXT_AT = {
 ROUTES = list(SMALLEST)
 
 
+def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:
+    """A body that was sent to the upstream, without what it says of whose it is and who may keep it."""
+    about = ("safety_identifier", "prompt_cache_key", "store")
+    return {name: value for name, value in sent.items() if name not in about}
+
+
 def placed(body: dict[str, Any], where: str, value: Any) -> dict[str, Any]:
     """A copy of a body with a value at a dotted path."""
     body = copy.deepcopy(body)

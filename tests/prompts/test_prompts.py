@@ -15,7 +15,7 @@ from app.auth.visitor_tokens import Grant
 from app.config import Config
 from app.web.guards import find_guard
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, refusal_of
+from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, conversation_of, refusal_of
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.site import bearer
 
@@ -150,7 +150,7 @@ def test_a_prompt_by_name_goes_before_the_conversation_with_its_settings(client,
 def test_without_a_prompt_everything_is_as_before(client, upstream):
     assert post(client, "/api/chat", model="gpt-6-luna").status_code == 200
 
-    assert last(upstream) == {
+    assert conversation_of(last(upstream)) == {
         "model": "gpt-6-luna",
         "messages": [{"role": "system", "content": "Be long."}, USER],
         "max_completion_tokens": 8192,

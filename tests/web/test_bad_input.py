@@ -261,7 +261,7 @@ TOGETHER = [
             ({"messages": [TURNS[2], *TURNS[:2]]}, "messages.0.toolCallId"),
         ]
     ],
-    ("/api/chat/openai", {}, "chatSettings"),
+    ("/api/chat/openai", {"messages": [{"role": "user", "content": "Hi"}]}, "chatSettings"),
     ("/api/chat/openai", {"chatSettings": {}}, "messages"),
     *[(route, {"prompt": "Hi"}, "imageUrl") for route in VISION],
     *[(route, {"imageUrl": IMAGE_URL}, "prompt") for route in VISION],

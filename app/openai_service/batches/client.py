@@ -18,10 +18,12 @@ import orjson
 from app.config import UpstreamBatchSettings
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
+from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
 from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
+from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
@@ -59,6 +61,7 @@ class OpenAIBatches:
     ) -> None:
         self._settings = settings
         self._upstream = Upstream.from_settings(settings.upstream)
+        self._attribution = Attribution.from_settings(settings.attribution, self._upstream)
         self._client = client
         self._input_limits = input_limits
 
@@ -71,13 +74,14 @@ class OpenAIBatches:
             raise BatchesNotOffered
 
     def build_chat_request(
-        self, call: ChatCall, *, max_tokens: int | None
+        self, call: ChatCall, *, max_tokens: int | None, pseudonym: Pseudonym | None = None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
         """Return the model and body of a chat request, and the parameters that differ from the call's.
 
         Args:
             call: the conversation.
             max_tokens: the caller's own output limit, if it is lower than the site's.
+            pseudonym: of the caller.
 
         Raises:
             ModelNotOffered: callers may not choose this model.
@@ -90,6 +94,7 @@ class OpenAIBatches:
         # A batch is refused when it has ended: what the table knows has to be right before.
         body, changed = ParameterSupport(has_families=self._upstream.has_families).adapt(CHAT_PATH, model, body)
         adjusted |= changed
+        body |= self._attribution.build_fields(pseudonym, call.prompt_version)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))

@@ -13,6 +13,7 @@ from app.model_families import find_family
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.transport.family_rules import ORDERED, SAMPLING, Changes, find_family_changes, find_nearest
 from app.openai_service.transport.parameter_names import to_api_name, to_chat_name
+from app.token_counts.estimates import UNREAD_FIELDS
 
 _REFUSALS = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
@@ -26,9 +27,7 @@ _DROPPABLE = {
     "stop",
     "seed",
     "parallel_tool_calls",
-    "store",
-    "safety_identifier",
-    "prompt_cache_key",
+    *UNREAD_FIELDS,
     "prompt_cache_options",
 }
 _MAX_MODELS = 1_000
@@ -95,7 +94,7 @@ class ParameterSupport:
             changes = rule.find_changes(adapted)
             adapted = _apply(adapted, changes)
             adjusted |= _describe(changes)
-        return adapted if adjusted else body, adjusted
+        return adapted, adjusted
 
     def learn(
         self, path: str, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[object]
@@ -171,6 +170,6 @@ def _describe(changes: Changes) -> dict[str, str]:
     described = {
         to_api_name(param): "dropped" if value is None else str(value)
         for param, value in changes.items()
-        if param not in _RENAMED
+        if param not in _RENAMED and param not in UNREAD_FIELDS
     }
     return renamed | described

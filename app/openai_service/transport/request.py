@@ -10,8 +10,15 @@ from typing import Any
 import orjson
 
 from app.openai_service.results import CallRecord
-from app.token_counts import cap_input
-from app.token_counts.estimates import ImageInput, bound_input_bytes, find_images, max_output_tokens
+from app.token_counts import BY_NAME, TokenCounts, cap_input
+from app.token_counts.estimates import (
+    ImageInput,
+    bound_input_bytes,
+    count_unread_bytes,
+    find_images,
+    max_output_tokens,
+    without_unread,
+)
 from app.upstream_http.call_state import CallState
 
 _MODEL_FIELD_BYTES = len(b'"model":,')
@@ -29,10 +36,12 @@ class UpstreamRequest:
     Attributes:
         path: of the operation, below the API's root.
         body: without the model. It is never changed in place, but replaced by `replace_body()`.
+        token_counts: bounds its texts.
     """
 
     path: str
     body: dict[str, Any]
+    token_counts: TokenCounts = field(default=BY_NAME, kw_only=True)
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
     _body_bytes: int | None = field(default=None, init=False, repr=False)
@@ -65,8 +74,10 @@ class UpstreamRequest:
     def input_bound(self, model: str) -> int:
         """Return the maximum number of tokens that the input can be for a model."""
         if self._body_bytes is None:
-            self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
-        return bound_input_bytes(self._body_bytes, self.images, model)
+            unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
+            self._body_bytes = len(self.encode(model)) - unread
+        bound = bound_input_bytes(self._body_bytes, self.images, model)
+        return bound - self.token_counts.count_spared(self.body, model)
 
     def billable_input(self, model: str) -> int:
         """Return the maximum number of input tokens that a model can bill: no more than its window."""
@@ -98,5 +109,5 @@ class PendingRequest(UpstreamRequest):
 
     @property
     def fingerprint(self) -> str:
-        """Tells this request apart from others, whatever model it is sent to."""
-        return hashlib.sha256(orjson.dumps(self.body)).hexdigest()
+        """Tells this request apart from others, whatever model it is sent to and whoever sends it."""
+        return hashlib.sha256(orjson.dumps(without_unread(self.body))).hexdigest()

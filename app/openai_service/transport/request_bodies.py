@@ -52,7 +52,7 @@ def chat_body(
     Returns:
         the body; and the changes, such as {"maxTokens": "1024"}.
     """
-    adjusted = {}
+    adjusted = dict(call.adjusted)
     ceilings = (settings.max_tokens, max_tokens, call.ceiling)
     max_tokens = min(ceiling for ceiling in ceilings if ceiling is not None)
     if call.max_tokens is not None:
@@ -81,7 +81,7 @@ def chat_body(
     return body | {name: value for name, value in optional.items() if value is not None}, adjusted
 
 
-def embeddings_body(texts: Sequence[str], *, dimensions: int | None = None) -> dict[str, Any]:
+def embeddings_body(texts: Sequence[str | list[int]], *, dimensions: int | None = None) -> dict[str, Any]:
     """Return the body of an embeddings request."""
     body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
     return body if dimensions is None else body | {"dimensions": dimensions}

@@ -105,6 +105,7 @@ class Sender:
             body, changed = self._parameter_support.adapt(request.path, model, body)
             adjusted = request.record.adjusted = adjusted | changed
             request.record.attempt_log[-1].service_tier = body.get("service_tier")
+            request.record.has_own_cache = "prompt_cache_key" in body
             content = request.encode(model) if body is request.body else encode(model, body)
             try:
                 return (yield from self._send_once(request, model, content, stream="stream" in body))

@@ -18,6 +18,8 @@ from app.problems import Forbidden, InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns
+from app.safety.pseudonyms import Pseudonym
+from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name
@@ -52,8 +54,10 @@ class CreateBatchRequest(RequestModel):
         settings: BatchSettings,
         upstream: OpenAIBatches,
         prompts: PromptSelection,
+        media: MediaIntake,
         *,
         max_tokens: int | None,
+        pseudonym: Pseudonym,
     ) -> tuple[NewBatch, dict[str, str]]:
         """Return the batch, with each request as its own route would send it, and the adjusted parameters.
 
@@ -61,7 +65,9 @@ class CreateBatchRequest(RequestModel):
             settings: limits of batches.
             upstream: builds the requests.
             prompts: the stored prompts that this user may use.
+            media: prepares the images.
             max_tokens: the user's own ceiling for each answer, if any.
+            pseudonym: the user as the upstream knows them.
 
         Raises:
             InvalidRequest: a request is invalid, or they cannot be in one batch.
@@ -79,7 +85,9 @@ class CreateBatchRequest(RequestModel):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:
-                    own_model, body, changed = _build_chat(item.chat, upstream, prompts, max_tokens)
+                    own_model, body, changed = _build_chat(
+                        item.chat, upstream, prompts, media, max_tokens=max_tokens, pseudonym=pseudonym
+                    )
                     adjusted |= changed
                 else:
                     assert item.embeddings is not None, "_check_kind() has checked it"
@@ -104,14 +112,21 @@ class CreateBatchRequest(RequestModel):
 
 
 def _build_chat(
-    chat: ChatRequest, upstream: OpenAIBatches, prompts: PromptSelection, max_tokens: int | None
+    chat: ChatRequest,
+    upstream: OpenAIBatches,
+    prompts: PromptSelection,
+    media: MediaIntake,
+    *,
+    max_tokens: int | None,
+    pseudonym: Pseudonym,
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
     prompt = prompts.select(chat)
     if prompt is not None and prompt.tools:
         raise InvalidRequest("this prompt has server tools, which do not run in a batch.", field="promptName")
     if chat.cache:
         raise InvalidRequest("not accepted in a batch.", field="cache")
-    return upstream.build_chat_request(chat.to_call(prompts, request_id=""), max_tokens=max_tokens)
+    call = chat.to_call(prompts, media, request_id="")
+    return upstream.build_chat_request(call, max_tokens=max_tokens, pseudonym=pseudonym)
 
 
 def _check_kind(items: Sequence[BatchItem]) -> Kind:

@@ -8,8 +8,9 @@ from typing import Any
 from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
+from app.web.media.intake import MediaIntake
 from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields
-from app.web.schemas.messages import Messages, build_turns
+from app.web.schemas.messages import ConversationRequest, Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
 
@@ -45,24 +46,25 @@ def build_chat_call(
         values["server_tools"] = server_tools.resolve(prompt.tools)
     if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
-    return ChatCall(conversation.operation, messages, conversation.request_id, **values)
+    return ChatCall(
+        conversation.operation, messages, conversation.request_id, adjusted=conversation.adjusted, **values
+    )
 
 
-class ChatRequest(AnswerFields, PromptFields):
-    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+class ChatFields(AnswerFields, PromptFields):
+    """The settings of a conversation, in every body that has one; a subclass adds the conversation itself."""
 
-    messages: Messages | None = None
-    message: NonEmptyText | None = None
-    user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
     tools: Tools | None = None
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
+    resumable: bool | None = None
 
     def to_call(
         self,
         prompts: PromptSelection,
+        media: MediaIntake,
         *,
         request_id: str,
         server_tools: OfferedTools | None = None,
@@ -71,15 +73,20 @@ class ChatRequest(AnswerFields, PromptFields):
 
         Args:
             prompts: the stored prompts that this user may use.
+            media: prepares the images.
             request_id: of this request.
             server_tools: None if server tools are not available here.
 
         Raises:
             InvalidRequest: the fields contradict each other.
             Forbidden: the token is tied to another prompt, or a tool is not allowed.
+            the errors of MediaIntake.prepare().
         """
         self._check_tools()
-        conversation = Conversation(self._build_messages(), request_id, client_prompt=self.system_prompt)
+        self._prepare_media(media, prompts)
+        conversation = Conversation(
+            self._build_messages(), request_id, client_prompt=self.system_prompt, adjusted=media.adjusted
+        )
         settings = {
             **self.list_values(),
             "tools": self.tools,
@@ -105,6 +112,23 @@ class ChatRequest(AnswerFields, PromptFields):
             raise InvalidRequest("needs tools.", field="toolChoice")
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        """Prepare the images of the conversation. Raises as MediaIntake.prepare() does."""
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        """Return the conversation in OpenAI's form. Raises InvalidRequest if it is not valid."""
+        raise NotImplementedError
+
+
+class ChatRequest(ChatFields, ConversationRequest):
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+
+    message: NonEmptyText | None = None
+    user_message: NonEmptyText | None = None
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        media.prepare(self, "chat", self.model, prompts)
 
     def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

@@ -6,9 +6,10 @@ from typing import Any
 
 from app.openai_service import ChatCall
 from app.prompts.selection import Conversation, PromptSelection
+from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import AnswerFields, PromptFields
-from app.web.schemas.messages import Messages
+from app.web.schemas.fields import AnswerFields
+from app.web.schemas.messages import ConversationRequest, Messages
 from app.web.schemas.tools import OfferedTools
 
 
@@ -22,7 +23,7 @@ class ChatSettings(AnswerFields):
     embeddings_provider: Any = None
 
 
-class OpenAIChatRequest(PromptFields):
+class OpenAIChatRequest(ConversationRequest):
     """The body of POST /api/chat/openai: settings apart from messages."""
 
     chat_settings: ChatSettings
@@ -30,8 +31,14 @@ class OpenAIChatRequest(PromptFields):
     custom_model_id: Any = None  # of chatbot-ui's own models; accepted and ignored
 
     def to_call(
-        self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
+        self,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
-        conversation = Conversation(build_messages(self.messages, None), request_id)
+        media.prepare(self, "chat", self.chat_settings.model, prompts)
+        conversation = Conversation(build_messages(self.messages, None), request_id, adjusted=media.adjusted)
         return build_chat_call(conversation, self.chat_settings.list_values(), self, prompts, server_tools)

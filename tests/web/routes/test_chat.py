@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.bodies import conversation_of
 from tests.fakes.openai_answers import USAGE, completion
 
 TOOL = {
@@ -23,7 +24,7 @@ def test_messages_are_answered_with_a_reply(client, upstream):
         "id": "chatcmpl-1",
     }
     assert upstream.sent[0].path == "/v1/chat/completions"
-    assert upstream.sent[0].body == {
+    assert conversation_of(upstream.sent[0].body) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "user", "content": "Hi"}],
         "max_completion_tokens": 8192,

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.fakes.bodies import TURNS
+from tests.fakes.bodies import TURNS, conversation_of
 from tests.fakes.openai_answers import USAGE, completion
 
 CITY = {
@@ -28,7 +28,7 @@ def test_a_schema_is_filled(client, upstream):
         "model": "gpt-6.1-terra-2026-10-01",
         "id": "chatcmpl-1",
     }
-    assert upstream.sent[0].body == {
+    assert conversation_of(upstream.sent[0].body) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "user", "content": "Where?"}],
         "max_completion_tokens": 8192,

@@ -1,0 +1,6 @@
+"""Bodies as frameworks for pages send them, one file per route.
+
+- `ui_messages`: the AI SDK's `useChat`.
+- `completion`: its `useCompletion`.
+- `agui`: AG-UI's `RunAgentInput`.
+"""
