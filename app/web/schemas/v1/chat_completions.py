@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Discriminator, Field, Tag
 
+from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
@@ -21,7 +22,6 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 _Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_Word = Annotated[str, Field(min_length=1, max_length=64)]
 _StopText = Annotated[str, Field(min_length=1, max_length=1_000)]
 _Stop = Annotated[
     Annotated[_StopText, Tag(AS_TEXT)] | Annotated[list[_StopText], Field(max_length=4), Tag(AS_OTHER)],
@@ -54,9 +54,9 @@ class ChatCompletionsRequest(PromptFields, OpenAIModel):
     top_p: _Share | None = None
     stop: _Stop | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    reasoning_effort: _Word | None = None
-    verbosity: _Word | None = None
-    service_tier: _Word | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    verbosity: Verbosity | None = None
+    service_tier: ServiceTier | None = None
     response_format: ResponseFormat | None = None
 
     tools: Tools | None = None
@@ -103,6 +103,13 @@ class ChatCompletionsRequest(PromptFields, OpenAIModel):
             "model": None if prompts.overrides("model", prompt) else self.model,
             "temperature": self.temperature,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
+            "reasoning_effort": self.reasoning_effort,
+            "verbosity": self.verbosity,
+            "service_tier": self.service_tier,
+            "stop": self.stop or None,
+            "top_p": self.top_p,
+            "seed": self.seed,
+            "parallel_tool_calls": self.parallel_tool_calls,
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "response_format": self.response_format,

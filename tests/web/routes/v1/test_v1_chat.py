@@ -291,6 +291,34 @@ def test_either_name_limits_the_answer(sdk, upstream, name):
     assert upstream.sent[0].body["max_completion_tokens"] == 7
 
 
+PASSED_ON = {
+    "reasoning_effort": "low",
+    "verbosity": "high",
+    "service_tier": "flex",
+    "stop": ["END"],
+    "top_p": 0.5,
+    "seed": 7,
+    "temperature": 0.5,
+}
+
+
+@pytest.mark.parametrize("name", PASSED_ON)
+def test_the_parameters_of_an_answer_are_passed_on(make_app, connect, upstream, name):
+    sdk = connect(make_app(chat_model="owner-model", chat_fallback_models=()))
+
+    sdk.chat.completions.create(**ASKED | {"model": "owner-model"}, **{name: PASSED_ON[name]})
+
+    assert upstream.sent[0].body[name] == PASSED_ON[name]
+
+
+@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "service_tier"])
+def test_a_word_that_is_no_value_of_a_parameter_is_refused(sdk, upstream, name):
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(**ASKED, **{name: "huge"})
+
+    assert (caught.value.param, upstream.sent) == (name, [])
+
+
 IGNORED = {
     "user": "anna",
     "safety_identifier": "x",
