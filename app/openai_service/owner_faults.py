@@ -72,7 +72,7 @@ def _find_fault(record: CallRecord) -> tuple[str, str] | None:
             "The upstream refuses OPENAI_API_KEY: it is wrong, revoked, or of another service."
             " Put a valid key into .env and restart."
         )
-    if status == 403:
+    if status == 403 and record.outcome != "rejected":  # which is one user's fault: UserBlocked
         return "permission", (
             f"The upstream does not let OPENAI_API_KEY use {record.model}: check the rights of its project and its"
             " country."

@@ -15,6 +15,7 @@ from app.openai_service.errors import (
     UpstreamFailed,
     UpstreamRateLimited,
     UpstreamTimeout,
+    UserBlocked,
 )
 
 _FIRST_WAIT_S = 0.5
@@ -40,7 +41,7 @@ def is_transient(error: UpstreamError) -> bool:
 
     The upstream's header `x-should-retry` takes precedence over its status.
     """
-    if isinstance(error, CircuitOpen) or error.upstream_code == "insufficient_quota":
+    if isinstance(error, CircuitOpen | UserBlocked) or error.upstream_code == "insufficient_quota":
         return False
     return is_outage(error) if error.should_retry is None else error.should_retry
 

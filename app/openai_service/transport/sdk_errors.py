@@ -23,8 +23,9 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
+    UserBlocked,
 )
-from app.openai_service.transport.refusals import read_fault
+from app.openai_service.transport.refusals import blocks_user, read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
@@ -83,6 +84,8 @@ def translate_error_object(
     fault = read_fault(fields)
     param = _text(fields.get("param")) or fault.param
     kind = _classify(status, code, param, is_context=fault.is_context)
+    if blocks_user(fields, status):
+        kind = UserBlocked
     safe_param = param if param and _SAFE_PARAM.fullmatch(param) else None
     error = (ParameterRejected if kind is UpstreamRejected and safe_param else kind)(
         status=status,
