@@ -37,7 +37,7 @@ from app.config.groups import (
     UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
-from app.config.models import ModelSettings
+from app.config.models import ModelSettings, ReasoningEffort, ServiceTier, Verbosity
 from app.config.settings import Config
 
 __all__ = [
@@ -53,11 +53,14 @@ __all__ = [
     "ModerationSettings",
     "OriginSettings",
     "ProviderSettings",
+    "ReasoningEffort",
     "SendSettings",
     "ServiceSettings",
+    "ServiceTier",
     "TokenSettings",
     "UpstreamBatchSettings",
     "UpstreamSettings",
+    "Verbosity",
     "describe_exposure",
     "load_config",
 ]

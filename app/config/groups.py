@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from app.config.models import ModelSettings
@@ -40,11 +41,13 @@ class ConnectionSettings:
     """The API that is called, and the credentials for it.
 
     Attributes:
+        offline_model_as: the model that the offline model plays.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
     """
 
     upstream: UpstreamSettings
+    offline_model_as: str
     azure_api_version: str
     api_key: str = field(repr=False)
     organization: str
@@ -57,12 +60,14 @@ class OriginSettings:
 
     Attributes:
         allowed: origins of other hosts.
+        allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
         has_loopback_hosts: whether localhost is one of them, as in development.
     """
 
     allowed: frozenset[str]
+    allowed_headers: tuple[str, ...]
     with_credentials: bool
     own_hosts: frozenset[str]
     has_loopback_hosts: bool
@@ -81,13 +86,13 @@ class ImageSettings:
     """The limits of the images of a request.
 
     Attributes:
-        model: the default for vision.
+        models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
         timeout_s: for the whole answer, including the work on its images.
     """
 
-    model: str
+    models: Mapping[str, str]
     max_bytes: int
     max_pixels: int
     timeout_s: float

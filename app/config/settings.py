@@ -99,6 +99,7 @@ class Config(SettingFields):
         """The API that is called, and the credentials for it."""
         return ConnectionSettings(
             upstream=self.upstream,
+            offline_model_as=self.offline_model_as,
             azure_api_version=self.azure_openai_api_version,
             api_key=self.openai_api_key,
             organization=self.openai_org_id,
@@ -115,6 +116,7 @@ class Config(SettingFields):
         """The origins of the pages that may call the API."""
         return OriginSettings(
             allowed=frozenset(self.allowed_origins),
+            allowed_headers=self.cors_allowed_headers,
             with_credentials=self.cors_credentials,
             own_hosts=frozenset(self.trusted_hosts),
             has_loopback_hosts=not self.is_production,
@@ -129,7 +131,7 @@ class Config(SettingFields):
     def images(self) -> ImageSettings:
         """The limits of the images of a request."""
         return ImageSettings(
-            model=self.vision_model,
+            models={"chat": self.chat_model, "structured": self.chat_model, "vision": self.vision_model},
             max_bytes=self.max_image_bytes,
             max_pixels=self.max_image_pixels,
             timeout_s=self.request_timeout_s,

@@ -2,14 +2,12 @@
 
 - `intake`: `ImageNormalizer`, from an upload to the image that is sent. It has the work done by `normalizing`: of a small
   file here, else in a side process, where `job` runs.
-- `embedded`: the data URLs of a JSON text, cut out before it is parsed.
 - `kinds`: detect the format by content. `png`, `jpeg`, `webp`, `gif`: read and strip each format into `stripped`.
 - `pixels`: rotate, scale and convert with Pillow.
 - `sizing`: how large an image each model uses. `sizes`: the size of the image in a data URL.
 - `tokens`: an image's tokens, as a bound and as an estimate.
 """
 
-from app.images.embedded import EmbeddedUrl, cut_data_urls, put_back
 from app.images.intake import ImageNormalizer, ImagesBusy, make_image_processes
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage
 from app.images.sizes import read_size
@@ -17,17 +15,14 @@ from app.images.sizing import find_bounds
 from app.images.tokens import max_image_tokens, typical_image_tokens
 
 __all__ = [
-    "EmbeddedUrl",
     "ImageNormalizer",
     "ImageRules",
     "ImagesBusy",
     "NormalizedImage",
     "UnusableImage",
-    "cut_data_urls",
     "find_bounds",
     "make_image_processes",
     "max_image_tokens",
-    "put_back",
     "read_size",
     "typical_image_tokens",
 ]

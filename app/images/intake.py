@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from app.data_urls import InvalidBase64, decode_base64
 from app.images import job
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, strip, take_as_it_is
 from app.problems import Problem
@@ -68,7 +69,7 @@ class ImageNormalizer:
         """Return the image of a text in base64, which may be escaped as in JSON. Raises the same errors as normalize()."""
         if not is_escaped:
             self.rules.check_length(len(text) // 4 * 3 - bytes(text[-2:]).count(b"="))
-            if len(text) <= _SMALL_BYTES and (image := self._try_here(job.decode_base64(text))):
+            if len(text) <= _SMALL_BYTES and (image := self._try_here(_decode(text))):
                 return image
         return self._run_job(text, job.make_fields(self.rules, is_base64=True, is_escaped=is_escaped))
 
@@ -87,3 +88,10 @@ class ImageNormalizer:
         except JobKilled:
             raise UnusableImage("takes too much work to prepare.") from None
         return job.read_answer(answer, encoded, data)
+
+
+def _decode(text: bytes | memoryview) -> bytes:
+    try:
+        return decode_base64(text)
+    except InvalidBase64:
+        raise UnusableImage(job.NOT_BASE64) from None

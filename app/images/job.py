@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import binascii
-import json
 from dataclasses import asdict
 from typing import Any
 
+from app.data_urls import InvalidBase64, decode_base64, unescape
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage, render, strip, take_as_it_is
 from app.images.sizing import ImageBounds
 
-_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 TARGET = f"{__name__}:run"
+NOT_BASE64 = "is not valid base64."
 
 
 def make_fields(rules: ImageRules, *, is_base64: bool, is_escaped: bool = False) -> dict[str, Any]:
@@ -33,6 +31,8 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         image = _normalize(decode_base64(text) if fields["is_base64"] else data, rules)
     except UnusableImage as refused:
         return {"refused": str(refused)}, b""
+    except InvalidBase64:
+        return {"refused": NOT_BASE64}, b""
     encoded = image.base64.encode()
     answer = {"media_type": image.media_type, "width": image.width, "height": image.height}
     return answer, b"" if encoded == data else encoded
@@ -53,37 +53,6 @@ def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memor
         raise UnusableImage(answer["refused"])
     text = str(encoded or given, "ascii")
     return NormalizedImage(answer["media_type"], text, answer["width"], answer["height"])
-
-
-def unescape(text: bytes | memoryview) -> str:
-    """Return the value of a JSON string, whose quotes are left out.
-
-    Raises:
-        UnusableImage: it is not valid.
-    """
-    try:
-        value: str = json.loads(b'"%b"' % bytes(text))
-    except ValueError:
-        raise UnusableImage("is not valid base64.") from None
-    return value
-
-
-def decode_base64(text: bytes | memoryview | str) -> bytes:
-    """Return the bytes of a text in base64, which may have line breaks, no padding, or the characters for URLs.
-
-    Raises:
-        UnusableImage: it is not valid.
-    """
-    try:
-        return base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
-        pass
-    try:
-        data = text.encode("ascii") if isinstance(text, str) else bytes(text)
-        data = data.translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")
-        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
-    except (binascii.Error, ValueError):
-        raise UnusableImage("is not valid base64.") from None
 
 
 def _normalize(data: bytes, rules: ImageRules) -> NormalizedImage:

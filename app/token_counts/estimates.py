@@ -13,6 +13,8 @@ from typing import Any
 import orjson
 
 from app.images import max_image_tokens, read_size, typical_image_tokens
+from app.token_counts.counting import BY_NAME, TokenCounts
+from app.token_counts.encodings import Effort
 from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
@@ -69,19 +71,29 @@ def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in body.items() if name not in UNREAD_FIELDS}
 
 
-def bound_input(body: Mapping[str, Any], model: str) -> int:
-    """Return an upper bound of the input tokens of a chat or embeddings request."""
-    return bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_images(body), model)
-
-
 def count_unread_bytes(body: Mapping[str, Any]) -> int:
     """Return how many bytes of a body's JSON are fields that the model does not get to read."""
     unread = {name: body[name] for name in UNREAD_FIELDS if name in body}
     return len(orjson.dumps(unread)) - 1 if unread else 0
 
 
+def bound_input(
+    body: Mapping[str, Any], model: str, counts: TokenCounts = BY_NAME, effort: Effort | None = None
+) -> int:
+    """Return an upper bound of the input tokens of a chat or embeddings request.
+
+    Args:
+        body: without the model.
+        model: that may serve it.
+        counts: of texts.
+        effort: for the texts of several requests; None for that of one.
+    """
+    bound = bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_images(body), model)
+    return bound - counts.count_spared(body, model, effort)
+
+
 def bound_input_bytes(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
-    """Return an upper bound of the input tokens from the length of the body's JSON.
+    """Return an upper bound of the input tokens, for every encoding, from the length of the body's JSON.
 
     No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
     the maximum for its size and detail instead of the bytes of its URL.

@@ -18,13 +18,16 @@ import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
 import app.openai_service.errors
+import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.call_context
 import app.web.errors
+import app.web.media.images
 import app.web.origins
+import app.web.replays.recording
 import app.web.request_body
-import app.web.schemas.images
+import app.web.routes.v1.models
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

@@ -18,12 +18,13 @@ import orjson
 from app.config import UpstreamBatchSettings
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
-from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.attribution import Attribution
+from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.transport.sdk_errors import translate_errors
@@ -88,6 +89,11 @@ class OpenAIBatches:
         """
         model = offered_model(self._settings.models, "chat", call.model, is_pinned=call.model_is_pinned)
         body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
+        if body.pop("service_tier", None) is not None and call.service_tier is not None:  # a batch has its own
+            adjusted["serviceTier"] = "dropped"
+        # A batch is refused when it has ended: what the table knows has to be right before.
+        body, changed = ParameterSupport(has_families=self._upstream.has_families).adapt(CHAT_PATH, model, body)
+        adjusted |= changed
         body |= self._attribution.build_fields(pseudonym, call.prompt_version)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)

@@ -93,7 +93,7 @@ class CacheEntry:
                     if type(event) is Token:
                         pieces.append(event.text)
                     elif type(event) is Parsed:
-                        pieces.append(orjson.dumps(event.data).decode())
+                        pieces = [orjson.dumps(event.data).decode()]  # the whole value, in place of its text
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:

@@ -55,6 +55,11 @@ class Upstream:
         return self.kind in ("openai", "compatible")
 
     @property
+    def has_families(self) -> bool:
+        """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
+        return self.kind != "azure"
+
+    @property
     def has_openai_fields(self) -> bool:
         """Whether it surely takes OpenAI's newer fields, and the data goes to OpenAI: also at its regional addresses."""
         host = urlsplit(self.address).hostname or ""

@@ -22,6 +22,8 @@ from app.services import Services, services
 from app.web.call_context import build_entry
 from app.web.encoders.batch_results import encode_results
 from app.web.guards import needs
+from app.web.media.intake import MediaIntake
+from app.web.media.work import begin_work
 from app.web.request_body import read_json_list
 from app.web.responses import build_adjusted_headers
 from app.web.schemas.batches import (
@@ -51,12 +53,15 @@ def create() -> Response:
         settings,
         built.openai_batches,
         built.prompts.restrict_to(principal),
+        MediaIntake(begin_work),
         max_tokens=principal.max_tokens,
         pseudonym=built.pseudonyms.of(principal.tenant, principal.user),
     )
     if not principal.may(new.kind):
         raise Forbidden
     address = client_address(request)
+    if g.idempotent is not None:
+        g.idempotent.note_sent()
     with _counted(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)

@@ -19,6 +19,7 @@ from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns
 from app.safety.pseudonyms import Pseudonym
+from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name
@@ -53,6 +54,7 @@ class CreateBatchRequest(RequestModel):
         settings: BatchSettings,
         upstream: OpenAIBatches,
         prompts: PromptSelection,
+        media: MediaIntake,
         *,
         max_tokens: int | None,
         pseudonym: Pseudonym,
@@ -63,6 +65,7 @@ class CreateBatchRequest(RequestModel):
             settings: limits of batches.
             upstream: builds the requests.
             prompts: the stored prompts that this user may use.
+            media: prepares the images.
             max_tokens: the user's own ceiling for each answer, if any.
             pseudonym: the user as the upstream knows them.
 
@@ -82,7 +85,9 @@ class CreateBatchRequest(RequestModel):
             where = f"requests.{place}.{kind}"
             try:
                 if item.chat is not None:
-                    own_model, body, changed = _build_chat(item.chat, upstream, prompts, max_tokens, pseudonym)
+                    own_model, body, changed = _build_chat(
+                        item.chat, upstream, prompts, media, max_tokens=max_tokens, pseudonym=pseudonym
+                    )
                     adjusted |= changed
                 else:
                     assert item.embeddings is not None, "_check_kind() has checked it"
@@ -110,6 +115,8 @@ def _build_chat(
     chat: ChatRequest,
     upstream: OpenAIBatches,
     prompts: PromptSelection,
+    media: MediaIntake,
+    *,
     max_tokens: int | None,
     pseudonym: Pseudonym,
 ) -> tuple[str, dict[str, Any], dict[str, str]]:
@@ -118,7 +125,7 @@ def _build_chat(
         raise InvalidRequest("this prompt has server tools, which do not run in a batch.", field="promptName")
     if chat.cache:
         raise InvalidRequest("not accepted in a batch.", field="cache")
-    call = chat.to_call(prompts, request_id="")
+    call = chat.to_call(prompts, media, request_id="")
     return upstream.build_chat_request(call, max_tokens=max_tokens, pseudonym=pseudonym)
 
 

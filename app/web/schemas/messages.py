@@ -10,7 +10,8 @@ from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
-from app.web.schemas.fields import NonEmptyText, Text
+from app.web.media.parts import Content, join_text_parts
+from app.web.schemas.fields import NonEmptyText, PromptFields, Text
 
 MAX_MESSAGES = 2_000
 _NO_RESULT = "(no result)"
@@ -19,18 +20,6 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 
 # Typed dicts instead of models: a long history is validated without running Python code, and is sent without
 # converting it back to dicts.
-
-
-def _join_text_parts(content: Any) -> Any:
-    """Return the text of a list of text parts, as many pages send it; anything else unchanged."""
-    if not isinstance(content, list) or not content:
-        return content
-    texts: list[str] = [
-        part["text"]
-        for part in content
-        if isinstance(part, dict) and part.get("type") == "text" and isinstance(part.get("text"), str)
-    ]
-    return "\n\n".join(texts) if len(texts) == len(content) else content
 
 
 class FunctionCall(TypedDict):
@@ -53,12 +42,12 @@ class ToolCall(TypedDict):
 
 
 class UserMessage(TypedDict):
-    """A turn of the user."""
+    """A turn of the user: a text, or a list of texts and images."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["user"]
-    content: Annotated[NonEmptyText, BeforeValidator(_join_text_parts)]
+    content: Content
 
 
 class SystemMessage(TypedDict):
@@ -66,8 +55,8 @@ class SystemMessage(TypedDict):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
-    role: Literal["system"]
-    content: NonEmptyText
+    role: Literal["system", "developer"]
+    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
 
 
 class AssistantMessage(TypedDict):
@@ -79,7 +68,7 @@ class AssistantMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Annotated[str | None, BeforeValidator(_join_text_parts)]]
+    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
     tool_calls: NotRequired[
         Annotated[
             list[ToolCall] | None,
@@ -106,13 +95,19 @@ class ToolMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["tool"]
-    content: Text
+    content: Annotated[Text, BeforeValidator(join_text_parts)]
     tool_call_id: Annotated[str, Field(validation_alias=AliasChoices("toolCallId", "tool_call_id"))]
 
 
 Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
 
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+
+
+class ConversationRequest(PromptFields):
+    """A body with a conversation, which may have images."""
+
+    messages: Messages | None = None
 
 
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -143,7 +138,12 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             moved.update(map(id, results))
             turns += results
             open_calls = {}
-        turn = _restore_answer(message) if role == "assistant" else message
+        if role == "assistant":
+            turn = _restore_answer(message)
+        elif role == "developer":  # of the same meaning, and many servers know `system` only
+            turn = {**message, "role": "system"}
+        else:
+            turn = message
         if "tool_calls" in turn:
             open_calls = {call["id"]: None for call in turn["tool_calls"]}
             calls.update(open_calls)

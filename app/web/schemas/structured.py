@@ -17,9 +17,11 @@ from app.json_schema.strict_rules import InvalidSchema
 from app.openai_service import ChatCall, Done, OriginalSchema, StructuredResult
 from app.problems import InvalidRequest
 from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import list_texts
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, PromptFields, Temperature
-from app.web.schemas.messages import Messages
+from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText
+from app.web.schemas.messages import ConversationRequest
 
 _JSON_MODE = {"type": "json_object"}
 _JSON_MODE_PROMPT = "Answer with one JSON object and nothing else."
@@ -48,10 +50,9 @@ class StructuredCall:
     normalized: Sequence[str] | None = None
 
 
-class StructuredRequest(PromptFields):
+class StructuredRequest(AnswerFields, ConversationRequest):
     """The body of POST /api/structured."""
 
-    messages: Messages | None = None
     prompt: NonEmptyText | None = None
     # pydantic itself uses the name `schema`.
     json_schema: Annotated[JsonObject | None, Field(alias="schema")] = None
@@ -60,9 +61,6 @@ class StructuredRequest(PromptFields):
     strict: bool = True
     normalize: bool = False
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     cache: bool | None = None
 
     @model_validator(mode="before")
@@ -71,12 +69,13 @@ class StructuredRequest(PromptFields):
         return unwrap_response_format(body) if isinstance(body, dict) else body
 
     def to_structured_call(
-        self, prompts: PromptSelection, named: NamedSchemas, *, request_id: str
+        self, prompts: PromptSelection, named: NamedSchemas, media: MediaIntake, *, request_id: str
     ) -> StructuredCall:
         """Build the structured call.
 
         Raises:
             InvalidRequest, InvalidSchema: the fields contradict each other, or the schema cannot be used.
+            the errors of MediaIntake.prepare().
         """
         if self.messages is None and self.prompt is None:
             raise InvalidRequest("Missing prompt (or messages).")
@@ -90,13 +89,16 @@ class StructuredRequest(PromptFields):
         if schema is not None:
             name = self.schema_name if self.schema_name and "name" not in self.model_fields_set else self.name
             response_format = json_schema_format(name, schema.schema, strict=self.strict)
+        media.prepare(self, "structured", self.model, prompts)
         conversation = Conversation(
-            build_messages(self.messages, self.prompt), request_id, "structured", self.system_prompt
+            build_messages(self.messages, self.prompt),
+            request_id,
+            "structured",
+            self.system_prompt,
+            adjusted=media.adjusted,
         )
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "response_format": response_format,
             "may_be_cached": bool(self.cache),
         }
@@ -163,7 +165,7 @@ def unwrap_response_format(body: dict[str, Any]) -> dict[str, Any]:
 
 def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Add a system text that mentions JSON, without which OpenAI refuses JSON mode."""
-    if any("json" in (message.get("content") or "").lower() for message in messages):
+    if any("json" in text.lower() for text in list_texts(messages)):
         return messages
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 

@@ -2,38 +2,38 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Annotated, Any
 
 import orjson
 from flask import request
 from pydantic import Field
 
-from app.config import ImageSettings
 from app.images import ImageNormalizer, ImageRules, find_bounds
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
-from app.side_process import Claim, SideProcessPool
+from app.web.media.images import MAX_IMAGES, normalize_bytes, normalize_image
+from app.web.media.work import MediaWork
 from app.web.request_body import read_form_body, read_json_and_images
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
-from app.web.schemas.images import MAX_IMAGES, normalize_bytes, normalize_embedded, normalize_url
-from app.web.schemas.validation import validate
+from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
+from app.web.schemas.validation import parse_json, validate
 
-_INTEGER_FIELDS = {"maxTokens"}
+_INTEGER_FIELDS = {"maxTokens", "seed", "n"}
+_INTEGER = re.compile("-?[0-9]{1,19}")
+_NUMBER_FIELDS = {"temperature", "topP"}
+_BOOLEANS = {"true": True, "false": False}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
 
 
-class VisionFields(PromptFields):
+class VisionFields(AnswerFields, PromptFields):
     """The fields that JSON and form have in common."""
 
     prompt: NonEmptyText
     detail: Detail = "auto"
-    max_tokens: MaxTokens | None = None
-    model: ModelName | None = None
 
 
 class VisionRequest(VisionFields):
@@ -47,16 +47,7 @@ class VisionRequest(VisionFields):
         return [*(self.images or ()), *([self.image_url] if self.image_url else ())]
 
 
-@dataclass(frozen=True, slots=True)
-class ImageWork:
-    """How images are prepared: within which limits, by which processes, and for whom."""
-
-    settings: ImageSettings
-    processes: SideProcessPool
-    claim: Claim
-
-
-def build_vision_call(prompts: PromptSelection, work: ImageWork, *, request_id: str) -> ChatCall:
+def build_vision_call(prompts: PromptSelection, work: MediaWork, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -73,23 +64,22 @@ def build_vision_call(prompts: PromptSelection, work: ImageWork, *, request_id: 
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
     content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
     conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
-    return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
+    return build_chat_call(conversation, fields.list_values(), fields, prompts)
 
 
-def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: ImageWork) -> ImageNormalizer:
+def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: MediaWork) -> ImageNormalizer:
     prompt, limits = prompts.select(fields), work.settings
-    model = (prompt.model if prompt is not None else None) or fields.model or limits.model
+    model = (prompt.model if prompt is not None else None) or fields.model or limits.models["vision"]
     rules = ImageRules(limits.max_bytes, limits.max_pixels, find_bounds(model, fields.detail))
     return ImageNormalizer(rules, work.processes, work.claim)
 
 
-def _read_json(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields, list[str]]:
-    body, embedded = read_json_and_images(VisionRequest, VisionRequest.list_urls)
+def _read_json(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields, list[str]]:
+    body, embedded = read_json_and_images(lambda text: parse_json(text, VisionRequest), VisionRequest.list_urls)
     normalizer = _make_normalizer(body, prompts, work)
 
     def normalize(url: str, where: str) -> str:
-        cut = embedded.get(url)
-        return normalize_url(url, where, normalizer) if cut is None else normalize_embedded(cut, where, normalizer)
+        return normalize_image(url, embedded.get(url), where, normalizer)
 
     if body.images is not None and body.image_url is not None:
         raise InvalidRequest("Give only one of imageUrl and images.")
@@ -102,7 +92,7 @@ def _read_json(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields,
     return body, images
 
 
-def _read_form(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields, list[str]]:
+def _read_form(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields, list[str]]:
     fields: dict[str, Any] = {}
     form, uploads = read_form_body()
     for name, values in form.lists():
@@ -126,8 +116,13 @@ def _read_form(prompts: PromptSelection, work: ImageWork) -> tuple[VisionFields,
 
 def _convert_field(name: str, text: str) -> Any:
     """Convert a form's text to the field's type."""
-    if name in _INTEGER_FIELDS and text.isascii() and text.isdigit() and len(text) < 10:
+    if name in _INTEGER_FIELDS and _INTEGER.fullmatch(text):
         return int(text)
+    if name in _NUMBER_FIELDS:
+        with suppress(ValueError):
+            return float(text)
+    if name == "parallelToolCalls":
+        return _BOOLEANS.get(text, text)
     if name == "variables":
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(text)

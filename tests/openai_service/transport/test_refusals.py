@@ -41,6 +41,12 @@ UNKNOWN = {
 }  # fmt: skip
 
 
+@pytest.fixture
+def client(make_app):
+    # What the table of families does not know, only refusals tell.
+    return make_app(chat_model="owner-model").test_client()
+
+
 def put(body, param):
     """The body with the parameter in it."""
     if isinstance(body, str):

@@ -1,4 +1,4 @@
-"""Check image URLs, and normalize uploaded images for the model."""
+"""Check an image's URL, and normalize an uploaded image for the model."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from app.images import EmbeddedUrl, ImageNormalizer, UnusableImage
+from app.data_urls import EmbeddedUrl
+from app.images import ImageNormalizer, UnusableImage
 from app.problems import Problem
 
 MAX_IMAGES = 10
@@ -36,7 +37,22 @@ def normalize_bytes(data: bytes, where: str, normalizer: ImageNormalizer) -> str
         return normalizer.normalize(data).data_url
 
 
-def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
+def normalize_image(url: str, cut: EmbeddedUrl | None, where: str, normalizer: ImageNormalizer) -> str:
+    """Return the URL of an image as the model gets it.
+
+    Args:
+        url: as it stands in the body, or the name that stands for it there.
+        cut: the data URL that was cut out of the body.
+        where: its path in the body.
+        normalizer: for the model.
+
+    Raises:
+        InvalidImageInput, and what ImageNormalizer.normalize() raises.
+    """
+    return _normalize_url(url, where, normalizer) if cut is None else _normalize_cut(cut, where, normalizer)
+
+
+def _normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     """Return an https URL unchanged (it is never fetched here), or a data URL normalized.
 
     Raises:
@@ -58,7 +74,7 @@ def normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
     return url
 
 
-def normalize_embedded(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) -> str:
+def _normalize_cut(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) -> str:
     """Return a data URL that was cut out of a body, normalized.
 
     Raises:

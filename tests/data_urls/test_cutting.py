@@ -7,7 +7,7 @@ import json
 import orjson
 import pytest
 
-from app.images import cut_data_urls, put_back
+from app.data_urls import cut_data_urls, put_back
 
 _LONG = "data:image/png;base64," + "A" * 70_000
 

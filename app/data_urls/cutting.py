@@ -10,7 +10,7 @@ from app.runtime.turns import give_turn, in_turns
 
 _BEGIN = b'"data:'
 # Smaller ones cost nothing to parse, and the text of a request has room for few.
-_LARGE_BYTES, _MAX_URLS = 65_536, 20_000
+LARGE_URL_BYTES, _MAX_URLS = 65_536, 20_000
 # Searching a text that was made to be searched slowly takes 12 ms.
 _STEP_BYTES = 4 * 1024 * 1024
 
@@ -43,7 +43,7 @@ def cut_data_urls(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
         end = at = text.find(b'"', begin)
         if begin < 0 or end < 0:
             break
-        if end - begin < _LARGE_BYTES or b"\\" in (text[begin - 2 : begin - 1], text[end - 1 : end]):
+        if end - begin < LARGE_URL_BYTES or b"\\" in (text[begin - 2 : begin - 1], text[end - 1 : end]):
             continue
         name = f"data:{secret}-{len(urls)}"
         urls[name] = EmbeddedUrl(view[begin:end], text.find(b"\\", begin, end) >= 0)

@@ -1,0 +1,44 @@
+"""Read the base64 of a file as clients write it."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+
+_TO_STANDARD = bytes.maketrans(b"-_", b"+/")
+
+
+class InvalidBase64(ValueError):
+    """A text is not base64."""
+
+
+def unescape(text: bytes | memoryview) -> str:
+    """Return the value of a JSON string, whose quotes are left out.
+
+    Raises:
+        InvalidBase64: it is no valid string.
+    """
+    try:
+        value: str = json.loads(b'"%b"' % bytes(text))
+    except ValueError:
+        raise InvalidBase64 from None
+    return value
+
+
+def decode_base64(text: bytes | memoryview | str) -> bytes:
+    """Return the bytes of a text in base64, which may have line breaks, no padding, or the characters for URLs.
+
+    Raises:
+        InvalidBase64: it is not valid.
+    """
+    try:
+        return base64.b64decode(text, validate=True)
+    except (binascii.Error, ValueError):
+        pass
+    try:
+        data = text.encode("ascii") if isinstance(text, str) else bytes(text)
+        data = data.translate(_TO_STANDARD, b" \t\r\n").rstrip(b"=")
+        return base64.b64decode(data + b"=" * (-len(data) % 4), validate=True)
+    except (binascii.Error, ValueError):
+        raise InvalidBase64 from None

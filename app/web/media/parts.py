@@ -1,0 +1,168 @@
+"""Define the parts of a message as clients send them, and turn them into the form of OpenAI's chat.
+
+A message of text parts only becomes one text, so that all other code meets lists only where there is more than text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from app.web.schemas.fields import MAX_TEXT_CHARS, Detail, NonEmptyText, Text
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
+
+MAX_PARTS = 200
+
+ChatPart = dict[str, Any]
+"""`{"type": "text", "text"}` or `{"type": "image_url", "image_url": {"url", "detail"?}}`."""
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_Url = Annotated[str, Field(min_length=1)]
+_TEXT_TYPES = ("text", "input_text", "output_text")
+
+
+class TextPart(TypedDict):
+    """A text. The Responses API has another name for its type."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["text", "input_text"]
+    text: Text
+
+
+class ImageUrl(TypedDict):
+    """Where an image is, and how closely the model looks at it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    url: _Url
+    detail: NotRequired[Detail | None]
+
+
+class ImagePart(TypedDict):
+    """An image as OpenAI's chat has it; some clients send only its URL."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["image_url"]
+    image_url: Annotated[
+        Annotated[_Url, Tag(AS_TEXT)] | Annotated[ImageUrl, Tag(AS_OTHER)], Discriminator(get_union_tag)
+    ]
+
+
+class InputImagePart(TypedDict):
+    """An image as the Responses API has it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["input_image"]
+    image_url: NotRequired[_Url | None]
+    detail: NotRequired[Detail | None]
+    file_id: NotRequired[Any]
+
+
+def _to_text(part: TextPart) -> ChatPart:
+    return {"type": "text", "text": part["text"]}
+
+
+def _to_image(part: ImagePart) -> ChatPart:
+    image = part["image_url"]
+    return _image(image) if isinstance(image, str) else _image(image["url"], image.get("detail"))
+
+
+def _from_input_image(part: InputImagePart) -> ChatPart:
+    if part.get("file_id") is not None:
+        raise ValueError("file_id is not accepted; send the image itself, as a data: URL")
+    url = part.get("image_url")
+    if url is None:
+        raise ValueError("image_url is missing")
+    return _image(url, part.get("detail"))
+
+
+def _image(url: str, detail: str | None = None) -> ChatPart:
+    return {"type": "image_url", "image_url": {"url": url} if detail is None else {"url": url, "detail": detail}}
+
+
+Part = Annotated[
+    Annotated[TextPart, AfterValidator(_to_text)]
+    | Annotated[ImagePart, AfterValidator(_to_image)]
+    | Annotated[InputImagePart, AfterValidator(_from_input_image)],
+    Field(discriminator="type"),
+]
+
+
+def _join_if_text(parts: list[ChatPart]) -> list[ChatPart] | str:
+    """Return the text of text parts; of other parts those that are not blank, since OpenAI refuses an empty text."""
+    if all(part["type"] == "text" for part in parts):
+        return _check_text("\n\n".join(part["text"] for part in parts))
+    return [part for part in parts if part["type"] != "text" or part["text"].strip()]
+
+
+Parts = Annotated[
+    list[Part], Field(min_length=1, max_length=MAX_PARTS, fail_fast=True), AfterValidator(_join_if_text)
+]
+"""A list of parts in any accepted spelling; validated, a list of ChatPart, or one text."""
+
+Content = Annotated[
+    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Parts, Tag(AS_OTHER)], Discriminator(get_union_tag)
+]
+"""What a user's message says: a text, or a list of parts."""
+
+
+def join_text_parts(content: Any) -> Any:
+    """Return the text of a list of text parts; what is no list unchanged.
+
+    Raises:
+        ValueError: there are other parts, or none. Only a user's message may have them.
+    """
+    if not isinstance(content, list):
+        return content
+    texts = [text for text in map(_read_text, content) if text is not None]
+    if not texts or len(texts) != len(content):
+        raise ValueError("must be a text, or a list of text parts")
+    return _check_text("\n\n".join(texts)) if any(texts) else ""
+
+
+def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[int, int, ChatPart]]:
+    """Yield each part that is no text, with the index of its message and its own."""
+    for place, message in enumerate(messages or ()):
+        content = message.get("content")
+        for number, part in enumerate(content if isinstance(content, list) else ()):
+            if part["type"] != "text":
+                yield place, number, part
+
+
+def list_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Yield all texts of a conversation in OpenAI's form."""
+    for message in messages:
+        content = message.get("content") or ""
+        if isinstance(content, str):
+            yield content
+        else:
+            yield from (part["text"] for part in content if part["type"] == "text")
+
+
+def list_urls(messages: Sequence[Mapping[str, Any]] | None) -> list[str]:
+    """Return the URLs of all images of a conversation."""
+    return [part["image_url"]["url"] for _, _, part in find_media(messages)]
+
+
+def _read_text(part: Any) -> str | None:
+    """Return the text of a part of an earlier answer, as the APIs spell it; None if it is something else."""
+    if not isinstance(part, dict):
+        return None
+    text = part.get("text") if part.get("type") in _TEXT_TYPES else None
+    if part.get("type") == "refusal":
+        text = part.get("refusal")
+    return text if isinstance(text, str) else None
+
+
+def _check_text(text: str) -> str:
+    if not text.strip():
+        raise ValueError("must not be empty")
+    if len(text) > MAX_TEXT_CHARS:
+        raise ValueError(f"must have at most {MAX_TEXT_CHARS:,} characters in all")
+    return text

@@ -1,0 +1,62 @@
+"""Say how the images of the current request are prepared: within which limits, in which processes, and for whom."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from flask import g, request
+
+from app.auth.address import client_address
+from app.auth.errors import Unauthenticated
+from app.auth.principal import Principal
+from app.config import ImageSettings
+from app.problems import Forbidden
+from app.services import services
+from app.side_process import Claim, SideProcessPool
+from app.web.client_connection import ClientConnection
+
+
+@dataclass(frozen=True, slots=True)
+class MediaWork:
+    """How images are prepared: within which limits, by which processes, and for whom."""
+
+    settings: ImageSettings
+    processes: SideProcessPool
+    claim: Claim
+
+
+def begin_work() -> MediaWork:
+    """Return how the images of the current request are prepared.
+
+    Raises:
+        Forbidden, Unauthenticated: the principal may not send any, which takes the scope `vision`.
+    """
+    _check_scope(g.principal)
+    built = services()
+    return MediaWork(built.config.images, built.image_processes, _make_claim())
+
+
+def _check_scope(principal: Principal) -> None:
+    if principal.may("vision"):
+        return
+    if principal.kind == "anonymous":
+        raise Unauthenticated("no scope")
+    raise Forbidden("This credential may not send images: it lacks the scope vision.")
+
+
+def _make_claim() -> Claim:
+    """Return for whom images are prepared: until the deadline of the request, while the client is connected."""
+    built = services()
+    passed_s = time.perf_counter() - g.started
+    connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
+    return Claim(
+        owner=_name_owner(g.principal, client_address(request)),
+        until=time.monotonic() - passed_s + built.config.images.timeout_s,
+        check=connection.check,
+    )
+
+
+def _name_owner(principal: Principal, address: str) -> str:
+    """Return who may not take all processes: the user that a credential states, else the address."""
+    return f"{principal.tenant}/{principal.user}" if principal.kind in ("key", "visitor") else address
