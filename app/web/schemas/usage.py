@@ -15,6 +15,8 @@ from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
 from app.limits.accounts import parse_account_kind
 from app.problems import Forbidden, InvalidRequest
+from app.runtime.times import format_iso
+from app.safety.events import SafetyEvent
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
@@ -78,6 +80,19 @@ def usage_response(
         "totals": _format_sums(total),
         "rows": [dict(zip(query.by, row.group, strict=True)) | _format_sums(row) for row in rows],
         "limits": [_format_limit(left) for left in limits],
+    }
+
+
+def format_safety_event(event: SafetyEvent) -> dict[str, Any]:
+    """Return {"at", "type", "tenant", "user", "category", "caseId", "action"}."""
+    return {
+        "at": format_iso(event.received_at // 1000),
+        "type": event.kind,
+        "tenant": event.tenant,
+        "user": event.user_id,
+        "category": event.category,
+        "caseId": event.case_id,
+        "action": event.action,
     }
 
 
