@@ -10,6 +10,7 @@ import orjson
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 
 _FINISH_REASONS = {
@@ -37,10 +38,11 @@ class UIMessageStream:
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, message_id: str, *, call_ids: CallIds, request_id: str) -> None:
+    def __init__(self, message_id: str, *, call_ids: CallIds, request_id: str, padding: Padding) -> None:
         self._message_id = message_id
         self._call_ids = call_ids
         self._request_id = request_id
+        self._padding = padding
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
         self._chunks: list[bytes] = []
@@ -60,7 +62,7 @@ class UIMessageStream:
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return self._delta % orjson.dumps(event.text)
+            return self._padding.close(self._delta % orjson.dumps(event.text))
         for event in events:
             self._encode_event(event)
         encoded = b"".join(self._chunks)
@@ -86,7 +88,7 @@ class UIMessageStream:
             self._fail(event.error)
 
     def _add(self, data: dict[str, Any]) -> None:
-        self._chunks.append(b"data: %b\n\n" % orjson.dumps(data))
+        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
 
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
@@ -97,9 +99,9 @@ class UIMessageStream:
             self._parts += 1
             self._open = kind
             part = b'"type":"%b-%%b","id":"%d"' % (kind.encode(), self._parts)
-            self._chunks.append(b"data: {%b}\n\n" % (part % b"start"))
-            self._delta = b'data: {%b,"delta":%%b}\n\n' % (part % b"delta")
-        self._chunks.append(self._delta % orjson.dumps(text))
+            self._chunks.append(self._padding.align(b"data: {%b}" % (part % b"start")))
+            self._delta = b'data: {%b,"delta":%%b' % (part % b"delta")
+        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_part(self) -> None:
         if self._open is not None:

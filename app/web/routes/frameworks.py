@@ -17,7 +17,7 @@ from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
 from app.web.schemas.frameworks.completion import CompletionRequest
-from app.web.streaming import stream_chat_response, stream_priced
+from app.web.streaming import padding, stream_chat_response, stream_priced
 
 bp = Blueprint("frameworks", __name__)
 # The ledger enters a call under the name of its blueprint.
@@ -47,6 +47,7 @@ def run() -> Response:
         token=secrets.token_hex(12),
         call_ids=CallIds(call.messages),
         request_id=call.request_id,
+        padding=padding(""),
     )
     return stream_priced(call, encoder, Resumption() if body.resumable else None)
 

@@ -7,17 +7,19 @@ import pytest
 
 from app.web.encoders.base import BrokenStream
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import get_padding
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
 from tests.fakes.encoding import encode, fails, read_sse
+from tests.fakes.reading import without_padding
 from tests.fakes.recorded_events import RECORDED, TEXT, text_of
 
 ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED))
 
 
 def ui_encoder():
-    return UIMessageStream("msg_1", call_ids=CallIds([]), request_id="r1")
+    return UIMessageStream("msg_1", call_ids=CallIds([]), request_id="r1", padding=get_padding(16, ""))
 
 
 @ANSWERS
@@ -31,7 +33,7 @@ def test_plain_text(events):
 
 @ANSWERS
 def test_token_events(events):
-    read = read_sse(encode(TokenSse("r1"), events))
+    read = read_sse(encode(TokenSse("r1", get_padding(16)), events))
 
     assert "".join(event.get("token", "") for event in read) == text_of(events)
     assert [event.get("code") for event in read if "error" in event] == ["upstream_truncated"] * fails(events)
@@ -226,4 +228,4 @@ def test_a_token_of_a_running_part_is_one_event_of_one_write():
     encoder = ui_encoder()
     encoder.encode(TEXT[0])
 
-    assert encoder.encode(TEXT[2]) == b'data: {"type":"text-delta","id":"1","delta":"lo"}\n\n'
+    assert without_padding(encoder.encode(TEXT[2])) == b'data: {"type":"text-delta","id":"1","delta":"lo"}\n\n'

@@ -9,12 +9,13 @@ from app.runtime import clock
 from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.openai_sse import OpenAISse
+from app.web.encoders.padding import Padding, get_padding
 from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import Resumption
 from app.web.responses import json_response
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
-from app.web.streaming import stream_response
+from app.web.streaming import padding, stream_response
 
 # The last part of the name is the operation in the ledger.
 bp = Blueprint("chat", __name__, url_prefix="/chat/completions")
@@ -34,10 +35,18 @@ def create() -> Response:
     )
     completion_id, created = f"chatcmpl-{request_id}", int(clock.now())
     if body.stream:
-        encoder = OpenAISse(completion_id, created, includes_usage=body.includes_usage)
+        encoder = OpenAISse(
+            completion_id, created, includes_usage=body.includes_usage, padding=_choose_padding(body)
+        )
         return _stream(call, encoder, Resumption() if body.resumable else None)
     result = built.openai_service.chat(call, caller=billed_context())
     return json_response(chat_completion(result, completion_id, created), result.record)
+
+
+def _choose_padding(body: ChatCompletionsRequest) -> Padding:
+    """Return OpenAI's own padding, unless the client does not want it."""
+    options = body.stream_options
+    return get_padding(0) if options and options.include_obfuscation is False else padding("obfuscation")
 
 
 def _stream(call: ChatCall, encoder: OpenAISse, resumption: Resumption | None) -> Response:
