@@ -269,7 +269,7 @@ class TestErrors:
         ("body", "sentence"),
         [
             ({**CHAT, "sessionId": 1}, "Unknown field sessionId."),
-            ({**CHAT, "max_tokens": 1}, "Unknown field max_tokens."),
+            ({**CHAT, "max_tokens": 1}, "Unknown field max_tokens: did you mean maxTokens?"),
             ({**CHAT, "temperature": 3}, "temperature: should be less than or equal to 2."),
             ({**CHAT, "messages": []}, "messages: list should have at least 1 item, not 0."),
             (

@@ -331,7 +331,8 @@ PASSED_ON = {
 def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
     sdk = connect(make_app(chat_model="own"))  # of which nothing is known
 
-    sdk.chat.completions.create(**{**ASKED, "model": "own", name: PASSED_ON[name]})
+    in_json = [{"role": "user", "content": "Hello in JSON"}]  # without the word OpenAI refuses its JSON mode
+    sdk.chat.completions.create(**{**ASKED, "messages": in_json, "model": "own", name: PASSED_ON[name]})
 
     assert upstream.sent[0].body[name] == PASSED_ON[name]
 
