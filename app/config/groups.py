@@ -41,11 +41,13 @@ class ConnectionSettings:
     """The API that is called, and the credentials for it.
 
     Attributes:
+        offline_model_as: the model that the offline model plays.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
     """
 
     upstream: UpstreamSettings
+    offline_model_as: str
     azure_api_version: str
     api_key: str = field(repr=False)
     organization: str

@@ -29,6 +29,7 @@ class SettingFields:
 
     openai_api_key: str = secret()
     openai_base_url: str = text(check_base_url)
+    offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
@@ -78,6 +79,7 @@ class SettingFields:
     resume_linger_s: float = within(0, 3_600, default=2.0)
     resume_keep_s: float = within(1, 86_400, default=300.0)
     idempotency_keep_s: float = within(60, 2_592_000, default=86_400.0)
+    stream_padding: int = within(0, 128, default=16)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 

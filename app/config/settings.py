@@ -99,6 +99,7 @@ class Config(SettingFields):
         """The API that is called, and the credentials for it."""
         return ConnectionSettings(
             upstream=self.upstream,
+            offline_model_as=self.offline_model_as,
             azure_api_version=self.azure_openai_api_version,
             api_key=self.openai_api_key,
             organization=self.openai_org_id,

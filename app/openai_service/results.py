@@ -1,8 +1,8 @@
-"""The service's input and results, and the record of each call."""
+"""The service's results, and the record of each call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -10,56 +10,8 @@ from typing import Any, Literal
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.streaming.events import ToolCallObject, ToolRun
-from app.openai_service.tools.tool import ServerTool
 from app.token_counts import Usage
 from app.token_counts.estimates import bound_unseen
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCall:
-    """A conversation to be answered, in OpenAI's format.
-
-    Attributes:
-        operation: chat, vision or structured.
-        messages: the turns, in OpenAI's format.
-        request_id: of the HTTP request.
-        model: None for the operation's default.
-        max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
-        reasoning_effort, verbosity, service_tier: None for the site's default, or else the model's.
-        stop: up to four texts at which the answer ends.
-        tools: functions that the client runs.
-        parallel_tool_calls: whether the model may call several tools at once.
-        ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
-        model_is_pinned: whether the site chose the model, which then need not be offered to callers.
-        may_be_cached: whether an earlier answer to the same request may be returned.
-        server_tools: functions that are run here, instead of `tools`.
-        prompt_version: tells apart the texts of the site that conversations begin with.
-        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
-    """
-
-    operation: str
-    messages: list[dict[str, Any]]
-    request_id: str
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    reasoning_effort: str | None = None
-    verbosity: str | None = None
-    service_tier: str | None = None
-    stop: str | list[str] | None = None
-    top_p: float | None = None
-    seed: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    parallel_tool_calls: bool | None = None
-    response_format: dict[str, Any] | None = None
-    ceiling: int | None = None
-    model_is_pinned: bool = False
-    may_be_cached: bool = False
-    server_tools: Sequence[ServerTool] = ()
-    prompt_version: str = ""
-    adjusted: Mapping[str, str] = field(default_factory=dict)
-
 
 Billed = Literal["yes", "no", "unknown"]
 """Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""

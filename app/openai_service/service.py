@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import httpx2
@@ -19,7 +18,8 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
-from app.openai_service.chat.shown_usage import show_usage
+from app.openai_service.chat.shown_usage import show_result, show_usage
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
@@ -28,7 +28,6 @@ from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
     CallRecord,
-    ChatCall,
     ChatResult,
     EmbeddingResult,
     StructuredResult,
@@ -39,7 +38,7 @@ from app.openai_service.structured.streaming import get_structured_answer, strea
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
 from app.openai_service.transport.attribution import Attribution
-from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.request import CachePlan, PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
@@ -115,7 +114,7 @@ class OpenAIService:
                 ticks = self._sender.send(request, read_completion)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return replace(result, usage=show_usage(result.usage, recording.record))
+            return show_result(result)
 
     def stream_chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatStream:
         """Stream the answer to a conversation. Nothing is sent before the stream is iterated.
@@ -265,6 +264,7 @@ class OpenAIService:
         if streamed:
             body |= streamed_fields(self._models)
         request = self._build_request(CHAT_PATH, body, record, adjusted)
+        request.cache_plan = CachePlan.of(call)
         if self._input_window is not None:
             record.trimmed = self._input_window.trim(request, request.models)
         return request

@@ -90,6 +90,7 @@ class Conversation:
     Attributes:
         client_prompt: the system text that the client sends.
         adjusted: what was changed of the client's wishes, by the names of its fields.
+        is_single: whether the client sent one text instead of a conversation.
     """
 
     messages: Messages
@@ -97,6 +98,13 @@ class Conversation:
     operation: str = "chat"
     client_prompt: str | None = None
     adjusted: Mapping[str, str] = field(default_factory=dict)
+    is_single: bool = False
+
+    @property
+    def is_one_shot(self) -> bool:
+        """Whether the client will hardly continue it."""
+        is_begun = any(message["role"] == "assistant" for message in self.messages)
+        return self.is_single or (self.operation != "chat" and not is_begun)
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,18 @@ class Pseudonym:
 
     safety_identifier: str
     _key: bytes = field(repr=False)
+    _cache_keys: dict[str, str] = field(default_factory=dict, repr=False)
 
     def cache_key(self, prompt_version: str) -> str:
-        """Return the part of the upstream's prompt cache that this user's conversations with a prompt share."""
-        return _hash(self._key, [self.safety_identifier, prompt_version])[:_CACHE_KEY_CHARS]
+        """Return the part of the upstream's prompt cache that this user's conversations with a prompt share.
+
+        Versions are the site's own, so there are few.
+        """
+        known = self._cache_keys.get(prompt_version)
+        if known is None:
+            known = _hash(self._key, [self.safety_identifier, prompt_version])[:_CACHE_KEY_CHARS]
+            self._cache_keys[prompt_version] = known
+        return known
 
 
 class Pseudonyms:

@@ -17,6 +17,7 @@ from app.runtime.lifecycle import Draining
 from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.base import Encoder, PricedEncoder
+from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug
 from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
 from app.web.request_id import add_headers
@@ -24,6 +25,11 @@ from app.web.responses import build_call_headers
 
 # How often a stream checks its client, and renews its permit.
 _CHECK_S = 1.0
+
+
+def padding() -> Padding:
+    """Return the padding of the events of this site's streams (`STREAM_PADDING`)."""
+    return get_padding(services().config.stream_padding)
 
 
 def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumption | None = None) -> Response:

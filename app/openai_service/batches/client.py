@@ -18,10 +18,10 @@ import orjson
 from app.config import UpstreamBatchSettings
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
-from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport

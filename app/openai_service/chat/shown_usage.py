@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from app.openai_service.results import CallRecord
+from dataclasses import replace
+
+from app.openai_service.results import CallRecord, ChatResult
 from app.token_counts import Usage
 
 
@@ -15,3 +17,9 @@ def show_usage(usage: Usage | None, record: CallRecord) -> Usage | None:
     if usage is None or record.has_own_cache or record.caller.sees_cache:
         return usage
     return usage.without_cache()
+
+
+def show_result(result: ChatResult) -> ChatResult:
+    """Return a result with its usage as its caller may see it."""
+    usage = show_usage(result.usage, result.record)
+    return result if usage is result.usage else replace(result, usage=usage)

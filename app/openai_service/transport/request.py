@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.results import CallRecord
 from app.token_counts import BY_NAME, TokenCounts, cap_input
 from app.token_counts.estimates import (
@@ -86,6 +87,26 @@ class UpstreamRequest:
         return cap_input(self.input_bound(model), model, self.max_output_tokens, inputs)
 
 
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """What of a conversation will be read again from the upstream's prompt cache.
+
+    Attributes:
+        marks_prompt: whether its first message is the site's own text, which other conversations begin with.
+        is_one_shot: whether no request continues it.
+    """
+
+    marks_prompt: bool
+    is_one_shot: bool
+
+    @classmethod
+    def of(cls, call: ChatCall) -> CachePlan | None:
+        """Return the plan for a call; None if the upstream's own way is the best."""
+        marks_prompt = bool(call.prompt_version)
+        is_one_shot = call.is_one_shot and not call.server_tools
+        return cls(marks_prompt, is_one_shot) if marks_prompt or is_one_shot else None
+
+
 @dataclass(slots=True)
 class PendingRequest(UpstreamRequest):
     """A request that is part of a call and waits for its answer.
@@ -95,12 +116,14 @@ class PendingRequest(UpstreamRequest):
         call_state: the deadline, and whether the client has left.
         record: of the call.
         adjusted: how the body differs from the caller's request, for every model.
+        cache_plan: what the upstream shall write to its prompt cache; None: what it would anyway.
     """
 
     models: Sequence[str]
     call_state: CallState
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)
+    cache_plan: CachePlan | None = None
 
     @property
     def operation(self) -> str:

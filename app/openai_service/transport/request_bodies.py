@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config import ModelSettings
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
-from app.openai_service.results import ChatCall
 
 CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
@@ -64,21 +64,26 @@ def chat_body(
     if parallel_tool_calls is not None and not tools:  # OpenAI refuses it without tools
         parallel_tool_calls = None
         adjusted["parallelToolCalls"] = "dropped"
-    optional = {
+    # What the prompt begins with comes first, in one order: the upstream's cache matches equal beginnings.
+    fields = {
+        "tools": tools,
+        "response_format": call.response_format,
+        "messages": call.messages,
+        settings.max_tokens_param: max_tokens,
         "temperature": call.temperature,
         "top_p": call.top_p,
         "stop": call.stop,
         "seed": call.seed,
+        "frequency_penalty": call.frequency_penalty,
+        "presence_penalty": call.presence_penalty,
+        "logit_bias": call.logit_bias,
         "reasoning_effort": call.reasoning_effort or settings.reasoning_effort,
         "verbosity": call.verbosity or settings.verbosity,
         "service_tier": call.service_tier or settings.service_tier,
-        "tools": tools,
         "tool_choice": call.tool_choice,
         "parallel_tool_calls": parallel_tool_calls,
-        "response_format": call.response_format,
     }
-    body: dict[str, Any] = {"messages": call.messages, settings.max_tokens_param: max_tokens}
-    return body | {name: value for name, value in optional.items() if value is not None}, adjusted
+    return {name: value for name, value in fields.items() if value is not None}, adjusted
 
 
 def embeddings_body(texts: Sequence[str | list[int]], *, dimensions: int | None = None) -> dict[str, Any]:

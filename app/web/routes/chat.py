@@ -21,7 +21,7 @@ from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_mes
 from app.web.schemas.chat import ChatFields, ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
-from app.web.streaming import stream_chat_response
+from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
 
@@ -47,7 +47,7 @@ def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
     resumption = Resumption() if body.resumable else None
-    return stream_chat_response(build_call(body, media), TokenSse(g.request_id), resumption)
+    return stream_chat_response(build_call(body, media), TokenSse(g.request_id, padding()), resumption)
 
 
 @bp.post("/openai")

@@ -6,11 +6,13 @@ import secrets
 
 from flask import Blueprint, Response
 
+from app.problems import InvalidRequest
 from app.web.encoders.agui import Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
 from app.web.errors import error_format, sentence_error
 from app.web.guards import needs
+from app.web.replays.recording import Resumption
 from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
@@ -27,7 +29,10 @@ _chat = Blueprint("chat", __name__)
 @error_format(sentence_error)
 def complete() -> Response:
     """Stream the answer to a prompt as plain text, for the AI SDK's `useCompletion`."""
-    return stream_chat_response(build_call(read_json_body(CompletionRequest)), PlainText())
+    body = read_json_body(CompletionRequest)
+    if body.resumable:
+        raise InvalidRequest("only a stream of events can be resumed.", field="resumable")
+    return stream_chat_response(build_call(body), PlainText())
 
 
 @_chat.post("/agui")
@@ -43,7 +48,7 @@ def run() -> Response:
         call_ids=CallIds(call.messages),
         request_id=call.request_id,
     )
-    return stream_priced(call, encoder)
+    return stream_priced(call, encoder, Resumption() if body.resumable else None)
 
 
 bp.register_blueprint(_chat)

@@ -16,7 +16,7 @@ from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
-from app.web.streaming import stream_response
+from app.web.streaming import padding, stream_response
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
 
@@ -45,7 +45,7 @@ def stream() -> Response:
         lambda caller: service.stream_structured(
             structured.call, structured.original, as_text=as_text, caller=caller
         ),
-        StructuredText() if as_text else StructuredSse(g.request_id, structured),
+        StructuredText() if as_text else StructuredSse(g.request_id, structured, padding()),
     )
 
 

@@ -38,7 +38,7 @@ def read_chat_body() -> tuple[ChatRequest | UIMessagesRequest, MediaIntake]:
 
 
 def _list_urls(body: ChatRequest | UIMessagesRequest) -> list[str]:
-    return list_urls(body.messages) if isinstance(body, ChatRequest) else []
+    return list_urls(body.messages) if isinstance(body, ChatRequest) else body.list_urls()
 
 
 def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:

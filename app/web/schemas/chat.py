@@ -47,7 +47,12 @@ def build_chat_call(
     if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
     return ChatCall(
-        conversation.operation, messages, conversation.request_id, adjusted=conversation.adjusted, **values
+        conversation.operation,
+        messages,
+        conversation.request_id,
+        adjusted=conversation.adjusted,
+        is_one_shot=conversation.is_one_shot,
+        **values,
     )
 
 
@@ -85,7 +90,11 @@ class ChatFields(AnswerFields, PromptFields):
         self._check_tools()
         self._prepare_media(media, prompts)
         conversation = Conversation(
-            self._build_messages(), request_id, client_prompt=self.system_prompt, adjusted=media.adjusted
+            self._build_messages(),
+            request_id,
+            client_prompt=self.system_prompt,
+            adjusted=media.adjusted,
+            is_single=self._is_single(),
         )
         settings = {
             **self.list_values(),
@@ -116,6 +125,10 @@ class ChatFields(AnswerFields, PromptFields):
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         """Prepare the images of the conversation. Raises as MediaIntake.prepare() does."""
 
+    def _is_single(self) -> bool:
+        """Return whether the body is one text rather than a conversation."""
+        return False
+
     def _build_messages(self) -> list[dict[str, Any]]:
         """Return the conversation in OpenAI's form. Raises InvalidRequest if it is not valid."""
         raise NotImplementedError
@@ -129,6 +142,9 @@ class ChatRequest(ChatFields, ConversationRequest):
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         media.prepare(self, "chat", self.model, prompts)
+
+    def _is_single(self) -> bool:
+        return self.messages is None
 
     def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

@@ -38,7 +38,7 @@ def test_a_prompt_is_answered_in_bare_text(make_app, upstream):
     [
         ({}, "Missing prompt."),
         ({"prompt": " "}, "prompt: must not be empty."),
-        ({"prompt": "Hi", "message": "Hi"}, "Unknown field message."),
+        ({"prompt": "Hi", "message": "Hi"}, "Unknown field message: did you mean prompt?"),
         ({"prompt": "Hi", "toolChoice": "auto"}, "toolChoice: needs tools."),
     ],
 )

@@ -38,7 +38,9 @@ def sentence_of(answer):
 
 
 def ask(client, *messages, **fields):
-    return client.post(ROUTE, json={**CHAT, "messages": list(messages) or [USER], **fields})
+    answer = client.post(ROUTE, json={**CHAT, "messages": list(messages) or [USER], **fields})
+    answer.get_data()  # a stream that nobody reads goes on for a while, and counts
+    return answer
 
 
 def assistant(*parts, **fields):
@@ -267,7 +269,7 @@ class TestErrors:
         ("body", "sentence"),
         [
             ({**CHAT, "sessionId": 1}, "Unknown field sessionId."),
-            ({**CHAT, "max_tokens": 1}, "Unknown field max_tokens."),
+            ({**CHAT, "max_tokens": 1}, "Unknown field max_tokens: did you mean maxTokens?"),
             ({**CHAT, "temperature": 3}, "temperature: should be less than or equal to 2."),
             ({**CHAT, "messages": []}, "messages: list should have at least 1 item, not 0."),
             (

@@ -3,4 +3,5 @@
 - `ui_messages`: the AI SDK's `useChat`.
 - `completion`: its `useCompletion`.
 - `agui`: AG-UI's `RunAgentInput`.
+- `media`: the files of their messages.
 """

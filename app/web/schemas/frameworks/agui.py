@@ -9,8 +9,12 @@ from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
+from app.prompts.selection import PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import Text
+from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
@@ -24,13 +28,27 @@ _CONTEXT = "What the page says of itself:"
 _OPEN = ConfigDict(extra="ignore", strict=True, alias_generator=to_camel)
 
 
+class Source(TypedDict):
+    """Where a file is: at a URL, or in base64 right here."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: str
+    value: Annotated[str, Field(min_length=1)]
+    mime_type: NotRequired[str | None]
+
+
 class Part(TypedDict):
-    """A part of a message: a text, or a file of some kind."""
+    """A part of a message: a text, or a file of some kind. Before version 1 all files were of the type `binary`."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     type: str
     text: NotRequired[Text]
+    source: NotRequired[Source]
+    mime_type: NotRequired[str | None]
+    data: NotRequired[str | None]
+    url: NotRequired[str | None]
 
 
 Content = Annotated[
@@ -122,6 +140,15 @@ class AguiRequest(ChatFields):
         protocol = {name: body[name] for name in ("threadId", "runId", "messages") if name in body}
         return {**own, **protocol, "tools": tools, "context": body.get("context")}
 
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        contents = [
+            _read_content(each.get("content"), f"messages.{index}.content", has_images=each["role"] == "user")
+            if each["role"] not in _SILENT_ROLES
+            else []
+            for index, each in enumerate(self.messages)
+        ]
+        prepare_parts(contents, self, media, prompts)
+
     def _build_messages(self) -> list[dict[str, Any]]:
         turns = [turn for index, each in enumerate(self.messages) if (turn := _read_message(each, index))]
         if self.context:
@@ -158,7 +185,7 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
     role = message["role"]
     if role in _SILENT_ROLES:
         return None
-    text = _read_text(message.get("content"), f"messages.{index}.content")
+    text = join_parts(_read_content(message.get("content"), f"messages.{index}.content"))
     if role == "assistant":
         given = message.get("tool_calls") or ()
         calls = [call for call in given if not call["id"].startswith(SERVER_CALL_PREFIX)]
@@ -180,19 +207,37 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
             "tool_call_id": message["tool_call_id"],
             "content": text or message.get("error") or "",
         }
-    if not text.strip():
+    if not text:
         if role == "user":
             raise InvalidRequest("must have a text.", field=f"messages.{index}.content")
         return None
     return {"role": "user" if role == "user" else "system", "content": text}
 
 
-def _read_text(content: Any, where: str) -> str:
+def _read_content(content: Any, where: str, *, has_images: bool = True) -> list[ChatPart]:
+    """Return the parts of a message. Each of its images is made an image part, in place."""
     if content is None or isinstance(content, str):
-        return content or ""
+        return [{"type": "text", "text": content or ""}]
     for place, part in enumerate(content):
-        if part["type"] != "text":
-            raise InvalidRequest("only parts of type text are accepted here.", field=f"{where}.{place}")
-        if "text" not in part:
+        if part["type"] == "text" and "text" not in part:
             raise InvalidRequest.missing(f"{where}.{place}.text")
-    return "\n\n".join([part["text"] for part in content])
+        if part["type"] in ("text", "image_url"):
+            continue
+        url = _find_image(part) if has_images else None
+        if url is None:
+            raise InvalidRequest(NO_FILES if has_images else "only texts are accepted.", field=f"{where}.{place}")
+        content[place] = make_image_part(url)
+    return [*content]
+
+
+def _find_image(part: Any) -> str | None:
+    """Return the URL of an image; None if the part is something else."""
+    if part["type"] == "image" and "source" in part:
+        source = part["source"]
+        media_type, kind, value = source.get("mime_type") or "image/png", source["type"], source["value"]
+        data, url = (value, None) if kind == "data" else (None, value if kind == "url" else None)
+    elif part["type"] == "binary" and is_image(part.get("mime_type")):
+        media_type, data, url = part["mime_type"], part.get("data"), part.get("url")
+    else:
+        return None
+    return f"data:{media_type};base64,{data}" if data else url

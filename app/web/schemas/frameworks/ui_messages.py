@@ -10,8 +10,12 @@ from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
+from app.prompts.selection import PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import Text
+from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
@@ -33,14 +37,13 @@ class TextPart(TypedDict):
 
 
 class FilePart(TypedDict):
-    """An image or a PDF, as a `data:` URL or one of https."""
+    """An image, as a `data:` URL or one of https."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     type: Literal["file"]
     media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
-    url: str
-    filename: NotRequired[str | None]
+    url: Annotated[str, Field(min_length=1)]
 
 
 class ToolPart(TypedDict):
@@ -123,25 +126,55 @@ class UIMessagesRequest(ChatFields):
         id_ = last.get("id")
         return id_ if last["role"] == "assistant" and isinstance(id_, str) and id_ else None
 
+    def list_urls(self) -> list[str]:
+        """Return the URLs of the user's files."""
+        return [
+            part["url"]  # type: ignore[typeddict-item]
+            for message in self.messages
+            if message["role"] == "user"
+            for part in message["parts"]
+            if part["type"] == "file"
+        ]
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        if self.list_urls():
+            prepare_parts(
+                [_read_content(each, index) for index, each in enumerate(self.messages)], self, media, prompts
+            )
+
     def _build_messages(self) -> list[dict[str, Any]]:
         return build_turns(
             [turn for index, message in enumerate(self.messages) for turn in _read_message(message, index)]
         )
 
 
+def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
+    """Return the texts and images of a user's message. Each of its images is made an image part, in place."""
+    content: list[ChatPart] = []
+    if message["role"] != "user":
+        return content
+    parts: list[Any] = message["parts"]
+    for place, part in enumerate(parts):
+        if part["type"] == "file":
+            if not is_image(part["media_type"]):
+                raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
+            parts[place] = make_image_part(part["url"])
+        if parts[place]["type"] in ("text", "image_url"):
+            content.append(parts[place])
+    return content
+
+
 def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:
     parts: Sequence[Any] = message["parts"]
     if message["role"] == "assistant":
         return _Answer().read(parts)
-    text = "\n\n".join([part["text"] for part in parts if part["type"] == "text"])
     if message["role"] == "system":
-        return [{"role": "system", "content": text}] if text.strip() else []
-    for place, part in enumerate(parts):
-        if part["type"] == "file":
-            raise InvalidRequest("files are not accepted here.", field=f"messages.{index}.parts.{place}")
-    if not text.strip():
+        text = join_parts([part for part in parts if part["type"] == "text"])
+        return [{"role": "system", "content": text}] if text else []
+    content = join_parts(_read_content(message, index))
+    if not content:
         raise InvalidRequest("must have a text.", field=f"messages.{index}.parts")
-    return [{"role": "user", "content": text}]
+    return [{"role": "user", "content": content}]
 
 
 class _Answer:

@@ -4,29 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 
-from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.encoders.openai_sse import name_finish_reason
+from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
-from app.web.schemas.messages import build_turns
+from app.web.schemas.fields import AnswerFields, MaxTokens
+from app.web.schemas.messages import ConversationRequest, build_turns
 from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
 from app.web.schemas.v1.response_format import ResponseFormat, check_response_format
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
-_StopText = Annotated[str, Field(min_length=1, max_length=1_000)]
-_Stop = Annotated[
-    Annotated[_StopText, Tag(AS_TEXT)] | Annotated[list[_StopText], Field(max_length=4), Tag(AS_OTHER)],
-    Discriminator(get_union_tag),
-]
+_Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 _USE_TOOLS = "use tools and tool_choice"
 
 
@@ -37,38 +31,27 @@ class StreamOptions(OpenAIModel):
     include_obfuscation: bool | None = None
 
 
-class ChatCompletionsRequest(PromptFields, OpenAIModel):
+class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
     """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
 
     An SDK sends the fields that OpenAI does not have in its `extra_body`.
     """
 
-    messages: Messages
-    model: ModelName | None = None
+    messages: Messages  # type: ignore[assignment]
     stream: bool | None = None
     stream_options: StreamOptions | None = None
 
-    max_tokens: MaxTokens | None = None
     max_completion_tokens: MaxTokens | None = None
-    temperature: Temperature | None = None
-    top_p: _Share | None = None
-    stop: _Stop | None = None
-    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
-    reasoning_effort: ReasoningEffort | None = None
-    verbosity: Verbosity | None = None
-    service_tier: ServiceTier | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    logit_bias: Annotated[dict[str, _Bias], Field(max_length=300)] | None = None
     response_format: ResponseFormat | None = None
 
     tools: Tools | None = None
     tool_choice: ToolChoice | None = None
-    parallel_tool_calls: bool | None = None
 
-    n: Annotated[Any, only(1, instead="send several requests")] = None
     logprobs: Annotated[Any, only(False)] = None
     top_logprobs: Annotated[Any, only(0)] = None
-    logit_bias: Annotated[Any, only({})] = None
-    presence_penalty: Annotated[Any, only(0, 0.0)] = None
-    frequency_penalty: Annotated[Any, only(0, 0.0)] = None
     functions: Annotated[Any, only(instead=_USE_TOOLS)] = None
     function_call: Annotated[Any, only(instead=_USE_TOOLS)] = None
     modalities: Annotated[Any, only(["text"])] = None
@@ -86,6 +69,7 @@ class ChatCompletionsRequest(PromptFields, OpenAIModel):
     prompt_cache_retention: Any = None
 
     cache: bool | None = None
+    resumable: bool | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -93,34 +77,39 @@ class ChatCompletionsRequest(PromptFields, OpenAIModel):
         return self.stream_options is not None and bool(self.stream_options.include_usage)
 
     def to_call(
-        self, prompts: PromptSelection, *, request_id: str, server_tools: OfferedTools | None = None
+        self,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         self._check()
+        media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
         settings = {
+            **self.list_values(),
             # Every SDK sends a model, so that of a stored prompt replaces it.
             "model": None if prompts.overrides("model", prompt) else self.model,
-            "temperature": self.temperature,
             "max_tokens": self.max_completion_tokens or self.max_tokens,
-            "reasoning_effort": self.reasoning_effort,
-            "verbosity": self.verbosity,
-            "service_tier": self.service_tier,
-            "stop": self.stop or None,
-            "top_p": self.top_p,
-            "seed": self.seed,
-            "parallel_tool_calls": self.parallel_tool_calls,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
+            "logit_bias": self.logit_bias,
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "response_format": self.response_format,
             "may_be_cached": bool(self.cache),
         }
-        conversation = Conversation(build_turns(to_turns(self.messages)), request_id)
+        turns = build_turns(to_turns(self.messages))
+        conversation = Conversation(turns, request_id, adjusted=media.adjusted)
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
     def _check(self) -> None:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequest("needs stream to be true.", field="stream_options")
+        if self.resumable and not self.stream:
+            raise InvalidRequest("only a stream can be resumed.", field="resumable")
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
         if self.response_format is not None:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from pydantic import AfterValidator, ConfigDict
+from pydantic.alias_generators import to_camel
 
 from app.web.schemas.validation import RequestModel
 
 
-class OpenAIModel(RequestModel):
-    """A body with OpenAI's names, which are in snake_case."""
+def _name(field: str) -> str:
+    """Return the name of a field: OpenAI's, which are in snake_case, or that of /api for what OpenAI does not have."""
+    return to_camel(field) if field == "prompt_name" else field
 
-    model_config = ConfigDict(alias_generator=None)
+
+class OpenAIModel(RequestModel):
+    """A body with OpenAI's names. As a base it comes last, so that its names go for the fields of the others."""
+
+    model_config = ConfigDict(alias_generator=_name)
 
 
 def only(*values: object, instead: str = "") -> AfterValidator:

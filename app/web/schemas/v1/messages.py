@@ -7,13 +7,12 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
-from app.web.media.parts import join_text_parts
+from app.web.media.parts import Content, join_text_parts
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
-_Content = Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
 _Speaker = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -39,22 +38,22 @@ class ToolCall(TypedDict):
 
 
 class UserMessage(TypedDict):
-    """A turn of the user."""
+    """A turn of the user: a text, or a list of texts and images."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["user"]
-    content: _Content
+    content: Content
     name: NotRequired[_Speaker | None]
 
 
 class SystemMessage(TypedDict):
-    """The instructions of the site. OpenAI's newer models call the role developer and take both for the same."""
+    """A system or developer text."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system", "developer"]
-    content: _Content
+    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
     name: NotRequired[_Speaker | None]
 
 
@@ -96,8 +95,6 @@ def to_turns(messages: Messages) -> list[dict[str, Any]]:
 
 
 def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
-    if message["role"] == "developer":
-        message["role"] = "system"  # which servers that only resemble OpenAI know as well
     if message.get("name", "") is None:
         del message["name"]
     if calls := message.get("tool_calls"):
