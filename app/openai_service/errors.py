@@ -42,6 +42,9 @@ QUOTA_CODES = frozenset(
 )
 """Of an account that can pay for nothing: no wait mends it, and no other model."""
 
+MODEL_GONE_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
+"""Of a model that the upstream does not have, or no longer, or not for this key."""
+
 LARGER_THAN_RATE = "larger_than_rate"
 """Our own code of such a request: the upstream's is that of any exceeded rate."""
 

@@ -10,6 +10,7 @@ from time import monotonic
 import backoff
 
 from app.openai_service.errors import (
+    MODEL_GONE_CODES,
     QUOTA_CODES,
     CircuitOpen,
     LargerThanRate,
@@ -35,6 +36,11 @@ def is_outage(error: UpstreamError) -> bool:
     # Without a status there was no answer, or none that could be read; 408 and 409 mean "too slow" and "locked".
     status = error.upstream_status
     return status is None or status in (408, 409) or status >= 500
+
+
+def is_model_gone(error: UpstreamError) -> bool:
+    """Return whether the upstream does not have the model, or not for this key: another one may answer."""
+    return error.upstream_status == 404 and error.upstream_code in MODEL_GONE_CODES
 
 
 def is_transient(error: UpstreamError) -> bool:

@@ -61,7 +61,7 @@ class Sender:
                 response = yield from self._send_adapted(request, model)
                 answer = read(response, record)
             except UpstreamError as error:
-                attempt.end(may_be_billed=error.may_be_billed)
+                _note_failure(attempt, error)
                 if error.paid is not None:
                     record.note_usage(error.paid)
                 raise
@@ -89,7 +89,7 @@ class Sender:
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
             except UpstreamError as error:
-                attempt.end(may_be_billed=error.may_be_billed)
+                _note_failure(attempt, error)
                 raise
             attempt.served = answer.model or None
             return answer
@@ -158,3 +158,8 @@ def _begin_attempt(request: PendingRequest, model: str) -> Attempt:
     attempt = Attempt(model, watch=watch)
     record.attempt_log.append(attempt)
     return attempt
+
+
+def _note_failure(attempt: Attempt, error: UpstreamError) -> None:
+    attempt.failure = error.upstream_status, error.upstream_code
+    attempt.end(may_be_billed=error.may_be_billed)

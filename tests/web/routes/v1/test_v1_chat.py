@@ -395,6 +395,14 @@ def test_optional_parameters_may_be_null_and_have_openais_names_only(client, nam
         assert answer.json["error"]["param"] == name
 
 
+@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "service_tier"])
+def test_a_word_that_is_no_value_of_a_parameter_is_refused(sdk, upstream, name):
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(**ASKED, **{name: "huge"})
+
+    assert (caught.value.param, upstream.sent) == (name, [])
+
+
 IGNORED = {
     "user": "anna",
     "safety_identifier": "x",

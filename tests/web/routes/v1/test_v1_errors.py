@@ -60,7 +60,7 @@ def test_what_the_model_refuses_is_a_bad_request(sdk, upstream):
     found = caught_from(sdk, openai.BadRequestError)
 
     assert (found.param, found.code) == ("max_tokens", "invalid_request")
-    assert found.body["message"].startswith("max_tokens: the model does not accept this value")
+    assert found.body["message"] == "max_tokens: the model does not accept this value (invalid_value)."
 
 
 def test_the_content_filter_is_an_unprocessable_entity(sdk, upstream):
