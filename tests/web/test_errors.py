@@ -10,7 +10,8 @@ import pytest
 from app.openai_service import OpenAIService
 from app.openai_service.streaming.chunks import ChunkReader
 from tests.conftest import KEY
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import chunk, error, stream_of
 from tests.fakes.reading import events_of
 

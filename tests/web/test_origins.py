@@ -4,7 +4,8 @@ import pytest
 
 from app.config import ConfigError
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import error, stream_of
 
 CHAT = {"message": "Hi"}
