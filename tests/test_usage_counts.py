@@ -26,7 +26,7 @@ def test_each_count_is_a_field_and_what_was_told_stays_as_it_was():
     assert (usage.reasoning_tokens, usage.output_audio_tokens) == (1, 0)
     assert usage.is_reported
     assert usage.raw is WHOLE
-    assert get_figures(usage) == (10, 4, 5, 1)
+    assert get_figures(usage) == (10, 4, 3, 5, 1)
 
 
 @pytest.mark.parametrize("odd", [None, True, -1, "7", 1.5, [], {}])

@@ -15,7 +15,6 @@ from hashlib import blake2b
 
 from app.offline_model import tokens
 from app.offline_model.common_words import COMMON_WORDS
-from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, integer, invalid_value, missing, string, wrong_type
 
 DEFAULT_DIMENSIONS = 1536
@@ -27,7 +26,7 @@ def create(body: JsonObject) -> JsonObject:
     """Answer `POST /embeddings`.
 
     Raises:
-        InvalidRequestError: `input` is empty, too long or a list of token numbers, or another field is invalid.
+        InvalidRequestError: `input` is empty or too long, or another field is invalid.
     """
     string(body, "model")
     texts = _read_texts(body)
@@ -80,16 +79,22 @@ def _read_texts(body: JsonObject) -> list[str]:
     given = body.get("input")
     if given is None:
         raise missing("input")
-    texts = [given] if isinstance(given, str) else given
+    texts = [given] if isinstance(given, str) or _are_tokens(given) else given
     if not isinstance(texts, list):
         raise wrong_type("input", "a string or an array of strings")
     if not 1 <= len(texts) <= MAX_TEXTS:
         raise invalid_value("input", f"1 to {MAX_TEXTS} strings")
+    # The words behind the numbers of tokens are not known here, but the same numbers give the same vector.
+    texts = [" ".join(map(str, text)) if _are_tokens(text) else text for text in texts]
     if not all(isinstance(text, str) for text in texts):
-        raise InvalidRequestError("The offline model takes strings, not arrays of tokens.", param="input")
+        raise wrong_type("input", "a string, an array of strings, or arrays of tokens")
     if not all(texts):
         raise invalid_value("input", "no empty string")
     return texts
+
+
+def _are_tokens(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(type(each) is int for each in value)
 
 
 def _encode_base64(vector: array[float]) -> str:

@@ -6,6 +6,7 @@ CallerGone                   the client has disconnected
 UpstreamError
 ├── UpstreamRejected         the request cannot be served; a retry cannot help
 │   ├── ParameterRejected
+│   ├── UserBlocked
 │   ├── ContextLengthExceeded
 │   │   ├── InputTooLong     longer than this site accepts; nothing was sent
 │   │   └── LargerThanRate
@@ -41,6 +42,9 @@ QUOTA_CODES = frozenset(
     }
 )
 """Of an account that can pay for nothing: no wait mends it, and no other model."""
+
+MODEL_GONE_CODES = frozenset({"model_not_found", "DeploymentNotFound"})
+"""Of a model that the upstream does not have, or no longer, or not for this key."""
 
 LARGER_THAN_RATE = "larger_than_rate"
 """Our own code of such a request: the upstream's is that of any exceeded rate."""
@@ -152,6 +156,14 @@ class ParameterRejected(UpstreamRejected):
     """The model does not accept the value of a field; the sentence begins with its name."""
 
     sentence = "the model does not accept this value."
+
+
+class UserBlocked(UpstreamRejected):
+    """The upstream has blocked this user, whom it knows by a hash (`safety_identifier`). Others are not affected."""
+
+    status = 403
+    code = "forbidden"
+    sentence = "The model's provider does not serve this user."
 
 
 class ContextLengthExceeded(UpstreamRejected):

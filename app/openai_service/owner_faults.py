@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import logging
 
-from app.openai_service.errors import LARGER_THAN_RATE, QUOTA_CODES
+from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_CODES
 from app.openai_service.results import CallRecord
 from app.runtime.log_throttle import LogThrottle
 from app.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
-_MODEL_CODES = {"model_not_found", "DeploymentNotFound"}
 # The class of the first error in the chain, where no response came.
 _NO_SERVER = {"gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"}
 _KEY = "owner-fault"
@@ -27,16 +26,26 @@ class OwnerFaults:
         self._may_be_shown = False
 
     def note(self, record: CallRecord) -> None:
-        """Note how a call ended."""
-        if record.outcome == "complete" and not self._may_be_shown:
+        """Note how a call ended, and what failed before another model answered."""
+        is_complete = record.outcome == "complete"
+        if is_complete and not self._may_be_shown and len(record.models) < 2:
             return  # nearly always
-        found = _find_fault(record)
-        if found is None:
-            if record.outcome == "complete" and not record.is_cached:
-                self._may_be_shown = False
-                self._state.update(_KEY, lambda _: None, ttl_s=_SHOWN_S)
-            return
-        fault, hint = found
+        if record.outcome == "rejected" and record.upstream_status == 403:
+            return  # one user's fault: UserBlocked
+        failures = [(each.model, *each.failure) for each in record.attempt_log if each.failure is not None]
+        if not is_complete:
+            failures = [(record.model, record.upstream_status, record.upstream_code)]
+        for model, status, code in failures:
+            if found := _find_fault(model, status, code or ""):
+                self._tell(record, model, status, code, *found)
+                return
+        if is_complete and not record.is_cached:
+            self._may_be_shown = False
+            self._state.update(_KEY, lambda _: None, ttl_s=_SHOWN_S)
+
+    def _tell(
+        self, record: CallRecord, model: str, status: int | None, code: str | None, fault: str, hint: str
+    ) -> None:
         if not self._throttle.allows(fault):
             return
         log.error(
@@ -44,9 +53,9 @@ class OwnerFaults:
             extra={
                 "request_id": record.request_id,
                 "fault": fault,
-                "model": record.model,
-                "upstream_status": record.upstream_status,
-                "upstream_code": record.upstream_code,
+                "model": model,
+                "upstream_status": status,
+                "upstream_code": code,
                 "hint": hint,
             },
         )
@@ -59,9 +68,8 @@ class OwnerFaults:
         return hint.decode() if hint else None
 
 
-def _find_fault(record: CallRecord) -> tuple[str, str] | None:
+def _find_fault(model: str, status: int | None, code: str) -> tuple[str, str] | None:
     """Return the kind of fault and a hint; None if the owner can do nothing."""
-    status, code = record.upstream_status, record.upstream_code or ""
     if code in QUOTA_CODES or status == 402:
         return "quota", (
             "The quota of the upstream's account is used up: add credit or raise its limit"
@@ -69,7 +77,7 @@ def _find_fault(record: CallRecord) -> tuple[str, str] | None:
         )
     if code == LARGER_THAN_RATE:
         return "rate", (
-            f"A single request needs more tokens than the upstream's account has a minute for {record.model}: lower"
+            f"A single request needs more tokens than the upstream's account has a minute for {model}: lower"
             " MAX_INPUT_TOKENS and MAX_TOKENS, or have the limit raised."
         )
     if status == 401 or code == "invalid_api_key":
@@ -79,18 +87,18 @@ def _find_fault(record: CallRecord) -> tuple[str, str] | None:
         )
     if status == 403:
         return "permission", (
-            f"The upstream does not let OPENAI_API_KEY use {record.model}: check the rights of its project and its"
+            f"The upstream does not let OPENAI_API_KEY use {model}: check the rights of its project and its"
             " country."
         )
-    if status == 404 and code in _MODEL_CODES:
+    if status == 404 and code in MODEL_GONE_CODES:
         return "model", (
-            f"The upstream has no model {record.model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
+            f"The upstream has no model {model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
             " CHAT_FALLBACK_MODELS to names that its list of models has."
         )
     if status in (404, 405):
         return "address", (
             f"The upstream answers {status}: OPENAI_BASE_URL (which usually ends in /v1) or the model"
-            f" {record.model} is wrong."
+            f" {model} is wrong."
         )
     if status is None and code in _NO_SERVER:
         return "connection", (

@@ -32,9 +32,9 @@ class Attempt:
         is_streamed: whether the answer is streamed, so that an upstream stops when the connection closes.
         is_complete: whether the whole answer has arrived.
         sent_at: when the request was sent, in seconds of a monotonic clock, as are the next three.
-        first_at: when the first part of the answer's text arrived.
-        last_at: when the last part of it arrived.
+        first_at, last_at: when the first and the last part of the answer's text arrived.
         ended_at: when the attempt had failed.
+        failure: the upstream's status and code, if it failed.
         watch: is told of each step of the attempt, if anybody wants to know.
     """
 
@@ -51,6 +51,7 @@ class Attempt:
     first_at: float | None = None
     last_at: float = 0.0
     ended_at: float | None = None
+    failure: tuple[int | None, str | None] | None = None
     watch: Callable[[Attempt], None] | None = field(default=None, repr=False)
 
     @property
@@ -125,8 +126,7 @@ class CallRecord:
         upstream_request_id: of the last response.
         upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
         waited_ms: time spent waiting between attempts.
-        first_token_ms: from the start to the first token of a stream.
-        total_ms: from the start to the end.
+        first_token_ms, total_ms: from the start to the first token of a stream, and to the end.
     """
 
     request_id: str
@@ -186,8 +186,7 @@ class ChatResult:
 
     Attributes:
         refusal: the model's words, if it refused to answer.
-        tool_calls: for the client to run.
-        tool_runs: calls of server tools.
+        tool_calls, tool_runs: calls for the client to run, and those of server tools.
         reasoning_items: what the model wants back in the next turn: see responses/kept_items.py.
     """
 

@@ -103,8 +103,9 @@ class Conversation:
     @property
     def is_one_shot(self) -> bool:
         """Whether the client will hardly continue it."""
-        is_begun = any(message["role"] == "assistant" for message in self.messages)
-        return self.is_single or (self.operation != "chat" and not is_begun)
+        if self.is_single or self.operation == "chat":
+            return self.is_single
+        return not any(message["role"] == "assistant" for message in self.messages)
 
 
 @dataclass(frozen=True, slots=True)

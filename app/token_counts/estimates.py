@@ -32,7 +32,7 @@ _SEEN_PACE_AFTER_S = 1.0
 NOTICES_CLOSE_S = 0.05
 """How long an upstream goes on writing after the connection was closed."""
 _PIECE_BYTES = 65_536
-UNREAD_FIELDS = ("safety_identifier", "prompt_cache_key", "store")
+UNREAD_FIELDS = ("safety_identifier", "prompt_cache_key", "prompt_cache_options", "store")
 """Fields of a request that the model does not get to read."""
 # A table for bytes.translate(): white space is " ", all else "x".
 _AS_WORDS = bytes(ord(" ") if chr(byte).isspace() and byte < 128 else ord("x") for byte in range(256))

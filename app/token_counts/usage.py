@@ -29,6 +29,12 @@ class Figures:
         "cached_tokens",  # Moonshot
         "cache_read_input_tokens",  # LiteLLM, for Anthropic's models
     )
+    cache_write_tokens: int | None = _declare(
+        "prompt_tokens_details.cache_write_tokens",
+        "input_tokens_details.cache_write_tokens",
+        "prompt_tokens_details.cache_creation_tokens",
+        "cache_creation_input_tokens",
+    )
     completion_tokens: int | None = _declare("completion_tokens", "output_tokens")
     reasoning_tokens: int | None = _declare(
         "completion_tokens_details.reasoning_tokens", "output_tokens_details.reasoning_tokens", "reasoning_tokens"
@@ -47,18 +53,12 @@ class Usage(Figures):
     """The usage of an answer, or of several, as the upstream reports it.
 
     Attributes:
-        cache_write_tokens, input_audio_tokens, output_audio_tokens: counts that may have a separate price.
+        input_audio_tokens, output_audio_tokens: counts that may have a separate price.
         is_reported: whether the upstream reported all that it bills, in figures that add up. If not, each count is
             the dearest that its figures can mean, and None if they tell nothing of it.
         raw: the upstream's own JSON, which callers get.
     """
 
-    cache_write_tokens: int | None = _declare(
-        "prompt_tokens_details.cache_write_tokens",
-        "prompt_tokens_details.cache_creation_tokens",
-        "input_tokens_details.cache_write_tokens",
-        "cache_creation_input_tokens",
-    )
     input_audio_tokens: int | None = _declare(
         "prompt_tokens_details.audio_tokens", "input_tokens_details.audio_tokens"
     )

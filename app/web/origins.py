@@ -32,6 +32,8 @@ _ALLOWED_HEADERS = (
     # of OpenAI's SDKs
     "OpenAI-*",
     "X-Stainless-*",
+    # of the AI SDK's useCompletion
+    "User-Agent",
     # of the tools that trace requests from the page to the server
     "baggage",
     "sentry-trace",

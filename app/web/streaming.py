@@ -27,9 +27,9 @@ from app.web.responses import build_call_headers
 _CHECK_S = 1.0
 
 
-def padding() -> Padding:
-    """Return the padding of the events of this site's streams (`STREAM_PADDING`)."""
-    return get_padding(services().config.stream_padding)
+def padding(field: str = "p") -> Padding:
+    """Return the padding of the events of this site's streams (`STREAM_PADDING`), by a field of this name."""
+    return get_padding(services().config.stream_padding, field)
 
 
 def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumption | None = None) -> Response:

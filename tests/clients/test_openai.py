@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
+import subprocess
+
 import pytest
 
+from tests.clients.server import HERE
 from tests.fakes.openai_answers import MODEL, USAGE, error, stream_of
+from tests.fakes.servers import ROOT
 
 pytestmark = pytest.mark.clients
 
+PAGE = (ROOT / "docs" / "openai-compatible.md").read_text(encoding="utf-8")
+PROGRAM = re.findall(r"^```javascript\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)[0]
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 
 
@@ -37,6 +44,16 @@ def test_embeddings_which_it_asks_for_in_base64(server):
     answer = server.run("openai.mjs", method="embed", body=body)["found"]
 
     assert answer["data"][0]["embedding"] == [0.5, -0.25]
+
+
+def test_the_program_of_the_page_works_as_printed(server):
+    server.says("Hel", "lo")
+
+    program = PROGRAM.replace("http://127.0.0.1:8000", server.url)
+    command = ["node", "--input-type=module", "--eval", program]
+    ran = subprocess.run(command, cwd=HERE, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (ran.stdout, ran.stderr) == ("Hello", "")
 
 
 def test_models(server):

@@ -32,6 +32,10 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "/api/embeddings/similarity": {"a": "Hi", "b": "Ho"},
     "/api/structured": {"prompt": "Hi"},
     "/api/structured/stream": {"prompt": "Hi"},
+}
+# With those of the routes that are as OpenAI has them.
+EVERY_SMALLEST: dict[str, dict[str, Any]] = {
+    **SMALLEST,
     "/v1/chat/completions": {"messages": [USER]},
     "/v1/embeddings": {"input": "Hi"},
 }
@@ -49,6 +53,7 @@ TEXT_AT = {
     "/v1/embeddings": "input",
 }
 ROUTES = list(SMALLEST)
+EVERY_ROUTE = list(EVERY_SMALLEST)
 
 
 def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:

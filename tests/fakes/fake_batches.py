@@ -12,7 +12,9 @@ import httpx2
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
+from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, error
+from tests.fakes.strictness import TODAY
 
 ENDPOINTS = {"/v1/chat/completions", "/v1/responses", "/v1/embeddings"}
 Hook = Callable[[], "httpx2.Response | None"]
@@ -56,7 +58,7 @@ class FakeBatches:
         batch: dict[str, Any] | None = None,
         lines: list[bytes] | None = None,
     ) -> None:
-        """End a batch, whose requests were answered with these bodies.
+        """End a batch, whose requests were answered with these bodies, but for those that OpenAI refuses.
 
         Args:
             bodies: of each request in order: an answer; (status, body) for a refusal; None for one that was not done.
@@ -65,7 +67,10 @@ class FakeBatches:
         batch = batch or self.only
         answered, refused = [], []
         for request, body in zip(self.requests(batch), bodies, strict=False):
-            if isinstance(body, tuple):
+            refusal = find_refusal(request["url"], request["body"], today=TODAY)
+            if refusal is not None:
+                refused.append(line_of(request["custom_id"], {"error": refusal.error}, refusal.status))
+            elif isinstance(body, tuple):
                 refused.append(line_of(request["custom_id"], body[1], body[0]))
             elif body is None:
                 code = f"batch_{'expired' if status == 'expired' else 'cancelled'}"

@@ -6,7 +6,6 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from datetime import date
 from functools import cached_property
 from typing import Any
 
@@ -15,9 +14,7 @@ import httpx2
 from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, sse
 from tests.fakes.responses_form import EventStream, to_chat_body, to_response
-
-TODAY = date(2026, 11, 27)
-"""The day on which the upstream lives: it decides which models are gone."""
+from tests.fakes.strictness import TODAY
 
 
 @dataclass(frozen=True)
@@ -47,7 +44,6 @@ class FakeOpenAI:
         self.sent: list[Sent] = []
         self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
-        self.is_strict = True
         self.today = TODAY
         self._answers: deque[Callable[[Sent], httpx2.Response]] = deque()
 
@@ -96,7 +92,7 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         sent = Sent(request.url.path, request.headers, json.loads(request.content))
         self.sent.append(sent)
-        if self.is_strict and (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
+        if (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
             return httpx2.Response(refusal.status, json={"error": refusal.error})
         if self._answers:
             return self._answers.popleft()(sent)

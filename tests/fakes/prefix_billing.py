@@ -6,7 +6,8 @@ relative to that of a cut at each turn.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -53,28 +54,43 @@ _count = counts.counter([MODEL])
 
 def count_tokens(message: Message) -> int:
     """Return a message's tokens."""
-    return 4 + _count(message["content"])
+    return 4 + _count(_read_text(message))
+
+
+def _read_text(message: Message) -> str:
+    content = message["content"]
+    return content if isinstance(content, str) else "".join(part["text"] for part in content)
+
+
+def _has_breakpoint(message: Message) -> bool:
+    content = message["content"]
+    return not isinstance(content, str) and any("prompt_cache_breakpoint" in part for part in content)
 
 
 @dataclass
 class PrefixCache:
-    """Bills requests: a boundary is written after the latest message, and read where a request begins with the same messages."""
+    """Bills requests: what is before a breakpoint is written, and read where a request begins with the same messages.
+
+    There is a breakpoint after the latest message, unless the request is to have none but its own.
+    """
 
     micro_usd: int = 0
     _written: list[tuple[str, ...]] = field(default_factory=list)
 
-    def bill(self, messages: Sequence[Message]) -> Usage:
+    def bill(self, messages: Sequence[Message], options: Mapping[str, str] | None = None) -> Usage:
         """Return what a request of these messages uses, and add its price."""
-        contents = tuple(message["content"] for message in messages)
-        total = sum(map(count_tokens, messages))
-        longest = max((len(each) for each in self._written if contents[: len(each)] == each), default=0)
-        cached = sum(map(count_tokens, messages[:longest]))
-        self._written = [*self._written[1 - _BREAKPOINTS_LOOKED_AT :], contents]
-        written = total - cached
-        if total < _LEAST_CACHED:
-            self._written.pop()
-            written = 0
-        usage = Usage(prompt_tokens=total, cached_tokens=cached, cache_write_tokens=written, completion_tokens=0)
+        texts = tuple(map(_read_text, messages))
+        tokens = [0, *itertools.accumulate(map(count_tokens, messages))]
+        ends = [at + 1 for at, message in enumerate(messages) if _has_breakpoint(message)]
+        if options is None:
+            ends.append(len(messages))
+        ends = [end for end in ends if tokens[end] >= _LEAST_CACHED]
+        read = max((len(each) for each in self._written if texts[: len(each)] == each), default=0)
+        written = max(0, tokens[max(ends, default=0)] - tokens[read])
+        self._written = [*self._written, *(texts[:end] for end in ends)][-_BREAKPOINTS_LOOKED_AT:]
+        usage = Usage(
+            prompt_tokens=tokens[-1], cached_tokens=tokens[read], cache_write_tokens=written, completion_tokens=0
+        )
         self.micro_usd += Prices().cost_micro_usd(MODEL, usage) or 0
         return usage
 
@@ -105,7 +121,7 @@ def cut_on_grid(messages: Sequence[Message], room: int) -> list[Message]:
 def cut_at_each_turn(messages: Sequence[Message], room: int) -> list[Message]:
     """Return the most that fits, as it was sent before."""
     prompt, *turns = messages
-    tokens, first = count_tokens(prompt) + 8, len(turns)
+    tokens, first = count_tokens(prompt) + 3, len(turns)
     for at in range(len(turns) - 1, -1, -2):
         tokens += sum(map(count_tokens, turns[at : at + 2]))
         if tokens > room:

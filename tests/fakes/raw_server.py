@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
+from tests.fakes.strictness import refuse_request
+
 READ = "read one request"
 CLOSE = "close the connection"
 RESET = "break the connection off"
@@ -40,6 +42,8 @@ def chunked(*pieces: bytes) -> list[bytes]:
 
 class RawServer:
     """Plays one script a connection, in the order of their coming; then holds it until the other side closes.
+
+    A request that OpenAI refuses is refused, and ends the script.
 
     Connections without a script are closed at once.
     """
@@ -106,6 +110,9 @@ class RawServer:
                     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
                     return
                 self._play(connection, step)
+                if step == READ and (refusal := refuse_request(self.requests[-1])) is not None:
+                    connection.sendall(answer({"error": refusal.error}, status=f"{refusal.status} Refused"))
+                    break
             self._hold(connection)
         except OSError:
             self.left += 1

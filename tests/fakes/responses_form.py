@@ -81,7 +81,7 @@ def to_response(completion: dict[str, Any]) -> dict[str, Any]:
     return response(
         status,
         *output,
-        model=completion["model"],
+        model=completion.get("model"),
         usage=usage_of(completion.get("usage")),
         incomplete_details=reason and {"reason": reason},
     )

@@ -6,6 +6,9 @@ import json
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
+from app.model_families import find_refusal
+from tests.fakes.strictness import TODAY
+
 
 class UpstreamHandler(BaseHTTPRequestHandler):
     """Answers one connection; a subclass says what."""
@@ -13,8 +16,15 @@ class UpstreamHandler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
     def do_POST(self) -> None:
-        """Read a request and answer it."""
-        self.answer(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+        """Read a request and answer it, or refuse what OpenAI refuses."""
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        refusal = find_refusal(self.path, body, today=TODAY)
+        if refusal is None:
+            self.answer(body)
+            return
+        error = json.dumps({"error": refusal.error}).encode()
+        self.begin("application/json", "Content-Length", str(len(error)), status=refusal.status)
+        self.wfile.write(error)
 
     def answer(self, body: dict[str, Any]) -> None:
         """Answer a request."""

@@ -72,8 +72,9 @@ def test_many_texts_take_little_time(embed):
         ({"input": []}, "input"),
         ({"input": ["a", ""]}, "input"),
         ({"input": {"text": "a"}}, "input"),
-        ({"input": [1, 2, 3]}, "input"),
-        ({"input": [[1, 2], [3]]}, "input"),
+        ({"input": [1, 2.5]}, "input"),
+        ({"input": [[1, 2], ["a"]]}, "input"),
+        ({"input": [[1, 2], []]}, "input"),
         ({"input": ["a"] * 2049}, "input"),
         ({"dimensions": 0}, "dimensions"),
         ({"dimensions": 3073}, "dimensions"),
@@ -85,3 +86,10 @@ def test_bad_embedding_field_is_named(http, change, param):
     response = http.post("/v1/embeddings", json={"model": "m", "input": "gate"} | change)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == param
+
+
+def test_tokens_are_taken_for_texts(embed):
+    one, other = embed([[1, 2], [3]])
+
+    assert embed([1, 2]) == [one]
+    assert one != other

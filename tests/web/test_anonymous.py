@@ -6,7 +6,8 @@ import httpx2
 import pytest
 
 from app.shared_state import MemoryState
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.site import bearer
 

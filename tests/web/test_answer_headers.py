@@ -8,7 +8,8 @@ import pytest
 
 from app.openai_service.call_recording import log_call
 from app.openai_service.results import CallRecord
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import completion, stream_of
 
 OTHERS = [

@@ -11,7 +11,8 @@ from app.database.database import DatabaseUnavailable
 from app.runtime.log_throttle import LogThrottle
 from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
 from tests.fakes.site import SECRET_KEY, bearer
 

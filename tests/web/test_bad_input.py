@@ -9,10 +9,14 @@ import orjson
 import pytest
 
 from tests.fakes.bodies import (
+    EVERY_ROUTE as ROUTES,
+)
+from tests.fakes.bodies import (
+    EVERY_SMALLEST as SMALLEST,
+)
+from tests.fakes.bodies import (
     IMAGE_URL,
-    ROUTES,
     SCHEMA,
-    SMALLEST,
     TEXT_AT,
     TOOL,
     TURNS,

@@ -4,7 +4,8 @@ import pytest
 
 from app.config import ConfigError
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE as ROUTES
+from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import error, stream_of
 
 CHAT = {"message": "Hi"}
@@ -124,7 +125,9 @@ def allowed_headers(client, *names):
 
 def test_the_headers_of_openais_clients_and_of_tracing_pass_the_preflight(client):
     names = "authorization content-type x-stainless-os x-stainless-retry-count openai-organization openai-project"
-    names += " idempotency-key last-event-id baggage sentry-trace traceparent tracestate x-datadog-trace-id"
+    names += (
+        " idempotency-key last-event-id user-agent baggage sentry-trace traceparent tracestate x-datadog-trace-id"
+    )
 
     assert allowed_headers(client, *names.split()) == set(names.split())
     assert allowed_headers(client, *names.upper().split()) == set(names.upper().split())

@@ -32,7 +32,7 @@ CREATE TABLE entries (
     lease_until BIGINT NOT NULL,
     worker TEXT NOT NULL,
     created_at BIGINT NOT NULL,
-    settled_at BIGINT, tool_calls INTEGER,
+    settled_at BIGINT, tool_calls INTEGER, cache_write_tokens BIGINT,
     PRIMARY KEY (id)
 ) WITHOUT ROWID;
 CREATE INDEX entries_by_request ON entries (request_id);
@@ -60,7 +60,7 @@ CREATE TABLE daily_totals (
     completion_tokens BIGINT DEFAULT 0 NOT NULL,
     reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
     tokens BIGINT DEFAULT 0 NOT NULL,
-    cost_micro_usd BIGINT DEFAULT 0 NOT NULL,
+    cost_micro_usd BIGINT DEFAULT 0 NOT NULL, cache_write_tokens BIGINT DEFAULT 0 NOT NULL,
     PRIMARY KEY (day, tenant, user_id, model, route)
 ) WITHOUT ROWID;
 CREATE INDEX daily_totals_by_user ON daily_totals (tenant, user_id, day);
@@ -115,4 +115,16 @@ CREATE TABLE batches (
 ) WITHOUT ROWID;
 CREATE INDEX batches_by_owner ON batches (tenant, user_id, id);
 CREATE INDEX batches_open ON batches (checked_at) WHERE ended_at IS NULL;
-INSERT INTO alembic_version (version_num) VALUES ('0004');
+CREATE TABLE safety_events (
+    webhook_id TEXT NOT NULL,
+    received_at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    tenant TEXT,
+    user_id TEXT,
+    category TEXT,
+    case_id TEXT,
+    action TEXT NOT NULL,
+    PRIMARY KEY (webhook_id)
+) WITHOUT ROWID;
+CREATE INDEX safety_events_by_time ON safety_events (received_at);
+INSERT INTO alembic_version (version_num) VALUES ('0006');

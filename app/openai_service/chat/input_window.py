@@ -16,10 +16,10 @@ from app.token_counts import TokenCounts, find_input_window, find_window
 from app.token_counts.encodings import count_bytes
 from app.token_counts.estimates import bound_input, least_tokens
 
-# Each message has 3 tokens for its delimiters and one for its role, and the whole list has a few more.
+# Each message has 3 tokens for its delimiters and one for its role, and the answer begins with 3 more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
 _MESSAGE_OVERHEAD = 4
-_REQUEST_OVERHEAD = 8
+_REQUEST_OVERHEAD = 3
 _ABOUT_AN_IMAGE = 1_000
 # What counts as input besides the messages.
 _INPUT_FIELDS = ("tools", "response_format")

@@ -15,11 +15,13 @@ class DrainPool:
     An answer that finds no place, or takes longer, is closed, and charged by what it may have used.
     """
 
+    MAX_CONCURRENT = 32
     MAX_DURATION_S = 15.0
     """How long a stream is read. An answer in one piece is read until the deadline of its call: closing it saves nothing."""
 
-    def __init__(self, max_concurrent: int = 32) -> None:
-        self._max_concurrent = max_concurrent
+    def __init__(self, max_concurrent: int | None = None) -> None:
+        if max_concurrent is not None:
+            self.MAX_CONCURRENT = max_concurrent
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._running = 0
@@ -28,7 +30,7 @@ class DrainPool:
     def adopt(self, ticks: Iterator[object], finish: Callable[[], None]) -> bool:
         """Read the rest of an answer in a thread, then call `finish`. Return False if no place is free."""
         with self._lock:
-            if self.is_closed or self._running >= self._max_concurrent:
+            if self.is_closed or self._running >= self.MAX_CONCURRENT:
                 return False
             self._running += 1
         thread = threading.Thread(target=self._read, args=(ticks, finish), daemon=True)

@@ -13,7 +13,7 @@ from app.openai_service.errors import (
     UpstreamUnavailable,
 )
 from app.openai_service.resilience.breaker import CircuitBreaker, Permit
-from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_outage, is_transient
+from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_model_gone, is_outage, is_transient
 from app.openai_service.streaming.ticks import Ticks, pause
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Policy:
                 return (yield from self._try_model(make_attempt, model, request, has_fallback=position < last))
             except UpstreamUnavailable as failure:
                 failures.append(failure)
-                if request.call_state.is_abandoned or not is_outage(failure):
+                if request.call_state.is_abandoned or not (is_outage(failure) or is_model_gone(failure)):
                     break
         raise _pick_most_informative(failures)
 

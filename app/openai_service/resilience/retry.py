@@ -10,6 +10,7 @@ from time import monotonic
 import backoff
 
 from app.openai_service.errors import (
+    MODEL_GONE_CODES,
     QUOTA_CODES,
     CircuitOpen,
     LargerThanRate,
@@ -17,6 +18,7 @@ from app.openai_service.errors import (
     UpstreamFailed,
     UpstreamRateLimited,
     UpstreamTimeout,
+    UserBlocked,
 )
 
 _FIRST_WAIT_S = 0.5
@@ -37,12 +39,17 @@ def is_outage(error: UpstreamError) -> bool:
     return status is None or status in (408, 409) or status >= 500
 
 
+def is_model_gone(error: UpstreamError) -> bool:
+    """Return whether the upstream does not have the model, or not for this key: another one may answer."""
+    return error.upstream_status == 404 and error.upstream_code in MODEL_GONE_CODES
+
+
 def is_transient(error: UpstreamError) -> bool:
     """Return whether the same request to the same model may succeed a moment later.
 
     The upstream's header `x-should-retry` takes precedence over its status.
     """
-    if isinstance(error, CircuitOpen | LargerThanRate) or error.upstream_code in QUOTA_CODES:
+    if isinstance(error, CircuitOpen | LargerThanRate | UserBlocked) or error.upstream_code in QUOTA_CODES:
         return False
     return is_outage(error) if error.should_retry is None else error.should_retry
 

@@ -69,7 +69,7 @@ class Sender:
                 response, _ = yield from self._send_adapted(request, model)
                 answer = read(response, record)
             except UpstreamError as error:
-                attempt.end(may_be_billed=error.may_be_billed)
+                _note_failure(attempt, error)
                 if error.paid is not None:
                     record.note_usage(error.paid)
                 raise
@@ -98,8 +98,7 @@ class Sender:
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
             except UpstreamError as error:
-                if not attempt.is_complete:
-                    attempt.end(may_be_billed=error.may_be_billed)
+                _note_failure(attempt, error)
                 raise
             attempt.served = answer.model or None
             return answer
@@ -213,3 +212,10 @@ class Sender:
                     return response
         finally:
             call_state.close_connection()
+
+
+def _note_failure(attempt: Attempt, error: UpstreamError) -> None:
+    """Note why an attempt failed. One whose answer says itself that it failed, and what it has used, has ended before."""
+    attempt.failure = error.upstream_status, error.upstream_code
+    if not attempt.is_complete:
+        attempt.end(may_be_billed=error.may_be_billed)

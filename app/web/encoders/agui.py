@@ -11,10 +11,13 @@ from app.openai_service import Done, Event, Events, Failed, Refusal, Token, Tool
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
 from app.token_counts import Usage
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 from app.web.schemas.frameworks.agui import SERVER_CALL_PREFIX
 
 _PROTOCOL_VERSION = "1.0"
+PADDING = "rawEvent"
+"""The one field of an event that may be anything, and that clients do not keep. They warn of fields that they do not know."""
 
 _COUNTS = {
     "inputTokens": "prompt_tokens",
@@ -33,16 +36,20 @@ class Agui:
         run_id: of the run, by the client.
         token: part of all ids of messages, so that no two runs have the same ones.
         call_ids: of the answer's calls.
+        padding: of the events, by the field PADDING.
         request_id: of the request, for errors.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, thread_id: str, run_id: str, *, token: str, call_ids: CallIds, request_id: str) -> None:
+    def __init__(
+        self, thread_id: str, run_id: str, *, token: str, call_ids: CallIds, padding: Padding, request_id: str
+    ) -> None:
         self._run = {"threadId": thread_id, "runId": run_id}
         self._token = token
         self._call_ids = call_ids
+        self._padding = padding
         self._request_id = request_id
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
@@ -53,7 +60,7 @@ class Agui:
         """The kind of the message that is being written."""
         self._open_id = ""
         self._delta = b""
-        """The event of its next piece, but for the text."""
+        """The event of its next piece, but for the text and the end."""
         self._parent_id: str | None = None
         """The assistant's message that calls belong to."""
         self._has_run_tools = False
@@ -65,7 +72,7 @@ class Agui:
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return self._delta % orjson.dumps(event.text)
+            return self._padding.close(self._delta % orjson.dumps(event.text))
         for event in events:
             self._encode_event(event)
         encoded = b"".join(self._chunks)
@@ -90,7 +97,7 @@ class Agui:
             self._fail(event.error)
 
     def _add(self, kind: str, **fields: Any) -> None:
-        self._chunks.append(b"data: %b\n\n" % orjson.dumps({"type": kind, **fields}))
+        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
 
     def _begin_message(self) -> str:
         self._messages += 1
@@ -112,8 +119,8 @@ class Agui:
                 self._add("REASONING_START", messageId=id_)
                 self._add("REASONING_MESSAGE_START", messageId=id_, role="reasoning")
             head = {"type": f"{name}_CONTENT", "messageId": id_}
-            self._delta = b'data: %b,"delta":%%b}\n\n' % orjson.dumps(head)[:-1]
-        self._chunks.append(self._delta % orjson.dumps(text))
+            self._delta = b'data: %b,"delta":%%b' % orjson.dumps(head)[:-1]
+        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_message(self) -> None:
         if self._open == "text":

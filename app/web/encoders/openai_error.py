@@ -28,10 +28,13 @@ _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 def openai_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # noqa: ARG001
     """Return {"error": {"message", "type", "param", "code"}}."""
     field, message = problem.field, problem.message
-    param = None if field is None else _name_param(problem, field)
+    # Where no field has a name, a few words stand for the place, such as "The body".
+    param = None if field is None or " " in field else _name_param(problem, field)
     code = _CODES.get(type(problem), problem.code)
     if isinstance(problem, InvalidRequest) and problem.fault == "unknown":
-        code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}"
+        # The sentence is OpenAI's, before a hint at the field that was meant.
+        hint = message.removeprefix(f"Unknown field {field}").rstrip(".")
+        code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}{hint}"
     elif field is not None and param is not None:
         message = message.replace(field, param, 1)
     return {"error": {"message": message, "type": _find_type(problem), "param": param, "code": code}}

@@ -18,13 +18,14 @@ from app.openai_service import (
     ToolCallDelta,
 )
 from app.web.encoders.openai_error import openai_error
+from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 
 _END = b"data: [DONE]\n\n"
 
 
 class OpenAISse:
-    """Server-sent events of `data: ` and a `chat.completion.chunk`, then `data: [DONE]`; an error ends it instead.
+    """Server-sent events of `data: ` and a `chat.completion.chunk`, padded, then `data: [DONE]`; an error ends it instead.
 
     Attributes:
         record: of the call, which knows the model that answers once the first events have come.
@@ -35,8 +36,9 @@ class OpenAISse:
 
     record: CallRecord
 
-    def __init__(self, completion_id: str, created: int, *, includes_usage: bool) -> None:
+    def __init__(self, completion_id: str, created: int, padding: Padding, *, includes_usage: bool) -> None:
         self._frame = {"id": completion_id, "object": "chat.completion.chunk", "created": created}
+        self._padding = padding
         self._includes_usage = includes_usage
         self._begin_chunk = self._begin_text = self._end_text = b""
         self._calls: dict[int, bool] = {}
@@ -45,12 +47,12 @@ class OpenAISse:
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         if len(events) == 1 and type(event := events[0]) is Token and self._begin_text:  # nearly always
-            return self._begin_text + orjson.dumps(event.text) + self._end_text
+            return self._padding.close(self._begin_text + orjson.dumps(event.text) + self._end_text)
         return b"".join([self._encode_event(event) for event in events])
 
     def _encode_event(self, event: Event) -> bytes:
         if isinstance(event, Failed):
-            return b"data: %b\n\n" % orjson.dumps(openai_error(problem_for(event.error)))
+            return self._padding.align(b"data: %b" % orjson.dumps(openai_error(problem_for(event.error))))
         if isinstance(event, Token | Refusal | Reasoning | ToolCallDelta | Done):
             first = b"" if self._begin_chunk else self._begin()
             return first + (self._encode_end(event) if isinstance(event, Done) else self._encode_delta(event))
@@ -62,12 +64,12 @@ class OpenAISse:
         self._begin_chunk = b"data: " + frame.removesuffix(b"}")
         self._begin_text = self._begin_chunk + b',"choices":[{"index":0,"delta":{"content":'
         usage = b',"usage":null' if self._includes_usage else b""
-        self._end_text = b'},"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
+        self._end_text = b'},"logprobs":null,"finish_reason":null}]%b' % usage
         return self._encode_choice({"role": "assistant", "content": "", "refusal": None})
 
     def _encode_delta(self, event: Token | Refusal | Reasoning | ToolCallDelta) -> bytes:
         if isinstance(event, Token):
-            return self._begin_text + orjson.dumps(event.text) + self._end_text
+            return self._padding.close(self._begin_text + orjson.dumps(event.text) + self._end_text)
         if isinstance(event, Refusal):
             return self._encode_choice({"refusal": event.text})
         if isinstance(event, Reasoning):
@@ -83,7 +85,7 @@ class OpenAISse:
         rest: dict[str, Any] = {"choices": choices}
         if self._includes_usage:
             rest["usage"] = usage
-        return b"%b,%b\n\n" % (self._begin_chunk, orjson.dumps(rest)[1:])
+        return self._padding.close(b"%b,%b" % (self._begin_chunk, orjson.dumps(rest)[1:-1]))
 
     def _tool_call(self, event: ToolCallDelta) -> dict[str, Any]:
         place = event.position
@@ -95,6 +97,8 @@ class OpenAISse:
         return call | {"function": {**named, "arguments": event.arguments}}
 
     def _encode_end(self, done: Done) -> bytes:
+        if tier := read_service_tier(self.record):  # which is known from now on
+            self._begin_chunk += b',"service_tier":%b' % orjson.dumps(tier)
         chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
         chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
         if self._includes_usage:
@@ -110,6 +114,11 @@ class OpenAISse:
             for place, has_arguments in self._calls.items()
             if not has_arguments and place < len(done.tool_calls)
         ]
+
+
+def read_service_tier(record: CallRecord) -> str | None:
+    """Return the tier that a complete answer had, if the upstream tells it."""
+    return record.attempt_log[-1].service_tier if record.attempt_log else None
 
 
 def name_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:

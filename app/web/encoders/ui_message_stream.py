@@ -10,6 +10,7 @@ import orjson
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 
 _FINISH_REASONS = {
@@ -31,15 +32,17 @@ class UIMessageStream:
     Args:
         message_id: of the message.
         call_ids: of the answer's calls.
+        padding: of the events.
         request_id: of the request, for errors.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, message_id: str, *, call_ids: CallIds, request_id: str) -> None:
+    def __init__(self, message_id: str, *, call_ids: CallIds, padding: Padding, request_id: str) -> None:
         self._message_id = message_id
         self._call_ids = call_ids
+        self._padding = padding
         self._request_id = request_id
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
@@ -49,7 +52,7 @@ class UIMessageStream:
         self._open: Literal["text", "reasoning"] | None = None
         """The kind of the part that is being written."""
         self._delta = b""
-        """The event of its next piece, but for the text."""
+        """The event of its next piece, but for the text and the end."""
         self._running: set[str] = set()
         """The ids of the server tools that run."""
         self._has_run_tools = False
@@ -60,7 +63,7 @@ class UIMessageStream:
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return self._delta % orjson.dumps(event.text)
+            return self._padding.close(self._delta % orjson.dumps(event.text))
         for event in events:
             self._encode_event(event)
         encoded = b"".join(self._chunks)
@@ -86,7 +89,7 @@ class UIMessageStream:
             self._fail(event.error)
 
     def _add(self, data: dict[str, Any]) -> None:
-        self._chunks.append(b"data: %b\n\n" % orjson.dumps(data))
+        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
 
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
@@ -96,10 +99,9 @@ class UIMessageStream:
             self._end_part()
             self._parts += 1
             self._open = kind
-            part = b'"type":"%b-%%b","id":"%d"' % (kind.encode(), self._parts)
-            self._chunks.append(b"data: {%b}\n\n" % (part % b"start"))
-            self._delta = b'data: {%b,"delta":%%b}\n\n' % (part % b"delta")
-        self._chunks.append(self._delta % orjson.dumps(text))
+            self._add({"type": f"{kind}-start", "id": str(self._parts)})
+            self._delta = b'data: {"type":"%b-delta","id":"%d","delta":%%b' % (kind.encode(), self._parts)
+        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_part(self) -> None:
         if self._open is not None:

@@ -1,6 +1,7 @@
 """The views, one blueprint a file.
 
-chat.py         /api/chat
+chat.py         /api/chat; ui_messages.py has the AI SDK's side of it
+frameworks.py   /api/completion and /api/agui
 vision.py       /api/vision
 embeddings.py   /api/embeddings
 structured.py   /api/structured

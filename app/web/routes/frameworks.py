@@ -7,7 +7,7 @@ import secrets
 from flask import Blueprint, Response
 
 from app.problems import InvalidRequest
-from app.web.encoders.agui import Agui
+from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
 from app.web.errors import error_format, sentence_error
@@ -17,7 +17,7 @@ from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
 from app.web.schemas.frameworks.completion import CompletionRequest
-from app.web.streaming import stream_chat_response, stream_priced
+from app.web.streaming import padding, stream_chat_response, stream_priced
 
 bp = Blueprint("frameworks", __name__)
 # The ledger enters a call under the name of its blueprint.
@@ -46,6 +46,7 @@ def run() -> Response:
         body.run_id,
         token=secrets.token_hex(12),
         call_ids=CallIds(call.messages),
+        padding=padding(PADDING),
         request_id=call.request_id,
     )
     return stream_priced(call, encoder, Resumption() if body.resumable else None)

@@ -22,7 +22,7 @@ from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
 from app.web.schemas.validation import parse_json, parse_object, validate
-from app.web.streaming import stream_priced
+from app.web.streaming import padding, stream_priced
 
 # A quote within a text is escaped, so this can only be the name of a field.
 _FIELD = re.compile(rb'"(?:parts|trigger)"\s*:')
@@ -66,7 +66,9 @@ def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
     """Stream the answer as a UI message. Raises as stream_response() does."""
     message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
-    encoder = UIMessageStream(message_id, call_ids=CallIds(call.messages), request_id=call.request_id)
+    encoder = UIMessageStream(
+        message_id, call_ids=CallIds(call.messages), padding=padding(), request_id=call.request_id
+    )
     response = stream_priced(call, encoder, _find_resumption(body))
     response.headers["x-vercel-ai-ui-message-stream"] = "v1"
     return response

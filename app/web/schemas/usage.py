@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
@@ -14,11 +15,19 @@ from pydantic.alias_generators import to_camel
 from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
 from app.limits.accounts import parse_account_kind
+from app.pricing.interface import PriceList
+from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
+from app.runtime.times import format_iso
+from app.safety.events import SafetyEvent
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
 _SUMS = {name: to_camel(name) for name in SUMS}
+_SAVED = "cacheSavedMicroUsd"
+
+Savings = Mapping[tuple[str, ...], int]
+"""What the upstream's prompt cache saved, in micro-dollars, by the group of a row."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,25 +77,53 @@ def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQue
     )
 
 
+def sum_savings(by_model: Sequence[Total], prices: PriceList) -> Savings:
+    """Return the savings of each group, from totals that are grouped by the model last."""
+    savings: Counter[tuple[str, ...]] = Counter()
+    for row in by_model:
+        *group, model = row.group
+        saved = find_cache_savings(prices, model, row.cached_tokens or 0, row.cache_write_tokens or 0)
+        savings[tuple(group)] += saved
+    return savings
+
+
 def usage_response(
-    query: UsageQuery, total: Total, rows: Sequence[Total], limits: Sequence[Remaining]
+    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, limits: Sequence[Remaining]
 ) -> dict[str, Any]:
     """Return {"from", "to", "totals", "rows": [...], "limits": [...]}."""
     return {
         "from": query.first_day,
         "to": query.last_day,
-        "totals": _format_sums(total),
-        "rows": [dict(zip(query.by, row.group, strict=True)) | _format_sums(row) for row in rows],
+        "totals": _format_sums(total) | {_SAVED: sum(savings.values())},
+        "rows": [
+            dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
+            for row in rows
+        ],
         "limits": [_format_limit(left) for left in limits],
     }
 
 
-def usage_csv(query: UsageQuery, rows: Sequence[Total]) -> str:
+def format_safety_event(event: SafetyEvent) -> dict[str, Any]:
+    """Return {"at", "type", "tenant", "user", "category", "caseId", "action"}."""
+    return {
+        "at": format_iso(event.received_at // 1000),
+        "type": event.kind,
+        "tenant": event.tenant,
+        "user": event.user_id,
+        "category": event.category,
+        "caseId": event.case_id,
+        "action": event.action,
+    }
+
+
+def usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str:
     """Return one CSV line per row, with the names of the JSON answer."""
     text = io.StringIO()
     writer = csv.writer(text)
-    writer.writerow([*query.by, *_SUMS.values()])
-    writer.writerows([*map(_escape_cell, row.group), *_format_sums(row).values()] for row in rows)
+    writer.writerow([*query.by, *_SUMS.values(), _SAVED])
+    writer.writerows(
+        [*map(_escape_cell, row.group), *_format_sums(row).values(), savings[row.group]] for row in rows
+    )
     return text.getvalue()
 
 

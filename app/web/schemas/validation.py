@@ -85,7 +85,7 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
     try:
         body = orjson.loads(data)
     except orjson.JSONDecodeError:
-        raise InvalidRequest(_explain_invalid_json(data)) from None
+        raise _explain_invalid_json(data) from None
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
@@ -244,20 +244,20 @@ def _make_printable(text: str) -> str:
     return "".join(char if char.isprintable() else "?" for char in text[:200])
 
 
-def _explain_invalid_json(data: bytes) -> str:
+def _explain_invalid_json(data: bytes) -> InvalidRequest:
     """Explain invalid JSON: name the field with a lone surrogate, or with NaN or Infinity."""
     if len(data) > _EXPLAINED_BYTES:
-        return _INVALID_JSON
+        return InvalidRequest(_INVALID_JSON)
     try:
         body = json.loads(data)
     except (ValueError, RecursionError):
-        return _INVALID_JSON
+        return InvalidRequest(_INVALID_JSON)
     for path, value in in_turns(_iter_leaves(body)):
         if isinstance(value, float) and not math.isfinite(value):
-            return f"{_join_path(path)}: must be a finite number."
+            return InvalidRequest("must be a finite number.", field=_join_path(path))
         if isinstance(value, str) and not _is_unicode(value):
-            return f"{_join_path(path)}: must not contain half of a surrogate pair."
-    return _INVALID_JSON
+            return InvalidRequest("must not contain half of a surrogate pair.", field=_join_path(path))
+    return InvalidRequest(_INVALID_JSON)
 
 
 def _is_unicode(text: str) -> bool:

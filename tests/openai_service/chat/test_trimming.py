@@ -220,8 +220,8 @@ class TestExactCounts:
 
     @pytest.fixture
     def exact(self):
-        """The tokens of the conversation: 4 for each message besides its text, and a few for the request."""
-        return sum(4 + count("o200k_base", message["content"]) for message in WORDY) + 8
+        """The tokens of the conversation: 4 for each message besides its text, and 3 for the answer."""
+        return sum(4 + count("o200k_base", message["content"]) for message in WORDY) + 3
 
     def test_what_just_fits_is_not_trimmed(self, make_app, upstream, exact):
         answer = make_app(max_input_tokens=exact).test_client().post("/api/chat", json={"messages": WORDY})

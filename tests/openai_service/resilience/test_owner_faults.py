@@ -7,7 +7,7 @@ import logging
 import httpx2
 import pytest
 
-from tests.fakes.openai_answers import completion, error
+from tests.fakes.openai_answers import completion, error, stream_of
 
 pytestmark = pytest.mark.one_attempt
 
@@ -76,3 +76,34 @@ def test_what_the_owner_cannot_mend_is_no_such_line(client, upstream, caplog, st
 
     assert not lines_of(caplog)
     assert "hidden" in client.get("/").text.partition('id="fault"')[2].partition(">")[0]
+
+
+@pytest.fixture
+def covered(make_app):
+    """Has a model that answers when the first one does not."""
+    return make_app(chat_fallback_models=("gpt-6-luna",)).test_client()
+
+
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/structured"])
+def test_a_model_that_is_gone_is_told_although_another_one_answers(covered, upstream, caplog, clock, route):
+    text = "{}" if "structured" in route else "Hi"
+    for _ in range(3):
+        upstream.answers(error("CANARY", code="model_not_found", param="model"), 404)
+        if "stream" in route:
+            upstream.streams(*stream_of(text))
+        else:
+            upstream.answers(completion(text))
+        answer = covered.post(route, json={"prompt": "Hi"} if "structured" in route else CHAT)
+        assert (answer.status_code, len(answer.get_data()) > 0) == (200, True)
+
+    assert [sent.body["model"] for sent in upstream.sent] == ["gpt-6.1-terra", "gpt-6-luna"] * 3
+    (line,) = lines_of(caplog)
+    assert (line.fault, line.model, "CANARY" in line.hint) == ("model", "gpt-6.1-terra", False)
+    assert "CHAT_MODEL" in covered.get("/").text
+
+
+def test_an_outage_that_another_model_covers_is_no_fault_of_the_owners(covered, upstream, caplog):
+    upstream.answers(error(), 500)
+
+    assert covered.post("/api/chat", json=CHAT).status_code == 200
+    assert not lines_of(caplog)

@@ -6,14 +6,17 @@ import orjson
 import pytest
 
 from app.openai_service import Done
-from app.web.encoders.agui import Agui
+from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import get_padding
 from tests.fakes.encoding import encode, fails, read_sse
 from tests.fakes.recorded_events import RECORDED, TEXT, call, text_of
 
 
 def make_encoder(messages=()):
-    return Agui("thread1", "run1", token="ab", call_ids=CallIds(messages), request_id="r1")
+    return Agui(
+        "thread1", "run1", token="ab", call_ids=CallIds(messages), padding=get_padding(0, PADDING), request_id="r1"
+    )
 
 
 class Run:

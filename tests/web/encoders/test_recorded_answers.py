@@ -5,8 +5,10 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.base import BrokenStream
 from app.web.encoders.call_ids import CallIds
+from app.web.encoders.padding import get_padding
 from app.web.encoders.plain_text import PlainText
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
@@ -17,7 +19,7 @@ ANSWERS = pytest.mark.parametrize("events", RECORDED.values(), ids=list(RECORDED
 
 
 def ui_encoder():
-    return UIMessageStream("msg_1", call_ids=CallIds([]), request_id="r1")
+    return UIMessageStream("msg_1", call_ids=CallIds([]), padding=get_padding(0), request_id="r1")
 
 
 @ANSWERS
@@ -31,7 +33,7 @@ def test_plain_text(events):
 
 @ANSWERS
 def test_token_events(events):
-    read = read_sse(encode(TokenSse("r1"), events))
+    read = read_sse(encode(TokenSse("r1", get_padding(0)), events))
 
     assert "".join(event.get("token", "") for event in read) == text_of(events)
     assert [event.get("code") for event in read if "error" in event] == ["upstream_truncated"] * fails(events)
@@ -227,3 +229,19 @@ def test_a_token_of_a_running_part_is_one_event_of_one_write():
     encoder.encode(TEXT[0])
 
     assert encoder.encode(TEXT[2]) == b'data: {"type":"text-delta","id":"1","delta":"lo"}\n\n'
+
+
+@pytest.mark.parametrize("name", RECORDED)
+def test_padded_events_say_the_same(name):
+    ui = UIMessageStream("msg_1", call_ids=CallIds([]), padding=get_padding(16), request_id="r1")
+    agui = Agui(
+        "thread1", "run1", token="ab", call_ids=CallIds([]), padding=get_padding(16, PADDING), request_id="r1"
+    )
+    for encoder, plain, field in [(ui, ui_encoder(), "p"), (agui, None, PADDING)]:
+        encoded = encode(encoder, RECORDED[name]).removesuffix(b"data: [DONE]\n\n")
+
+        assert {len(event) % 16 for event in encoded.split(b"\n\n")} <= {0, 14}
+        read = [{**event, field: None} for event in read_sse(encoded)]
+        if plain is not None:
+            unpadded = encode(plain, RECORDED[name]).removesuffix(b"data: [DONE]\n\n")
+            assert read == [{**event, field: None} for event in read_sse(unpadded)]

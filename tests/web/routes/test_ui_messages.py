@@ -24,7 +24,8 @@ def read(answer):
     events = [event for event in answer.data.decode().split("\n\n") if event and not event.startswith(":")]
     assert all(event.startswith("data: ") for event in events)
     assert events.pop() == "data: [DONE]"
-    return [json.loads(event[6:]) for event in events]
+    chunks = [json.loads(event[6:]) for event in events]
+    return [{name: value for name, value in chunk.items() if name != "p"} for chunk in chunks]  # the padding
 
 
 def sentence_of(answer):

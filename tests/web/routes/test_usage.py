@@ -8,7 +8,7 @@ import secrets
 import pytest
 
 from app.auth.principal import VISITOR_SCOPES
-from tests.fakes.openai_answers import USAGE
+from tests.fakes.openai_answers import USAGE, completion
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 SECRET = "s" * 32
@@ -58,6 +58,28 @@ def test_callers_see_their_own_and_what_is_left(site):
     )
     [limit] = answer.json["limits"]
     assert (limit["of"], limit["leftTokens"]) == ("user", 100_000 - 2 * USAGE["total_tokens"])
+
+
+def test_what_the_prompt_cache_saved_is_shown(site, upstream):
+    """gpt-6.1-terra costs 1 USD a million, 0.05 read and 1.25 written: 1,000 * 0.95 - 2,000 * 0.25 micro-dollars."""
+    details = {"cached_tokens": 1_000, "cache_write_tokens": 2_000}
+    used = {
+        "prompt_tokens": 4_000,
+        "completion_tokens": 1,
+        "total_tokens": 4_001,
+        "prompt_tokens_details": details,
+    }
+    upstream.answers(completion("Hi") | {"usage": used, "model": "gpt-6.1-terra"})
+    site.asks("eve")
+
+    for query in ("", "?by=model", "?by=user", "?by=", "?by=route,day"):
+        answer = site.get(query, user="eve").json
+        for shown in (answer["totals"], answer["rows"][0]):
+            assert (shown["cachedTokens"], shown["cacheWriteTokens"]) == (1_000, 2_000)
+            assert shown["cacheSavedMicroUsd"] == 450
+            assert shown["costMicroUsd"] == 1_000 + 50 + 2_500 + 5
+    [row] = csv.DictReader(io.StringIO(site.get("?by=user&format=csv", user="eve").text))
+    assert row["cacheSavedMicroUsd"] == "450"
 
 
 @pytest.mark.parametrize("query", ["?user=bob", "?tenant=default", "?user=anna", "?tenant="])
@@ -145,7 +167,7 @@ def test_the_command_shows_a_table(site):
     assert shown.exit_code == 0
     lines = [re.split(r" {2,}", line.strip()) for line in shown.output.splitlines()]
     assert lines[0][:3] == ["user", "model", "requests"]
-    assert [(line[0], line[-6]) for line in lines[1:]] == [("anna", "2"), ("bob", "1"), ("total", "3")]
+    assert [(line[0], line[-7]) for line in lines[1:]] == [("anna", "2"), ("bob", "1"), ("total", "3")]
 
 
 @pytest.mark.parametrize("args", [["--month", "2026-13"], ["--month", "November"], ["--by", "colour"]])

@@ -9,6 +9,7 @@ from app.runtime import clock
 from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.openai_sse import OpenAISse
+from app.web.encoders.padding import get_padding
 from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import Resumption
@@ -34,7 +35,8 @@ def create() -> Response:
     )
     completion_id, created = f"chatcmpl-{request_id}", int(clock.now())
     if body.stream:
-        encoder = OpenAISse(completion_id, created, includes_usage=body.includes_usage)
+        padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
+        encoder = OpenAISse(completion_id, created, padding, includes_usage=body.includes_usage)
         return _stream(call, encoder, Resumption() if body.resumable else None)
     result = built.openai_service.chat(call, caller=billed_context())
     return json_response(chat_completion(result, completion_id, created), result.record)

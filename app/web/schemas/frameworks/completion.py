@@ -15,3 +15,6 @@ class CompletionRequest(ChatFields):
 
     def _build_messages(self) -> list[dict[str, Any]]:
         return [{"role": "user", "content": self.prompt}]
+
+    def _is_single(self) -> bool:
+        return True

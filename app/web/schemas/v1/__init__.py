@@ -2,6 +2,7 @@
 
 fields.py            OpenAIModel, their base, and parameters that are not served
 messages.py          the messages of a conversation
+response_format.py   `response_format`, and what of it is refused
 chat_completions.py  /v1/chat/completions
 embeddings.py        /v1/embeddings
 """

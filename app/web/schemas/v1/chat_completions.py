@@ -9,7 +9,7 @@ from pydantic import Field
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.encoders.openai_sse import name_finish_reason
+from app.web.encoders.openai_sse import name_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens
@@ -75,6 +75,11 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
     def includes_usage(self) -> bool:
         """Whether a stream ends with a chunk that has the usage."""
         return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    @property
+    def may_be_padded(self) -> bool:
+        """Whether the chunks of a stream may have a field that only fills them up."""
+        return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     def to_call(
         self,
@@ -155,5 +160,6 @@ def chat_completion(result: ChatResult, completion_id: str, created: int) -> dic
         "model": result.model,
         "choices": [choice],
         "usage": result.usage and result.usage.raw,
+        "service_tier": read_service_tier(result.record),
         "system_fingerprint": None,
     }

@@ -8,7 +8,7 @@ import openai
 import pydantic
 import pytest
 
-from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, stream_of
+from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 FUNCTION = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -54,6 +54,7 @@ def test_a_plain_answer_is_a_whole_chat_completion(client, upstream):
             }
         ],
         "usage": USAGE,
+        "service_tier": None,
         "system_fingerprint": None,
     }
     assert (answer.headers["X-Model"], answer.headers["X-Attempts"]) == (MODEL, "1")
@@ -83,10 +84,21 @@ def test_the_client_of_openai_reads_a_stream_with_its_usage(sdk, upstream):
     assert {each.model for each in chunks} == {MODEL}
 
 
+def test_the_service_tier_is_told_as_the_upstream_tells_it(sdk, upstream):
+    upstream.answers({**completion(), "service_tier": "priority"})
+    upstream.streams(*[{**each, "service_tier": "flex"} for each in stream_of("Hi", done=False)], "[DONE]")
+
+    plain = sdk.chat.completions.create(**ASKED)
+    chunks = list(sdk.chat.completions.create(**ASKED, stream=True))
+
+    assert plain.service_tier == "priority"
+    assert chunks[-1].service_tier == "flex"
+
+
 def test_each_chunk_of_a_stream_has_all_fields(client, upstream):
     upstream.streams(*stream_of("Hi"))
 
-    first, token, finish, end = stream(client)
+    first, token, finish, end = stream(client, stream_options={"include_obfuscation": False})
 
     frame = {name: first[name] for name in ("id", "object", "created", "model", "system_fingerprint")}
     assert frame["object"] == "chat.completion.chunk"
@@ -96,8 +108,23 @@ def test_each_chunk_of_a_stream_has_all_fields(client, upstream):
         (finish, {}, "stop"),
     ):
         choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": reason}
+        assert payload.pop("obfuscation") is not None
         assert payload == {**frame, "choices": [choice]}
     assert end == "[DONE]"
+
+
+def test_chunks_are_padded_in_openais_own_field(client, upstream):
+    for _ in range(2):
+        upstream.streams(*stream_of("a", "abc", "abcdefghijklmnop"))
+    asked = {**ASKED, "stream": True}
+
+    padded = client.post("/v1/chat/completions", json=asked).data.split(b"\n\n")[:-2]
+    asked["stream_options"] = {"include_obfuscation": False}
+    bare = client.post("/v1/chat/completions", json=asked).data.split(b"\n\n")[:-2]
+
+    assert {(len(event) + 2) % 16 for event in padded} == {0}
+    assert all(b'"obfuscation":"' in event for event in padded)
+    assert not any(b"obfuscation" in event for event in bare)
 
 
 def test_a_stream_with_usage_has_null_in_all_chunks_but_the_last(client, upstream):
@@ -114,6 +141,23 @@ def test_texts_are_streamed_as_they_are(client, upstream, text):
     upstream.streams(*stream_of(text, text))
 
     assert texts_of(stream(client)) == 2 * text
+
+
+def test_a_letter_that_is_split_over_two_chunks_comes_whole(client, upstream):
+    upstream.streams(*stream_of("a\ud83d", "\ude00b"))
+
+    assert texts_of(stream(client)) == "a😀b"
+
+
+@pytest.mark.parametrize("cut", [1, 7, 64])
+def test_a_stream_is_the_same_however_the_upstream_cuts_it(client, upstream, cut):
+    whole = b"".join(sse(payload) for payload in stream_of("Hé", "llo 😀"))
+    upstream.streams_bytes([whole[at : at + cut] for at in range(0, len(whole), cut)])
+
+    payloads = stream(client, stream_options={"include_usage": True})
+
+    assert texts_of(payloads) == "Héllo 😀"
+    assert payloads[-2]["usage"] == USAGE
 
 
 def test_tools_are_called_and_answered(sdk, upstream):
@@ -330,8 +374,8 @@ PASSED_ON = {
 def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
     sdk = connect(make_app(chat_model="own"))  # of which nothing is known
 
-    in_json = [{"role": "user", "content": "Hello in JSON"}]  # without the word OpenAI refuses its JSON mode
-    sdk.chat.completions.create(**{**ASKED, "messages": in_json, "model": "own", name: PASSED_ON[name]})
+    messages = [{"role": "user", "content": "Hi, in JSON"}]
+    sdk.chat.completions.create(**{"model": "own", "messages": messages, name: PASSED_ON[name]})
 
     assert upstream.sent[0].body[name] == PASSED_ON[name]
 
@@ -350,6 +394,14 @@ def test_optional_parameters_may_be_null_and_have_openais_names_only(client, nam
         assert answer.status_code == 200
     else:
         assert answer.json["error"]["param"] == name
+
+
+@pytest.mark.parametrize("name", ["reasoning_effort", "verbosity", "service_tier"])
+def test_a_word_that_is_no_value_of_a_parameter_is_refused(sdk, upstream, name):
+    with pytest.raises(openai.BadRequestError) as caught:
+        sdk.chat.completions.create(**ASKED, **{name: "huge"})
+
+    assert (caught.value.param, upstream.sent) == (name, [])
 
 
 IGNORED = {
@@ -412,13 +464,16 @@ def test_what_is_not_served_is_refused_by_its_name(sdk, upstream, fields, param,
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("name", ["max_token", "maxTokens", "messages_"])
-def test_an_unknown_parameter_is_named_as_it_was_given(sdk, name):
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("max_token", ": did you mean max_tokens?"), ("maxTokens", ": did you mean max_tokens?"), ("foo_bar", "")],
+)
+def test_an_unknown_parameter_is_named_as_it_was_given(sdk, name, hint):
     with pytest.raises(openai.BadRequestError) as caught:
         sdk.chat.completions.create(**ASKED, extra_body={name: 1})
 
     assert (caught.value.param, caught.value.code) == (name, "unknown_parameter")
-    assert caught.value.body["message"] == f"Unrecognized request argument supplied: {name}"
+    assert caught.value.body["message"] == f"Unrecognized request argument supplied: {name}{hint}"
 
 
 def test_a_token_that_is_tied_to_a_prompt_chats_with_the_prompts_model(make_site, connect, upstream, tmp_path):

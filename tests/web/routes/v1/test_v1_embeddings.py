@@ -8,6 +8,8 @@ import struct
 import openai
 import pytest
 
+from app import create_app
+from app.config import Config
 from app.web.schemas.v1 import embeddings as schema
 from tests.fakes.openai_answers import embeddings, error
 
@@ -158,3 +160,12 @@ def test_what_the_upstream_refuses_is_told(sdk, upstream):
         sdk.embeddings.create(model=MODEL, input="Hi", dimensions=8)
 
     assert caught.value.param == "dimensions"
+
+
+def test_the_offline_model_takes_tokens_as_well():
+    client = create_app(Config()).test_client()
+
+    answer = client.post("/v1/embeddings", json={"input": [[1, 2], [3]], "dimensions": 4})
+
+    assert answer.status_code == 200, answer.text
+    assert len(answer.json["data"]) == 2

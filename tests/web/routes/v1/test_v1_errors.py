@@ -172,6 +172,21 @@ def test_a_server_that_stops_says_so_in_openais_form(app, client):
     assert "X-Should-Retry" not in answer.headers
 
 
+@pytest.mark.parametrize("text", [b"NaN", b'"\\ud83d"', b'"a\\u0000"'])
+def test_what_is_no_text_is_named_as_a_parameter(client, text):
+    body = b'{"messages":[{"role":"user","content":%b}]}' % text
+
+    answer = client.post("/v1/chat/completions", data=body, content_type="application/json")
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "messages[0].content")
+
+
+def test_a_body_that_is_no_object_has_no_parameter(client):
+    answer = client.post("/v1/chat/completions", data=b"NaN", content_type="application/json")
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, None)
+
+
 def test_a_bug_shows_nothing_of_itself(app, client, monkeypatch):
     def fail(*_, **__):
         raise RuntimeError("CANARY")
