@@ -12,7 +12,7 @@ from app.images.intake import ImageNormalizer, ImagesBusy, make_image_processes
 from app.images.normalizing import ImageRules, NormalizedImage, UnusableImage
 from app.images.sizes import read_size
 from app.images.sizing import find_bounds
-from app.images.tokens import max_image_tokens, typical_image_tokens
+from app.images.tokens import max_image_tokens, max_page_tokens, typical_image_tokens
 
 __all__ = [
     "ImageNormalizer",
@@ -23,6 +23,7 @@ __all__ = [
     "find_bounds",
     "make_image_processes",
     "max_image_tokens",
+    "max_page_tokens",
     "read_size",
     "typical_image_tokens",
 ]

@@ -7,7 +7,7 @@ this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separa
 - `chat`, `replies`, `tools`, `completion`: answer a chat, whole or streamed.
 - `instances/`: make values that match a JSON schema.
 - `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
-- `images`, `colours`: describe images. `tokens`, `common_words`: count tokens, skip common words.
+- `images`, `colours`: describe images. `documents`: describe files. `tokens`, `common_words`: count tokens, skip common words.
 """
 
 from __future__ import annotations

@@ -22,6 +22,7 @@ import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.call_context
 import app.web.errors
+import app.web.media.files
 import app.web.media.images
 import app.web.origins
 import app.web.request_body

@@ -99,15 +99,15 @@ def read_json_list(model: type[M], item: type[RequestModel], name: str, *, max_v
     return validate({name: items}, model)
 
 
-def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) -> tuple[M, dict[str, EmbeddedUrl]]:
-    """Read and validate a JSON body of images and MAX_JSON_BYTES of other text.
+def read_json_and_media(model: type[M], find_urls: Callable[[M], list[str]]) -> tuple[M, dict[str, EmbeddedUrl]]:
+    """Read and validate a JSON body of images, files and MAX_JSON_BYTES of other text.
 
     Args:
         model: of the body.
-        list_urls: returns where the body has images.
+        find_urls: returns its images and files, by their URLs.
 
     Returns:
-        The body, in which names stand for large data URLs; and these by their names.
+        The body, in which names stand for large images and files; and these by their names.
 
     Raises:
         the same as read_json_body().
@@ -121,7 +121,7 @@ def read_json_and_images(model: type[M], list_urls: Callable[[M], list[str]]) ->
     body = parse_json(text, model)
     if not urls:
         return body, urls
-    elsewhere = urls.keys() - set(list_urls(body))
+    elsewhere = urls.keys() - set(find_urls(body))
     if elsewhere:  # a prompt may begin with "data:" as well
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
         body = parse_json(put_back(text, urls, elsewhere), model)

@@ -21,10 +21,10 @@ from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 AS_TEXT, AS_OTHER = "(as text)", "(as other)"
-_ACCEPTED_PARTS = "text or image_url"
+_ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system"}
-_PART_TYPES = {"text", "input_text", "image_url", "input_image"}
+_PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
 # Tags of unions, which pydantic adds behind the index of an item.
 _TAGS = _ROLES | _PART_TYPES
 
