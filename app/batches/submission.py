@@ -145,7 +145,7 @@ def _bound_request(request: BatchRequest, model: str) -> SentRequest:
     texts = request.body.get("input")
     inputs = len(texts) if isinstance(texts, list) else 1
     input_tokens = cap_input(bound_input(request.body, model), model, output_tokens, inputs)
-    return SentRequest(request.id, input_tokens, output_tokens)
+    return SentRequest(request.id, input_tokens, output_tokens, request.answer_format)
 
 
 def _write_lines(new: NewBatch) -> bytes:

@@ -33,7 +33,9 @@ class StructuredSse:
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                lines.append(orjson.dumps({"done": True, **structured_response(self._data, event, self._call)}))
+                lines.append(
+                    orjson.dumps({"done": True, **structured_response(self._data, event, self._call.normalized)})
+                )
             elif isinstance(event, Failed):
                 lines.append(orjson.dumps(api_error(problem_for(event.error), self._request_id)))
         return b"".join([b"data: %b\n\n" % data for data in lines])

@@ -46,14 +46,19 @@ def create() -> Response:
     principal, built = _require_principal(), services()
     _check_may_submit(principal, built.config.batching)
     settings = built.config.batching
-    body = read_json_list(
-        CreateBatchRequest, BatchItem, "requests", max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
+    body, embedded = read_json_list(
+        CreateBatchRequest,
+        BatchItem,
+        "requests",
+        max_values=settings.max_requests * MAX_VALUES_PER_REQUEST,
+        find_urls=CreateBatchRequest.list_urls,
     )
     new, adjusted = body.to_batch(
         settings,
         built.openai_batches,
         built.prompts.restrict_to(principal),
-        MediaIntake(begin_work),
+        MediaIntake(begin_work, embedded),
+        built.schemas,
         max_tokens=principal.max_tokens,
     )
     if not principal.may(new.kind):

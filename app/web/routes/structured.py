@@ -22,7 +22,7 @@ def create() -> Response:
     """Answer with data that matches a JSON schema."""
     structured = _read_request()
     result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
-    return json_response(structured_response(result.data, result, structured), result.record)
+    return json_response(structured_response(result.data, result, structured.normalized), result.record)
 
 
 @bp.post("/stream")

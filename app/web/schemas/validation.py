@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
-from app.problems import Forbidden, InvalidRequest, Problem
+from app.problems import InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
@@ -127,7 +127,7 @@ def prefixed(where: str) -> Iterator[None]:
         raise prefix_error(error, where) from None
 
 
-def prefix_error(error: InvalidRequest | Forbidden, where: str) -> Problem:
+def prefix_error(error: Problem, where: str) -> Problem:
     """Return the error with the path of what it is about as prefix."""
     sentence = str(error)
     for begin in ("Missing ", "Unknown field "):
