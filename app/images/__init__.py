@@ -3,6 +3,7 @@
 - `intake`: `ImageNormalizer`, from an upload to the image that is sent. It has the work done by `normalizing`: of a small
   file here, else in a side process, where `job` runs.
 - `kinds`: detect the format by content. `png`, `jpeg`, `webp`, `gif`: read and strip each format into `stripped`.
+  `bmff`: find the size of HEIC and AVIF, which only their decoders read.
 - `pixels`: rotate, scale and convert with Pillow.
 - `sizing`: how large an image each model uses. `sizes`: the size of the image in a data URL.
 - `tokens`: an image's tokens, as a bound and as an estimate.
