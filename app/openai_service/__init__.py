@@ -24,6 +24,7 @@ from app.openai_service.batches.objects import (
     UpstreamBatch,
     parse_chat_answer,
     parse_embeddings_answer,
+    parse_structured_answer,
     read_line,
 )
 from app.openai_service.chat.input_window import InputWindow
@@ -46,6 +47,8 @@ from app.openai_service.streaming.events import (
     ToolCallDelta,
     ToolRun,
 )
+from app.openai_service.structured.checker import AnswerChecker
+from app.openai_service.structured.stored import AnswerFormat
 from app.openai_service.tools.tool import ServerTool, ToolError
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import (
@@ -62,6 +65,8 @@ from app.token_counts import Usage
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
+    "AnswerChecker",
+    "AnswerFormat",
     "Attempt",
     "CallContext",
     "CallRecord",
@@ -102,5 +107,6 @@ __all__ = [
     "offered_model",
     "parse_chat_answer",
     "parse_embeddings_answer",
+    "parse_structured_answer",
     "read_line",
 ]

@@ -123,11 +123,11 @@ def test_a_batch_of_embeddings(client, upstream, time):
     ("requests", "status", "sentence"),
     [
         ([], 400, "requests: list should have at least 1 item, not 0."),
-        ([{}], 400, "Missing requests.0.chat (or requests.0.embeddings)."),
+        ([{}], 400, "Missing requests.0.chat (or embeddings, vision, structured)."),
         (
             [{"chat": {"message": "a"}, "embeddings": {"input": "b"}}],
             400,
-            "requests.0: give either chat or embeddings.",
+            "requests.0: give only one of chat, embeddings.",
         ),
         (
             [{"chat": {"message": "a"}}, {"embeddings": {"input": "b"}}],
