@@ -310,7 +310,7 @@ def test_each_request_has_a_result_of_its_own_whatever_became_of_it(client, upst
         ("4", 502),
     ]
     assert results.json["results"][1]["body"] == {
-        "error": "temperature: the model does not accept this value.",
+        "error": "temperature: the model does not accept this value (unsupported_value).",
         "code": "invalid_request",
         "requestId": results.headers["X-Request-ID"],
     }
