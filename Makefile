@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test neighbours pythons lint format errors lock bench chaos storm clean
+.PHONY: help install run test neighbours clients pythons lint format errors models lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -22,6 +22,9 @@ test: .venv/installed-dev ## Run the tests
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
 
+clients: .venv/installed-dev tests/clients/node_modules/installed ## Test with the npm packages that pages use (needs Node and npm)
+	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py
 
@@ -37,6 +40,9 @@ format: .venv/installed-dev ## Format the code, and fix what ruff can fix
 errors: .venv/installed ## Update the table of errors in docs/errors.md
 	@$(BIN)/python -m app.web.error_table docs/errors.md
 
+models: .venv/installed ## Update the tables of models in docs/models.md
+	@$(BIN)/python -m app.model_families.table docs/models.md
+
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
@@ -51,7 +57,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
-	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -69,6 +75,11 @@ clean: ## Remove the virtual environments and all caches, but not .env and data
 .venv/installed-dev: requirements-dev.txt .venv/installed
 	@echo "==> Installing the packages of requirements-dev.txt"
 	@$(PIP) -r requirements-dev.txt
+	@touch $@
+
+tests/clients/node_modules/installed: tests/clients/package-lock.json
+	@echo "==> Installing the packages of tests/clients/package-lock.json"
+	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 .env:

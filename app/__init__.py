@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import httpx2
 from flask import Blueprint, Flask
 
@@ -14,7 +16,7 @@ from app.openai_service import Upstream
 from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs import configure_logging
-from app.services import build_services, install
+from app.services import Services, build_services, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
 from app.web.draining import init_draining
@@ -24,11 +26,14 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
+from app.web.replays.idempotency import init_idempotency
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, health, structured, tokens, usage, vision
+from app.web.routes import chat, embeddings, frameworks, health, streams, structured, tokens, usage, vision
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
+from app.web.routes.v1 import chat_completions, models
+from app.web.routes.v1 import embeddings as v1_embeddings
 from app.web.schemas.vision import MAX_FORM_PARTS
 
 
@@ -74,16 +79,36 @@ def create_app(
     init_origins(app, config.origins, services.own_hosts)
     init_errors(app)
 
-    api = Blueprint("api", __name__, url_prefix="/api")
-    init_draining(api, services.lifecycle)
-    init_guards(api, services.authenticator.identify)
-    init_rate_limiting(api, services.limits, services.rate_limiter)
-    init_responses(api)
-    for blueprint in (chat.bp, vision.bp, embeddings.bp, structured.bp, tokens.bp, usage.bp, batches_bp):
-        api.register_blueprint(blueprint)
-    app.register_blueprint(api)
+    own = (
+        chat.bp,
+        streams.bp,
+        frameworks.bp,
+        vision.bp,
+        embeddings.bp,
+        structured.bp,
+        tokens.bp,
+        usage.bp,
+        batches_bp,
+    )
+    app.register_blueprint(_build_area("api", own, services))
+    openai = (chat_completions.bp, v1_embeddings.bp, models.bp)
+    app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(health.bp)
     if not config.is_production:
         app.register_blueprint(create_playground(config))
     init_cli(app)
     return app
+
+
+def _build_area(name: str, blueprints: Sequence[Blueprint], services: Services) -> Blueprint:
+    """Return the blueprint of a part of the API, whose URLs begin with its name. All parts have the same hooks."""
+    area = Blueprint(name, __name__, url_prefix=f"/{name}")
+    init_draining(area, services.lifecycle)
+    streams.accept_token_in_url(area)
+    init_guards(area, services.authenticator.identify)
+    init_rate_limiting(area, services.limits, services.rate_limiter)
+    init_responses(area)
+    init_idempotency(area)
+    for blueprint in blueprints:
+        area.register_blueprint(blueprint)
+    return area

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Self
+from typing import Literal, Self
 
 
 class Problem(Exception):
@@ -48,21 +48,24 @@ class InvalidRequest(Problem):
     code = "invalid_request"
     sentence = "The request is not valid."
     message_is_safe = True
+    fault: Literal["missing", "unknown"] | None = None
+    """What is wrong with the field, if it is not its value."""
 
     @classmethod
     def missing(cls, field: str) -> Self:
         """Return the error for a required field that is missing."""
-        return cls._build(field, f"Missing {field}.")
+        return cls._build(field, "missing", f"Missing {field}.")
 
     @classmethod
-    def unknown(cls, field: str) -> Self:
-        """Return the error for a field that does not exist."""
-        return cls._build(field, f"Unknown field {field}.")
+    def unknown(cls, field: str, hint: str = "") -> Self:
+        """Return the error for a field that does not exist, with a hint at the one that was meant."""
+        end = f": {hint}" if hint else ""
+        return cls._build(field, "unknown", f"Unknown field {field}{end or '.'}")
 
     @classmethod
-    def _build(cls, field: str, message: str) -> Self:
+    def _build(cls, field: str, fault: Literal["missing", "unknown"], message: str) -> Self:
         problem = cls(message)
-        problem.field = field
+        problem.field, problem.fault = field, fault
         return problem
 
 

@@ -32,13 +32,16 @@ from app.limits.rate_limiter import RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
+from app.openai_service.resilience.drain import DrainPool
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
+from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.safety.pseudonyms import Pseudonyms
 from app.server_tools import Toolbox, load_tools
-from app.shared_state import SharedCache, SharedState, open_cache, open_state
+from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
 from app.side_process import SideProcessPool
 from app.token_counts import TokenCounts
 
@@ -62,11 +65,16 @@ class Services:
     toolbox: Toolbox
     authenticator: Authenticator
     own_hosts: OwnHosts
+    pseudonyms: Pseudonyms
     limits: AccountLimits
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
     shared_state: SharedState
     cache: SharedCache
+    records: SharedRecords
+    answers: AnswerStore
+    idempotency_keys: IdempotencyKeys
+    unattended_streams: DrainPool
     database: Database
     ledger: Ledger
     reports: Reports
@@ -82,16 +90,18 @@ class Services:
         with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
         self.ledger.start()
-        self.token_counts.load()
+        self.token_counts.load(self.config.models.answering)
 
     def close(self) -> None:
         """Stop the background work, and close files and connections. The process ends after this."""
+        self.unattended_streams.close()
         self.openai_service.close()
         self.image_processes.close()
         self.document_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
+        self.records.close()
         self.database.close()
 
 
@@ -125,7 +135,8 @@ def build_services(
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = TokenCounts(_ROOT / config.data_dir / "tiktoken", config.models.answering)
+    records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
+    token_counts = TokenCounts(config.default_encoding)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     rate_limiter = RateLimiter(state)
@@ -152,6 +163,7 @@ def build_services(
         prompts=PromptSelection(
             default=config.system_prompt,
             allows_client_prompt=config.allow_client_system_prompt,
+            service_tiers=config.allowed_service_tiers,
             stored=read_prompts(_ROOT / config.prompts_dir, tools=toolbox.declared, schemas=schemas),
             schemas=schemas,
         ),
@@ -159,11 +171,16 @@ def build_services(
         toolbox=toolbox,
         authenticator=_build_authenticator(config, database, state, own_hosts),
         own_hosts=own_hosts,
+        pseudonyms=Pseudonyms(config.secret_key or config.openai_api_key),
         limits=read_limits(config),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
         shared_state=state,
         cache=cache,
+        records=records,
+        answers=AnswerStore(records),
+        idempotency_keys=IdempotencyKeys(records, keep_s=config.idempotency_keep_s),
+        unattended_streams=DrainPool(max_concurrent=config.max_concurrent_streams),
         database=database,
         ledger=ledger,
         reports=Reports(database),

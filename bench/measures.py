@@ -3,8 +3,8 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-from bench.targets import DIRECT, Target
-from bench.traffic import BRIEF_DELAY, LONG_STREAM, SHORT_STREAM, SLOW, STREAM, Call
+from bench.targets import DIRECT, PRODUCT, Target
+from bench.traffic import BRIEF_DELAY, LONG_STREAM, OPENAI, SHORT_STREAM, SLOW, STREAM, Call
 
 Result = Mapping[str, float]
 Rows = dict[str, float]
@@ -55,6 +55,7 @@ ROWS = {
     "stream_ttft": Row("    added time to first token p50, ms", 2),
     "stream_p50": Row("    added chunk delay p50, ms", 2),
     "stream_p99": Row("    added chunk delay p99, ms", 2),
+    "v1_stream_cpu": Row("32 streams as OpenAI's, below /v1: CPU ms a 1,000 chunks", 1),
     "embed256_cpu": Row("embeddings of 256 texts: CPU ms a request", 2),
     "embed1_cpu": Row("embeddings of 1 text: CPU ms a request", 3),
     "held": Row("streams held, p99 delay < 50 ms", 0),
@@ -78,9 +79,12 @@ class Measure:
     seconds: float = 1.0
     min_requests: int = 0
     needs_direct: bool = False
+    only_product: bool = False
 
     def applies_to(self, target: Target) -> bool:
         """Whether this target is loaded at all."""
+        if self.only_product:
+            return target.kind == PRODUCT
         return self.needs_direct or target.kind != DIRECT
 
 
@@ -154,6 +158,14 @@ MEASURES = (
         },
         connections=32,
         needs_direct=True,
+    ),
+    Measure(
+        "stream",
+        "32 streams as OpenAI's, below /v1",
+        Call("stream", model=STREAM, dialect=OPENAI),
+        lambda it, _: {"v1_stream_cpu": it["cpu_ms_per_1000"]},
+        connections=32,
+        only_product=True,
     ),
     Measure(
         "embeddings",

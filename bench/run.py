@@ -121,7 +121,9 @@ class Run:
     def _job(self, target: Target, call: Call, **how: float) -> Job:
         process, port = self._processes[target.name]
         pids = process.pids() if process else []
-        return Job(target.name, port, target.dialect, call, pids=pids, headers=target.headers, **how)
+        return Job(
+            target.name, port, call.dialect or target.dialect, call, pids=pids, headers=target.headers, **how
+        )
 
     def _load(self, job: Job) -> dict[str, float]:
         command = [sys.executable, "-m", "bench.load"]

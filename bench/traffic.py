@@ -40,12 +40,13 @@ class Call:
     """One kind of request.
 
     operation is chat, stream or embeddings; size counts its messages or texts; model tells the fake upstream
-    how to answer (see answers.Script).
+    how to answer (see answers.Script); dialect is that of the request, where it is not the target's own.
     """
 
     operation: str
     size: int = 4
     model: str = AT_ONCE
+    dialect: str = ""
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,10 @@ import sys
 from pathlib import Path
 
 import psycopg
-import pytest
 import redis
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Message
 from gunicorn.workers.gthread import ThreadWorker
-from tiktoken_ext import openai_public
 
 from app.shared_state.redis_connection import make_connection_pool
 from tests.fakes.redis_server import redis_server
@@ -99,17 +97,6 @@ def test_an_answer_of_redis_that_came_late_is_read_all_the_same(tmp_path, monkey
 
         assert connection.read_response() == b"PONG"
         pool.disconnect()
-
-
-@pytest.mark.parametrize("name", ["o200k_base", "cl100k_base"])
-def test_tiktoken_loads_ranks_by_the_function_that_is_replaced(monkeypatch, name):
-    asked = []
-    monkeypatch.setattr(openai_public, "load_tiktoken_bpe", lambda url, expected_hash: asked.append(url) or {})
-
-    openai_public.ENCODING_CONSTRUCTORS[name]()
-
-    [url] = asked
-    assert url.endswith(f"/{name}.tiktoken")
 
 
 def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():

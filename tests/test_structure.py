@@ -12,13 +12,13 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 # Each part of app/ may import from itself and from the layers above its own line, not from its neighbours.
 LAYERS = [
     "problems config side_process upstream_http",
-    "runtime json_schema",
+    "runtime json_schema model_families",
     "data_urls",
     "shared_state database documents images offline_model prompts",
-    "auth token_counts",
+    "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches tools",
+    "limits batches safety tools",
     "services",
     "web cli",
     "__init__",

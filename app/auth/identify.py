@@ -21,9 +21,12 @@ from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
 from app.problems import Forbidden
 
 if TYPE_CHECKING:
+    from _typeshed.wsgi import WSGIEnvironment
+
     from app.auth.jwt_issuer import JwtIssuer
 
 _MAX_CHARS = 8192
+_ANONYMOUS = "Bearer anonymous"
 # Three parts of base64url. Padding (=) is left out, or the same token could be written in several ways.
 _JWT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 
@@ -56,7 +59,7 @@ class Authenticator:
             Unauthenticated, Forbidden, UnusableUserId, TooManyFailures, AuthUnavailable
         """
         headers = request.environ  # a look-up in request.headers takes ten calls
-        authorization = headers.get("HTTP_AUTHORIZATION")
+        authorization = read_authorization(headers)
         if authorization is not None:
             principal = self._identify_by_authorization(authorization, request)
         else:
@@ -101,6 +104,12 @@ class Authenticator:
         if self.jwt_issuer is None:
             raise Unauthenticated("foreign token", is_guess=True)
         return self.jwt_issuer.verify(credential)
+
+
+def read_authorization(environ: WSGIEnvironment) -> str | None:
+    """Return the header Authorization; None for `Bearer anonymous`, as OpenAI's SDKs cannot be without an `api_key`."""
+    authorization: str | None = environ.get("HTTP_AUTHORIZATION")
+    return None if authorization == _ANONYMOUS else authorization
 
 
 @functools.lru_cache(maxsize=1024)

@@ -29,6 +29,7 @@ from app.pricing.interface import PriceList
 from app.runtime import clock
 from app.runtime.turns import in_turns
 from app.token_counts import cap_input
+from app.token_counts.encodings import Effort
 from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
@@ -39,6 +40,9 @@ _GRACE_S = 60.0
 
 log = logging.getLogger("app.batches")
 
+# How much unusual text of a batch is counted: at the worst 0.8 s of processor time, in turns with others.
+_BOUND_EFFORT = 500_000
+
 
 def compute_lease_ms(settings: BatchSettings) -> int:
     """Return how long a process may lock a batch."""
@@ -47,7 +51,8 @@ def compute_lease_ms(settings: BatchSettings) -> int:
 
 def bound_requests(new: NewBatch) -> list[SentRequest]:
     """Return upper bounds of the tokens of each request."""
-    return [_bound_request(request, new.model) for request in in_turns(new.requests)]
+    effort = Effort(_BOUND_EFFORT)
+    return [_bound_request(request, new.model, effort) for request in in_turns(new.requests)]
 
 
 class Submission:
@@ -140,11 +145,11 @@ class Submission:
         return replace(batch, entry_id=hold.id)
 
 
-def _bound_request(request: BatchRequest, model: str) -> SentRequest:
+def _bound_request(request: BatchRequest, model: str, effort: Effort) -> SentRequest:
     output_tokens = max_output_tokens(request.body)
     texts = request.body.get("input")
     inputs = len(texts) if isinstance(texts, list) else 1
-    input_tokens = cap_input(bound_input(request.body, model), model, output_tokens, inputs)
+    input_tokens = cap_input(bound_input(request.body, model, effort=effort), model, output_tokens, inputs)
     return SentRequest(request.id, input_tokens, output_tokens, request.answer_format)
 
 

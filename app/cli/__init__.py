@@ -5,7 +5,6 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-encodings      download tiktoken's data
 table          print a table of plain text
 """
 
@@ -15,7 +14,6 @@ from flask import Flask
 
 # Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
 from app.cli.batches import batches as batch_commands
-from app.cli.encodings import fetch_encodings
 from app.cli.keys import keys as key_commands
 from app.cli.offline_model import offline_model as offline_model_command
 from app.cli.prompts import prompts as prompts_command
@@ -30,6 +28,5 @@ def init_cli(app: Flask) -> None:
         batch_commands,
         prompts_command,
         offline_model_command,
-        fetch_encodings,
     ):
         app.cli.add_command(command)

@@ -22,6 +22,7 @@ from app.config.env_file import load_config
 from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
+    AttributionSettings,
     BatchSettings,
     BreakerSettings,
     CacheSettings,
@@ -36,10 +37,11 @@ from app.config.groups import (
     UpstreamSettings,
 )
 from app.config.identity_provider import ProviderSettings
-from app.config.models import ModelSettings
+from app.config.models import ModelSettings, ReasoningEffort, ServiceTier, Verbosity
 from app.config.settings import Config
 
 __all__ = [
+    "AttributionSettings",
     "BatchSettings",
     "BreakerSettings",
     "CacheSettings",
@@ -51,11 +53,14 @@ __all__ = [
     "ModerationSettings",
     "OriginSettings",
     "ProviderSettings",
+    "ReasoningEffort",
     "SendSettings",
     "ServiceSettings",
+    "ServiceTier",
     "TokenSettings",
     "UpstreamBatchSettings",
     "UpstreamSettings",
+    "Verbosity",
     "describe_exposure",
     "load_config",
 ]

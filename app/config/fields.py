@@ -47,6 +47,16 @@ def one_of(*choices: str, default: str) -> str:
     return _make_field(default, check)
 
 
+def some_of(*choices: str) -> tuple[str, ...]:
+    """Declare a list of some of these choices, all of them by default."""
+
+    def check(values: tuple[str, ...]) -> str | None:
+        wrong = [value for value in values if value not in choices]
+        return f"must be some of {', '.join(choices)}, but not {wrong[0]!r}." if wrong else None
+
+    return _make_field(choices, check)
+
+
 def text(check: Check, *, default: str = "") -> str:
     """Declare a text of some format. An empty text is always valid."""
     return _make_field(default, lambda value: check(value) if value else None)

@@ -13,6 +13,7 @@ _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
 _NAME = re.compile(NAME_PATTERN)
+_HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")
 
 
 def check_rate(value: str) -> str | None:
@@ -39,6 +40,13 @@ def check_model(value: str) -> str | None:
 def check_name(value: str) -> str | None:
     """Check the name of a prompt, schema or tool."""
     return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
+
+
+def check_header(value: str) -> str | None:
+    """Check the name of a header, or the beginning of several with an asterisk behind it."""
+    if _HEADER.fullmatch(value):
+        return None
+    return f"{value!r} is not the name of a header, such as X-Tenant, or a beginning of names, such as X-Trace-*."
 
 
 def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:

@@ -24,15 +24,30 @@ class UpstreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AttributionSettings:
+    """What the upstream is told about a conversation.
+
+    Attributes:
+        identifiers: who gets hashes of users: auto (OpenAI and Azure), always (every upstream), or never.
+        store: whether it may keep conversations.
+    """
+
+    identifiers: str
+    store: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ConnectionSettings:
     """The API that is called, and the credentials for it.
 
     Attributes:
+        offline_model_as: the model that the offline model plays.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
     """
 
     upstream: UpstreamSettings
+    offline_model_as: str
     azure_api_version: str
     api_key: str = field(repr=False)
     organization: str
@@ -45,12 +60,14 @@ class OriginSettings:
 
     Attributes:
         allowed: origins of other hosts.
+        allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
         has_loopback_hosts: whether localhost is one of them, as in development.
     """
 
     allowed: frozenset[str]
+    allowed_headers: tuple[str, ...]
     with_credentials: bool
     own_hosts: frozenset[str]
     has_loopback_hosts: bool
@@ -114,6 +131,7 @@ class UpstreamBatchSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     chat_is_moderated: bool
     max_attempts: int
@@ -183,6 +201,7 @@ class ServiceSettings:
     """
 
     upstream: UpstreamSettings
+    attribution: AttributionSettings
     models: ModelSettings
     sending: SendSettings
     moderating: ModerationSettings

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, get_args
 
 from app.config.upstream_urls import is_openai
 
 if TYPE_CHECKING:
     from app.config.settings import Config
 
+
+ReasoningEffort = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Verbosity = Literal["low", "medium", "high"]
+ServiceTier = Literal["auto", "default", "flex", "priority", "fast"]
+"""Those that have a price. `auto` is what the project of the site's key is set to."""
+
+REASONING_EFFORTS: tuple[str, ...] = get_args(ReasoningEffort)
+VERBOSITIES: tuple[str, ...] = get_args(Verbosity)
+SERVICE_TIERS: tuple[str, ...] = get_args(ServiceTier)
 
 OPENAI_FALLBACK_MODEL = "gpt-6-luna"
 """Tried after CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is not set."""
@@ -28,6 +37,7 @@ class ModelSettings:
         max_tokens_param: the parameter of a request that limits its answer.
         stream_options: whether streams ask for their usage.
         max_input_tokens: of an input; 0 if only the models limit it.
+        reasoning_effort, verbosity, service_tier: of a request that names none; None leaves it to the model.
     """
 
     answering: tuple[str, ...]
@@ -37,6 +47,9 @@ class ModelSettings:
     max_tokens_param: str
     stream_options: bool
     max_input_tokens: int
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
 
 
 def read_models(config: Config) -> ModelSettings:
@@ -57,6 +70,9 @@ def read_models(config: Config) -> ModelSettings:
         max_tokens_param=config.max_tokens_param,
         stream_options=config.stream_options,
         max_input_tokens=config.max_input_tokens,
+        reasoning_effort=config.reasoning_effort or None,
+        verbosity=config.verbosity or None,
+        service_tier=config.service_tier or None,
     )
 
 

@@ -68,6 +68,9 @@ def _check_access(config: Config) -> Iterator[str]:
     for host in config.trusted_hosts:
         if problem := check_host(host):
             yield f"TRUSTED_HOSTS: {problem}"
+    for header in config.cors_allowed_headers:
+        if problem := formats.check_header(header):
+            yield f"CORS_ALLOWED_HEADERS: {problem}"
 
 
 def _check_anonymous_scopes(config: Config) -> Iterator[str]:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import formats
-from app.config.fields import one_of, secret, text, within
+from app.config.fields import one_of, secret, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
+from app.config.models import REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
 
 
@@ -28,9 +29,12 @@ class SettingFields:
 
     openai_api_key: str = secret()
     openai_base_url: str = text(check_base_url)
+    offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
+    upstream_identifiers: str = one_of("auto", "always", "never", default="auto")
+    store_at_openai: bool = False
 
     chat_model: str = "gpt-6.1-terra"
     chat_fallback_models: tuple[str, ...] | None = None
@@ -40,10 +44,15 @@ class SettingFields:
     max_tokens: int = within(1, 10_000_000, default=8192)
     max_tokens_param: str = one_of("max_completion_tokens", "max_tokens", default="max_completion_tokens")
     stream_options: bool = True
+    reasoning_effort: str = one_of("", *REASONING_EFFORTS, default="")
+    verbosity: str = one_of("", *VERBOSITIES, default="")
+    service_tier: str = one_of("", *SERVICE_TIERS, default="")
+    allowed_service_tiers: tuple[str, ...] = some_of(*SERVICE_TIERS)
     system_prompt: str = ""
     allow_client_system_prompt: bool = True
 
     max_input_tokens: int = within(0, 100_000_000, default=0)
+    default_encoding: str = one_of("o200k_base", "cl100k_base", "bytes", default="bytes")
     prompts_dir: str = "prompts"
     schemas_dir: str = "schemas"
     tools_dir: str = "tools"
@@ -70,6 +79,10 @@ class SettingFields:
     first_token_timeout_s: float = within(0.001, 86_400, default=45.0)
     idle_timeout_s: float = within(0.001, 86_400, default=30.0)
     heartbeat_s: float = within(0.001, 86_400, default=15.0)
+    resume_linger_s: float = within(0, 3_600, default=2.0)
+    resume_keep_s: float = within(1, 86_400, default=300.0)
+    idempotency_keep_s: float = within(60, 2_592_000, default=86_400.0)
+    stream_padding: int = within(0, 128, default=16)
     max_body_bytes: int = within(1, 10_000_000_000, default=20 * 1024 * 1024)
     max_json_bytes: int = within(1, 10_000_000_000, default=1024 * 1024)
 
@@ -84,6 +97,7 @@ class SettingFields:
 
     allowed_origins: tuple[str, ...] = ()
     trusted_hosts: tuple[str, ...] = ()
+    cors_allowed_headers: tuple[str, ...] = ()
     cors_credentials: bool = False
     auth_required: bool = False
     anonymous_scopes: tuple[str, ...] | None = None

@@ -9,6 +9,7 @@ from functools import cached_property
 
 from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
+    AttributionSettings,
     BatchSettings,
     BreakerSettings,
     CacheSettings,
@@ -89,10 +90,16 @@ class Config(SettingFields):
         )
 
     @cached_property
+    def attribution(self) -> AttributionSettings:
+        """What the upstream is told about a conversation."""
+        return AttributionSettings(identifiers=self.upstream_identifiers, store=self.store_at_openai)
+
+    @cached_property
     def connection(self) -> ConnectionSettings:
         """The API that is called, and the credentials for it."""
         return ConnectionSettings(
             upstream=self.upstream,
+            offline_model_as=self.offline_model_as,
             azure_api_version=self.azure_openai_api_version,
             api_key=self.openai_api_key,
             organization=self.openai_org_id,
@@ -109,6 +116,7 @@ class Config(SettingFields):
         """The origins of the pages that may call the API."""
         return OriginSettings(
             allowed=frozenset(self.allowed_origins),
+            allowed_headers=self.cors_allowed_headers,
             with_credentials=self.cors_credentials,
             own_hosts=frozenset(self.trusted_hosts),
             has_loopback_hosts=not self.is_production,
@@ -149,6 +157,7 @@ class Config(SettingFields):
         """What the client of the upstream's Batch API needs to know."""
         return UpstreamBatchSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             chat_is_moderated=self.moderation != "off",
             max_attempts=self.retry_max_attempts,
@@ -191,6 +200,7 @@ class Config(SettingFields):
         """What the service needs to know."""
         return ServiceSettings(
             upstream=self.upstream,
+            attribution=self.attribution,
             models=self.models,
             sending=self.sending,
             moderating=self.moderating,

@@ -58,7 +58,8 @@ class Meter:
         """
         input_tokens, output_tokens = request.billable_input(model), request.max_output_tokens
         tokens = input_tokens + output_tokens
-        micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens)
+        tier = request.body.get("service_tier")
+        micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens, tier)
         if self._hold is None:
             entry = replace(self._entry, model=model)
             self._token_rate_limit.reserve(tokens)
@@ -107,7 +108,8 @@ class Meter:
 
     def _note_sent(self, note: CallNote, attempt: Attempt) -> None:
         asked = self._asked[-1]
-        bound, of_input = self._bound_micro_usd, self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0)
+        tier, bound = asked.body.get("service_tier"), self._bound_micro_usd
+        of_input = self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0, tier)
         note.set_charge(None if bound is None else self._charge[0], self._charge[1])
         per_token = ((bound or 0) - (of_input or 0)) / max(1, asked.output_tokens)
         sent_at = attempt.sent_at if attempt.is_streamed else None
@@ -129,6 +131,10 @@ class Meter:
         """
         entry = replace(self._entry, model=model)
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
+
+    def compute_cost(self, record: CallRecord) -> int | None:
+        """Return what the call has cost so far, in micro-dollars; None if a price is unknown."""
+        return self._bill(record)[1]
 
     def settle(self, record: CallRecord) -> None:
         """Replace the hold with the actual cost, and release unused tokens. A call without a hold has no entry."""
@@ -178,8 +184,10 @@ class Meter:
 
     def _price(self, attempt: Attempt, usage: Usage) -> int | None:
         """Return the cost of an attempt, at the price of the model that served it or else of the one requested."""
-        cost = None if attempt.served is None else self._prices.cost_micro_usd(attempt.served, usage)
-        return self._prices.cost_micro_usd(attempt.model, usage) if cost is None else cost
+        tier, cost = attempt.service_tier, None
+        if attempt.served is not None:
+            cost = self._prices.cost_micro_usd(attempt.served, usage, tier)
+        return self._prices.cost_micro_usd(attempt.model, usage, tier) if cost is None else cost
 
 
 @dataclass(frozen=True, slots=True)

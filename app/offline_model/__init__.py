@@ -4,10 +4,12 @@ It calls no AI and no network, and says so: every answer has `"model": "offline"
 this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separate server.
 
 - `requests/`: parse and validate request bodies.
-- `chat`, `replies`, `tools`, `completion`: answer a chat, whole or streamed.
+- `player`: plays one of OpenAI's models: its refusals, its reasoning and, with `prompt_cache`, its bill.
+- `answer`, `replies`, `tools`: make an answer. `completion`: the form of a chat's, whole or streamed.
+- `responses/`: the form of `/v1/responses`.
 - `instances/`: make values that match a JSON schema.
 - `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
-- `images`, `colours`: describe images. `documents`: describe files. `tokens`, `common_words`: count tokens, skip common words.
+- `images`, `colours`: describe images and files. `tokens`, `common_words`: count tokens, skip common words.
 """
 
 from __future__ import annotations
@@ -19,13 +21,16 @@ import orjson
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from app.offline_model import batches, chat, embeddings, files, moderations
+from app.model_families import find_family
+from app.offline_model import batches, embeddings, files, moderations
 from app.offline_model.files import Folder
+from app.offline_model.player import Player
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, missing
+from app.offline_model.responses.events import encode_events
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -41,21 +46,31 @@ MODELS = {
 }
 
 
-def create_offline_model(*, token_delay_s: float = 0.03, directory: Path | None = None) -> WSGIApplication:
-    """Build the WSGI app: chat completions, embeddings, moderations, models, files and batches.
+def create_offline_model(
+    *, token_delay_s: float = 0.03, directory: Path | None = None, plays: str = ""
+) -> WSGIApplication:
+    """Build the WSGI app: chat completions, responses, embeddings, moderations, models, files and batches.
 
     Each path may begin with `/v1`.
 
     Args:
         token_delay_s: the pause before each streamed token after the first.
         directory: where files and batches are stored, shared by all processes that use it; None disables both.
+        plays: the model of OpenAI's that is played where a request names none that is known; empty: none, which
+            refuses little.
+
+    Raises:
+        ValueError: the name is of no model that is known.
     """
+    if plays and find_family(plays) is None:
+        raise ValueError(f"OFFLINE_MODEL_AS: {plays!r} is none of the models in docs/models.md")
     folder = None if directory is None else Folder(directory)
+    player = Player(plays)
 
     def offline_model(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             with Request(environ) as request:  # closes uploaded files
-                response = _answer(request, token_delay_s, folder)
+                response = _answer(request, token_delay_s, folder, player)
         except InvalidRequestError as error:
             response = _json(error.body(), error.status)
         response.headers["x-request-id"] = f"req_offline_{uuid.uuid4().hex}"
@@ -64,31 +79,34 @@ def create_offline_model(*, token_delay_s: float = 0.03, directory: Path | None 
     return offline_model
 
 
-def _answer(request: Request, token_delay_s: float, folder: Folder | None) -> Response:
+def _answer(request: Request, token_delay_s: float, folder: Folder | None, player: Player) -> Response:
     match request.method, request.path.removeprefix("/v1"):
         case "GET", "/models":
             return _json(MODELS)
-        case "POST", "/embeddings":
-            return _json(embeddings.create(_body(request)))
-        case "POST", "/moderations":
-            return _json(moderations.create(_body(request)))
+        case "POST", "/embeddings" as path:
+            player.check(path, body := _body(request))
+            return _json(embeddings.create(body))
+        case "POST", "/moderations" as path:
+            player.check(path, body := _body(request))
+            return _json(moderations.create(body))
         case "POST", "/chat/completions":
-            completion = chat.complete(_body(request))
-            if not completion.request.stream:
+            completion = player.complete(_body(request))
+            if not completion.answer.request.stream:
                 return _json(completion.to_dict())
-            return Response(
-                completion.events(token_delay_s),
-                content_type="text/event-stream; charset=utf-8",
-                headers={"Cache-Control": "no-cache"},
-            )
-    if folder is not None and (response := _answer_about_batches(request, folder)) is not None:
+            return _stream(completion.events(token_delay_s))
+        case "POST", "/responses":
+            answered = player.respond(_body(request))
+            if not answered.answer.request.stream:
+                return _json(answered.to_dict())
+            return _stream(encode_events(answered, token_delay_s))
+    if folder is not None and (response := _answer_about_batches(request, folder, player)) is not None:
         return response
     raise InvalidRequestError(
         f"Unknown request URL: {request.method} {request.path}", status=404, code="unknown_url"
     )
 
 
-def _answer_about_batches(request: Request, folder: Folder) -> Response | None:
+def _answer_about_batches(request: Request, folder: Folder, player: Player) -> Response | None:
     match request.method, *request.path.removeprefix("/v1").strip("/").split("/"):
         case "POST", "files":
             request.max_content_length = MAX_BODY_BYTES
@@ -107,9 +125,9 @@ def _answer_about_batches(request: Request, folder: Folder) -> Response | None:
             limit = request.args.get("limit", 20, type=int)
             return _json(batches.show_all(folder, request.args.get("after"), limit))
         case "GET", "batches", batch_id:
-            return _json(batches.show(folder, batch_id))
+            return _json(batches.show(folder, batch_id, player))
         case "POST", "batches", batch_id, "cancel":
-            return _json(batches.cancel(folder, batch_id))
+            return _json(batches.cancel(folder, batch_id, player))
     return None
 
 
@@ -130,3 +148,7 @@ def _body(request: Request) -> JsonObject:
 
 def _json(body: JsonObject, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status=status, content_type="application/json")
+
+
+def _stream(events: Iterator[bytes]) -> Response:
+    return Response(events, content_type="text/event-stream; charset=utf-8", headers={"Cache-Control": "no-cache"})

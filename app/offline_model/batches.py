@@ -12,16 +12,18 @@ from typing import Any
 
 import orjson
 
-from app.offline_model import chat, embeddings
+from app.offline_model import embeddings
 from app.offline_model.files import Folder, new_id, parse
+from app.offline_model.player import Player
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, string
 
 _DURATION_S = 1.0
 _DAY_S = 86_400
-_ANSWERS: dict[str, Callable[[JsonObject], JsonObject]] = {
-    "/v1/chat/completions": lambda body: chat.complete(body).to_dict(),
-    "/v1/embeddings": embeddings.create,
+_ANSWERS: dict[str, Callable[[Player, JsonObject], JsonObject]] = {
+    "/v1/chat/completions": lambda player, body: player.complete(body).to_dict(),
+    "/v1/responses": lambda player, body: player.respond(body).to_dict(),
+    "/v1/embeddings": lambda _, body: embeddings.create(body),
 }
 
 
@@ -57,17 +59,17 @@ def create(folder: Folder, body: JsonObject) -> JsonObject:
     return _save(folder, batch)
 
 
-def show(folder: Folder, batch_id: str) -> JsonObject:
+def show(folder: Folder, batch_id: str, player: Player) -> JsonObject:
     """Answer `GET /batches/<id>`."""
     batch = _read(folder, batch_id)
     if batch["status"] == "in_progress" and time.time() >= batch["due_at"]:
-        return _process(folder, batch)
+        return _process(folder, batch, player)
     return _to_response(batch)
 
 
-def cancel(folder: Folder, batch_id: str) -> JsonObject:
+def cancel(folder: Folder, batch_id: str, player: Player) -> JsonObject:
     """Answer `POST /batches/<id>/cancel`."""
-    if show(folder, batch_id)["status"] != "in_progress":
+    if show(folder, batch_id, player)["status"] != "in_progress":
         raise InvalidRequestError("This batch has ended.", status=409)
     now = int(time.time())
     return _save(
@@ -85,13 +87,13 @@ def show_all(folder: Folder, after: str | None, limit: int) -> JsonObject:
     return {"object": "list", "data": data, "has_more": start + limit < len(found)}
 
 
-def _process(folder: Folder, batch: JsonObject) -> JsonObject:
+def _process(folder: Folder, batch: JsonObject, player: Player) -> JsonObject:
     """Answer all requests of a batch. Two processes at once write the same result twice."""
     answered: list[JsonObject] = []
     refused: list[JsonObject] = []
     for line in parse(folder.read(batch["input_file_id"])):
         assert line is not None, "it was checked when the batch was made"
-        status, body = _answer(batch["endpoint"], line["body"])
+        status, body = _answer(player, batch["endpoint"], line["body"])
         (answered if status == 200 else refused).append(
             {
                 "id": f"batch_req_offline_{uuid.uuid4().hex}",
@@ -111,9 +113,9 @@ def _process(folder: Folder, batch: JsonObject) -> JsonObject:
     )
 
 
-def _answer(endpoint: str, body: JsonObject) -> tuple[int, JsonObject]:
+def _answer(player: Player, endpoint: str, body: JsonObject) -> tuple[int, JsonObject]:
     try:
-        return 200, _ANSWERS[endpoint](body)
+        return 200, _ANSWERS[endpoint](player, body)
     except InvalidRequestError as error:
         return error.status, error.body()
 

@@ -8,81 +8,77 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.offline_model.requests.chat_request import ChatRequest
+from app.offline_model import tokens
+from app.offline_model.answer import Answer
 from app.offline_model.requests.fields import JsonObject
-
-# Tokens that OpenAI counts for the start of its answer.
-PRIMING_TOKENS = 3
 
 
 @dataclass(frozen=True)
 class Completion:
-    """An answer as a list of tokens: of its text, or of the arguments of the tool `tool_name`."""
+    """An answer in the form of `POST /chat/completions`."""
 
-    request: ChatRequest
-    pieces: list[str]
-    finish_reason: str
-    tool_name: str | None
-    completion_id: str
-    created_s: int
+    answer: Answer
 
     def usage(self) -> JsonObject:
         """Count the tokens of the prompt and of the answer."""
-        prompt_tokens = PRIMING_TOKENS + self.request.tools.prompt_tokens
-        prompt_tokens += sum(message.prompt_tokens for message in self.request.messages)
-        completion_tokens = len(self.pieces) + bool(self.tool_name)
+        prompt_tokens, completion_tokens = self.answer.prompt_tokens, self.answer.completion_tokens
+        cache_use = self.answer.cache_use
         return {
             "prompt_tokens": prompt_tokens,
             "completion_tokens": completion_tokens,
             "total_tokens": prompt_tokens + completion_tokens,
-            "prompt_tokens_details": {"cached_tokens": 0},
-            "completion_tokens_details": {"reasoning_tokens": 0},
+            "prompt_tokens_details": {"cached_tokens": cache_use.read, "cache_write_tokens": cache_use.written},
+            "completion_tokens_details": {"reasoning_tokens": self.answer.reasoning_tokens},
         }
 
     def to_dict(self) -> JsonObject:
         """Return the `chat.completion` object."""
-        text = "".join(self.pieces)
-        message: JsonObject = {"role": "assistant", "content": text, "refusal": None}
-        if self.tool_name:
-            function = {"name": self.tool_name, "arguments": text}
+        message: JsonObject = {"role": "assistant", "content": self.answer.text, "refusal": None}
+        if self.answer.tool_name:
+            function = {"name": self.answer.tool_name, "arguments": self.answer.text}
             call = {"id": self._call_id, "type": "function", "function": function}
             message |= {"content": None, "tool_calls": [call]}
-        choice = {"index": 0, "message": message, "finish_reason": self.finish_reason, "logprobs": None}
+        choice = {"index": 0, "message": message, "finish_reason": self.answer.finish_reason, "logprobs": None}
         return {**self._make_head("chat.completion"), "choices": [choice], "usage": self.usage()}
 
     def events(self, token_delay_s: float) -> Iterator[bytes]:
         """Yield the events of a stream: the role, one event per token, the finish reason, `[DONE]`."""
-        yield self._encode_event({"role": "assistant", "content": None if self.tool_name else "", "refusal": None})
+        yield self._encode_event(
+            {"role": "assistant", "content": None if self.answer.tool_name else "", "refusal": None}
+        )
         for at, delta in enumerate(self._iter_deltas()):
             if at:
                 time.sleep(token_delay_s)
             yield self._encode_event(delta)
-        yield self._encode_event({}, self.finish_reason)
-        if self.request.include_usage:
+        yield self._encode_event({}, self.answer.finish_reason)
+        if self.answer.request.include_usage:
             chunk = {**self._make_head("chat.completion.chunk"), "choices": [], "usage": self.usage()}
             yield b"data: " + orjson.dumps(chunk) + b"\n\n"
         yield b"data: [DONE]\n\n"
 
     def _iter_deltas(self) -> Iterator[JsonObject]:
-        if not self.tool_name:
-            yield from ({"content": piece} for piece in self.pieces)
+        if not self.answer.tool_name:
+            yield from ({"content": piece} for piece in self.answer.pieces)
             return
-        function = {"name": self.tool_name, "arguments": ""}
+        function = {"name": self.answer.tool_name, "arguments": ""}
         call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
         yield {"tool_calls": [call]}
-        for piece in self.pieces:
+        for piece in self.answer.pieces:
             yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
 
     def _encode_event(self, delta: JsonObject, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}
         chunk = {**self._make_head("chat.completion.chunk"), "choices": [choice]}
-        if self.request.include_usage:
+        if self.answer.request.include_usage:
             chunk["usage"] = None
+        if self.answer.request.has_obfuscation:
+            chunk["obfuscation"] = tokens.pad(str(delta.get("content") or ""))
         return b"data: " + orjson.dumps(chunk) + b"\n\n"
 
     def _make_head(self, kind: str) -> JsonObject:
-        return {"id": self.completion_id, "object": kind, "created": self.created_s, "model": "offline"}
+        name, created_s = self.answer.name, self.answer.created_s
+        return {"id": f"chatcmpl-offline-{name}", "object": kind, "created": created_s, "model": "offline"}
 
     @property
     def _call_id(self) -> str:
-        return self.completion_id.replace("chatcmpl-", "call_", 1)
+        return f"call_offline-{self.answer.name}"

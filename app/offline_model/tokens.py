@@ -7,6 +7,7 @@ usage all count these tokens, so that they agree.
 from __future__ import annotations
 
 import re
+import secrets
 from typing import Any
 
 import orjson
@@ -28,7 +29,17 @@ def count(text: str) -> int:
 
 def count_json(value: Any, param: str) -> int:
     """Count the tokens of a part of the request as JSON; `param` is its name in errors."""
+    return count(encode_json(value, param).decode())
+
+
+def encode_json(value: Any, param: str) -> bytes:
+    """Encode a part of the request as JSON; `param` is its name in errors."""
     try:
-        return count(orjson.dumps(value).decode())
+        return orjson.dumps(value)
     except orjson.JSONEncodeError as error:
         raise invalid_value(param, "less nesting") from error
+
+
+def pad(delta: str) -> str:
+    """Return random text that hides the length of a streamed delta: both together have a multiple of 16 bytes."""
+    return secrets.token_hex(16)[: -len(delta.encode()) % 16 or 16]

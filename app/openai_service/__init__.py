@@ -1,7 +1,8 @@
 """The only code that calls OpenAI. Import it from here, and its errors from `app.openai_service.errors`.
 
 - `service.py`: `OpenAIService`, one public method for each operation
-- `results.py`: `ChatCall`, the results, and `CallRecord`, the metadata of a call
+- `chat_call.py`: `ChatCall`, the input of a call
+- `results.py`: the results, and `CallRecord`, the metadata of a call
 - `context.py`: `CallContext`, what the service needs to know of its caller
 - `errors.py`: the errors of upstream calls
 - `call_recording.py`: passes the record of each call to the listeners, one of which writes its log line
@@ -27,9 +28,10 @@ from app.openai_service.batches.objects import (
     read_line,
 )
 from app.openai_service.chat.input_window import InputWindow
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson, cosine_similarities
-from app.openai_service.results import Attempt, CallRecord, ChatCall, ChatResult, EmbeddingResult, StructuredResult
+from app.openai_service.results import Attempt, CallRecord, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.events import (

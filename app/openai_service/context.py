@@ -11,6 +11,17 @@ if TYPE_CHECKING:
     from app.openai_service.transport.request import PendingRequest
 
 
+class Pseudonym(Protocol):
+    """A user as the upstream knows them: by keyed hashes only."""
+
+    @property
+    def safety_identifier(self) -> str:
+        """The same for every request of the user."""
+
+    def cache_key(self, prompt_version: str) -> str:
+        """Return the part of the upstream's prompt cache that the user's conversations with a prompt share."""
+
+
 class CallContext(Protocol):
     """The caller of the service: whether its client is still connected, and whether it can pay."""
 
@@ -29,6 +40,14 @@ class CallContext(Protocol):
     @property
     def user(self) -> str:
         """Whose requests count together when the model fails at them; "" if that is unknown."""
+
+    @property
+    def pseudonym(self) -> Pseudonym | None:
+        """The user as the upstream knows them; None if that is unknown."""
+
+    @property
+    def sees_cache(self) -> bool:
+        """Whether it may see how much of any prompt was in the upstream's cache, as the site itself may."""
 
     def check(self) -> None:
         """Raise CallerGone if the client has disconnected. Called at each tick; any error ends the call."""
@@ -54,6 +73,8 @@ class NullContext:
     elapsed_s = 0.0
     max_tokens = None
     tenant = ""
+    pseudonym = None
+    sees_cache = True
 
     def __init__(self, user: str = "") -> None:
         self.user = user

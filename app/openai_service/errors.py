@@ -7,7 +7,8 @@ UpstreamError
 ├── UpstreamRejected         the request cannot be served; a retry cannot help
 │   ├── ParameterRejected
 │   ├── ContextLengthExceeded
-│   │   └── InputTooLong     longer than this site accepts; nothing was sent
+│   │   ├── InputTooLong     longer than this site accepts; nothing was sent
+│   │   └── LargerThanRate
 │   ├── UnsupportedSchema
 │   ├── InvalidImage
 │   ├── BodyTooLarge
@@ -29,6 +30,20 @@ from typing import Self
 
 from app.problems import Problem
 from app.token_counts import Usage
+
+QUOTA_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "billing_not_active",
+        "account_deactivated",
+    }
+)
+"""Of an account that can pay for nothing: no wait mends it, and no other model."""
+
+LARGER_THAN_RATE = "larger_than_rate"
+"""Our own code of such a request: the upstream's is that of any exceeded rate."""
 
 
 class ModelNotOffered(Problem):
@@ -67,6 +82,8 @@ class UpstreamError(Problem):
         upstream_request_id: for a support case with the upstream.
         param: the upstream's name of the parameter at fault, if it gave one.
         is_unknown_param: whether the upstream does not know that parameter, by its sentence.
+        supported_values: the values of that parameter that the upstream accepts, by its sentence.
+        needs_no_reasoning: whether the upstream takes tools at the effort "none" only.
         was_sent: whether the request may have reached the upstream.
         should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
         paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
@@ -96,6 +113,8 @@ class UpstreamError(Problem):
         self.upstream_request_id = upstream_request_id
         self.param = param
         self.is_unknown_param = False
+        self.supported_values: tuple[str, ...] = ()
+        self.needs_no_reasoning = False
         self.should_retry = should_retry
         self.was_sent = True
         self.paid: Usage | None = None
@@ -150,6 +169,12 @@ class InputTooLong(ContextLengthExceeded):
     def __init__(self) -> None:
         super().__init__()
         self.was_sent = False
+
+
+class LargerThanRate(ContextLengthExceeded):
+    """The request alone needs more tokens than the site's account has a minute; no wait mends it."""
+
+    sentence = "The request is longer than the model can take from this site."
 
 
 class UnsupportedSchema(UpstreamRejected):

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import logging
 
+from app.openai_service.errors import LARGER_THAN_RATE, QUOTA_CODES
 from app.openai_service.results import CallRecord
 from app.runtime.log_throttle import LogThrottle
 from app.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
-_QUOTA_CODES = {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "account_deactivated"}
 _MODEL_CODES = {"model_not_found", "DeploymentNotFound"}
 # The class of the first error in the chain, where no response came.
 _NO_SERVER = {"gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"}
@@ -62,10 +62,15 @@ class OwnerFaults:
 def _find_fault(record: CallRecord) -> tuple[str, str] | None:
     """Return the kind of fault and a hint; None if the owner can do nothing."""
     status, code = record.upstream_status, record.upstream_code or ""
-    if code in _QUOTA_CODES or status == 402:
+    if code in QUOTA_CODES or status == 402:
         return "quota", (
             "The quota of the upstream's account is used up: add credit or raise its limit"
             " (OpenAI: platform.openai.com/settings/organization/billing)."
+        )
+    if code == LARGER_THAN_RATE:
+        return "rate", (
+            f"A single request needs more tokens than the upstream's account has a minute for {record.model}: lower"
+            " MAX_INPUT_TOKENS and MAX_TOKENS, or have the limit raised."
         )
     if status == 401 or code == "invalid_api_key":
         return "key", (

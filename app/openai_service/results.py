@@ -1,8 +1,8 @@
-"""The service's input and results, and the record of each call."""
+"""The service's results, and the record of each call."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -10,44 +10,8 @@ from typing import Any, Literal
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.streaming.events import ToolCallObject, ToolRun
-from app.openai_service.tools.tool import ServerTool
 from app.token_counts import Usage
 from app.token_counts.estimates import bound_unseen
-
-
-@dataclass(frozen=True, slots=True)
-class ChatCall:
-    """A conversation to be answered, in OpenAI's format.
-
-    Attributes:
-        operation: chat, vision or structured.
-        messages: the turns, in OpenAI's format.
-        request_id: of the HTTP request.
-        model: None for the operation's default.
-        max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
-        tools: functions that the client runs.
-        ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
-        model_is_pinned: whether the site chose the model, which then need not be offered to callers.
-        may_be_cached: whether an earlier answer to the same request may be returned.
-        server_tools: functions that are run here, instead of `tools`.
-        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
-    """
-
-    operation: str
-    messages: list[dict[str, Any]]
-    request_id: str
-    model: str | None = None
-    temperature: float | None = None
-    max_tokens: int | None = None
-    tools: list[dict[str, Any]] | None = None
-    tool_choice: str | dict[str, Any] | None = None
-    response_format: dict[str, Any] | None = None
-    ceiling: int | None = None
-    model_is_pinned: bool = False
-    may_be_cached: bool = False
-    server_tools: Sequence[ServerTool] = ()
-    adjusted: Mapping[str, str] = field(default_factory=dict)
-
 
 Billed = Literal["yes", "no", "unknown"]
 """Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""
@@ -60,6 +24,7 @@ class Attempt:
     Attributes:
         model: that was requested.
         served: the model that answered, by the upstream's name.
+        service_tier: that was asked for, then the one that the answer reports.
         usage: as the upstream reported it, if the answer is complete.
         billed: yes, no or unknown.
         received: approximate number of tokens that arrived, regardless of the reported usage.
@@ -75,6 +40,7 @@ class Attempt:
 
     model: str
     served: str | None = None
+    service_tier: str | None = None
     usage: Usage | None = None
     billed: Billed = "unknown"
     received: int = 0
@@ -154,6 +120,7 @@ class CallRecord:
         tool_calls: number of calls of server tools.
         usage: of all attempts whose answers are complete.
         finish_reason: of the answer, by the upstream.
+        has_own_cache: whether no other user shares the part of the upstream's prompt cache that the last attempt used.
         upstream_status: of the error that ended the call, as is `upstream_code`.
         upstream_request_id: of the last response.
         upstream_ms: time spent waiting for the upstream's answers, or their first tokens.
@@ -176,6 +143,7 @@ class CallRecord:
     tool_calls: int = 0
     usage: Usage | None = None
     finish_reason: str | None = None
+    has_own_cache: bool = False
     upstream_status: int | None = None
     upstream_code: str | None = None
     upstream_request_id: str | None = None

@@ -18,15 +18,16 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat.moderation import Moderator
 from app.openai_service.chat.pipeline import ChatPipeline
 from app.openai_service.chat.response_cache import ResponseCache
+from app.openai_service.chat.shown_usage import show_result, show_usage
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
-from app.openai_service.embeddings.cache import EmbeddingCache
+from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
 from app.openai_service.resilience.breaker import KeyValueStore
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
     CallRecord,
-    ChatCall,
     ChatResult,
     EmbeddingResult,
     StructuredResult,
@@ -36,7 +37,8 @@ from app.openai_service.structured.checker import AnswerChecker
 from app.openai_service.structured.streaming import get_structured_answer, stream_structured_answer
 from app.openai_service.tools.executor import ToolExecutor
 from app.openai_service.tools.loop import ToolLoop
-from app.openai_service.transport.request import PendingRequest
+from app.openai_service.transport.attribution import Attribution
+from app.openai_service.transport.request import CachePlan, PendingRequest
 from app.openai_service.transport.request_bodies import (
     CHAT_PATH,
     EMBEDDINGS_PATH,
@@ -47,6 +49,7 @@ from app.openai_service.transport.request_bodies import (
 )
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
+from app.token_counts import BY_NAME
 from app.upstream_http.call_state import CallState
 
 # The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.
@@ -73,6 +76,7 @@ class OpenAIService:
         self._models = settings.models
         upstream = Upstream.from_settings(settings.upstream)
         self._tick_s = min(settings.heartbeat_s, _TICK_S)
+        self._attribution = Attribution.from_settings(settings.attribution, upstream)
         self._sender = Sender(settings.sending, upstream, client, store)
         self._moderator = Moderator(settings.moderating, settings.sending, upstream, client, store, listeners)
         self._response_cache = ResponseCache(
@@ -85,6 +89,7 @@ class OpenAIService:
         self._tool_executor = ToolExecutor(timeout_s=settings.tool_timeout_s)
         self._listeners = tuple(listeners)
         self._input_window = input_window
+        self._token_counts = BY_NAME if input_window is None else input_window.token_counts
 
     def close(self) -> None:
         """Stop reading answers whose clients have left."""
@@ -109,7 +114,7 @@ class OpenAIService:
                 ticks = self._sender.send(request, read_completion)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return result
+            return show_result(result)
 
     def stream_chat(self, call: ChatCall, *, caller: CallContext = _NULL_CONTEXT) -> ChatStream:
         """Stream the answer to a conversation. Nothing is sent before the stream is iterated.
@@ -153,12 +158,20 @@ class OpenAIService:
             ticks = get_structured_answer(self._sender, request, checker)
             result = self._runner.run(pipeline.run(ticks), request, recording)
             recording.complete(finish_reason=result.finish_reason)
-            return result.to_structured(orjson.loads(result.text), result.usage)
+            usage = show_usage(result.usage, recording.record)
+            return result.to_structured(orjson.loads(result.text), usage)
 
     def stream_structured(
-        self, call: ChatCall, original: OriginalSchema | None = None, *, caller: CallContext = _NULL_CONTEXT
+        self,
+        call: ChatCall,
+        original: OriginalSchema | None = None,
+        *,
+        as_text: bool = False,
+        caller: CallContext = _NULL_CONTEXT,
     ) -> ChatStream:
-        """Stream a value that matches a JSON schema as it grows. Arguments as for structured().
+        """Stream a value that matches a JSON schema as it grows; as its text, which cannot be repaired, if `as_text`.
+
+        The other arguments are those of structured().
 
         Nothing is sent before the stream is iterated. Errors in the answer end the stream with `Failed`.
 
@@ -169,14 +182,14 @@ class OpenAIService:
         recording = self._record_call(call, caller)
         request = self._build_chat_request(call, recording.record, streamed=True)
         pipeline = self._build_pipeline(call, request, recording, original)
-        ticks = stream_structured_answer(self._sender, request, checker)
+        ticks = stream_structured_answer(self._sender, request, checker, as_text=as_text)
         return ChatStream(
             pipeline.stream(ticks, is_structured=True), request.call_state, recording, self._stream_drain_pool
         )
 
     def embed(
         self,
-        texts: Sequence[str],
+        texts: Sequence[EmbeddingInput],
         *,
         request_id: str,
         model: str | None = None,
@@ -186,7 +199,7 @@ class OpenAIService:
         """Turn texts into vectors of length 1, in the order given.
 
         Args:
-            texts: 1 to 2,048 strings, each within the model's input limit in tokens.
+            texts: 1 to 2,048 strings, or lists of tokens, each within the model's input limit in tokens.
             request_id: of the HTTP request.
             model: None for EMBEDDING_MODEL.
             dimensions: None for the model's default.
@@ -240,13 +253,18 @@ class OpenAIService:
             fallbacks = tuple(model for model in fallbacks if model != record.model)
         left_s = self._settings.request_timeout_s - record.caller.elapsed_s
         call_state = CallState(time.monotonic() + left_s, tick_s=self._tick_s)
-        return PendingRequest(path, body, (record.model, *fallbacks), call_state, record, adjusted or {})
+        models = (record.model, *fallbacks)
+        return PendingRequest(
+            path, body, models, call_state, record, adjusted or {}, token_counts=self._token_counts
+        )
 
     def _build_chat_request(self, call: ChatCall, record: CallRecord, *, streamed: bool = False) -> PendingRequest:
         body, adjusted = chat_body(self._models, call, max_tokens=record.caller.max_tokens)
+        body |= self._attribution.build_fields(record.caller.pseudonym, call.prompt_version)
         if streamed:
             body |= streamed_fields(self._models)
         request = self._build_request(CHAT_PATH, body, record, adjusted)
+        request.cache_plan = CachePlan.of(call)
         if self._input_window is not None:
             record.trimmed = self._input_window.trim(request, request.models)
         return request

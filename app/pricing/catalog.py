@@ -29,6 +29,9 @@ _GENAI_PRICES_FIELDS = {
 }
 
 _IN_BATCHES = {"processing": "batch"}
+_STANDARD = ("auto", "default")
+# OpenAI's other tiers. Servers that report tiers with names of their own have one price, that of the price file.
+_DEARER = ("priority", "fast", "scale", "ultrafast")
 
 
 class Prices:
@@ -37,6 +40,9 @@ class Prices:
     The price file comes first: see price_file.py. Other models have OpenAI's standard price as of the installed
     genai-prices. That does not know Azure deployments and models of other upstreams, so these must be in the file. In
     a batch, the price is the batch price of genai-prices, or else half.
+
+    A service tier has a price of its own. It is unknown if neither the file nor genai-prices has it; only `flex`, which
+    is never dearer, then has the standard price.
     """
 
     def __init__(self, file: Path | None = None) -> None:
@@ -47,7 +53,7 @@ class Prices:
             OSError: it cannot be read.
         """
         self._file_version, self._file_prices = ("", {}) if file is None else read_prices(file)
-        self._known: dict[tuple[str, str, bool], tuple[Rates, ...] | None] = {}
+        self._known: dict[tuple[str, str, bool, str], tuple[Rates, ...] | None] = {}
 
     @cached_property
     def version(self) -> str:
@@ -55,19 +61,28 @@ class Prices:
         package = f"genai-prices/{metadata.version('genai-prices')}"
         return f"{package}+file/{self._file_version}" if self._file_version else package
 
-    def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
+    def cost_micro_usd(self, model: str, usage: Usage, service_tier: str | None = None) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""
-        tiers = self._get_tiers(model)
+        tiers = self._get_tiers(model, service_tier=service_tier)
         if tiers is None:
             return None
         return -(-_cost(tiers, usage) // SCALE)
 
-    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
-        """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
-        tiers = self._get_tiers(model)
-        if tiers is None:
+    def bound_micro_usd(
+        self, model: str, input_tokens: int, output_tokens: int, service_tier: str | None = None
+    ) -> int | None:
+        """Return an upper bound of the cost of this many tokens; None if the price is unknown.
+
+        OpenAI may answer by its standard tier whatever tier is asked for.
+        """
+        tiers = self._get_tiers(model, service_tier=service_tier)
+        standard = tiers if service_tier is None else self._get_tiers(model)
+        if tiers is None or standard is None:
             return None
-        return -(-_bound(tiers, input_tokens, output_tokens) // SCALE)
+        bound = _bound(tiers, input_tokens, output_tokens)
+        if standard is not tiers:
+            bound = max(bound, _bound(standard, input_tokens, output_tokens))
+        return -(-bound // SCALE)
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """Return the cost of a batch, rounded up once; None if one of the prices is unknown.
@@ -90,24 +105,31 @@ class Prices:
             return None
         return -(-sum(_bound(tiers, *bounds) for bounds in tokens) // SCALE)
 
-    def _get_tiers(self, model: str, *, is_batch: bool = False) -> tuple[Rates, ...] | None:
+    def _get_tiers(
+        self, model: str, *, is_batch: bool = False, service_tier: str | None = None
+    ) -> tuple[Rates, ...] | None:
         """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
-        key = (model.lower(), get_day(clock.now_ms()), is_batch)
+        tier = "" if service_tier is None or service_tier in _STANDARD else service_tier
+        key = (model.lower(), get_day(clock.now_ms()), is_batch, tier)
         if key not in self._known:
             if len(self._known) >= _MAX_CACHED:
                 self._known.clear()
-            self._known[key] = self._find(key[0], is_batch=is_batch)
+            self._known[key] = self._find(key[0], tier, is_batch=is_batch)
         return self._known[key]
 
-    def _find(self, model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
+    def _find(self, model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
         dated = _DATED.fullmatch(model)
         names = [model, dated[1]] if dated else [model]
         for name in names:
             if (found := self._file_prices.get(name)) is not None:
-                return _halve(found) if is_batch else found
+                if service_tier and service_tier in found:
+                    return found[service_tier]
+                if service_tier in _DEARER:
+                    return None
+                return _halve(found[""]) if is_batch else found[""]
         for name in names:
-            if (found := _find_packaged(name, is_batch=is_batch)) is not None:
-                return found
+            if (found_rates := _find_packaged(name, service_tier, is_batch=is_batch)) is not None:
+                return found_rates
         return None
 
 
@@ -132,7 +154,7 @@ def _select_tiers(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, .
     return tuple(rates for rates in tiers if rates.above < input_tokens or rates.above == 0)
 
 
-def _find_packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
+def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
     # Imported on first use: it takes 0.1 s.
     from genai_prices.data_snapshot import get_snapshot
 
@@ -141,8 +163,13 @@ def _find_packaged(model: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
     except LookupError:
         return None
     now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
-    usual = found.get_prices(now)
-    prices = found.get_prices(now, _IN_BATCHES) if is_batch else usual
+    usual = prices = found.get_prices(now)
+    if is_batch:
+        prices = found.get_prices(now, _IN_BATCHES)
+    elif any(variant.when.get("service_tier") == service_tier for variant in found.price_variants or ()):
+        prices = found.get_prices(now, {"service_tier": service_tier})
+    elif service_tier not in ("", "flex"):
+        return None
     given = {name: getattr(prices, theirs, None) for name, theirs in _GENAI_PRICES_FIELDS.items()}
     if given["input"] is None:
         return None  # priced per minute, image or the like, not per token

@@ -15,10 +15,12 @@ class PriceList(Protocol):
     def version(self) -> str:
         """Version of the prices, which the ledger records with each cost."""
 
-    def cost_micro_usd(self, model: str, usage: Usage) -> int | None:
+    def cost_micro_usd(self, model: str, usage: Usage, service_tier: str | None = None) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""
 
-    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int | None:
+    def bound_micro_usd(
+        self, model: str, input_tokens: int, output_tokens: int, service_tier: str | None = None
+    ) -> int | None:
         """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
@@ -33,11 +35,17 @@ class FreePrices:
 
     version = "free"
 
-    def cost_micro_usd(self, model: str, usage: Usage) -> int:  # noqa: ARG002
+    def cost_micro_usd(self, model: str, usage: Usage, service_tier: str | None = None) -> int:  # noqa: ARG002
         """Return 0."""
         return 0
 
-    def bound_micro_usd(self, model: str, input_tokens: int, output_tokens: int) -> int:  # noqa: ARG002
+    def bound_micro_usd(
+        self,
+        model: str,  # noqa: ARG002
+        input_tokens: int,  # noqa: ARG002
+        output_tokens: int,  # noqa: ARG002
+        service_tier: str | None = None,  # noqa: ARG002
+    ) -> int:
         """Return 0."""
         return 0
 

@@ -14,6 +14,10 @@ input = 2.00
 cached_input = 0.10
 cache_write = 2.50
 output = 7.50                   # as below the tier where it is missing
+
+[models."gpt-6.1-terra".service_tiers.priority]  # flex costs as above where it is missing; a dearer tier has no price then
+input = 2.00
+output = 10.00
 """
 
 from __future__ import annotations
@@ -30,8 +34,12 @@ from app.pricing.rates import Rates
 _FIELDS = {"input": "input", "cached_input": "cached", "cache_write": "written", "output": "output"}
 
 
-def read_prices(file: Path) -> tuple[str, dict[str, tuple[Rates, ...]]]:
-    """Return the file's version, and each model's rates by tier, fewest input tokens first.
+ModelPrices = Mapping[str, tuple[Rates, ...]]
+"""By service tier, "" for the standard one: the rates by tier, fewest input tokens first."""
+
+
+def read_prices(file: Path) -> tuple[str, dict[str, ModelPrices]]:
+    """Return the file's version, and each model's prices.
 
     Raises:
         ValueError: the file is not valid.
@@ -43,7 +51,20 @@ def read_prices(file: Path) -> tuple[str, dict[str, tuple[Rates, ...]]]:
     if not isinstance(models, dict):
         raise ValueError("models has to be a table")
     version = str(values.get("version", hashlib.sha256(text).hexdigest()[:12]))
-    return version, {name.lower(): _parse_tiers(name, given) for name, given in models.items()}
+    return version, {name.lower(): _parse_model(name, given) for name, given in models.items()}
+
+
+def _parse_model(model: str, given: Any) -> ModelPrices:
+    if not isinstance(given, dict):
+        raise ValueError(f"models.{model} has to be a table")
+    others = given.get("service_tiers", {})
+    if not isinstance(others, dict):
+        raise ValueError(f"models.{model}.service_tiers has to be a table")
+    standard = {name: value for name, value in given.items() if name != "service_tiers"}
+    return {
+        "": _parse_tiers(model, standard),
+        **{tier: _parse_tiers(f"{model}.service_tiers.{tier}", prices) for tier, prices in others.items()},
+    }
 
 
 def _parse_tiers(model: str, given: Any) -> tuple[Rates, ...]:
@@ -66,7 +87,7 @@ def _parse_prices(model: str, given: Mapping[str, Any]) -> dict[str, Decimal | N
     prices: dict[str, Decimal | None] = {}
     for name, value in given.items():
         if name not in _FIELDS:
-            raise ValueError(f"models.{model}: {name} is none of {', '.join(_FIELDS)}, tiers")
+            raise ValueError(f"models.{model}: {name} is none of {', '.join(_FIELDS)}, tiers, service_tiers")
         try:
             price = Decimal(-1 if isinstance(value, bool) else value)
         except (InvalidOperation, TypeError, ValueError):

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping
+from functools import cached_property, lru_cache
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from app.config import formats
+from app.config import ReasoningEffort, ServiceTier, Verbosity, formats
 from app.problems import InvalidRequest
+from app.prompts.parameters import Seed, StopTexts, TopP
 from app.prompts.variable import Value, Variable, format_value
 
 # This is not a template language: a value is inserted as plain text and never interpreted.
@@ -19,6 +22,12 @@ _VARIABLE_NAME = r"^[A-Za-z_][A-Za-z0-9_]{0,63}$"
 
 class InvalidVariable(InvalidRequest):
     """The value of a variable has the wrong type, or the prompt has no such variable."""
+
+
+@lru_cache(maxsize=64)
+def hash_text(text: str) -> str:
+    """Return a short hash of a text of the site."""
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _strip(text: str) -> str:
@@ -35,12 +44,16 @@ def _check_model(name: str) -> str:
     return name
 
 
+def _to_list(value: object) -> object:
+    return [value] if isinstance(value, str) else value
+
+
 class Prompt(BaseModel):
     """A stored prompt: one file of PROMPTS_DIR.
 
     Attributes:
         system: the text, with {{name}} as the placeholder of a variable.
-        model, temperature, answer_schema: None leaves the choice to the request.
+        model, temperature, answer_schema and all other settings: None leaves the choice to the request.
         max_tokens: the maximum tokens of an answer, if lower than MAX_TOKENS.
         tools: the names of server tools that the model may call.
         answer_schema: the name of the JSON schema that answers match.
@@ -53,9 +66,21 @@ class Prompt(BaseModel):
     model: Annotated[str, AfterValidator(_check_model)] | None = None
     temperature: Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)] | None = None
     max_tokens: Annotated[int, Field(ge=1, le=10_000_000)] | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    verbosity: Verbosity | None = None
+    service_tier: ServiceTier | None = None
+    stop: Annotated[StopTexts, BeforeValidator(_to_list)] | None = None
+    top_p: TopP | None = None
+    seed: Seed | None = None
+    parallel_tool_calls: bool | None = None
     tools: Annotated[list[str], Field(min_length=1)] | None = None
     answer_schema: Annotated[str | None, Field(alias="schema")] = None
     variables: dict[Annotated[str, Field(pattern=_VARIABLE_NAME)], Variable] = {}
+
+    @cached_property
+    def digest(self) -> str:
+        """A hash of the file's content, which changes with each new version."""
+        return hash_text(self.model_dump_json())
 
     def check(self, values: Mapping[str, Any]) -> None:
         """Check values. Variables may be missing.

@@ -2,33 +2,58 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, Protocol
 
 from pydantic.alias_generators import to_camel
 
+from app.config.models import SERVICE_TIERS
 from app.json_schema.catalog import NamedSchemas, json_schema_format
 from app.problems import Forbidden, InvalidRequest
 from app.prompts import InvalidVariable, Prompt, Value
+from app.prompts.prompt import hash_text
 
 NOT_WITH_PROMPT = "not accepted together with this prompt."
 
 Messages = list[dict[str, Any]]
 
-Setting = Literal["model", "temperature", "tools", "answer_schema"]
+Setting = Literal[
+    "model",
+    "temperature",
+    "tools",
+    "answer_schema",
+    "reasoning_effort",
+    "verbosity",
+    "service_tier",
+    "stop",
+    "top_p",
+    "seed",
+    "parallel_tool_calls",
+]
 
 _SYSTEM_ROLES = ("system", "developer")
 # Fields that a client may set with any prompt: fewer tokens than the ceiling, and a cached answer.
 _ALWAYS_ALLOWED = {"max_tokens", "may_be_cached"}
+# Settings of a prompt that are fields of ChatCall of the same name.
+_PARAMETERS: tuple[Setting, ...] = (
+    "temperature",
+    "reasoning_effort",
+    "verbosity",
+    "service_tier",
+    "stop",
+    "top_p",
+    "seed",
+    "parallel_tool_calls",
+)
 # The setting of a prompt that overrides a field. Other fields are free unless the token is tied to the prompt.
 _SETTING_BY_FIELD: dict[str, Setting] = {
     "model": "model",
-    "temperature": "temperature",
     "tools": "tools",
     "server_tools": "tools",
     "tool_choice": "tools",
     "response_format": "answer_schema",
+    **{name: name for name in _PARAMETERS},
 }
 _UNSET = (None, ())
 _ALIASES = {"response_format": "schema"}
@@ -65,6 +90,7 @@ class Conversation:
     Attributes:
         client_prompt: the system text that the client sends.
         adjusted: what was changed of the client's wishes, by the names of its fields.
+        is_single: whether the client sent one text instead of a conversation.
     """
 
     messages: Messages
@@ -72,6 +98,13 @@ class Conversation:
     operation: str = "chat"
     client_prompt: str | None = None
     adjusted: Mapping[str, str] = field(default_factory=dict)
+    is_single: bool = False
+
+    @property
+    def is_one_shot(self) -> bool:
+        """Whether the client will hardly continue it."""
+        is_begun = any(message["role"] == "assistant" for message in self.messages)
+        return self.is_single or (self.operation != "chat" and not is_begun)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +114,7 @@ class PromptSelection:
     Attributes:
         default: the text of SYSTEM_PROMPT.
         allows_client_prompt: whether the client may send its own system text (ALLOW_CLIENT_SYSTEM_PROMPT).
+        service_tiers: those that a client may choose (ALLOWED_SERVICE_TIERS).
         stored: the stored prompts of PROMPTS_DIR, by name.
         schemas: the schemas that stored prompts name.
         tied_to: the stored prompt that the token is tied to, which every conversation then uses.
@@ -89,6 +123,7 @@ class PromptSelection:
 
     default: str
     allows_client_prompt: bool
+    service_tiers: Collection[str] = SERVICE_TIERS
     stored: Mapping[str, Prompt] = field(default_factory=dict)
     schemas: NamedSchemas = field(default_factory=dict)
     tied_to: str | None = None
@@ -137,7 +172,8 @@ class PromptSelection:
 
         Raises:
             InvalidRequest: the client sends a system text or a setting that it may not send, or an invalid variable.
-            Forbidden: the token sets variables that the prompt does not accept any more.
+            Forbidden: the token sets variables that the prompt does not accept any more, or the client chooses a
+                service tier that it may not.
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
         has_system_message = any(message["role"] in _SYSTEM_ROLES for message in messages)
@@ -147,10 +183,15 @@ class PromptSelection:
                 raise InvalidRequest(refusal, field="systemPrompt")
             if has_system_message:
                 raise InvalidRequest(f"the role system is {refusal}", field="messages")
+        tier = settings.get("service_tier")
+        if tier is not None and tier not in self.service_tiers:
+            raise Forbidden("this service tier is not offered here.", field="serviceTier")
         if prompt is None:
             if choice.variables is not None:
                 raise InvalidRequest("needs promptName.", field="variables")
-            return _prepend(client_prompt or ("" if has_system_message else self.default), messages), {**settings}
+            if client_prompt or has_system_message or not self.default:
+                return _prepend(client_prompt or "", messages), {**settings}
+            return _prepend(self.default, messages), {**settings, "prompt_version": hash_text(self.default)}
         for name, value in settings.items():
             if (
                 name not in _ALWAYS_ALLOWED
@@ -159,15 +200,18 @@ class PromptSelection:
             ):
                 raise InvalidRequest(NOT_WITH_PROMPT, field=_ALIASES.get(name) or to_camel(name))
         text = self._fill(prompt, choice.variables or {})
-        return _prepend(text, messages), {**settings, **self._apply_settings(prompt)}
+        version = f"{choice.prompt_name or self.tied_to}:{prompt.digest}"
+        settings = {**settings, **self._apply_settings(prompt), "prompt_version": version}
+        return _prepend(text, messages), settings
 
     def _apply_settings(self, prompt: Prompt) -> dict[str, Any]:
         """Return the fields of ChatCall that a prompt sets."""
         fields: dict[str, Any] = {"ceiling": prompt.max_tokens}
         if prompt.model is not None:
             fields |= {"model": prompt.model, "model_is_pinned": True}
-        if prompt.temperature is not None:
-            fields["temperature"] = prompt.temperature
+        for name in _PARAMETERS:
+            if (value := getattr(prompt, name)) is not None:
+                fields[name] = value
         if prompt.answer_schema is not None:
             schema = self.schemas[prompt.answer_schema].schema
             fields["response_format"] = json_schema_format(prompt.answer_schema, schema, strict=True)

@@ -5,6 +5,7 @@ times.py         formats of moments
 periods.py       days and months of budgets
 logs.py          one line for each log event
 log_throttle.py  LogThrottle: a line once a minute
+per_process.py   PerProcess: a value that each process creates for itself
 lifecycle.py     Lifecycle: whether the process is stopping
 blocking.py      runs blocking work in a thread under gevent
 sqlite.py        the SQLite library, private files, waiting for a busy file

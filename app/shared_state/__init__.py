@@ -3,22 +3,32 @@
 It may be lost without harm. While its store is unavailable, each process continues with its own memory.
 
     interface.py          SharedState and Lease, the protocols that the rest of the application uses
-    factory.py            open_state, open_cache: the store that the settings choose
+    factory.py            open_state, open_cache, open_records: the store that the settings choose
     resilient.py          ResilientState: shared state over a store, with a fallback to memory
       coalescing.py         Coalescer: concurrent calls about one key share one round trip
       updates.py            Updates: any change of a value, by compare-and-swap
       leases.py             Leases: the leases that this process holds
     memory.py             MemoryState: the fallback, and shared state for tests
     cache.py              SharedCache: large values in a store of their own
+    records.py            SharedRecords: values that must be known for certain, so without a fallback
     store.py              Store: the atomic operations of a store, as a protocol
       sqlite_store.py       SqliteStore, on sqlite_file.py
       redis_store.py        RedisStore, on redis_connection.py
-    per_process.py        PerProcess: a value that each process creates for itself
 """
 
 from app.shared_state.cache import SharedCache
-from app.shared_state.factory import open_cache, open_state
+from app.shared_state.factory import open_cache, open_records, open_state
 from app.shared_state.interface import Lease, SharedState
 from app.shared_state.memory import MemoryState
+from app.shared_state.records import SharedRecords
 
-__all__ = ["Lease", "MemoryState", "SharedCache", "SharedState", "open_cache", "open_state"]
+__all__ = [
+    "Lease",
+    "MemoryState",
+    "SharedCache",
+    "SharedRecords",
+    "SharedState",
+    "open_cache",
+    "open_records",
+    "open_state",
+]

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 from functools import partial
 
+from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable, StoreGuard
-from app.shared_state.per_process import PerProcess
 from app.shared_state.store import Store, make_guard
 
 # A vector is about 30 kB: so many are read in a few milliseconds, which block the other greenlets.

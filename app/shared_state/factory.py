@@ -6,6 +6,7 @@ from pathlib import Path
 
 from app.shared_state.cache import SharedCache
 from app.shared_state.interface import SharedState
+from app.shared_state.records import SharedRecords
 from app.shared_state.resilient import ResilientState
 from app.shared_state.sqlite_store import SqliteStore
 from app.shared_state.store import Store
@@ -30,6 +31,11 @@ def open_cache(*, directory: Path, redis_url: str) -> SharedCache:
     It has a file of its own, so that writing large values delays no other state.
     """
     return SharedCache(_open_store(directory / "cache.sqlite3", redis_url))
+
+
+def open_records(*, directory: Path, redis_url: str) -> SharedRecords:
+    """Return records in Redis or in a file of their own. Arguments and errors as in open_state()."""
+    return SharedRecords(_open_store(directory / "answers.sqlite3", redis_url))
 
 
 def _open_store(path: Path, redis_url: str) -> Store:

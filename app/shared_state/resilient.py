@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.coalescing import Coalescer
 from app.shared_state.interface import Change, Lease
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
-from app.shared_state.per_process import PerProcess
 from app.shared_state.store import Store, make_guard
 from app.shared_state.updates import Updates
 

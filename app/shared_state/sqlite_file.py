@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from app.runtime import sqlite
+from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
-from app.shared_state.per_process import PerProcess
 from app.shared_state.store import QUEUE_TIMEOUT_S, pace_retries
 
 # SQLITE_ERROR: the file has other tables than ours.

@@ -14,6 +14,8 @@ import orjson
 
 from app.documents import PdfUrl, max_file_tokens, typical_file_tokens
 from app.images import max_image_tokens, max_page_tokens, read_size, typical_image_tokens
+from app.token_counts.counting import BY_NAME, TokenCounts
+from app.token_counts.encodings import Effort
 from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
@@ -31,6 +33,8 @@ _SEEN_PACE_AFTER_S = 1.0
 NOTICES_CLOSE_S = 0.05
 """How long an upstream goes on writing after the connection was closed."""
 _PIECE_BYTES = 65_536
+UNREAD_FIELDS = ("safety_identifier", "prompt_cache_key", "store")
+"""Fields of a request that the model does not get to read."""
 # A table for bytes.translate(): white space is " ", all else "x".
 _AS_WORDS = bytes(ord(" ") if chr(byte).isspace() and byte < 128 else ord("x") for byte in range(256))
 
@@ -93,13 +97,34 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     return media
 
 
-def bound_input(body: Mapping[str, Any], model: str) -> int:
-    """Return an upper bound of the input tokens of a chat or embeddings request."""
-    return bound_input_bytes(len(orjson.dumps(body)), find_media(body), model)
+def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of a body that can decide the answer."""
+    return {name: value for name, value in body.items() if name not in UNREAD_FIELDS}
+
+
+def count_unread_bytes(body: Mapping[str, Any]) -> int:
+    """Return how many bytes of a body's JSON are fields that the model does not get to read."""
+    unread = {name: body[name] for name in UNREAD_FIELDS if name in body}
+    return len(orjson.dumps(unread)) - 1 if unread else 0
+
+
+def bound_input(
+    body: Mapping[str, Any], model: str, counts: TokenCounts = BY_NAME, effort: Effort | None = None
+) -> int:
+    """Return an upper bound of the input tokens of a chat or embeddings request.
+
+    Args:
+        body: without the model.
+        model: that may serve it.
+        counts: of texts.
+        effort: for the texts of several requests; None for that of one.
+    """
+    bound = bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_media(body), model)
+    return bound - counts.count_spared(body, model, effort)
 
 
 def bound_input_bytes(json_bytes: int, media: Sequence[MediaInput], model: str) -> int:
-    """Return an upper bound of the input tokens from the length of the body's JSON.
+    """Return an upper bound of the input tokens, for every encoding, from the length of the body's JSON.
 
     No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
     the maximum for its size and detail instead of the bytes of its URL, a file that for its pages and their text.
@@ -124,7 +149,7 @@ def max_output_tokens(body: Mapping[str, Any]) -> int:
 def estimate_input(body: Mapping[str, Any]) -> int:
     """Return an estimate of the input tokens."""
     media = find_media(body)
-    text = orjson.dumps(body).decode()
+    text = orjson.dumps(without_unread(body)).decode()
     for one in media:
         text = text.replace(orjson.dumps(one.url).decode(), "")
     return estimate_text(text) + sum(one.typical_tokens() for one in media)

@@ -108,6 +108,16 @@ class Usage(Figures):
         completion = max(completion, total - prompt)
         return replace(self, prompt_tokens=prompt, completion_tokens=completion)
 
+    def without_cache(self) -> Usage:
+        """Return this usage without what it tells of the upstream's prompt cache, in any server's words."""
+        raw = dict(self.raw)
+        for section, names in _OF_CACHE.items():
+            part = raw.get(section) if section else raw
+            if isinstance(part, dict):
+                left = {name: value for name, value in part.items() if name not in names}
+                raw = {**raw, section: left} if section else left
+        return replace(self, raw=raw, cached_tokens=None, cache_write_tokens=None)
+
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of two usages. A count that only one has is taken from it."""
         counts: dict[str, Any] = {}
@@ -138,6 +148,10 @@ def _group_by_section() -> dict[str, dict[str, str]]:
 
 
 _SECTIONS = _group_by_section()
+_OF_CACHE = {
+    section: {*(theirs for theirs, ours in names.items() if ours in _BESIDE.values()), "prompt_cache_miss_tokens"}
+    for section, names in _SECTIONS.items()
+}
 
 
 def _read_counts(raw: dict[str, Any]) -> tuple[dict[str, int], set[str]]:

@@ -17,8 +17,9 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.problems import Problem
 from app.runtime import clock
+from app.safety.pseudonyms import Pseudonym
 from app.services import services
-from app.web.client_connection import ClientConnection
+from app.web.client_connection import ClientConnection, Connection
 
 # How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
 # does not read can take (server/gevent_worker.py).
@@ -61,12 +62,15 @@ def _log_missing_price(model: str) -> None:
 class BilledContext:
     """The context of a request whose calls are entered in the ledger."""
 
-    connection: ClientConnection
+    connection: Connection
     meter: Meter
     max_tokens: int | None
     tenant: str
     elapsed_s: float
     user: str
+    pseudonym: Pseudonym
+    sees_cache: bool
+    note_sent: Callable[[], None] | None = None
 
     def check(self) -> None:
         """Raise an error if the client has disconnected, or the server has to stop now."""
@@ -74,9 +78,18 @@ class BilledContext:
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
         """Hold the maximum cost of an attempt."""
+        if self.note_sent is not None:
+            self.note_sent()
         try:
             return self.meter.reserve_attempt(model, request)
         except Unpriced as error:
+            built, tier = services(), request.body.get("service_tier")
+            if (
+                tier not in (None, built.config.service_tier)
+                and built.prices.bound_micro_usd(model, 0, 0) is not None
+            ):
+                error.field = "serviceTier"  # that alone has no price, and the caller chose it
+                raise
             raise _find_fault(model, error, is_fallback=model != request.models[0]) from None
 
     def reserve_nothing(self, model: str) -> None:
@@ -102,11 +115,26 @@ def billed_context() -> BilledContext:
         token_rate_limit,
         lease_s=built.config.request_timeout_s + _LEASE_GRACE_S,
     )
-    connection = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
+    connection: Connection = ClientConnection(current.environ.get("gunicorn.socket"), built.lifecycle)
+    if context.idempotent is not None:
+        connection = context.idempotent.make_connection(built.lifecycle)
     elapsed_s = time.perf_counter() - context.started
-    # Of an unnamed visitor the address, as anybody gets another session.
-    user = f"{principal.tenant}/{principal.user if principal.is_named else address}"
-    return BilledContext(connection, meter, principal.max_tokens, principal.tenant, elapsed_s, user)
+    return BilledContext(
+        connection,
+        meter,
+        principal.max_tokens,
+        principal.tenant,
+        elapsed_s,
+        name_user(principal, address),
+        built.pseudonyms.of(principal.tenant, principal.user),
+        sees_cache=principal.kind == "key" or principal.may("admin"),
+        note_sent=context.idempotent and context.idempotent.note_sent,
+    )
+
+
+def name_user(principal: Principal, address: str) -> str:
+    """Return who a request is from: of an unnamed visitor the address, as anybody gets another session."""
+    return f"{principal.tenant}/{principal.user if principal.is_named else address}"
 
 
 def build_entry(operation: str, model: str) -> NewEntry:

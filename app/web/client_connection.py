@@ -4,9 +4,17 @@ from __future__ import annotations
 
 import socket
 import ssl
+from typing import Protocol
 
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining, Lifecycle
+
+
+class Connection(Protocol):
+    """Whoever waits for an answer."""
+
+    def check(self) -> None:
+        """Raise an error if the call should end."""
 
 
 class ClientConnection:

@@ -18,6 +18,7 @@ import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
 import app.openai_service.errors
+import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.web.call_context
@@ -25,7 +26,9 @@ import app.web.errors
 import app.web.media.files
 import app.web.media.images
 import app.web.origins
+import app.web.replays.recording
 import app.web.request_body
+import app.web.routes.v1.models
 from app.problems import Problem
 
 BEGIN = "<!-- errors: written by `make errors` -->"

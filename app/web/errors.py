@@ -1,4 +1,4 @@
-"""Turn every exception into a response, in one of two JSON formats."""
+"""Turn every exception into a response, in the form of its view or of its part of the API."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from werkzeug.exceptions import HTTPException
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
 from app.runtime.log_throttle import LogBound
+from app.web.encoders.openai_error import openai_error
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,8 @@ def problem_for(error: Exception) -> Problem:
     return problem
 
 
-ErrorBody = Callable[[Problem, str], dict[str, Any]]
+ErrorBody = Callable[[Problem, str], dict[str, Any] | str]
+"""Makes the body of an error from the problem and the request's id: JSON, or a plain text."""
 
 
 def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
@@ -92,11 +94,22 @@ def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa:
     return {"message": problem.message}
 
 
+def sentence_error(problem: Problem, request_id: str) -> str:  # noqa: ARG001
+    """Return the sentence alone, as plain text: for clients that show the body of an error as it is."""
+    return problem.message
+
+
+# By the URL, not by the view: what is refused before a view is found has the form of its neighbours.
+_FORMATS: tuple[tuple[str, ErrorBody], ...] = (("/v1/", openai_error),)
+
+# OpenAI's SDKs wait for at most so long, and some of them try again at once what takes longer.
+_MAX_SDK_WAIT_S = 120
+
 V = TypeVar("V", bound=Callable[..., Any])
 
 
 def error_format(body: ErrorBody) -> Callable[[V], V]:
-    """Set the format of a view's errors; without this it is api_error()."""
+    """Set the format of a view's errors; without this it is that of its URL, openai_error() or api_error()."""
 
     def mark(view: V) -> V:
         view.error_body = body  # type: ignore[attr-defined]
@@ -106,7 +119,7 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
 
 
 def init_errors(app: Flask) -> None:
-    """Register the handler that answers every exception in JSON."""
+    """Register the handler that answers every exception."""
     bound = LogBound()
 
     def handle_error(error: Exception) -> Response:
@@ -136,14 +149,18 @@ def _log_refusal(problem: Problem, bound: LogBound) -> None:
 
 def _build_response(error: Exception, problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
-    body: ErrorBody = getattr(view, "error_body", api_error)
-    response = Response(
-        orjson.dumps(body(problem, g.request_id)), status=problem.status, mimetype="application/json"
-    )
+    form: ErrorBody = getattr(view, "error_body", None) or _find_format(request.path)
+    body = form(problem, g.request_id)
+    if isinstance(body, str):
+        response = Response(body, status=problem.status, mimetype="text/plain")
+    else:
+        response = Response(orjson.dumps(body), status=problem.status, mimetype="application/json")
     if problem.retry_after_s is not None:
         response.headers["Retry-After"] = str(max(1, math.ceil(problem.retry_after_s)))
         # OpenAI's SDKs read this header first. Most waits are shorter than a second.
         response.headers["Retry-After-Ms"] = str(math.ceil(problem.retry_after_s * 1000))
+    if not _may_help_to_retry(problem):
+        response.headers["X-Should-Retry"] = "false"
     if problem.status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, Draining):
@@ -152,6 +169,21 @@ def _build_response(error: Exception, problem: Problem) -> Response:
         allow = [value for name, value in error.get_headers() if name == "Allow"]
         response.headers.extend([("Allow", value) for value in allow])
     return response
+
+
+def _find_format(path: str) -> ErrorBody:
+    return next((body for prefix, body in _FORMATS if path.startswith(prefix)), api_error)
+
+
+def _may_help_to_retry(problem: Problem) -> bool:
+    """Return whether a client should try again by itself.
+
+    OpenAI's SDKs repeat 408, 409, 429 and every 5xx twice. After our own attempts that would be nine calls of the model.
+    """
+    wait_s = problem.retry_after_s
+    if problem.status in (429, 503):
+        return wait_s is not None and wait_s <= _MAX_SDK_WAIT_S
+    return problem.status < 500 and problem.status != 409
 
 
 def log_bug(error: Exception, request_id: str) -> bool:

@@ -15,6 +15,7 @@ from typing import Any
 from flask import Flask, Request, Response
 from flask_cors import cross_origin
 
+from app.auth.identify import read_authorization
 from app.auth.own_hosts import OwnHosts
 from app.config import OriginSettings
 from app.problems import Problem
@@ -22,7 +23,22 @@ from app.runtime.log_throttle import LogThrottle
 from app.web.request_id import add_headers, current_request
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
-_ALLOWED_HEADERS = ["Authorization", "Content-Type", "Idempotency-Key", "Last-Event-ID", "X-Request-ID"]
+_ALLOWED_HEADERS = (
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "Last-Event-ID",
+    "X-Request-ID",
+    # of OpenAI's SDKs
+    "OpenAI-*",
+    "X-Stainless-*",
+    # of the tools that trace requests from the page to the server
+    "baggage",
+    "sentry-trace",
+    "traceparent",
+    "tracestate",
+    "x-datadog-*",
+)
 _EXPOSED_HEADERS = [
     "Retry-After",
     "Retry-After-Ms",
@@ -34,6 +50,9 @@ _EXPOSED_HEADERS = [
     "X-Attempts",
     "X-Overhead-Ms",
     "X-Params-Adjusted",
+    "X-Should-Retry",
+    "X-Stream-Id",
+    "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600
 _MAX_LOGGED_CHARS = 200
@@ -126,7 +145,7 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
         origins=[re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed],
         supports_credentials=settings.with_credentials,
         methods=["GET", "POST", "DELETE", "OPTIONS"],
-        allow_headers=_ALLOWED_HEADERS,
+        allow_headers=[_compile_header(name) for name in (*_ALLOWED_HEADERS, *settings.allowed_headers)],
         expose_headers=_EXPOSED_HEADERS,
         max_age=_PREFLIGHT_MAX_AGE_S,
         automatic_options=False,
@@ -137,5 +156,10 @@ def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
     return add
 
 
+def _compile_header(name: str) -> re.Pattern[str]:
+    """Return the pattern of a header's name, or of all that begin with it if it ends with an asterisk."""
+    return re.compile(re.escape(name).replace(r"\*", r"[\w.-]+") + r"\Z", re.IGNORECASE)
+
+
 def _reads_without_credential(environ: dict[str, Any]) -> bool:
-    return environ["PATH_INFO"].startswith("/api/") and "HTTP_AUTHORIZATION" not in environ
+    return environ["PATH_INFO"].startswith(("/api/", "/v1/")) and read_authorization(environ) is None

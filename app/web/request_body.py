@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import errno
+import io
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 from flask import Request, current_app
@@ -15,7 +18,7 @@ from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import check_value_count, split_list
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, split_list
 from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
@@ -46,11 +49,12 @@ class TooManySlowRequests(Problem):
     retry_after_s = 1
 
 
-def read_json_body(model: type[M]) -> M:
+def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
     """Read and validate the JSON body.
 
     Args:
         model: of the body.
+        max_values: how many values it may hold.
 
     Raises:
         UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
@@ -59,10 +63,11 @@ def read_json_body(model: type[M]) -> M:
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
     """
-    return parse_json(_read_json_text(current_app.config["MAX_JSON_BYTES"]), model)
+    return parse_json(read_json_text(current_app.config["MAX_JSON_BYTES"]), model, max_values)
 
 
-def _read_json_text(limit: int) -> bytes:
+def read_json_text(limit: int) -> bytes:
+    """Read a JSON body of at most `limit` bytes, without parsing it. Raises as read_json_body() does."""
     request = current_request()
     environ = request.environ
     if environ.get("CONTENT_TYPE") != "application/json" and request.mimetype != "application/json":
@@ -96,7 +101,7 @@ def read_json_list(
     Returns and raises:
         the same as read_json_and_media().
     """
-    text, urls = _cut(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
     body = _parse_list(text, model, item, name, max_values)
     elsewhere = urls.keys() - set(find_urls(body)) if urls else None
     if elsewhere:
@@ -116,11 +121,13 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
     return validate({name: items}, model)
 
 
-def read_json_and_media(model: type[M], find_urls: Callable[[M], list[str]]) -> tuple[M, dict[str, EmbeddedUrl]]:
+def read_json_and_media(
+    parse: Callable[[bytes], M], find_urls: Callable[[M], list[str]]
+) -> tuple[M, dict[str, EmbeddedUrl]]:
     """Read and validate a JSON body of images, files and MAX_JSON_BYTES of other text.
 
     Args:
-        model: of the body.
+        parse: returns the body that a JSON text is.
         find_urls: returns its images and files, by their URLs.
 
     Returns:
@@ -130,20 +137,43 @@ def read_json_and_media(model: type[M], find_urls: Callable[[M], list[str]]) -> 
         the same as read_json_body().
     """
     limit = current_app.config["MAX_JSON_BYTES"]
-    text, urls = _cut(_read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
     _check_length(len(text), None, limit)
-    body = parse_json(text, model)
+    body = parse(text)
     if not urls:
         return body, urls
     elsewhere = urls.keys() - set(find_urls(body))
     if elsewhere:  # a prompt may begin with "data:" as well
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
-        body = parse_json(put_back(text, urls, elsewhere), model)
+        body = parse(put_back(text, urls, elsewhere))
     return body, urls
 
 
 def _cut(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
     return cut_data_urls(text) if len(text) > LARGE_URL_BYTES else (text, {})
+
+
+def buffer_body() -> bytes:
+    """Read the body as it is, and let the view read it again.
+
+    Raises:
+        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+    """
+    environ = current_request().environ
+    data = _read_or_refuse(lambda: _read_content(environ, current_app.config["MAX_CONTENT_LENGTH"]))
+    environ["wsgi.input"] = io.BytesIO(data)
+    environ["CONTENT_LENGTH"] = str(len(data))
+    return data
+
+
+def read_start(limit: int) -> bytes:
+    """Return the first bytes of a body that nobody has read yet: what can be had of them."""
+    environ = current_request().environ
+    length = _declared_length(environ, sys.maxsize)
+    with suppress(Exception):  # an error is being answered already: it does not matter which others there are
+        data: bytes = environ["wsgi.input"].read(limit if length is None else min(limit, length))
+        return data
+    return b""
 
 
 def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:

@@ -22,6 +22,9 @@ class RequestState:
     quota: Any = None
     token_rate_limit: Any = None
     call_record: Any = None
+    idempotent: Any = None
+    is_ui_request: bool | None = None
+    """Whether the body is the AI SDK's; None as long as nobody has read it."""
 
     def get(self, name: str, default: Any = None) -> Any:
         """Return an attribute, or the default if it is not set."""

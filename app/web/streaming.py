@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
 
 from flask import Response, g, request
 
@@ -13,9 +15,11 @@ from app.openai_service import CallContext, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.services import services
-from app.web.call_context import billed_context
-from app.web.encoders.base import Encoder
+from app.web.call_context import BilledContext, billed_context
+from app.web.encoders.base import Encoder, PricedEncoder
+from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug
+from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
 
@@ -23,14 +27,38 @@ from app.web.responses import build_call_headers
 _CHECK_S = 1.0
 
 
-def stream_chat_response(call: ChatCall, encoder: Encoder) -> Response:
-    """Stream the answer to a conversation. Raises the same errors as stream_response()."""
+def padding() -> Padding:
+    """Return the padding of the events of this site's streams (`STREAM_PADDING`)."""
+    return get_padding(services().config.stream_padding)
+
+
+def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumption | None = None) -> Response:
+    """Stream the answer to a conversation. Arguments and errors as of stream_response()."""
     service = services().openai_service
-    return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder)
+    return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder, resumption)
 
 
-def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder) -> Response:
+def stream_priced(call: ChatCall, encoder: PricedEncoder, resumption: Resumption | None = None) -> Response:
+    """Stream the answer to a conversation in a format that tells its cost. Arguments and errors as of stream_response()."""
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
+        return stream
+
+    return stream_response(begin, encoder, resumption)
+
+
+def stream_response(
+    begin: Callable[[BilledContext], ChatStream], encoder: Encoder, resumption: Resumption | None = None
+) -> Response:
     """Wait for the first bytes, or for one heartbeat interval, then return a response that streams the rest.
+
+    Args:
+        begin: starts the stream for a caller.
+        encoder: of the wire format.
+        resumption: how the stream may be resumed; None if it may not.
 
     Raises:
         ServerBusy: the server runs its maximum number of streams.
@@ -39,11 +67,15 @@ def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder
         UpstreamError, CallerGone, Draining: the call ended before its first bytes, so a status can still be sent.
     """
     caller = billed_context()
+    recording = record_stream(encoder, caller.connection, resumption)
+    if recording is not None:
+        encoder, caller = recording.encoder, replace(caller, connection=recording.client)
     stream = begin(caller)
     built = services()
     accounts = built.limits.concurrent_streams(g.principal, client_address(request))
     permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
     body = _StreamBody(stream, encoder, permit, caller, heartbeat_s=built.config.heartbeat_s)
+    body.recording = recording
     try:
         body.begin()
     except BaseException as error:
@@ -56,6 +88,8 @@ def stream_response(begin: Callable[[CallContext], ChatStream], encoder: Encoder
     add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
     if body.has_answer:
         add_headers(response, build_call_headers(stream.record))
+    if recording is not None:
+        recording.open(response)
     return response
 
 
@@ -79,6 +113,10 @@ class _StreamBody:
         self._heartbeat_s = heartbeat_s
         self._check_every_s = min(_CHECK_S, heartbeat_s)
         self._start = b""
+        self._rest: Iterator[bytes] | None = None
+        self._is_unattended = False
+        self.recording: StreamRecording | None = None
+        """If what is sent is kept, the stream may go on when its client has left."""
         self.has_answer = True
         """Whether a model had answered when the headers were sent."""
 
@@ -106,6 +144,10 @@ class _StreamBody:
                 self._check_client()
 
     def __iter__(self) -> Iterator[bytes]:
+        self._rest = self._rest or self._iterate()
+        return self._rest
+
+    def _iterate(self) -> Iterator[bytes]:
         # Do not use `request` or `g` here: they no longer exist when this runs.
         encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         yield self._start
@@ -128,11 +170,11 @@ class _StreamBody:
                 check_at = now + self._check_every_s
                 try:
                     self._check_client()
-                except CallerGone:
-                    return
-                except Draining as error:
+                except (StreamStopped, Draining) as error:
                     self._stream.fail(error)
                     yield encode([Failed(error)])
+                    return
+                except CallerGone:
                     return
 
     def _check_client(self) -> None:
@@ -140,6 +182,16 @@ class _StreamBody:
         self._caller.check()
 
     def close(self) -> None:
-        """End the call, and release the permit."""
+        """End the call, and release the permit; or go on without the client, if what is sent is kept."""
+        if self._is_unattended:
+            return
+        if self.recording is not None:
+            self._is_unattended = self.recording.adopt(iter(self), self._finish)
+        if not self._is_unattended:
+            self._finish()
+
+    def _finish(self) -> None:
         self._stream.close()
         self._permit.release()
+        if self.recording is not None:
+            self.recording.encoder.end("failed")  # unless it has an end of its own

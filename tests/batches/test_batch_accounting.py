@@ -220,14 +220,14 @@ def held_of(rows, *places):
 )
 def test_an_answer_that_does_not_say_what_it_used_costs_all_it_can(client, upstream, time, rows, usage):
     made = client.post("/api/batches", json=chats("a", "b", maxTokens=50))
-    upstream.end(answer(prompt=100, completion_tokens=10), answer() | {"usage": usage})
+    upstream.end(answer(prompt=20, completion_tokens=10), answer() | {"usage": usage})
     time.move(10)
 
     client.get(made.headers["Location"])
 
     entry = books(rows)
     assert entry["source"] == "estimated"
-    assert entry["cost_micro_usd"] == cost_of((100, 0, 10), *held_of(rows, 1))
+    assert entry["cost_micro_usd"] == cost_of((20, 0, 10), *held_of(rows, 1))
     assert entry["over_hold"] == 0
 
 

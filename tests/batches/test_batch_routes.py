@@ -9,6 +9,7 @@ import httpx2
 import pytest
 
 from tests.batches.conftest import chats
+from tests.fakes.bodies import conversation_of
 from tests.fakes.fake_batches import answer
 from tests.fakes.openai_answers import embeddings, error
 from tests.fakes.site import bearer
@@ -19,7 +20,7 @@ ID = re.compile(r"batch_[0-9a-f]{28}")
 def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time):
     body = {
         "requests": [
-            {"id": "first", "chat": {"message": "One", "maxTokens": 50, "temperature": 0.5}},
+            {"id": "first", "chat": {"message": "One", "maxTokens": 50, "verbosity": "low"}},
             {"chat": {"messages": [{"role": "user", "content": "Two"}]}},
         ]
     }
@@ -42,7 +43,7 @@ def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time
     assert upstream.only["endpoint"] == "/v1/chat/completions"
     assert upstream.only["metadata"] == {"gatehouse_batch": made.json["id"]}
     assert upstream.names == [f"{made.json['id']}.jsonl"]
-    assert upstream.requests() == [
+    assert [line | {"body": conversation_of(line["body"])} for line in upstream.requests()] == [
         {
             "custom_id": "request-0",
             "method": "POST",
@@ -51,7 +52,7 @@ def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time
                 "model": "gpt-6.1-terra",
                 "messages": [{"role": "user", "content": "One"}],
                 "max_completion_tokens": 50,
-                "temperature": 0.5,
+                "verbosity": "low",
             },
         },
         {
@@ -258,6 +259,27 @@ def test_more_tokens_than_the_ceiling_are_lowered_and_that_is_said(client, upstr
 
     assert made.headers["X-Params-Adjusted"] == "maxTokens=8192"
     assert upstream.requests()[0]["body"]["max_completion_tokens"] == 8192
+
+
+def test_a_batch_takes_the_parameters_of_a_chat_but_a_service_tier(start, upstream):
+    client = start(chat_model="owner-model", chat_fallback_models=(), service_tier="priority").test_client()
+
+    fields = {"reasoningEffort": "low", "verbosity": "low", "stop": "END", "topP": 0.5, "seed": 1, "n": 1}
+    made = client.post("/api/batches", json=chats("Hi", serviceTier="flex", **fields))
+
+    assert made.status_code == 201, made.text
+    assert made.headers["X-Params-Adjusted"] == "serviceTier=dropped"
+    body = upstream.requests()[0]["body"]
+    sent = {"reasoning_effort": "low", "verbosity": "low", "stop": "END", "top_p": 0.5, "seed": 1}
+    assert {name: body.get(name) for name in sent} == sent
+    assert not body.keys() & {"service_tier", "n"}
+
+
+def test_openais_name_of_a_field_is_answered_with_ours(client):
+    refused = client.post("/api/batches", json=chats("Hi", max_tokens=5))
+
+    assert refused.status_code == 400
+    assert refused.json["error"] == "Unknown field requests.0.chat.max_tokens: did you mean maxTokens?"
 
 
 def test_what_would_be_too_large_a_file_is_refused(start, upstream, rows):
@@ -568,6 +590,19 @@ def test_a_token_that_is_tied_to_a_prompt_may_not_have_batches(make_site, tmp_pa
     assert upstream.asked == []
 
 
+def test_each_request_says_whose_it_is_and_that_it_is_not_stored(client, upstream):
+    for user in ("anna", "bob"):
+        batch = chats("a", "b")
+        assert client.post("/api/batches", json=batch, headers={"X-User-Id": user}).status_code == 201
+
+    bodies = [line["body"] for batch in upstream.batches for line in upstream.requests(batch)]
+    pseudonyms = client.application.extensions["gatehouse"].pseudonyms
+    of_users = [pseudonyms.identify("default", user) for user in ("anna", "anna", "bob", "bob")]
+    assert sorted(body["safety_identifier"] for body in bodies) == sorted(of_users)
+    assert len({(body["safety_identifier"], body["prompt_cache_key"]) for body in bodies}) == 2
+    assert [body["store"] for body in bodies] == [False] * 4
+
+
 def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):
     (data_root / "kept").mkdir(exist_ok=True)
     (data_root / "kept" / "short.toml").write_text('system = "Be brief."\nmax_tokens = 40')
@@ -577,7 +612,7 @@ def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):
     refused = client.post("/api/batches", json=chats("a", promptName="long"))
 
     assert made.status_code == 201, made.text
-    assert upstream.requests()[0]["body"] == {
+    assert conversation_of(upstream.requests()[0]["body"]) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "a"}],
         "max_completion_tokens": 40,
@@ -598,7 +633,7 @@ def test_what_only_makes_sense_while_somebody_waits_is_refused(start, data_root,
 
 
 def test_a_conversation_is_no_longer_than_it_may_be_at_once(start, upstream):
-    client = start(max_input_tokens=100).test_client()
+    client = start(max_input_tokens=70).test_client()
     turns = [{"role": "user", "content": "word " * 60}, {"role": "assistant", "content": "ok"}]
     last = {"role": "user", "content": "The end"}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import re
 from typing import Any
 
 from werkzeug.test import TestResponse
@@ -31,6 +32,8 @@ SMALLEST: dict[str, dict[str, Any]] = {
     "/api/embeddings/similarity": {"a": "Hi", "b": "Ho"},
     "/api/structured": {"prompt": "Hi"},
     "/api/structured/stream": {"prompt": "Hi"},
+    "/v1/chat/completions": {"messages": [USER]},
+    "/v1/embeddings": {"input": "Hi"},
 }
 TEXT_AT = {
     "/api/chat": "message",
@@ -42,8 +45,16 @@ TEXT_AT = {
     "/api/embeddings/similarity": "a",
     "/api/structured": "prompt",
     "/api/structured/stream": "prompt",
+    "/v1/chat/completions": "messages.0.content",
+    "/v1/embeddings": "input",
 }
 ROUTES = list(SMALLEST)
+
+
+def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:
+    """A body that was sent to the upstream, without what it says of whose it is and who may keep it."""
+    about = ("safety_identifier", "prompt_cache_key", "store")
+    return {name: value for name, value in sent.items() if name not in about}
 
 
 def placed(body: dict[str, Any], where: str, value: Any) -> dict[str, Any]:
@@ -57,6 +68,11 @@ def placed(body: dict[str, Any], where: str, value: Any) -> dict[str, Any]:
     return body
 
 
+def _in_words_of_api(sentence: str) -> str:
+    sentence = re.sub(r"^Unrecognized request argument supplied: (.*)$", r"Unknown field \1.", sentence)
+    return re.sub(r"\[(\d+)\]", r".\1", sentence)
+
+
 def refusal_of(answer: TestResponse) -> str:
     """The one sentence of a refusal, which has the form of its route and nothing besides."""
     assert answer.status_code in {400, 413, 415}, (answer.status_code, answer.data[:200])
@@ -66,6 +82,10 @@ def refusal_of(answer: TestResponse) -> str:
     if answer.request.path == "/api/chat/openai":
         assert list(body) == ["message"]
         return body["message"]
+    if answer.request.path.startswith("/v1/"):
+        assert list(body) == ["error"]
+        assert list(body["error"]) == ["message", "type", "param", "code"]
+        return _in_words_of_api(body["error"]["message"])
     assert list(body) == ["error", "code", "requestId"]
     assert body["requestId"] == answer.headers["X-Request-ID"]
     return body["error"]

@@ -6,11 +6,16 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from datetime import date
 from typing import Any
 
 import httpx2
 
+from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, sse
+
+TODAY = date(2026, 11, 27)
+"""The day on which the upstream lives: it decides which models are gone."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +34,8 @@ class FakeOpenAI:
         self.sent: list[Sent] = []
         self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
+        self.is_strict = True
+        self.today = TODAY
         self._answers: deque[Callable[[], httpx2.Response]] = deque()
 
     @property
@@ -63,6 +70,8 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         sent = Sent(request.url.path, request.headers, json.loads(request.content))
         self.sent.append(sent)
+        if self.is_strict and (refusal := find_refusal(sent.path, sent.body, today=self.today)) is not None:
+            return httpx2.Response(refusal.status, json={"error": refusal.error})
         if self._answers:
             return self._answers.popleft()()
         return self.otherwise(sent)

@@ -26,8 +26,10 @@ class Person:
         self._database = app.extensions["gatehouse"].database
 
     def ask(self, route: str = "/api/chat", *, headers: Any = None, **fields: Any) -> TestResponse:
+        return self.post(route, {**SMALLEST[route], **fields}, headers)
+
+    def post(self, route: str, body: Any, headers: Any = None) -> TestResponse:
         where = {"REMOTE_ADDR": self.address}
-        body = {**SMALLEST[route], **fields}
         return self._client.post(route, json=body, headers=headers, environ_overrides=where, buffered=False)
 
     @staticmethod

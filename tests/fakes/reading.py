@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import Any
 
 
 def events_of(body: bytes) -> list[dict[str, Any]]:
-    """The data of an event stream of ours, which has `data: ` lines and heartbeats and nothing else."""
+    """The data of an event stream of ours, which has `data: ` lines and heartbeats and nothing else; without padding."""
     events = []
     for block in body.split(b"\n\n"):
         if block.startswith(b":") or not block:
             continue
         assert block.startswith(b"data: "), block
         assert b"\n" not in block
-        events.append(json.loads(block[6:]))
+        event = json.loads(block[6:])
+        event.pop("p", None)
+        events.append(event)
     return events
+
+
+def without_padding(body: bytes) -> bytes:
+    """An event stream of ours as it would be with STREAM_PADDING=0."""
+    return re.sub(rb'(?:,"p":"[\w-]*"| *)(}\n\n)|(}) *(?=\n\n)', rb"\1\2", body)

@@ -28,7 +28,7 @@ from typing import Any
 from flask import Flask, jsonify, request
 
 from app import create_app, offline_model
-from tests.fakes.openai_answers import completion, error, sse, stream_of
+from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.upstream_handler import UpstreamHandler
 
@@ -287,9 +287,18 @@ class FakeUpstream:
 
     def streams(self, *tokens: str) -> GatedStream:
         """Queue a streamed answer. Its first payload has no text, then each token is one; see `stream_of`."""
-        stream = GatedStream(stream_of(*tokens))
+        return self.streams_payloads(*stream_of(*tokens))
+
+    def streams_payloads(self, *payloads: Any) -> GatedStream:
+        """Queue a streamed answer of these payloads."""
+        stream = GatedStream(list(payloads))
         self._streams.append(stream)
         return stream
+
+    def forget(self) -> None:
+        """Forget what was queued and received, for the next test."""
+        self._streams.clear()
+        self.received.clear()
 
     def take_stream(self) -> GatedStream:
         if self._streams:
@@ -328,7 +337,8 @@ class _Handler(UpstreamHandler):
             self._stream(fake.take_stream())
             return
         fake.may_answer.wait(_PATIENCE_S)
-        content = json.dumps(completion(fake.text) if fake.status == 200 else error()).encode()
+        whole = embeddings([[0.5, -0.25]]) if self.path.endswith("/embeddings") else completion(fake.text)
+        content = json.dumps(whole if fake.status == 200 else error()).encode()
         self.begin("application/json", "Content-Length", str(len(content)), status=fake.status)
         self.wfile.write(content)
 

@@ -927,7 +927,12 @@ class TestABudget:
 
     def test_of_tokens_holds_those_of_a_model_without_a_price(self, somebody, bound):
         _, tokens = bound()
-        person = somebody(chat_model="homemade", chat_fallback_models=(), user_budget_tokens=tokens)
+        person = somebody(
+            chat_model="homemade",
+            default_encoding="o200k_base",
+            chat_fallback_models=(),
+            user_budget_tokens=tokens,
+        )
 
         assert person.ask().status_code == 200
         assert refused(person.ask())

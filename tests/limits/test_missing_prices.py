@@ -6,7 +6,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.fakes.openai_answers import completion, error
+from app.ledger.ledger import Ledger
+from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.person import Person
 
 UNPRICED = "a-model-of-ones-own"
@@ -20,7 +21,9 @@ def ask(make_app, monkeypatch, clock):
         app = make_app(user_budget_usd=1.0, **settings)
         with closing(app.extensions["gatehouse"].database):
             person = Person(app)
-            return person.ask(route, **(fields or {})), person.rows()
+            answer = person.ask(route, **(fields or {}))
+            answer.get_data()
+            return answer, person.rows()
 
     return post
 
@@ -68,6 +71,64 @@ def test_a_default_without_a_price_is_the_sites_fault(ask, upstream, hints, rout
     assert UNPRICED not in answer.text
     assert upstream.sent == []
     assert [(event, model) for event, model, _ in hints] == [("price.missing", UNPRICED)]
+
+
+# Of 9 tokens of input, for 1 micro-dollar each, and 3 of output for 5.
+COSTS = {None: 24, "default": 24, "flex": 12, "priority": 48, "scale": None}
+
+
+class TestServiceTiers:
+    @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/structured"])
+    def test_one_without_a_price_is_the_callers_choice(self, ask, upstream, hints, route):
+        answer, _ = ask(route, fields={"serviceTier": "priority"}, chat_model="gpt-5.4-nano")
+
+        assert (answer.status_code, answer.json["code"]) == (403, "forbidden")
+        assert answer.json["error"].startswith("serviceTier: its price is unknown")
+        assert (upstream.sent, hints) == ([], [])
+
+    def test_the_sites_own_is_the_sites_fault(self, ask, upstream, hints):
+        answer, _ = ask(service_tier="priority", chat_model="gpt-5.4-nano", chat_fallback_models=())
+
+        assert answer.status_code == 502
+        assert [event for event, *_ in hints] == ["price.missing"]
+
+    def test_nor_is_a_model_without_any_price_the_callers(self, ask, upstream, hints):
+        answer, _ = ask(fields={"serviceTier": "flex"}, chat_model=UNPRICED, chat_fallback_models=())
+
+        assert answer.status_code == 502
+        assert [event for event, *_ in hints] == ["price.missing"]
+
+    @pytest.mark.parametrize(
+        "route", ["/api/chat", "/api/chat/stream", "/api/structured", "/api/structured/stream"]
+    )
+    @pytest.mark.parametrize("served", [*COSTS, "", 7])
+    @pytest.mark.parametrize("asked", [None, "flex", "priority"])
+    def test_the_price_is_that_of_the_tier_that_served(self, ask, upstream, route, served, asked):
+        reported = {} if served is None else {"service_tier": served}
+        if "stream" in route:
+            upstream.streams(*(each if isinstance(each, str) else each | reported for each in stream_of("{}")))
+        else:
+            upstream.answers(completion("{}") | reported)
+
+        answer, [row] = ask(route, fields={} if asked is None else {"serviceTier": asked})
+
+        assert answer.status_code == 200
+        assert row["cost_micro_usd"] == COSTS[served if served in COSTS and served else asked]
+
+    def test_what_is_asked_for_is_what_is_held(self, ask, upstream, monkeypatch):
+        held, keep = [], Ledger.hold
+
+        def hold(*args, micro_usd, **others):
+            held.append(micro_usd)
+            return keep(*args, micro_usd=micro_usd, **others)
+
+        monkeypatch.setattr(Ledger, "hold", hold)
+        for tier in ("default", "flex", "priority"):
+            ask(fields={"serviceTier": tier, "maxTokens": 1_000})
+
+        standard, flex, priority = held
+        assert abs(flex - standard) < 10  # the names differ in length
+        assert priority > 1.9 * standard
 
 
 def test_a_choice_without_a_price_is_the_callers(ask, upstream, hints):

@@ -100,7 +100,7 @@ def test_body_over_the_ceiling_is_refused(http, monkeypatch):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/"), ("GET", "/v1/chat/completions"), ("POST", "/v1/responses"), ("GET", "/v2/models")],
+    [("GET", "/"), ("GET", "/v1/chat/completions"), ("GET", "/v1/responses/resp_1"), ("GET", "/v2/models")],
 )
 def test_unknown_route_is_not_found_in_openais_shape(http, method, path):
     response = http.request(method, path)

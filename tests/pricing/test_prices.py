@@ -23,6 +23,9 @@ output = 20.0
 [[models."gpt-6.1-terra".tiers]]
 above = 1000
 input = 30
+[models."gpt-6.1-terra".service_tiers.priority]
+input = 40
+output = 50
 [models.Own-Deployment]
 input = 0.0000001
 """
@@ -100,6 +103,52 @@ def test_the_packages_own_sums_are_ours(prices):
         theirs = calc_price(given, "gpt-6.1-terra", provider_id="openai").total_price * 1_000_000
         ours = prices.cost_micro_usd("gpt-6.1-terra", usage(prompt, completion, cached))
         assert 0 <= ours - theirs < 1
+
+
+class TestServiceTiers:
+    USED = usage(1_000, 100, cached=400)
+
+    @pytest.mark.parametrize(
+        ("tier", "cost"),
+        [
+            (None, 600 + 20 + 500),
+            ("auto", 600 + 20 + 500),
+            ("default", 600 + 20 + 500),
+            ("flex", 300 + 10 + 250),
+            ("priority", 1_200 + 40 + 1_000),
+            ("fast", 1_200 + 40 + 1_000),
+            ("scale", None),
+            ("ultrafast", None),
+            ("unheard-of", None),
+        ],
+    )
+    def test_each_has_its_own_price(self, prices, tier, cost):
+        assert prices.cost_micro_usd("gpt-6.1-terra", self.USED, tier) == cost
+        bound = prices.bound_micro_usd("gpt-6.1-terra", 1_000, 100, tier)
+        assert (bound is None) == (cost is None)
+
+    @pytest.mark.parametrize("tier", ["flex", "priority", "auto"])
+    def test_a_bound_covers_an_answer_of_the_standard_tier(self, prices, tier):
+        bound = prices.bound_micro_usd("gpt-6.1-terra", 1_000, 100, tier)
+
+        assert bound >= prices.cost_micro_usd("gpt-6.1-terra", usage(1_000, 100))
+        assert bound >= prices.cost_micro_usd("gpt-6.1-terra", usage(1_000, 100), tier)
+
+    def test_a_tier_that_the_package_does_not_price_is_never_as_cheap_as_another(self, prices):
+        assert prices.cost_micro_usd("gpt-5.4-nano", self.USED, "priority") is None
+        # OpenAI has no dearer flex: its price is bounded by the standard one.
+        assert prices.cost_micro_usd("gpt-4o", self.USED, "flex") == prices.cost_micro_usd("gpt-4o", self.USED)
+
+    def test_long_inputs_cost_more_on_each(self, prices):
+        assert prices.cost_micro_usd("gpt-6.1-terra", usage(300_000, 0), "priority") >= 2 * 300_000
+
+    def test_the_file_may_have_them(self, own):
+        assert own.cost_micro_usd("gpt-6.1-terra", usage(10, 1), "priority") == 450
+        assert own.cost_micro_usd("gpt-6.1-terra", usage(10, 1), "fast") is None
+        assert own.cost_micro_usd("gpt-6.1-terra", usage(10, 1), "flex") == 120
+        # A server with tiers of its own names has the one price of the file.
+        assert own.cost_micro_usd("gpt-6.1-terra", usage(10, 1), "on_demand") == 120
+        assert own.batch_cost_micro_usd([("gpt-6.1-terra", usage(10, 1))]) == 60
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,13 @@ def test_the_prompts_that_come_with_the_program_are_right():
 
 
 PROBLEMS = {
+    "an unknown effort": (
+        'system = "Hi"\nreasoning_effort = "huge"',
+        "reasoning_effort: should be 'none', 'minimal'",
+    ),
+    "no tier with a price": ('system = "Hi"\nservice_tier = "scale"', "service_tier: should be 'auto'"),
+    "too many stops": ('system = "Hi"\nstop = ["a", "b", "c", "d", "e"]', "stop"),
+    "more than all": ('system = "Hi"\ntop_p = 1.5', "top_p: should be less than or equal to 1"),
     "nothing": ("", "the key system is missing"),
     "no TOML": ('system = "Hi"\nmodel = gpt', "is not valid TOML: Invalid value (at line 2, column 9)"),
     "a key twice": ('system = "Hi"\nsystem = "Ho"', "is not valid TOML: Cannot overwrite a value"),

@@ -3,9 +3,11 @@ from __future__ import annotations
 import base64
 import io
 import json
+from pathlib import Path
 
 import httpx2
 import pytest
+from pydantic.alias_generators import to_camel
 
 from app import create_app
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
@@ -13,7 +15,7 @@ from app.auth.visitor_tokens import Grant
 from app.config import Config
 from app.web.guards import find_guard
 from tests.conftest import ORIGIN
-from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, refusal_of
+from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, conversation_of, refusal_of
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.site import bearer
 
@@ -51,6 +53,13 @@ ATTEMPTS = [
     ({"systemPrompt": "Obey me."}, "systemPrompt"),
     ({"model": "gpt-6-luna"}, "model"),
     ({"temperature": 0}, "temperature"),
+    ({"reasoningEffort": "max"}, "reasoningEffort"),
+    ({"verbosity": "high"}, "verbosity"),
+    ({"serviceTier": "priority"}, "serviceTier"),
+    ({"stop": "a"}, "stop"),
+    ({"topP": 0}, "topP"),
+    ({"seed": 0}, "seed"),
+    ({"parallelToolCalls": False}, "parallelToolCalls"),
     ({"tools": [TOOL]}, "tools"),
     ({"tools": [TOOL], "toolChoice": "required"}, "tool"),
     ({"toolChoice": "none"}, "toolChoice"),
@@ -65,6 +74,17 @@ ATTEMPTS = [
     ({"variables": {"shop": "Evil"}}, "variables"),
     ({"variables": {"system": "Obey me."}}, "variables"),
     ({"variables": {"tone": "{{shop}}"}}, "variables"),
+]
+
+
+# A setting of a prompt, its value in the file, and another value of the caller's.
+PARAMETERS = [
+    ("reasoning_effort", '"low"', "high"),
+    ("verbosity", '"low"', "high"),
+    ("service_tier", '"priority"', "default"),
+    ("stop", '["a", "b"]', "c"),
+    ("top_p", "0.5", 1),
+    ("seed", "7", 8),
 ]
 
 
@@ -130,7 +150,7 @@ def test_a_prompt_by_name_goes_before_the_conversation_with_its_settings(client,
 def test_without_a_prompt_everything_is_as_before(client, upstream):
     assert post(client, "/api/chat", model="gpt-6-luna").status_code == 200
 
-    assert last(upstream) == {
+    assert conversation_of(last(upstream)) == {
         "model": "gpt-6-luna",
         "messages": [{"role": "system", "content": "Be long."}, USER],
         "max_completion_tokens": 8192,
@@ -143,14 +163,15 @@ def test_the_model_of_a_prompt_is_offered_with_it_only(client, upstream):
     assert upstream.sent == []
 
 
-def test_the_models_that_stand_in_do_so_for_a_prompts_model_too(client, upstream, waits):
+def test_the_models_that_stand_in_do_so_for_a_prompts_model_too(make_app, folders, upstream, waits):
+    client = make_app(**folders, chat_fallback_models=("gpt-4o",)).test_client()
     answers = upstream.otherwise
     upstream.otherwise = lambda sent: (
         httpx2.Response(500, json=error()) if sent.body["model"] == "owner-model" else answers(sent)
     )
 
     assert post(client, "/api/chat", **ACME).status_code == 200
-    assert list(dict.fromkeys(sent.body["model"] for sent in upstream.sent)) == ["owner-model", "gpt-6-luna"]
+    assert list(dict.fromkeys(sent.body["model"] for sent in upstream.sent)) == ["owner-model", "gpt-4o"]
     assert {sent.body["temperature"] for sent in upstream.sent} == {0.3}
 
 
@@ -180,6 +201,22 @@ def test_what_the_prompt_settles_nobody_else_does(client, upstream, path, fields
 
     assert refusal_of(post(client, path, **ACME, **sent)) == f"{next(iter(fields))}: {OTHER}"
     assert upstream.sent == []
+
+
+@pytest.mark.parametrize("path", BODIES)
+@pytest.mark.parametrize("parameter", PARAMETERS, ids=str)
+def test_a_parameter_of_the_prompt_is_sent_and_not_the_callers(make_app, folders, upstream, path, parameter):
+    name, setting, own = parameter
+    text = f"system = 'Hi'\nmodel = 'owner-model'\n{name} = {setting}\n"
+    (Path(folders["prompts_dir"]) / "careful.toml").write_text(text)
+    client = make_app(**folders, chat_fallback_models=(), allowed_service_tiers=("auto", "default")).test_client()
+
+    assert post(client, path, promptName="careful").status_code == 200
+    sent = {to_camel(name): own}
+    answer = post(client, path, promptName="careful", **({"chatSettings": sent} if "openai" in path else sent))
+
+    assert refusal_of(answer) == f"{to_camel(name)}: {OTHER}"
+    assert [each.body[name] for each in upstream.sent] == [json.loads(setting)]
 
 
 @pytest.mark.parametrize("path", ["/api/vision", "/api/vision/stream"])

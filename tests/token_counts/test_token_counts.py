@@ -1,113 +1,109 @@
+"""Tokens counted and bounded for models, and their windows."""
+
 from __future__ import annotations
 
-import logging
-import re
+import statistics
 
+import orjson
 import pytest
-import tiktoken.load
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.token_counts import TokenCounts, counting, find_input_window
-from app.token_counts.counting import count_bytes, count_exactly
-from tests.fakes import encodings
+from app.token_counts.encodings import count_bytes
+from app.token_counts.estimates import bound_input
+from tests.fakes.encodings import count
+from tests.fakes.servers import ROOT
+from tests.token_counts.test_encodings import texts
 
-ENCODING = encodings.encoding()
-
-thoroughly = settings(max_examples=150, derandomize=True, database=None, deadline=None)
-texts = st.lists(
-    st.sampled_from(
-        [
-            *encodings.WORDS,
-            *encodings.UNITS,
-            " ",
-            "\n",
-            " \n",
-            ". ",
-            ",",
-            "?!",
-            "'s ",
-            "é",
-            "e\u0301",
-            "12345",
-            "_",
-        ]
-    )
-    | st.text(max_size=3)
-).map("".join)
+ENCODINGS = {"gpt-6.1-terra": "o200k_base", "gpt-5": "o200k_base", "gpt-4": "cl100k_base"}
+MODELS = pytest.mark.parametrize("model", list(ENCODINGS))
+PROSE = [
+    paragraph.replace("\n", " ")
+    for page in sorted((ROOT / "docs").glob("*.md"))
+    for paragraph in page.read_text(encoding="utf-8").split("\n\n")
+    if paragraph[:1].isalpha() and 300 < len(paragraph) < 3_000
+]
 
 
-@pytest.fixture(autouse=True)
-def _nothing_is_downloaded(monkeypatch):
-    def refuse(url):
-        raise AssertionError(f"{url} was asked for")
-
-    monkeypatch.setattr(tiktoken.load, "read_file", refuse)
+def chat(*contents, **more):
+    roles = ["user", "assistant"] * len(contents)
+    messages = [{"role": role, "content": content} for role, content in zip(roles, contents, strict=False)]
+    return {"messages": messages, "max_completion_tokens": 10, **more}
 
 
-def in_pieces_of(chars, monkeypatch):
-    monkeypatch.setattr(counting, "_PIECE_CHARS", chars)
-    monkeypatch.setattr(counting, "_PIECE", re.compile(rf".{{1,{chars}}}(?:{counting._CUT}|\Z)", re.DOTALL))
+def bill(model, body):
+    """What OpenAI counts: 3 tokens for each message and one for its role, and 3 for the answer's beginning."""
+    contents = [message["content"] for message in body["messages"]]
+    texts = [part["text"] for each in contents if isinstance(each, list) for part in each]
+    texts += [each for each in contents if isinstance(each, str)]
+    return 3 + sum(4 for _ in contents) + sum(count(ENCODINGS[model], text) for text in texts)
 
 
-@thoroughly
-@given(texts)
-def test_a_text_in_pieces_has_the_tokens_of_the_whole(text):
-    whole = len(ENCODING.encode_ordinary(text))
+@MODELS
+@settings(max_examples=150, derandomize=True, database=None, deadline=None)
+@given(st.lists(texts, min_size=1, max_size=6), st.booleans(), st.booleans())
+def test_a_bound_is_never_less_than_the_bill(model, contents, in_parts, streamed):
+    parts = [[{"type": "text", "text": text}] if in_parts else text for text in contents]
+    body = chat(*parts, **({"stream": True, "stream_options": {"include_usage": True}} if streamed else {}))
 
-    with pytest.MonkeyPatch.context() as monkeypatch:
-        in_pieces_of(24, monkeypatch)
-        stretches = re.split(counting._CUT, text)
-        counted = count_exactly(ENCODING, text)
+    bound = bound_input(body, model)
 
-    if max(map(len, stretches)) <= 24:
-        assert counted == whole
-    assert whole <= counted <= count_bytes(text)
+    assert bill(model, body) <= bound <= len(orjson.dumps(body)) + 64
+    assert bill(model, body) <= bound_input(body, model, TokenCounts())  # which has met none of these texts
 
 
-@pytest.mark.parametrize("text", ["a" * 100_000, "你" * 50_000, " " * 100_000, "^" * 100_000 + " the end."])
-def test_a_stretch_without_any_stop_is_bounded_by_its_bytes(text):
-    assert len(ENCODING.encode_ordinary(text)) <= count_exactly(ENCODING, text) <= count_bytes(text)
+@MODELS
+def test_the_bound_of_prose_is_near_the_bill(model):
+    bodies = [chat(text) for text in PROSE]
+    ratios = [bound_input(body, model) / bill(model, body) for body in bodies]
+
+    assert len(ratios) > 40
+    assert statistics.median(ratios) < 1.5
+    assert statistics.median([bound_input(body, "llama3") / bill(model, body) for body in bodies]) > 3
 
 
-def test_counts_are_exact_where_the_data_is_at_hand(tmp_path, monkeypatch):
-    encodings.publish(monkeypatch)
-    encodings.put(tmp_path)
-    counts = TokenCounts(tmp_path, ["gpt-5-mini"])
-    text = "the conversation goes on"
+@MODELS
+def test_a_conversation_of_short_turns_is_bounded_near_the_bill(model):
+    body = chat(*[text[:250] for text in PROSE[:80]])
 
-    assert counts.counter(["gpt-5-mini"])(text) == len(text)  # not yet loaded
-    counts.load()
-
-    assert counts.counter(["gpt-5-mini", "gpt-4o"])(text) == 4
-    # NullContext knows the encoding of the one, and that of the other is not at hand.
-    assert counts.counter(["gpt-5-mini", "gpt-6.1-terra"])(text) == len(text)
-    assert counts.counter(["gpt-5-mini", "gpt-4"])(text) == len(text)
+    assert bound_input(body, model) / bill(model, body) < 1.5
 
 
-@pytest.mark.parametrize("content", [encodings.CONTENT[:-20], b"", b"<html>"])
-def test_a_damaged_file_is_not_counted_by(tmp_path, monkeypatch, content):
-    encodings.publish(monkeypatch)
-    encodings.put(tmp_path, content)
+def test_tools_and_other_fields_of_messages_keep_their_bytes():
+    tool = {"type": "function", "function": {"name": "weather", "description": "the weather of a place " * 20}}
+    call = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": "{}" * 50}}
+    plain = chat("hi", "there")
+    with_call = chat("hi", "there")
+    with_call["messages"][1] |= {"content": None, "tool_calls": [call]}
+
+    assert bound_input({**plain, "tools": [tool]}, "gpt-5") - bound_input(plain, "gpt-5") > len(orjson.dumps(tool))
+    assert bound_input(with_call, "gpt-5") - bound_input(plain, "gpt-5") > len(orjson.dumps(call))
+
+
+def test_a_model_that_nobody_knows_counts_bytes_or_by_the_default():
+    text = "the conversation goes on with words" * 20
+
+    assert TokenCounts().counter(["llama3"])(text) == len(text)
+    assert TokenCounts().counter(["llama3", "gpt-5"])(text) == len(text)
+    assert TokenCounts("cl100k_base").counter(["llama3"])(text) == count("cl100k_base", text)
+    assert TokenCounts("cl100k_base").counter(["gpt-5"])(text) == count("o200k_base", text)
+
+
+def test_a_damaged_vocabulary_is_not_counted_by_and_said_once(monkeypatch):
+    def refuse(name):
+        raise ValueError("it is damaged")
+
     warnings = []
+    monkeypatch.setattr(counting, "load_encoding", refuse)
     monkeypatch.setattr(counting.log, "warning", lambda name, extra: warnings.append((name, extra["encoding"])))
-    counts = TokenCounts(tmp_path, ["gpt-5"])
+    counts = TokenCounts()
 
-    counts.load()
+    counts.load(["gpt-5"])
 
-    assert counts.counter(["gpt-5"])("the") == 3
+    assert counts.counter(["gpt-5"])("wörds") == count_bytes("wörds") == 6
+    assert bound_input(chat("hi"), "gpt-5", counts) == bound_input(chat("hi"), "llama3")
     assert warnings == [("encoding.unusable", "o200k_base")]
-
-
-@pytest.mark.parametrize("model", ["gpt-5", "gpt-4", "gpt-oss-20b", "gpt2", "gpt-6.1-terra", "davinci-002"])
-def test_without_data_no_model_is_asked_the_network_for(tmp_path, caplog, model):
-    tmp_path.joinpath("empty").mkdir()
-    with caplog.at_level(logging.WARNING):
-        for directory in (tmp_path / "empty", tmp_path / "missing"):
-            counts = TokenCounts(directory, [model])
-            counts.load()
-            assert counts.counter([model])("wörd") == 5
-    assert not caplog.records
 
 
 @pytest.mark.parametrize(

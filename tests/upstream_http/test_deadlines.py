@@ -217,7 +217,7 @@ class TestFirstToken:
 
     def test_being_sent_again_for_a_parameter_does_not_begin_it_anew(self, service_for):
         refused = answer(error(code="unsupported_value", param="temperature"), status="400 Bad Request")
-        call = ChatCall("chat", CALL.messages, "r1", temperature=0.5)
+        call = ChatCall("chat", CALL.messages, "r1", model="owner-model", model_is_pinned=True, temperature=0.5)
         with RawServer([READ, 0.1, refused, READ, 0.1, *STREAM]) as server:
             answering = service_for(server.url, first_token_timeout_s=0.15).stream_chat(call)
 

@@ -68,7 +68,8 @@ def test_a_fallback_is_an_attempt_of_its_own(records, client, upstream):
     assert attempts(records) == [(FIRST, None, "no"), (SECOND, SECOND, "yes")]
 
 
-def test_a_parameter_that_is_left_out_makes_no_further_attempt(records, client, upstream):
+def test_a_parameter_that_is_left_out_makes_no_further_attempt(records, make_app, upstream):
+    client = make_app(chat_model="owner-model").test_client()
     upstream.answers(error("no", code="unsupported_value", param="temperature"), status=400)
     upstream.answers(completion())
 

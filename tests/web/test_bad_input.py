@@ -279,7 +279,7 @@ TOGETHER = [
 ]
 
 UNKNOWN = [
-    *[(route, SMALLEST[route], "stream") for route in ROUTES],
+    *[(route, SMALLEST[route], "stream") for route in ROUTES if route != "/v1/chat/completions"],
     *[(route, SMALLEST[route], "CONSTRUCTOR") for route in ROUTES],
     *[(route, SMALLEST[route], "__proto__") for route in ROUTES],
     ("/api/chat", SMALLEST["/api/chat"], "user_message"),
@@ -292,7 +292,7 @@ UNKNOWN = [
     ("/api/chat", WITH_TURNS, "messages.2.name"),
     ("/api/chat", WITH_TOOLS, "tools.0.name"),
     ("/api/chat", WITH_TOOLS, "tools.0.function.returns"),
-    ("/api/chat/openai", SETTINGS, "chatSettings.topP"),
+    ("/api/chat/openai", SETTINGS, "chatSettings.presence"),
     ("/api/chat/openai", SETTINGS, "messages.0.name"),
     ("/api/structured", WITH_TURNS, "messages.0.name"),
 ]
@@ -409,11 +409,13 @@ def test_fields_that_do_not_go_together_are_refused(client, upstream, route, bod
 def test_an_unknown_field_is_refused_and_named(client, upstream, route, body, where):
     sentence = refusal_of(client.post(route, json=placed(body, where, SECRET)))
 
-    assert sentence == f"Unknown field {where}."
+    told, _, hint = sentence.rstrip(".").partition(": ")
+    assert told == f"Unknown field {where}"
+    assert SECRET not in hint
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("role", ["System", "USER", "developer", "function", "bot", " user", "user\n", "CANARY"])
+@pytest.mark.parametrize("role", ["System", "USER", "Developer", "function", "bot", " user", "user\n", "CANARY"])
 @pytest.mark.parametrize("route", [*CHAT, "/api/chat/openai", "/api/structured"])
 def test_a_role_that_is_none_is_refused_without_being_repeated(client, upstream, route, role):
     messages = [{"role": role, "content": "Hi"}]
@@ -422,7 +424,7 @@ def test_a_role_that_is_none_is_refused_without_being_repeated(client, upstream,
     sentence = refusal_of(client.post(route, json={**body, "messages": messages}))
 
     assert "messages.0" in sentence
-    assert not {"CANARY", "developer", "bot"} & set(sentence.replace("'", " ").split())
+    assert not {"CANARY", "Developer", "bot"} & set(sentence.replace("'", " ").split())
     assert upstream.sent == []
 
 

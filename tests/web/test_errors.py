@@ -35,6 +35,11 @@ IMAGE = (400, "invalid_image", None)
 SCHEMA = (400, "unsupported_schema", None)
 FILTERED = (422, "content_filter", None)
 
+TOO_LARGE = (
+    "Request too large for gpt-6.1-terra in organization org-CANARY on tokens per min (TPM):"
+    " Limit 30000, Requested 45000. The input or output tokens must be reduced in order to run successfully."
+)
+
 # The upstream's status, the members of its error object, further headers; and what the caller gets.
 REFUSALS = [
     (400, {}, {}, PLAIN),
@@ -52,6 +57,32 @@ REFUSALS = [
     (400, {"code": "invalid_json_schema"}, {}, SCHEMA),
     (400, {"code": "content_filter"}, {}, FILTERED),
     (400, {"code": "content_policy_violation"}, {}, FILTERED),
+    *[
+        (status, {"code": code}, {}, FILTERED)
+        for status in (400, 403)
+        for code in (
+            "bio_policy",
+            "cyber_policy",
+            "misalignment_policy_violation",
+            "image_content_policy_violation",
+        )
+    ],
+    (400, {"code": "invalid_prompt"}, {}, FILTERED),
+    (
+        429,
+        {"code": "rate_limit_exceeded", "kind": "tokens", "message": TOO_LARGE},
+        {"x-should-retry": "true"},
+        CONTEXT,
+    ),
+    (413, {"code": "rate_limit_exceeded", "message": TOO_LARGE}, {}, CONTEXT),
+    *[
+        (status, {"code": code}, {"x-should-retry": "true"}, FAILED)
+        for status in (402, 403, 429)
+        for code in ("insufficient_quota", "credit_balance_exhausted", "billing_hard_limit_reached")
+    ],
+    (429, {"message": "You exceeded your current quota, please check your plan."}, {"Retry-After": "7"}, FAILED),
+    (429, {"code": "slow_down"}, {}, BUSY),
+    (503, {"code": "slow_down"}, {"Retry-After": "7"}, (*BUSY[:2], "7")),
     (413, {}, {}, (413, "body_too_large", None)),
     (401, {"code": "invalid_api_key"}, {}, FAILED),
     (403, {"code": "unsupported_country_region_territory"}, {}, FAILED),
@@ -197,7 +228,8 @@ def test_every_route_translates_alike(client, upstream, route, status):
     answer = client.post(route, json=SMALLEST[route])
 
     assert answer.status_code == {400: 400, 401: 502, 429: 503, 500: 502}[status]
-    assert list(answer.json) == (["message"] if "openai" in route else ["error", "code", "requestId"])
+    form = ["error"] if route.startswith("/v1/") else ["error", "code", "requestId"]
+    assert list(answer.json) == (["message"] if route == "/api/chat/openai" else form)
     assert_safe(answer)
 
 
@@ -387,19 +419,21 @@ def test_another_method_is_refused_with_those_that_are_taken(client, upstream, r
 
 @pytest.mark.parametrize("host", ["a b", "<x>", "", "x:y", "[::1", "a/b"])
 def test_a_host_that_is_none_gets_an_answer_in_the_shape_of_the_contract(client, host):
-    answer = client.post("/api/nothing", headers={"Host": host, "Origin": "https://evil.example"})
+    for route, shape in (("/api/nothing", ["error", "code", "requestId"]), ("/v1/nothing", ["error"])):
+        answer = client.post(route, headers={"Host": host, "Origin": "https://evil.example"})
 
-    assert answer.status_code in {400, 403, 404}
-    assert list(answer.json) == ["error", "code", "requestId"]
+        assert answer.status_code in {400, 403, 404}
+        assert list(answer.json) == shape
 
 
 def test_every_route_answers_errors_in_the_contracts_shape(app):
     client = app.test_client()
-    routes = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith(("/api/", "/api"))]
+    routes = [rule for rule in app.url_map.iter_rules() if rule.rule.startswith(("/api", "/v1"))]
     assert {rule.rule for rule in routes} >= set(ROUTES)
 
     for rule in routes:
         shape = ["message"] if rule.rule == "/api/chat/openai" else ["error", "code", "requestId"]
+        shape = ["error"] if rule.rule.startswith("/v1") else shape
         path = rule.rule.replace("<", "").replace(">", "")
         for method in rule.methods & {"POST", "PUT", "PATCH", "DELETE"}:
             for headers in ({"Content-Type": "text/plain"}, {"Origin": "https://evil.example"}):

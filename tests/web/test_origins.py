@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from app.config import ConfigError
 from tests.conftest import ORIGIN
 from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.openai_answers import error, stream_of
@@ -12,6 +13,7 @@ SECOND = "https://app.example.com:8443"
 V6 = "http://[::1]:3000"
 EXPOSED = {"Retry-After", "RateLimit-Limit", "RateLimit-Remaining", "RateLimit-Reset"}
 EXPOSED |= {"X-Request-ID", "X-Model", "X-Attempts", "X-Overhead-Ms"}
+EXPOSED |= {"X-Should-Retry", "X-Stream-Id", "Idempotent-Replay"}
 
 # All of them nearly one of the two that are allowed, or the site's own.
 FOREIGN = [
@@ -112,6 +114,49 @@ def test_a_page_of_another_origin_cannot_read_what_it_may_ask(client, origin):
     assert answer.status_code == 200
     assert cors(answer) == {}
     assert "Origin" in answer.vary
+
+
+def allowed_headers(client, *names):
+    answer = preflight(client, ORIGIN, "/v1/chat/completions", headers=",".join(names))
+    allowed = cors(answer).get("Access-Control-Allow-Headers", "")
+    return {name.strip() for name in allowed.split(",")} - {""}
+
+
+def test_the_headers_of_openais_clients_and_of_tracing_pass_the_preflight(client):
+    names = "authorization content-type x-stainless-os x-stainless-retry-count openai-organization openai-project"
+    names += " idempotency-key last-event-id baggage sentry-trace traceparent tracestate x-datadog-trace-id"
+
+    assert allowed_headers(client, *names.split()) == set(names.split())
+    assert allowed_headers(client, *names.upper().split()) == set(names.upper().split())
+
+
+def test_no_other_header_passes_the_preflight(client):
+    others = (
+        "x-user-id",
+        "x-stainless",
+        "x-stainless-",
+        "xx-stainless-os",
+        "openai",
+        "baggages",
+        "x-datadog",
+        "cookie",
+    )
+
+    assert allowed_headers(client, "content-type", *others) == {"content-type"}
+
+
+def test_the_owner_may_allow_more_headers(make_app):
+    client = make_app(cors_allowed_headers=("X-Tenant", "X-Trace-*")).test_client()
+
+    found = allowed_headers(client, "x-tenant", "x-tenants", "x-trace-id", "x-traceparent", "authorization")
+
+    assert found == {"x-tenant", "x-trace-id", "authorization"}
+
+
+@pytest.mark.parametrize("name", ["*", "X Tenant", "X-*-Id", "X:Y", "**"])
+def test_what_is_no_name_of_a_header_stops_the_start(make_app, name):
+    with pytest.raises(ConfigError, match="CORS_ALLOWED_HEADERS"):
+        make_app(cors_allowed_headers=(name,))
 
 
 @pytest.mark.parametrize("origin", [ORIGIN, SECOND, V6])

@@ -40,6 +40,7 @@ class ChatRequest:
     stop: tuple[str, ...]
     stream: bool
     include_usage: bool
+    has_obfuscation: bool
     response_format: ResponseFormat
     tools: ToolSet
 
@@ -62,12 +63,14 @@ def parse_chat_request(body: JsonObject) -> ChatRequest:
     check_number(body, "top_p", low=0, high=1)
     limits = [integer(body, name, low=1, high=2**31 - 1) for name in ("max_completion_tokens", "max_tokens")]
     stream = flag(body, "stream")
+    include_usage, has_obfuscation = _parse_stream_options(body, stream)
     return ChatRequest(
         messages=parse_messages(body),
         max_tokens=limits[0] or limits[1],
         stop=_parse_stop(body.get("stop")),
         stream=stream,
-        include_usage=_parse_include_usage(body, stream),
+        include_usage=include_usage,
+        has_obfuscation=has_obfuscation,
         response_format=_parse_response_format(body.get("response_format")),
         tools=parse_tools(body),
     )
@@ -84,15 +87,19 @@ def _parse_stop(given: Any) -> tuple[str, ...]:
     return tuple(filter(None, stops))
 
 
-def _parse_include_usage(body: JsonObject, stream: bool) -> bool:
+def _parse_stream_options(body: JsonObject, stream: bool) -> tuple[bool, bool]:
     if body.get("stream_options") is None:
-        return False
+        return False, True
     options = json_object(body, "stream_options")
     if not stream:
         raise InvalidRequestError(
             "'stream_options' is only allowed when 'stream' is true.", param="stream_options"
         )
-    return flag(options, "include_usage", "stream_options.include_usage")
+    include_usage = flag(options, "include_usage", "stream_options.include_usage")
+    has_no_padding = options.get("include_obfuscation") is not None and not flag(
+        options, "include_obfuscation", "stream_options.include_obfuscation"
+    )
+    return include_usage, not has_no_padding
 
 
 def _parse_response_format(given: Any) -> ResponseFormat:

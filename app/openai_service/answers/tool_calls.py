@@ -27,6 +27,8 @@ class _Call:
     """The id of our answer, unique among its calls."""
     name: str = ""
     pieces: list[str] = field(default_factory=list)
+    half: str = ""
+    """The first half of a letter with which the last piece ended, if it did."""
 
     @property
     def arguments(self) -> str:
@@ -34,6 +36,13 @@ class _Call:
         if len(self.pieces) > 1:
             self.pieces = ["".join(self.pieces)]
         return self.pieces[0] if self.pieces else ""
+
+    def join(self, piece: str) -> str:
+        """Return what can be said now: a letter that is split over two pieces comes with the second."""
+        text = self.half + piece
+        self.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        said: str = mend(text.removesuffix(self.half))
+        return said
 
     @property
     def is_whole(self) -> bool:
@@ -129,7 +138,7 @@ class ToolCalls:
             piece = "" if arguments is None or call.pieces else orjson.dumps(mend(arguments)).decode()
         if piece:
             call.pieces.append(piece)
-        return ToolCallDelta(call.position, call.id if is_new else "", new_name, mend(piece))
+        return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.join(piece))
 
     def _find_last(self, index: object, id_: str) -> _Call | None:
         """Return the last call at an index; without one, the call of this id, or the last of all."""

@@ -18,10 +18,13 @@ import orjson
 from app.config import UpstreamBatchSettings
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
+from app.openai_service.chat_call import ChatCall
+from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
-from app.openai_service.results import ChatCall
 from app.openai_service.streaming.ticks import pause
+from app.openai_service.transport.attribution import Attribution
+from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
 from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
 from app.openai_service.transport.sdk_errors import translate_errors
@@ -58,6 +61,7 @@ class OpenAIBatches:
     ) -> None:
         self._settings = settings
         self._upstream = Upstream.from_settings(settings.upstream)
+        self._attribution = Attribution.from_settings(settings.attribution, self._upstream)
         self._client = client
         self._input_limits = input_limits
 
@@ -70,13 +74,14 @@ class OpenAIBatches:
             raise BatchesNotOffered
 
     def build_chat_request(
-        self, call: ChatCall, *, max_tokens: int | None
+        self, call: ChatCall, *, max_tokens: int | None, pseudonym: Pseudonym | None = None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
         """Return the model and body of a chat, vision or structured request, and the parameters that differ from the call's.
 
         Args:
             call: the conversation.
             max_tokens: the caller's own output limit, if it is lower than the site's.
+            pseudonym: of the caller.
 
         Raises:
             ModelNotOffered: callers may not choose this model.
@@ -84,6 +89,12 @@ class OpenAIBatches:
         """
         model = offered_model(self._settings.models, call.operation, call.model, is_pinned=call.model_is_pinned)
         body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
+        if body.pop("service_tier", None) is not None and call.service_tier is not None:  # a batch has its own
+            adjusted["serviceTier"] = "dropped"
+        # A batch is refused when it has ended: what the table knows has to be right before.
+        body, changed = ParameterSupport(has_families=self._upstream.has_families).adapt(CHAT_PATH, model, body)
+        adjusted |= changed
+        body |= self._attribution.build_fields(pseudonym, call.prompt_version)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))

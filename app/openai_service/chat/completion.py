@@ -29,9 +29,12 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     except ValueError:
         raise UpstreamFailed from None
     result = parse_completion(body, record)
+    attempt = record.attempt_log[-1]
+    if (tier := body.get("service_tier")) and isinstance(tier, str):
+        attempt.service_tier = tier
     record.note_usage(result.usage)
     arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
-    record.attempt_log[-1].received = sum(map(estimate_text, [result.text, *arguments]))
+    attempt.received = sum(map(estimate_text, [result.text, *arguments]))
     return result
 
 

@@ -7,38 +7,67 @@ from typing import Any
 
 Message = dict[str, Any]
 
+_STEPS = 4
 _PROMPT_ROLES = {"system", "developer"}
 
 
 def trim(
-    messages: Sequence[Message], max_tokens: float, count_tokens: Callable[[Message], int]
+    messages: Sequence[Message],
+    max_tokens: float,
+    count_tokens: Callable[[Message], int],
+    measure: Callable[[Message], int],
 ) -> tuple[list[Message], int]:
-    """Leave out the oldest turns until the rest fits.
+    """Leave out the oldest turns until the rest fits, at a cut that stays where it is for as many turns as possible.
+
+    The upstream's prompt cache matches the longest common beginning of two requests. If each turn left out one more,
+    nothing would match but the system prompt. So the conversation is cut on a grid only, whose lines are a quarter of
+    the room apart, counted from the first message: the next turn is cut at the same line until the rest no longer fits.
 
     A turn is a user's message and everything up to the next user's message, or up to the last tool result that
-    answers one of its calls. System and developer messages always
-    stay; so does the last turn, even if it is too long.
+    answers one of its calls. System and developer messages always stay; so does the last turn, even if it is too long.
+    If nothing that begins at a line fits, the conversation is cut at the first turn from which it does.
 
     Args:
         messages: the conversation.
         max_tokens: the limit for all messages together.
         count_tokens: counts one message; called for the messages that stay and for one more turn.
+        measure: returns about as many tokens, at once; called for all messages.
 
     Returns:
         the messages that stay, in their order, and their tokens.
     """
     starts = _find_turn_starts(messages)
     oldest = starts.pop()
-    tokens = sum(map(count_tokens, messages[oldest:]))
-    tokens += sum(count_tokens(message) for message in messages[:oldest] if _is_prompt(message))
+    prompt_tokens = sum(count_tokens(message) for message in messages[:oldest] if _is_prompt(message))
+    tokens = prompt_tokens + sum(map(count_tokens, messages[oldest:]))
+    lines = _find_lines(messages, starts, max(1, max_tokens - prompt_tokens) / _STEPS, measure)
+    on_line = None
     for start in reversed(starts):
         turn = (message for message in messages[start:oldest] if not _is_prompt(message))
         tokens_with_turn = tokens + sum(map(count_tokens, turn))
         if tokens_with_turn > max_tokens:
             break
         oldest, tokens = start, tokens_with_turn
+        if start in lines:
+            on_line = oldest, tokens
+    oldest, tokens = on_line or (oldest, tokens)
     remaining = [message for at, message in enumerate(messages) if at >= oldest or _is_prompt(message)]
     return remaining, tokens
+
+
+def _find_lines(
+    messages: Sequence[Message], starts: Sequence[int], step: float, measure: Callable[[Message], int]
+) -> set[int]:
+    """Return the first turn's start, and that of each turn that is the first beyond a line of the grid."""
+    lines, measured, at = {0}, 0, 0
+    next_line = step
+    for start in starts:
+        measured += sum(measure(message) for message in messages[at:start] if not _is_prompt(message))
+        at = start
+        if measured >= next_line:
+            lines.add(start)
+            next_line = (measured // step + 1) * step
+    return lines
 
 
 def _find_turn_starts(messages: Sequence[Message]) -> list[int]:

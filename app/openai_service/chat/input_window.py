@@ -12,14 +12,17 @@ from app.config import ModelSettings
 from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
-from app.openai_service.transport.request_bodies import STREAMED
-from app.token_counts import Count, TokenCounts, find_input_window, find_window
+from app.token_counts import TokenCounts, find_input_window, find_window
+from app.token_counts.encodings import count_bytes
 from app.token_counts.estimates import bound_input, least_tokens
 
-# Upper bounds: each message has 3 or 4 tokens for its role and delimiters, and the whole list has a few more.
+# Each message has 3 tokens for its delimiters and one for its role, and the whole list has a few more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken
-_MESSAGE_OVERHEAD = 8
-_REQUEST_OVERHEAD = 64
+_MESSAGE_OVERHEAD = 4
+_REQUEST_OVERHEAD = 8
+_ABOUT_AN_IMAGE = 1_000
+# What counts as input besides the messages.
+_INPUT_FIELDS = ("tools", "response_format")
 
 
 class InputWindow:
@@ -28,7 +31,7 @@ class InputWindow:
     def __init__(self, settings: ModelSettings, token_counts: TokenCounts) -> None:
         self._max_input_tokens = settings.max_input_tokens or math.inf
         self._output_limit_param = settings.max_tokens_param
-        self._token_counts = token_counts
+        self.token_counts = token_counts
 
     def trim(self, request: UpstreamRequest, models: Sequence[str]) -> int:
         """Leave out the oldest turns of a chat that is too long for one of the models that may serve it.
@@ -50,25 +53,24 @@ class InputWindow:
         # A cheap upper bound suffices for most requests.
         if max_tokens == math.inf or all(request.input_bound(model) <= max_tokens for model in models):
             return 0
-        count = self._token_counts.counter(models)
-        excluded = ("messages", self._output_limit_param, *STREAMED)
-        others = {name: value for name, value in body.items() if name not in excluded}
-        overhead = _REQUEST_OVERHEAD + count(_dump(others))
-
-        def count_tokens(message: dict[str, Any]) -> int:
-            return _count_message(message, models, count)
-
-        remaining, tokens = trim(body["messages"], max_tokens - overhead, count_tokens)
+        count = _MessageCount(models, self.token_counts)
+        others = {name: value for name, value in body.items() if name in _INPUT_FIELDS}
+        overhead = _REQUEST_OVERHEAD + count.count_json(others)
+        remaining, tokens = trim(body["messages"], max_tokens - overhead, count, count.measure)
         if overhead + tokens > self._max_input_tokens:
             raise InputTooLong
         request.replace_body({**body, "messages": remaining})
         _check_words(request.encode(models[0]), models[0])
         return len(body["messages"]) - len(remaining)
 
-    def check_texts(self, texts: Sequence[str], model: str) -> None:
-        """Refuse texts for embeddings that have more words than the model's window has tokens. Raises InputTooLong."""
+    def check_texts(self, texts: Sequence[str | list[int]], model: str) -> None:
+        """Refuse texts for embeddings that have more words, or tokens, than the model's window. Raises InputTooLong."""
+        window = find_window(model)
         for text in texts:
-            _check_words(text.encode("utf-8", "surrogatepass"), model)
+            if isinstance(text, str):
+                _check_words(text.encode("utf-8", "surrogatepass"), model)
+            elif window is not None and len(text) > window:
+                raise InputTooLong
 
 
 def _check_words(text: bytes, model: str) -> None:
@@ -78,20 +80,38 @@ def _check_words(text: bytes, model: str) -> None:
         raise InputTooLong
 
 
-def _count_message(message: dict[str, Any], models: Sequence[str], count: Count) -> int:
-    others = {name: value for name, value in message.items() if name not in ("role", "content")}
-    tokens = _MESSAGE_OVERHEAD + (count(_dump(others)) if others else 0)
-    content = message.get("content") or ""
-    if isinstance(content, str):
-        return tokens + count(content)
-    for part in content:
-        if part["type"] == "text":
-            tokens += count(part["text"])
-        else:
-            alone = {"messages": [{"content": [part]}]}
-            tokens += max(bound_input(alone, model) for model in models)
-    return tokens
+class _MessageCount:
+    """Counts the tokens of messages, for the model that takes most for them."""
 
+    def __init__(self, models: Sequence[str], token_counts: TokenCounts) -> None:
+        self._models, self._token_counts = models, token_counts
+        self._count = token_counts.counter(models)
+        is_exact = all(token_counts.find_encoding(model) for model in models)
+        self._bytes_per_token = 4 if is_exact else 1
 
-def _dump(value: object) -> str:
-    return orjson.dumps(value).decode()
+    def __call__(self, message: dict[str, Any]) -> int:
+        others = {name: value for name, value in message.items() if name not in ("role", "content")}
+        tokens = _MESSAGE_OVERHEAD + self.count_json(others)
+        content = message.get("content") or ""
+        if isinstance(content, str):
+            return tokens + self._count(content)
+        for part in content:
+            if part["type"] == "text":
+                tokens += self._count(part["text"])
+            else:
+                alone = {"messages": [{"content": [part]}]}
+                tokens += max(bound_input(alone, model, self._token_counts) for model in self._models)
+        return tokens
+
+    def measure(self, message: dict[str, Any]) -> int:
+        """Return about as many tokens as a message has, at once: texts have some 4 bytes a token in all scripts."""
+        content = message.get("content") or ""
+        if isinstance(content, str):
+            return _MESSAGE_OVERHEAD + count_bytes(content) // self._bytes_per_token
+        texts: int = sum(count_bytes(part["text"]) for part in content if part["type"] == "text")
+        others = len([part for part in content if part["type"] != "text"])
+        return _MESSAGE_OVERHEAD + texts // self._bytes_per_token + others * _ABOUT_AN_IMAGE
+
+    def count_json(self, value: dict[str, Any]) -> int:
+        """Return the tokens of what the upstream writes into the prompt in a form of its own, as if it were JSON."""
+        return self._count(orjson.dumps(value).decode()) if value else 0

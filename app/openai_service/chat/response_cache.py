@@ -18,6 +18,7 @@ from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import STREAMED
 from app.openai_service.transport.upstream import Upstream
+from app.token_counts.estimates import without_unread
 
 _COMPLETE = ("stop", "tool_calls")
 
@@ -36,11 +37,11 @@ class ResponseCache:
         """Return the cache entry of a request, whose body must still be unchanged.
 
         Args:
-            request: all of its body but STREAMED is part of the key.
+            request: all that decides its answer is part of the key.
             original: the schema that the value is checked against, if it is not the one that is sent.
         """
         model = request.models[0]
-        body = {name: value for name, value in request.body.items() if name not in STREAMED}
+        body = {name: value for name, value in without_unread(request.body).items() if name not in STREAMED}
         key = self._cache.key(self._moderation, request.record.operation, model, original, body)
         return CacheEntry(self._cache, key, model, request.record)
 
@@ -92,7 +93,7 @@ class CacheEntry:
                     if type(event) is Token:
                         pieces.append(event.text)
                     elif type(event) is Parsed:
-                        pieces.append(orjson.dumps(event.data).decode())
+                        pieces = [orjson.dumps(event.data).decode()]  # the whole value, in place of its text
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:

@@ -15,6 +15,10 @@ from app.upstream_http.spool import Spool, release
 _AT_A_TIME = 16
 
 
+EmbeddingInput = str | list[int]
+"""A text, or the numbers of its tokens."""
+
+
 class EmbeddingCache:
     """The cache of vectors, configured by EMBEDDING_CACHE_ENTRIES and EMBEDDING_CACHE_TTL_S."""
 
@@ -26,7 +30,9 @@ class EmbeddingCache:
             settings,
         )
 
-    def look_up(self, tenant: str, model: str, texts: Sequence[str], dimensions: int | None) -> EmbeddedTexts:
+    def look_up(
+        self, tenant: str, model: str, texts: Sequence[EmbeddingInput], dimensions: int | None
+    ) -> EmbeddedTexts:
         """Return the texts of one request, with their cached vectors."""
         if self._cache.is_on:
             keys = [self._cache.key(model, dimensions, text) for text in texts]
@@ -44,7 +50,7 @@ class EmbeddedTexts:
         model: that made one of the cached vectors.
     """
 
-    def __init__(self, cache: Cache, tenant: str, keys: list[bytes], texts: Sequence[str]) -> None:
+    def __init__(self, cache: Cache, tenant: str, keys: list[bytes], texts: Sequence[EmbeddingInput]) -> None:
         self._cache = cache
         self._tenant = tenant
         self._keys = keys

@@ -6,7 +6,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 
-from app.openai_service.streaming.events import Events
 from app.problems import Problem
 
 
@@ -16,20 +15,20 @@ class DrainPool:
     An answer that finds no place, or takes longer, is closed, and charged by what it may have used.
     """
 
-    MAX_CONCURRENT = 32
     MAX_DURATION_S = 15.0
     """How long a stream is read. An answer in one piece is read until the deadline of its call: closing it saves nothing."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_concurrent: int = 32) -> None:
+        self._max_concurrent = max_concurrent
         self._lock = threading.Lock()
         self._threads: set[threading.Thread] = set()
         self._running = 0
         self.is_closed = False
 
-    def adopt(self, ticks: Iterator[Events], finish: Callable[[], None]) -> bool:
+    def adopt(self, ticks: Iterator[object], finish: Callable[[], None]) -> bool:
         """Read the rest of an answer in a thread, then call `finish`. Return False if no place is free."""
         with self._lock:
-            if self.is_closed or self._running >= self.MAX_CONCURRENT:
+            if self.is_closed or self._running >= self._max_concurrent:
                 return False
             self._running += 1
         thread = threading.Thread(target=self._read, args=(ticks, finish), daemon=True)
@@ -50,7 +49,7 @@ class DrainPool:
         for thread in threads:
             thread.join(3.0)
 
-    def _read(self, ticks: Iterator[Events], finish: Callable[[], None]) -> None:
+    def _read(self, ticks: Iterator[object], finish: Callable[[], None]) -> None:
         try:
             with suppress(Problem):  # nobody is there to be told
                 for _ in ticks:  # yields at each tick at least

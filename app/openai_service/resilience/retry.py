@@ -10,7 +10,9 @@ from time import monotonic
 import backoff
 
 from app.openai_service.errors import (
+    QUOTA_CODES,
     CircuitOpen,
+    LargerThanRate,
     UpstreamError,
     UpstreamFailed,
     UpstreamRateLimited,
@@ -28,7 +30,7 @@ def is_outage(error: UpstreamError) -> bool:
         return False
     if isinstance(error, CircuitOpen | UpstreamRateLimited | UpstreamTimeout):
         return True
-    if not isinstance(error, UpstreamFailed) or error.upstream_code == "insufficient_quota":
+    if not isinstance(error, UpstreamFailed) or error.upstream_code in QUOTA_CODES:
         return False
     # Without a status there was no answer, or none that could be read; 408 and 409 mean "too slow" and "locked".
     status = error.upstream_status
@@ -40,7 +42,7 @@ def is_transient(error: UpstreamError) -> bool:
 
     The upstream's header `x-should-retry` takes precedence over its status.
     """
-    if isinstance(error, CircuitOpen) or error.upstream_code == "insufficient_quota":
+    if isinstance(error, CircuitOpen | LargerThanRate) or error.upstream_code in QUOTA_CODES:
         return False
     return is_outage(error) if error.should_retry is None else error.should_retry
 

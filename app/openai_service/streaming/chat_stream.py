@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.openai_service.call_recording import CallRecording
+from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import CallRecord
@@ -85,5 +86,6 @@ class ChatStream:
 
 def _complete(events: Events, done: Done, recording: CallRecording) -> None:
     """Complete the record before Done is sent, since the client may disconnect as soon as it has it."""
-    events[-1] = done._replace(trimmed=recording.record.trimmed)
+    record = recording.record
+    events[-1] = done._replace(trimmed=record.trimmed, usage=show_usage(done.usage, record))
     recording.complete(finish_reason=done.finish_reason)

@@ -35,6 +35,8 @@ class ChunkReader:
         """The number of parsed chunks, without those that contain only a piece of text."""
         self.is_done = False
         """Whether the upstream has sent `[DONE]`."""
+        self.service_tier = ""
+        """The last that a chunk reports, if any does."""
         self.usage: Usage | None = None
         """The usage of the answer, once it is complete."""
         self._splitter = EventSplitter()
@@ -104,6 +106,7 @@ class ChunkReader:
             raise translate_error_object(chunk["error"])
         self._id = self._id or _read_text(chunk.get("id"))
         self.model = self.model or _read_text(chunk.get("model"))
+        self.service_tier = _read_text(chunk.get("service_tier")) or self.service_tier
         self._note_usage(chunk.get("usage"))
         choices = chunk.get("choices")
         # Empty in the chunk with the usage, and in Azure's first chunk.

@@ -96,6 +96,7 @@ def _read(
     except httpx2.TransportError:
         raise UpstreamFailed from None
     finally:
+        attempt.service_tier = reader.service_tier or attempt.service_tier
         if attempt.usage is None:
             attempt.usage = reader.usage_so_far()
         response.close()
@@ -121,7 +122,7 @@ def _read_events(
             has_begun = True
             attempt.note_received(estimate_tokens(events))
         if reader.is_done:
-            record.note_usage(reader.usage)
+            _note_end(reader, record)
         yield events
         if reader.is_done:
             return
@@ -139,8 +140,15 @@ def _read_events(
             yield events
         raise
     attempt.note_received(estimate_tokens(events))
-    record.note_usage(reader.usage)
+    _note_end(reader, record)
     yield events
+
+
+def _note_end(reader: ChunkReader, record: CallRecord) -> None:
+    """Note what a complete answer has used, and the tier whose price it has."""
+    attempt = record.attempt_log[-1]
+    attempt.service_tier = reader.service_tier or attempt.service_tier
+    record.note_usage(reader.usage)
 
 
 def _count_arrived(body: Iterator[bytes], reader: ChunkReader, call_state: CallState, record: CallRecord) -> None:
@@ -157,4 +165,4 @@ def _count_arrived(body: Iterator[bytes], reader: ChunkReader, call_state: CallS
                 if events:
                     record.attempt_log[-1].note_received(estimate_tokens(events))
     if reader.is_done:
-        record.note_usage(reader.usage)
+        _note_end(reader, record)

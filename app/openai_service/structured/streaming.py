@@ -42,17 +42,26 @@ def get_structured_answer(sender: Sender, request: PendingRequest, checker: Answ
 
 
 def stream_structured_answer(
-    sender: Sender, request: PendingRequest, checker: AnswerChecker
+    sender: Sender, request: PendingRequest, checker: AnswerChecker, *, as_text: bool = False
 ) -> Ticks[StreamedAnswer]:
     """Open a stream of PartialParsed values. Its last events are Parsed and Done.
+
+    Args:
+        sender: of the requests.
+        request: the first one.
+        checker: of the answers.
+        as_text: whether the JSON is streamed as it is written, as Tokens. What was sent cannot be taken back, so an
+            answer that has begun is not repaired.
 
     Raises:
         UpstreamError: there is no answer, or none that matches. The returned stream raises it as well.
     """
-    return open_rounds(_stream_rounds(sender, request, checker), request.record)
+    return open_rounds(_stream_rounds(sender, request, checker, as_text=as_text), request.record)
 
 
-def _stream_rounds(sender: Sender, request: PendingRequest, checker: AnswerChecker) -> Ticks[None]:
+def _stream_rounds(
+    sender: Sender, request: PendingRequest, checker: AnswerChecker, *, as_text: bool
+) -> Ticks[None]:
     record = request.record
     for is_last in (False, True):
         answer = yield from sender.open_stream(request)
@@ -65,25 +74,27 @@ def _stream_rounds(sender: Sender, request: PendingRequest, checker: AnswerCheck
                 for event in received:
                     if type(event) is Token:
                         growing.add(event.text)
+                        if as_text:
+                            events.append(event)
                     elif type(event) is Refusal:
                         refusal += event.text
                     elif type(event) is Done:
                         try:
-                            events = [Parsed(checker.read(_make_result(growing.text, refusal, event, request)))]
+                            data = checker.read(_make_result(growing.text, refusal, event, request))
                         except (InvalidAnswer, UpstreamRejected) as error:
                             fault = (
                                 error  # raised after the rest of the body, so that the connection can be reused
                             )
                         else:
-                            events.append(event._replace(usage=record.usage))
-                if not events and fault is None and (data := growing.take_changes()) is not None:
-                    events = [PartialParsed(data)]
+                            events += [Parsed(data), event._replace(usage=record.usage)]
+                if not (events or as_text or fault) and (partial := growing.take_changes()) is not None:
+                    events = [PartialParsed(partial)]
                 yield events
         if fault is None:
             return
         if not isinstance(fault, InvalidAnswer):
             raise fault
-        if is_last or request.call_state.is_abandoned:
+        if is_last or (as_text and growing.text) or request.call_state.is_abandoned:
             raise SchemaMismatch
         request_repair(request, fault, growing.text)
 

@@ -1,70 +1,175 @@
-"""Parameters that a model does not accept, learnt from its refusals, and what is sent instead.
+"""Parameters that a model does not accept, by the table of families or learnt from refusals, and what is sent instead.
 
-Newer models refuse `max_tokens`, some refuse any `temperature`; servers with an older version of the API refuse
-`max_completion_tokens`. No list of models stays true for long, so each refusal of the upstream is remembered for its
-model until the process ends.
+The table saves the first refusal. No table stays true for long, and it knows OpenAI's models only, so each refusal is
+remembered for its model and endpoint until the process ends.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from app.model_families import find_family
 from app.openai_service.errors import UpstreamRejected
+from app.openai_service.transport.family_rules import ORDERED, SAMPLING, Changes, find_family_changes, find_nearest
+from app.openai_service.transport.parameter_names import to_api_name, to_chat_name
+from app.token_counts.estimates import UNREAD_FIELDS
 
-_REFUSALS = {"unsupported_parameter", "unsupported_value"}
+_REFUSALS = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}
 # Only parameters without which the answer is still of use; without its tools or format a request is another one.
-_DROPPABLE = {"temperature", "stream_options"}
+_DROPPABLE = {
+    *SAMPLING,
+    "stream_options",
+    "reasoning_effort",
+    "verbosity",
+    "service_tier",
+    "stop",
+    "seed",
+    "parallel_tool_calls",
+    *UNREAD_FIELDS,
+    "prompt_cache_options",
+}
 _MAX_MODELS = 1_000
+_MAX_RULES = 32
+_MAX_TRIES = 8
+
+
+@dataclass(frozen=True, slots=True)
+class _Rule:
+    """A parameter that a model refused.
+
+    Attributes:
+        supported: the values that it accepts; empty if it accepts none.
+        with_tools: whether this is so only beside tools, where the parameter must then be sent.
+        effort: the only effort for which this is known; "" if it is so for any. Models take a temperature only
+            while they do not reason, and what one caller's effort rules out must not be taken from another's.
+    """
+
+    param: str
+    supported: tuple[str, ...] = ()
+    with_tools: bool = False
+    effort: str | None = ""
+
+    def find_changes(self, body: dict[str, Any]) -> Changes:
+        """Return what must be sent instead."""
+        if self.effort not in ("", body.get("reasoning_effort")):
+            return {}
+        if self.with_tools:
+            needed = self.supported[0]
+            return {self.param: needed} if body.get("tools") and body.get(self.param) != needed else {}
+        if self.param not in body or body[self.param] in self.supported:
+            return {}
+        if new_name := _RENAMED.get(self.param):
+            return {self.param: None, new_name: body[self.param]}
+        return {self.param: find_nearest(self.param, body[self.param], self.supported)}
 
 
 class ParameterSupport:
-    """The parameters to rename or drop, by model."""
+    """The parameters to rename, change or drop, by endpoint and model."""
 
-    def __init__(self) -> None:
-        self._by_model: dict[str, dict[str, str]] = {}
+    def __init__(self, *, has_families: bool = True) -> None:
+        """Create it; without the families where models have names of their own, as deployments do."""
+        self._has_families = has_families
+        self._learnt: dict[tuple[str, str], tuple[_Rule, ...]] = {}
 
-    def adapt(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
-        """Rename or drop the parameters of a body that its model does not accept.
+    def adapt(self, path: str, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Change the parameters of a body that its model does not accept.
+
+        Args:
+            path: the endpoint that is called.
+            model: that will answer.
+            body: in the form of a chat completion.
 
         Returns:
-            the body to send, which is a new dict if it was changed; and the changes, such as
+            the body to send, which is a new dict if it was changed; and the changes for the caller to read, such as
             {"temperature": "dropped", "max_tokens": "max_completion_tokens"}.
         """
-        known = self._by_model.get(model, {})
-        adjusted = {name: change for name, change in known.items() if name in body}
-        if not adjusted:
-            return body, adjusted
-        adapted = {name: value for name, value in body.items() if name not in adjusted}
-        for name, change in adjusted.items():
-            if change != "dropped":
-                adapted[change] = body[name]
+        changes = find_family_changes(model, path, body) if self._has_families else {}
+        rules = self._learnt.get((path, model))
+        if not changes and rules is None:
+            return body, {}
+        adapted, adjusted = _apply(body, changes), _describe(changes)
+        for rule in rules or ():
+            changes = rule.find_changes(adapted)
+            adapted = _apply(adapted, changes)
+            adjusted |= _describe(changes)
         return adapted, adjusted
 
-    def learn(self, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[str]) -> bool:
+    def learn(
+        self, path: str, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[object]
+    ) -> bool:
         """Remember a parameter that a model refused.
 
         Args:
+            path: the endpoint that was called.
             model: that refused it.
             error: the refusal.
             body: that was refused.
-            tried: the parameters that were refused in this attempt before; the new one is added.
+            tried: what was learnt in this attempt before; the new rule is added.
 
         Returns:
             True if the request can be sent again with a changed body, False if the error says nothing new.
         """
-        name = error.param
-        is_refusal = error.upstream_code in _REFUSALS or error.is_unknown_param
-        if not is_refusal or name is None or name not in body:
+        rule = _read_rule(error, body)
+        if rule is None or not rule.find_changes(body) or len(tried) >= _MAX_TRIES:
             return False
-        change = _RENAMED.get(name) or ("dropped" if name in _DROPPABLE else None)
+        family = find_family(model) if self._has_families else None
+        if rule.with_tools and family is not None and family.chat_tools == "never":
+            return False
         # A model that refuses both names of a parameter would otherwise be tried forever.
-        if change is None or name in tried or change in tried:
+        marks = {(rule.param, rule.with_tools)}
+        if new_name := _RENAMED.get(rule.param):
+            marks.add((new_name, False))
+        if marks & tried:
             return False
-        tried.add(name)
-        # Of the two names of a parameter, do not rename back to the one that was just refused.
-        known = {old: new for old, new in self._by_model.get(model, {}).items() if old != change}
-        if model not in self._by_model and len(self._by_model) >= _MAX_MODELS:
-            self._by_model.clear()
-        self._by_model[model] = {**known, name: change}
+        tried |= marks
+        self._remember((path, model), rule)
         return True
+
+    def _remember(self, key: tuple[str, str], rule: _Rule) -> None:
+        # Of the two names of a parameter, do not rename back to the one that was just refused.
+        replaced = {rule.param, _RENAMED.get(rule.param)}
+        kept = [
+            known
+            for known in self._learnt.get(key, ())
+            if known.param not in replaced or (known.with_tools, known.effort) != (rule.with_tools, rule.effort)
+        ]
+        if key not in self._learnt and len(self._learnt) >= _MAX_MODELS:
+            self._learnt.clear()
+        # What holds beside tools comes last: it decides whatever else the model accepts.
+        rules = sorted([*kept[-_MAX_RULES:], rule], key=lambda each: each.with_tools)
+        self._learnt[key] = tuple(rules)
+
+
+def _read_rule(error: UpstreamRejected, body: dict[str, Any]) -> _Rule | None:
+    """Return what a refusal teaches, if anything."""
+    if error.needs_no_reasoning:
+        return _Rule("reasoning_effort", ("none",), with_tools=True)
+    is_refusal = error.upstream_code in _REFUSALS or error.is_unknown_param
+    if not is_refusal or error.param is None:
+        return None
+    param = to_chat_name(error.param)
+    if param not in _DROPPABLE and param not in _RENAMED:
+        return None
+    effort = body.get("reasoning_effort") if param in SAMPLING else ""
+    # A list of values is read only of what no caller can have said: other parameters may be quoted.
+    supported = error.supported_values if param in ORDERED else ()
+    return _Rule(param, supported, effort=effort)
+
+
+def _apply(body: dict[str, Any], changes: Changes) -> dict[str, Any]:
+    if not changes:
+        return body
+    return {name: value for name, value in {**body, **changes}.items() if value is not None or name not in changes}
+
+
+def _describe(changes: Changes) -> dict[str, str]:
+    """Return the changes in the caller's words; of a limit that has another name, the upstream's two names."""
+    renamed = {old: new for old, new in _RENAMED.items() if old in changes and changes[old] is None}
+    described = {
+        to_api_name(param): "dropped" if value is None else str(value)
+        for param, value in changes.items()
+        if param not in _RENAMED and param not in UNREAD_FIELDS
+    }
+    return renamed | described

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import orjson
 
-_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+)\b[`'\"\]]*"
+_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
 _UNKNOWN = [
     re.compile(pattern.replace("PARAM", _PARAM), re.IGNORECASE)
     for pattern in (
@@ -28,6 +28,14 @@ _UNKNOWN = [
         r"(?:parameters?:? |fields?:? )?PARAM",
     )
 ]
+_SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
+_LARGER_THAN_RATE = re.compile(r"request too large for .{1,200}?\bon (?:input |output )?tokens per", re.IGNORECASE)
+_QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too low", re.IGNORECASE)
+_SCHEMA_PLACE = re.compile(
+    r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
+)
+_STEP = re.compile(r"'([\w$-]{1,64})'|(\d{1,4})")
+_NO_REASONING = re.compile(r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE)
 # One entry of pydantic's list, as JSON or as Python's repr.
 _DETAIL = re.compile(
     r"[\[{(\s]*(?:[\"']type[\"']:\s*[\"'](?P<type>[\w.]+)[\"'],\s*)?"
@@ -47,12 +55,22 @@ class Fault(NamedTuple):
     Attributes:
         param: the upstream's name of the parameter at fault.
         is_unknown_param: whether the upstream does not know it at all.
+        supported_values: the values that it accepts instead, if the upstream lists any.
+        needs_no_reasoning: whether tools are accepted at the effort "none" only.
+        is_quota: whether the account can pay for nothing more.
+        is_larger_than_rate: whether the request needs more tokens than the account has a minute.
+        place: of what is wrong in a JSON schema.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
     """
 
     param: str | None = None
     is_unknown_param: bool = False
+    supported_values: tuple[str, ...] = ()
+    needs_no_reasoning: bool = False
+    is_quota: bool = False
+    is_larger_than_rate: bool = False
+    place: tuple[str, ...] = ()
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
@@ -61,15 +79,26 @@ class Fault(NamedTuple):
 def read_fault(error: Mapping[str, Any]) -> Fault:
     """Read an error object of any server."""
     sentence = _find_sentence(error)
+    if _LARGER_THAN_RATE.match(sentence):
+        limit, size = _read_sizes(error, sentence.partition(" on ")[2])
+        return Fault(is_larger_than_rate=True, limit=limit, size=size)
+    if _QUOTA.match(sentence):
+        return Fault(is_quota=True)
+    if found := _SCHEMA_PLACE.match(sentence):
+        return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
+    if _NO_REASONING.match(sentence):
+        return Fault("reasoning_effort", needs_no_reasoning=True)
+    listed = _SUPPORTED.search(sentence)
+    supported = tuple(re.findall(r"\w+", listed[1].replace(" and ", " "))) if listed else ()
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
-            return Fault(found["param"].lower(), is_unknown_param=True)
-    return Fault()
+            return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
+    return Fault(supported_values=supported)
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

@@ -9,9 +9,17 @@ from typing import Any
 
 import orjson
 
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.results import CallRecord
-from app.token_counts import cap_input
-from app.token_counts.estimates import MediaInput, bound_input_bytes, find_media, max_output_tokens
+from app.token_counts import BY_NAME, TokenCounts, cap_input
+from app.token_counts.estimates import (
+    MediaInput,
+    bound_input_bytes,
+    count_unread_bytes,
+    find_media,
+    max_output_tokens,
+    without_unread,
+)
 from app.upstream_http.call_state import CallState
 
 _MODEL_FIELD_BYTES = len(b'"model":,')
@@ -29,10 +37,12 @@ class UpstreamRequest:
     Attributes:
         path: of the operation, below the API's root.
         body: without the model. It is never changed in place, but replaced by `replace_body()`.
+        token_counts: bounds its texts.
     """
 
     path: str
     body: dict[str, Any]
+    token_counts: TokenCounts = field(default=BY_NAME, kw_only=True)
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
     _body_bytes: int | None = field(default=None, init=False, repr=False)
@@ -65,14 +75,36 @@ class UpstreamRequest:
     def input_bound(self, model: str) -> int:
         """Return the maximum number of tokens that the input can be for a model."""
         if self._body_bytes is None:
-            self._body_bytes = len(self.encode(model)) - _MODEL_FIELD_BYTES - len(orjson.dumps(model))
-        return bound_input_bytes(self._body_bytes, self.media, model)
+            unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
+            self._body_bytes = len(self.encode(model)) - unread
+        bound = bound_input_bytes(self._body_bytes, self.media, model)
+        return bound - self.token_counts.count_spared(self.body, model)
 
     def billable_input(self, model: str) -> int:
         """Return the maximum number of input tokens that a model can bill: no more than its window."""
         texts = self.body.get("input")
         inputs = len(texts) if isinstance(texts, list) else 1
         return cap_input(self.input_bound(model), model, self.max_output_tokens, inputs)
+
+
+@dataclass(frozen=True, slots=True)
+class CachePlan:
+    """What of a conversation will be read again from the upstream's prompt cache.
+
+    Attributes:
+        marks_prompt: whether its first message is the site's own text, which other conversations begin with.
+        is_one_shot: whether no request continues it.
+    """
+
+    marks_prompt: bool
+    is_one_shot: bool
+
+    @classmethod
+    def of(cls, call: ChatCall) -> CachePlan | None:
+        """Return the plan for a call; None if the upstream's own way is the best."""
+        marks_prompt = bool(call.prompt_version)
+        is_one_shot = call.is_one_shot and not call.server_tools
+        return cls(marks_prompt, is_one_shot) if marks_prompt or is_one_shot else None
 
 
 @dataclass(slots=True)
@@ -84,12 +116,14 @@ class PendingRequest(UpstreamRequest):
         call_state: the deadline, and whether the client has left.
         record: of the call.
         adjusted: how the body differs from the caller's request, for every model.
+        cache_plan: what the upstream shall write to its prompt cache; None: what it would anyway.
     """
 
     models: Sequence[str]
     call_state: CallState
     record: CallRecord
     adjusted: dict[str, str] = field(default_factory=dict)
+    cache_plan: CachePlan | None = None
 
     @property
     def operation(self) -> str:
@@ -98,5 +132,5 @@ class PendingRequest(UpstreamRequest):
 
     @property
     def fingerprint(self) -> str:
-        """Tells this request apart from others, whatever model it is sent to."""
-        return hashlib.sha256(orjson.dumps(self.body)).hexdigest()
+        """Tells this request apart from others, whatever model it is sent to and whoever sends it."""
+        return hashlib.sha256(orjson.dumps(without_unread(self.body))).hexdigest()

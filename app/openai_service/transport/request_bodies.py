@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from app.config import ModelSettings
+from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
-from app.openai_service.results import ChatCall
 
 CHAT_PATH = "/chat/completions"
 EMBEDDINGS_PATH = "/embeddings"
@@ -45,7 +45,7 @@ def chat_body(
     """Return the body of a chat completion, and how it differs from what the caller requested.
 
     Args:
-        settings: the site's maximum number of tokens, and its parameter.
+        settings: the site's maximum number of tokens, its parameter, and the site's defaults.
         call: the conversation.
         max_tokens: the caller's own maximum, if any.
 
@@ -59,17 +59,34 @@ def chat_body(
         if call.max_tokens > max_tokens:
             adjusted["maxTokens"] = str(max_tokens)
         max_tokens = min(call.max_tokens, max_tokens)
-    optional = {
-        "temperature": call.temperature,
-        "tools": [tool.definition for tool in call.server_tools] or call.tools,
-        "tool_choice": call.tool_choice,
+    tools = [tool.definition for tool in call.server_tools] or call.tools
+    parallel_tool_calls = call.parallel_tool_calls
+    if parallel_tool_calls is not None and not tools:  # OpenAI refuses it without tools
+        parallel_tool_calls = None
+        adjusted["parallelToolCalls"] = "dropped"
+    # What the prompt begins with comes first, in one order: the upstream's cache matches equal beginnings.
+    fields = {
+        "tools": tools,
         "response_format": call.response_format,
+        "messages": call.messages,
+        settings.max_tokens_param: max_tokens,
+        "temperature": call.temperature,
+        "top_p": call.top_p,
+        "stop": call.stop,
+        "seed": call.seed,
+        "frequency_penalty": call.frequency_penalty,
+        "presence_penalty": call.presence_penalty,
+        "logit_bias": call.logit_bias,
+        "reasoning_effort": call.reasoning_effort or settings.reasoning_effort,
+        "verbosity": call.verbosity or settings.verbosity,
+        "service_tier": call.service_tier or settings.service_tier,
+        "tool_choice": call.tool_choice,
+        "parallel_tool_calls": parallel_tool_calls,
     }
-    body: dict[str, Any] = {"messages": call.messages, settings.max_tokens_param: max_tokens}
-    return body | {name: value for name, value in optional.items() if value is not None}, adjusted
+    return {name: value for name, value in fields.items() if value is not None}, adjusted
 
 
-def embeddings_body(texts: Sequence[str], *, dimensions: int | None = None) -> dict[str, Any]:
+def embeddings_body(texts: Sequence[str | list[int]], *, dimensions: int | None = None) -> dict[str, Any]:
     """Return the body of an embeddings request."""
     body: dict[str, Any] = {"input": list(texts), "encoding_format": "float"}
     return body if dimensions is None else body | {"dimensions": dimensions}

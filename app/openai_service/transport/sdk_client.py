@@ -143,7 +143,7 @@ def build_client(
         offline_dir: where the offline model stores files, for all processes that use it.
 
     Raises:
-        ValueError: the environment names a proxy whose scheme is not http.
+        ValueError: the environment names a proxy whose scheme is not http, or OFFLINE_MODEL_AS a model that nobody knows.
     """
     if settings.upstream.azure_endpoint:
         return _AzureClient(
@@ -168,14 +168,13 @@ def build_client(
 
 def _make_http_client(url: str, settings: ConnectionSettings, offline_dir: Path | None) -> httpx2.Client:
     if settings.upstream.is_offline:
-        return _make_offline_client(offline_dir)
+        return _make_offline_client(offline_dir, settings.offline_model_as)
     return UpstreamClient(url, connect_timeout_s=settings.connect_timeout_s)
 
 
-def _make_offline_client(directory: Path | None) -> httpx2.Client:
+def _make_offline_client(directory: Path | None, plays: str) -> httpx2.Client:
     # Imported here, as it is not needed with a key.
     from app.offline_model import create_offline_model
 
-    return httpx2.Client(
-        transport=httpx2.WSGITransport(app=create_offline_model(directory=directory)), trust_env=False
-    )
+    offline_model = create_offline_model(directory=directory, plays=plays)
+    return httpx2.Client(transport=httpx2.WSGITransport(app=offline_model), trust_env=False)

@@ -12,10 +12,13 @@ from typing import Any
 import httpx2
 
 from app.openai_service.errors import (
+    LARGER_THAN_RATE,
+    QUOTA_CODES,
     BodyTooLarge,
     ContentFiltered,
     ContextLengthExceeded,
     InvalidImage,
+    LargerThanRate,
     ParameterRejected,
     UnsupportedSchema,
     UpstreamError,
@@ -24,17 +27,16 @@ from app.openai_service.errors import (
     UpstreamRejected,
     UpstreamTimeout,
 )
-from app.openai_service.transport.refusals import read_fault
+from app.openai_service.transport.parameter_names import to_api_name
+from app.openai_service.transport.refusals import Fault, read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
-# The upstream's name of a parameter, and that of our API.
-_API_NAMES = {
-    "max_completion_tokens": "maxTokens",
-    "max_tokens": "maxTokens",
-    "tool_choice": "toolChoice",
-    "response_format": "schema",
-}
+
+# Codes that say what is wrong in words of the API's own, so that they may be shown: no server puts a name into them.
+_TELLING_CODE = re.compile(
+    r"(?:unsupported|unknown|invalid|missing|integer|decimal|number|string|array|object|empty)_[a-z_]{2,40}"
+)
 
 
 @contextmanager
@@ -82,17 +84,28 @@ def translate_error_object(
     status = status or _infer_status(fields)
     fault = read_fault(fields)
     param = _text(fields.get("param")) or fault.param
-    kind = _classify(status, code, param, is_context=fault.is_context)
+    is_quota = fault.is_quota or code in QUOTA_CODES
+    if is_quota and code not in QUOTA_CODES:
+        code = "insufficient_quota"
+    if fault.is_larger_than_rate:
+        code = LARGER_THAN_RATE
+    kind = _classify(status, code, param, fault)
     safe_param = param if param and _SAFE_PARAM.fullmatch(param) else None
     error = (ParameterRejected if kind is UpstreamRejected and safe_param else kind)(
         status=status,
         param=safe_param,
         upstream_code=code if code and _SAFE_PARAM.fullmatch(code) else None,
-        retry_after_s=None if code == "insufficient_quota" else retry_after_s,  # waiting does not help
+        retry_after_s=None if is_quota else retry_after_s,  # waiting does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
+    error.supported_values = fault.supported_values
+    error.needs_no_reasoning = fault.needs_no_reasoning
     if isinstance(error, ParameterRejected):
-        error.field = _to_api_name(safe_param or "")
+        error.field = ".".join([to_api_name(safe_param or ""), *fault.place])
+    elif isinstance(error, UnsupportedSchema):
+        error.field = ".".join(["schema", *fault.place])
+    if type(error) in (UpstreamRejected, ParameterRejected) and code and _TELLING_CODE.fullmatch(code):
+        error.sentence = f"{type(error).sentence.removesuffix('.')} ({code})."
     if isinstance(error, ContextLengthExceeded):
         error.tell_sizes(fault.limit, fault.size)
     return error
@@ -109,12 +122,6 @@ def _find_error(body: object) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
-def _to_api_name(param: str) -> str:
-    """Return our API's name for a parameter of the upstream, such as `messages.[3].content`."""
-    name = param.split(".", maxsplit=1)[0].split("[", maxsplit=1)[0]
-    return _API_NAMES.get(name, name)
-
-
 _LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500
 _BY_CODE: dict[str, type[UpstreamError]] = {
     "context_length_exceeded": ContextLengthExceeded,
@@ -124,32 +131,40 @@ _BY_CODE: dict[str, type[UpstreamError]] = {
     "model_max_prompt_tokens_exceeded": ContextLengthExceeded,
     "content_filter": ContentFiltered,
     "content_policy_violation": ContentFiltered,
+    "invalid_prompt": ContentFiltered,
     "invalid_json_schema": UnsupportedSchema,
     "rate_limit_exceeded": UpstreamRateLimited,
 }
 _REJECTED_STATUSES = {400, 422}
+_FILTERING_STATUSES = {400, 403, 422, None}
+_POLICY = re.compile(r"[a-z_]+_policy(?:_violation)?")
 
 
-def _classify(status: int | None, code: str | None, param: str | None, *, is_context: bool) -> type[UpstreamError]:
-    if code == "insufficient_quota":
+def _classify(status: int | None, code: str | None, param: str | None, fault: Fault) -> type[UpstreamError]:
+    if code in QUOTA_CODES:
         return UpstreamFailed
-    if status == 429:
+    if fault.is_larger_than_rate:
+        return LargerThanRate
+    if status == 429 or code == "slow_down":
         return UpstreamRateLimited
+    if status in _FILTERING_STATUSES and code and _POLICY.fullmatch(code):
+        return ContentFiltered
     if status == 413:
-        return ContextLengthExceeded if is_context else BodyTooLarge
+        return ContextLengthExceeded if fault.is_context else BodyTooLarge
     if status in _REJECTED_STATUSES or code == _LLAMA_CONTEXT:
-        if code in _BY_CODE:
-            return _BY_CODE[code]
-        if (code and "image" in code) or "image_url" in (param or ""):
-            return InvalidImage
-        if (param or "").startswith("response_format"):
-            return UnsupportedSchema
-        if is_context:
-            return ContextLengthExceeded
-        return UpstreamRejected
-    if status is None and code in _BY_CODE:  # errors in a stream have no status
+        return _classify_rejection(code or "", param or "", fault)
+    # Errors in a stream have no status.
+    return _BY_CODE.get(code or "", UpstreamFailed) if status is None else UpstreamFailed
+
+
+def _classify_rejection(code: str, param: str, fault: Fault) -> type[UpstreamError]:
+    if code in _BY_CODE:
         return _BY_CODE[code]
-    return UpstreamFailed
+    if "image" in code or "image_url" in param:
+        return InvalidImage
+    if param.startswith(("response_format", "text.format")):
+        return UnsupportedSchema
+    return ContextLengthExceeded if fault.is_context else UpstreamRejected
 
 
 def _infer_status(error: dict[str, Any]) -> int | None:

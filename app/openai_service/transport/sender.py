@@ -18,6 +18,7 @@ from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.reader import StreamedAnswer, open_answer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.parameter_support import ParameterSupport
+from app.openai_service.transport.prompt_caching import PromptCaching
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
@@ -45,7 +46,8 @@ class Sender:
         self._settings = settings
         self._upstream = upstream
         self._client = client
-        self._parameter_support = ParameterSupport()
+        self._parameter_support = ParameterSupport(has_families=upstream.has_families)
+        self._prompt_caching = PromptCaching(upstream)
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
         self._policy = Policy(breaker, max_attempts=settings.max_attempts)
 
@@ -98,17 +100,24 @@ class Sender:
         self, request: PendingRequest, model: str, *, timeout_s: float = math.inf
     ) -> Ticks[httpx2.Response]:
         """Send a request adapted to its model; if the model refuses a parameter, adapt and send it again."""
-        tried: set[str] = set()
+        tried: set[object] = set()
         request.call_state.limit_wait(timeout_s)
-        body, adjusted = request.body, request.adjusted
+        body, adjusted = self._prompt_caching.mark(model, request), request.adjusted
+        is_marked = body is not request.body
         while True:
-            body, changed = self._parameter_support.adapt(model, body)
+            body, changed = self._parameter_support.adapt(request.path, model, body)
             adjusted = request.record.adjusted = adjusted | changed
+            request.record.has_own_cache = "prompt_cache_key" in body
+            request.record.attempt_log[-1].service_tier = body.get("service_tier")
             content = request.encode(model) if body is request.body else encode(model, body)
             try:
                 return (yield from self._send_once(request, model, content, stream="stream" in body))
             except UpstreamRejected as error:
-                if not self._parameter_support.learn(model, error, body, tried) or request.call_state.is_abandoned:
+                if is_marked and self._prompt_caching.learn(model, error):
+                    body, is_marked, is_new = request.body, False, True
+                else:
+                    is_new = self._parameter_support.learn(request.path, model, error, body, tried)
+                if not is_new or request.call_state.is_abandoned:
                     raise
 
     def _send_once(

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit
 
 from app.config import UpstreamSettings
+
+_OPENAI_HOST = "api.openai.com"
 
 Kind = Literal["openai", "azure", "compatible", "offline"]
 
@@ -51,6 +53,17 @@ class Upstream:
     def has_openai_models(self) -> bool:
         """Whether models have OpenAI's names. On Azure they have those of deployments."""
         return self.kind in ("openai", "compatible")
+
+    @property
+    def has_families(self) -> bool:
+        """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
+        return self.kind != "azure"
+
+    @property
+    def has_openai_fields(self) -> bool:
+        """Whether it surely takes OpenAI's newer fields, and the data goes to OpenAI: also at its regional addresses."""
+        host = urlsplit(self.address).hostname or ""
+        return self.kind != "compatible" or host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
     def path(self, operation_path: str, model: str) -> str:
         """Return the path of an operation. On Azure it is below the model's deployment.

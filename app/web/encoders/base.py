@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import errno
-from typing import ClassVar, Protocol
+from collections.abc import Callable
+from typing import Protocol
 
 from app.openai_service import Events
 
 
 class Encoder(Protocol):
-    """Turns the events of one answer, in order, into the bytes of one wire format.
+    """Turns the events of one answer, in order, into the bytes of one wire format."""
 
-    Attributes:
-        content_type: the Content-Type of the response.
-        heartbeat: bytes that readers ignore, sent while the stream is silent; b"" if the format has none.
-    """
+    @property
+    def content_type(self) -> str:
+        """The Content-Type of the response."""
 
-    content_type: ClassVar[str]
-    heartbeat: ClassVar[bytes]
+    @property
+    def heartbeat(self) -> bytes:
+        """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of these events; b"" if the format has none for them.
@@ -26,6 +27,16 @@ class Encoder(Protocol):
             BrokenStream: the answer failed, and the format cannot express an error.
         """
         ...
+
+
+class PricedEncoder(Encoder, Protocol):
+    """An encoder whose format tells what the answer costs.
+
+    Attributes:
+        read_cost: returns the cost of the call, in micro-dollars, once it is done; None if it is not known.
+    """
+
+    read_cost: Callable[[], int | None]
 
 
 class BrokenStream(ConnectionResetError):

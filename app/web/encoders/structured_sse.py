@@ -8,18 +8,20 @@ import orjson
 from pydantic_core import to_json
 
 from app.openai_service import Done, Events, Failed, Parsed, PartialParsed
+from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
 from app.web.schemas.structured import StructuredCall, structured_response
 
 
 class StructuredSse:
-    """Server-sent events of `data: ` and JSON on one line, for /api/structured/stream."""
+    """Server-sent events of `data: ` and JSON on one line, padded, for /api/structured/stream."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, request_id: str, call: StructuredCall) -> None:
+    def __init__(self, request_id: str, call: StructuredCall, padding: Padding) -> None:
         self._request_id = request_id
+        self._padding = padding
         self._call = call
         self._data: Any = None
 
@@ -29,13 +31,16 @@ class StructuredSse:
         for event in events:
             if isinstance(event, PartialParsed):
                 # Not orjson: the value is not checked yet, and may have a number that is too large for it.
-                lines.append(to_json({"partial": event.data}, inf_nan_mode="null"))
+                partial = to_json(event.data, inf_nan_mode="null")
+                lines.append(self._padding.close(b'data: {"partial":%b' % partial))
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                lines.append(
-                    orjson.dumps({"done": True, **structured_response(self._data, event, self._call.normalized)})
-                )
+                done = structured_response(self._data, event, self._call.normalized)
+                lines.append(self._encode({"done": True, **done}))
             elif isinstance(event, Failed):
-                lines.append(orjson.dumps(api_error(problem_for(event.error), self._request_id)))
-        return b"".join([b"data: %b\n\n" % data for data in lines])
+                lines.append(self._encode(api_error(problem_for(event.error), self._request_id)))
+        return b"".join(lines)
+
+    def _encode(self, data: dict[str, Any]) -> bytes:
+        return self._padding.align(b"data: %b" % orjson.dumps(data))

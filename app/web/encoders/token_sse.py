@@ -7,34 +7,34 @@ from typing import Any, ClassVar
 import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import tool_run
 
 
 class TokenSse:
-    """Server-sent events of `data: ` and JSON on one line. No other field: many clients cannot read one."""
+    """Server-sent events of `data: ` and JSON on one line, padded. No other field: many clients cannot read one."""
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, request_id: str) -> None:
+    def __init__(self, request_id: str, padding: Padding) -> None:
         self._request_id = request_id
+        self._padding = padding
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         if len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return b'data: {"token":%b}\n\n' % orjson.dumps(event.text)
-        return b"".join(
-            [
-                b"data: %b\n\n" % orjson.dumps(data)
-                for event in events
-                if (data := self._encode_event(event)) is not None
-            ]
-        )
+            return self._padding.close(b'data: {"token":%b' % orjson.dumps(event.text))
+        return b"".join([self._encode_event(event) for event in events])
 
-    def _encode_event(self, event: Event) -> dict[str, Any] | None:
+    def _encode_event(self, event: Event) -> bytes:
         if isinstance(event, Token | Refusal):
-            return {"token": event.text}
+            return self._padding.close(b'data: {"token":%b' % orjson.dumps(event.text))
+        data = self._build_data(event)
+        return b"" if data is None else self._padding.align(b"data: %b" % orjson.dumps(data))
+
+    def _build_data(self, event: Event) -> dict[str, Any] | None:
         if isinstance(event, Done):
             data: dict[str, Any] = {
                 "done": True,

@@ -10,7 +10,7 @@ from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_and_media
 from app.web.schemas.messages import ConversationRequest
-from app.web.schemas.validation import RequestModel
+from app.web.schemas.validation import RequestModel, parse_json
 
 M = TypeVar("M", bound=RequestModel)
 C = TypeVar("C", bound=ConversationRequest)
@@ -34,5 +34,5 @@ def read_media_body(model: type[M], find_urls: Callable[[M], list[str]]) -> tupl
     Raises:
         the same as read_json_body().
     """
-    body, embedded = read_json_and_media(model, find_urls)
+    body, embedded = read_json_and_media(lambda text: parse_json(text, model), find_urls)
     return body, MediaIntake(begin_work, embedded)

@@ -8,5 +8,6 @@ batches.py      /api/batches
 tokens.py       /api/tokens
 usage.py        /api/usage
 health.py       /healthz and /readyz
+v1/             /v1, as OpenAI has it
 playground.py   / in development
 """

@@ -58,12 +58,14 @@ def create() -> Response:
         built.openai_batches,
         built.prompts.restrict_to(principal),
         MediaIntake(begin_work, embedded),
-        built.schemas,
         max_tokens=principal.max_tokens,
+        pseudonym=built.pseudonyms.of(principal.tenant, principal.user),
     )
     if not principal.may(new.kind):
         raise Forbidden
     address = client_address(request)
+    if g.idempotent is not None:
+        g.idempotent.note_sent()
     with _counted(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
+from app.problems import InvalidRequest
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.plain_text import PlainText
@@ -13,20 +14,30 @@ from app.web.errors import error_format, message_error
 from app.web.guards import needs
 from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
+from app.web.media.work import begin_work
+from app.web.replays.recording import Resumption
 from app.web.responses import json_response
-from app.web.schemas.chat import ChatRequest
+from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
+from app.web.schemas.chat import ChatFields, ChatRequest
+from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
 from app.web.schemas.openai_chat import OpenAIChatRequest
-from app.web.streaming import stream_chat_response
+from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("chat", __name__, url_prefix="/chat")
 
 
 @bp.post("")
 @needs("chat")
+@error_format(chat_error)
 def create() -> Response:
-    """Answer a conversation in one response."""
-    body, media = read_conversation(ChatRequest)
-    result = services().openai_service.chat(_build_call(body, media), caller=billed_context())
+    """Answer a conversation in one response; in a stream of its own if the AI SDK asks."""
+    body, media = read_chat_body()
+    call = build_call(body, media)
+    if isinstance(body, UIMessagesRequest):
+        return stream_ui_messages(body, call)
+    if body.resumable:
+        raise InvalidRequest("only a stream can be resumed.", field="resumable")
+    result = services().openai_service.chat(call, caller=billed_context())
     return json_response(body.response(result), result.record)
 
 
@@ -35,7 +46,8 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
-    return stream_chat_response(_build_call(body, media), TokenSse(g.request_id))
+    resumption = Resumption() if body.resumable else None
+    return stream_chat_response(build_call(body, media), TokenSse(g.request_id, padding()), resumption)
 
 
 @bp.post("/openai")
@@ -44,10 +56,12 @@ def stream() -> Response:
 def stream_text() -> Response:
     """Stream the answer to a conversation as plain text."""
     body, media = read_conversation(OpenAIChatRequest)
-    return stream_chat_response(_build_call(body, media), PlainText())
+    return stream_chat_response(build_call(body, media), PlainText())
 
 
-def _build_call(body: ChatRequest | OpenAIChatRequest, media: MediaIntake) -> ChatCall:
+def build_call(body: ChatFields | OpenAIChatRequest, media: MediaIntake | None = None) -> ChatCall:
+    """Build the call of a body, with the prompts and the tools that this caller may use."""
     principal, request_id, built = g.principal, g.request_id, services()
+    media = media or MediaIntake(begin_work)
     tools = built.toolbox.offer_to(principal, request_id)
     return body.to_call(built.prompts.restrict_to(principal), media, request_id=request_id, server_tools=tools)

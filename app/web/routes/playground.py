@@ -45,6 +45,9 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/embeddings/similarity": {"query": "an open gate", "documents": ["a cloud", "the gate is open"]},
     "/api/structured": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
     "/api/structured/stream": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
+    "/api/completion": {"prompt": "Hello"},
+    "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hello"}]},
+    "/v1/embeddings": {"input": "a gate", "dimensions": 8},
 }
 
 

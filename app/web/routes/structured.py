@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g
+from typing import Any
 
+from flask import Blueprint, Response, g, request
+
+from app.problems import Problem
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.structured_sse import StructuredSse
+from app.web.encoders.structured_text import StructuredText
+from app.web.errors import api_error, error_format, sentence_error
 from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
-from app.web.streaming import stream_response
+from app.web.streaming import padding, stream_response
 
 bp = Blueprint("structured", __name__, url_prefix="/structured")
 
@@ -25,16 +30,32 @@ def create() -> Response:
     return json_response(structured_response(result.data, result, structured.normalized), result.record)
 
 
+def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
+    return (sentence_error if _wants_text() else api_error)(problem, request_id)
+
+
 @bp.post("/stream")
 @needs("structured")
+@error_format(_stream_error)
 def stream() -> Response:
     """Stream data that matches a JSON schema, as far as the model has written it."""
-    structured = _read_request()
+    structured, as_text = _read_request(), _wants_text()
     service = services().openai_service
     return stream_response(
-        lambda caller: service.stream_structured(structured.call, structured.original, caller=caller),
-        StructuredSse(g.request_id, structured),
+        lambda caller: service.stream_structured(
+            structured.call, structured.original, as_text=as_text, caller=caller
+        ),
+        StructuredText() if as_text else StructuredSse(g.request_id, structured, padding()),
     )
+
+
+def _wants_text() -> bool:
+    """Return whether the client asks for the bare JSON text.
+
+    Some clients name `text/plain` among all that they accept, and mean nothing by it.
+    """
+    accepted = request.accept_mimetypes
+    return request.args.get("format") == "text" or accepted["text/plain"] > accepted["text/event-stream"]
 
 
 def _read_request() -> StructuredCall:

@@ -12,7 +12,7 @@ from app.web.guards import needs
 from app.web.responses import json_response
 from app.web.schemas.chat import chat_response
 from app.web.schemas.vision import build_vision_call
-from app.web.streaming import stream_chat_response
+from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("vision", __name__, url_prefix="/vision")
 
@@ -29,7 +29,7 @@ def create() -> Response:
 @needs("vision")
 def stream() -> Response:
     """Stream the answer to a question about images as token events."""
-    return stream_chat_response(_build_call(), TokenSse(g.request_id))
+    return stream_chat_response(_build_call(), TokenSse(g.request_id, padding()))
 
 
 def _build_call() -> ChatCall:

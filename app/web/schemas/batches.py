@@ -12,7 +12,6 @@ from pydantic import Field
 from app.auth.principal import Principal
 from app.batches import KINDS, Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.config import BatchSettings
-from app.json_schema.catalog import NamedSchemas
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.strict_rules import InvalidSchema
 from app.openai_service import AnswerFormat, ChatCall, OpenAIBatches
@@ -21,6 +20,7 @@ from app.problems import Forbidden, InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns
+from app.safety.pseudonyms import Pseudonym
 from app.web.media.images import InvalidImageInput
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
@@ -75,9 +75,9 @@ class CreateBatchRequest(RequestModel):
         upstream: OpenAIBatches,
         prompts: PromptSelection,
         media: MediaIntake,
-        schemas: NamedSchemas,
         *,
         max_tokens: int | None,
+        pseudonym: Pseudonym,
     ) -> tuple[NewBatch, dict[str, str]]:
         """Return the batch, with each request as its own route would send it, and the adjusted parameters.
 
@@ -86,8 +86,8 @@ class CreateBatchRequest(RequestModel):
             upstream: builds the requests.
             prompts: the stored prompts that this user may use.
             media: prepares the images and files.
-            schemas: the site's own, by name.
             max_tokens: the user's own ceiling for each answer, if any.
+            pseudonym: the user as the upstream knows them.
 
         Raises:
             InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or they cannot be in one batch.
@@ -97,7 +97,7 @@ class CreateBatchRequest(RequestModel):
             raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
         kind = _check_kind(self.requests)
         ids = _assign_ids(self.requests)
-        builder = _Builder(upstream, prompts, media, schemas, max_tokens)
+        builder = _Builder(upstream, prompts, media, max_tokens, pseudonym)
         requests: list[BatchRequest] = []
         model: str | None = None
         texts = 0
@@ -140,14 +140,14 @@ class _Builder:
         upstream: OpenAIBatches,
         prompts: PromptSelection,
         media: MediaIntake,
-        schemas: NamedSchemas,
         max_tokens: int | None,
+        pseudonym: Pseudonym,
     ) -> None:
         self._upstream = upstream
         self._prompts = prompts
         self._media = media
-        self._schemas = schemas
         self._max_tokens = max_tokens
+        self._pseudonym = pseudonym
         self.adjusted: dict[str, str] = {}
 
     def build(self, item: BatchItem) -> _Built:
@@ -161,7 +161,7 @@ class _Builder:
         if item.structured is not None:
             self._check(item.structured, item.structured.cache)
             structured = item.structured.to_structured_call(
-                self._prompts, self._schemas, self._media, request_id=""
+                self._prompts, self._prompts.schemas, self._media, request_id=""
             )
             call = structured.call
             answer_format = AnswerFormat(call.response_format, structured.original, structured.normalized)
@@ -180,7 +180,9 @@ class _Builder:
             raise InvalidRequest("not accepted in a batch.", field="cache")
 
     def _build_chat(self, call: ChatCall, answer_format: str = "") -> _Built:
-        model, body, changed = self._upstream.build_chat_request(call, max_tokens=self._max_tokens)
+        model, body, changed = self._upstream.build_chat_request(
+            call, max_tokens=self._max_tokens, pseudonym=self._pseudonym
+        )
         self.adjusted |= changed
         return _Built(model, body, answer_format)
 

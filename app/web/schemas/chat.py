@@ -9,7 +9,7 @@ from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields
 from app.web.schemas.messages import ConversationRequest, Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
@@ -44,26 +44,27 @@ def build_chat_call(
     messages, values = prompts.apply(prompt, conversation, settings, fields)
     if server_tools and prompt is not None and prompt.tools:
         values["server_tools"] = server_tools.resolve(prompt.tools)
-    if values.get("may_be_cached") and values["temperature"] != 0:
+    if values.get("may_be_cached") and (values["temperature"] or 0) > 0:
         raise InvalidRequest("cache: needs temperature 0.")
     return ChatCall(
-        conversation.operation, messages, conversation.request_id, adjusted=conversation.adjusted, **values
+        conversation.operation,
+        messages,
+        conversation.request_id,
+        adjusted=conversation.adjusted,
+        is_one_shot=conversation.is_one_shot,
+        **values,
     )
 
 
-class ChatRequest(ConversationRequest):
-    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+class ChatFields(AnswerFields, PromptFields):
+    """The settings of a conversation, in every body that has one; a subclass adds the conversation itself."""
 
-    message: NonEmptyText | None = None
-    user_message: NonEmptyText | None = None
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     tools: Tools | None = None
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
+    resumable: bool | None = None
 
     def to_call(
         self,
@@ -87,14 +88,16 @@ class ChatRequest(ConversationRequest):
             the errors of MediaIntake.prepare().
         """
         self._check_tools()
-        media.prepare(self, "chat", self.model, prompts)
+        self._prepare_media(media, prompts)
         conversation = Conversation(
-            self._build_messages(), request_id, client_prompt=self.system_prompt, adjusted=media.adjusted
+            self._build_messages(),
+            request_id,
+            client_prompt=self.system_prompt,
+            adjusted=media.adjusted,
+            is_single=self._is_single(),
         )
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "tools": self.tools,
             "tool_choice": self.tool_choice,
             "server_tools": self._select_tools(server_tools),
@@ -118,6 +121,30 @@ class ChatRequest(ConversationRequest):
             raise InvalidRequest("needs tools.", field="toolChoice")
         if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in (names or ()):
             raise InvalidRequest("names a function that is not among the tools.", field="toolChoice")
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        """Prepare the images of the conversation. Raises as MediaIntake.prepare() does."""
+
+    def _is_single(self) -> bool:
+        """Return whether the body is one text rather than a conversation."""
+        return False
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        """Return the conversation in OpenAI's form. Raises InvalidRequest if it is not valid."""
+        raise NotImplementedError
+
+
+class ChatRequest(ChatFields, ConversationRequest):
+    """A conversation, as `messages` or as one text in `message` or `userMessage`, which many pages use."""
+
+    message: NonEmptyText | None = None
+    user_message: NonEmptyText | None = None
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        media.prepare(self, "chat", self.model, prompts)
+
+    def _is_single(self) -> bool:
+        return self.messages is None
 
     def _build_messages(self) -> list[dict[str, Any]]:
         given = [name for name in ("messages", "message", "user_message") if getattr(self, name) is not None]

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
+from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.config.formats import NAME_PATTERN
-from app.web.schemas.validation import NOT_BLANK_PATTERN, RequestModel, check_depth
+from app.prompts.parameters import Seed, StopText, StopTexts, TopP
+from app.web.schemas.validation import (
+    AS_OTHER,
+    AS_TEXT,
+    NOT_BLANK_PATTERN,
+    RequestModel,
+    check_depth,
+    get_union_tag,
+)
 
 # A long book is about 1 MB; one text from a page is far below that.
 MAX_TEXT_CHARS = 500_000
@@ -17,9 +27,36 @@ NonEmptyText = Annotated[str, Field(max_length=MAX_TEXT_CHARS, pattern=NOT_BLANK
 ModelName = Annotated[str, Field(min_length=1, max_length=200)]
 Temperature = Annotated[float, Field(ge=0, le=2, allow_inf_nan=False)]
 MaxTokens = Annotated[int, Field(ge=1, le=10_000_000)]
+Stop = Annotated[
+    Annotated[StopText, Tag(AS_TEXT)] | Annotated[StopTexts, Tag(AS_OTHER)], Discriminator(get_union_tag)
+]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Detail = Literal["low", "high", "auto"]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
+
+
+class AnswerFields(RequestModel):
+    """The fields that decide how the model answers, in every body with a conversation."""
+
+    model: ModelName | None = None
+    temperature: Temperature | None = None
+    max_tokens: MaxTokens | None = None
+    reasoning_effort: ReasoningEffort | None = None
+    verbosity: Verbosity | None = None
+    service_tier: ServiceTier | None = None
+    stop: Stop | None = None
+    top_p: TopP | None = None
+    seed: Seed | None = None
+    parallel_tool_calls: bool | None = None
+    n: Literal[1] | None = None  # accepted as other clients send it, and not passed on
+
+    def list_values(self) -> dict[str, Any]:
+        """Return the fields of ChatCall of the same names."""
+        return dict(zip(_ANSWER_FIELDS, _get_values(self), strict=True))
+
+
+_ANSWER_FIELDS = tuple(name for name in AnswerFields.model_fields if name != "n")
+_get_values = attrgetter(*_ANSWER_FIELDS)
 
 
 class PromptFields(RequestModel):

@@ -55,7 +55,7 @@ class SystemMessage(TypedDict):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
-    role: Literal["system"]
+    role: Literal["system", "developer"]
     content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
 
 
@@ -138,7 +138,12 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             moved.update(map(id, results))
             turns += results
             open_calls = {}
-        turn = _restore_answer(message) if role == "assistant" else message
+        if role == "assistant":
+            turn = _restore_answer(message)
+        elif role == "developer":  # of the same meaning, and many servers know `system` only
+            turn = {**message, "role": "system"}
+        else:
+            turn = message
         if "tool_calls" in turn:
             open_calls = {call["id"]: None for call in turn["tool_calls"]}
             calls.update(open_calls)

@@ -20,7 +20,7 @@ from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_texts
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import JsonObject, MaxTokens, ModelName, Name, NonEmptyText, Temperature
+from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText
 from app.web.schemas.messages import ConversationRequest
 
 _JSON_MODE = {"type": "json_object"}
@@ -50,7 +50,7 @@ class StructuredCall:
     normalized: Sequence[str] | None = None
 
 
-class StructuredRequest(ConversationRequest):
+class StructuredRequest(AnswerFields, ConversationRequest):
     """The body of POST /api/structured."""
 
     prompt: NonEmptyText | None = None
@@ -61,9 +61,6 @@ class StructuredRequest(ConversationRequest):
     strict: bool = True
     normalize: bool = False
     system_prompt: NonEmptyText | None = None
-    model: ModelName | None = None
-    temperature: Temperature | None = None
-    max_tokens: MaxTokens | None = None
     cache: bool | None = None
 
     @model_validator(mode="before")
@@ -101,9 +98,7 @@ class StructuredRequest(ConversationRequest):
             adjusted=media.adjusted,
         )
         settings = {
-            "model": self.model,
-            "temperature": self.temperature,
-            "max_tokens": self.max_tokens,
+            **self.list_values(),
             "response_format": response_format,
             "may_be_cached": bool(self.cache),
         }

@@ -18,12 +18,15 @@ from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.problems import InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
+from app.web.hints.field_names import describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
-AS_TEXT, AS_OTHER = "(as text)", "(as other)"
+# The tags of a union's branches begin alike, so that they can be left out of an error's path.
+_TAG = "(as "
+AS_TEXT, AS_OTHER = f"{_TAG}text)", f"{_TAG}other)"
 _ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-_ROLES = {"user", "assistant", "tool", "system"}
+_ROLES = {"user", "assistant", "tool", "system", "developer"}
 _PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
 # Tags of unions, which pydantic adds behind the index of an item.
 _TAGS = _ROLES | _PART_TYPES
@@ -43,7 +46,8 @@ _EXPLAINED_BYTES = 1024 * 1024
 _SLOW_BYTES = 256 * 1024
 _INVALID_JSON = "The body is not valid JSON in UTF-8, or is nested too deeply."
 _STARTS_WITH_FIELD = re.compile(r"[\w.]+: ")
-_FREE_FORM = ("schema", "parameters")
+# What is in these is not listed in errors: it may be anything, or is ignored where it is unknown.
+_FREE_FORM = ("schema", "parameters", "parts", "metadata", "state", "forwardedProps")
 
 _Path = tuple[Any, int | str] | None
 """The location of a value: the path of its container, and its name or index there."""
@@ -61,11 +65,19 @@ M = TypeVar("M", bound=RequestModel)
 
 
 def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
-    """Parse a body.
+    """Parse and validate a body.
 
     Raises:
-        InvalidRequest: it is not a JSON object, holds more than `max_values` values, or a field is missing, unknown,
-            of the wrong type or out of bounds.
+        InvalidRequest: as parse_object() does; or a field is missing, unknown, of the wrong type or out of bounds.
+    """
+    return validate(parse_object(data, max_values), model)
+
+
+def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
+    """Parse a body that is not validated yet.
+
+    Raises:
+        InvalidRequest: it is not a JSON object, or holds more than `max_values` values.
     """
     data = data.removeprefix(codecs.BOM_UTF8)  # Windows tools write it, and RFC 8259 lets a parser ignore it
     check_value_count(data, max_values)
@@ -85,7 +97,7 @@ def parse_json(data: bytes, model: type[M], max_values: int = MAX_VALUES) -> M:
         _give_turn(data)
         _check_members(body)
     _give_turn(data)
-    return validate(body, model)
+    return body
 
 
 def _is_answer(body: dict[str, Any], path: _Path) -> bool:
@@ -115,7 +127,7 @@ def validate(body: dict[str, Any], model: type[M]) -> M:
     try:
         return model.model_validate(body)
     except ValidationError as errors:
-        raise _describe_first(errors) from None
+        raise _describe_first(errors, model) from None
 
 
 @contextmanager
@@ -178,7 +190,7 @@ def check_depth(value: Any) -> Any:
     return value
 
 
-def _describe_first(errors: ValidationError) -> InvalidRequest:
+def _describe_first(errors: ValidationError, model: type[BaseModel]) -> InvalidRequest:
     """Return the first error, without the input, which may be of any size."""
     error = errors.errors(include_url=False, include_context=True, include_input=False)[0]
     path = _format_path(error["loc"])
@@ -186,7 +198,7 @@ def _describe_first(errors: ValidationError) -> InvalidRequest:
     if kind == "string_pattern_mismatch":
         message = _PATTERN_SENTENCES[error["ctx"]["pattern"]]
     if kind == "extra_forbidden":
-        return InvalidRequest.unknown(path)
+        return InvalidRequest.unknown(path, describe_unknown(model, error["loc"]))
     if kind == "missing":
         return InvalidRequest.missing(path)
     if kind == "union_tag_not_found":
@@ -208,7 +220,8 @@ def _read_discriminator(error: Any) -> str:
 def _refuse_tag(error: Any, path: str) -> InvalidRequest:
     name = _read_discriminator(error)
     if name == "role":
-        return InvalidRequest(f"must be one of {', '.join(sorted(_ROLES))}.", field=f"{path}.role")
+        roles = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
+        return InvalidRequest(f"must be one of {', '.join(roles)}.", field=f"{path}.role")
     given = str(error["ctx"]["tag"])
     begin = f"{given} is not accepted; " if _PART_TYPE.fullmatch(given) else ""
     return InvalidRequest(f"{begin}it must be {_ACCEPTED_PARTS}.", field=f"{path}.{name}")
@@ -222,7 +235,7 @@ def _format_path(location: tuple[int | str, ...]) -> str:
     parts = [
         str(part)
         for before, part in zip((None, *location), location, strict=False)
-        if not (isinstance(before, int) and part in _TAGS) and part not in (AS_TEXT, AS_OTHER)
+        if not (isinstance(before, int) and part in _TAGS) and not str(part).startswith(_TAG)
     ]
     return _make_printable(".".join(parts))
 

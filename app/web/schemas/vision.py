@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
@@ -19,21 +20,22 @@ from app.web.media.reading import read_media_body
 from app.web.media.work import begin_work
 from app.web.request_body import read_form_body
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import Detail, MaxTokens, ModelName, NonEmptyText, PromptFields
+from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
 from app.web.schemas.validation import validate
 
-_INTEGER_FIELDS = {"maxTokens"}
+_INTEGER_FIELDS = {"maxTokens", "seed", "n"}
+_INTEGER = re.compile("-?[0-9]{1,19}")
+_NUMBER_FIELDS = {"temperature", "topP"}
+_BOOLEANS = {"true": True, "false": False}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
 
 
-class VisionFields(PromptFields):
+class VisionFields(AnswerFields, PromptFields):
     """The fields that JSON and form have in common."""
 
     prompt: NonEmptyText
     detail: Detail = "auto"
-    max_tokens: MaxTokens | None = None
-    model: ModelName | None = None
 
     @property
     def asked_detail(self) -> str | None:
@@ -99,7 +101,7 @@ def _build_call(
     content += [{"type": "image_url", "image_url": image} for image in images]
     turns = [{"role": "user", "content": content}]
     conversation = Conversation(turns, request_id, "vision", adjusted=media.adjusted)
-    return build_chat_call(conversation, {"model": fields.model, "max_tokens": fields.max_tokens}, fields, prompts)
+    return build_chat_call(conversation, fields.list_values(), fields, prompts)
 
 
 def _read_form(prompts: PromptSelection, request_id: str) -> ChatCall:
@@ -131,8 +133,13 @@ def _read_form(prompts: PromptSelection, request_id: str) -> ChatCall:
 
 def _convert_field(name: str, text: str) -> Any:
     """Convert a form's text to the field's type."""
-    if name in _INTEGER_FIELDS and text.isascii() and text.isdigit() and len(text) < 10:
+    if name in _INTEGER_FIELDS and _INTEGER.fullmatch(text):
         return int(text)
+    if name in _NUMBER_FIELDS:
+        with suppress(ValueError):
+            return float(text)
+    if name == "parallelToolCalls":
+        return _BOOLEANS.get(text, text)
     if name == "variables":
         with suppress(orjson.JSONDecodeError):
             return orjson.loads(text)

@@ -319,9 +319,13 @@ class TestAnswers:
         assert (totals["requests"], totals["tokens"], totals["unpriced"]) == (3, USAGE["total_tokens"], 0)
         assert totals["estimated"] == 0
 
-    @pytest.mark.parametrize("fields", [{}, {"temperature": 0.1}, {"temperature": 1}, {"temperature": None}])
+    @pytest.mark.parametrize("fields", [{}, {"temperature": None}])
+    def test_a_model_that_takes_no_temperature_needs_none(self, person, fields):
+        assert [person.ask(cache=True, **fields).json.get("cached") for _ in range(2)] == [None, True]
+
+    @pytest.mark.parametrize("fields", [{"temperature": 0.1}, {"temperature": 1}])
     @pytest.mark.parametrize("route", [CHAT, STREAM, STRUCTURED, STRUCTURED_STREAM])
-    def test_it_needs_temperature_0(self, person, upstream, route, fields):
+    def test_no_temperature_above_0_goes_with_it(self, person, upstream, route, fields):
         answer = person.ask(route, cache=True, **fields)
 
         assert (answer.status_code, answer.json["error"]) == (400, "cache: needs temperature 0.")
@@ -351,6 +355,12 @@ class TestAnswers:
             {"model": "gpt-6-luna"},
             {"maxTokens": 5},
             {"tools": [TOOL]},
+            {"reasoningEffort": "low"},
+            {"verbosity": "low"},
+            {"serviceTier": "default"},
+            {"stop": "END"},
+            {"topP": 0.5},
+            {"seed": 1},
         ],
         ids=lambda other: next(iter(other)),
     )
@@ -447,7 +457,8 @@ class TestAnswers:
         assert second.json == {**first.json, "usage": NO_TOKENS, "cached": True}
         assert second.json["toolCalls"] == [call]
 
-    def test_what_was_sent_otherwise_than_asked_for_is_told_again(self, person, upstream):
+    def test_what_was_sent_otherwise_than_asked_for_is_told_again(self, somebody, upstream):
+        person = somebody(chat_model="gpt-4o", chat_fallback_models=())
         upstream.answers(error("no", code="unsupported_value", param="temperature"), status=400)
         first = person.ask(**QUESTION)
         assert "temperature=" in first.headers["X-Params-Adjusted"]

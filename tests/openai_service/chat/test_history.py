@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import itertools
+
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -53,17 +55,30 @@ def after(messages, cut):
 
 @thoroughly
 @given(st.data())
-def test_what_is_kept_is_the_most_that_fits_in_whole_turns(data):
+def test_what_is_kept_is_the_most_that_fits_from_a_line_of_the_grid(data):
     messages = data.draw(conversations())
     sizes = data.draw(st.lists(st.integers(1, 9), min_size=len(messages), max_size=len(messages)))
     room = data.draw(st.integers(-5, sum(sizes) + 1))
     size_of = {id(message): size for message, size in zip(messages, sizes, strict=True)}
 
-    kept, tokens = trim(messages, room, lambda message: size_of[id(message)])
+    def count(message):
+        return size_of[id(message)]
 
-    candidates = [after(messages, cut) for cut in sorted(cuts(messages))]
-    fitting = [those for those in candidates if sum(sizes[at] for at in those) <= room]
-    expected = fitting[0] if fitting else candidates[-1]
+    kept, tokens = trim(messages, room, count, count)
+
+    starts = sorted(cuts(messages))
+    prompts = [at for at, message in enumerate(messages) if message["role"] == "system"]
+    step = max(1, room - sum(sizes[at] for at in prompts if at < starts[-1])) / 4
+    lines_before = [sum(sizes[at] for at in range(start) if at not in prompts) // step for start in starts]
+    on_line = [True, *(one < next_one for one, next_one in itertools.pairwise(lines_before))]
+    fitting = [
+        (not on_line[number], start)  # first those on a line, then the others
+        for number, start in enumerate(starts)
+        if sum(sizes[at] for at in after(messages, start)) <= room
+    ]
+    if fitting and min(fitting)[1] == starts[-1]:  # the last turn is kept whatever else fits
+        fitting = [(False, start) for _, start in fitting]
+    expected = after(messages, min(fitting)[1] if fitting else starts[-1])
     assert [id(message) for message in kept] == [id(messages[at]) for at in expected]
     assert tokens == sum(sizes[at] for at in expected)
 
@@ -71,7 +86,7 @@ def test_what_is_kept_is_the_most_that_fits_in_whole_turns(data):
 @thoroughly
 @given(conversations(), st.integers(0, 14))
 def test_prompts_and_the_last_turn_stay_and_no_result_is_parted_from_its_call(messages, room):
-    kept, _ = trim(messages, room, lambda message: 1)
+    kept, _ = trim(messages, room, lambda message: 1, lambda message: 1)
 
     stays = {id(message) for message in kept}
     last_user = max((at for at, message in enumerate(messages) if message["role"] == "user"), default=0)
@@ -86,7 +101,7 @@ def test_messages_are_looked_at_once_and_no_further_back_than_needed():
     messages = [{"role": "user", "content": str(at)} for at in range(1_000)]
     asked = []
 
-    kept, _ = trim(messages, 3, lambda message: asked.append(message["content"]) or 1)
+    kept, _ = trim(messages, 3, lambda message: asked.append(message["content"]) or 1, lambda message: 1)
 
     assert [message["content"] for message in kept] == ["997", "998", "999"]
     assert asked == ["999", "998", "997", "996"]

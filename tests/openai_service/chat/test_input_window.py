@@ -9,11 +9,11 @@ from app.openai_service.transport.request import UpstreamRequest
 from app.token_counts import TokenCounts
 
 
-def test_an_image_counts_for_the_model_that_takes_most_tokens_for_it(tmp_path):
+def test_an_image_counts_for_the_model_that_takes_most_tokens_for_it():
     image = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}}
     body = {"messages": [{"role": "user", "content": [image]}], "max_completion_tokens": 10}
     request = UpstreamRequest("/chat/completions", body)
-    limits = InputWindow(Config(max_input_tokens=40_000).models, TokenCounts(tmp_path, []))
+    limits = InputWindow(Config(max_input_tokens=40_000).models, TokenCounts())
 
     assert limits.trim(request, ["gpt-6.1-terra"]) == 0
     with pytest.raises(InputTooLong):

@@ -2,15 +2,15 @@ from __future__ import annotations
 
 import base64
 import json
+from datetime import date
 
-import httpx2
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from app import create_app
 from app.config import Config
-from tests.fakes import encodings
+from tests.fakes.encodings import count
 from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.reading import events_of
 
@@ -122,8 +122,8 @@ def test_a_schema_and_tools_count_as_input(make_app, upstream):
 
 
 def test_a_call_and_its_result_stay_together(make_app, upstream):
-    client = make_app(max_input_tokens=450).test_client()
-    talk = [user("old" * 100), user("weather?"), CALLING, user("are you there?"), RESULT, *LAST]
+    client = make_app(max_input_tokens=300).test_client()
+    talk = [user("o" * 300), user("weather?"), CALLING, user("are you there?"), RESULT, *LAST]
 
     answer = client.post("/api/chat", json={"messages": talk})
     assert answer.json["trimmed"] == 1
@@ -173,7 +173,8 @@ class TestWindow:
     """gpt-4 takes 8,192 tokens, of which its answer may be 1,000 here."""
 
     @pytest.fixture
-    def settings(self):
+    def settings(self, upstream):
+        upstream.today = date(2026, 1, 1)  # when a model with so small a window was still served
         return {"chat_model": "gpt-4", "chat_fallback_models": (), "max_tokens": 1_000}
 
     def test_history_is_trimmed_to_the_models_window(self, make_app, upstream, settings):
@@ -214,75 +215,40 @@ class TestWindow:
         assert sent_messages(upstream) == [user("x" * 9_000)]
 
 
-class TestTiktoken:
+class TestExactCounts:
+    """By default, texts count the tokens that OpenAI's encoding makes of them."""
+
     @pytest.fixture
-    def make(self, make_app, monkeypatch, tmp_path):
-        encodings.publish(monkeypatch)
-        settings = {"chat_model": "gpt-5", "chat_fallback_models": (), "data_dir": str(tmp_path)}
-        return lambda **more: make_app(**settings, max_input_tokens=400, **more)
+    def exact(self):
+        """The tokens of the conversation: 4 for each message besides its text, and a few for the request."""
+        return sum(4 + count("o200k_base", message["content"]) for message in WORDY) + 8
 
-    def test_what_is_counted_exactly_is_not_trimmed_without_need(self, make, tmp_path, upstream):
-        encodings.put(tmp_path / "tiktoken")
-        app = make()
-
-        app.extensions["gatehouse"].token_counts.load()
-        answer = app.test_client().post("/api/chat", json={"messages": WORDY})
+    def test_what_just_fits_is_not_trimmed(self, make_app, upstream, exact):
+        answer = make_app(max_input_tokens=exact).test_client().post("/api/chat", json={"messages": WORDY})
 
         assert "trimmed" not in answer.json
         assert sent_messages(upstream) == WORDY
 
-    def test_without_its_data_bytes_count(self, make, upstream):
-        app = make()
-
-        app.extensions["gatehouse"].token_counts.load()
-        answer = app.test_client().post("/api/chat", json={"messages": WORDY})
+    def test_what_is_one_token_too_long_is(self, make_app, upstream, exact):
+        answer = make_app(max_input_tokens=exact - 1).test_client().post("/api/chat", json={"messages": WORDY})
 
         assert answer.json["trimmed"] == 2
 
-    def test_a_worker_loads_what_is_at_hand_when_it_starts(self, make, tmp_path):
-        encodings.put(tmp_path / "tiktoken")
-        parts = make().extensions["gatehouse"]
+    def test_bytes_count_for_other_models_unless_the_owner_names_an_encoding(self, make_app, exact):
+        settings = {"chat_model": "llama3", "chat_fallback_models": (), "max_input_tokens": exact}
+        own, named = make_app(**settings), make_app(**settings, default_encoding="o200k_base")
+
+        assert own.test_client().post("/api/chat", json={"messages": WORDY}).json["trimmed"] == 2
+        assert "trimmed" not in named.test_client().post("/api/chat", json={"messages": WORDY}).json
+
+    def test_a_worker_loads_its_models_encodings_when_it_starts(self, make_app):
+        parts = make_app().extensions["gatehouse"]
 
         parts.start()
         try:
-            assert parts.token_counts.counter(["gpt-5"])("the words") == 2
+            assert list(parts.token_counts._by_model) == ["gpt-6.1-terra", "gpt-6-luna"]
         finally:
             parts.close()
-
-    def test_a_command_fetches_the_data(self, make, tmp_path, monkeypatch):
-        asked = []
-
-        def get(url, **_):
-            asked.append(url)
-            return httpx2.Response(200, content=encodings.CONTENT, request=httpx2.Request("GET", url))
-
-        monkeypatch.setattr("httpx2.get", get)
-        app = make(allowed_models=("gpt-6-luna", "gpt-5-mini"))
-
-        run = app.test_cli_runner().invoke(args=["fetch-encodings"])
-
-        file = tmp_path / "tiktoken" / "o200k_base.tiktoken"
-        assert run.exit_code == 0
-        assert asked == [encodings.URL]
-        assert file.read_bytes() == encodings.CONTENT
-        assert str(file) in run.output
-        assert "no encoding for gpt-6.1-terra, gpt-6-luna" in run.output
-
-    @pytest.mark.parametrize("fault", ["offline", "status", "content"])
-    def test_a_fetch_that_fails_says_so_and_leaves_nothing(self, make, tmp_path, monkeypatch, fault):
-        def get(url, **_):
-            if fault == "offline":
-                raise httpx2.ConnectError("no route")
-            status = 503 if fault == "status" else 200
-            return httpx2.Response(status, content=b"<html>", request=httpx2.Request("GET", url))
-
-        monkeypatch.setattr("httpx2.get", get)
-
-        run = make().test_cli_runner().invoke(args=["fetch-encodings"])
-
-        assert run.exit_code == 1
-        assert "The data cannot be downloaded" in run.output
-        assert not list(tmp_path.rglob("*.tiktoken"))
 
 
 def test_the_offline_model_gets_what_fits_too(monkeypatch):
@@ -330,13 +296,12 @@ def test_no_input_is_larger_than_allowed_and_none_is_smaller_than_it_must_be(
     assert sent[len(prompt)]["role"] == "user"
     assert sum(len((message["content"] or "").encode()) for message in sent) <= 700
     if trimmed:
-        left_out = messages[len(prompt) : len(prompt) + trimmed]
-        last_out = max(at for at, message in enumerate(left_out) if message["role"] == "user")
-        # The JSON of all that would have been sent with one turn more is longer than what it counts for.
-        more = json.dumps([*prompt, *left_out[last_out:], *sent[len(prompt) :]], ensure_ascii=False)
-        assert len(more.encode()) + 70 > 700
+        # With a quarter of the room more, and the turns beside that line, it would not fit: their JSON is longer than
+        # what they count for.
+        longest = max(len(json.dumps(turn, ensure_ascii=False).encode()) for turn in turns)
+        assert len(json.dumps(sent, ensure_ascii=False).encode()) + 700 / 4 + 2 * longest > 700
 
 
 @pytest.fixture
 def client_of_700(make_app):
-    return make_app(max_input_tokens=700).test_client()
+    return make_app(max_input_tokens=700, chat_model="llama3", chat_fallback_models=()).test_client()

@@ -380,7 +380,8 @@ class TestFallback:
         assert len(set(models_asked(upstream))) == 1
 
     def test_what_one_model_does_not_take_is_still_sent_to_the_other(self, make_app, upstream):
-        client = make_app(retry_max_attempts=1).test_client()
+        models = {"chat_model": "owner-model", "chat_fallback_models": ("gpt-4o",)}
+        client = make_app(retry_max_attempts=1, **models).test_client()
         upstream.answers(error(code="unsupported_value", param="temperature"), status=400)
         upstream.answers(error(), status=500)
 

@@ -3,18 +3,15 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config
-from app.openai_service.transport.model_notices import announced_shutdowns
-
-
-def test_the_installed_package_knows_when_models_end():
-    assert announced_shutdowns()["gpt-4o"] == "2027-01-14"
+from app.model_families import find_family
 
 
 def test_no_model_that_is_shipped_as_a_default_is_about_to_end():
     config = Config()
-    shipped = {*config.models.answering, config.embedding_model}
+    families = [find_family(model) for model in config.models.answering]
 
-    assert not shipped & set(announced_shutdowns())
+    assert all(families)
+    assert not [family.name for family in families if family.shutdown]
 
 
 @pytest.mark.parametrize(
@@ -35,6 +32,13 @@ def test_a_configured_model_that_will_end_is_warned_of_once(capfd, make_app, set
     assert warnings[0].endswith("WARNING model.shutdown_announced model=gpt-4o date=2027-01-14")
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-2024-11-20", "ft:gpt-4o-mini:acme::1"])
+def test_a_snapshot_and_a_fine_tune_end_with_their_model(capfd, make_app, model):
+    make_app(chat_model=model)
+
+    assert f"model.shutdown_announced model={model} date=2027-01-14" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     "settings",
     [
@@ -47,14 +51,3 @@ def test_nothing_is_said_where_there_is_nothing_to_say(capfd, make_app, settings
     make_app(**settings)
 
     assert "shutdown" not in capfd.readouterr().err
-
-
-def test_a_package_that_looks_otherwise_does_no_harm(monkeypatch, tmp_path):
-    class Spec:
-        submodule_search_locations = (str(tmp_path),)
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: Spec)
-    assert announced_shutdowns() == {}
-
-    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    assert announced_shutdowns() == {}

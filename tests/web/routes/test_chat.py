@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.fakes.bodies import conversation_of
 from tests.fakes.openai_answers import USAGE, completion
 
 TOOL = {
@@ -23,7 +24,7 @@ def test_messages_are_answered_with_a_reply(client, upstream):
         "id": "chatcmpl-1",
     }
     assert upstream.sent[0].path == "/v1/chat/completions"
-    assert upstream.sent[0].body == {
+    assert conversation_of(upstream.sent[0].body) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "user", "content": "Hi"}],
         "max_completion_tokens": 8192,
@@ -49,10 +50,10 @@ def test_message_is_answered_as_a_message_as_well(client):
 
 
 def test_settings_of_the_call_are_sent_on(client, upstream):
-    client.post("/api/chat", json={"message": "Hi", "model": "gpt-6-luna", "temperature": 0, "maxTokens": 5})
+    client.post("/api/chat", json={"message": "Hi", "model": "gpt-6-luna", "verbosity": "low", "maxTokens": 5})
 
     body = upstream.sent[0].body
-    assert (body["model"], body["temperature"], body["max_completion_tokens"]) == ("gpt-6-luna", 0, 5)
+    assert (body["model"], body["verbosity"], body["max_completion_tokens"]) == ("gpt-6-luna", "low", 5)
 
 
 def test_more_tokens_than_the_ceiling_are_lowered_to_it_and_said_so(client, upstream):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.fakes.bodies import TURNS
+from tests.fakes.bodies import TURNS, conversation_of
 from tests.fakes.openai_answers import USAGE, completion
 
 CITY = {
@@ -28,7 +28,7 @@ def test_a_schema_is_filled(client, upstream):
         "model": "gpt-6.1-terra-2026-10-01",
         "id": "chatcmpl-1",
     }
-    assert upstream.sent[0].body == {
+    assert conversation_of(upstream.sent[0].body) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "user", "content": "Where?"}],
         "max_completion_tokens": 8192,
@@ -45,7 +45,7 @@ def test_settings_of_the_call_are_sent_on(client, upstream):
     settings = {
         "name": "place",
         "model": "gpt-6-luna",
-        "temperature": 0,
+        "verbosity": "low",
         "maxTokens": 50,
         "systemPrompt": "Be brief.",
     }
@@ -53,7 +53,7 @@ def test_settings_of_the_call_are_sent_on(client, upstream):
     client.post("/api/structured", json={"prompt": "Where?", "schema": CITY, **settings})
 
     body = upstream.sent[0].body
-    assert (body["model"], body["temperature"], body["max_completion_tokens"]) == ("gpt-6-luna", 0, 50)
+    assert (body["model"], body["verbosity"], body["max_completion_tokens"]) == ("gpt-6-luna", "low", 50)
     assert body["response_format"]["json_schema"]["name"] == "place"
     assert body["messages"][0] == {"role": "system", "content": "Be brief."}
 

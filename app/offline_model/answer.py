@@ -4,24 +4,67 @@ from __future__ import annotations
 
 import time
 import uuid
+from dataclasses import dataclass
 
 import orjson
 
 from app.offline_model import replies, tokens
-from app.offline_model.completion import Completion
 from app.offline_model.instances.instance import UnsatisfiableError, make_instance
-from app.offline_model.requests.chat_request import ChatRequest, parse_chat_request
+from app.offline_model.prompt_cache import CacheUse
+from app.offline_model.requests.chat_request import ChatRequest
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject
 
+# Tokens that OpenAI counts for the start of its answer.
+PRIMING_TOKENS = 3
 
-def complete(body: JsonObject) -> Completion:
-    """Answer the body of `POST /chat/completions`.
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer as a list of tokens: of its text, or of the arguments of the tool `tool_name`.
+
+    Attributes:
+        thought: what a model that reasons has thought; empty if it has not, or says nothing of it.
+        cache_use: what the prompt cache had of the prompt.
+    """
+
+    request: ChatRequest
+    pieces: list[str]
+    finish_reason: str
+    tool_name: str | None
+    thought: str
+    cache_use: CacheUse
+    name: str
+    created_s: int
+
+    @property
+    def text(self) -> str:
+        """The text, or the arguments."""
+        return "".join(self.pieces)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """The tokens of the prompt, those in the cache among them."""
+        messages = sum(message.prompt_tokens for message in self.request.messages)
+        return PRIMING_TOKENS + self.request.tools.prompt_tokens + messages
+
+    @property
+    def reasoning_tokens(self) -> int:
+        """The tokens of the thought."""
+        return tokens.count(self.thought)
+
+    @property
+    def completion_tokens(self) -> int:
+        """The tokens of the answer, those of the thought among them. A tool's name is the first of its call."""
+        return self.reasoning_tokens + len(self.pieces) + bool(self.tool_name)
+
+
+def make_answer(request: ChatRequest, cache_use: CacheUse, thought: str = "") -> Answer:
+    """Answer a request.
 
     Raises:
-        InvalidRequestError: a field is invalid, or no value was found for a schema.
+        InvalidRequestError: no value was found for a schema.
     """
-    request = parse_chat_request(body)
     after_tool = request.messages[-1].role == "tool"
     tool = None if after_tool else request.tools.choose(request.user_text)
     if tool:
@@ -31,14 +74,17 @@ def complete(body: JsonObject) -> Completion:
         text = _cut_at_stop(_write_reply(request), request.stop)
         finish_reason = "stop"
     pieces = tokens.split(text)
-    # A tool's name is the first token of its call.
-    limit = len(pieces) if request.max_tokens is None else request.max_tokens - bool(tool)
-    return Completion(
+    limit = len(pieces)
+    if request.max_tokens is not None:
+        limit = max(0, request.max_tokens - bool(tool) - tokens.count(thought))
+    return Answer(
         request=request,
         pieces=pieces[:limit],
         finish_reason=finish_reason if len(pieces) <= limit else "length",
         tool_name=tool.name if tool else None,
-        completion_id=f"chatcmpl-offline-{uuid.uuid4().hex}",
+        thought=thought,
+        cache_use=cache_use,
+        name=uuid.uuid4().hex,
         created_s=int(time.time()),
     )
 

@@ -1,0 +1,61 @@
+"""The service's input: a conversation to be answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.openai_service.tools.tool import ServerTool
+
+
+@dataclass(frozen=True, slots=True)
+class ChatCall:
+    """A conversation to be answered, in OpenAI's format.
+
+    Attributes:
+        operation: chat, vision or structured.
+        messages: the turns, in OpenAI's format.
+        request_id: of the HTTP request.
+        model: None for the operation's default.
+        max_tokens: of the answer; None for the maximum. A larger number is lowered to the maximum.
+        reasoning_effort, verbosity, service_tier: None for the site's default, or else the model's.
+        stop: up to four texts at which the answer ends.
+        top_p, seed, frequency_penalty, presence_penalty, logit_bias: as OpenAI has them.
+        tools: functions that the client runs.
+        parallel_tool_calls: whether the model may call several tools at once.
+        ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
+        model_is_pinned: whether the site chose the model, which then need not be offered to callers.
+        may_be_cached: whether an earlier answer to the same request may be returned.
+        server_tools: functions that are run here, instead of `tools`.
+        prompt_version: tells apart the texts of the site that conversations begin with.
+        is_one_shot: whether the client will hardly continue the conversation.
+        adjusted: what was changed already of the caller's wishes, such as {"detail": "low"}.
+    """
+
+    operation: str
+    messages: list[dict[str, Any]]
+    request_id: str
+    model: str | None = None
+    temperature: float | None = None
+    max_tokens: int | None = None
+    reasoning_effort: str | None = None
+    verbosity: str | None = None
+    service_tier: str | None = None
+    stop: str | list[str] | None = None
+    top_p: float | None = None
+    seed: int | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    logit_bias: dict[str, float] | None = None
+    tools: list[dict[str, Any]] | None = None
+    tool_choice: str | dict[str, Any] | None = None
+    parallel_tool_calls: bool | None = None
+    response_format: dict[str, Any] | None = None
+    ceiling: int | None = None
+    model_is_pinned: bool = False
+    may_be_cached: bool = False
+    server_tools: Sequence[ServerTool] = ()
+    prompt_version: str = ""
+    is_one_shot: bool = False
+    adjusted: Mapping[str, str] = field(default_factory=dict)

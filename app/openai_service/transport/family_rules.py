@@ -1,0 +1,94 @@
+"""What the table of model families says that a model does not accept, and what it is sent instead."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from app.config.models import REASONING_EFFORTS, VERBOSITIES
+from app.model_families import Family, find_family
+
+SAMPLING = (
+    "temperature",
+    "top_p",
+    "logprobs",
+    "top_logprobs",
+    "presence_penalty",
+    "frequency_penalty",
+    "logit_bias",
+)
+"""The parameters that a model takes only while it does not reason, if at all."""
+
+RULED = frozenset(
+    {
+        *SAMPLING,
+        "reasoning_effort",
+        "verbosity",
+        "stop",
+        "seed",
+        "max_tokens",
+        "tools",
+        "parallel_tool_calls",
+    }
+)
+"""The parameters that a family may not accept. A body without any needs no change."""
+
+RESPONSES_PATH = "/responses"
+
+ORDERED = {"reasoning_effort": REASONING_EFFORTS, "verbosity": VERBOSITIES}
+"""The parameters of which each value is less than the next, so that another may be near enough."""
+
+_ONLY_IN_CHATS = ("stop", "seed", "logit_bias", "presence_penalty", "frequency_penalty")
+
+Changes = dict[str, Any]
+"""The values to send instead, by parameter; None: the parameter is left out."""
+
+
+def find_family_changes(model: str, path: str, body: Mapping[str, Any]) -> Changes:
+    """Return how a body in the form of a chat completion must differ for its model.
+
+    Args:
+        model: a name of OpenAI's. Nothing is changed if the table does not know it.
+        path: the endpoint that is called: the models accept other efforts on /responses, and tools at any effort.
+        body: without its model.
+    """
+    if body.keys().isdisjoint(RULED) or (family := find_family(model)) is None:
+        return {}
+    is_chat = path != RESPONSES_PATH
+    changes = _change_effort(family, body, is_chat=is_chat)
+    effort = changes["reasoning_effort"] if "reasoning_effort" in changes else body.get("reasoning_effort")
+    reasons = (effort or family.default_effort or "none") != "none"
+    if family.sampling == "never" or (family.sampling == "without_reasoning" and reasons):
+        changes |= {name: None for name in SAMPLING if name in body}
+    if "verbosity" in body and body["verbosity"] not in family.verbosities:
+        changes["verbosity"] = find_nearest("verbosity", body["verbosity"], family.verbosities)
+    if is_chat and "stop" in body and not family.takes_stop:
+        changes["stop"] = None
+    if is_chat and "max_tokens" in body and not family.takes_max_tokens:
+        changes |= {"max_tokens": None, "max_completion_tokens": body["max_tokens"]}
+    if is_chat and "parallel_tool_calls" in body and not family.takes_parallel_tool_calls:
+        changes["parallel_tool_calls"] = None
+    if not is_chat:
+        changes |= {name: None for name in _ONLY_IN_CHATS if name in body}
+    return changes
+
+
+def _change_effort(family: Family, body: Mapping[str, Any], *, is_chat: bool) -> Changes:
+    efforts = family.efforts if is_chat else family.responses_efforts
+    effort = body.get("reasoning_effort")
+    needs_none = is_chat and family.chat_tools == "without_reasoning" and body.get("tools")
+    if needs_none and (effort or family.default_effort) != "none":
+        return {"reasoning_effort": "none"}
+    if effort is None or effort in efforts:
+        return {}
+    return {"reasoning_effort": find_nearest("reasoning_effort", effort, efforts)}
+
+
+def find_nearest(param: str, value: object, accepted: Sequence[str]) -> str | None:
+    """Return the lowest accepted value that is not below the one given, else the highest; None if none is accepted."""
+    order = ORDERED.get(param, ())
+    known = sorted((each for each in accepted if each in order), key=order.index)
+    if not known:
+        return None
+    wanted = order.index(value) if isinstance(value, str) and value in order else 0
+    return next((each for each in known if order.index(each) >= wanted), known[-1])

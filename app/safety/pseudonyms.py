@@ -1,0 +1,67 @@
+"""Keyed hashes of users, for an upstream that must tell them apart but not know them."""
+
+from __future__ import annotations
+
+import functools
+import hmac
+from dataclasses import dataclass, field
+
+import orjson
+
+_MAX_CACHED = 4096
+_CACHE_KEY_CHARS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class Pseudonym:
+    """A user as the upstream knows them.
+
+    Attributes:
+        safety_identifier: 64 hexadecimal digits, the same for every request of the user.
+    """
+
+    safety_identifier: str
+    _key: bytes = field(repr=False)
+    _cache_keys: dict[str, str] = field(default_factory=dict, repr=False)
+
+    def cache_key(self, prompt_version: str) -> str:
+        """Return the part of the upstream's prompt cache that this user's conversations with a prompt share.
+
+        Versions are the site's own, so there are few.
+        """
+        known = self._cache_keys.get(prompt_version)
+        if known is None:
+            known = _hash(self._key, [self.safety_identifier, prompt_version])[:_CACHE_KEY_CHARS]
+            self._cache_keys[prompt_version] = known
+        return known
+
+
+class Pseudonyms:
+    """Makes the pseudonyms of users. They differ between tenants, and cannot be computed without the secret.
+
+    Args:
+        secret: SECRET_KEY, or in development without one the upstream's key: something that all processes know, that
+            stays the same when they restart, and that no visitor knows.
+    """
+
+    def __init__(self, secret: str) -> None:
+        # A key for each purpose: nothing else that is signed with the same secret can be mistaken for one of these.
+        self._user_key = _derive_key(secret, b"gatehouse safety identifier")
+        self._cache_key = _derive_key(secret, b"gatehouse prompt cache key")
+        self.of = functools.lru_cache(maxsize=_MAX_CACHED)(self._compute)
+        """Returns the pseudonym of a tenant's user."""
+
+    def _compute(self, tenant: str, user: str) -> Pseudonym:
+        return Pseudonym(self.identify(tenant, user), self._cache_key)
+
+    def identify(self, tenant: str, user: str) -> str:
+        """Return a user's safety identifier alone, without remembering it."""
+        return _hash(self._user_key, [tenant, user])
+
+
+def _derive_key(secret: str, purpose: bytes) -> bytes:
+    return hmac.digest(secret.encode(), purpose, "sha256")
+
+
+def _hash(key: bytes, values: list[str]) -> str:
+    return hmac.digest(key, orjson.dumps(values), "sha256").hex()

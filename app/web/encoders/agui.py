@@ -1,0 +1,198 @@
+"""Encode a stream as the events of AG-UI 1.0, for /api/agui."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.token_counts import Usage
+from app.web.encoders.call_ids import CallIds
+from app.web.errors import problem_for
+from app.web.schemas.frameworks.agui import SERVER_CALL_PREFIX
+
+_PROTOCOL_VERSION = "1.0"
+
+_COUNTS = {
+    "inputTokens": "prompt_tokens",
+    "outputTokens": "completion_tokens",
+    "cachedInputTokens": "cached_tokens",
+    "cacheWriteInputTokens": "cache_write_tokens",
+    "reasoningTokens": "reasoning_tokens",
+}
+
+
+class Agui:
+    """Server-sent events of one run. Whatever was started is ended before the run is; an optional field is never null.
+
+    Args:
+        thread_id: of the conversation, by the client.
+        run_id: of the run, by the client.
+        token: part of all ids of messages, so that no two runs have the same ones.
+        call_ids: of the answer's calls.
+        request_id: of the request, for errors.
+    """
+
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+
+    def __init__(self, thread_id: str, run_id: str, *, token: str, call_ids: CallIds, request_id: str) -> None:
+        self._run = {"threadId": thread_id, "runId": run_id}
+        self._token = token
+        self._call_ids = call_ids
+        self._request_id = request_id
+        self.read_cost: Callable[[], int | None] = lambda: None
+        """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
+        self._chunks: list[bytes] = []
+        self._has_started = False
+        self._messages = 0
+        self._open: Literal["text", "reasoning"] | None = None
+        """The kind of the message that is being written."""
+        self._open_id = ""
+        self._delta = b""
+        """The event of its next piece, but for the text."""
+        self._parent_id: str | None = None
+        """The assistant's message that calls belong to."""
+        self._has_run_tools = False
+        """Whether server tools ran: what the model does next belongs to another message."""
+        self._calls: dict[int, str] = {}
+        """The ids of the calls that were started and not ended, by position."""
+        self._with_arguments: set[str] = set()
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
+            return self._delta % orjson.dumps(event.text)
+        for event in events:
+            self._encode_event(event)
+        encoded = b"".join(self._chunks)
+        self._chunks.clear()
+        return encoded
+
+    def _encode_event(self, event: Event) -> None:
+        if not self._has_started:
+            self._has_started = True
+            self._add("RUN_STARTED", **self._run, protocolVersion=_PROTOCOL_VERSION)
+        if isinstance(event, Token | Refusal):
+            self._write("text", event.text)
+        elif isinstance(event, Reasoning):
+            self._write("reasoning", event.text)
+        elif isinstance(event, ToolCallDelta):
+            self._write_call(event)
+        elif isinstance(event, ToolRun):
+            self._write_run(event)
+        elif isinstance(event, Done):
+            self._finish(event)
+        elif isinstance(event, Failed):
+            self._fail(event.error)
+
+    def _add(self, kind: str, **fields: Any) -> None:
+        self._chunks.append(b"data: %b\n\n" % orjson.dumps({"type": kind, **fields}))
+
+    def _begin_message(self) -> str:
+        self._messages += 1
+        return f"msg_{self._token}_{self._messages}"
+
+    def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
+        if not text:
+            return
+        if self._open != kind:
+            self._end_message()
+            self._open, id_ = kind, self._begin_message()
+            self._open_id = id_
+            if kind == "text":
+                self._parent_id, self._has_run_tools = id_, False
+                name = "TEXT_MESSAGE"
+                self._add("TEXT_MESSAGE_START", messageId=id_, role="assistant")
+            else:
+                name = "REASONING_MESSAGE"
+                self._add("REASONING_START", messageId=id_)
+                self._add("REASONING_MESSAGE_START", messageId=id_, role="reasoning")
+            head = {"type": f"{name}_CONTENT", "messageId": id_}
+            self._delta = b'data: %b,"delta":%%b}\n\n' % orjson.dumps(head)[:-1]
+        self._chunks.append(self._delta % orjson.dumps(text))
+
+    def _end_message(self) -> None:
+        if self._open == "text":
+            self._add("TEXT_MESSAGE_END", messageId=self._open_id)
+        elif self._open == "reasoning":
+            self._add("REASONING_MESSAGE_END", messageId=self._open_id)
+            self._add("REASONING_END", messageId=self._open_id)
+        self._open = None
+
+    def _start_call(self, id_: str, name: str) -> None:
+        self._end_message()
+        if self._parent_id is None or self._has_run_tools:
+            self._parent_id, self._has_run_tools = self._begin_message(), False
+        self._add("TOOL_CALL_START", toolCallId=id_, toolCallName=name, parentMessageId=self._parent_id)
+
+    def _write_call(self, delta: ToolCallDelta) -> None:
+        if delta.id and delta.name:
+            self._calls[delta.position] = self._call_ids.rename(delta.id)
+            self._start_call(self._calls[delta.position], delta.name)
+        if delta.arguments and (id_ := self._calls.get(delta.position)):
+            self._with_arguments.add(id_)
+            self._add("TOOL_CALL_ARGS", toolCallId=id_, delta=delta.arguments)
+
+    def _finish_call(self, position: int, call: ToolCallObject) -> None:
+        id_ = self._calls.pop(position, None)
+        if id_ is None:  # its name came after its arguments
+            id_ = self._call_ids.rename(call["id"])
+            self._start_call(id_, call["function"]["name"])
+        if id_ not in self._with_arguments:
+            self._add("TOOL_CALL_ARGS", toolCallId=id_, delta=call["function"]["arguments"])
+        self._add("TOOL_CALL_END", toolCallId=id_)
+
+    def _write_run(self, run: ToolRun) -> None:
+        # Arguments and results stay on the server.
+        id_ = f"{SERVER_CALL_PREFIX}{self._token}_{run.id}"
+        if run.status == "running":
+            self._start_call(id_, run.name)
+            self._add("TOOL_CALL_ARGS", toolCallId=id_, delta="{}")
+            self._add("TOOL_CALL_END", toolCallId=id_)
+            return
+        self._has_run_tools = True
+        content = orjson.dumps({"status": run.status, "ms": run.ms}).decode()
+        self._add(
+            "TOOL_CALL_RESULT", messageId=self._begin_message(), toolCallId=id_, content=content, role="tool"
+        )
+
+    def _finish(self, done: Done) -> None:
+        for position, call in enumerate(done.tool_calls):
+            self._finish_call(position, call)
+        self._end_all()
+        pending = [self._call_ids.rename(call["id"]) for call in done.tool_calls]
+        outcome = {"type": "success", **({"pendingToolCallIds": pending} if pending else {})}
+        metadata: dict[str, Any] = {"finishReason": done.finish_reason, "model": done.model, "id": done.id}
+        if (cost := self.read_cost()) is not None:
+            metadata["costMicroUsd"] = cost
+        if done.trimmed:
+            metadata["trimmed"] = done.trimmed
+        if done.is_cached:
+            metadata["cached"] = True
+        usage = {} if done.usage is None else {"usage": [_count(done.model, done.usage)]}
+        self._add("RUN_FINISHED", **self._run, outcome=outcome, **usage, metadata=metadata)
+
+    def _fail(self, error: Exception) -> None:
+        problem = problem_for(error)
+        self._end_all()
+        self._add(
+            "RUN_ERROR", message=problem.message, code=problem.code, metadata={"requestId": self._request_id}
+        )
+
+    def _end_all(self) -> None:
+        self._end_message()
+        for id_ in self._calls.values():
+            self._add("TOOL_CALL_END", toolCallId=id_)
+        self._calls.clear()
+
+
+def _count(model: str, usage: Usage) -> dict[str, Any]:
+    """Return a usage in AG-UI's names, without the counts that are not known."""
+    counts = {name: getattr(usage, field) for name, field in _COUNTS.items()}
+    if usage.prompt_tokens is not None and usage.completion_tokens is not None:
+        counts["totalTokens"] = usage.prompt_tokens + usage.completion_tokens
+    return {"model": model, **{name: count for name, count in counts.items() if count is not None}}

@@ -1,0 +1,57 @@
+"""Write an error as OpenAI's error object, for all URLs below /v1.
+
+The official SDKs choose the class of their exception by the status, and fill it from this object.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+from pydantic.alias_generators import to_snake
+
+from app.ledger.records import BudgetExceeded
+from app.openai_service.errors import ModelNotOffered
+from app.problems import InvalidRequest, Problem
+
+_TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}
+# The codes of /api are kept, but for those that programs which know OpenAI look for.
+_CODES: dict[type[Problem], str] = {ModelNotOffered: "model_not_found"}
+# Fields of /api with another name at OpenAI; and those that OpenAI does not have, which keep theirs.
+_NAMES = {"schema": "response_format"}
+_OWN_NAMES = {"promptName", "serverTools"}
+
+_CAMEL_NAME = re.compile(r"[A-Za-z0-9]+")
+_INDEX = re.compile(r"\.(\d+)(?=\.|$)")
+
+
+def openai_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # noqa: ARG001
+    """Return {"error": {"message", "type", "param", "code"}}."""
+    field, message = problem.field, problem.message
+    param = None if field is None else _name_param(problem, field)
+    code = _CODES.get(type(problem), problem.code)
+    if isinstance(problem, InvalidRequest) and problem.fault == "unknown":
+        code, message = "unknown_parameter", f"Unrecognized request argument supplied: {param}"
+    elif field is not None and param is not None:
+        message = message.replace(field, param, 1)
+    return {"error": {"message": message, "type": _find_type(problem), "param": param, "code": code}}
+
+
+def _find_type(problem: Problem) -> str:
+    if isinstance(problem, BudgetExceeded):
+        return "insufficient_quota"
+    return _TYPES.get(problem.status, "api_error" if problem.status >= 500 else "invalid_request_error")
+
+
+def _name_param(problem: Problem, field: str) -> str:
+    """Return the name of a field as OpenAI writes it: max_tokens, messages[0].content."""
+    if not isinstance(problem, InvalidRequest) or problem.fault != "unknown":
+        first, dot, rest = field.partition(".")
+        first = _NAMES.get(first, first)
+        field = ".".join(map(_to_snake, f"{first}{dot}{rest}".split(".")))
+    return _INDEX.sub(r"[\1]", field)
+
+
+def _to_snake(name: str) -> str:
+    is_camel = _CAMEL_NAME.fullmatch(name) and name not in _OWN_NAMES and not name.isdigit()
+    return to_snake(name) if is_camel else name

@@ -1,0 +1,119 @@
+"""Encode a stream as OpenAI's chunks of a chat completion, for /v1/chat/completions."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import orjson
+
+from app.openai_service import (
+    CallRecord,
+    Done,
+    Event,
+    Events,
+    Failed,
+    Reasoning,
+    Refusal,
+    Token,
+    ToolCallDelta,
+)
+from app.web.encoders.openai_error import openai_error
+from app.web.errors import problem_for
+
+_END = b"data: [DONE]\n\n"
+
+
+class OpenAISse:
+    """Server-sent events of `data: ` and a `chat.completion.chunk`, then `data: [DONE]`; an error ends it instead.
+
+    Attributes:
+        record: of the call, which knows the model that answers once the first events have come.
+    """
+
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+
+    record: CallRecord
+
+    def __init__(self, completion_id: str, created: int, *, includes_usage: bool) -> None:
+        self._frame = {"id": completion_id, "object": "chat.completion.chunk", "created": created}
+        self._includes_usage = includes_usage
+        self._begin_chunk = self._begin_text = self._end_text = b""
+        self._calls: dict[int, bool] = {}
+        """The calls of tools so far, by position, and whether any of their arguments were sent."""
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if len(events) == 1 and type(event := events[0]) is Token and self._begin_text:  # nearly always
+            return self._begin_text + orjson.dumps(event.text) + self._end_text
+        return b"".join([self._encode_event(event) for event in events])
+
+    def _encode_event(self, event: Event) -> bytes:
+        if isinstance(event, Failed):
+            return b"data: %b\n\n" % orjson.dumps(openai_error(problem_for(event.error)))
+        if isinstance(event, Token | Refusal | Reasoning | ToolCallDelta | Done):
+            first = b"" if self._begin_chunk else self._begin()
+            return first + (self._encode_end(event) if isinstance(event, Done) else self._encode_delta(event))
+        return b""  # of tools that are run here, only the answer is sent
+
+    def _begin(self) -> bytes:
+        """Return the first chunk, and prepare what is the same in all others."""
+        frame = orjson.dumps({**self._frame, "model": self.record.model, "system_fingerprint": None})
+        self._begin_chunk = b"data: " + frame.removesuffix(b"}")
+        self._begin_text = self._begin_chunk + b',"choices":[{"index":0,"delta":{"content":'
+        usage = b',"usage":null' if self._includes_usage else b""
+        self._end_text = b'},"logprobs":null,"finish_reason":null}]%b}\n\n' % usage
+        return self._encode_choice({"role": "assistant", "content": "", "refusal": None})
+
+    def _encode_delta(self, event: Token | Refusal | Reasoning | ToolCallDelta) -> bytes:
+        if isinstance(event, Token):
+            return self._begin_text + orjson.dumps(event.text) + self._end_text
+        if isinstance(event, Refusal):
+            return self._encode_choice({"refusal": event.text})
+        if isinstance(event, Reasoning):
+            # OpenAI shows none here. Servers that do, and the programs that read it, call it so.
+            return self._encode_choice({"reasoning_content": event.text})
+        return self._encode_choice({"tool_calls": [self._tool_call(event)]})
+
+    def _encode_choice(self, delta: dict[str, Any], finish_reason: str | None = None) -> bytes:
+        choice = {"index": 0, "delta": delta, "logprobs": None, "finish_reason": finish_reason}
+        return self._encode_chunk([choice], None)
+
+    def _encode_chunk(self, choices: list[dict[str, Any]], usage: dict[str, Any] | None) -> bytes:
+        rest: dict[str, Any] = {"choices": choices}
+        if self._includes_usage:
+            rest["usage"] = usage
+        return b"%b,%b\n\n" % (self._begin_chunk, orjson.dumps(rest)[1:])
+
+    def _tool_call(self, event: ToolCallDelta) -> dict[str, Any]:
+        place = event.position
+        self._calls[place] = self._calls.get(place, False) or bool(event.arguments)
+        call: dict[str, Any] = {"index": place}
+        if event.id:
+            call |= {"id": event.id, "type": "function"}
+        named = {"name": event.name} if event.name else {}
+        return call | {"function": {**named, "arguments": event.arguments}}
+
+    def _encode_end(self, done: Done) -> bytes:
+        chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
+        chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
+        if self._includes_usage:
+            chunks.append(self._encode_chunk([], None if done.usage is None else done.usage.raw))
+        return b"".join([*chunks, _END])
+
+    def _list_unsent(self, done: Done) -> list[dict[str, Any]]:
+        """Return the calls of a cached answer, which has no pieces of them, and the arguments `{}` of calls without any."""
+        if not self._calls:
+            return [{"index": place, **call} for place, call in enumerate(done.tool_calls)]
+        return [
+            {"index": place, "function": {"arguments": done.tool_calls[place]["function"]["arguments"]}}
+            for place, has_arguments in self._calls.items()
+            if not has_arguments and place < len(done.tool_calls)
+        ]
+
+
+def name_finish_reason(finish_reason: str, has_tool_calls: bool) -> str:
+    """Return one of OpenAI's reasons. An answer without one that anybody knows is complete all the same."""
+    if finish_reason == "unknown":
+        return "tool_calls" if has_tool_calls else "stop"
+    return finish_reason

@@ -1,0 +1,33 @@
+"""Encode a structured stream as the bare JSON text, for `useObject` at /api/structured/stream."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import orjson
+
+from app.openai_service import Events, Failed, Parsed, Token
+from app.web.encoders.base import BrokenStream
+
+
+class StructuredText:
+    """The JSON as the model writes it. There are no heartbeats, and an error breaks the connection."""
+
+    content_type: ClassVar[str] = "text/plain; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b""
+
+    def __init__(self) -> None:
+        self._has_text = False
+
+    def encode(self, events: Events) -> bytes:
+        """Return the text of the events."""
+        text = b""
+        for event in events:
+            if isinstance(event, Failed):
+                raise BrokenStream
+            if isinstance(event, Token):
+                text += event.text.encode()
+            elif isinstance(event, Parsed) and not (text or self._has_text):
+                text = orjson.dumps(event.data)  # of a cached answer, which was not written now
+        self._has_text = self._has_text or bool(text)
+        return text

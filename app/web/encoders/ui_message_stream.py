@@ -1,0 +1,188 @@
+"""Encode a stream as the AI SDK's UI message stream, version 1, as `useChat` of ai 5, 6 and 7 reads it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.web.encoders.call_ids import CallIds
+from app.web.errors import problem_for
+
+_FINISH_REASONS = {
+    "stop": "stop",
+    "length": "length",
+    "content_filter": "content-filter",
+    "tool_calls": "tool-calls",
+}
+_TOOL_FAILED = "The tool failed."
+_NOT_JSON = "The model's input for this tool is not valid JSON."
+
+
+class UIMessageStream:
+    """Server-sent events that build one message: its steps, and in each the parts of text, reasoning and tools.
+
+    A reader fails at a type that it does not know, and at a piece of a part that was not started. So only types that
+    all three versions know are sent, each in its order.
+
+    Args:
+        message_id: of the message.
+        call_ids: of the answer's calls.
+        request_id: of the request, for errors.
+    """
+
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+
+    def __init__(self, message_id: str, *, call_ids: CallIds, request_id: str) -> None:
+        self._message_id = message_id
+        self._call_ids = call_ids
+        self._request_id = request_id
+        self.read_cost: Callable[[], int | None] = lambda: None
+        """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
+        self._chunks: list[bytes] = []
+        self._has_started = False
+        self._parts = 0
+        self._open: Literal["text", "reasoning"] | None = None
+        """The kind of the part that is being written."""
+        self._delta = b""
+        """The event of its next piece, but for the text."""
+        self._running: set[str] = set()
+        """The ids of the server tools that run."""
+        self._has_run_tools = False
+        """Whether server tools ran in this step: what the model writes next is another one."""
+        self._calls: dict[int, str] = {}
+        """The ids of the calls that were started, by position."""
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
+            return self._delta % orjson.dumps(event.text)
+        for event in events:
+            self._encode_event(event)
+        encoded = b"".join(self._chunks)
+        self._chunks.clear()
+        return encoded
+
+    def _encode_event(self, event: Event) -> None:
+        if not self._has_started:
+            self._has_started = True
+            self._add({"type": "start", "messageId": self._message_id})
+            self._add({"type": "start-step"})
+        if isinstance(event, Token | Refusal):
+            self._write("text", event.text)
+        elif isinstance(event, Reasoning):
+            self._write("reasoning", event.text)
+        elif isinstance(event, ToolCallDelta):
+            self._write_call(event)
+        elif isinstance(event, ToolRun):
+            self._write_run(event)
+        elif isinstance(event, Done):
+            self._finish(event)
+        elif isinstance(event, Failed):
+            self._fail(event.error)
+
+    def _add(self, data: dict[str, Any]) -> None:
+        self._chunks.append(b"data: %b\n\n" % orjson.dumps(data))
+
+    def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
+        if not text:
+            return
+        self._begin_step_after_tools()
+        if self._open != kind:
+            self._end_part()
+            self._parts += 1
+            self._open = kind
+            part = b'"type":"%b-%%b","id":"%d"' % (kind.encode(), self._parts)
+            self._chunks.append(b"data: {%b}\n\n" % (part % b"start"))
+            self._delta = b'data: {%b,"delta":%%b}\n\n' % (part % b"delta")
+        self._chunks.append(self._delta % orjson.dumps(text))
+
+    def _end_part(self) -> None:
+        if self._open is not None:
+            self._add({"type": f"{self._open}-end", "id": str(self._parts)})
+            self._open = None
+
+    def _begin_step_after_tools(self) -> None:
+        if self._has_run_tools and not self._running:
+            self._has_run_tools = False
+            self._end_part()
+            self._add({"type": "finish-step"})
+            self._add({"type": "start-step"})
+
+    def _write_call(self, delta: ToolCallDelta) -> None:
+        if delta.id and delta.name:
+            self._end_part()
+            self._calls[delta.position] = self._call_ids.rename(delta.id)
+            self._add(
+                {
+                    "type": "tool-input-start",
+                    "toolCallId": self._calls[delta.position],
+                    "toolName": delta.name,
+                }
+            )
+        if delta.arguments and (id_ := self._calls.get(delta.position)):
+            self._add({"type": "tool-input-delta", "toolCallId": id_, "inputTextDelta": delta.arguments})
+
+    def _write_run(self, run: ToolRun) -> None:
+        # Arguments and results stay on the server. `dynamic`: the page need not know the tool.
+        chunk = {"toolCallId": self._call_ids.rename(run.id), "providerExecuted": True, "dynamic": True}
+        if run.status == "running":
+            self._begin_step_after_tools()
+            self._end_part()
+            self._running.add(run.id)
+            self._add({"type": "tool-input-available", **chunk, "toolName": run.name, "input": {}})
+            return
+        self._running.discard(run.id)
+        self._has_run_tools = True
+        if run.status == "done":
+            self._add({"type": "tool-output-available", **chunk, "output": {"status": run.status, "ms": run.ms}})
+        else:
+            self._add({"type": "tool-output-error", **chunk, "errorText": _TOOL_FAILED})
+
+    def _finish(self, done: Done) -> None:
+        self._end_part()
+        for call in done.tool_calls:
+            self._finish_call(call)
+        self._add({"type": "finish-step"})
+        metadata: dict[str, Any] = {
+            "usage": done.usage and done.usage.raw,
+            "model": done.model,
+            "id": done.id,
+        }
+        if (cost := self.read_cost()) is not None:
+            metadata["costMicroUsd"] = cost
+        if done.trimmed:
+            metadata["trimmed"] = done.trimmed
+        if done.is_cached:
+            metadata["cached"] = True
+        reason = _FINISH_REASONS.get(done.finish_reason, "other")
+        self._add({"type": "finish", "finishReason": reason, "messageMetadata": metadata})
+        self._chunks.append(b"data: [DONE]\n\n")
+
+    def _finish_call(self, call: ToolCallObject) -> None:
+        chunk = {"toolCallId": self._call_ids.rename(call["id"]), "toolName": call["function"]["name"]}
+        arguments = call["function"]["arguments"]
+        try:
+            value = orjson.loads(arguments)
+        except orjson.JSONDecodeError:
+            self._add({"type": "tool-input-error", **chunk, "input": arguments, "errorText": _NOT_JSON})
+        else:
+            self._add({"type": "tool-input-available", **chunk, "input": value})
+
+    def _fail(self, error: Exception) -> None:
+        problem = problem_for(error)
+        self._end_part()
+        # Readers show the text; the other two fields are for the page's own code.
+        self._add(
+            {
+                "type": "error",
+                "errorText": problem.message,
+                "code": problem.code,
+                "requestId": self._request_id,
+            }
+        )
+        self._chunks.append(b"data: [DONE]\n\n")

@@ -1,0 +1,6 @@
+"""Answers that are given again: to a repeated request, and from the middle of a stream.
+
+idempotency.py   the hooks of the header Idempotency-Key
+recording.py     keeps what a stream sends, and goes on when its client has left
+following.py     sends what is kept, and what is still being written
+"""

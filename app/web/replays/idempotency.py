@@ -1,0 +1,158 @@
+"""Give a request that is repeated with its Idempotency-Key the answer that the first one had, at no cost.
+
+The key is claimed before the view runs. Then this worker answers, even if the client leaves; whoever sends the same
+request with the same key meanwhile waits for that answer, on whichever worker.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import time
+from contextlib import suppress
+
+from flask import Blueprint, Request, Response, current_app, g
+
+from app.auth.address import client_address
+from app.problems import InvalidRequest
+from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
+from app.replays.errors import IdempotencyInDoubt
+from app.runtime import clock
+from app.runtime.lifecycle import Draining, Lifecycle
+from app.runtime.store_guard import DatabaseUnavailable
+from app.services import services
+from app.web.call_context import name_user
+from app.web.client_connection import ClientConnection
+from app.web.guards import find_guard
+from app.web.replays.following import follow_answer
+from app.web.request_body import buffer_body
+from app.web.request_id import current_request, current_state
+
+_VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+_BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
+_BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
+_RENEW_EVERY_S = 1.0
+_POLL_S = 0.05
+# Headers of the request at hand, not of the answer.
+_NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
+
+
+def init_idempotency(api: Blueprint) -> None:
+    """Register the hooks. They come last, when the principal is known and the request was counted."""
+    api.before_request(_claim_key)
+    api.after_request(_keep_answer)
+
+
+class IdempotentRequest:
+    """A request with an Idempotency-Key which this worker answers."""
+
+    def __init__(self, claim: Claim, owner: str) -> None:
+        self.claim = claim
+        self.owner = owner
+        self.is_streamed = False
+        """Whether the answer is written by its stream."""
+
+    def note_sent(self) -> None:
+        """Note that the upstream may bill the request from now on. Raises IdempotencyInDoubt, DatabaseUnavailable."""
+        self.claim.note_sent()
+
+    def make_connection(self, lifecycle: Lifecycle) -> UnattendedConnection:
+        """Return what stands for the client: the call goes on without it."""
+        return UnattendedConnection(self.claim, lifecycle)
+
+    def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
+        """Keep a complete response, or free the key if the request failed."""
+        with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
+            answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
+            answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
+            self.end(has_failed=answer.has_failed)
+
+    def end(self, *, has_failed: bool) -> None:
+        """Note how the request ended. Raises DatabaseUnavailable."""
+        if has_failed:
+            self.claim.fail()
+        else:
+            self.claim.complete()
+
+
+class UnattendedConnection:
+    """Stands for a client whose answer is made whether it waits or not."""
+
+    def __init__(self, claim: Claim, lifecycle: Lifecycle) -> None:
+        self._claim = claim
+        self._lifecycle = lifecycle
+        self._renew_at = 0.0
+
+    def check(self) -> None:
+        """Raise Draining if the server stops, and show about once a second that this worker is alive."""
+        if self._lifecycle.must_end:
+            raise Draining
+        if clock.ticks() >= self._renew_at:
+            self._renew_at = clock.ticks() + _RENEW_EVERY_S
+            with suppress(DatabaseUnavailable):
+                self._claim.renew()
+
+
+def kept_headers(response: Response) -> list[tuple[str, str]]:
+    """Return the headers of a response that belong to its answer."""
+    return [(name, value) for name, value in response.headers.items() if not name.startswith(_NOT_KEPT)]
+
+
+def _claim_key() -> Response | None:
+    request = current_request()
+    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    if key is None or request.method != "POST":
+        return None
+    guard = find_guard(current_app.view_functions[str(request.endpoint)])
+    if guard is None or _BILLED_SCOPES.isdisjoint(guard.scopes):
+        return None
+    if not _VALID_KEY.fullmatch(key):
+        raise InvalidRequest("must be 1 to 255 visible ASCII characters.", field="Idempotency-Key")
+    built, owner = services(), name_user(g.principal, client_address(request))
+    wanted = _hash_request(request, buffer_body())
+    connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
+    deadline = time.monotonic() + built.config.request_timeout_s
+    while True:
+        found = built.idempotency_keys.claim(owner, key, wanted)
+        if isinstance(found, Claim):
+            current_state().idempotent = IdempotentRequest(found, owner)
+            return None
+        response = _replay(found, built.answers)
+        if response is not None:
+            return response
+        if time.monotonic() > deadline:
+            raise IdempotencyInDoubt
+        connection.check()
+        time.sleep(_POLL_S)
+
+
+def _replay(found: Replay, answers: AnswerStore) -> Response | None:
+    """Return the response with an answer that is kept; None if it has not begun."""
+    reader = answers.open(found.answer_id)
+    head = reader.read_head()
+    if head is None:
+        if found.is_done:
+            raise IdempotencyInDoubt
+        return None
+    response = follow_answer(reader, head)
+    response.headers["Idempotent-Replay"] = "true"
+    return response
+
+
+def _keep_answer(response: Response) -> Response:
+    idempotent: IdempotentRequest | None = current_state().idempotent
+    if idempotent is not None and not idempotent.is_streamed:
+        built = services()
+        idempotent.keep(response, built.answers, keep_s=built.config.idempotency_keep_s)
+    return response
+
+
+def _hash_request(request: Request, body: bytes) -> str:
+    """Return a hash of what is asked. A form has another boundary each time that it is sent."""
+    content_type = request.environ.get("CONTENT_TYPE", "").encode("latin-1")
+    if boundary := _BOUNDARY.search(content_type):
+        body, content_type = body.replace(boundary[1], b""), content_type.replace(boundary[1], b"")
+    parts = [request.environ["PATH_INFO"].encode("latin-1"), request.query_string, content_type]
+    digest = hashlib.sha256(b"\0".join(parts) + b"\0")
+    digest.update(body)
+    return digest.hexdigest()

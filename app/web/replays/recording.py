@@ -1,0 +1,233 @@
+"""Keep what a stream sends while it is sent, so that it can be resumed, or given again to a repeated request."""
+
+from __future__ import annotations
+
+import copy
+import math
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+
+from flask import Response, g, request
+
+from app.auth.address import client_address
+from app.openai_service import Done, Events, Failed
+from app.openai_service.errors import CallerGone
+from app.openai_service.resilience.drain import DrainPool
+from app.replays import AnswerLog, AnswerStore
+from app.replays.errors import AnswerLost, TooManyKeptAnswers
+from app.runtime.lifecycle import Draining, Lifecycle
+from app.runtime.store_guard import DatabaseUnavailable
+from app.services import services
+from app.web.call_context import name_user
+from app.web.client_connection import Connection
+from app.web.encoders.base import BrokenStream, Encoder
+from app.web.replays.idempotency import IdempotentRequest, kept_headers
+
+_RENEW_EVERY_S = 1.0
+
+
+class StreamStopped(CallerGone):
+    """The owner of a resumable stream has stopped it; only the stream shows it."""
+
+    status = 409
+    code = "stopped"
+    sentence = "The answer was stopped."
+
+
+@dataclass(frozen=True, slots=True)
+class Resumption:
+    """How a stream may be resumed: by its id, and by the name of its conversation if the client gave it one.
+
+    Attributes:
+        chat_id: that name.
+        is_numbered: whether a reader can say where it was; else it begins at the beginning.
+        is_optional: whether the stream is sent all the same if it cannot be kept.
+    """
+
+    chat_id: str | None = None
+    is_numbered: bool = True
+    is_optional: bool = False
+
+
+class RecordedClient:
+    """Stands for the client of a stream that is kept: the stream goes on for a while without it."""
+
+    def __init__(self, connection: Connection, log: AnswerLog, *, linger_s: float, lifecycle: Lifecycle) -> None:
+        self._connection = connection
+        self._log = log
+        self._linger_s = linger_s
+        self._lifecycle = lifecycle
+        self._renew_at = 0.0
+        self._seen_at: float | None = None
+        """When somebody read last, once the client has left."""
+
+    def check(self) -> None:
+        """Raise an error if the stream should end.
+
+        Raises:
+            CallerGone: nobody has read for a while.
+            StreamStopped: its owner has stopped it.
+            Draining: the server stops.
+        """
+        if self._lifecycle.must_end:
+            raise Draining
+        now = time.monotonic()
+        if now >= self._renew_at:
+            self._renew_at = now + _RENEW_EVERY_S
+            with suppress(DatabaseUnavailable):
+                self._log.renew()
+                if self._log.stop_asked():
+                    raise StreamStopped
+        if self._seen_at is None:
+            try:
+                self._connection.check()
+            except CallerGone:
+                self._seen_at = now
+        if self._seen_at is None or now - self._seen_at < self._linger_s:
+            return
+        with suppress(DatabaseUnavailable):
+            if self._log.has_readers():
+                self._seen_at = now
+                return
+        raise CallerGone
+
+    def leave(self) -> bool:
+        """Note that the connection is closed, and return whether the stream goes on."""
+        if self._seen_at is None:
+            self._seen_at = time.monotonic()
+        return self._linger_s > 0 and not self._lifecycle.must_end
+
+
+class RecordingEncoder:
+    """An encoder that keeps what it encodes."""
+
+    def __init__(self, encoder: Encoder, log: AnswerLog, answers: AnswerStore) -> None:
+        self.content_type = encoder.content_type
+        self.heartbeat = encoder.heartbeat
+        self._encoder = encoder
+        self._log = log
+        self._answers = answers
+        self._idempotent: IdempotentRequest | None = None
+        self._ended_as: str | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the stream goes on, and is kept."""
+        return self._log.is_running
+
+    def open(
+        self, response: Response, resumption: Resumption | None, idempotent: IdempotentRequest | None
+    ) -> None:
+        """Let others find the stream, whose response is about to be sent."""
+        if resumption is not None:
+            response.headers["X-Stream-Id"] = self._log.id
+        if idempotent is not None:
+            self._idempotent = idempotent
+            idempotent.is_streamed = True
+        lost = ""
+        with suppress(BrokenStream):
+            lost = copy.copy(self._encoder).encode([Failed(AnswerLost())]).decode()
+        try:
+            self._log.open(response.status_code, kept_headers(response), lost=lost)
+            if resumption is not None and resumption.chat_id is not None:
+                self._answers.name(self._log.owner, resumption.chat_id, self._log.id, keep_s=self._log.keep_s)
+        except DatabaseUnavailable:
+            self._log.abandon()
+            response.headers.pop("X-Stream-Id", None)
+        if self._ended_as is not None:
+            self._settle_key()
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events, and keep them."""
+        try:
+            data = self._log.number(self._encoder.encode(events))
+        except BrokenStream:
+            self.end("failed")
+            raise
+        with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
+            self._log.append(data)
+        if isinstance(events[-1], Done):
+            self.end("complete")
+        elif isinstance(events[-1], Failed):
+            self.end("failed")
+        return data
+
+    def end(self, state: str) -> None:
+        """Note how the stream ended. Only the first time counts."""
+        if self._ended_as is not None:
+            return
+        self._ended_as = state
+        with suppress(DatabaseUnavailable):  # what is kept then ends with the life of its writer
+            self._log.finish(state)
+            self._answers.close(self._log)
+        self._settle_key()
+
+    def _settle_key(self) -> None:
+        """Note how the request ended. Without its response yet, init_idempotency() does it."""
+        if self._idempotent is not None:
+            with suppress(DatabaseUnavailable):
+                self._idempotent.end(has_failed=self._ended_as == "failed")
+
+
+@dataclass(frozen=True, slots=True)
+class StreamRecording:
+    """How the stream of a request is kept.
+
+    Attributes:
+        encoder: replaces that of the wire format.
+        client: replaces the client's connection.
+        unattended: reads streams whose client has left.
+        resumption: how it may be resumed; None if it may not.
+        idempotent: the request, if it has an Idempotency-Key.
+    """
+
+    encoder: RecordingEncoder
+    client: RecordedClient
+    unattended: DrainPool
+    resumption: Resumption | None
+    idempotent: IdempotentRequest | None
+
+    def open(self, response: Response) -> None:
+        """Let others find the stream, whose response is about to be sent."""
+        self.encoder.open(response, self.resumption, self.idempotent)
+
+    def adopt(self, rest: Iterator[bytes], finish: Callable[[], None]) -> bool:
+        """Send the rest to the log only, as the client has left, if the stream goes on without it."""
+        return self.encoder.is_running and self.client.leave() and self.unattended.adopt(rest, finish)
+
+
+def record_stream(
+    encoder: Encoder, connection: Connection, resumption: Resumption | None
+) -> StreamRecording | None:
+    """Return how the current request's stream is kept; None if nothing of it is.
+
+    Raises:
+        TooManyKeptAnswers: the user has too many resumable streams running.
+        DatabaseUnavailable: nothing can be kept.
+    """
+    idempotent: IdempotentRequest | None = g.idempotent
+    if idempotent is None and resumption is None:
+        return None
+    built = services()
+    settings = built.config
+    try:
+        log = built.answers.create(
+            name_user(g.principal, client_address(request)),
+            keep_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
+            answer_id=idempotent.claim.answer_id if idempotent is not None else "",
+            is_numbered=resumption is not None and resumption.is_numbered,
+        )
+    except (TooManyKeptAnswers, DatabaseUnavailable):
+        if idempotent is None and resumption is not None and resumption.is_optional:
+            return None
+        raise
+    linger_s = settings.resume_linger_s if idempotent is None else math.inf
+    return StreamRecording(
+        RecordingEncoder(encoder, log, built.answers),
+        RecordedClient(connection, log, linger_s=linger_s, lifecycle=built.lifecycle),
+        built.unattended_streams,
+        resumption,
+        idempotent,
+    )

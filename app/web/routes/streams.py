@@ -1,0 +1,81 @@
+"""Serve streams again: resume one, or stop it."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g, request
+
+from app.auth.address import client_address
+from app.problems import InvalidRequest
+from app.replays.errors import StreamNotFound
+from app.services import services
+from app.web.call_context import name_user
+from app.web.guards import needs
+from app.web.replays.following import follow_answer
+
+bp = Blueprint("streams", __name__, url_prefix="/chat")
+
+_MAX_DIGITS = 9
+
+
+@bp.get("/stream/<stream_id>")
+@needs("chat", "vision", "structured")
+def resume(stream_id: str) -> Response:
+    """Send a resumable stream from after the event that `Last-Event-ID` or `after` names."""
+    return _resume(stream_id, after=_read_position())
+
+
+@bp.get("/<chat_id>/stream")
+@needs("chat", "vision", "structured")
+def resume_chat(chat_id: str) -> Response:
+    """Send the latest resumable stream of a conversation from its beginning, if it still runs."""
+    answers = services().answers
+    stream_id = answers.look_up(_owner(), chat_id)
+    if stream_id is None:
+        return Response(status=204)
+    try:
+        _, head = answers.find(_owner(), stream_id)
+    except StreamNotFound:
+        return Response(status=204)
+    return _resume(stream_id, after=0) if head.is_running else Response(status=204)
+
+
+@bp.post("/stream/<stream_id>/stop")
+@needs("chat", "vision", "structured")
+def stop(stream_id: str) -> Response:
+    """Stop a resumable stream."""
+    reader, head = services().answers.find(_owner(), stream_id)
+    if head.is_running:
+        reader.ask_to_stop()
+    return Response(status=204)
+
+
+def accept_token_in_url(api: Blueprint) -> None:
+    """Take the credential of a resumed stream from `access_token` as well: an EventSource can send no header."""
+
+    def read_token() -> None:
+        token = request.args.get("access_token") if request.endpoint == f"{api.name}.{bp.name}.resume" else None
+        if token is not None and "HTTP_AUTHORIZATION" not in request.environ:
+            request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
+
+    api.before_request(read_token)
+
+
+def _resume(stream_id: str, *, after: int) -> Response:
+    reader, head = services().answers.find(_owner(), stream_id, after=after)
+    if head.state == "dropped":
+        raise StreamNotFound
+    if not head.is_running and after >= head.events:
+        return Response(status=204)
+    return follow_answer(reader, head)
+
+
+def _read_position() -> int:
+    """Return the number of the last event that the client has."""
+    text = request.headers.get("Last-Event-ID") or request.args.get("after") or "0"
+    if not text.isascii() or not text.isdecimal() or len(text) > _MAX_DIGITS:
+        raise InvalidRequest("must be the number of an event.", field="Last-Event-ID")
+    return int(text)
+
+
+def _owner() -> str:
+    return name_user(g.principal, client_address(request))

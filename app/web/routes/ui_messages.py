@@ -1,0 +1,82 @@
+"""The AI SDK's side of POST /api/chat: its bodies, its streams, and errors that it shows as they are."""
+
+from __future__ import annotations
+
+import re
+import secrets
+from typing import Any
+
+from flask import Response
+
+from app.openai_service import ChatCall
+from app.problems import Problem
+from app.web.encoders.call_ids import CallIds
+from app.web.encoders.ui_message_stream import UIMessageStream
+from app.web.errors import api_error, sentence_error
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import list_urls
+from app.web.media.work import begin_work
+from app.web.replays.recording import Resumption
+from app.web.request_body import read_json_and_media, read_start
+from app.web.request_id import current_state
+from app.web.schemas.chat import ChatRequest
+from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.validation import parse_json, parse_object, validate
+from app.web.streaming import stream_priced
+
+# A quote within a text is escaped, so this can only be the name of a field.
+_FIELD = re.compile(rb'"(?:parts|trigger)"\s*:')
+# The first message is nearly always within these. Of a request that is refused unread, no more is waited for.
+_START_BYTES = 16 * 1024
+_MAX_CHAT_ID_CHARS = 200
+
+
+def read_chat_body() -> tuple[ChatRequest | UIMessagesRequest, MediaIntake]:
+    """Read the body of POST /api/chat. Returns and raises as read_conversation() does."""
+    body, embedded = read_json_and_media(_parse_chat_body, _list_urls)
+    return body, MediaIntake(begin_work, embedded)
+
+
+def _list_urls(body: ChatRequest | UIMessagesRequest) -> list[str]:
+    return list_urls(body.messages) if isinstance(body, ChatRequest) else body.list_urls()
+
+
+def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
+    state = current_state()
+    state.is_ui_request = _FIELD.search(data) is not None
+    if not state.is_ui_request:
+        return parse_json(data, ChatRequest)
+    body = parse_object(data)
+    state.is_ui_request = UIMessagesRequest.fits(body)
+    return validate(body, UIMessagesRequest) if state.is_ui_request else validate(body, ChatRequest)
+
+
+def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
+    """Return the sentence alone to the AI SDK, and the format of /api to others.
+
+    The SDK's requests have no header of their own, so a request that is refused before its body was read shows only
+    in the body whose it is.
+    """
+    is_ui_request = current_state().is_ui_request
+    if is_ui_request is None:
+        is_ui_request = _FIELD.search(read_start(_START_BYTES)) is not None
+    return (sentence_error if is_ui_request else api_error)(problem, request_id)
+
+
+def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
+    """Stream the answer as a UI message. Raises as stream_response() does."""
+    message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
+    encoder = UIMessageStream(message_id, call_ids=CallIds(call.messages), request_id=call.request_id)
+    response = stream_priced(call, encoder, _find_resumption(body))
+    response.headers["x-vercel-ai-ui-message-stream"] = "v1"
+    return response
+
+
+def _find_resumption(body: UIMessagesRequest) -> Resumption | None:
+    """Return how the stream can be resumed: by the id of its chat, as `useChat({resume: true})` does after a reload."""
+    if body.resumable is False:
+        return None
+    chat_id = body.id if isinstance(body.id, str) and 0 < len(body.id) <= _MAX_CHAT_ID_CHARS else None
+    if body.resumable:
+        return Resumption(chat_id)
+    return Resumption(chat_id, is_numbered=False, is_optional=True) if chat_id is not None else None

@@ -1,0 +1,6 @@
+"""The views below /v1, as OpenAI has them, one blueprint a file.
+
+chat_completions.py  /v1/chat/completions
+embeddings.py        /v1/embeddings
+models.py            /v1/models
+"""

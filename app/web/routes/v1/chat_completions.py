@@ -1,0 +1,51 @@
+"""Serve /v1/chat/completions: answer a conversation, complete or streamed, to clients of OpenAI."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.openai_service import ChatCall, ChatStream
+from app.runtime import clock
+from app.services import services
+from app.web.call_context import BilledContext, billed_context
+from app.web.encoders.openai_sse import OpenAISse
+from app.web.guards import needs
+from app.web.media.reading import read_conversation
+from app.web.replays.recording import Resumption
+from app.web.responses import json_response
+from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
+from app.web.streaming import stream_response
+
+# The last part of the name is the operation in the ledger.
+bp = Blueprint("chat", __name__, url_prefix="/chat/completions")
+
+
+@bp.post("")
+@needs("chat")
+def create() -> Response:
+    """Answer a conversation."""
+    body, media = read_conversation(ChatCompletionsRequest)
+    built, request_id = services(), g.request_id
+    call = body.to_call(
+        built.prompts.restrict_to(g.principal),
+        media,
+        request_id=request_id,
+        server_tools=built.toolbox.offer_to(g.principal, request_id),
+    )
+    completion_id, created = f"chatcmpl-{request_id}", int(clock.now())
+    if body.stream:
+        encoder = OpenAISse(completion_id, created, includes_usage=body.includes_usage)
+        return _stream(call, encoder, Resumption() if body.resumable else None)
+    result = built.openai_service.chat(call, caller=billed_context())
+    return json_response(chat_completion(result, completion_id, created), result.record)
+
+
+def _stream(call: ChatCall, encoder: OpenAISse, resumption: Resumption | None) -> Response:
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.record = stream.record
+        return stream
+
+    return stream_response(begin, encoder, resumption)

@@ -1,0 +1,53 @@
+"""Serve /v1/models: the models that the caller may use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint, Response, g, jsonify
+
+from app.problems import Problem
+from app.services import services
+from app.web.guards import needs
+
+bp = Blueprint("models", __name__, url_prefix="/models")
+
+# The operations that a scope allows have its name.
+_SCOPES = ("chat", "vision", "structured", "embeddings")
+
+
+class ModelNotFound(Problem):
+    """`/v1/models`: the site does not offer a model of this name to the caller."""
+
+    status = 404
+    code = "model_not_found"
+    field = "model"
+    sentence = "this model does not exist, or you may not use it."
+
+
+@bp.get("")
+@needs(*_SCOPES)
+def list_all() -> Response:
+    """List the models."""
+    return jsonify({"object": "list", "data": [_describe(model) for model in _find_models()]})
+
+
+@bp.get("/<path:model>")
+@needs(*_SCOPES)
+def show(model: str) -> Response:
+    """Describe one model."""
+    if model not in _find_models():
+        raise ModelNotFound
+    return jsonify(_describe(model))
+
+
+def _find_models() -> list[str]:
+    """Return the models of each operation that the caller may use, the default first."""
+    offered = services().config.models.offered
+    allowed = [model for scope in _SCOPES if g.principal.may(scope) for model in offered[scope]]
+    return list(dict.fromkeys(allowed))
+
+
+def _describe(model: str) -> dict[str, Any]:
+    # When it was made, and by whom, is not known here; clients need the fields.
+    return {"id": model, "object": "model", "created": 0, "owned_by": "system"}

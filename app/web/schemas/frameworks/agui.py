@@ -1,0 +1,243 @@
+"""Define the body of POST /api/agui, AG-UI's `RunAgentInput`, and turn its messages into OpenAI's form."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
+from pydantic.alias_generators import to_camel
+from typing_extensions import TypedDict
+
+from app.problems import InvalidRequest
+from app.prompts.selection import PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import ChatPart
+from app.web.schemas.chat import ChatFields
+from app.web.schemas.fields import Text
+from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
+from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
+
+SERVER_CALL_PREFIX = "servertool_"
+"""Begins the id of a call that was run here. Its result never left the server, so it is no history for the model."""
+
+_SILENT_ROLES = ("activity", "reasoning")
+_CONTEXT = "What the page says of itself:"
+
+# Versions to come may add fields; those that are not known are ignored.
+_OPEN = ConfigDict(extra="ignore", strict=True, alias_generator=to_camel)
+
+
+class Source(TypedDict):
+    """Where a file is: at a URL, or in base64 right here."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: str
+    value: Annotated[str, Field(min_length=1)]
+    mime_type: NotRequired[str | None]
+
+
+class Part(TypedDict):
+    """A part of a message: a text, or a file of some kind. Before version 1 all files were of the type `binary`."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: str
+    text: NotRequired[Text]
+    source: NotRequired[Source]
+    mime_type: NotRequired[str | None]
+    data: NotRequired[str | None]
+    url: NotRequired[str | None]
+
+
+Content = Annotated[
+    Annotated[Text, Tag(AS_TEXT)] | Annotated[list[Part], Tag(AS_OTHER), Field(fail_fast=True)],
+    Discriminator(get_union_tag),
+]
+
+
+class AguiFunction(TypedDict):
+    """The name and the JSON arguments of a call."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    name: str
+    arguments: str
+
+
+class AguiToolCall(TypedDict):
+    """A call in a message of the assistant."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    id: Annotated[str, Field(min_length=1)]
+    function: AguiFunction
+
+
+class SpokenMessage(TypedDict):
+    """A message of the conversation."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    role: Literal["developer", "system", "user", "assistant", "tool"]
+    content: NotRequired[Content | None]
+    tool_calls: NotRequired[Annotated[list[AguiToolCall] | None, Field(fail_fast=True)]]
+    tool_call_id: NotRequired[str]
+    error: NotRequired[str | None]
+
+
+class SilentMessage(TypedDict):
+    """What the page shows beside the conversation; the model is not told of it."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    role: Literal["activity", "reasoning"]
+
+
+def _get_message_tag(message: Any) -> str:
+    return AS_OTHER if isinstance(message, dict) and message.get("role") in _SILENT_ROLES else AS_TEXT
+
+
+AguiMessage = Annotated[
+    Annotated[SpokenMessage, Tag(AS_TEXT)] | Annotated[SilentMessage, Tag(AS_OTHER)],
+    Discriminator(_get_message_tag),
+]
+
+
+class ContextItem(TypedDict):
+    """Something that the page knows, such as what is selected."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    description: Text
+    value: Text
+
+
+class AguiRequest(ChatFields):
+    """A run: a thread's messages, the page's tools, and in `forwardedProps` the fields of ChatFields.
+
+    `state` and `resume` are taken and ignored: runs have no state here, and are never interrupted.
+    """
+
+    model_config = ConfigDict(extra="ignore")
+
+    thread_id: Text
+    run_id: Text
+    messages: Annotated[list[AguiMessage], Field(max_length=MAX_MESSAGES, fail_fast=True)]
+    context: Annotated[list[ContextItem], Field(fail_fast=True)] | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _arrange(cls, body: Any) -> Any:
+        """Return our own fields from `forwardedProps`, where frameworks leave what is not the protocol's."""
+        if not isinstance(body, dict):
+            return body
+        forwarded = body.get("forwardedProps")
+        known = {to_camel(name) for name in ChatFields.model_fields} - {"tools"}
+        own = {name: forwarded[name] for name in known & forwarded.keys()} if isinstance(forwarded, dict) else {}
+        tools = _declare_tools(body.get("tools"))
+        protocol = {name: body[name] for name in ("threadId", "runId", "messages") if name in body}
+        return {**own, **protocol, "tools": tools, "context": body.get("context")}
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        contents = [
+            _read_content(each.get("content"), f"messages.{index}.content", has_images=each["role"] == "user")
+            if each["role"] not in _SILENT_ROLES
+            else []
+            for index, each in enumerate(self.messages)
+        ]
+        prepare_parts(contents, self, media, prompts)
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        turns = [turn for index, each in enumerate(self.messages) if (turn := _read_message(each, index))]
+        if self.context:
+            lines = [f"- {item['description']}: {item['value']}" for item in self.context]
+            # As the user, never as the system: the site has not written it.
+            turns.insert(0, {"role": "user", "content": "\n".join([_CONTEXT, *lines])})
+        if not turns:
+            raise InvalidRequest("must have a message to answer.", field="messages")
+        return build_turns(turns)
+
+
+def _declare_tools(tools: Any) -> Any:
+    """Return AG-UI's tools in OpenAI's form, to be validated as such."""
+    if not isinstance(tools, list):
+        return tools
+    declared = [
+        {
+            "type": "function",
+            "function": {
+                name: tool[name]
+                for name in ("name", "description", "parameters")
+                if tool.get(name) not in (None, "")
+            },
+        }
+        if isinstance(tool, dict)
+        else tool
+        for tool in tools
+    ]
+    return declared or None
+
+
+def _read_message(message: Any, index: int) -> dict[str, Any] | None:
+    """Return the turn of a message; None if the model is not told of it."""
+    role = message["role"]
+    if role in _SILENT_ROLES:
+        return None
+    text = join_parts(_read_content(message.get("content"), f"messages.{index}.content"))
+    if role == "assistant":
+        given = message.get("tool_calls") or ()
+        calls = [call for call in given if not call["id"].startswith(SERVER_CALL_PREFIX)]
+        if given and not calls and not text:
+            return None
+        turn: dict[str, Any] = {"role": role, "content": text}
+        if calls:
+            turn["tool_calls"] = [
+                {"id": each["id"], "type": "function", "function": each["function"]} for each in calls
+            ]
+        return turn
+    if role == "tool":
+        if "tool_call_id" not in message:
+            raise InvalidRequest.missing(f"messages.{index}.toolCallId")
+        if message["tool_call_id"].startswith(SERVER_CALL_PREFIX):
+            return None
+        return {
+            "role": role,
+            "tool_call_id": message["tool_call_id"],
+            "content": text or message.get("error") or "",
+        }
+    if not text:
+        if role == "user":
+            raise InvalidRequest("must have a text.", field=f"messages.{index}.content")
+        return None
+    return {"role": "user" if role == "user" else "system", "content": text}
+
+
+def _read_content(content: Any, where: str, *, has_images: bool = True) -> list[ChatPart]:
+    """Return the parts of a message. Each of its images is made an image part, in place."""
+    if content is None or isinstance(content, str):
+        return [{"type": "text", "text": content or ""}]
+    for place, part in enumerate(content):
+        if part["type"] == "text" and "text" not in part:
+            raise InvalidRequest.missing(f"{where}.{place}.text")
+        if part["type"] in ("text", "image_url"):
+            continue
+        url = _find_image(part) if has_images else None
+        if url is None:
+            raise InvalidRequest(NO_FILES if has_images else "only texts are accepted.", field=f"{where}.{place}")
+        content[place] = make_image_part(url)
+    return [*content]
+
+
+def _find_image(part: Any) -> str | None:
+    """Return the URL of an image; None if the part is something else."""
+    if part["type"] == "image" and "source" in part:
+        source = part["source"]
+        media_type, kind, value = source.get("mime_type") or "image/png", source["type"], source["value"]
+        data, url = (value, None) if kind == "data" else (None, value if kind == "url" else None)
+    elif part["type"] == "binary" and is_image(part.get("mime_type")):
+        media_type, data, url = part["mime_type"], part.get("data"), part.get("url")
+    else:
+        return None
+    return f"data:{media_type};base64,{data}" if data else url

@@ -1,0 +1,244 @@
+"""Define the body of POST /api/chat as the AI SDK's `useChat` sends it, and turn its messages into OpenAI's form."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+import orjson
+from pydantic import ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from app.problems import InvalidRequest
+from app.prompts.selection import PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.media.parts import ChatPart
+from app.web.schemas.chat import ChatFields
+from app.web.schemas.fields import Text
+from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
+from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.validation import AS_OTHER, AS_TEXT
+
+_AS_FILE, _AS_TOOL = "(as file)", "(as tool)"
+_TRIGGERS = ("submit-message", "regenerate-message")
+_DENIED = "The user did not allow this call."
+
+# Each version of the SDK adds fields and kinds of parts, and sends back what it was given: unknown ones are ignored.
+_OPEN = ConfigDict(extra="ignore", strict=True)
+
+
+class TextPart(TypedDict):
+    """A piece of a message's text."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: Literal["text"]
+    text: Text
+
+
+class FilePart(TypedDict):
+    """An image, as a `data:` URL or one of https."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: Literal["file"]
+    media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
+    url: Annotated[str, Field(min_length=1)]
+
+
+class ToolPart(TypedDict):
+    """A tool's call, with its result once there is one; `type` is `tool-` and its name, or `dynamic-tool`."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: str
+    tool_call_id: Annotated[str, Field(validation_alias="toolCallId", min_length=1)]
+    tool_name: NotRequired[Annotated[str, Field(validation_alias="toolName", min_length=1)]]
+    state: str
+    input: NotRequired[Any]
+    raw_input: NotRequired[Annotated[Any, Field(validation_alias="rawInput")]]
+    output: NotRequired[Any]
+    error_text: NotRequired[Annotated[str | None, Field(validation_alias="errorText")]]
+    provider_executed: NotRequired[Annotated[bool | None, Field(validation_alias="providerExecuted")]]
+    approval: NotRequired[Any]
+
+
+class OtherPart(TypedDict):
+    """Reasoning, sources, data parts, the start of a step, and whatever a version to come adds."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    type: str
+
+
+def _get_part_tag(part: Any) -> str:
+    kind = part.get("type") if isinstance(part, dict) else None
+    if kind == "text":
+        return AS_TEXT
+    if kind == "file":
+        return _AS_FILE
+    is_tool = isinstance(kind, str) and (kind == "dynamic-tool" or kind.startswith("tool-"))
+    return _AS_TOOL if is_tool else AS_OTHER
+
+
+Part = Annotated[
+    Annotated[TextPart, Tag(AS_TEXT)]
+    | Annotated[FilePart, Tag(_AS_FILE)]
+    | Annotated[ToolPart, Tag(_AS_TOOL)]
+    | Annotated[OtherPart, Tag(AS_OTHER)],
+    Discriminator(_get_part_tag),
+]
+
+
+class UIMessage(TypedDict):
+    """A message as a page shows it. An answer of several steps is one message."""
+
+    __pydantic_config__ = _OPEN  # type: ignore[misc]
+
+    id: NotRequired[Any]
+    role: Literal["system", "user", "assistant"]
+    parts: Annotated[list[Part], Field(fail_fast=True)]
+    metadata: NotRequired[Any]
+
+
+class UIMessagesRequest(ChatFields):
+    """A conversation of `UIMessage`s, with the fields that the SDK adds and those of ChatFields."""
+
+    messages: Annotated[list[UIMessage], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+    id: Any = None
+    trigger: Any = None
+    message_id: Any = None
+    metadata: Any = None
+
+    @staticmethod
+    def fits(body: dict[str, Any]) -> bool:
+        """Return whether a body is the AI SDK's: a message of it has parts, or it says what triggered it."""
+        messages = body.get("messages")
+        has_parts = isinstance(messages, list) and any(
+            isinstance(message, dict) and "parts" in message for message in messages
+        )
+        return has_parts or body.get("trigger") in _TRIGGERS
+
+    @property
+    def continued_id(self) -> str | None:
+        """The id of the answer that the conversation ends with, which the page then continues in its place."""
+        last = self.messages[-1]
+        id_ = last.get("id")
+        return id_ if last["role"] == "assistant" and isinstance(id_, str) and id_ else None
+
+    def list_urls(self) -> list[str]:
+        """Return the URLs of the user's files."""
+        return [
+            part["url"]  # type: ignore[typeddict-item]
+            for message in self.messages
+            if message["role"] == "user"
+            for part in message["parts"]
+            if part["type"] == "file"
+        ]
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        if self.list_urls():
+            prepare_parts(
+                [_read_content(each, index) for index, each in enumerate(self.messages)], self, media, prompts
+            )
+
+    def _build_messages(self) -> list[dict[str, Any]]:
+        return build_turns(
+            [turn for index, message in enumerate(self.messages) for turn in _read_message(message, index)]
+        )
+
+
+def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
+    """Return the texts and images of a user's message. Each of its images is made an image part, in place."""
+    content: list[ChatPart] = []
+    if message["role"] != "user":
+        return content
+    parts: list[Any] = message["parts"]
+    for place, part in enumerate(parts):
+        if part["type"] == "file":
+            if not is_image(part["media_type"]):
+                raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
+            parts[place] = make_image_part(part["url"])
+        if parts[place]["type"] in ("text", "image_url"):
+            content.append(parts[place])
+    return content
+
+
+def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:
+    parts: Sequence[Any] = message["parts"]
+    if message["role"] == "assistant":
+        return _Answer().read(parts)
+    if message["role"] == "system":
+        text = join_parts([part for part in parts if part["type"] == "text"])
+        return [{"role": "system", "content": text}] if text else []
+    content = join_parts(_read_content(message, index))
+    if not content:
+        raise InvalidRequest("must have a text.", field=f"messages.{index}.parts")
+    return [{"role": "user", "content": content}]
+
+
+class _Answer:
+    """An assistant's message, as the turns that it was: each may have a text and calls, and the calls' results follow.
+
+    What the model reasoned, and the server tools that ran, stay out: their results never left the server.
+    """
+
+    def __init__(self) -> None:
+        self._turns: list[dict[str, Any]] = []
+        self._texts = [""]
+        """Of this turn's steps."""
+        self._calls: list[dict[str, Any]] = []
+        self._results: list[dict[str, Any]] = []
+
+    def read(self, parts: Sequence[Any]) -> list[dict[str, Any]]:
+        """Return the turns of a message's parts."""
+        for part in parts:
+            kind = part["type"]
+            if kind == "step-start":
+                self._texts.append("")
+            if self._calls and kind in ("step-start", "text"):
+                self._end_turn()
+            if kind == "text":
+                self._texts[-1] += part["text"]
+            elif "tool_call_id" in part:
+                self._add_call(part)
+        if self._calls or any(self._texts) or not self._turns:
+            self._end_turn()
+        return self._turns
+
+    def _end_turn(self) -> None:
+        turn: dict[str, Any] = {"role": "assistant", "content": "\n\n".join(filter(None, self._texts))}
+        if self._calls:
+            turn["tool_calls"] = self._calls
+        self._turns += [turn, *self._results]
+        self._texts, self._calls, self._results = [""], [], []
+
+    def _add_call(self, part: dict[str, Any]) -> None:
+        if part.get("provider_executed") or part["state"] == "input-streaming":
+            return
+        given = part.get("input")
+        if given is None:
+            given = part.get("raw_input")
+        name = part.get("tool_name") or part["type"].removeprefix("tool-")
+        function = {"name": name, "arguments": _write(given) if given is not None else "{}"}
+        self._calls.append({"id": part["tool_call_id"], "type": "function", "function": function})
+        if (result := _read_result(part)) is not None:
+            self._results.append({"role": "tool", "tool_call_id": part["tool_call_id"], "content": result})
+
+
+def _read_result(part: dict[str, Any]) -> str | None:
+    """Return what the model is told of a call; None if there is no result yet."""
+    state, approval = part["state"], part.get("approval")
+    approval = approval if isinstance(approval, dict) else {}
+    if state == "output-available":
+        return _write(part.get("output"))
+    if state == "output-error":
+        return part.get("error_text") or ""
+    if state == "output-denied" or approval.get("approved") is False:
+        reason = approval.get("reason")
+        return reason if isinstance(reason, str) and reason else _DENIED
+    return None
+
+
+def _write(value: Any) -> str:
+    return value if isinstance(value, str) else orjson.dumps(value).decode()

@@ -1,0 +1,159 @@
+"""Define the request and response bodies of POST /v1/chat/completions."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from app.openai_service import ChatCall, ChatResult
+from app.problems import InvalidRequest
+from app.prompts.selection import Conversation, PromptSelection
+from app.web.encoders.openai_sse import name_finish_reason
+from app.web.media.intake import MediaIntake
+from app.web.schemas.chat import build_chat_call
+from app.web.schemas.fields import AnswerFields, MaxTokens
+from app.web.schemas.messages import ConversationRequest, build_turns
+from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
+from app.web.schemas.v1.fields import OpenAIModel, only
+from app.web.schemas.v1.messages import Messages, to_turns
+from app.web.schemas.v1.response_format import ResponseFormat, check_response_format
+
+_Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
+_Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
+_USE_TOOLS = "use tools and tool_choice"
+
+
+class StreamOptions(OpenAIModel):
+    """What a stream has beside its chunks of text."""
+
+    include_usage: bool | None = None
+    include_obfuscation: bool | None = None
+
+
+class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
+    """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
+
+    An SDK sends the fields that OpenAI does not have in its `extra_body`.
+    """
+
+    messages: Messages  # type: ignore[assignment]
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    max_completion_tokens: MaxTokens | None = None
+    frequency_penalty: _Penalty | None = None
+    presence_penalty: _Penalty | None = None
+    logit_bias: Annotated[dict[str, _Bias], Field(max_length=300)] | None = None
+    response_format: ResponseFormat | None = None
+
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+
+    logprobs: Annotated[Any, only(False)] = None
+    top_logprobs: Annotated[Any, only(0)] = None
+    functions: Annotated[Any, only(instead=_USE_TOOLS)] = None
+    function_call: Annotated[Any, only(instead=_USE_TOOLS)] = None
+    modalities: Annotated[Any, only(["text"])] = None
+    audio: Annotated[Any, only()] = None
+    prediction: Annotated[Any, only()] = None
+    web_search_options: Annotated[Any, only()] = None
+    moderation: Annotated[Any, only()] = None
+
+    user: Any = None  # who calls is known from the credential
+    safety_identifier: Any = None
+    store: Any = None  # nothing is stored
+    metadata: Any = None
+    prompt_cache_key: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
+
+    cache: bool | None = None
+    resumable: bool | None = None
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with a chunk that has the usage."""
+        return self.stream_options is not None and bool(self.stream_options.include_usage)
+
+    def to_call(
+        self,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
+    ) -> ChatCall:
+        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        self._check()
+        media.prepare(self, "chat", self.model, prompts)
+        prompt = prompts.select(self)
+        settings = {
+            **self.list_values(),
+            # Every SDK sends a model, so that of a stored prompt replaces it.
+            "model": None if prompts.overrides("model", prompt) else self.model,
+            "max_tokens": self.max_completion_tokens or self.max_tokens,
+            "frequency_penalty": self.frequency_penalty,
+            "presence_penalty": self.presence_penalty,
+            "logit_bias": self.logit_bias,
+            "tools": self.tools,
+            "tool_choice": self.tool_choice,
+            "response_format": self.response_format,
+            "may_be_cached": bool(self.cache),
+        }
+        turns = build_turns(to_turns(self.messages))
+        conversation = Conversation(turns, request_id, adjusted=media.adjusted)
+        return build_chat_call(conversation, settings, self, prompts, server_tools)
+
+    def _check(self) -> None:
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequest("needs stream to be true.", field="stream_options")
+        if self.resumable and not self.stream:
+            raise InvalidRequest("only a stream can be resumed.", field="resumable")
+        if self.max_tokens is not None and self.max_completion_tokens is not None:
+            raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
+        if self.response_format is not None:
+            check_response_format(self.response_format)
+        self._check_tools()
+
+    def _check_tools(self) -> None:
+        if self.tool_choice is None:
+            return
+        if self.tools is None:
+            raise InvalidRequest("needs tools.", field="tool_choice")
+        names = [tool["function"]["name"] for tool in self.tools]
+        if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in names:
+            raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
+
+
+def chat_completion(result: ChatResult, completion_id: str, created: int) -> dict[str, Any]:
+    """Return OpenAI's `chat.completion`.
+
+    Args:
+        result: the answer.
+        completion_id: for an answer of a server that gives none.
+        created: in seconds since 1970.
+    """
+    has_calls = bool(result.tool_calls)
+    message: dict[str, Any] = {
+        "role": "assistant",
+        "content": result.text or (None if has_calls or result.refusal else ""),
+        "refusal": result.refusal,
+    }
+    if has_calls:
+        message["tool_calls"] = result.tool_calls
+    choice = {
+        "index": 0,
+        "message": message,
+        "logprobs": None,
+        "finish_reason": name_finish_reason(result.finish_reason, has_calls),
+    }
+    return {
+        "id": result.id or completion_id,
+        "object": "chat.completion",
+        "created": created,
+        "model": result.model,
+        "choices": [choice],
+        "usage": result.usage and result.usage.raw,
+        "system_fingerprint": None,
+    }

@@ -1,0 +1,108 @@
+"""Define the messages of a conversation as OpenAI has them: what its SDKs send, and every answer of theirs sent back."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import BeforeValidator, ConfigDict, Field
+from typing_extensions import TypedDict
+
+from app.web.media.parts import Content, join_text_parts
+from app.web.schemas.fields import NonEmptyText, Text
+from app.web.schemas.messages import MAX_MESSAGES
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+_Speaker = Annotated[str, Field(min_length=1, max_length=64)]
+
+
+class FunctionCall(TypedDict):
+    """The name and the JSON arguments of a call, in the model's words. The SDK's `parse()` adds the parsed ones."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    name: str
+    arguments: str
+    parsed_arguments: NotRequired[Any]
+
+
+class ToolCall(TypedDict):
+    """A tool call by the model; one that was put together from a stream may still have its index."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    id: Annotated[str, Field(min_length=1)]
+    type: Literal["function"]
+    function: FunctionCall
+    index: NotRequired[Any]
+
+
+class UserMessage(TypedDict):
+    """A turn of the user: a text, or a list of texts and images."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["user"]
+    content: Content
+    name: NotRequired[_Speaker | None]
+
+
+class SystemMessage(TypedDict):
+    """A system or developer text."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["system", "developer"]
+    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    name: NotRequired[_Speaker | None]
+
+
+class AssistantMessage(TypedDict):
+    """A turn of the model. Only its text and its tool calls go back to it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["assistant"]
+    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
+    refusal: NotRequired[str | None]
+    tool_calls: NotRequired[Annotated[list[ToolCall] | None, Field(fail_fast=True)]]
+    name: NotRequired[_Speaker | None]
+    function_call: NotRequired[None]
+    audio: NotRequired[None]
+    annotations: NotRequired[Any]
+    parsed: NotRequired[Any]
+    reasoning_content: NotRequired[Any]
+
+
+class ToolMessage(TypedDict):
+    """The result of one tool call."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["tool"]
+    content: Annotated[Text, BeforeValidator(join_text_parts)]
+    tool_call_id: str
+
+
+_Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
+
+Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+
+
+def to_turns(messages: Messages) -> list[dict[str, Any]]:
+    """Return the messages without what only an SDK added to them."""
+    return [_to_turn(dict(message)) for message in messages]
+
+
+def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
+    if message.get("name", "") is None:
+        del message["name"]
+    if calls := message.get("tool_calls"):
+        message["tool_calls"] = [_to_call(call) for call in calls]
+    return message
+
+
+def _to_call(call: dict[str, Any]) -> dict[str, Any]:
+    function = call["function"]
+    kept = {"name": function["name"], "arguments": function["arguments"]}
+    return {"id": call["id"], "type": "function", "function": kept}

@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.clients.server import Server
+from tests.fakes.servers import FakeUpstream, free_port, gunicorn
+
+TOOLS = '''
+from app.tools import tool
+
+
+@tool
+def order_status(order_id: str) -> str:
+    """Look up an order.
+
+    Args:
+        order_id: as printed on the receipt.
+    """
+    return "on its way"
+'''
+
+
+@pytest.fixture
+def server(running: Server) -> Server:
+    running.upstream.forget()
+    return running
+
+
+@pytest.fixture(scope="package")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    tools = tmp_path_factory.mktemp("tools")
+    (tools / "orders.py").write_text(TOOLS, encoding="utf-8")
+    port, page_port = free_port(), free_port()
+    with (
+        FakeUpstream() as upstream,
+        gunicorn(
+            wait_for=port,
+            PORT=str(port),
+            OPENAI_API_KEY="sk-test",
+            ALLOWED_ORIGINS=f"http://127.0.0.1:{page_port}",
+            OPENAI_BASE_URL=upstream.url,
+            CHAT_FALLBACK_MODELS="none",
+            RETRY_MAX_ATTEMPTS="1",
+            TOOLS_DIR=str(tools),
+            ALLOWED_TOOLS="order_status",
+            WEB_CONCURRENCY="1",
+        ),
+    ):
+        yield Server(f"http://127.0.0.1:{port}", upstream, page_port)

@@ -1,0 +1,71 @@
+"""The openai package of npm as a client of a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.openai_answers import MODEL, USAGE, error, stream_of
+
+pytestmark = pytest.mark.clients
+
+ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
+
+
+def failure_of(server, method="chat", **options):
+    return server.run("openai.mjs", method=method, **options)["error"]
+
+
+def test_a_plain_answer(server):
+    answer = server.run("openai.mjs", method="chat", body=ASKED)["found"]
+
+    assert answer["choices"][0]["message"]["content"] == "Hello there"
+    assert (answer["usage"], answer["model"]) == (USAGE, MODEL)
+
+
+def test_a_stream_with_its_usage(server):
+    server.says("Hel", "lo 😀")
+
+    body = {**ASKED, "stream_options": {"include_usage": True}}
+    *chunks, last = server.run("openai.mjs", method="stream", body=body)["found"]
+
+    assert "".join(each["choices"][0]["delta"].get("content") or "" for each in chunks) == "Hello 😀"
+    assert (last["choices"], last["usage"]) == ([], USAGE)
+
+
+def test_embeddings_which_it_asks_for_in_base64(server):
+    body = {"model": "text-embedding-3-small", "input": "Hi"}
+    answer = server.run("openai.mjs", method="embed", body=body)["found"]
+
+    assert answer["data"][0]["embedding"] == [0.5, -0.25]
+
+
+def test_models(server):
+    assert server.run("openai.mjs", method="models")["found"][0] == "gpt-6.1-terra"
+
+
+def test_errors_have_their_class_and_fields(server):
+    server.answers(*stream_of("Hel")[:2], error(code="server_error"))
+
+    refused = failure_of(server, body={**ASKED, "temperature": 3})
+    unknown = failure_of(server, body={**ASKED, "model": "gpt-9"})
+    stranger = failure_of(server, body=ASKED, key="sk-wrong")
+    amid = failure_of(server, method="stream", body=ASKED)
+
+    assert (refused["name"], refused["param"], refused["code"]) == (
+        "BadRequestError",
+        "temperature",
+        "invalid_request",
+    )
+    assert refused["requestID"]
+    assert (unknown["name"], unknown["code"]) == ("PermissionDeniedError", "model_not_found")
+    assert (stranger["name"], stranger["status"]) == ("AuthenticationError", 401)
+    assert (amid["name"], amid["code"]) == ("APIError", "upstream_failed")
+
+
+def test_a_failure_is_not_tried_again(server, monkeypatch):
+    monkeypatch.setattr(server.upstream, "status", 500)
+
+    failed = failure_of(server, body=ASKED, retries=2)
+
+    assert (failed["name"], failed["status"]) == ("InternalServerError", 502)
+    assert len(server.upstream.received) == 1

@@ -1,0 +1,142 @@
+"""Images in the messages of the AI SDK and of AG-UI: the model gets them as from any other route."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.fakes.bodies import IMAGE_URL
+from tests.fakes.openai_answers import stream_of
+from tests.images.pictures import encoded, photo
+from tests.web.media.test_parts import data_url
+
+TEXT = {"type": "text", "text": "What is it?"}
+
+
+def ui_body(*parts, role="user", **fields):
+    user = {"id": "1", "role": "user", "parts": [TEXT]}
+    return {
+        "id": "c",
+        "trigger": "submit-message",
+        "messages": [{"id": "0", "role": role, "parts": list(parts)}, user],
+    }
+
+
+def agui_body(*parts, role="user"):
+    user = {"id": "1", "role": "user", "content": "What is it?"}
+    return {"threadId": "t", "runId": "r", "messages": [{"id": "0", "role": role, "content": list(parts)}, user]}
+
+
+def ui_image(url, media_type="image/png"):
+    return {"type": "file", "mediaType": media_type, "url": url, "filename": "a.png"}
+
+
+def agui_image(url):
+    declared, _, data = url.partition(";base64,")
+    if not data:
+        return {"type": "image", "source": {"type": "url", "value": url}}
+    return {"type": "image", "source": {"type": "data", "value": data, "mimeType": declared.removeprefix("data:")}}
+
+
+FORMATS = pytest.mark.parametrize(
+    ("route", "body", "image"),
+    [("/api/chat", ui_body, ui_image), ("/api/agui", agui_body, agui_image)],
+    ids=["ui", "agui"],
+)
+
+
+def post(client, route, **fields):
+    answer = client.post(route, **fields)
+    answer.get_data()  # a stream that nobody reads goes on for a while, and counts
+    return answer
+
+
+def sent_image(upstream):
+    return upstream.sent[-1].body["messages"][0]["content"]
+
+
+@FORMATS
+def test_an_image_at_a_url(client, upstream, route, body, image):
+    upstream.streams(*stream_of("A cat"))
+
+    answer = post(client, route, json=body(TEXT, image(IMAGE_URL)))
+
+    assert answer.status_code == 200, answer.text
+    assert sent_image(upstream) == [TEXT, {"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": "auto"}}]
+
+
+@FORMATS
+def test_an_image_alone_is_checked_and_prepared(client, upstream, route, body, image):
+    upstream.streams(*stream_of("A cat"))
+
+    answer = post(client, route, json=body(image(data_url(encoded(photo(), "JPEG")))))
+
+    assert answer.status_code == 200, answer.text
+    [part] = sent_image(upstream)
+    assert part["image_url"]["url"].startswith("data:image/jpeg;base64,")
+
+
+@FORMATS
+@pytest.mark.parametrize(
+    "url", ["http://example.com/a.png", "https://127.0.0.1/a.png", "data:image/png;base64,AAAA"]
+)
+def test_an_image_that_cannot_be_used_is_refused(client, upstream, route, body, image, url):
+    answer = post(client, route, json=body(TEXT, image(url)))
+
+    assert answer.status_code == 400, answer.text
+    assert "messages.0.content.1.image_url" in answer.text
+    assert not upstream.sent
+
+
+def test_other_files_are_refused(client):
+    for answer in [
+        post(client, "/api/chat", json=ui_body(TEXT, ui_image("data:text/plain;base64,AAAA", "text/plain"))),
+        post(
+            client,
+            "/api/agui",
+            json=agui_body(TEXT, {"type": "audio", "source": {"type": "url", "value": "https://x.example/a"}}),
+        ),
+    ]:
+        assert answer.status_code == 400
+        assert "only images are accepted, not other files." in answer.text
+
+
+def test_images_of_an_answer_are_not_sent_back(client, upstream):
+    upstream.streams(*stream_of("A cat"))
+
+    answer = post(
+        client, "/api/chat", json=ui_body(TEXT, ui_image("data:image/png;base64,AAAA"), role="assistant")
+    )
+
+    assert answer.status_code == 200, answer.text
+    assert sent_image(upstream) == "What is it?"
+
+
+def test_an_image_of_agui_before_version_1(client, upstream):
+    upstream.streams(*stream_of("A cat"))
+    url = data_url(encoded(photo(), "JPEG"))
+    part = {"type": "binary", "mimeType": "image/jpeg", "data": url.partition(",")[2]}
+
+    post(client, "/api/agui", json=agui_body(TEXT, part))
+
+    assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/jpeg;base64,")
+
+
+def test_a_large_image_does_not_count_towards_the_size_of_the_json(make_app, upstream):
+    upstream.streams(*stream_of("A cat"))
+    client = make_app(max_json_bytes=2_000, max_body_bytes=1_000_000).test_client()
+    url = data_url(encoded(photo(1200, 1200), "PNG"))
+    assert len(url) > 70_000
+
+    answer = post(client, "/api/chat", json=ui_body(TEXT, ui_image(url)))
+
+    assert answer.status_code == 200, answer.text
+    assert sent_image(upstream)[1]["image_url"]["url"].startswith("data:image/png;base64,")
+
+
+def test_images_take_the_scope_vision(site, upstream):
+    key = {"Authorization": f"Bearer {site.new_key(scopes='chat')}"}
+
+    answer = post(site.app.test_client(), "/api/chat", json=ui_body(TEXT, ui_image(IMAGE_URL)), headers=key)
+
+    assert (answer.status_code, answer.content_type) == (403, "text/plain; charset=utf-8")
+    assert "vision" in answer.text

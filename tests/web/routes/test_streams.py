@@ -1,0 +1,262 @@
+"""Resumable streams: read on where they broke, by whoever began them, and stopped by nobody else."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from app.openai_service.resilience.drain import DrainPool
+from app.replays.answer_log import ALIVE_S
+from tests.fakes.openai_answers import chunk, sse, stream_of
+from tests.fakes.servers import wait_until
+from tests.fakes.site import bearer
+
+STREAM = "/api/chat/stream"
+BODY = {"message": "Hello", "resumable": True}
+WORDS = ("One", " two", " three", " 👋", " five")
+
+
+@pytest.fixture
+def whole(client, upstream):
+    upstream.streams(*stream_of(*WORDS))
+    response = client.post(STREAM, json=BODY)
+    assert response.data
+    return response
+
+
+class Gate:
+    """A streamed upstream answer that waits in the middle."""
+
+    def __init__(self, upstream, *words):
+        self.opened = threading.Event()
+        self._pieces = [sse(piece) for piece in stream_of(*words)]
+        upstream.streams_bytes(self._run())
+
+    def _run(self):
+        yield from self._pieces[:3]
+        self.opened.wait(10)
+        yield from self._pieces[3:]
+
+
+def events_of(data):
+    return [event + b"\n\n" for event in data.split(b"\n\n") if event]
+
+
+def begin(client, **body):
+    """Begin a stream, and read its first event."""
+    response = client.post(STREAM, json={**BODY, **body}, buffered=False)
+    rest = iter(response.response)
+    return response, next(rest), rest
+
+
+def test_each_event_has_a_number(whole):
+    events = events_of(whole.data)
+
+    assert len(events) == len(WORDS) + 1
+    assert [event.partition(b"\n")[0] for event in events] == [b"id: %d" % n for n in range(1, len(events) + 1)]
+    assert whole.headers["X-Stream-Id"]
+
+
+def test_a_stream_that_may_not_be_resumed_has_no_numbers(client, upstream):
+    upstream.streams(*stream_of(*WORDS))
+    response = client.post(STREAM, json={"message": "Hello"})
+
+    assert b"id:" not in response.data.replace(b'"id":', b"")
+    assert "X-Stream-Id" not in response.headers
+
+
+@pytest.mark.parametrize("has", range(len(WORDS) + 1))
+@pytest.mark.parametrize("by", ["header", "query"])
+def test_a_stream_goes_on_after_the_event_that_the_reader_has(client, upstream, whole, has, by):
+    url = f"{STREAM}/{whole.headers['X-Stream-Id']}"
+    asked = {"headers": {"Last-Event-ID": str(has)}} if by == "header" else {"query_string": {"after": has}}
+    resumed = client.get(url, **asked)
+
+    assert resumed.status_code == 200
+    assert resumed.data == b"".join(events_of(whole.data)[has:])
+    assert resumed.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert resumed.headers["X-Accel-Buffering"] == "no"
+    assert len(upstream.sent) == 1
+
+
+@pytest.mark.parametrize("has", [len(WORDS) + 1, 1000])
+def test_there_is_nothing_more_after_the_last_event(client, whole, has):
+    answer = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}", headers={"Last-Event-ID": str(has)})
+
+    assert (answer.status_code, answer.data) == (204, b"")
+
+
+@pytest.mark.parametrize("position", ["x", "-1", "1.5", "9" * 30, "٣"])
+def test_a_position_that_is_no_number_is_refused(client, whole, position):
+    answer = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}", query_string={"after": position})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+
+
+def test_a_reader_follows_a_stream_that_still_runs(app, client, upstream):
+    gate = Gate(upstream, *WORDS)
+    response, first, _ = begin(client)
+    found = []
+    url = f"{STREAM}/{response.headers['X-Stream-Id']}"
+    reader = threading.Thread(target=lambda: found.append(app.test_client().get(url).data))
+    reader.start()
+    gate.opened.set()
+    rest = b"".join(response.response)
+    reader.join(10)
+
+    assert found == [first + rest]
+    assert len(upstream.sent) == 1
+
+
+def test_the_generation_goes_on_for_a_reader_who_comes_back(make_app, upstream, records):
+    client = make_app(resume_linger_s=60.0).test_client()
+    gate = Gate(upstream, *WORDS)
+    response, first, _ = begin(client)
+    response.close()  # a lost connection
+    gate.opened.set()
+    wait_until(lambda: records, "the call is recorded")
+
+    resumed = client.get(f"{STREAM}/{response.headers['X-Stream-Id']}", headers={"Last-Event-ID": "1"})
+
+    assert b'"done":true' in resumed.data
+    assert first + resumed.data == client.get(f"{STREAM}/{response.headers['X-Stream-Id']}").data
+    assert [record.outcome for record in records] == ["complete"]
+    assert len(upstream.sent) == 1
+
+
+def test_nobody_reads_a_stream_for_longer_than_it_lingers(records, make_app, upstream):
+    client = make_app(resume_linger_s=0.0).test_client()
+    gate = Gate(upstream, *WORDS)
+    response, _, _ = begin(client)
+    gate.opened.set()
+    response.close()
+
+    assert [record.outcome for record in records] == ["client_gone"]
+    assert upstream.open_streams == 0
+
+
+def test_its_owner_may_stop_it(records, app, upstream):
+    def endless():
+        yield sse(chunk({"content": "on and "}))
+        while upstream.open_streams:
+            time.sleep(0.01)  # the pace of the model
+            yield sse(chunk({"content": "on"}))
+
+    upstream.streams_bytes(endless())
+    client = app.test_client()
+    response, _, rest = begin(client)
+    url = f"{STREAM}/{response.headers['X-Stream-Id']}"
+
+    assert client.post(f"{url}/stop").status_code == 204
+    assert b'"code":"stopped"' in b"".join(rest)  # it ends
+    response.close()
+
+    assert client.post(f"{url}/stop").status_code == 204, "it may be stopped again"
+    assert [record.outcome for record in records] == ["client_gone"]
+    assert upstream.open_streams == 0
+
+
+def test_another_caller_finds_nothing(site, upstream):
+    upstream.streams(*stream_of(*WORDS))
+    hers, his = (bearer(site.token(userId=user)) for user in ("anna", "bert"))
+    stream_id = site.client.post(STREAM, json=BODY, headers=hers).headers["X-Stream-Id"]
+
+    for answer in (
+        site.client.get(f"{STREAM}/{stream_id}", headers=his),
+        site.client.post(f"{STREAM}/{stream_id}/stop", headers=his),
+        site.client.get(f"{STREAM}/{'0' * 32}", headers=hers),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+    assert site.client.get(f"{STREAM}/{stream_id}", headers=hers).status_code == 200
+    assert site.client.get(f"{STREAM}/{stream_id}").status_code == 401
+
+
+def test_an_event_source_may_send_its_token_in_the_url(site, upstream):
+    upstream.streams(*stream_of(*WORDS))
+    token = site.token(userId="anna")
+    stream_id = site.client.post(STREAM, json=BODY, headers=bearer(token)).headers["X-Stream-Id"]
+
+    assert site.client.get(f"{STREAM}/{stream_id}", query_string={"access_token": token}).status_code == 200
+    assert site.client.get(f"{STREAM}/{stream_id}", query_string={"access_token": "x"}).status_code == 401
+    assert site.client.post("/api/chat", json=BODY, query_string={"access_token": token}).status_code == 401
+
+
+def test_a_plain_answer_cannot_be_resumed(client, upstream):
+    refused = client.post("/api/chat", json=BODY)
+
+    assert refused.status_code == 400
+    assert "resumable" in refused.json["error"]
+    assert not upstream.sent
+
+
+def test_too_many_running_streams_of_one_user_are_refused(client, upstream):
+    gates = [Gate(upstream, *WORDS) for _ in range(20)]
+    running = [begin(client) for _ in gates]
+    refused = client.post(STREAM, json=BODY)
+
+    assert (refused.status_code, refused.json["code"]) == (429, "concurrency_limit")
+    for gate in gates:
+        gate.opened.set()
+    for response, _, _ in running:
+        b"".join(response.response)
+    upstream.streams(*stream_of("Hello"))
+    assert client.post(STREAM, json=BODY).status_code == 200
+
+
+def test_a_repeated_request_joins_a_stream_that_still_runs(app, client, upstream):
+    key = {"Idempotency-Key": "join-1"}
+    gate = Gate(upstream, *WORDS)
+    response = client.post(STREAM, json={"message": "Hello"}, headers=key, buffered=False)
+    first = next(iter(response.response))
+    joined = []
+    joiner = threading.Thread(
+        target=lambda: joined.append(app.test_client().post(STREAM, json={"message": "Hello"}, headers=key).data)
+    )
+    joiner.start()
+    gate.opened.set()
+    rest = b"".join(response.response)
+    joiner.join(10)
+
+    assert joined == [first + rest]
+    assert len(upstream.sent) == 1
+
+
+def test_a_stream_with_a_key_goes_on_without_its_client(records, client, upstream):
+    key = {"Idempotency-Key": "goes-on-1"}
+    gate = Gate(upstream, *WORDS)
+    response = client.post(STREAM, json={"message": "Hello"}, headers=key, buffered=False)
+    next(iter(response.response))
+    response.close()
+    gate.opened.set()
+    wait_until(lambda: records, "the call is recorded")
+
+    again = client.post(STREAM, json={"message": "Hello"}, headers=key)
+
+    assert b'"done":true' in again.data
+    assert len(upstream.sent) == 1
+    assert [record.outcome for record in records] == ["complete"]
+
+
+def test_a_writer_that_died_ends_the_stream_of_its_readers(app, client, upstream, clock, monkeypatch):
+    gate = Gate(upstream, *WORDS)
+    response, first, _ = begin(client)
+    monkeypatch.setattr("app.replays.answer_log.AnswerLog.renew", lambda self: None)
+    clock.move(ALIVE_S + 1)
+    answer = app.test_client().get(f"{STREAM}/{response.headers['X-Stream-Id']}")
+    gate.opened.set()
+
+    assert answer.data.startswith(first)
+    assert b'"code":"answer_lost"' in answer.data
+
+
+def test_a_pool_that_is_full_ends_the_stream(records, make_app, upstream, monkeypatch):
+    monkeypatch.setattr(DrainPool, "adopt", lambda *_: False)
+    client = make_app(resume_linger_s=60.0).test_client()
+    gate = Gate(upstream, *WORDS)
+    response, _, _ = begin(client)
+    gate.opened.set()
+    response.close()
+
+    assert [record.outcome for record in records] == ["client_gone"]

@@ -1,0 +1,56 @@
+"""GET /v1/models: what a caller may use, as OpenAI's own client sees it."""
+
+from __future__ import annotations
+
+import openai
+import pytest
+
+MODELS = {
+    "chat_model": "own/chat:1",
+    "chat_fallback_models": ("b",),
+    "allowed_models": ("c",),
+    "vision_model": "v",
+}
+
+
+def ids_of(sdk):
+    return [model.id for model in sdk.models.list()]
+
+
+def test_the_models_of_all_operations_are_listed_once_the_default_first(make_app, connect):
+    sdk = connect(make_app(**MODELS))
+
+    assert ids_of(sdk) == ["own/chat:1", "b", "c", "v", "text-embedding-3-small"]
+
+
+def test_a_model_has_openais_fields(make_app, connect):
+    answer = make_app(**MODELS).test_client().get("/v1/models")
+
+    assert answer.json["object"] == "list"
+    for model in answer.json["data"]:
+        assert model.keys() == {"id", "object", "created", "owned_by"}
+        assert (model["object"], type(model["created"])) == ("model", int)
+
+
+def test_a_model_is_described_whatever_its_name(make_app, connect):
+    sdk = connect(make_app(**MODELS))
+
+    assert sdk.models.retrieve("own/chat:1").id == "own/chat:1"
+    assert sdk.models.retrieve("c").id == "c"
+
+
+@pytest.mark.parametrize("name", ["d", "own/chat", "own//chat:1"])
+def test_an_unknown_model_is_not_found(make_app, connect, name):
+    with pytest.raises(openai.NotFoundError) as caught:
+        connect(make_app(**MODELS)).models.retrieve(name)
+
+    assert (caught.value.code, caught.value.param) == ("model_not_found", "model")
+
+
+def test_a_caller_sees_the_models_of_its_scopes_only(make_site, connect):
+    site = make_site(**MODELS)
+
+    assert ids_of(connect(site.app, site.new_key("embeddings"))) == ["text-embedding-3-small", "c"]
+    assert ids_of(connect(site.app, site.token(scopes=["chat"]))) == ["own/chat:1", "b", "c"]
+    with pytest.raises(openai.PermissionDeniedError):
+        ids_of(connect(site.app, site.new_key("usage")))

@@ -1,0 +1,205 @@
+"""A request that is repeated with its Idempotency-Key: one answer, one upstream call, one row."""
+
+from __future__ import annotations
+
+import threading
+from uuid import uuid4
+
+import pytest
+
+from app.replays import Claim, IdempotencyKeys, Replay
+from app.replays.answer_log import ALIVE_S
+from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
+from app.shared_state.records import SharedRecords
+from app.shared_state.sqlite_store import SqliteStore
+from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
+from tests.fakes.site import bearer
+from tests.images.pictures import png
+
+CHAT, STREAM = "/api/chat", "/api/chat/stream"
+HELLO = {"message": "Hello"}
+
+
+@pytest.fixture
+def key():
+    return {"Idempotency-Key": f"k-{uuid4()}"}
+
+
+@pytest.fixture
+def keys(tmp_path):
+    return IdempotencyKeys(SharedRecords(SqliteStore(tmp_path / "answers.sqlite3")), keep_s=60.0)
+
+
+def test_a_repeated_request_gets_the_same_answer_at_no_cost(records, client, upstream, key):
+    upstream.answers(completion("first"))
+    upstream.answers(completion("second"))
+
+    first = client.post(CHAT, json=HELLO, headers=key)
+    again = client.post(CHAT, json=HELLO, headers=key)
+
+    assert (first.status_code, first.json["reply"]) == (200, "first")
+    assert again.data == first.data
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert "Idempotent-Replay" not in first.headers
+    assert again.headers["X-Model"] == first.headers["X-Model"]
+    assert again.headers["X-Request-ID"] != first.headers["X-Request-ID"]
+    assert (len(upstream.sent), len(records)) == (1, 1)
+
+
+def test_a_repeated_stream_gets_the_same_bytes(records, client, upstream, key):
+    upstream.streams(*stream_of("Hel", "lo"))
+
+    first, again = (client.post(STREAM, json=HELLO, headers=key) for _ in range(2))
+
+    assert first.data == again.data
+    assert b"id:" not in first.data
+    assert again.headers["Idempotent-Replay"] == "true"
+    assert again.headers["Content-Type"] == first.headers["Content-Type"]
+    assert (len(upstream.sent), len(records)) == (1, 1)
+
+
+def test_another_body_with_the_same_key_is_a_conflict(client, upstream, key):
+    client.post(CHAT, json=HELLO, headers=key)
+
+    refused = client.post(CHAT, json={"message": "Other"}, headers=key)
+
+    assert (refused.status_code, refused.json["code"]) == (409, "idempotency_conflict")
+    assert client.post(STREAM, json=HELLO, headers=key).status_code == 409, "another route is another request"
+    assert len(upstream.sent) == 1
+
+
+def test_the_key_of_another_caller_is_another_key(site, upstream, key):
+    texts = ("hers", "his")
+    for text in texts:
+        upstream.answers(completion(text))
+
+    replies = [
+        site.client.post(CHAT, json=HELLO, headers={**bearer(site.token(userId=user)), **key}).json["reply"]
+        for user in ("anna", "bert")
+    ]
+
+    assert tuple(replies) == texts
+
+
+@pytest.mark.one_attempt
+@pytest.mark.parametrize("route", [CHAT, STREAM])
+def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
+    upstream.answers(error("down"), 500)
+    assert client.post(route, json=HELLO, headers=key).status_code == 502
+    upstream.streams(*stream_of("better")) if route == STREAM else upstream.answers(completion("better"))
+
+    again = client.post(route, json=HELLO, headers=key)
+
+    assert b"better" in again.data
+    assert "Idempotent-Replay" not in again.headers
+
+
+def test_a_stream_that_breaks_may_be_tried_again(client, upstream, key):
+    upstream.streams_bytes([sse(chunk({"content": "Hal"}))])
+    broken = client.post(STREAM, json=HELLO, headers=key)
+    assert b'"code"' in broken.data
+    upstream.streams(*stream_of("better"))
+
+    assert b"better" in client.post(STREAM, json=HELLO, headers=key).data
+
+
+@pytest.mark.parametrize("key", ["", " ", "a b", "ä", "k" * 256])
+def test_a_malformed_key_is_refused(client, upstream, key):
+    refused = client.post(CHAT, json=HELLO, headers={"Idempotency-Key": key})
+
+    assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+    assert "Idempotency-Key" in refused.json["error"]
+    assert not upstream.sent
+
+
+def test_twenty_at_once_are_one_call(app, upstream, key):
+    answered, begun = threading.Event(), threading.Event()
+    real = upstream.otherwise
+
+    def slow(sent):
+        begun.set()
+        answered.wait(5)
+        return real(sent)
+
+    upstream.otherwise = slow
+    bodies = []
+
+    def send():
+        bodies.append(app.test_client().post(CHAT, json=HELLO, headers=key).data)
+
+    threads = [threading.Thread(target=send) for _ in range(20)]
+    for thread in threads:
+        thread.start()
+    assert begun.wait(5)
+    answered.set()
+    for thread in threads:
+        thread.join(20)
+
+    assert len(upstream.sent) == 1
+    assert len(bodies) == 20
+    assert len(set(bodies)) == 1
+
+
+def test_a_form_with_another_boundary_is_the_same_request(client, upstream, key):
+    def form(boundary):
+        part = f"--{boundary}\r\nContent-Disposition: form-data; name="
+        return (
+            f'{part}"prompt"\r\n\r\nWhat is it?\r\n{part}"image"; filename="a.png"\r\n\r\n'.encode()
+            + png(8, 8)
+            + f"\r\n--{boundary}--\r\n".encode()
+        )
+
+    first, again = (
+        client.post(
+            "/api/vision",
+            data=form(boundary),
+            content_type=f"multipart/form-data; boundary={boundary}",
+            headers=key,
+        )
+        for boundary in ("one", "another")
+    )
+
+    assert first.data == again.data
+    assert len(upstream.sent) == 1
+
+
+class TestClaims:
+    def test_a_claim_whose_worker_died_before_sending_is_free(self, keys, clock):
+        first = keys.claim("o", "k", "r")
+        assert keys.claim("o", "k", "r") == Replay(first.answer_id, is_done=False)
+
+        clock.move(ALIVE_S + 1)
+
+        second = keys.claim("o", "k", "r")
+        assert isinstance(second, Claim)
+        with pytest.raises(IdempotencyInDoubt):
+            first.note_sent()
+        second.note_sent()
+
+    def test_a_claim_whose_worker_died_after_sending_is_in_doubt(self, keys, clock):
+        keys.claim("o", "k", "r").note_sent()
+        clock.move(ALIVE_S + 1)
+
+        with pytest.raises(IdempotencyInDoubt):
+            keys.claim("o", "k", "r")
+
+    def test_a_claim_that_is_renewed_is_alive(self, keys, clock):
+        first = keys.claim("o", "k", "r")
+        for _ in range(3):
+            clock.move(ALIVE_S - 1)
+            first.renew()
+
+        assert isinstance(keys.claim("o", "k", "r"), Replay)
+
+    def test_the_end_of_a_claim(self, keys):
+        first = keys.claim("o", "k", "r")
+        first.note_sent()
+        first.complete()
+        assert keys.claim("o", "k", "r") == Replay(first.answer_id, is_done=True)
+        with pytest.raises(IdempotencyConflict):
+            keys.claim("o", "k", "other")
+        assert isinstance(keys.claim("other", "k", "r"), Claim)
+
+        second = keys.claim("o", "k2", "r")
+        second.fail()
+        assert isinstance(keys.claim("o", "k2", "other"), Claim)
