@@ -29,7 +29,18 @@ from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
-from app.web.routes import chat, embeddings, frameworks, health, streams, structured, tokens, usage, vision
+from app.web.routes import (
+    chat,
+    embeddings,
+    frameworks,
+    health,
+    streams,
+    structured,
+    tokens,
+    usage,
+    vision,
+    webhooks,
+)
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.routes.v1 import chat_completions, models
@@ -94,6 +105,7 @@ def create_app(
     openai = (chat_completions.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(health.bp)
+    app.register_blueprint(webhooks.bp)
     if not config.is_production:
         app.register_blueprint(create_playground(config))
     init_cli(app)

@@ -38,7 +38,10 @@ from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
 from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.safety.deliveries import Deliveries
+from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
 from app.side_process import SideProcessPool
@@ -65,6 +68,9 @@ class Services:
     authenticator: Authenticator
     own_hosts: OwnHosts
     pseudonyms: Pseudonyms
+    safety_events: SafetyEvents
+    deliveries: Deliveries
+    webhook_key: bytes | None = field(repr=False)
     limits: AccountLimits
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
@@ -145,6 +151,9 @@ def build_services(
     )
     owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
+    pseudonyms = Pseudonyms(config.secret_key or config.openai_api_key)
+    authenticator = _build_authenticator(config, database, state, own_hosts)
+    reports = Reports(database)
     return Services(
         config=config,
         openai_service=OpenAIService(
@@ -166,9 +175,12 @@ def build_services(
         ),
         schemas=schemas,
         toolbox=toolbox,
-        authenticator=_build_authenticator(config, database, state, own_hosts),
+        authenticator=authenticator,
         own_hosts=own_hosts,
-        pseudonyms=Pseudonyms(config.secret_key or config.openai_api_key),
+        pseudonyms=pseudonyms,
+        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
+        deliveries=Deliveries(state),
+        webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
         limits=read_limits(config),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
@@ -180,7 +192,7 @@ def build_services(
         unattended_streams=DrainPool(max_concurrent=config.max_concurrent_streams),
         database=database,
         ledger=ledger,
-        reports=Reports(database),
+        reports=reports,
         prices=prices,
         batches=Batches(config.batching, openai_batches, database, ledger, prices),
         owner_faults=owner_faults,

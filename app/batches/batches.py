@@ -120,6 +120,16 @@ class Batches:
                 outcomes.append("failed")
         return PollResult(**{name: outcomes.count(name) for name in ("ended", "running", "failed")})
 
+    def settle_reported(self, upstream_id: str) -> None:
+        """Update the batch that the upstream reports to have ended, if it is one of ours that is open.
+
+        Raises:
+            BatchNotEnded: the upstream could not be asked, or another process is asking it.
+        """
+        batch_id = self._store.find_open(upstream_id)
+        if batch_id is not None and self._advance(batch_id) != "ended":
+            raise BatchNotEnded
+
     def _try_advance(self, batch: Batch) -> Batch:
         self._advance(batch.id)
         return self._store.get(batch.id) or batch

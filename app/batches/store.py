@@ -70,6 +70,12 @@ class BatchStore:
         with self._database.read_transaction() as connection:
             return [_batch_from_row(row) for row in connection.execute(query)]
 
+    def find_open(self, upstream_id: str) -> str | None:
+        """Return the id of the open batch that has this id at the upstream, if any."""
+        query = select(batches.c.id).where(batches.c.ended_at.is_(None), batches.c.upstream_id == upstream_id)
+        with self._database.read_transaction() as connection:
+            return connection.execute(query).scalar()
+
     def list_open_ids(self) -> list[str]:
         """Return the ids of all open batches, the least recently checked one first."""
         query = select(batches.c.id).where(batches.c.ended_at.is_(None)).order_by(batches.c.checked_at)

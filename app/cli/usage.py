@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import calendar
 import re
 import time
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from app.cli.table import print_table
 from app.database.database import DatabaseUnavailable
 from app.ledger.reports import Grouping, Total
 from app.pricing.money import format_usd
+from app.runtime.times import format_minute
 from app.services import services
 from app.token_counts import FIGURES, get_figures
 
@@ -38,7 +40,11 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
     totals = partial(
         services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
     )
+    safety_events = partial(
+        services().safety_events.list_all, tenant=tenant, first_day=f"{month}-01", last_day=_last_day(month)
+    )
     try:
+        events = safety_events()
         rows = totals(cast(Sequence[Grouping], names)) if names else []
         (total,) = totals()
     except DatabaseUnavailable as error:
@@ -56,6 +62,16 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         )
     if total.unpriced:
         click.echo(f"The cost of {total.unpriced:,} of these requests is unknown, and not included.")
+
+    for event in events:
+        who = "nobody known" if event.user_id is None else f"user {event.user_id} of tenant {event.tenant}"
+        told = " ".join(filter(None, (event.kind, event.category, event.case_id)))
+        click.echo(f"{format_minute(event.received_at / 1000)} OpenAI reported {told}: {who}; {event.action}.")
+
+
+def _last_day(month: str) -> str:
+    year, number = map(int, month.split("-"))
+    return f"{month}-{calendar.monthrange(year, number)[1]:02}"
 
 
 def _format_figures(total: Total) -> tuple[str, ...]:

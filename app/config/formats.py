@@ -12,6 +12,7 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 _MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+_WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
 _NAME = re.compile(NAME_PATTERN)
 _HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")
 
@@ -25,6 +26,11 @@ def check_redis_url(value: str) -> str | None:
     """Check the URL of a Redis server."""
     is_known = value.partition("://")[0] in ("redis", "rediss", "unix") and not value.endswith("://")
     return None if is_known else "must begin with redis://, rediss:// or unix://."
+
+
+def check_webhook_secret(value: str) -> str | None:
+    """Check the signing secret of a webhook."""
+    return None if _WEBHOOK_SECRET.fullmatch(value) else "must be whsec_ and Base64, as OpenAI shows it once."
 
 
 def check_http_url(value: str) -> str | None:

@@ -31,6 +31,7 @@ class SettingFields:
     openai_base_url: str = text(check_base_url)
     offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
+    openai_webhook_secret: str = secret(formats.check_webhook_secret)
     azure_openai_endpoint: str = text(check_azure_endpoint)
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
     upstream_identifiers: str = one_of("auto", "always", "never", default="auto")

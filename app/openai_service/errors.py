@@ -6,6 +6,7 @@ CallerGone                   the client has disconnected
 UpstreamError
 ├── UpstreamRejected         the request cannot be served; a retry cannot help
 │   ├── ParameterRejected
+│   ├── UserBlocked
 │   ├── ContextLengthExceeded
 │   │   ├── InputTooLong     longer than this site accepts; nothing was sent
 │   │   └── LargerThanRate
@@ -149,6 +150,14 @@ class ParameterRejected(UpstreamRejected):
     """The model does not accept the value of a field; the sentence begins with its name."""
 
     sentence = "the model does not accept this value."
+
+
+class UserBlocked(UpstreamRejected):
+    """The upstream has blocked this user, whom it knows by a hash (`safety_identifier`). Others are not affected."""
+
+    status = 403
+    code = "forbidden"
+    sentence = "The model's provider does not serve this user."
 
 
 class ContextLengthExceeded(UpstreamRejected):

@@ -30,6 +30,8 @@ class OwnerFaults:
         is_complete = record.outcome == "complete"
         if is_complete and not self._may_be_shown and len(record.models) < 2:
             return  # nearly always
+        if record.outcome == "rejected" and record.upstream_status == 403:
+            return  # one user's fault: UserBlocked
         failures = [(each.model, *each.failure) for each in record.attempt_log if each.failure is not None]
         if not is_complete:
             failures = [(record.model, record.upstream_status, record.upstream_code)]

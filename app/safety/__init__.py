@@ -1,4 +1,8 @@
 """Users as the upstream knows them.
 
 pseudonyms   Pseudonyms: the keyed hashes that are sent instead of names and addresses
+signatures   checks that a webhook is the upstream's
+deliveries   Deliveries: takes each webhook once, over all workers
+events       SafetyEvents: finds the user of a report, revokes their tokens, and lists the reports
+tables       the table of reports
 """

@@ -21,6 +21,7 @@ import app.openai_service.errors
 import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
+import app.safety.deliveries
 import app.web.call_context
 import app.web.errors
 import app.web.media.images

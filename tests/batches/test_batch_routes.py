@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import hmac
 import json
 import re
 
 import httpx2
 import pytest
 
+from app.runtime import clock
 from tests.batches.conftest import chats
 from tests.fakes.bodies import conversation_of
 from tests.fakes.fake_batches import answer
@@ -601,6 +604,29 @@ def test_each_request_says_whose_it_is_and_that_it_is_not_stored(client, upstrea
     assert sorted(body["safety_identifier"] for body in bodies) == sorted(of_users)
     assert len({(body["safety_identifier"], body["prompt_cache_key"]) for body in bodies}) == 2
     assert [body["store"] for body in bodies] == [False] * 4
+
+
+@pytest.mark.parametrize("is_signed", [True, False])
+def test_a_webhook_settles_the_batch_at_once(start, upstream, time, is_signed):
+    app = start(openai_webhook_secret="whsec_" + "A" * 32)
+    client = app.test_client()
+    assert client.post("/api/batches", json=chats("a")).status_code == 201
+    upstream.end(answer("1", prompt=10, completion_tokens=4))
+    body = json.dumps({"type": "batch.completed", "data": {"id": upstream.only["id"]}}).encode()
+    at = str(int(clock.now()))
+    mac = hmac.digest(base64.b64decode("A" * 32), b"wh_1.%b.%b" % (at.encode(), body), "sha256")
+    headers = {
+        "webhook-id": "wh_1",
+        "webhook-timestamp": at,
+        "webhook-signature": f"v1,{base64.b64encode(mac).decode() if is_signed else 'AAAA'}",
+        "Content-Type": "application/json",
+    }
+
+    taken = client.post("/webhooks/openai", data=body, headers=headers)
+
+    assert taken.status_code == (204 if is_signed else 401)
+    (batch,) = app.extensions["gatehouse"].batches.list_page(None, limit=5)
+    assert (batch.has_ended, batch.cost_micro_usd is not None) == (is_signed, is_signed)
 
 
 def test_a_kept_prompt_goes_into_each_request(start, data_root, upstream):

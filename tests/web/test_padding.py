@@ -144,3 +144,40 @@ def test_padding_an_event_takes_less_than_encoding_it():
         return min(one for one, _ in rounds) / min(one for _, one in rounds)
 
     assert min(ratio() for _ in range(3)) < 1.5
+
+
+FRAMEWORKS = {
+    "/v1/chat/completions": {
+        "model": "gpt-6.1-terra",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "stream": True,
+    },
+    "/api/chat": {"id": "c", "messages": [{"id": "m", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]},
+    "/api/agui": {"threadId": "t", "runId": "r", "messages": [{"id": "m", "role": "user", "content": "Hi"}]},
+}
+
+
+@pytest.mark.parametrize("path", FRAMEWORKS)
+def test_the_formats_of_others_are_padded_too(client, upstream, path):
+    upstream.streams(*stream_of("Hel", "lo, Grüße 🙂", " x" * 20))
+
+    answer = client.post(path, json=FRAMEWORKS[path])
+
+    events = [
+        event
+        for event in events_in(answer.data)
+        if (event != b"data: [DONE]\n\n" and b"Hel" in event) or b"x x" in event
+    ]
+    assert len(events) == 2, answer.data
+    assert [len(event) % 16 for event in events] == [0, 0]
+    assert {b"obfuscation" in event for event in events} == {path == "/v1/chat/completions"}
+
+
+def test_a_client_of_openais_format_may_leave_it_out(client, upstream):
+    upstream.streams(*stream_of("Hel"))
+    options = {"stream_options": {"include_obfuscation": False}}
+
+    assert (
+        b"obfuscation"
+        not in client.post("/v1/chat/completions", json=FRAMEWORKS["/v1/chat/completions"] | options).data
+    )

@@ -115,4 +115,16 @@ CREATE TABLE batches (
 ) WITHOUT ROWID;
 CREATE INDEX batches_by_owner ON batches (tenant, user_id, id);
 CREATE INDEX batches_open ON batches (checked_at) WHERE ended_at IS NULL;
+CREATE TABLE safety_events (
+    webhook_id TEXT NOT NULL,
+    received_at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    tenant TEXT,
+    user_id TEXT,
+    category TEXT,
+    case_id TEXT,
+    action TEXT NOT NULL,
+    PRIMARY KEY (webhook_id)
+) WITHOUT ROWID;
+CREATE INDEX safety_events_by_time ON safety_events (received_at);
 INSERT INTO alembic_version (version_num) VALUES ('0006');

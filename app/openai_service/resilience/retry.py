@@ -18,6 +18,7 @@ from app.openai_service.errors import (
     UpstreamFailed,
     UpstreamRateLimited,
     UpstreamTimeout,
+    UserBlocked,
 )
 
 _FIRST_WAIT_S = 0.5
@@ -48,7 +49,7 @@ def is_transient(error: UpstreamError) -> bool:
 
     The upstream's header `x-should-retry` takes precedence over its status.
     """
-    if isinstance(error, CircuitOpen | LargerThanRate) or error.upstream_code in QUOTA_CODES:
+    if isinstance(error, CircuitOpen | LargerThanRate | UserBlocked) or error.upstream_code in QUOTA_CODES:
         return False
     return is_outage(error) if error.should_retry is None else error.should_retry
 

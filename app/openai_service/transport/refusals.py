@@ -49,6 +49,15 @@ _CONTEXT = re.compile(
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
 
 
+_BLOCKED_CODE = re.compile(r"identifier\w*blocked|blocked\w*identifier")
+_BLOCKED = re.compile(
+    r"\W*(?:(?:this|the|your) )?identifier\b[^.\n]{0,60}\bblocked\b"
+    r"|.{0,200}\bsafety[_ -]identifier\b[^.\n]{0,60}\bblocked\b|.{0,200}\bblocked\b[^.\n]{0,60}\bsafety[_ -]identifier\b",
+    re.IGNORECASE,
+)
+_MAY_BLOCK = {400, 403, None}  # an error within a stream has no status
+
+
 class Fault(NamedTuple):
     """What a refusal says.
 
@@ -99,6 +108,21 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
         if found := pattern.match(sentence):
             return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
     return Fault(supported_values=supported)
+
+
+def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
+    """Return whether an error object says that the upstream does not serve the user of `safety_identifier` any more.
+
+    Not if it does not know that field, or does not like its form.
+    """
+    if status not in _MAY_BLOCK:
+        return False
+    code, sentence = str(error.get("code") or "").lower(), _find_sentence(error)
+    if _BLOCKED_CODE.search(code):
+        return True
+    if error.get("param") == "safety_identifier" and "block" in f"{code} {sentence.lower()}":
+        return True
+    return _BLOCKED.match(sentence) is not None
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

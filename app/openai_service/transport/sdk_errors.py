@@ -26,9 +26,10 @@ from app.openai_service.errors import (
     UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
+    UserBlocked,
 )
 from app.openai_service.transport.parameter_names import to_api_name
-from app.openai_service.transport.refusals import Fault, read_fault
+from app.openai_service.transport.refusals import Fault, blocks_user, read_fault
 from app.openai_service.transport.sdk import openai
 
 _SAFE_PARAM = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
@@ -90,6 +91,8 @@ def translate_error_object(
     if fault.is_larger_than_rate:
         code = LARGER_THAN_RATE
     kind = _classify(status, code, param, fault)
+    if blocks_user(fields, status):
+        kind = UserBlocked
     safe_param = param if param and _SAFE_PARAM.fullmatch(param) else None
     error = (ParameterRejected if kind is UpstreamRejected and safe_param else kind)(
         status=status,

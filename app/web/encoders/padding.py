@@ -26,7 +26,7 @@ class Padding:
 
     Args:
         block: in bytes; 0 for no padding.
-        field: the name, which readers of the format ignore.
+        field: the name, which readers of the format ignore; "" for spaces alone, where they may not ignore any.
     """
 
     def __init__(self, block: int, field: str = "p") -> None:
@@ -56,6 +56,8 @@ def _make_ends(missing: int, block: int, field: str) -> list[bytes]:
 
 
 def _make_end(missing: int, block: int, field: str) -> bytes:
+    if not field:
+        return b" " * missing + _END
     name = b',"%b":"' % field.encode()
     own = len(name) + 1
     while block and missing < own > block:

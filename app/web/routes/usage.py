@@ -10,7 +10,7 @@ from flask import Blueprint, Response, g, request
 from app.auth.address import client_address
 from app.services import services
 from app.web.guards import needs
-from app.web.schemas.usage import parse_usage_query, sum_savings, usage_csv, usage_response
+from app.web.schemas.usage import format_safety_event, parse_usage_query, sum_savings, usage_csv, usage_response
 
 bp = Blueprint("usage", __name__, url_prefix="/usage")
 
@@ -33,7 +33,13 @@ def show() -> Response:
         return Response(usage_csv(query, rows, savings), mimetype="text/csv")
     (total,) = totals()
     limits = built.reports.remaining(built.limits.spending(g.principal, client_address(request)))
-    body = orjson.dumps(usage_response(query, total, rows, savings, limits))
+    answer = usage_response(query, total, rows, savings, limits)
+    if g.principal.may("admin"):
+        events = built.safety_events.list_all(
+            tenant=query.tenant, first_day=query.first_day, last_day=query.last_day
+        )
+        answer["safetyEvents"] = [format_safety_event(event) for event in events]
+    body = orjson.dumps(answer)
     response = Response(body, mimetype="application/json")
     response.headers["Cache-Control"] = "no-store"
     return response

@@ -18,6 +18,8 @@ from app.limits.accounts import parse_account_kind
 from app.pricing.interface import PriceList
 from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
+from app.runtime.times import format_iso
+from app.safety.events import SafetyEvent
 
 _FORMATS = ("json", "csv")
 _DEFAULT_BY: tuple[Grouping, ...] = ("day", "model")
@@ -98,6 +100,19 @@ def usage_response(
             for row in rows
         ],
         "limits": [_format_limit(left) for left in limits],
+    }
+
+
+def format_safety_event(event: SafetyEvent) -> dict[str, Any]:
+    """Return {"at", "type", "tenant", "user", "category", "caseId", "action"}."""
+    return {
+        "at": format_iso(event.received_at // 1000),
+        "type": event.kind,
+        "tenant": event.tenant,
+        "user": event.user_id,
+        "category": event.category,
+        "caseId": event.case_id,
+        "action": event.action,
     }
 
 

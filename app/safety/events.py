@@ -1,0 +1,129 @@
+"""SafetyEvents: what the upstream reports of users by webhook, and what follows for them."""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import ColumnElement, insert, select
+from sqlalchemy.exc import IntegrityError
+
+from app.auth.visitor_tokens import VisitorTokens
+from app.database.database import Database
+from app.ledger.reports import Reports
+from app.runtime import clock
+from app.runtime.turns import in_turns
+from app.safety.pseudonyms import Pseudonyms
+from app.safety.tables import safety_events
+
+log = logging.getLogger(__name__)
+
+_IDENTIFIER = re.compile(r"[0-9a-f]{64}")
+_WORD = re.compile(r"[A-Za-z0-9_.:/-]{1,100}")
+# Of an address or of a site's key, whose visitors are all one user to the upstream, nothing is revoked.
+_UNNAMED = ("address:", "key:", "session:")
+_RECENT_DAYS = 2
+_MAX_SHOWN = 1_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SafetyEvent:
+    """What was reported. A tenant of None: of nobody that the ledger knows."""
+
+    webhook_id: str
+    received_at: int
+    kind: str
+    tenant: str | None
+    user_id: str | None
+    category: str | None
+    case_id: str | None
+    action: str
+
+
+class SafetyEvents:
+    """Takes and lists reports. Every method raises DatabaseUnavailable if the database does not answer."""
+
+    def __init__(
+        self, database: Database, pseudonyms: Pseudonyms, tokens: VisitorTokens, reports: Reports
+    ) -> None:
+        self._database = database
+        self._pseudonyms = pseudonyms
+        self._tokens = tokens
+        self._reports = reports
+
+    def take(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
+        """Find the user of a report, revoke their visitor tokens, and tell the owner."""
+        identifier = data.get("safety_identifier") or data.get("entity_identifier")
+        user = self._find_user(identifier) if isinstance(identifier, str) else None
+        action = "noted"
+        if user is not None and not user[1].startswith(_UNNAMED):
+            self._tokens.revoke_all(user[1], tenant=user[0])
+            action = "tokens_revoked"
+        event = SafetyEvent(
+            webhook_id=webhook_id,
+            received_at=clock.now_ms(),
+            kind=kind,
+            tenant=user and user[0],
+            user_id=user and user[1],
+            category=_read_word(data, "safety_category"),
+            case_id=_read_word(data, "case_id") or _read_word(data, "id"),
+            action=action,
+        )
+        with suppress(IntegrityError), self._database.transaction() as connection:  # another process has taken it
+            connection.execute(insert(safety_events).values(**_get_values(event)))
+        log.warning("safety.reported", extra={**_get_values(event), "hint": _choose_hint(event)})
+
+    def list_all(self, *, tenant: str | None, first_day: str, last_day: str) -> Sequence[SafetyEvent]:
+        """Return the reports of some days, both inclusive, oldest first; of all tenants and of nobody if it is None."""
+        conditions: list[ColumnElement[bool]] = [
+            safety_events.c.received_at >= _to_ms(first_day),
+            safety_events.c.received_at < _to_ms(last_day, days_more=1),
+        ]
+        if tenant is not None:
+            conditions.append(safety_events.c.tenant == tenant)
+        query = select(safety_events).where(*conditions).order_by(safety_events.c.received_at).limit(_MAX_SHOWN)
+        with self._database.read_transaction() as connection:
+            return [SafetyEvent(**row._mapping) for row in connection.execute(query)]
+
+    def _find_user(self, identifier: str) -> tuple[str, str] | None:
+        """Return the tenant and user whose identifier it is, of those in the ledger; first of its latest days."""
+        if not _IDENTIFIER.fullmatch(identifier):
+            return None
+        since = datetime.fromtimestamp(clock.now(), UTC) - timedelta(days=_RECENT_DAYS)
+        for first_day in (since.date().isoformat(), None):
+            for total in in_turns(self._reports.totals(("tenant", "user"), first_day=first_day)):
+                tenant, user = total.group
+                if self._pseudonyms.identify(tenant, user) == identifier:
+                    return tenant, user
+        return None
+
+
+def _choose_hint(event: SafetyEvent) -> str:
+    if event.action == "tokens_revoked":
+        return (
+            "the user's visitor tokens are revoked; give them no new one, and block them at your identity provider"
+        )
+    if event.user_id is None and event.case_id is not None:
+        return "look the case up in OpenAI's dashboard, or at GET /v1/safety/cases/ of OpenAI's API"
+    if event.user_id is not None and event.user_id.startswith("key:"):
+        return "the requests of this key name no user: send X-User-Id, so that OpenAI can tell your visitors apart"
+    return "nothing was revoked, as no user with visitor tokens is known by this identifier"
+
+
+def _read_word(data: Mapping[str, Any], name: str) -> str | None:
+    value = data.get(name)
+    return value if isinstance(value, str) and _WORD.fullmatch(value) else None
+
+
+def _get_values(event: SafetyEvent) -> dict[str, Any]:
+    return {name: getattr(event, name) for name in SafetyEvent.__slots__}
+
+
+def _to_ms(day: str, *, days_more: int = 0) -> int:
+    at = datetime.fromisoformat(day).replace(tzinfo=UTC) + timedelta(days=days_more)
+    return int(at.timestamp() * 1000)

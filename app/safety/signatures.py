@@ -1,0 +1,48 @@
+"""Check the signatures of webhooks.
+
+Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+
+from app.auth.errors import Unauthenticated
+from app.runtime import clock
+
+TOLERANCE_S = 300
+"""How far a webhook's time may be from ours."""
+
+_ID = re.compile(r"[!-~]{1,200}")
+
+
+def decode_secret(secret: str) -> bytes:
+    """Return the key in a secret such as whsec_MfKQ9r8GKYqrTwjU, with or without the padding of Base64."""
+    text = secret.removeprefix("whsec_").rstrip("=")
+    return base64.b64decode(text + "=" * (-len(text) % 4))
+
+
+def check_signature(body: bytes, *, key: bytes, webhook_id: str, timestamp: str, signatures: str) -> None:
+    """Check that the owner of the key has just sent a body.
+
+    Args:
+        body: as it was received.
+        key: of the secret.
+        webhook_id: the header of the same name, as are the next two.
+        timestamp: whole seconds since 1970.
+        signatures: `v1,` and Base64; several are separated by spaces.
+
+    Raises:
+        Unauthenticated: the owner has not, or not in the last minutes.
+    """
+    if not _ID.fullmatch(webhook_id) or not re.fullmatch("[0-9]{1,12}", timestamp):
+        raise Unauthenticated("bad signature", is_guess=True)
+    if abs(clock.now() - int(timestamp)) > TOLERANCE_S:
+        raise Unauthenticated("bad signature", is_guess=True)
+    signed = b"%b.%b.%b" % (webhook_id.encode(), timestamp.encode(), body)
+    expected = b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
+    given = signatures.encode("utf-8", "replace").split(b" ")[:10]
+    if not any(hmac.compare_digest(expected, each) for each in given):
+        raise Unauthenticated("bad signature", is_guess=True)

@@ -1,0 +1,86 @@
+"""A webhook that is sent again and again to four workers is taken once."""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import json
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http.client import HTTPConnection
+from pathlib import Path
+from typing import Any
+
+from app.auth.keys import ApiKeys
+from app.auth.store import LazyStore
+from app.database.database import open_database
+from app.safety.pseudonyms import Pseudonyms
+from tests.fakes.servers import free_port, gunicorn
+from tests.fakes.site import SECRET_KEY, bearer
+
+KEY = b"canary-webhook-secret-1"
+COPIES = 12
+
+
+def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path) -> None:
+    url = f"sqlite:///{tmp_path}/own.sqlite3"
+    database = open_database(url, tmp_path)
+    database.migrate()
+    made = ApiKeys(LazyStore(database)).create(
+        tenant="acme", name="x", scopes=["chat", "usage", "admin", "all-tenants"]
+    )
+    database.close()
+    key = bearer(str(made.text))
+    port = free_port()
+
+    def ask(method: str, path: str, body: Any = None, headers: dict[str, str] | None = None) -> tuple[int, Any]:
+        connection = HTTPConnection("127.0.0.1", port, timeout=30)  # each may be another worker's
+        content = body if isinstance(body, bytes) else json.dumps(body)
+        connection.request(method, path, content, {"Content-Type": "application/json", **(headers or {})})
+        answer = connection.getresponse()
+        data = answer.read()
+        connection.close()
+        return answer.status, json.loads(data) if data else None
+
+    def token(user: str) -> dict[str, str]:
+        return bearer(
+            ask("POST", "/api/tokens", {"userId": user, "ttlS": 600, "scopes": ["chat"]}, key)[1]["token"]
+        )
+
+    def chat(credential: dict[str, str]) -> int:
+        return ask("POST", "/api/chat", {"message": "Hi"}, credential)[0]
+
+    settings = {
+        "BIND": f"127.0.0.1:{port}",
+        "WEB_CONCURRENCY": "4",
+        "DATABASE_URL": url,
+        "SECRET_KEY": SECRET_KEY,
+        "OPENAI_WEBHOOK_SECRET": "whsec_" + base64.b64encode(KEY).decode(),
+    }
+    with gunicorn(wait_for=port, **settings), ThreadPoolExecutor(COPIES) as pool:
+        anna, bob = token("anna"), token("bob")
+        assert [chat(anna), chat(bob)] == [200, 200]
+        blocked = {"safety_identifier": Pseudonyms(SECRET_KEY).identify("acme", "anna")}
+        body = json.dumps({"type": "safety_identifier.blocked", "data": blocked}).encode()
+        at = str(int(time.time()))
+        mac = hmac.digest(KEY, b"wh_1.%b.%b" % (at.encode(), body), "sha256")
+        signed = {
+            "webhook-id": "wh_1",
+            "webhook-timestamp": at,
+            "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
+        }
+
+        def send(_: int) -> int:
+            return ask("POST", "/webhooks/openai", body, signed)[0]
+
+        first = list(pool.map(send, range(COPIES)))
+        assert 204 in first
+        assert set(first) <= {204, 503}  # 503: while another worker was still at it
+        assert list(pool.map(lambda _: chat(anna), range(8))) == [401] * 8
+        assert chat(bob) == 200
+
+        later = token("anna")
+        assert list(pool.map(send, range(COPIES))) == [204] * COPIES
+        assert list(pool.map(lambda _: chat(later), range(8))) == [200] * 8
+        (event,) = ask("GET", "/api/usage", None, key)[1]["safetyEvents"]
+        assert (event["user"], event["action"]) == ("anna", "tokens_revoked")
