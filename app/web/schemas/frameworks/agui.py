@@ -57,6 +57,7 @@ class Part(TypedDict):
     mime_type: NotRequired[str | None]
     data: NotRequired[str | None]
     url: NotRequired[str | None]
+    filename: NotRequired[str | None]
 
 
 Content = Annotated[

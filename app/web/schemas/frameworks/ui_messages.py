@@ -45,13 +45,14 @@ class TextPart(TypedDict):
 
 
 class FilePart(TypedDict):
-    """An image, as a `data:` URL or one of https."""
+    """An image, as a `data:` URL or one of https; or a PDF file, as a `data:` URL."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     type: Literal["file"]
     media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
     url: Annotated[str, Field(min_length=1)]
+    filename: NotRequired[str | None]
 
 
 class ToolPart(TypedDict):
