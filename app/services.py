@@ -21,6 +21,7 @@ from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.database.database import Database, DatabaseUnavailable, open_database
+from app.documents import make_document_processes
 from app.images import make_image_processes
 from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.ledger.ledger import Ledger
@@ -87,6 +88,7 @@ class Services:
     batches: Batches
     owner_faults: OwnerFaults
     image_processes: SideProcessPool
+    document_processes: SideProcessPool
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
@@ -101,6 +103,7 @@ class Services:
         self.unattended_streams.close()
         self.openai_service.close()
         self.image_processes.close()
+        self.document_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
@@ -197,6 +200,7 @@ def build_services(
         batches=Batches(config.batching, openai_batches, database, ledger, prices),
         owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
+        document_processes=make_document_processes(config.max_file_bytes),
     )
 
 

@@ -20,6 +20,7 @@ from app.batches.records import (
     NewBatch,
     RequestCancelled,
     ResultsGone,
+    SentRequest,
 )
 from app.batches.results import BatchResults
 
@@ -36,4 +37,5 @@ __all__ = [
     "PollResult",
     "RequestCancelled",
     "ResultsGone",
+    "SentRequest",
 ]

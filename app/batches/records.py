@@ -9,21 +9,28 @@ from typing import Any, Literal
 from app.openai_service import CHAT_PATH, EMBEDDINGS_PATH, UpstreamBatch
 from app.problems import Problem
 
-Kind = Literal["chat", "embeddings"]
+Kind = Literal["chat", "embeddings", "vision", "structured"]
 
-KINDS: tuple[Kind, ...] = ("chat", "embeddings")
+KINDS: tuple[Kind, ...] = ("chat", "embeddings", "vision", "structured")
 
-PATHS: dict[Kind, str] = {"chat": CHAT_PATH, "embeddings": EMBEDDINGS_PATH}
+PATHS: dict[Kind, str] = dict.fromkeys(KINDS, CHAT_PATH) | {"embeddings": EMBEDDINGS_PATH}
 
 _RUNNING = frozenset({"validating", "in_progress", "finalizing", "cancelling"})
 
 
 @dataclass(frozen=True, slots=True)
 class BatchRequest:
-    """One request of a new batch: the client's id, and the body without the model, in the form of chat completions."""
+    """One request of a new batch.
+
+    Attributes:
+        id: the client's.
+        body: without the model, in the form of chat completions or of embeddings.
+        answer_format: of a structured request, what its answer is checked against, as JSON; empty for others.
+    """
 
     id: str
     body: dict[str, Any]
+    answer_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +60,12 @@ class BatchOwner:
 
 @dataclass(frozen=True, slots=True)
 class SentRequest:
-    """A submitted request as stored: the client's id, and upper bounds of its tokens."""
+    """A submitted request as stored: the client's id, upper bounds of its tokens, and the format of its answer."""
 
     id: str
     max_input_tokens: int
     max_output_tokens: int
+    answer_format: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -38,15 +38,15 @@ class BatchResults:
                 self._spans[index] = (end, len(text))
                 end += len(text)
 
-    def __iter__(self) -> Iterator[tuple[str, OutputLine | None]]:
-        """Yield the id of each request with its line, or None if the files lack it."""
+    def __iter__(self) -> Iterator[tuple[SentRequest, OutputLine | None]]:
+        """Yield each request with its line, or None if the files lack it."""
         for index, sent in enumerate(self._requests):
             if index not in self._spans:
-                yield sent.id, None
+                yield sent, None
                 continue
             start, length = self._spans[index]
             self._spool.seek(start)
-            yield sent.id, read_line(self._spool.read(length))
+            yield sent, read_line(self._spool.read(length))
 
     def close(self) -> None:
         """Delete the file."""

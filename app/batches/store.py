@@ -36,9 +36,7 @@ class BatchStore:
                 kind=batch.kind,
                 model=batch.model,
                 status=batch.status,
-                requests=orjson.dumps(
-                    [[sent.id, sent.max_input_tokens, sent.max_output_tokens] for sent in requests]
-                ).decode(),
+                requests=_dump_requests(requests),
                 total=batch.total,
                 created_at=batch.created_at,
                 checked_at=batch.checked_at,
@@ -57,7 +55,7 @@ class BatchStore:
         """Return the requests of a batch as stored, in order."""
         with self._database.read_transaction() as connection:
             text = connection.execute(select(batches.c.requests).where(batches.c.id == batch_id)).scalar_one()
-        return [SentRequest(*sent) for sent in orjson.loads(text)]
+        return _load_requests(text)
 
     def list_page(
         self, owner: BatchOwner | None, kinds: Sequence[str], *, limit: int, before: str | None = None
@@ -137,6 +135,28 @@ class BatchStore:
         change = update(batches).where(batches.c.id == batch_id, batches.c.ended_at.is_(None)).values(**values)
         with self._database.transaction() as connection:
             connection.execute(change)
+
+
+def _dump_requests(requests: Sequence[SentRequest]) -> str:
+    """Return the requests as JSON, in which each format of answers is written once: that may be a large schema."""
+    places: dict[str, int] = {}
+    for sent in requests:
+        if sent.answer_format:
+            places.setdefault(sent.answer_format, len(places))
+    rows: list[list[Any]] = [[sent.id, sent.max_input_tokens, sent.max_output_tokens] for sent in requests]
+    if not places:
+        return orjson.dumps(rows).decode()
+    for row, sent in zip(rows, requests, strict=True):
+        row.append(places[sent.answer_format])
+    return orjson.dumps({"requests": rows, "formats": list(places)}).decode()
+
+
+def _load_requests(text: str) -> list[SentRequest]:
+    stored = orjson.loads(text)
+    if isinstance(stored, list):
+        return [SentRequest(*row) for row in stored]
+    formats = stored["formats"]
+    return [SentRequest(id_, input_, output, formats[place]) for id_, input_, output, place in stored["requests"]]
 
 
 def _visible_to(owner: BatchOwner | None) -> list[Any]:

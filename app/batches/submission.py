@@ -165,4 +165,4 @@ def _bound_request(request: BatchRequest, model: str, effort: Effort) -> SentReq
     texts = request.body.get("input")
     inputs = len(texts) if isinstance(texts, list) else 1
     input_tokens = cap_input(bound_input(request.body, model, effort=effort), model, output_tokens, inputs)
-    return SentRequest(request.id, input_tokens, output_tokens)
+    return SentRequest(request.id, input_tokens, output_tokens, request.answer_format)

@@ -16,10 +16,11 @@ batches = Table(
     Column("entry_id", Text, nullable=False),  # of the ledger
     Column("tenant", Text, nullable=False),
     Column("user_id", Text, nullable=False),
-    Column("kind", Text, nullable=False),  # chat, embeddings
+    Column("kind", Text, nullable=False),  # chat, embeddings, vision, structured
     Column("model", Text, nullable=False),
     Column("status", Text, nullable=False),  # submitting, then that of the upstream
-    # JSON: [[id, max input tokens, max output tokens], …]
+    # JSON: [[id, max input tokens, max output tokens], …]; of structured requests, {"requests": [[…, format], …],
+    # "formats": ["…"]}, where the former has the place in the latter.
     Column("requests", Text, nullable=False),
     Column("total", Integer, nullable=False),
     Column("completed", Integer, nullable=False, server_default=text("0")),

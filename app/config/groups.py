@@ -85,19 +85,27 @@ class TokenSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ImageSettings:
-    """The limits of the images of a request.
+class MediaSettings:
+    """The limits of the images and files of a request.
 
     Attributes:
         models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
-        timeout_s: for the whole answer, including the work on its images.
+        max_detail: the highest at which the model looks at an image: low, high or auto.
+        max_file_bytes: of one file, as received.
+        max_file_pages: of all files of a request together.
+        takes_files: whether files are accepted at all.
+        timeout_s: for the whole answer, including the work on its images and files.
     """
 
     models: Mapping[str, str]
     max_bytes: int
     max_pixels: int
+    max_detail: str
+    max_file_bytes: int
+    max_file_pages: int
+    takes_files: bool
     timeout_s: float
 
 

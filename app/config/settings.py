@@ -14,7 +14,7 @@ from app.config.groups import (
     BreakerSettings,
     CacheSettings,
     ConnectionSettings,
-    ImageSettings,
+    MediaSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
@@ -129,12 +129,17 @@ class Config(SettingFields):
         return TokenSettings(max_ttl_s=self.token_max_ttl_s, origins=frozenset(self.allowed_origins))
 
     @cached_property
-    def images(self) -> ImageSettings:
-        """The limits of the images of a request."""
-        return ImageSettings(
+    def media(self) -> MediaSettings:
+        """The limits of the images and files of a request."""
+        return MediaSettings(
             models={"chat": self.chat_model, "structured": self.chat_model, "vision": self.vision_model},
             max_bytes=self.max_image_bytes,
             max_pixels=self.max_image_pixels,
+            max_detail=self.max_image_detail,
+            max_file_bytes=self.max_file_bytes,
+            max_file_pages=self.max_file_pages,
+            # The moderation endpoint reads texts and images only: in a file, anything could pass it.
+            takes_files=self.moderation == "off",
             timeout_s=self.request_timeout_s,
         )
 

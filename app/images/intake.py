@@ -58,7 +58,7 @@ class ImageNormalizer:
         and encoded again only to rotate, scale or convert it.
 
         Raises:
-            UnusableImage: it is not a complete PNG, JPEG, WebP or GIF, or it is too large.
+            UnusableImage: it is of a format that is not accepted, damaged, or too large.
             ImagesBusy: it was not ready in time.
             Exception: what the claim's check raised.
         """

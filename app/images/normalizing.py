@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 from dataclasses import dataclass
 
-from app.images.kinds import GIF, JPEG, PNG, WEBP, ImageKind, detect_kind
+from app.images.kinds import ACCEPTED, GIF, JPEG, PNG, WEBP, ImageKind, detect_kind
 from app.images.sizing import ImageBounds
 from app.images.stripped import CorruptImage, StrippedImage
 
-_BY_PILLOW_NAME = {kind.name.upper(): kind for kind in (PNG, JPEG, WEBP, GIF)}
+_BY_PILLOW_NAME = {kind.pillow_name: kind for kind in (PNG, JPEG, WEBP, GIF)}
 
 
 class UnusableImage(ValueError):
@@ -58,21 +58,17 @@ def strip(data: bytes, rules: ImageRules) -> tuple[ImageKind, StrippedImage]:
     """Return the format of a file and its still picture, without decoding anything.
 
     Raises:
-        UnusableImage: it is not a complete PNG, JPEG, WebP or GIF, or it is too large.
+        UnusableImage: it is of another format, damaged or too large.
     """
     rules.check_length(len(data))
     kind = detect_kind(data)
     if kind is None:
-        raise UnusableImage("must be a PNG, JPEG, WebP or GIF.")
+        raise UnusableImage(f"must be a {ACCEPTED}.")
     try:
         stripped = kind.strip(data)
     except CorruptImage:
         raise UnusableImage("is damaged.") from None
-    if stripped.width * stripped.height > rules.max_pixels:
-        raise UnusableImage(
-            f"is a {kind.name} of {stripped.width:,} x {stripped.height:,} pixels; "
-            f"at most {rules.max_pixels:,} pixels are accepted."
-        )
+    _check_pixels(kind, stripped, rules)
     return kind, stripped
 
 
@@ -93,17 +89,31 @@ def render(kind: ImageKind, stripped: StrippedImage, rules: ImageRules) -> Norma
     """
     from app.images import pixels  # slow to import, and many images do not need it
 
+    if not kind.is_sent:
+        opened = pixels.open_upright(stripped.data, kind.pillow_name)
+        if opened is None:
+            raise UnusableImage("is damaged.")
+        stripped = opened
+        _check_pixels(kind, stripped, rules)  # what the file states may be wrong
     orientation = pixels.read_orientation(stripped.exif)
     icc = None if pixels.is_srgb(stripped.icc) else stripped.icc
     stored = (stripped.width, stripped.height)
     size = rules.limit.fit(*(stored if orientation < 5 else stored[::-1]))
     if stripped.is_common and orientation == 1 and icc is None and size == stored:
         return _encode(kind, stripped.data, size)
-    written = pixels.render(stripped, kind.name.upper(), orientation=orientation, size=size, icc=icc)
+    written = pixels.render(stripped, kind.pillow_name, orientation=orientation, size=size, icc=icc)
     if written is None:
         raise UnusableImage("is damaged.")
     name, data = written
     return _encode(_BY_PILLOW_NAME[name], data, size)
+
+
+def _check_pixels(kind: ImageKind, stripped: StrippedImage, rules: ImageRules) -> None:
+    if stripped.width * stripped.height > rules.max_pixels:
+        raise UnusableImage(
+            f"is a {kind.name} of {stripped.width:,} x {stripped.height:,} pixels; "
+            f"at most {rules.max_pixels:,} pixels are accepted."
+        )
 
 
 def _encode(kind: ImageKind, data: bytes, size: tuple[int, int]) -> NormalizedImage:

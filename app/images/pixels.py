@@ -26,6 +26,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 Image.MAX_IMAGE_PIXELS = None
 # Image.open() itself knows WebP only once it has loaded forty other formats.
 _ = WebPImagePlugin
+_PHOTOS = ("HEIF", "AVIF")
 _MAX_EXIF_BYTES = 65_536
 _SRGB = ImageCms.createProfile("sRGB")
 
@@ -54,12 +55,33 @@ def is_srgb(icc: bytes | None) -> bool:
     return name.startswith("sRGB")
 
 
+def open_upright(data: bytes, kind: str) -> StrippedImage | None:
+    """Return the size, orientation and profile of a HEIC or AVIF as its decoder reads them; None if it cannot.
+
+    Nothing is decoded yet. A HEIC is turned by its decoder already; what turns an AVIF is given as EXIF.
+
+    Raises:
+        MemoryError: this process may not have as much memory as it takes.
+    """
+    try:
+        image = _open(data, kind)
+        icc = image.info.get("icc_profile")
+        exif = image.getexif()
+        tags = Image.Exif()
+        tags[_ORIENTATION] = exif.get(_ORIENTATION, 1)
+        return StrippedImage(data, *image.size, tags.tobytes(), icc or None, is_common=False, is_lossy=True)
+    except MemoryError:
+        raise
+    except Exception:  # as in render()
+        return None
+
+
 def render(
     picture: StrippedImage, kind: str, *, orientation: int, size: tuple[int, int], icc: bytes | None
 ) -> tuple[str, bytes] | None:
     """Return the encoded picture as it is displayed, and Pillow's name of its format; None if it cannot be decoded.
 
-    JPEG and WebP keep their format; the others become PNG.
+    JPEG and WebP keep their format; HEIC and AVIF become JPEG unless they are transparent; the others become PNG.
 
     Raises:
         MemoryError: this process may not have as much memory as it takes.
@@ -88,9 +110,22 @@ def render(
         return None
 
 
+def _open(data: bytes, kind: str) -> Image.Image:
+    # Both are slow to import. Threads would take memory of their own.
+    if kind == "HEIF":
+        import pillow_heif
+
+        pillow_heif.register_heif_opener(thumbnails=False, depth_images=False, aux_images=False, decode_threads=1)
+    elif kind == "AVIF":
+        from PIL import AvifImagePlugin
+
+        AvifImagePlugin.DEFAULT_MAX_THREADS = 1
+    return Image.open(io.BytesIO(data), formats=(kind,))
+
+
 def _decode(picture: StrippedImage, kind: str, *, min_size: tuple[int, int]) -> Image.Image | None:
     """Decode to pixels that can be scaled: true color instead of a palette, 8 bits per channel."""
-    image: Image.Image = Image.open(io.BytesIO(picture.data), formats=(kind,))
+    image = _open(picture.data, kind)
     if image.size != (picture.width, picture.height):
         return None
     # Decodes a JPEG at 1/2, 1/4 or 1/8 of its size, which is still twice as large as needed.
@@ -121,6 +156,8 @@ def _convert_to_srgb(image: Image.Image, icc: bytes | None) -> Image.Image:
 def _encode(image: Image.Image, kind: str, *, is_lossy: bool) -> tuple[str, bytes]:
     image.info.clear()  # or Pillow would write what it finds there, such as a profile
     options: dict[str, Any] = {}
+    if kind in _PHOTOS and "A" not in image.mode:
+        kind = "JPEG"
     if kind == "JPEG":
         options = {"quality": 90}
     elif kind == "WEBP":

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-from app.images.sizing import count_patches
+from app.images.sizing import count_patches, find_bounds
 
 _TILE = 512
 # A square of 2,048 pixels whose shorter side is scaled to 768.
@@ -22,6 +22,7 @@ _TILED_MINI, _MINI = (2_833, 5_667), "gpt-4o-mini"
 _MAX_PATCH_TOKENS, _MAX_SMALL_PATCHES = 2.46, 4_096
 # ... and for 1.2 where `auto` means `original`: from gpt-5.6 on, up to 30,000 patches. More are refused upstream.
 _PATCH, _MAX_PATCHES = 1.2, 30_000
+_PAGE_SIZES = ((8_192, 8_192), (8_192, 3 * 8_192))
 _TYPICAL_PATCHES = {"low": 256, "high": 2_500}
 # A square of 1,024 pixels is 765 tokens in tiles, 1,229 in patches.
 _TYPICAL_IMAGE_TOKENS = 1_024
@@ -46,6 +47,15 @@ def max_image_tokens(size: tuple[int, int] | None, detail: str, model: str) -> i
         in_patches = max(in_patches, _PATCH * min(count, _MAX_PATCHES))
     # The source says that rounding may add one.
     return max(in_tiles, math.ceil(in_patches) + 1)
+
+
+def max_page_tokens(model: str) -> int:
+    """Return an upper bound of the tokens of a picture that the upstream makes itself, of a page, in high detail.
+
+    Its size is not known: it may be a square, which has most patches, or three times as high, which has most tiles.
+    """
+    bounds = find_bounds(model, "high")
+    return max(max_image_tokens(bounds.fit(*size), "high", model) for size in _PAGE_SIZES)
 
 
 def typical_image_tokens(size: tuple[int, int] | None, detail: str) -> int:

@@ -36,6 +36,28 @@ class OriginalSchema(NamedTuple):
     schema: dict[str, Any]
     optional: list[tuple[dict[str, Any], frozenset[str]]]
 
+    def dump(self, sent: dict[str, Any]) -> dict[str, Any]:
+        """Return this as JSON, in which places in the sent schema stand for its parts."""
+        names_of = {id(part): sorted(names) for part, names in self.optional}
+        places = [(place, names_of.get(id(part))) for place, part in enumerate(_walk(sent))]
+        return {"schema": self.schema, "optional": [(place, names) for place, names in places if names]}
+
+    @classmethod
+    def load(cls, sent: dict[str, Any], dumped: dict[str, Any]) -> OriginalSchema:
+        """Return what was dumped, for the same sent schema."""
+        parts = list(_walk(sent))
+        return cls(dumped["schema"], [(parts[place], frozenset(names)) for place, names in dumped["optional"]])
+
+
+def _walk(schema: dict[str, Any]) -> Iterator[Any]:
+    """Yield the parts of a schema, always in the same order."""
+    waiting: list[Any] = [schema]
+    while waiting:
+        part = waiting.pop()
+        yield part
+        members = part.values() if isinstance(part, dict) else part
+        waiting += [member for member in members if isinstance(member, dict | list)]
+
 
 class OptionalNulls:
     """Removes added nulls from answers to one sent schema, which must not change."""

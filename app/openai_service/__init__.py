@@ -25,6 +25,7 @@ from app.openai_service.batches.objects import (
     UpstreamBatch,
     parse_chat_answer,
     parse_embeddings_answer,
+    parse_structured_answer,
     read_line,
 )
 from app.openai_service.chat.input_window import InputWindow
@@ -47,6 +48,8 @@ from app.openai_service.streaming.events import (
     ToolCallDelta,
     ToolRun,
 )
+from app.openai_service.structured.checker import AnswerChecker
+from app.openai_service.structured.stored import AnswerFormat
 from app.openai_service.tools.tool import ServerTool, ToolError
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import (
@@ -63,6 +66,8 @@ from app.token_counts import Usage
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
+    "AnswerChecker",
+    "AnswerFormat",
     "Attempt",
     "CallContext",
     "CallRecord",
@@ -103,5 +108,6 @@ __all__ = [
     "offered_model",
     "parse_chat_answer",
     "parse_embeddings_answer",
+    "parse_structured_answer",
     "read_line",
 ]

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from app.images import max_image_tokens, read_size, typical_image_tokens
+from app.documents import PdfUrl, max_file_tokens, typical_file_tokens
+from app.images import max_image_tokens, max_page_tokens, read_size, typical_image_tokens
 from app.token_counts.counting import BY_NAME, TokenCounts
 from app.token_counts.encodings import Effort
 from app.token_counts.usage import Usage
@@ -50,20 +51,50 @@ class ImageInput:
     detail: str
     size: tuple[int, int] | None
 
+    def max_tokens(self, model: str) -> int:
+        """Return an upper bound of its tokens."""
+        return max_image_tokens(self.size, self.detail, model)
 
-def find_images(body: Mapping[str, Any]) -> list[ImageInput]:
-    """Return the images of a request's messages, in order."""
-    images = []
+    def typical_tokens(self) -> int:
+        """Return an estimate of its tokens."""
+        return typical_image_tokens(self.size, self.detail)
+
+
+@dataclass(frozen=True, slots=True)
+class FileInput:
+    """A PDF file in a message."""
+
+    url: PdfUrl
+
+    def max_tokens(self, model: str) -> int:
+        """Return an upper bound of its tokens."""
+        return max_file_tokens(self.url.pages, self.url.text_bytes, max_page_tokens(model))
+
+    def typical_tokens(self) -> int:
+        """Return an estimate of its tokens."""
+        return typical_file_tokens(self.url.pages, self.url.text_bytes, typical_image_tokens(None, "high"))
+
+
+MediaInput = ImageInput | FileInput
+
+
+def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
+    """Return the images and files of a request's messages, in order."""
+    media: list[MediaInput] = []
     messages = body.get("messages")
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if isinstance(message, dict) else None
         for part in content if isinstance(content, list) else ():
-            image = part.get("image_url") if isinstance(part, dict) else None
+            if not isinstance(part, dict):
+                continue
+            image, file = part.get("image_url"), part.get("file")
             if isinstance(image, dict):
                 url = image.get("url")
                 text = url if isinstance(url, str) else ""
-                images.append(ImageInput(text, str(image.get("detail") or "auto"), read_size(text)))
-    return images
+                media.append(ImageInput(text, str(image.get("detail") or "auto"), read_size(text)))
+            elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
+                media.append(FileInput(url))
+    return media
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -88,19 +119,19 @@ def bound_input(
         counts: of texts.
         effort: for the texts of several requests; None for that of one.
     """
-    bound = bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_images(body), model)
+    bound = bound_input_bytes(len(orjson.dumps(body)) - count_unread_bytes(body), find_media(body), model)
     return bound - counts.count_spared(body, model, effort)
 
 
-def bound_input_bytes(json_bytes: int, images: Sequence[ImageInput], model: str) -> int:
+def bound_input_bytes(json_bytes: int, media: Sequence[MediaInput], model: str) -> int:
     """Return an upper bound of the input tokens, for every encoding, from the length of the body's JSON.
 
     No token is shorter than a byte, so the bytes of the JSON, with tools and schemas, bound its tokens. An image counts
-    the maximum for its size and detail instead of the bytes of its URL.
+    the maximum for its size and detail instead of the bytes of its URL, a file that for its pages and their text.
     """
     tokens = json_bytes + _FRAME_TOKENS
-    for image in images:
-        tokens += max_image_tokens(image.size, image.detail, model) - len(image.url.encode())
+    for one in media:
+        tokens += one.max_tokens(model) - len(one.url.encode())
     return tokens
 
 
@@ -117,11 +148,11 @@ def max_output_tokens(body: Mapping[str, Any]) -> int:
 
 def estimate_input(body: Mapping[str, Any]) -> int:
     """Return an estimate of the input tokens."""
-    images = find_images(body)
+    media = find_media(body)
     text = orjson.dumps(without_unread(body)).decode()
-    for image in images:
-        text = text.replace(orjson.dumps(image.url).decode(), "")
-    return estimate_text(text) + sum(typical_image_tokens(image.size, image.detail) for image in images)
+    for one in media:
+        text = text.replace(orjson.dumps(one.url).decode(), "")
+    return estimate_text(text) + sum(one.typical_tokens() for one in media)
 
 
 def estimate_text(text: str) -> int:

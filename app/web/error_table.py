@@ -24,6 +24,7 @@ import app.runtime.store_guard
 import app.safety.deliveries
 import app.web.call_context
 import app.web.errors
+import app.web.media.files
 import app.web.media.images
 import app.web.origins
 import app.web.replays.recording

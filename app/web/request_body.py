@@ -78,21 +78,38 @@ def read_json_text(limit: int) -> bytes:
     return data
 
 
-def read_json_list(model: type[M], item: type[RequestModel], name: str, *, max_values: int) -> M:
+def read_json_list(
+    model: type[M],
+    item: type[RequestModel],
+    name: str,
+    *,
+    max_values: int,
+    find_urls: Callable[[M], list[str]],
+) -> tuple[M, dict[str, EmbeddedUrl]]:
     """Read and validate a JSON body of up to MAX_BODY_BYTES that has one field, a list.
 
-    If it is larger than MAX_JSON_BYTES, others have their turn between two items, and that is the limit of each.
+    If it is larger than MAX_JSON_BYTES without its images and files, others have their turn between two items, and that
+    is the limit of each.
 
     Args:
         model: of the body.
         item: the model of an item.
         name: of the field.
         max_values: how many values the JSON may hold.
+        find_urls: returns the body's images and files, by their URLs.
 
-    Raises:
-        the same as read_json_body().
+    Returns and raises:
+        the same as read_json_and_media().
     """
-    data = read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
+    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    body = _parse_list(text, model, item, name, max_values)
+    elsewhere = urls.keys() - set(find_urls(body)) if urls else None
+    if elsewhere:
+        body = _parse_list(put_back(text, urls, elsewhere), model, item, name, max_values)
+    return body, urls
+
+
+def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str, max_values: int) -> M:
     limit = current_app.config["MAX_JSON_BYTES"]
     if len(data) <= limit:
         return parse_json(data, model, max_values)
@@ -104,35 +121,36 @@ def read_json_list(model: type[M], item: type[RequestModel], name: str, *, max_v
     return validate({name: items}, model)
 
 
-def read_json_and_images(
-    parse: Callable[[bytes], M], list_urls: Callable[[M], list[str]]
+def read_json_and_media(
+    parse: Callable[[bytes], M], find_urls: Callable[[M], list[str]]
 ) -> tuple[M, dict[str, EmbeddedUrl]]:
-    """Read and validate a JSON body of images and MAX_JSON_BYTES of other text.
+    """Read and validate a JSON body of images, files and MAX_JSON_BYTES of other text.
 
     Args:
         parse: returns the body that a JSON text is.
-        list_urls: returns where the body has images.
+        find_urls: returns its images and files, by their URLs.
 
     Returns:
-        The body, in which names stand for large data URLs; and these by their names.
+        The body, in which names stand for large images and files; and these by their names.
 
     Raises:
         the same as read_json_body().
     """
     limit = current_app.config["MAX_JSON_BYTES"]
-    text = read_json_text(current_app.config["MAX_CONTENT_LENGTH"])
-    urls: dict[str, EmbeddedUrl] = {}
-    if len(text) > LARGE_URL_BYTES:
-        text, urls = cut_data_urls(text)
+    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
     _check_length(len(text), None, limit)
     body = parse(text)
     if not urls:
         return body, urls
-    elsewhere = urls.keys() - set(list_urls(body))
+    elsewhere = urls.keys() - set(find_urls(body))
     if elsewhere:  # a prompt may begin with "data:" as well
         _check_length(len(text) + sum(len(urls[name].content) for name in elsewhere), None, limit)
         body = parse(put_back(text, urls, elsewhere))
     return body, urls
+
+
+def _cut(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
+    return cut_data_urls(text) if len(text) > LARGE_URL_BYTES else (text, {})
 
 
 def buffer_body() -> bytes:

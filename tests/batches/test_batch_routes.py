@@ -153,11 +153,11 @@ def test_a_batch_of_embeddings(client, upstream, time):
     ("requests", "status", "sentence"),
     [
         ([], 400, "requests: list should have at least 1 item, not 0."),
-        ([{}], 400, "Missing requests.0.chat (or requests.0.embeddings)."),
+        ([{}], 400, "Missing requests.0.chat (or embeddings, vision, structured)."),
         (
             [{"chat": {"message": "a"}, "embeddings": {"input": "b"}}],
             400,
-            "requests.0: give either chat or embeddings.",
+            "requests.0: give only one of chat, embeddings.",
         ),
         (
             [{"chat": {"message": "a"}}, {"embeddings": {"input": "b"}}],
@@ -340,7 +340,7 @@ def test_each_request_has_a_result_of_its_own_whatever_became_of_it(client, upst
         ("4", 502),
     ]
     assert results.json["results"][1]["body"] == {
-        "error": "temperature: the model does not accept this value.",
+        "error": "temperature: the model does not accept this value (unsupported_value).",
         "code": "invalid_request",
         "requestId": results.headers["X-Request-ID"],
     }

@@ -371,7 +371,7 @@ def test_base64_is_read_in_each_of_its_forms(write):
     "data", [b"", b"\x89PNG", b"GIF89", b"RIFF\0\0\0\0WEB", b"<svg/>", b"BM" + b"\0" * 60, b"II*\0", b"%PDF"]
 )
 def test_any_other_file_is_refused(data):
-    assert refusal(data) == "must be a PNG, JPEG, WebP or GIF."
+    assert refusal(data) == "must be a PNG, JPEG, WebP, GIF, HEIC or AVIF."
 
 
 @each_kind

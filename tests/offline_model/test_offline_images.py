@@ -125,3 +125,18 @@ def test_image_that_would_unpack_to_gigabytes_is_refused_unopened(look, data_url
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "cat.png", "", "data:text/plain;base64,AAAA"])
 def test_url_of_another_kind_is_refused(look, url):
     assert refusal(look, url) == "invalid_image_url"
+
+
+def test_a_file_is_described_without_its_pages(ask):
+    def look(data, **fields):
+        file = {"filename": "bill.pdf", "file_data": f"data:application/pdf;base64,{data}", **fields}
+        return ask([{"type": "text", "text": "What?"}, {"type": "file", "file": file}])
+
+    assert "the PDF bill.pdf, 5 bytes" in look("JVBERi0=").choices[0].message.content
+    for fields in (
+        {"file_data": "JVBERi0="},
+        {"file_data": "data:application/pdf;base64,R0lG"},
+        {"filename": None},
+    ):
+        with pytest.raises(openai.BadRequestError):
+            look("JVBERi0=", **fields)

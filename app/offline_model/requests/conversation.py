@@ -1,11 +1,11 @@
-"""Parse and validate the messages of a chat request, and describe their images."""
+"""Parse and validate the messages of a chat request, and describe their images and files."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 from app.offline_model import tokens
-from app.offline_model.images import DescribedImage, describe_image
+from app.offline_model.images import DescribedImage, describe_file, describe_image
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import (
     JsonObject,
@@ -102,6 +102,8 @@ def _parse_part(part: object, role: str, param: str) -> str | DescribedImage:
             return string(part, "refusal", f"{param}.refusal")
         case "image_url" if role == "user":
             return describe_image(json_object(part, "image_url", f"{param}.image_url"))
-        case "image_url":
-            raise InvalidRequestError("Images are only allowed in messages of role 'user'.", param=param)
-    raise invalid_value(f"{param}.type", "'text' or 'image_url'; the offline model takes no other part")
+        case "file" if role == "user":
+            return describe_file(json_object(part, "file", f"{param}.file"))
+        case "image_url" | "file":
+            raise InvalidRequestError("Images and files are only allowed in messages of role 'user'.", param=param)
+    raise invalid_value(f"{param}.type", "'text', 'image_url' or 'file'; the offline model takes no other part")

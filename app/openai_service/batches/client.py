@@ -85,7 +85,7 @@ class OpenAIBatches:
     def build_chat_request(
         self, call: ChatCall, *, max_tokens: int | None, pseudonym: Pseudonym | None = None
     ) -> tuple[str, dict[str, Any], dict[str, str]]:
-        """Return the model and body of a chat request, and the parameters that differ from the call's.
+        """Return the model and body of a chat, vision or structured request, and the parameters that differ from the call's.
 
         Args:
             call: the conversation.
@@ -96,7 +96,7 @@ class OpenAIBatches:
             ModelNotOffered: callers may not choose this model.
             InputTooLong: the input exceeds MAX_INPUT_TOKENS.
         """
-        model = offered_model(self._settings.models, "chat", call.model, is_pinned=call.model_is_pinned)
+        model = offered_model(self._settings.models, call.operation, call.model, is_pinned=call.model_is_pinned)
         body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
         if body.pop("service_tier", None) is not None and call.service_tier is not None:  # a batch has its own
             adjusted["serviceTier"] = "dropped"

@@ -11,10 +11,11 @@ import orjson
 from app.openai_service.answers.text import read_json
 from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
-from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
+from app.openai_service.errors import SchemaMismatch, UpstreamFailed, UpstreamTimeout
 from app.openai_service.responses.answer import is_response
 from app.openai_service.responses.output import read_items
-from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult
+from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult, StructuredResult
+from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer
 from app.openai_service.transport.sdk_errors import translate_error_object
 
 REFERENCE = "gatehouse_batch"
@@ -121,6 +122,15 @@ def read_line(line: bytes) -> OutputLine | None:
 def parse_chat_answer(line: OutputLine, record: CallRecord) -> ChatResult:
     """Return the chat answer of a line. Raises UpstreamError if there is none."""
     return parse_completion(_parse_answer(line), record)
+
+
+def parse_structured_answer(line: OutputLine, record: CallRecord, checker: AnswerChecker) -> StructuredResult:
+    """Return the value of a line's structured answer. Raises UpstreamError if there is none that matches."""
+    result = parse_completion(_parse_answer(line), record)
+    try:
+        return result.to_structured(checker.read(result), result.usage)
+    except InvalidAnswer:
+        raise SchemaMismatch from None
 
 
 def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingResult:

@@ -170,7 +170,8 @@ def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator
             texts += [part["text"] for part in content if part["type"] == "text"]
         texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
     yield from _group_requests(texts)
-    yield from ([{"type": "image_url", "image_url": {"url": image.url}}] for image in request.images)
+    # A file is never sent here (MediaSettings.takes_files); were one, the endpoint would refuse it.
+    yield from ([{"type": "image_url", "image_url": {"url": one.url}}] for one in request.media)
 
 
 def _collect_answer_texts(result: ChatResult) -> list[str]:

@@ -38,7 +38,7 @@ class PromptCaching:
         body, plan = request.body, request.cache_plan
         if plan is None or not self._is_offered or model in self._refused_by:
             return body
-        if len(request.encode(model)) < _LEAST_TOKENS and not request.images:  # as most requests
+        if len(request.encode(model)) < _LEAST_TOKENS and not request.media:  # as most requests
             return body
         family = find_family(model)
         if family is None or not family.has_cache_breakpoints:

@@ -13,10 +13,10 @@ from app.openai_service.chat_call import ChatCall
 from app.openai_service.results import CallRecord
 from app.token_counts import BY_NAME, TokenCounts, cap_input
 from app.token_counts.estimates import (
-    ImageInput,
+    MediaInput,
     bound_input_bytes,
     count_unread_bytes,
-    find_images,
+    find_media,
     max_output_tokens,
     without_unread,
 )
@@ -48,14 +48,14 @@ class UpstreamRequest:
     _json: bytes = field(default=b"", init=False, repr=False)
     _json_model: str | None = field(default=None, init=False, repr=False)
     _body_bytes: int | None = field(default=None, init=False, repr=False)
-    _images: Sequence[ImageInput] | None = field(default=None, init=False, repr=False)
+    _media: Sequence[MediaInput] | None = field(default=None, init=False, repr=False)
 
     @property
-    def images(self) -> Sequence[ImageInput]:
-        """The images of its messages, in order."""
-        if self._images is None:
-            self._images = find_images(self.body)
-        return self._images
+    def media(self) -> Sequence[MediaInput]:
+        """The images and files of its messages, in order."""
+        if self._media is None:
+            self._media = find_media(self.body)
+        return self._media
 
     @property
     def max_output_tokens(self) -> int:
@@ -65,7 +65,7 @@ class UpstreamRequest:
     def replace_body(self, body: dict[str, Any]) -> None:
         """Set another body, and drop what was computed from the old one."""
         self.body = body
-        self._json_model = self._body_bytes = self._images = None
+        self._json_model = self._body_bytes = self._media = None
 
     def encode(self, model: str) -> bytes:
         """Return the JSON for a model."""
@@ -79,7 +79,7 @@ class UpstreamRequest:
         if self._body_bytes is None:
             unread = _MODEL_FIELD_BYTES + len(orjson.dumps(model)) + count_unread_bytes(self.body)
             self._body_bytes = len(self.encode(model)) - unread
-        bound = bound_input_bytes(self._body_bytes, self.images, model)
+        bound = bound_input_bytes(self._body_bytes, self.media, model)
         return bound - self.token_counts.count_spared(self.body, model)
 
     def billable_input(self, model: str) -> int:
@@ -130,7 +130,7 @@ class PendingRequest(UpstreamRequest):
     @property
     def operation(self) -> str:
         """What is asked of the model: one that fails at images may be well otherwise."""
-        return "vision" if self.images else self.record.operation
+        return "vision" if self.media else self.record.operation
 
     @property
     def fingerprint(self) -> str:

@@ -2,46 +2,79 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import closing
+from functools import lru_cache
 
 import orjson
 
-from app.batches import Batch, BatchResults, RequestCancelled
-from app.openai_service import CallRecord, OutputLine, parse_chat_answer, parse_embeddings_answer
+from app.batches import Batch, BatchResults, RequestCancelled, SentRequest
+from app.json_schema.errors import SchemaNotUsable
+from app.openai_service import (
+    AnswerChecker,
+    AnswerFormat,
+    CallRecord,
+    OutputLine,
+    parse_chat_answer,
+    parse_embeddings_answer,
+    parse_structured_answer,
+)
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
+from app.runtime.turns import in_turns
 from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import chat_response
 from app.web.schemas.embeddings import embeddings_response
+from app.web.schemas.structured import structured_response
 
 
 def encode_results(batch: Batch, answers: BatchResults, *, request_id: str) -> Iterator[bytes]:
     """Yield {"results": [{"id", "status", "body"}]} in pieces, as it can be large, then close the answers."""
+    encoder = _Encoder(batch, request_id)
     with closing(answers):
         yield b'{"results":['
-        for index, (name, line) in enumerate(answers):
-            status, body = _encode_result(batch, line, request_id)
-            yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if index else b"", orjson.dumps(name), status, body)
+        for index, (sent, line) in enumerate(in_turns(answers)):
+            status, body = encoder.encode(sent, line)
+            name = orjson.dumps(sent.id)
+            yield b'%b{"id":%b,"status":%d,"body":%b}' % (b"," if index else b"", name, status, body)
         yield b"]}"
 
 
-def _encode_result(batch: Batch, line: OutputLine | None, request_id: str) -> tuple[int, bytes]:
-    try:
-        return 200, _encode_answer(batch, line, request_id)
-    except (UpstreamError, RequestCancelled) as error:
-        problem = problem_for(error)
-        return problem.status, orjson.dumps(api_error(problem, request_id))
+class _Encoder:
+    """Encodes the results of one batch."""
+
+    def __init__(self, batch: Batch, request_id: str) -> None:
+        self._batch = batch
+        self._request_id = request_id
+        # Most batches have one format.
+        self._load_format = lru_cache(maxsize=8)(_load_format)
+
+    def encode(self, sent: SentRequest, line: OutputLine | None) -> tuple[int, bytes]:
+        """Return the status and the body of a result."""
+        try:
+            return 200, self._encode_answer(sent, line)
+        except (UpstreamError, RequestCancelled, SchemaNotUsable) as error:
+            problem = problem_for(error)
+            return problem.status, orjson.dumps(api_error(problem, self._request_id))
+
+    def _encode_answer(self, sent: SentRequest, line: OutputLine | None) -> bytes:
+        batch = self._batch
+        if line is None or line.status is None:
+            if batch.status == "cancelled":
+                raise RequestCancelled
+            if batch.status == "expired":
+                raise UpstreamTimeout
+        if line is None:
+            raise UpstreamFailed
+        record = CallRecord(self._request_id, batch.kind, batch.model)
+        if batch.kind == "embeddings":
+            return embeddings_response(parse_embeddings_answer(line, record))
+        if batch.kind == "structured":
+            checker, changes = self._load_format(sent.answer_format)
+            result = parse_structured_answer(line, record, checker)
+            return orjson.dumps(structured_response(result.data, result, changes))
+        return orjson.dumps(chat_response(parse_chat_answer(line, record)))
 
 
-def _encode_answer(batch: Batch, line: OutputLine | None, request_id: str) -> bytes:
-    if line is None or line.status is None:
-        if batch.status == "cancelled":
-            raise RequestCancelled
-        if batch.status == "expired":
-            raise UpstreamTimeout
-    if line is None:
-        raise UpstreamFailed
-    record = CallRecord(request_id, batch.kind, batch.model)
-    if batch.kind == "embeddings":
-        return embeddings_response(parse_embeddings_answer(line, record))
-    return orjson.dumps(chat_response(parse_chat_answer(line, record)))
+def _load_format(text: str) -> tuple[AnswerChecker, Sequence[str] | None]:
+    answer_format = AnswerFormat.load(text)
+    return answer_format.make_checker(), answer_format.changes

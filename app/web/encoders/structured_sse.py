@@ -36,7 +36,8 @@ class StructuredSse:
             elif isinstance(event, Parsed):
                 self._data = event.data
             elif isinstance(event, Done):
-                lines.append(self._encode({"done": True, **structured_response(self._data, event, self._call)}))
+                end = structured_response(self._data, event, self._call.normalized)
+                lines.append(self._encode({"done": True, **end}))
             elif isinstance(event, Failed):
                 lines.append(self._encode(api_error(problem_for(event.error), self._request_id)))
         return b"".join(lines)

@@ -17,7 +17,8 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 MAX_PARTS = 200
 
 ChatPart = dict[str, Any]
-"""`{"type": "text", "text"}` or `{"type": "image_url", "image_url": {"url", "detail"?}}`."""
+"""`{"type": "text", "text"}`, `{"type": "image_url", "image_url": {"url", "detail"?}}` or
+`{"type": "file", "file": {"filename"?, "file_data"}}`."""
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _Url = Annotated[str, Field(min_length=1)]
@@ -64,6 +65,54 @@ class InputImagePart(TypedDict):
     file_id: NotRequired[Any]
 
 
+class FileFields(TypedDict):
+    """A file, by its content."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    filename: NotRequired[str | None]
+    file_data: NotRequired[_Url | None]
+    file_id: NotRequired[Any]
+    file_url: NotRequired[Any]
+
+
+def _check_file(fields: FileFields) -> FileFields:
+    for name in ("file_id", "file_url"):
+        if fields.get(name) is not None:
+            raise ValueError(f"{name} is not accepted; send the file itself as file_data, a data: URL or base64")
+    if fields.get("file_data") is None:
+        raise ValueError("file_data is missing")
+    return fields
+
+
+class FilePart(TypedDict):
+    """A file as OpenAI's chat has it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["file"]
+    file: Annotated[FileFields, AfterValidator(_check_file)]
+
+
+class InputFilePart(FileFields):
+    """A file as the Responses API has it."""
+
+    type: Literal["input_file"]
+
+
+def _to_file(part: FilePart) -> ChatPart:
+    return _file(part["file"])
+
+
+def _from_input_file(part: InputFilePart) -> ChatPart:
+    return _file(_check_file(part))
+
+
+def _file(fields: FileFields) -> ChatPart:
+    chosen = {name: fields.get(name) for name in ("filename", "file_data")}
+    return {"type": "file", "file": {name: value for name, value in chosen.items() if value is not None}}
+
+
 def _to_text(part: TextPart) -> ChatPart:
     return {"type": "text", "text": part["text"]}
 
@@ -89,7 +138,9 @@ def _image(url: str, detail: str | None = None) -> ChatPart:
 Part = Annotated[
     Annotated[TextPart, AfterValidator(_to_text)]
     | Annotated[ImagePart, AfterValidator(_to_image)]
-    | Annotated[InputImagePart, AfterValidator(_from_input_image)],
+    | Annotated[InputImagePart, AfterValidator(_from_input_image)]
+    | Annotated[FilePart, AfterValidator(_to_file)]
+    | Annotated[InputFilePart, AfterValidator(_from_input_file)],
     Field(discriminator="type"),
 ]
 
@@ -146,8 +197,11 @@ def list_texts(messages: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def list_urls(messages: Sequence[Mapping[str, Any]] | None) -> list[str]:
-    """Return the URLs of all images of a conversation."""
-    return [part["image_url"]["url"] for _, _, part in find_media(messages)]
+    """Return the URLs of all images, and the data of all files, of a conversation."""
+    return [
+        part["image_url"]["url"] if part["type"] == "image_url" else part["file"]["file_data"]
+        for _, _, part in find_media(messages)
+    ]
 
 
 def _read_text(part: Any) -> str | None:

@@ -1,29 +1,38 @@
-"""Read the body of a conversation, whose images may be larger than its other text."""
+"""Read a body whose images and files may be larger than its other text."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TypeVar
 
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
-from app.web.request_body import read_json_and_images
+from app.web.request_body import read_json_and_media
 from app.web.schemas.messages import ConversationRequest
-from app.web.schemas.validation import parse_json
+from app.web.schemas.validation import RequestModel, parse_json
 
+M = TypeVar("M", bound=RequestModel)
 C = TypeVar("C", bound=ConversationRequest)
 
 
 def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
-    """Read and validate the JSON body of a conversation.
+    """Read and validate the JSON body of a conversation. Returns and raises as read_media_body()."""
+    return read_media_body(model, lambda body: list_urls(body.messages))
+
+
+def read_media_body(model: type[M], find_urls: Callable[[M], list[str]]) -> tuple[M, MediaIntake]:
+    """Read and validate a JSON body.
+
+    Args:
+        model: of the body.
+        find_urls: returns what may be large: the URLs of its images, and its files.
 
     Returns:
-        the body, in which names stand for large images; and the intake that knows them.
+        the body, in which names stand for large images and files; and the intake that knows them.
 
     Raises:
         the same as read_json_body().
     """
-    body, embedded = read_json_and_images(
-        lambda text: parse_json(text, model), lambda body: list_urls(body.messages)
-    )
+    body, embedded = read_json_and_media(lambda text: parse_json(text, model), find_urls)
     return body, MediaIntake(begin_work, embedded)

@@ -1,4 +1,4 @@
-"""Say how the images of the current request are prepared: within which limits, in which processes, and for whom."""
+"""Say how the images and files of the current request are prepared: within which limits, in which processes, and for whom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from flask import g, request
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.principal import Principal
-from app.config import ImageSettings
+from app.config import MediaSettings
 from app.problems import Forbidden
 from app.services import services
 from app.side_process import Claim, SideProcessPool
@@ -19,22 +19,23 @@ from app.web.client_connection import ClientConnection
 
 @dataclass(frozen=True, slots=True)
 class MediaWork:
-    """How images are prepared: within which limits, by which processes, and for whom."""
+    """How images and files are prepared: within which limits, by which processes, and for whom."""
 
-    settings: ImageSettings
-    processes: SideProcessPool
+    settings: MediaSettings
+    image_processes: SideProcessPool
+    document_processes: SideProcessPool
     claim: Claim
 
 
 def begin_work() -> MediaWork:
-    """Return how the images of the current request are prepared.
+    """Return how the images and files of the current request are prepared.
 
     Raises:
         Forbidden, Unauthenticated: the principal may not send any, which takes the scope `vision`.
     """
     _check_scope(g.principal)
     built = services()
-    return MediaWork(built.config.images, built.image_processes, _make_claim())
+    return MediaWork(built.config.media, built.image_processes, built.document_processes, _make_claim())
 
 
 def _check_scope(principal: Principal) -> None:
@@ -42,17 +43,17 @@ def _check_scope(principal: Principal) -> None:
         return
     if principal.kind == "anonymous":
         raise Unauthenticated("no scope")
-    raise Forbidden("This credential may not send images: it lacks the scope vision.")
+    raise Forbidden("This credential may not send images or files: it lacks the scope vision.")
 
 
 def _make_claim() -> Claim:
-    """Return for whom images are prepared: until the deadline of the request, while the client is connected."""
+    """Return for whom they are prepared: until the deadline of the request, while the client is connected."""
     built = services()
     passed_s = time.perf_counter() - g.started
     connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
     return Claim(
         owner=_name_owner(g.principal, client_address(request)),
-        until=time.monotonic() - passed_s + built.config.images.timeout_s,
+        until=time.monotonic() - passed_s + built.config.media.timeout_s,
         check=connection.check,
     )
 

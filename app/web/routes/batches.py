@@ -31,6 +31,7 @@ from app.web.schemas.batches import (
     MAX_VALUES_PER_REQUEST,
     BatchItem,
     CreateBatchRequest,
+    Submitter,
     batch_owner,
     batch_response,
     parse_list_query,
@@ -46,16 +47,20 @@ def create() -> Response:
     principal, built = _require_principal(), services()
     _check_may_submit(principal, built.config.batching)
     settings = built.config.batching
-    body = read_json_list(
-        CreateBatchRequest, BatchItem, "requests", max_values=settings.max_requests * MAX_VALUES_PER_REQUEST
+    body, embedded = read_json_list(
+        CreateBatchRequest,
+        BatchItem,
+        "requests",
+        max_values=settings.max_requests * MAX_VALUES_PER_REQUEST,
+        find_urls=CreateBatchRequest.list_urls,
     )
     new, adjusted = body.to_batch(
         settings,
         built.openai_batches,
         built.prompts.restrict_to(principal),
-        MediaIntake(begin_work),
-        max_tokens=principal.max_tokens,
-        pseudonym=built.pseudonyms.of(principal.tenant, principal.user),
+        MediaIntake(begin_work, embedded),
+        built.schemas,
+        Submitter(principal.max_tokens, built.pseudonyms.of(principal.tenant, principal.user)),
     )
     if not principal.may(new.kind):
         raise Forbidden

@@ -27,7 +27,7 @@ def create() -> Response:
     """Answer with data that matches a JSON schema."""
     structured = _read_request()
     result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
-    return json_response(structured_response(result.data, result, structured), result.record)
+    return json_response(structured_response(result.data, result, structured.normalized), result.record)
 
 
 def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:

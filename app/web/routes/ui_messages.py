@@ -17,7 +17,7 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.replays.recording import Resumption
-from app.web.request_body import read_json_and_images, read_start
+from app.web.request_body import read_json_and_media, read_start
 from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
@@ -33,7 +33,7 @@ _MAX_CHAT_ID_CHARS = 200
 
 def read_chat_body() -> tuple[ChatRequest | UIMessagesRequest, MediaIntake]:
     """Read the body of POST /api/chat. Returns and raises as read_conversation() does."""
-    body, embedded = read_json_and_images(_parse_chat_body, _list_urls)
+    body, embedded = read_json_and_media(_parse_chat_body, _list_urls)
     return body, MediaIntake(begin_work, embedded)
 
 

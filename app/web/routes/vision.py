@@ -9,7 +9,6 @@ from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.token_sse import TokenSse
 from app.web.guards import needs
-from app.web.media.work import begin_work
 from app.web.responses import json_response
 from app.web.schemas.chat import chat_response
 from app.web.schemas.vision import build_vision_call
@@ -35,4 +34,4 @@ def stream() -> Response:
 
 def _build_call() -> ChatCall:
     prompts = services().prompts.restrict_to(g.principal)
-    return build_vision_call(prompts, begin_work(), request_id=g.request_id)
+    return build_vision_call(prompts, request_id=g.request_id)

@@ -10,21 +10,28 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from app.auth.principal import Principal
-from app.batches import Batch, BatchOwner, BatchRequest, Kind, NewBatch
+from app.batches import KINDS, Batch, BatchOwner, BatchRequest, Kind, NewBatch
 from app.batches.records import PATHS
 from app.config import BatchSettings
-from app.openai_service import OpenAIBatches
+from app.json_schema.catalog import NamedSchemas
+from app.json_schema.errors import SchemaNotUsable
+from app.json_schema.strict_rules import InvalidSchema
+from app.openai_service import CHAT_PATH, AnswerFormat, ChatCall, OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns
 from app.safety.pseudonyms import Pseudonym
+from app.web.media.images import InvalidImageInput
 from app.web.media.intake import MediaIntake
+from app.web.media.parts import list_urls
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
-from app.web.schemas.fields import Name
+from app.web.schemas.fields import Name, PromptFields
+from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.validation import RequestModel, prefix_error
+from app.web.schemas.vision import VisionRequest
 
 BATCH_ID = re.compile(r"batch_[0-9a-f]{28}")
 
@@ -35,14 +42,37 @@ MAX_VALUES_PER_REQUEST = 100
 """Of the JSON of a batch, on average."""
 _MAX_PAGE = 100
 _DEFAULT_PAGE = 20
+_OTHER_KINDS = ", ".join(KINDS[1:])
 
 
 class BatchItem(RequestModel):
-    """One request of a batch: the body of POST /api/chat under `chat`, or of POST /api/embeddings under `embeddings`."""
+    """One request of a batch: the JSON body of a route, under the name of its kind."""
 
     id: Name | None = None
     chat: ChatRequest | None = None
     embeddings: EmbeddingsRequest | None = None
+    vision: VisionRequest | None = None
+    structured: StructuredRequest | None = None
+
+    def list_urls(self) -> list[str]:
+        """Return the URLs of its images, and the data of its files."""
+        conversation = self.chat or self.structured
+        if conversation is not None:
+            return list_urls(conversation.messages)
+        return [] if self.vision is None else self.vision.list_urls()
+
+
+@dataclass(frozen=True, slots=True)
+class Submitter:
+    """Whose batch it is.
+
+    Attributes:
+        max_tokens: their own ceiling for each answer, if any.
+        pseudonym: their name at the upstream.
+    """
+
+    max_tokens: int | None
+    pseudonym: Pseudonym
 
 
 class CreateBatchRequest(RequestModel):
@@ -50,15 +80,18 @@ class CreateBatchRequest(RequestModel):
 
     requests: Annotated[list[BatchItem], Field(min_length=1, max_length=_MAX_REQUESTS, fail_fast=True)]
 
+    def list_urls(self) -> list[str]:
+        """Return the URLs of all images, and the data of all files."""
+        return [url for item in self.requests for url in item.list_urls()]
+
     def to_batch(
         self,
         settings: BatchSettings,
         upstream: OpenAIBatches,
         prompts: PromptSelection,
         media: MediaIntake,
-        *,
-        max_tokens: int | None,
-        pseudonym: Pseudonym,
+        schemas: NamedSchemas,
+        submitter: Submitter,
     ) -> tuple[NewBatch, dict[str, str]]:
         """Return the batch, with each request as its own route would send it, and the adjusted parameters.
 
@@ -66,87 +99,128 @@ class CreateBatchRequest(RequestModel):
             settings: limits of batches.
             upstream: builds the requests.
             prompts: the stored prompts that this user may use.
-            media: prepares the images.
-            max_tokens: the user's own ceiling for each answer, if any.
-            pseudonym: the user as the upstream knows them.
+            media: prepares the images and files.
+            schemas: the site's own, by name.
+            submitter: whose batch it is.
 
         Raises:
-            InvalidRequest: a request is invalid, or they cannot be in one batch.
+            InvalidRequest, InvalidImageInput, InvalidSchema: a request is invalid, or they cannot be in one batch.
             Forbidden: a model is not offered.
         """
         if len(self.requests) > settings.max_requests:
             raise InvalidRequest(f"must be at most {settings.max_requests}.", field="requests")
         kind = _check_kind(self.requests)
         ids = _assign_ids(self.requests)
-        bodies: list[dict[str, Any]] = []
-        adjusted: dict[str, str] = {}
+        builder = _Builder(upstream, prompts, media, schemas, submitter)
+        requests: list[BatchRequest] = []
         model: str | None = None
         texts = 0
         for place, item in enumerate(in_turns(self.requests)):
             where = f"requests.{place}.{kind}"
             try:
-                if item.chat is not None:
-                    own_model, body, changed = _build_chat(
-                        item.chat, upstream, prompts, media, max_tokens=max_tokens, pseudonym=pseudonym
-                    )
-                    adjusted |= changed
-                else:
-                    assert item.embeddings is not None, "_check_kind() has checked it"
-                    embeddings = item.embeddings
-                    own_model, body = upstream.build_embeddings_request(
-                        embeddings.texts(), model=embeddings.model, dimensions=embeddings.dimensions
-                    )
-                    texts += len(body["input"])
-            except (InvalidRequest, Forbidden) as error:
+                built = builder.build(item)
+            except (InvalidRequest, Forbidden, InvalidImageInput, SchemaNotUsable) as error:
                 raise prefix_error(error, where) from None
+            except InvalidSchema as error:
+                raise prefix_error(SchemaNotUsable(str(error)), where) from None
             except InputTooLong:
                 raise InvalidRequest("the conversation is longer than may be sent.", field=where) from None
             except ModelNotOffered:
                 raise Forbidden("this model is not offered here.", field=f"{where}.model") from None
-            if model not in (None, own_model):
+            if model not in (None, built.model):
                 raise InvalidRequest("must be the same for all requests of a batch.", field=f"{where}.model")
-            model = own_model
-            bodies.append(body)
+            model = built.model
+            texts += len(built.body.get("input", ()))
+            requests.append(BatchRequest(ids[place], built.body, built.answer_format))
         if texts > _MAX_TEXTS:
             raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
         path = PATHS[kind]
-        if kind == "chat":
-            path, bodies, changed = upstream.adapt_chat_requests(str(model), bodies)
-            adjusted |= changed
-        requests = [BatchRequest(id_, body) for id_, body in zip(ids, bodies, strict=True)]
-        return NewBatch(kind, str(model), requests, path), adjusted
+        if path == CHAT_PATH:
+            path, bodies, changed = upstream.adapt_chat_requests(str(model), [each.body for each in requests])
+            builder.adjusted |= changed
+            requests = [replace(each, body=body) for each, body in zip(requests, bodies, strict=True)]
+        return NewBatch(kind, str(model), requests, path), builder.adjusted
 
 
-def _build_chat(
-    chat: ChatRequest,
-    upstream: OpenAIBatches,
-    prompts: PromptSelection,
-    media: MediaIntake,
-    *,
-    max_tokens: int | None,
-    pseudonym: Pseudonym,
-) -> tuple[str, dict[str, Any], dict[str, str]]:
-    prompt = prompts.select(chat)
-    if prompt is not None and prompt.tools:
-        raise InvalidRequest("this prompt has server tools, which do not run in a batch.", field="promptName")
-    if chat.cache:
-        raise InvalidRequest("not accepted in a batch.", field="cache")
-    call = chat.to_call(prompts, media, request_id="")
-    return upstream.build_chat_request(call, max_tokens=max_tokens, pseudonym=pseudonym)
+@dataclass(frozen=True, slots=True)
+class _Built:
+    """One request as it is sent, and the format of its answer."""
+
+    model: str
+    body: dict[str, Any]
+    answer_format: str = ""
+
+
+class _Builder:
+    """Builds the requests of a batch as their own routes would send them."""
+
+    def __init__(
+        self,
+        upstream: OpenAIBatches,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        schemas: NamedSchemas,
+        submitter: Submitter,
+    ) -> None:
+        self._upstream = upstream
+        self._prompts = prompts
+        self._media = media
+        self._schemas = schemas
+        self._submitter = submitter
+        self.adjusted: dict[str, str] = {}
+
+    def build(self, item: BatchItem) -> _Built:
+        if item.embeddings is not None:
+            given = item.embeddings
+            return _Built(
+                *self._upstream.build_embeddings_request(
+                    given.texts(), model=given.model, dimensions=given.dimensions
+                )
+            )
+        if item.structured is not None:
+            self._check(item.structured, item.structured.cache)
+            structured = item.structured.to_structured_call(
+                self._prompts, self._schemas, self._media, request_id=""
+            )
+            call = structured.call
+            answer_format = AnswerFormat(call.response_format, structured.original, structured.normalized)
+            answer_format.make_checker()  # what cannot be checked is not sent
+            return self._build_chat(call, answer_format.dump())
+        conversation = item.vision or item.chat
+        assert conversation is not None, "_check_kind() has checked it"
+        self._check(conversation, item.chat.cache if item.chat is not None else None)
+        return self._build_chat(conversation.to_call(self._prompts, self._media, request_id=""))
+
+    def _check(self, fields: PromptFields, cache: bool | None) -> None:
+        prompt = self._prompts.select(fields)
+        if prompt is not None and prompt.tools:
+            raise InvalidRequest("this prompt has server tools, which do not run in a batch.", field="promptName")
+        if cache:
+            raise InvalidRequest("not accepted in a batch.", field="cache")
+
+    def _build_chat(self, call: ChatCall, answer_format: str = "") -> _Built:
+        model, body, changed = self._upstream.build_chat_request(
+            call, max_tokens=self._submitter.max_tokens, pseudonym=self._submitter.pseudonym
+        )
+        self.adjusted |= changed
+        return _Built(model, body, answer_format)
 
 
 def _check_kind(items: Sequence[BatchItem]) -> Kind:
-    kind: Kind = "chat" if items[0].chat is not None else "embeddings"
+    first: Kind | None = None
     for place, item in enumerate(items):
-        if item.chat is None and item.embeddings is None:
-            raise InvalidRequest(f"Missing requests.{place}.chat (or requests.{place}.embeddings).")
-        if item.chat is not None and item.embeddings is not None:
-            raise InvalidRequest("give either chat or embeddings.", field=f"requests.{place}")
-        if getattr(item, kind) is None:
+        kinds = [kind for kind in KINDS if getattr(item, kind) is not None]
+        if not kinds:
+            raise InvalidRequest(f"Missing requests.{place}.chat (or {_OTHER_KINDS}).")
+        if len(kinds) > 1:
+            raise InvalidRequest(f"give only one of {', '.join(kinds)}.", field=f"requests.{place}")
+        first = first or kinds[0]
+        if kinds[0] != first:
             raise InvalidRequest(
-                f"all requests of a batch are of one kind, which is {kind} here.", field=f"requests.{place}"
+                f"all requests of a batch are of one kind, which is {first} here.", field=f"requests.{place}"
             )
-    return kind
+    assert first is not None, "a batch has requests"
+    return first
 
 
 def _assign_ids(items: Sequence[BatchItem]) -> list[str]:

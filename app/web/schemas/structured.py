@@ -170,7 +170,9 @@ def _add_json_instruction(messages: list[dict[str, Any]]) -> list[dict[str, Any]
     return [{"role": "system", "content": _JSON_MODE_PROMPT}, *messages]
 
 
-def structured_response(data: Any, end: StructuredResult | Done, call: StructuredCall) -> dict[str, Any]:
+def structured_response(
+    data: Any, end: StructuredResult | Done, normalized: Sequence[str] | None
+) -> dict[str, Any]:
     """Return {"data", "finishReason", "usage", "model", "id"}; and "normalized", "trimmed" if they apply."""
     body = {
         "data": data,
@@ -181,8 +183,8 @@ def structured_response(data: Any, end: StructuredResult | Done, call: Structure
     }
     if end.is_cached:
         body["cached"] = True
-    if call.normalized is not None:
-        body["normalized"] = call.normalized
+    if normalized is not None:
+        body["normalized"] = normalized
     if end.trimmed:
         body["trimmed"] = end.trimmed
     return body

@@ -16,7 +16,7 @@ from pydantic.alias_generators import to_camel
 
 from app.config.formats import NAME_PATTERN
 from app.json_schema.size import MAX_DEPTH, is_deeper
-from app.problems import Forbidden, InvalidRequest, Problem
+from app.problems import InvalidRequest, Problem
 from app.runtime.turns import give_turn, in_turns
 from app.web.hints.field_names import describe_unknown
 from app.web.schemas.json_values import MAX_VALUES, check_value_count
@@ -24,10 +24,10 @@ from app.web.schemas.json_values import MAX_VALUES, check_value_count
 # The tags of a union's branches begin alike, so that they can be left out of an error's path.
 _TAG = "(as "
 AS_TEXT, AS_OTHER = f"{_TAG}text)", f"{_TAG}other)"
-_ACCEPTED_PARTS = "text or image_url"
+_ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system", "developer"}
-_PART_TYPES = {"text", "input_text", "image_url", "input_image"}
+_PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
 # Tags of unions, which pydantic adds behind the index of an item.
 _TAGS = _ROLES | _PART_TYPES
 
@@ -139,7 +139,7 @@ def prefixed(where: str) -> Iterator[None]:
         raise prefix_error(error, where) from None
 
 
-def prefix_error(error: InvalidRequest | Forbidden, where: str) -> Problem:
+def prefix_error(error: Problem, where: str) -> Problem:
     """Return the error with the path of what it is about as prefix."""
     sentence = str(error)
     for begin in ("Missing ", "Unknown field "):

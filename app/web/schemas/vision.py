@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Annotated, Any
 
@@ -10,16 +11,17 @@ import orjson
 from flask import request
 from pydantic import Field
 
-from app.images import ImageNormalizer, ImageRules, find_bounds
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.media.images import MAX_IMAGES, normalize_bytes, normalize_image
-from app.web.media.work import MediaWork
-from app.web.request_body import read_form_body, read_json_and_images
+from app.web.media.images import MAX_IMAGES
+from app.web.media.intake import MediaIntake
+from app.web.media.reading import read_media_body
+from app.web.media.work import begin_work
+from app.web.request_body import read_form_body
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
-from app.web.schemas.validation import parse_json, validate
+from app.web.schemas.validation import validate
 
 _INTEGER_FIELDS = {"maxTokens", "seed", "n"}
 _INTEGER = re.compile("-?[0-9]{1,19}")
@@ -35,6 +37,11 @@ class VisionFields(AnswerFields, PromptFields):
     prompt: NonEmptyText
     detail: Detail = "auto"
 
+    @property
+    def asked_detail(self) -> str | None:
+        """The detail that the client asks for; None if it leaves that out."""
+        return self.detail if "detail" in self.model_fields_set else None
+
 
 class VisionRequest(VisionFields):
     """The JSON body of POST /api/vision."""
@@ -46,8 +53,28 @@ class VisionRequest(VisionFields):
         """Return all URLs of the body."""
         return [*(self.images or ()), *([self.image_url] if self.image_url else ())]
 
+    def to_call(self, prompts: PromptSelection, media: MediaIntake, *, request_id: str) -> ChatCall:
+        """Build the call to the service.
 
-def build_vision_call(prompts: PromptSelection, work: MediaWork, *, request_id: str) -> ChatCall:
+        Raises:
+            InvalidRequest, InvalidImageInput: the fields contradict each other, or an image cannot be used.
+            the other errors of MediaIntake.prepare().
+        """
+        if self.images is not None and self.image_url is not None:
+            raise InvalidRequest("Give only one of imageUrl and images.")
+        if self.images is None and self.image_url is None:
+            raise InvalidRequest("Missing imageUrl (or images).")
+        preparation = media.begin(self, "vision", self.model, prompts)
+        images = [
+            preparation.prepare_image(
+                url, self.asked_detail, "imageUrl" if self.images is None else f"images.{index}"
+            )
+            for index, url in enumerate(self.list_urls())
+        ]
+        return _build_call(self, images, prompts, media, request_id)
+
+
+def build_vision_call(prompts: PromptSelection, *, request_id: str) -> ChatCall:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -58,41 +85,26 @@ def build_vision_call(prompts: PromptSelection, work: MediaWork, *, request_id: 
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        fields, urls = _read_form(prompts, work)
-    else:
-        fields, urls = _read_json(prompts, work)
+        return _read_form(prompts, request_id)
+    body, media = read_media_body(VisionRequest, VisionRequest.list_urls)
+    return body.to_call(prompts, media, request_id=request_id)
+
+
+def _build_call(
+    fields: VisionFields,
+    images: Sequence[Mapping[str, str]],
+    prompts: PromptSelection,
+    media: MediaIntake,
+    request_id: str,
+) -> ChatCall:
     content: list[dict[str, Any]] = [{"type": "text", "text": fields.prompt}]
-    content += [{"type": "image_url", "image_url": {"url": url, "detail": fields.detail}} for url in urls]
-    conversation = Conversation([{"role": "user", "content": content}], request_id, "vision")
+    content += [{"type": "image_url", "image_url": image} for image in images]
+    turns = [{"role": "user", "content": content}]
+    conversation = Conversation(turns, request_id, "vision", adjusted=media.adjusted)
     return build_chat_call(conversation, fields.list_values(), fields, prompts)
 
 
-def _make_normalizer(fields: VisionFields, prompts: PromptSelection, work: MediaWork) -> ImageNormalizer:
-    prompt, limits = prompts.select(fields), work.settings
-    model = (prompt.model if prompt is not None else None) or fields.model or limits.models["vision"]
-    rules = ImageRules(limits.max_bytes, limits.max_pixels, find_bounds(model, fields.detail))
-    return ImageNormalizer(rules, work.processes, work.claim)
-
-
-def _read_json(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields, list[str]]:
-    body, embedded = read_json_and_images(lambda text: parse_json(text, VisionRequest), VisionRequest.list_urls)
-    normalizer = _make_normalizer(body, prompts, work)
-
-    def normalize(url: str, where: str) -> str:
-        return normalize_image(url, embedded.get(url), where, normalizer)
-
-    if body.images is not None and body.image_url is not None:
-        raise InvalidRequest("Give only one of imageUrl and images.")
-    if body.images is not None:
-        images = [normalize(url, f"images.{index}") for index, url in enumerate(body.images)]
-    elif body.image_url is not None:
-        images = [normalize(body.image_url, "imageUrl")]
-    else:
-        raise InvalidRequest("Missing imageUrl (or images).")
-    return body, images
-
-
-def _read_form(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields, list[str]]:
+def _read_form(prompts: PromptSelection, request_id: str) -> ChatCall:
     fields: dict[str, Any] = {}
     form, uploads = read_form_body()
     for name, values in form.lists():
@@ -110,8 +122,13 @@ def _read_form(prompts: PromptSelection, work: MediaWork) -> tuple[VisionFields,
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
-    normalizer = _make_normalizer(body, prompts, work)
-    return body, [normalize_bytes(file.read(), f"image.{index}", normalizer) for index, file in enumerate(files)]
+    media = MediaIntake(begin_work)
+    preparation = media.begin(body, "vision", body.model, prompts)
+    images = [
+        preparation.prepare_upload(file.read(), body.asked_detail, f"image.{index}")
+        for index, file in enumerate(files)
+    ]
+    return _build_call(body, images, prompts, media, request_id)
 
 
 def _convert_field(name: str, text: str) -> Any:

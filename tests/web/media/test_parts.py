@@ -126,9 +126,9 @@ def test_large_images_do_not_count_towards_the_size_of_the_json(make_app, upstre
         ([{"type": "text", "text": ""}], "messages.0.content: must not be empty."),
         (
             [{"type": "audio", "x": 1}],
-            "messages.0.content.0.type: audio is not accepted; it must be text or image_url.",
+            "messages.0.content.0.type: audio is not accepted; it must be text, image_url or file.",
         ),
-        ([{"type": "CAN ARY"}], "messages.0.content.0.type: it must be text or image_url."),
+        ([{"type": "CAN ARY"}], "messages.0.content.0.type: it must be text, image_url or file."),
         ([{"text": "Hi"}], "Missing messages.0.content.0.type."),
         ([TEXT, {"type": "text"}], "Missing messages.0.content.1.text."),
         ([{**TEXT, "more": 1}], "Unknown field messages.0.content.0.more."),
@@ -141,7 +141,7 @@ def test_large_images_do_not_count_towards_the_size_of_the_json(make_app, upstre
         ([{"type": "input_image", "file_id": "file-1"}], "messages.0.content.0: file_id is not accepted; "),
         ([{"type": "input_image"}], "messages.0.content.0: image_url is missing."),
         ([TEXT] * 201, "messages.0.content: "),
-        ([IMAGE] * 51, "messages: must have at most 50 images in all."),
+        ([IMAGE] * 51, "messages: must have at most 50 images and files in all."),
         (["Hi"], "messages.0.content.0: "),
     ],
 )

@@ -333,7 +333,7 @@ def test_of_an_animation_the_first_frame_is_sent(client, upstream):
         (webp(16_383, 16_383), "is a WebP of 16,383 x 16,383 pixels; at most 25,000,000 pixels are accepted."),
         (gif(9_000, 9_000), "is a GIF of 9,000 x 9,000 pixels; at most 25,000,000 pixels are accepted."),
         (picture("JPEG")[:90], "is damaged."),
-        (b"hello", "must be a PNG, JPEG, WebP or GIF."),
+        (b"hello", "must be a PNG, JPEG, WebP, GIF, HEIC or AVIF."),
     ],
     ids=["png", "webp", "gif", "damaged", "other"],
 )

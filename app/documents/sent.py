@@ -1,0 +1,24 @@
+"""The data URL of a PDF file as it is sent to the model."""
+
+from __future__ import annotations
+
+
+class PdfUrl(str):
+    """A data URL in base64 that knows what is in the file, as its tokens cannot be counted without reading all of it.
+
+    Attributes:
+        pages: how many the file has.
+        text_bytes: of all of its text, in UTF-8.
+    """
+
+    __slots__ = ("pages", "text_bytes")
+
+    pages: int
+    text_bytes: int
+
+    @classmethod
+    def create(cls, base64: str, pages: int, text_bytes: int) -> PdfUrl:
+        """Return the URL of a file."""
+        url = cls(f"data:application/pdf;base64,{base64}")
+        url.pages, url.text_bytes = pages, text_bytes
+        return url
