@@ -67,9 +67,13 @@ loglevel = "warning"
 
 def on_starting(server):
     """End with a plain message if the server cannot start as it is called."""
+    from server.metrics_folder import prepare_folder
     from server.start_check import find_problem
 
-    if problem := find_problem(server.cfg):
+    problem = find_problem(server.cfg)
+    if not problem and _config.metrics_allow:
+        problem = prepare_folder(server, Path(__file__).parent / _config.state_dir / "metrics")
+    if problem:
         print(problem, file=sys.stderr)
         if server.pidfile is not None:
             server.pidfile.unlink()
