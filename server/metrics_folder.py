@@ -7,20 +7,22 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+
+_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
 
 
-def prepare_folder(arbiter: Any, folder: Path) -> str | None:
+def prepare_folder(folder: Path) -> str | None:
     """Make the folder, empty, and tell the workers of it. Return what is wrong, if it cannot be made.
 
-    After USR2 the workers of the old server still count there.
+    After a reload, and in the server that takes over after USR2, workers count there already.
     """
+    if os.environ.get(_VARIABLE) == str(folder):
+        return None
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if not arbiter.master_pid:
-            for path in folder.iterdir():
-                path.unlink()
+        for path in folder.iterdir():
+            path.unlink()
     except OSError as error:
         return f"{folder} cannot be written ({error.strerror}): check STATE_DIR, or unset METRICS_ALLOW."
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
+    os.environ[_VARIABLE] = str(folder)
     return None

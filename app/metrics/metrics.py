@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import platform
+import struct
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -66,8 +67,8 @@ class Metrics:
             return list(self._registry.collect())
         try:
             return run_blocking(self._files.read)
-        except OSError as error:
-            log.error("metrics.files_gone", extra={"reason": type(error).__name__})
+        except (OSError, ValueError, RuntimeError, struct.error) as error:  # gone, or not ours
+            log.error("metrics.files_unusable", extra={"reason": type(error).__name__})
             return []
 
     def _sample(self) -> None:

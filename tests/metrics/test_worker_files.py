@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from flask import Flask
 from prometheus_client.mmap_dict import mmap_key
 
 from app.metrics.worker_files import WorkerFiles, _open_file
@@ -62,3 +64,14 @@ def test_a_worker_that_died_while_it_made_its_file_breaks_nothing(tmp_path: Path
     (tmp_path / f"histogram_{DEAD[0]}.db").touch()
 
     assert sums(tmp_path) == {}
+
+
+def test_strangers_files_fail_no_scrape(make_app: Callable[..., Flask], tmp_path: Path) -> None:
+    app = make_app(metrics_allow=("127.0.0.1",))
+    metrics = app.extensions["gatehouse"].metrics
+    metrics._files = WorkerFiles(tmp_path)
+    for name in ("notes.db", "counter_7_x.db", f"counter_{os.getpid()}.db"):
+        (tmp_path / name).write_bytes(b"\xff" * 64)
+        assert b"gatehouse_store_up" in metrics.render("")[0]
+    metrics._files = WorkerFiles(tmp_path / "gone")
+    assert b"gatehouse_store_up" in metrics.render("")[0]

@@ -7,6 +7,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.database.database import DatabaseUnavailable
+from app.ledger.records import NewEntry
 from app.openai_service import CallRecord
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import completion, error, stream_of
@@ -236,3 +237,34 @@ def test_cached_and_refused_calls_have_no_attempt(make_app):
     counters.note_call(CallRecord("r", "chat", "m", outcome="not_admitted"), None)
 
     assert counters._of_attempt == before
+
+
+def test_holds_are_shown_until_they_are_swept_and_the_journal_as_long_as_it_is_there(make_app, tmp_path):
+    app = make_app(**ALLOWED, data_dir=str(tmp_path), database_url=f"sqlite:///{tmp_path}/own.sqlite3")
+    client, ledger = app.test_client(), app.extensions["gatehouse"].ledger
+    entry = NewEntry("r", "default", "anna", None, "/api/chat", "chat", "m")
+    ledger.hold(entry, [], micro_usd=1, tokens=1, lease_s=-100)
+    (tmp_path / "1-a.jsonl").write_bytes(b"{}\n{}\n")
+
+    held = scrape(client)
+    assert (held["gatehouse_holds",], held["gatehouse_swept_holds_total",]) == (1, 0)
+    assert held["gatehouse_journal_settlements",] == 2
+    assert ledger.sweep() == 1
+    (tmp_path / "1-a.jsonl").unlink()
+
+    swept = scrape(client)
+    assert (swept["gatehouse_holds",], swept["gatehouse_swept_holds_total",]) == (0, 1)
+    assert swept["gatehouse_journal_settlements",] == 0
+
+
+def test_jobs_of_side_processes_and_retries_are_shown(make_app, monkeypatch):
+    app = make_app(**ALLOWED)
+    services = app.extensions["gatehouse"]
+    monkeypatch.setattr(services.image_processes._turns, "count", lambda: (2, 5))
+    for _ in range(3):
+        services.openai_service._sender.retry_budget.take("anna")
+
+    found = scrape(app.test_client())
+    assert found["gatehouse_side_process_jobs", "images", "running"] == 2
+    assert found["gatehouse_side_process_jobs", "images", "waiting"] == 5
+    assert (found["gatehouse_retry_budget_used",], found["gatehouse_retry_budget_limit",]) == (3, 20)
