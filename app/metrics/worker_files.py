@@ -40,7 +40,7 @@ class WorkerFiles:
         for kind in _KINDS:
             path = self._name(kind, os.getpid())
             if not path.exists():
-                path.write_bytes(bytes(_BYTES))
+                _write_zeros(path)
 
     def read(self) -> list[Metric]:
         """Return the sums of all workers: counters of all that ever ran, gauges of those that run."""
@@ -58,7 +58,10 @@ class WorkerFiles:
                 dead[kind].append(path)
         for kind, paths in dead.items():
             if not kind.startswith("gauge"):
-                self._merge(self._name(kind, _DEAD), paths)
+                try:
+                    self._merge(self._name(kind, _DEAD), paths)
+                except OSError:
+                    continue  # the disk is full: they are read as they are
             for path in paths:
                 path.unlink()
 
@@ -69,7 +72,7 @@ class WorkerFiles:
                 for key, value, *_ in _read_values(str(path)):
                     sums[key] += value
         partial = target.with_suffix(".partial")
-        partial.write_bytes(bytes(_BYTES))
+        _write_zeros(partial)
         merged = _open_file(str(partial))
         for key, value in sums.items():
             merged.write_value(key, value, 0.0)
@@ -85,6 +88,15 @@ class WorkerFiles:
         with (self._directory / "lock").open("w") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
+
+
+def _write_zeros(path: Path) -> None:
+    """Write a whole file, or none."""
+    try:
+        path.write_bytes(bytes(_BYTES))
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
 
 
 def _is_alive(process: int) -> bool:

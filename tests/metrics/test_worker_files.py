@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pytest
 from flask import Flask
 from prometheus_client.mmap_dict import mmap_key
 
@@ -14,6 +16,11 @@ from app.metrics.worker_files import WorkerFiles, _open_file
 
 DEAD = (2**22 + 1, 2**22 + 2)
 """Above the largest number that Linux gives to a process."""
+
+
+def write_half(path: Path, data: bytes) -> int:
+    path.touch()
+    raise OSError(errno.ENOSPC, "No space left on device")
 
 
 def write(folder: Path, kind: str, process: int, value: float, name: str = "calls") -> None:
@@ -64,6 +71,30 @@ def test_a_worker_that_died_while_it_made_its_file_breaks_nothing(tmp_path: Path
     (tmp_path / f"histogram_{DEAD[0]}.db").touch()
 
     assert sums(tmp_path) == {}
+
+
+def test_on_a_full_disk_nothing_is_lost_and_no_half_file_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(tmp_path, "counter", DEAD[0], 7)
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+
+    with pytest.raises(OSError, match="No space"):
+        WorkerFiles(tmp_path).allocate()
+    assert sums(tmp_path) == {"calls_total": 7}
+    assert [path.name for path in tmp_path.iterdir() if path.name != "lock"] == [f"counter_{DEAD[0]}.db"]
+
+
+def test_a_full_disk_turns_metrics_off_and_not_the_server(
+    make_app: Callable[..., Flask], monkeypatch: pytest.MonkeyPatch, data_root: Path
+) -> None:
+    (data_root / "instance" / "metrics").mkdir(parents=True, exist_ok=True)
+    monkeypatch.setattr("prometheus_client.values.ValueClass._multiprocess", True)
+    monkeypatch.setattr(Path, "write_bytes", write_half)
+    client = make_app(metrics_allow=("127.0.0.1",)).test_client()
+
+    assert client.get("/metrics").status_code == 404
+    assert client.get("/healthz").status_code == 200
 
 
 def test_strangers_files_fail_no_scrape(make_app: Callable[..., Flask], tmp_path: Path) -> None:
