@@ -37,6 +37,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 EVERY_SMALLEST: dict[str, dict[str, Any]] = {
     **SMALLEST,
     "/v1/chat/completions": {"messages": [USER]},
+    "/v1/responses": {"input": "Hi"},
     "/v1/embeddings": {"input": "Hi"},
 }
 TEXT_AT = {
@@ -50,6 +51,7 @@ TEXT_AT = {
     "/api/structured": "prompt",
     "/api/structured/stream": "prompt",
     "/v1/chat/completions": "messages.0.content",
+    "/v1/responses": "input",
     "/v1/embeddings": "input",
 }
 ROUTES = list(SMALLEST)
