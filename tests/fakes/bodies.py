@@ -58,6 +58,11 @@ ROUTES = list(SMALLEST)
 EVERY_ROUTE = list(EVERY_SMALLEST)
 
 
+def scope_of(route: str) -> str:
+    """The scope that a route takes."""
+    return next((scope for scope in ("vision", "embeddings", "structured") if f"/{scope}" in route), "chat")
+
+
 def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:
     """A body that was sent to the upstream, without what it says of whose it is and who may keep it."""
     about = ("safety_identifier", "prompt_cache_key", "store")
