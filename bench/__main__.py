@@ -15,7 +15,7 @@ from bench.measures import GROUPS
 from bench.procs import BenchError
 from bench.report import Rounds, tables
 from bench.run import Run, measures_of, say
-from bench.targets import DIRECT, NAMES, PRODUCT, Target
+from bench.targets import DIRECT, NAMES, PRODUCT, RESPONSES, Target
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -73,7 +73,10 @@ def _targets(args: argparse.Namespace) -> list[Target]:
     settings = dict(args.env)
     if args.worker_class:
         settings["WORKER_CLASS"] = args.worker_class
-    wanted = [Target(name, name, settings if name == PRODUCT else {}) for name in NAMES if name in args.targets]
+    own = {PRODUCT: settings, RESPONSES: settings | {"UPSTREAM_API": "responses"}}
+    wanted = [
+        Target(name, PRODUCT if name in own else name, own.get(name, {})) for name in NAMES if name in args.targets
+    ]
     if PRODUCT in args.targets:
         wanted += [
             Target(",".join(f"{k}={v}" for k, v in also), PRODUCT, settings | dict(also)) for also in args.also

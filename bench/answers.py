@@ -68,7 +68,7 @@ def chat(model: str) -> bytes:
     choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}
     body = {"id": _ID, "object": "chat.completion", "created": _CREATED, "model": model, "choices": [choice]}
     return whole(
-        _json({**body, "usage": _USAGE, "service_tier": "default", "system_fingerprint": "fp_44709d6fcb"})
+        as_json({**body, "usage": _USAGE, "service_tier": "default", "system_fingerprint": "fp_44709d6fcb"})
     )
 
 
@@ -80,13 +80,13 @@ def stream_opening() -> bytes:
 @cache
 def role_chunk(model: str) -> bytes:
     """The chunk that opens a stream: a role and no text."""
-    return _frame(_chunk(model, {"role": "assistant", "content": "", "refusal": None}))
+    return frame(_chunk(model, {"role": "assistant", "content": "", "refusal": None}))
 
 
 @cache
 def stamped_chunk(model: str) -> tuple[bytes, bytes]:
     """A chunk of text of about 250 bytes, cut where the digits of its time stamp go."""
-    chunk = _frame(_chunk(model, {"content": "t=" + "0" * STAMP_DIGITS + "; keys"}))
+    chunk = frame(_chunk(model, {"content": "t=" + "0" * STAMP_DIGITS + "; keys"}))
     before, after = chunk.split(b"0" * STAMP_DIGITS)
     return before, after
 
@@ -94,10 +94,10 @@ def stamped_chunk(model: str) -> tuple[bytes, bytes]:
 @cache
 def stream_end(model: str, with_usage: bool) -> bytes:
     """The chunk with the finish reason, the one with the usage where asked for, [DONE], and the end."""
-    end = _frame(_chunk(model, {}, "stop"))
+    end = frame(_chunk(model, {}, "stop"))
     if with_usage:
-        end += _frame(_event(model, choices=[], usage=_USAGE))
-    return end + _frame(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+        end += frame(_event(model, choices=[], usage=_USAGE))
+    return end + frame(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
 @cache
@@ -130,13 +130,14 @@ def _chunk(model: str, delta: dict[str, object], finish_reason: str | None = Non
 
 def _event(model: str, **rest: object) -> bytes:
     chunk = {"id": _ID, "object": "chat.completion.chunk", "created": _CREATED, "model": model}
-    return b"data: " + _json({**chunk, "system_fingerprint": "fp_44709d6fcb", **rest}) + b"\n\n"
+    return b"data: " + as_json({**chunk, "system_fingerprint": "fp_44709d6fcb", **rest}) + b"\n\n"
 
 
-def _frame(event: bytes) -> bytes:
+def frame(event: bytes) -> bytes:
     """One chunk of the chunked transfer encoding."""
     return f"{len(event):x}\r\n".encode() + event + b"\r\n"
 
 
-def _json(value: object) -> bytes:
+def as_json(value: object) -> bytes:
+    """JSON without spaces, as OpenAI writes it."""
     return json.dumps(value, separators=(",", ":")).encode()

@@ -17,7 +17,9 @@ DIRECT = "direct"
 NGINX = "nginx"
 TUTORIAL = "tutorial"
 PRODUCT = "gatehouse"
-NAMES = (DIRECT, NGINX, TUTORIAL, PRODUCT)
+RESPONSES = "responses"
+"""The product again, with an upstream that it asks over /responses."""
+NAMES = (DIRECT, NGINX, TUTORIAL, PRODUCT, RESPONSES)
 
 _NGINX_CONF = """
 daemon off;

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from bench import answers
+from bench import answers, response_answers
 from bench.loop import READ, READ_WRITE, WRITE, Loop
 
 _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
@@ -89,8 +89,12 @@ class Connection:
         model = found[1].decode()
         if b"/embeddings " in request_line:
             self._answer_embeddings(model, body)
+        elif b"/responses " in request_line and _STREAM.search(body):
+            self._later(model, ResponseStream(self._loop, self._send, model).start)
+        elif b"/responses " in request_line:
+            self._later(model, lambda: self._send(response_answers.response(model)))
         elif _STREAM.search(body):
-            self._later(model, Stream(self._loop, self._send, model, bool(_USAGE.search(body))).start)
+            self._later(model, ChatStream(self._loop, self._send, model, bool(_USAGE.search(body))).start)
         else:
             self._later(model, lambda: self._send(answers.chat(model)))
 
@@ -136,31 +140,75 @@ class Connection:
 class Stream:
     """One streamed answer: a chunk at once, then one at each interval, then the end."""
 
-    def __init__(self, loop: Loop, send: Callable[[bytes], bool], model: str, with_usage: bool) -> None:
+    def __init__(self, loop: Loop, send: Callable[[bytes], bool], model: str) -> None:
         script = answers.Script.of(model)
         self._loop = loop
         self._send = send
         self._model = model
-        self._before, self._after = answers.stamped_chunk(model)
-        self._end = answers.stream_end(model, with_usage)
-        self._left = script.chunks
+        self._sent = 0
+        self._chunks = script.chunks
         self._interval_ns = script.interval_ms * 1_000_000
         self._next_ns = 0
 
     def start(self) -> None:
         """Send the headers and the first chunk."""
         self._next_ns = time.monotonic_ns()
-        self._step(answers.stream_opening() + answers.role_chunk(self._model))
+        self._step(answers.stream_opening() + self._opening())
 
     def _step(self, opening: bytes = b"") -> None:
-        if not self._left:
-            self._send(self._end)
+        if self._sent == self._chunks:
+            self._send(self._end())
             return
-        self._left -= 1
-        chunk = b"%b%b%020d%b" % (opening, self._before, time.monotonic_ns(), self._after)
+        chunk = opening + self._chunk(time.monotonic_ns())
+        self._sent += 1
         if self._send(chunk):
             self._next_ns += self._interval_ns
             self._loop.at(self._next_ns, self._step)
+
+    def _opening(self) -> bytes:
+        raise NotImplementedError
+
+    def _chunk(self, stamp_ns: int) -> bytes:
+        raise NotImplementedError
+
+    def _end(self) -> bytes:
+        raise NotImplementedError
+
+
+class ChatStream(Stream):
+    """The chunks of a chat completion."""
+
+    def __init__(self, loop: Loop, send: Callable[[bytes], bool], model: str, with_usage: bool) -> None:
+        super().__init__(loop, send, model)
+        self._before, self._after = answers.stamped_chunk(model)
+        self._with_usage = with_usage
+
+    def _opening(self) -> bytes:
+        return answers.role_chunk(self._model)
+
+    def _chunk(self, stamp_ns: int) -> bytes:
+        return b"%b%020d%b" % (self._before, stamp_ns, self._after)
+
+    def _end(self) -> bytes:
+        return answers.stream_end(self._model, self._with_usage)
+
+
+class ResponseStream(Stream):
+    """The events of a response, which are numbered."""
+
+    def __init__(self, loop: Loop, send: Callable[[bytes], bool], model: str) -> None:
+        super().__init__(loop, send, model)
+        self._pieces = response_answers.stamped_event(model)
+
+    def _opening(self) -> bytes:
+        return response_answers.opening_events(self._model)
+
+    def _chunk(self, stamp_ns: int) -> bytes:
+        before, between, after = self._pieces
+        return b"%b%020d%b%d%b" % (before, stamp_ns, between, response_answers.FIRST_NUMBER + self._sent, after)
+
+    def _end(self) -> bytes:
+        return response_answers.end_events(self._model, response_answers.FIRST_NUMBER + self._sent)
 
 
 def main() -> None:

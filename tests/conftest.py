@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ from tests.fakes.site import SECRET_KEY, Site
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
+
+over_both_endpoints = pytest.mark.parametrize("upstream_api", ["auto", "responses"])
+"""The same tests over /chat/completions, or what the model needs, and over /responses."""
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -60,9 +64,28 @@ def upstream() -> FakeOpenAI:
 
 
 @pytest.fixture
-def make_app(upstream: FakeOpenAI, request: pytest.FixtureRequest) -> Callable[..., Flask]:
+def upstream_api() -> str:
+    """The endpoint that answers conversations; `TEST_UPSTREAM_API=responses pytest` runs any test over the other one."""
+    return os.environ.get("TEST_UPSTREAM_API", "auto")
+
+
+@pytest.fixture(autouse=True)
+def _same_over_both_endpoints(
+    upstream_api: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Give answers over /responses the id that the fake's chat completions have, and leave out what is of those alone."""
+    if upstream_api != "responses":
+        return
+    if request.node.get_closest_marker("chat_form"):
+        pytest.skip("about the form of chat completions")
+    for module in ("answer", "stream"):
+        monkeypatch.setattr(f"app.openai_service.responses.{module}.make_answer_id", lambda _: "chatcmpl-1")
+
+
+@pytest.fixture
+def make_app(upstream: FakeOpenAI, upstream_api: str, request: pytest.FixtureRequest) -> Callable[..., Flask]:
     """Builds the real application over the fake upstream, with other settings where they are given."""
-    own: dict[str, Any] = {"openai_api_key": KEY, "allowed_origins": (ORIGIN,)}
+    own: dict[str, Any] = {"openai_api_key": KEY, "allowed_origins": (ORIGIN,), "upstream_api": upstream_api}
     if request.node.get_closest_marker("one_attempt"):
         own |= {"retry_max_attempts": 1, "chat_fallback_models": ()}
 

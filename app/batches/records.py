@@ -24,7 +24,7 @@ class BatchRequest:
 
     Attributes:
         id: the client's.
-        body: for OpenAI, without the model.
+        body: without the model, in the form of chat completions or of embeddings.
         answer_format: of a structured request, what its answer is checked against, as JSON; empty for others.
     """
 
@@ -35,11 +35,19 @@ class BatchRequest:
 
 @dataclass(frozen=True, slots=True)
 class NewBatch:
-    """A batch to submit."""
+    """A batch to submit.
+
+    Attributes:
+        kind: of all its requests.
+        model: of all its requests.
+        requests: in the order of their results.
+        path: of the endpoint that answers them.
+    """
 
     kind: Kind
     model: str
     requests: Sequence[BatchRequest]
+    path: str
 
 
 @dataclass(frozen=True, slots=True)

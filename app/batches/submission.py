@@ -75,7 +75,7 @@ class Submission:
     def submit(self, new: NewBatch, entry: NewEntry, limits: Sequence[Limit]) -> Batch:
         """Submit a batch: see Batches.submit()."""
         self._upstream.check(PATHS[new.kind])
-        lines = _write_lines(new)
+        lines = self._write_lines(new)
         if len(lines) > self._settings.max_bytes:
             raise BodyTooLarge
         batch = self._record(new, entry, limits)
@@ -86,7 +86,7 @@ class Submission:
             self.void(batch)
             raise
         try:
-            created = self._upstream.create(file_id, PATHS[new.kind], batch.id, deadline=deadline)
+            created = self._upstream.create(file_id, new.path, batch.id, deadline=deadline)
         except UpstreamError as error:
             if may_exist(error):
                 log.warning("batch.unsure", extra={"batch_id": batch.id, "error": type(error).__name__})
@@ -101,6 +101,21 @@ class Submission:
         with suppress(DatabaseUnavailable):  # the poller will find the batch by its reference
             self._store.set_status(batch.id, created)
         return replace(batch, status=map_running_status(created), upstream_id=created.id)
+
+    def _write_lines(self, new: NewBatch) -> bytes:
+        """Return the requests as lines of the upstream's file format."""
+        return b"".join(
+            orjson.dumps(
+                {
+                    "custom_id": make_custom_id(index),
+                    "method": "POST",
+                    "url": f"/v1{new.path}",
+                    "body": self._upstream.build_body(new.path, new.model, request.body),
+                },
+                option=orjson.OPT_APPEND_NEWLINE,
+            )
+            for index, request in enumerate(in_turns(new.requests))
+        )
 
     def void(self, batch: Batch) -> None:
         """Settle a batch that the upstream does not have. If the database is down, the poller does it later."""
@@ -151,19 +166,3 @@ def _bound_request(request: BatchRequest, model: str, effort: Effort) -> SentReq
     inputs = len(texts) if isinstance(texts, list) else 1
     input_tokens = cap_input(bound_input(request.body, model, effort=effort), model, output_tokens, inputs)
     return SentRequest(request.id, input_tokens, output_tokens, request.answer_format)
-
-
-def _write_lines(new: NewBatch) -> bytes:
-    """Return the requests as lines of the upstream's file format."""
-    return b"".join(
-        orjson.dumps(
-            {
-                "custom_id": make_custom_id(index),
-                "method": "POST",
-                "url": f"/v1{PATHS[new.kind]}",
-                "body": {"model": new.model, **request.body},
-            },
-            option=orjson.OPT_APPEND_NEWLINE,
-        )
-        for index, request in enumerate(in_turns(new.requests))
-    )

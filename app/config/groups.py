@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Literal
 
 from app.config.models import ModelSettings
 
@@ -16,11 +17,13 @@ class UpstreamSettings:
         is_offline: whether the offline model answers.
         base_url: of a compatible server, or empty.
         azure_endpoint: of an Azure resource, or empty.
+        api: that answers conversations: auto, chat or responses.
     """
 
     is_offline: bool
     base_url: str
     azure_endpoint: str
+    api: Literal["auto", "chat", "responses"] = "auto"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,6 +33,7 @@ class SettingFields:
     openai_org_id: str = ""
     openai_webhook_secret: str = secret(formats.check_webhook_secret)
     azure_openai_endpoint: str = text(check_azure_endpoint)
+    upstream_api: str = one_of("auto", "chat", "responses", default="auto")
     azure_openai_api_version: str = text(check_azure_version, default="2024-10-21")
     upstream_identifiers: str = one_of("auto", "always", "never", default="auto")
     store_at_openai: bool = False

@@ -62,6 +62,11 @@ def is_openai(url: str) -> bool:
     return not url or host == "api.openai.com" or host.endswith(".api.openai.com")
 
 
+def is_azure(url: str) -> bool:
+    """Return whether a base URL is Azure's."""
+    return _is_azure((urlsplit(url).hostname or "") if is_url(url) else "")
+
+
 def _check_url(value: str) -> str | None:
     if not value.lower().startswith(("http://", "https://")):
         return "must begin with http:// or https://."

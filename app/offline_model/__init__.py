@@ -9,7 +9,7 @@ this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separa
 - `responses/`: the form of `/v1/responses`.
 - `instances/`: make values that match a JSON schema.
 - `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
-- `images`, `colours`: describe images. `documents`: describe files. `tokens`, `common_words`: count tokens, skip common words.
+- `images`, `colours`: describe images and files. `tokens`: counts tokens.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 
 from app.offline_model import tokens
-from app.offline_model.common_words import COMMON_WORDS
+from app.offline_model.instances.common_words import COMMON_WORDS
 from app.offline_model.requests.fields import JsonObject, integer, invalid_value, missing, string, wrong_type
 
 DEFAULT_DIMENSIONS = 1536

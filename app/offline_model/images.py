@@ -1,4 +1,4 @@
-"""Describe an image by format, size, orientation and main colours."""
+"""Describe an image by format, size, orientation and main colours; a PDF by its name and size only."""
 
 from __future__ import annotations
 
@@ -28,6 +28,10 @@ _MAX_S = 20.0
 _PROCESSES = SideProcessPool(f"{__name__}:run", ProcessLimits(memory_bytes=2 * 1024**3, cpu_s=10), size=1)
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
+
+_PDF_URL = "data:application/pdf;base64,"
+# Of one page that is mostly text.
+_PDF_TOKENS = 1_500
 
 
 @dataclass(frozen=True)
@@ -148,3 +152,23 @@ def find_main_colours(image: Image.Image) -> list[tuple[str, int]]:
 
 def _unreadable(why: str) -> InvalidRequestError:
     return InvalidRequestError(f"The image {why}.", param="messages", code="invalid_image_format")
+
+
+def describe_file(file: JsonObject) -> DescribedImage:
+    """Describe the file of a `file` part, `{"filename", "file_data"}`.
+
+    Raises:
+        InvalidRequestError: OpenAI would not accept the file.
+    """
+    name, url = string(file, "filename", "messages"), string(file, "file_data", "messages")
+    try:
+        data = base64.b64decode(url.removeprefix(_PDF_URL), validate=True)
+    except binascii.Error:
+        data = b""
+    if not url.startswith(_PDF_URL) or not data.startswith(b"%PDF-"):
+        raise InvalidRequestError(
+            "Expected a base64 data URL of a PDF.", param="messages", code="invalid_file_format"
+        )
+    return DescribedImage(
+        f"the PDF {name}, {len(data):,} bytes, whose pages the offline model does not read", _PDF_TOKENS
+    )

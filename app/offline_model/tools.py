@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.offline_model import tokens
-from app.offline_model.common_words import COMMON_WORDS
+from app.offline_model.instances.common_words import COMMON_WORDS
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, json_object, missing, string, wrong_type
 

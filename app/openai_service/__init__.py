@@ -10,6 +10,7 @@
 - `chat/`: trimming, moderation and caching of conversations, and reading complete answers
 - `resilience/`: fallback, retry, circuit breaker, and reading answers whose clients have left
 - `transport/`: requests, the SDK's client and its errors
+- `responses/`: the exchange over /responses, translated from and to that over /chat/completions
 - `streaming/`: from the bytes of a stream to `Events`
 - `tools/`: server tools, and the loop of models and tools
 - `structured/`: values that match a JSON schema

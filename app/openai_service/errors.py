@@ -86,11 +86,14 @@ class UpstreamError(Problem):
         upstream_request_id: for a support case with the upstream.
         param: the upstream's name of the parameter at fault, if it gave one.
         is_unknown_param: whether the upstream does not know that parameter, by its sentence.
+        asks_for_responses: whether it serves the model on /responses only.
+        is_missing_route: whether there is no such route, rather than no such model.
         supported_values: the values of that parameter that the upstream accepts, by its sentence.
         needs_no_reasoning: whether the upstream takes tools at the effort "none" only.
         was_sent: whether the request may have reached the upstream.
         should_retry: whether a retry can help, by the upstream's `x-should-retry`; None without one.
         paid: the usage of an answer that came but cannot be read. It is not asked for, and paid for, again.
+        is_given_up: whether the upstream itself says that it failed at the answer; then it is asked for again.
     """
 
     status = 502
@@ -117,6 +120,9 @@ class UpstreamError(Problem):
         self.upstream_request_id = upstream_request_id
         self.param = param
         self.is_unknown_param = False
+        self.asks_for_responses = False
+        self.is_missing_route = False
+        self.is_given_up = False
         self.supported_values: tuple[str, ...] = ()
         self.needs_no_reasoning = False
         self.should_retry = should_retry

@@ -187,6 +187,7 @@ class ChatResult:
     Attributes:
         refusal: the model's words, if it refused to answer.
         tool_calls, tool_runs: calls for the client to run, and those of server tools.
+        reasoning_items: what the model wants back in the next turn: see responses/kept_items.py.
     """
 
     text: str
@@ -198,6 +199,7 @@ class ChatResult:
     refusal: str | None
     record: CallRecord
     tool_runs: Sequence[ToolRun] = ()
+    reasoning_items: Sequence[dict[str, Any]] = ()
 
     def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
         """Return this result with a parsed value instead of the text."""

@@ -12,9 +12,10 @@ import pytest
 
 from app.runtime import clock
 from tests.batches.conftest import chats
-from tests.fakes.bodies import conversation_of
+from tests.fakes.bodies import CALL, TOOL, conversation_of
 from tests.fakes.fake_batches import answer
 from tests.fakes.openai_answers import embeddings, error
+from tests.fakes.responses_form import function_call, message, reasoning, response
 from tests.fakes.site import bearer
 
 ID = re.compile(r"batch_[0-9a-f]{28}")
@@ -93,6 +94,35 @@ def test_a_batch_of_chats_goes_from_submission_to_results(client, upstream, time
     assert first["body"]["reply"] == "1"
     assert first["body"].keys() == {"reply", "finishReason", "usage", "model", "id"}
     assert second["body"]["usage"]["prompt_tokens"] == 20
+
+
+def test_a_batch_with_tools_goes_to_the_endpoint_that_takes_them(client, upstream, time):
+    body = {
+        "requests": [{"chat": {"message": "One", "tools": [TOOL], "maxTokens": 5}}, {"chat": {"message": "Two"}}]
+    }
+
+    made = client.post("/api/batches", json=body)
+
+    assert made.headers["X-Params-Adjusted"] == "maxTokens=16"
+    assert upstream.only["endpoint"] == "/v1/responses"
+    first, second = upstream.requests()
+    assert (first["url"], second["url"]) == ("/v1/responses", "/v1/responses")
+    assert first["body"]["tools"][0]["name"] == "get_weather"
+    assert [line["body"]["max_output_tokens"] for line in (first, second)] == [16, 8192]
+    assert second["body"]["input"] == [{"role": "user", "content": "Two"}]
+
+    upstream.end(
+        response("completed", reasoning(), function_call("call_1", "get_weather")),
+        response("incomplete", message("Tw"), incomplete_details={"reason": "max_output_tokens"}),
+    )
+    time.move(3_600)
+    address = made.headers["Location"]
+    assert client.get(address).json["costMicroUsd"] == 24
+    called, cut = client.get(f"{address}/results").json["results"]
+    assert called["body"]["toolCalls"] == [CALL]
+    assert (cut["body"]["reply"], cut["body"]["finishReason"]) == ("Tw", "length")
+    assert cut["body"]["usage"]["prompt_tokens"] == 9
+    assert client.get(f"{address}/results").json["results"] == [called, cut]
 
 
 def test_a_batch_of_embeddings(client, upstream, time):
@@ -310,7 +340,7 @@ def test_each_request_has_a_result_of_its_own_whatever_became_of_it(client, upst
         ("4", 502),
     ]
     assert results.json["results"][1]["body"] == {
-        "error": "temperature: the model does not accept this value.",
+        "error": "temperature: the model does not accept this value (unsupported_value).",
         "code": "invalid_request",
         "requestId": results.headers["X-Request-ID"],
     }

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.clients.server import Server
+from tests.clients.running_server import Server
 from tests.fakes.servers import FakeUpstream, free_port, gunicorn
 
 TOOLS = '''

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.clients.server import AI_VERSIONS, HERE, PYTHON, Server
+from tests.clients.running_server import AI_VERSIONS, HERE, PYTHON, Server
 from tests.fakes.servers import ROOT
 
 pytestmark = pytest.mark.clients

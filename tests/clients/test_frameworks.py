@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.server import AI_VERSIONS
+from tests.clients.running_server import AI_VERSIONS
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
 
 pytestmark = pytest.mark.clients

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 
-from tests.clients.server import HERE
+from tests.clients.running_server import HERE
 from tests.fakes.openai_answers import MODEL, USAGE, error, stream_of
 from tests.fakes.servers import ROOT
 

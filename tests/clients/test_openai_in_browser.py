@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from tests.clients.server import HERE
+from tests.clients.running_server import HERE
 from tests.fakes.servers import stop
 
 pytestmark = [

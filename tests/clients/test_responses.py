@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.server import Server
+from tests.clients.running_server import Server
 from tests.fakes.openai_answers import error, stream_of
 
 pytestmark = pytest.mark.clients

@@ -16,7 +16,7 @@ from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, error
 from tests.fakes.strictness import TODAY
 
-ENDPOINTS = {"/v1/chat/completions", "/v1/embeddings"}
+ENDPOINTS = {"/v1/chat/completions", "/v1/responses", "/v1/embeddings"}
 Hook = Callable[[], "httpx2.Response | None"]
 
 

@@ -6,33 +6,46 @@ import json
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import httpx2
 
 from app.model_families import find_refusal
 from tests.fakes.openai_answers import completion, sse
+from tests.fakes.responses_form import EventStream, to_chat_body, to_response
 from tests.fakes.strictness import TODAY
 
 
 @dataclass(frozen=True)
 class Sent:
-    """One request as it arrived."""
+    """One request as it arrived; `body` is in the form of chat completions whatever the path, `raw` as it was sent."""
 
     path: str
     headers: httpx2.Headers
-    body: dict[str, Any]
+    raw: dict[str, Any]
+
+    @property
+    def is_response(self) -> bool:
+        return self.path.endswith("/responses")
+
+    @cached_property
+    def body(self) -> dict[str, Any]:
+        return to_chat_body(self.raw) if self.is_response else self.raw
 
 
 class FakeOpenAI:
-    """BatchResults with what was queued, in order; with a plain completion, or what else is said, when nothing is."""
+    """Answers with what was queued, in order; with a plain completion, or what else is said, when nothing is.
+
+    What is queued for chat completions is answered in the form of /responses to a request for one.
+    """
 
     def __init__(self) -> None:
         self.sent: list[Sent] = []
         self.otherwise = lambda sent: httpx2.Response(200, json=completion())
         self.open_streams = 0
         self.today = TODAY
-        self._answers: deque[Callable[[], httpx2.Response]] = deque()
+        self._answers: deque[Callable[[Sent], httpx2.Response]] = deque()
 
     @property
     def http_client(self) -> httpx2.Client:
@@ -40,9 +53,14 @@ class FakeOpenAI:
 
     def answers(self, body: Any, status: int = 200, headers: dict[str, str] | None = None) -> None:
         """Queue an answer in one piece: JSON, or bytes as they are."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
         headers = {"Content-Type": "application/json", **(headers or {})}
-        self._answers.append(lambda: httpx2.Response(status, headers=headers, content=content))
+
+        def answer(sent: Sent) -> httpx2.Response:
+            said = to_response(body) if sent.is_response and _is_completion(body) else body
+            content = said if isinstance(said, bytes) else json.dumps(said).encode()
+            return httpx2.Response(status, headers=headers, content=content)
+
+        self._answers.append(answer)
 
     def streams(self, *payloads: Any) -> None:
         """Queue an event stream, each payload arriving on its own."""
@@ -50,7 +68,15 @@ class FakeOpenAI:
 
     def streams_bytes(self, pieces: Iterable[bytes]) -> None:
         """Queue a body that arrives in exactly these pieces."""
-        self._answers.append(lambda: self.event_stream(pieces))
+        self._answers.append(
+            lambda sent: self.event_stream(EventStream().convert(pieces) if sent.is_response else pieces)
+        )
+
+    def streams_events(self, *events: dict[str, Any]) -> None:
+        """Queue the stream of a response, each event arriving on its own, numbered unless it has a number."""
+        numbered = [{"sequence_number": number, **event} for number, event in enumerate(events)]
+        pieces = [f"event: {event['type']}\n".encode() + sse(event) for event in numbered]
+        self._answers.append(lambda _: self.event_stream(pieces))
 
     def event_stream(self, pieces: Iterable[bytes]) -> httpx2.Response:
         return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=_Pieces(self, pieces))
@@ -58,7 +84,7 @@ class FakeOpenAI:
     def raises(self, error: Exception) -> None:
         """Queue a failure of the connection."""
 
-        def fail() -> httpx2.Response:
+        def fail(_: Sent) -> httpx2.Response:
             raise error
 
         self._answers.append(fail)
@@ -66,11 +92,21 @@ class FakeOpenAI:
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
         sent = Sent(request.url.path, request.headers, json.loads(request.content))
         self.sent.append(sent)
-        if (refusal := find_refusal(sent.path, sent.body, today=self.today)) is not None:
+        if (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
             return httpx2.Response(refusal.status, json={"error": refusal.error})
         if self._answers:
-            return self._answers.popleft()()
-        return self.otherwise(sent)
+            return self._answers.popleft()(sent)
+        answer = self.otherwise(sent)
+        if sent.is_response and answer.headers["Content-Type"] == "application/json":
+            body = json.loads(answer.read())
+            return httpx2.Response(answer.status_code, json=to_response(body) if _is_completion(body) else body)
+        if sent.is_response:
+            return self.event_stream(EventStream().convert(answer.iter_raw()))
+        return answer
+
+
+def _is_completion(body: Any) -> bool:
+    return isinstance(body, dict) and isinstance(body.get("choices"), list)
 
 
 class _Pieces(httpx2.SyncByteStream):

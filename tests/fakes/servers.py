@@ -86,13 +86,14 @@ def exchange(
 
 
 def next_event(response: HTTPResponse) -> dict[str, Any]:
-    """Read the next event of an event stream, and not one byte further; heartbeats are passed over."""
+    """Read the next event of an event stream, and not one byte further; heartbeats are passed over, padding is left out."""
     while True:
         line = response.readline()
         assert line, "the stream has ended"
         if line.startswith(b"data: "):
             assert response.readline() == b"\n"
             data: dict[str, Any] = json.loads(line[6:])
+            data.pop("p", None)  # padding
             return data
 
 

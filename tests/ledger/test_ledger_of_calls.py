@@ -347,6 +347,7 @@ class TestAUsageThatIsWrittenOtherwise:
         usual = cost(5010, 20, prompt_tokens_details={"cached_tokens": 5000})
         assert bill(person.row()) == ("complete", "reported", 5010, 20, usual)
 
+    @pytest.mark.chat_form
     @pytest.mark.parametrize("later", [0, None])
     def test_a_later_chunk_that_tells_nothing_takes_nothing_back(self, person, upstream, later):
         first = {"prompt_tokens": 40, "completion_tokens": 20, "total_tokens": 60}
@@ -383,6 +384,7 @@ class TestAUsageThatIsWrittenOtherwise:
 
         assert bill(person.row()) == ("complete", "reported", 40, 3, cost(40, 3))
 
+    @pytest.mark.chat_form
     def test_of_a_stream_without_an_end_is_charged_as_told(self, person, upstream):
         upstream.streams(
             *stream_of("x", finish_reason=None, usage={"prompt_tokens": 40, "completion_tokens": 300})
@@ -392,6 +394,7 @@ class TestAUsageThatIsWrittenOtherwise:
 
         assert bill(person.row()) == ("upstream_truncated", "estimated", 40, 300, cost(40, 300))
 
+    @pytest.mark.chat_form
     def test_in_the_choice_is_read(self, person, upstream):
         end = chunk(finish_reason="stop")
         end["choices"][0]["usage"] = {"prompt_tokens": 40, "completion_tokens": 2}
@@ -492,6 +495,7 @@ class TestARepairOfWhichTheUpstreamTellsLessThanAll:
         assert bill(person.row()) == ("not_admitted", "estimated", first, 2, cost(first, 2))
         assert person.account()["held_micro_usd"] == 0
 
+    @pytest.mark.chat_form
     def test_as_an_answer_is_long_counts_each_for_no_more_than_was_allowed(self, person, upstream):
         upstream.answers(completion("no JSON " * 40, usage=None))
         upstream.answers(completion("{}", usage=None))
@@ -685,6 +689,7 @@ class TestAStreamThatBreaksOff:
         assert row["completion_tokens"] == (tokens if is_whole else tokens + frozen)
         assert row["cost_micro_usd"] == cost(prompt, row["completion_tokens"])
 
+    @pytest.mark.chat_form
     def test_as_its_visitor_leaves_costs_what_is_told_by_then(self, person, upstream):
         upstream.streams(*PAYLOADS)
 
@@ -782,6 +787,7 @@ class TestAStreamThatBreaksOff:
         _, source, _, written, _ = bill(person.row())
         assert (source, written) == ("estimated", 3 + frozen)
 
+    @pytest.mark.chat_form
     def test_never_counts_more_than_was_allowed(self, person, upstream):
         upstream.streams(*[chunk({"content": "x"}) for _ in range(30)])
 

@@ -243,12 +243,12 @@ class TestARound:
         [run] = answer.pop("toolRuns")
         assert (run.pop("ms") >= 0, run) == (True, {"id": "call_1", "name": "order_status", "status": "done"})
         usage = {"prompt_tokens": 18, "completion_tokens": 6, "total_tokens": 24}
+        assert re.fullmatch("chatcmpl-[0-9a-f]{32}", answer.pop("id"))
         assert answer == {
             "reply": "It is on its way.",
             "finishReason": "stop",
             "usage": usage,
             "model": MODEL,
-            "id": "chatcmpl-1",
             "role": "assistant",
             "content": "It is on its way.",
         }
@@ -335,7 +335,9 @@ class TestAStream:
         kinds = ["token" if "token" in event else event["tool"]["status"] for event in told]
         assert kinds == ["token", "running", "running", "done", "done", "token", "token"]
         usage = {"prompt_tokens": 18, "completion_tokens": 6, "total_tokens": 24}
-        assert done == {"done": True, "finishReason": "stop", "usage": usage, "model": MODEL, "id": "chatcmpl-1"}
+        expected = {"done": True, "finishReason": "stop", "usage": usage, "model": MODEL}
+        assert re.fullmatch("chatcmpl-[0-9a-f]{32}", done.pop("id"))
+        assert done == expected
         row = person.row()
         assert (row["tool_calls"], row["prompt_tokens"], row["completion_tokens"]) == (2, 18, 6)
         assert (row["outcome"], row["source"]) == ("complete", "reported")

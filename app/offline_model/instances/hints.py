@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Any
 
-from app.offline_model.common_words import COMMON_WORDS
+from app.offline_model.instances.common_words import COMMON_WORDS
 
 _MAX_SORTED = 1_000
 _MAX_WORD_CHARS = 200

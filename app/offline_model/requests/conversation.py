@@ -5,8 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.offline_model import tokens
-from app.offline_model.documents import describe_file
-from app.offline_model.images import DescribedImage, describe_image
+from app.offline_model.images import DescribedImage, describe_file, describe_image
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import (
     JsonObject,

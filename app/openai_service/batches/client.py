@@ -22,13 +22,22 @@ from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
+from app.openai_service.responses.endpoints import Endpoints
+from app.openai_service.responses.request_body import build_response_body, find_chat_only, lift_limit
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
-from app.openai_service.transport.request_bodies import CHAT_PATH, chat_body, embeddings_body, offered_model
+from app.openai_service.transport.request_bodies import (
+    CHAT_PATH,
+    RESPONSES_PATH,
+    chat_body,
+    embeddings_body,
+    offered_model,
+)
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
+from app.runtime.turns import in_turns
 from app.upstream_http.call_state import CallState, Tick
 
 _TICK_S = 1.0
@@ -91,15 +100,41 @@ class OpenAIBatches:
         body, adjusted = chat_body(self._settings.models, call, max_tokens=max_tokens)
         if body.pop("service_tier", None) is not None and call.service_tier is not None:  # a batch has its own
             adjusted["serviceTier"] = "dropped"
-        # A batch is refused when it has ended: what the table knows has to be right before.
-        body, changed = ParameterSupport(has_families=self._upstream.has_families).adapt(CHAT_PATH, model, body)
-        adjusted |= changed
         body |= self._attribution.build_fields(pseudonym, call.prompt_version)
         if self._input_limits is not None:
             request = UpstreamRequest(CHAT_PATH, body)
             self._input_limits.trim(request, (model,))
             body = request.body
         return model, body, adjusted
+
+    def adapt_chat_requests(
+        self, model: str, bodies: Sequence[dict[str, Any]]
+    ) -> tuple[str, list[dict[str, Any]], dict[str, str]]:
+        """Choose the endpoint of a batch, which is one for all its requests: nothing can be learnt before it has ended.
+
+        Returns:
+            its path; the requests' bodies as it takes them, in the form of chat completions; and how they were changed.
+        """
+        endpoints = Endpoints(self._upstream)
+        parameter_support = ParameterSupport(has_families=self._upstream.has_families)
+        paths = {endpoints.choose(model, body) for body in in_turns(bodies)}
+        path = RESPONSES_PATH if RESPONSES_PATH in paths else CHAT_PATH
+        adapted: list[dict[str, Any]] = []
+        adjusted: dict[str, str] = {}
+        for body in in_turns(bodies):
+            changed_body, changes = parameter_support.adapt(path, model, body)
+            if path == RESPONSES_PATH:
+                changed_body, more = lift_limit(changed_body)
+                changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
+            adapted.append(changed_body)
+            adjusted |= changes
+        return path, adapted, adjusted
+
+    def build_body(self, path: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
+        """Return the body of one request of a batch, as the endpoint takes it."""
+        if path == RESPONSES_PATH:
+            body = build_response_body(body, model, reasons=False)[0]
+        return {"model": model, **body}
 
     def build_embeddings_request(
         self, texts: Sequence[str], *, model: str | None, dimensions: int | None
@@ -130,7 +165,7 @@ class OpenAIBatches:
 
         Args:
             file_id: of the uploaded requests.
-            path: of each request: CHAT_PATH or EMBEDDINGS_PATH.
+            path: of each request.
             reference: our id, by which find() finds the batch.
             deadline: for all attempts.
         """

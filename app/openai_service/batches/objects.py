@@ -12,6 +12,8 @@ from app.openai_service.answers.text import read_json
 from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
 from app.openai_service.errors import SchemaMismatch, UpstreamFailed, UpstreamTimeout
+from app.openai_service.responses.answer import is_response
+from app.openai_service.responses.output import read_items
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.structured.checker import AnswerChecker, InvalidAnswer
 from app.openai_service.transport.sdk_errors import translate_error_object
@@ -69,6 +71,9 @@ class OutputLine:
     @property
     def has_text(self) -> bool:
         """Whether the body is a chat answer in which the model wrote something, be it a refusal or a tool call."""
+        if is_response(self.body):
+            output = read_items(self.body.get("output"), "")
+            return bool(output.text or output.refusal or output.calls)
         try:
             message = self.body["choices"][0]["message"]
             return any(message.get(name) for name in ("content", "refusal", "tool_calls"))

@@ -1,4 +1,4 @@
-"""Parses OpenAI's chat completion object into a ChatResult."""
+"""Parses an answer, a chat completion or a response, into a ChatResult."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import read_json
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
+from app.openai_service.responses.answer import is_response, parse_response
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
@@ -39,7 +40,9 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
 
 
 def parse_completion(body: Any, record: CallRecord) -> ChatResult:
-    """Return the result of decoded JSON. Raises as read_completion() does."""
+    """Return the result of decoded JSON, a chat completion or a response. Raises as read_completion() does."""
+    if is_response(body):
+        return parse_response(body, record)
     if isinstance(body, dict) and body.get("error"):
         raise translate_error_object(body["error"])
     try:

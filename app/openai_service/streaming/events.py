@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from app.token_counts import Usage
@@ -73,10 +74,11 @@ class Done(NamedTuple):
         finish_reason: stop, length, content_filter or tool_calls.
         usage: of the whole call; None if the upstream reported none.
         model: that answered.
-        id: of the completion at the upstream.
+        id: of the answer; over /responses it is not the upstream's.
         tool_calls: all of the answer's tool calls, complete.
         trimmed: the number of messages that were left out because the conversation was too long.
         is_cached: whether the answer comes from the cache.
+        reasoning_items: as in ChatResult.
     """
 
     finish_reason: str
@@ -86,6 +88,7 @@ class Done(NamedTuple):
     tool_calls: list[ToolCallObject]
     trimmed: int = 0
     is_cached: bool = False
+    reasoning_items: Sequence[dict[str, Any]] = ()
 
 
 class Failed(NamedTuple):

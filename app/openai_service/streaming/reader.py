@@ -6,14 +6,15 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Protocol
 
 import httpx2
 
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
-from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Events, estimate_tokens
 from app.openai_service.streaming.ticks import Ticks
+from app.token_counts import Usage
 from app.upstream_http.call_state import CallState
 
 # How long to wait for the end of the body after `[DONE]`, so that the connection can be reused.
@@ -21,6 +22,25 @@ _LINGER_S = 0.25
 # How long to wait for bytes that the kernel has already, and how long to go on counting them.
 _ARRIVED_S = 0.001
 _MAX_COUNTING_S = 0.1
+
+
+class AnswerReader(Protocol):
+    """Reads the bytes of one streamed answer: `ChunkReader`, or `ResponseReader` of /responses."""
+
+    model: str
+    chunks: int
+    is_done: bool
+    usage: Usage | None
+    service_tier: str
+
+    def feed(self, data: bytes, events: Events) -> None:
+        """Append to `events` the events that these bytes complete."""
+
+    def end(self, events: Events) -> None:
+        """Append the last events of a stream whose body has ended."""
+
+    def usage_so_far(self) -> Usage | None:
+        """Return what is known of the usage of an answer that has not come to its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +53,18 @@ class StreamedAnswer:
 
 
 def open_answer(
-    response: httpx2.Response, call_state: CallState, record: CallRecord, *, idle_timeout_s: float
+    response: httpx2.Response,
+    reader: AnswerReader,
+    call_state: CallState,
+    record: CallRecord,
+    *,
+    idle_timeout_s: float,
 ) -> Ticks[StreamedAnswer]:
     """Wait for the first events of an upstream answer.
 
     Raises:
         UpstreamError: the stream contains an error, is empty or truncated, or took longer than allowed.
     """
-    reader = ChunkReader()
     stream = _read(response, reader, call_state, record, idle_timeout_s)
     first = yield from _read_first(stream)
     return StreamedAnswer(reader.model, first, stream)
@@ -72,7 +96,7 @@ def _read_first(stream: Ticks[None]) -> Ticks[Events]:
 
 def _read(
     response: httpx2.Response,
-    reader: ChunkReader,
+    reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
     idle_timeout_s: float,
@@ -95,6 +119,10 @@ def _read(
         raise UpstreamTimeout from None
     except httpx2.TransportError:
         raise UpstreamFailed from None
+    except UpstreamError as error:
+        if error.is_given_up and error.paid is not None:
+            record.note_usage(error.paid)
+        raise
     finally:
         attempt.service_tier = reader.service_tier or attempt.service_tier
         if attempt.usage is None:
@@ -103,7 +131,7 @@ def _read(
 
 
 def _read_events(
-    body: Iterator[bytes], reader: ChunkReader, call_state: CallState, record: CallRecord, idle_timeout_s: float
+    body: Iterator[bytes], reader: AnswerReader, call_state: CallState, record: CallRecord, idle_timeout_s: float
 ) -> Ticks[None]:
     """Yield the events of a body. Count their tokens before they are yielded: the client may leave then."""
     attempt = record.attempt_log[-1]
@@ -144,14 +172,14 @@ def _read_events(
     yield events
 
 
-def _note_end(reader: ChunkReader, record: CallRecord) -> None:
+def _note_end(reader: AnswerReader, record: CallRecord) -> None:
     """Note what a complete answer has used, and the tier whose price it has."""
     attempt = record.attempt_log[-1]
     attempt.service_tier = reader.service_tier or attempt.service_tier
     record.note_usage(reader.usage)
 
 
-def _count_arrived(body: Iterator[bytes], reader: ChunkReader, call_state: CallState, record: CallRecord) -> None:
+def _count_arrived(body: Iterator[bytes], reader: AnswerReader, call_state: CallState, record: CallRecord) -> None:
     """Count what has arrived of an answer that nobody reads on: a slow client is behind its upstream."""
     call_state.tick_s = _ARRIVED_S
     until = time.monotonic() + _MAX_COUNTING_S

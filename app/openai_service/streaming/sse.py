@@ -29,6 +29,10 @@ class EventSplitter:
         is_one_line = not self._rest and data.find(b"\n") == len(data) - 2
         if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
             return [data[6:-2]]  # exactly one event, as in most reads
+        if not self._rest and data.startswith(b"event: ") and data.endswith(b"}\n\n") and data.count(b"\n") == 3:
+            start = data.find(b"\ndata: {") + 7
+            if start > 7 and b"\r" not in data:
+                return [data[start:-2]]  # exactly one event with its name, as /responses sends them
         if self._rest and b"\n" not in data and b"\r" not in data:
             self._buffer(data)  # not joined yet: a large event would be copied for each of its pieces
             return []
@@ -64,5 +68,7 @@ class EventSplitter:
 def _parse_data(event: bytes) -> bytes:
     if event.startswith(b"data: ") and b"\n" not in event:
         return event[6:]
+    if event.startswith(b"event: ") and event.count(b"\n") == 1 and (start := event.find(b"\ndata: ")) > 0:
+        return event[start + 7 :]
     lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
     return b"\n".join(lines)

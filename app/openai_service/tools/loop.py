@@ -6,9 +6,11 @@ from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from itertools import chain
+from typing import Any
 
 from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import CallerGone
+from app.openai_service.responses.kept_items import KEY as REASONING_ITEMS
 from app.openai_service.results import ChatResult
 from app.openai_service.streaming.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
 from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
@@ -44,7 +46,7 @@ class ToolLoop:
             answer = yield from sender.send(self.request, read_completion)
             if not self._continues_after(answer):
                 return replace(answer, usage=self.request.record.usage, tool_calls=[], tool_runs=tuple(self._runs))
-            yield from self._run_tools(answer.text, answer.tool_calls)
+            yield from self._run_tools(answer.text, answer)
 
     def stream(self, sender: Sender) -> Ticks[StreamedAnswer]:
         """Open a stream of all rounds. Raises as _run_tools() does."""
@@ -56,13 +58,14 @@ class ToolLoop:
         is_whole = answer.finish_reason in ("tool_calls", "unknown")
         return is_wanted and bool(self.tools) and is_whole and bool(answer.tool_calls)
 
-    def _run_tools(self, text: str, calls: Sequence[ToolCallObject]) -> Ticks[None]:
+    def _run_tools(self, text: str, answered: ChatResult | Done) -> Ticks[None]:
         """Run an answer's tool calls, yield an event as each starts and ends, and build the next request.
 
         Raises:
             CallerGone: the client has disconnected.
         """
         request, record = self.request, self.request.record
+        calls: Sequence[ToolCallObject] = answered.tool_calls
         record.tool_calls += len(calls)
         self.steps_left -= 1
         # Servers without ids of their own have the same ones in each round.
@@ -81,7 +84,9 @@ class ToolLoop:
                 yield [*events]
         if request.call_state.is_abandoned:
             raise CallerGone
-        answer = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        answer: dict[str, Any] = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        if answered.reasoning_items:
+            answer[REASONING_ITEMS] = answered.reasoning_items
         results = [
             {"role": "tool", "tool_call_id": job.id, "content": job.outcome.text} for job in jobs if job.outcome
         ]
@@ -108,7 +113,7 @@ class ToolLoop:
             if not self._continues_after(end):
                 yield [end._replace(usage=record.usage, tool_calls=[])]
                 return
-            yield from self._run_tools(text, end.tool_calls)
+            yield from self._run_tools(text, end)
 
     def _find_tool(self, number: int, name: str) -> ServerTool:
         if number >= MAX_CALLS_PER_ROUND:

@@ -7,6 +7,7 @@ from typing import Any
 
 from app.config.models import REASONING_EFFORTS, VERBOSITIES
 from app.model_families import Family, find_family
+from app.openai_service.transport.request_bodies import RESPONSES_PATH
 
 SAMPLING = (
     "temperature",
@@ -32,8 +33,6 @@ RULED = frozenset(
     }
 )
 """The parameters that a family may not accept. A body without any needs no change."""
-
-RESPONSES_PATH = "/responses"
 
 ORDERED = {"reasoning_effort": REASONING_EFFORTS, "verbosity": VERBOSITIES}
 """The parameters of which each value is less than the next, so that another may be near enough."""

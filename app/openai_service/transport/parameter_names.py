@@ -12,12 +12,10 @@ _API_NAMES = {
     "max_output_tokens": "maxTokens",
     "response_format": "schema",
     "text.format": "schema",
-    "input": "messages",
     "instructions": "messages",
 }
 _CHAT_NAMES = {
     "reasoning": "reasoning_effort",
-    "reasoning.effort": "reasoning_effort",
     "text.verbosity": "verbosity",
     "text.format": "response_format",
     "max_output_tokens": "max_completion_tokens",
@@ -25,8 +23,11 @@ _CHAT_NAMES = {
 
 
 def to_chat_name(param: str) -> str:
-    """Return the name under which the body of a chat completion has a parameter of either endpoint."""
-    return _CHAT_NAMES.get(param, param)
+    """Return the name under which the body of a chat completion has a parameter of either endpoint, or a part of one."""
+    for name, chat_name in _CHAT_NAMES.items():
+        if param == name or param.startswith((f"{name}.", f"{name}[")):
+            return chat_name
+    return param
 
 
 def to_api_name(param: str) -> str:

@@ -35,7 +35,6 @@ _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
 )
 _STEP = re.compile(r"'([\w$-]{1,64})'|(\d{1,4})")
-_NO_REASONING = re.compile(r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE)
 # One entry of pydantic's list, as JSON or as Python's repr.
 _DETAIL = re.compile(
     r"[\[{(\s]*(?:[\"']type[\"']:\s*[\"'](?P<type>[\w.]+)[\"'],\s*)?"
@@ -46,6 +45,15 @@ _CONTEXT = re.compile(
     r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens",
     re.IGNORECASE,
 )
+# Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
+_BY_PROXY = r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?"
+_NO_REASONING = re.compile(
+    _BY_PROXY + r"function tools with reasoning[_. ]effort are not supported", re.IGNORECASE
+)
+_ASKS_FOR_RESPONSES = re.compile(
+    _BY_PROXY + r"(?:(?:this|the) model|this is not a chat model)[^\n]{0,200}v1/responses", re.IGNORECASE
+)
+_MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
 
 
@@ -71,6 +79,8 @@ class Fault(NamedTuple):
         place: of what is wrong in a JSON schema.
         is_context: whether the conversation is too long.
         limit, size: of the context and of the request, in tokens, if it is.
+        asks_for_responses: whether such a request is served on /responses only.
+        names_model: whether it is about a model or deployment.
     """
 
     param: str | None = None
@@ -83,6 +93,8 @@ class Fault(NamedTuple):
     is_context: bool = False
     limit: int | None = None
     size: int | None = None
+    asks_for_responses: bool = False
+    names_model: bool = False
 
 
 def read_fault(error: Mapping[str, Any]) -> Fault:
@@ -98,6 +110,8 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
         limit, size = _read_sizes(error, sentence)
         return Fault(is_context=True, limit=limit, size=size)
+    if _ASKS_FOR_RESPONSES.match(sentence):
+        return Fault(asks_for_responses=True, names_model=True)
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
     if _NO_REASONING.match(sentence):
@@ -107,7 +121,7 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
             return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
-    return Fault(supported_values=supported)
+    return Fault(supported_values=supported, names_model=bool(_MODEL.search(sentence)))
 
 
 def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:

@@ -10,6 +10,7 @@ from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
 
 CHAT_PATH = "/chat/completions"
+RESPONSES_PATH = "/responses"
 EMBEDDINGS_PATH = "/embeddings"
 
 STREAMED: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}

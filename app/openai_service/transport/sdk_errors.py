@@ -101,6 +101,10 @@ def translate_error_object(
         retry_after_s=None if is_quota else retry_after_s,  # waiting does not help
     )
     error.is_unknown_param = fault.is_unknown_param and param == fault.param
+    error.asks_for_responses = fault.asks_for_responses
+    error.is_missing_route = (
+        status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
+    )
     error.supported_values = fault.supported_values
     error.needs_no_reasoning = fault.needs_no_reasoning
     if isinstance(error, ParameterRejected):
@@ -134,11 +138,15 @@ _BY_CODE: dict[str, type[UpstreamError]] = {
     "model_max_prompt_tokens_exceeded": ContextLengthExceeded,
     "content_filter": ContentFiltered,
     "content_policy_violation": ContentFiltered,
+    "bio_policy": ContentFiltered,
     "invalid_prompt": ContentFiltered,
+    "misalignment_policy_violation": ContentFiltered,
     "invalid_json_schema": UnsupportedSchema,
     "rate_limit_exceeded": UpstreamRateLimited,
 }
 _REJECTED_STATUSES = {400, 422}
+_NO_ROUTE = {404, 405, 501}
+_NO_MODEL = {"model_not_found", "DeploymentNotFound"}
 _FILTERING_STATUSES = {400, 403, 422, None}
 _POLICY = re.compile(r"[a-z_]+_policy(?:_violation)?")
 

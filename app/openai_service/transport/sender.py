@@ -5,8 +5,9 @@ from __future__ import annotations
 import functools
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import httpx2
 
@@ -14,12 +15,18 @@ from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.resilience.policy import Policy
+from app.openai_service.responses.endpoints import Endpoints
+from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
+from app.openai_service.responses.request_body import build_response_body
+from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt, CallRecord
+from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.reader import StreamedAnswer, open_answer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.prompt_caching import PromptCaching
 from app.openai_service.transport.request import PendingRequest, encode
+from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
 from app.openai_service.transport.sdk_errors import translate_errors
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import Tick
@@ -46,6 +53,7 @@ class Sender:
         self._settings = settings
         self._upstream = upstream
         self._client = client
+        self._endpoints = Endpoints(upstream)
         self._parameter_support = ParameterSupport(has_families=upstream.has_families)
         self._prompt_caching = PromptCaching(upstream)
         breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
@@ -56,9 +64,9 @@ class Sender:
         record = request.record
 
         def make_attempt(model: str) -> Ticks[T]:
-            attempt = _begin_attempt(request, model)
+            attempt = self._begin_attempt(request, model)
             try:
-                response = yield from self._send_adapted(request, model)
+                response, _ = yield from self._send_adapted(request, model)
                 answer = read(response, record)
             except UpstreamError as error:
                 _note_failure(attempt, error)
@@ -75,16 +83,17 @@ class Sender:
         call_state, record = request.call_state, request.record
 
         def make_attempt(model: str) -> Ticks[StreamedAnswer]:
-            attempt = _begin_attempt(request, model)
+            attempt = self._begin_attempt(request, model)
             attempt.is_streamed = True
             try:
-                response = yield from self._send_adapted(
+                response, path = yield from self._send_adapted(
                     request, model, timeout_s=self._settings.first_token_timeout_s
                 )
                 started = time.perf_counter()
                 try:
+                    reader = ResponseReader(model) if path == RESPONSES_PATH else ChunkReader()
                     answer = yield from open_answer(
-                        response, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
+                        response, reader, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
                     )
                 finally:
                     record.upstream_ms += (time.perf_counter() - started) * 1000
@@ -96,35 +105,93 @@ class Sender:
 
         return self._policy.run(make_attempt, request)
 
+    def _begin_attempt(self, request: PendingRequest, model: str) -> Attempt:
+        """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
+        if request.path == CHAT_PATH:
+            request.least_output_tokens = self._endpoints.least_output_tokens(model, request.body)
+        record = request.record
+        try:
+            watch = record.caller.reserve_attempt(model, request)
+        except Exception:
+            record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
+            raise
+        attempt = Attempt(model, watch=watch)
+        record.attempt_log.append(attempt)
+        return attempt
+
     def _send_adapted(
         self, request: PendingRequest, model: str, *, timeout_s: float = math.inf
-    ) -> Ticks[httpx2.Response]:
-        """Send a request adapted to its model; if the model refuses a parameter, adapt and send it again."""
-        tried: set[object] = set()
+    ) -> Ticks[tuple[httpx2.Response, str]]:
+        """Send a request as its model takes it. If the model refuses it, learn from that and send it in another way.
+
+        Returns:
+            the response, and the path of the operation that answered.
+        """
+        tried: defaultdict[str, set[object]] = defaultdict(set)
         request.call_state.limit_wait(timeout_s)
-        body, adjusted = self._prompt_caching.mark(model, request), request.adjusted
-        is_marked = body is not request.body
         while True:
-            body, changed = self._parameter_support.adapt(request.path, model, body)
-            adjusted = request.record.adjusted = adjusted | changed
-            request.record.has_own_cache = "prompt_cache_key" in body
-            request.record.attempt_log[-1].service_tier = body.get("service_tier")
-            content = request.encode(model) if body is request.body else encode(model, body)
+            path, body, content = self._prepare(request, model)
             try:
-                return (yield from self._send_once(request, model, content, stream="stream" in body))
-            except UpstreamRejected as error:
-                if is_marked and self._prompt_caching.learn(model, error):
-                    body, is_marked, is_new = request.body, False, True
-                else:
-                    is_new = self._parameter_support.learn(request.path, model, error, body, tried)
+                response = yield from self._send_once(request, model, path, content, stream="stream" in body)
+            except UpstreamError as error:
+                if path == RESPONSES_PATH and error.field == "input":  # not that of embeddings
+                    error.field = "messages"
+                is_new = self._learn(model, request, path, body, error, tried[path])
                 if not is_new or request.call_state.is_abandoned:
                     raise
+            else:
+                return response, path
+
+    def _prepare(self, request: PendingRequest, model: str) -> tuple[str, dict[str, Any], bytes]:
+        """Return the path to send a request to, its body in the form of chat completions, and its JSON for the model."""
+        path, record = request.path, request.record
+        if path == CHAT_PATH:
+            path = self._endpoints.choose(model, request.body)
+        body, changed = self._parameter_support.adapt(path, model, self._prompt_caching.mark(model, request))
+        adjusted = record.adjusted = request.adjusted | changed
+        record.has_own_cache = "prompt_cache_key" in body
+        record.attempt_log[-1].service_tier = body.get("service_tier")
+        if path == RESPONSES_PATH:
+            reasons = self._endpoints.asks_for_reasoning(model, body)
+            translated, changed = build_response_body(body, model, reasons=reasons)
+            record.adjusted = adjusted | changed
+            return path, body, encode(model, translated)
+        content = request.encode(model) if body is request.body else encode(model, body)
+        if KEY_JSON in content:
+            content = encode(model, {**body, "messages": drop_items(body["messages"])})
+        return path, body, content
+
+    def _learn(
+        self,
+        model: str,
+        request: PendingRequest,
+        path: str,
+        body: dict[str, Any],
+        error: UpstreamError,
+        tried: set[object],
+    ) -> bool:
+        """Return whether a refused request can be sent again in another way."""
+        if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, error):
+            return True
+        if path == RESPONSES_PATH and error.param == "include" and "include" not in tried:
+            tried.add("include")
+            self._endpoints.note_without_reasoning(model)
+            return True
+        if error.upstream_code == "invalid_encrypted_content" and has_items(request.body["messages"]):
+            request.replace_body({**request.body, "messages": drop_items(request.body["messages"])})
+            return True
+        if not isinstance(error, UpstreamRejected):
+            return False
+        if "cache" not in tried and self._prompt_caching.learn(model, error):
+            tried.add("cache")
+            return True
+        return self._parameter_support.learn(path, model, error, body, tried)
 
     def _send_once(
-        self, request: PendingRequest, model: str, content: bytes, *, stream: bool
+        self, request: PendingRequest, model: str, path: str, content: bytes, *, stream: bool
     ) -> Ticks[httpx2.Response]:
         call_state, record = request.call_state, request.record
-        path = self._upstream.path(request.path, model)
+        path = self._upstream.path(path, model)
 
         # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)
@@ -147,19 +214,8 @@ class Sender:
             call_state.close_connection()
 
 
-def _begin_attempt(request: PendingRequest, model: str) -> Attempt:
-    """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
-    record = request.record
-    try:
-        watch = record.caller.reserve_attempt(model, request)
-    except Exception:
-        record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
-        raise
-    attempt = Attempt(model, watch=watch)
-    record.attempt_log.append(attempt)
-    return attempt
-
-
 def _note_failure(attempt: Attempt, error: UpstreamError) -> None:
+    """Note why an attempt failed. One whose answer says itself that it failed, and what it has used, has ended before."""
     attempt.failure = error.upstream_status, error.upstream_code
-    attempt.end(may_be_billed=error.may_be_billed)
+    if not attempt.is_complete:
+        attempt.end(may_be_billed=error.may_be_billed)

@@ -7,10 +7,16 @@ from typing import Literal
 from urllib.parse import quote, urlsplit
 
 from app.config import UpstreamSettings
+from app.config.upstream_urls import is_azure, is_openai
+from app.openai_service.transport.request_bodies import RESPONSES_PATH
+
+AZURE_V1 = "/v1"
+"""Where Azure has its API without a dated version, below /openai; the model is in the body there, as at OpenAI."""
 
 _OPENAI_HOST = "api.openai.com"
 
 Kind = Literal["openai", "azure", "compatible", "offline"]
+Api = Literal["auto", "chat", "responses"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,19 +26,21 @@ class Upstream:
     Attributes:
         kind: the dialect.
         address: the configured base URL; empty for OpenAI and the offline model.
+        api: that answers conversations; auto: by the model and the request, where there are both.
     """
 
     kind: Kind
     address: str
+    api: Api = "auto"
 
     @classmethod
     def from_settings(cls, settings: UpstreamSettings) -> Upstream:
         """Return the upstream that the settings configure."""
         if settings.azure_endpoint:
-            return cls("azure", settings.azure_endpoint)
+            return cls("azure", settings.azure_endpoint, settings.api)
         if settings.base_url:
-            return cls("compatible", settings.base_url)
-        return cls("offline" if settings.is_offline else "openai", "")
+            return cls("compatible", settings.base_url, settings.api)
+        return cls("offline" if settings.is_offline else "openai", "", settings.api)
 
     @property
     def breaker_key(self) -> str:
@@ -55,6 +63,11 @@ class Upstream:
         return self.kind in ("openai", "compatible")
 
     @property
+    def has_responses(self) -> bool:
+        """Whether it is known to have /responses, and models that need it. Other servers may have it as well."""
+        return self.kind != "compatible" or is_openai(self.address) or is_azure(self.address)
+
+    @property
     def has_families(self) -> bool:
         """Whether a model's name tells its family: the offline model plays OpenAI's, but a deployment has any name."""
         return self.kind != "azure"
@@ -66,10 +79,12 @@ class Upstream:
         return self.kind != "compatible" or host == _OPENAI_HOST or host.endswith(f".{_OPENAI_HOST}")
 
     def path(self, operation_path: str, model: str) -> str:
-        """Return the path of an operation. On Azure it is below the model's deployment.
+        """Return the path of an operation. On Azure it is below the model's deployment, but for /responses.
 
         The SDK adds the deployment only if it gets the body as an object.
         """
+        if self.kind == "azure" and operation_path == RESPONSES_PATH:
+            return f"{AZURE_V1}{operation_path}"
         if self.kind == "azure":
             return f"/deployments/{quote(model, safe='')}{operation_path}"
         return operation_path

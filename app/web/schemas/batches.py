@@ -11,11 +11,12 @@ from pydantic import Field
 
 from app.auth.principal import Principal
 from app.batches import KINDS, Batch, BatchOwner, BatchRequest, Kind, NewBatch
+from app.batches.records import PATHS
 from app.config import BatchSettings
 from app.json_schema.catalog import NamedSchemas
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.strict_rules import InvalidSchema
-from app.openai_service import AnswerFormat, ChatCall, OpenAIBatches
+from app.openai_service import CHAT_PATH, AnswerFormat, ChatCall, OpenAIBatches
 from app.openai_service.errors import InputTooLong, ModelNotOffered
 from app.problems import Forbidden, InvalidRequest
 from app.prompts.selection import PromptSelection
@@ -133,7 +134,12 @@ class CreateBatchRequest(RequestModel):
             requests.append(BatchRequest(ids[place], built.body, built.answer_format))
         if texts > _MAX_TEXTS:
             raise InvalidRequest(f"must have at most {_MAX_TEXTS} texts in all.", field="requests")
-        return NewBatch(kind, str(model), requests), builder.adjusted
+        path = PATHS[kind]
+        if path == CHAT_PATH:
+            path, bodies, changed = upstream.adapt_chat_requests(str(model), [each.body for each in requests])
+            builder.adjusted |= changed
+            requests = [replace(each, body=body) for each, body in zip(requests, bodies, strict=True)]
+        return NewBatch(kind, str(model), requests, path), builder.adjusted
 
 
 @dataclass(frozen=True, slots=True)

@@ -585,6 +585,7 @@ class TestModerated:
 
         assert somebody(moderation="both").ask(**QUESTION).status_code == 422
 
+    @pytest.mark.chat_form
     def test_the_request_is_looked_at_all_the_same(self, somebody, upstream):
         person = somebody(moderation="input")
         for _ in range(2):

@@ -26,6 +26,7 @@ NO_REASONS = {
 }
 
 
+@pytest.mark.chat_form
 @pytest.mark.parametrize("body", NO_REASONS.values(), ids=NO_REASONS)
 @pytest.mark.parametrize("route", ["/api/chat", "/api/vision", "/api/structured"])
 def test_without_a_finish_reason_it_is_given_and_asked_for_once(make_app, upstream, records, route, body):

@@ -104,6 +104,7 @@ PAID_FOR_NOTHING = {
 }
 
 
+@pytest.mark.chat_form
 @pytest.mark.parametrize(("route", "body"), PAID_FOR_NOTHING.values(), ids=PAID_FOR_NOTHING)
 def test_an_answer_that_was_paid_for_is_not_asked_for_again(make_app, upstream, records, route, body):
     client = make_app(chat_fallback_models=("gpt-6-luna",)).test_client()
@@ -118,6 +119,7 @@ def test_an_answer_that_was_paid_for_is_not_asked_for_again(make_app, upstream, 
     assert {record.attempt_log[0].billed for record in records} == {"yes"}
 
 
+@pytest.mark.chat_form
 def test_a_stream_of_nothing_that_was_paid_for_is_not_asked_for_again(make_app, upstream, records):
     upstream.streams(*stream_of(finish_reason=None))
 
@@ -186,6 +188,7 @@ def test_a_stream_that_fails_after_its_first_token_is_not(ask, upstream, records
     assert [record.outcome for record in records] == ["upstream_error"]
 
 
+@pytest.mark.chat_form
 @BOTH_ROUTES
 @pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
 def test_a_refusal_is_believed(ask, upstream, waits, route, status):

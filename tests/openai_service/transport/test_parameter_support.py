@@ -216,7 +216,8 @@ class TestWhatARefusalTeaches:
         assert [sent.body["verbosity"] for sent in upstream.sent] == ["low", "medium"]
         assert answer.headers["X-Params-Adjusted"] == "verbosity=medium"
 
-    def test_a_parameter_that_must_be_sent_is_added_and_beside_tools_only(self, client, upstream):
+    def test_a_parameter_that_must_be_sent_is_added_and_beside_tools_only(self, make_app, upstream):
+        client = make_app(chat_model=UNKNOWN, upstream_api="chat").test_client()
         say(upstream, TOOLS_WHILE_REASONING, "reasoning_effort")
 
         first = client.post("/api/chat", json=HI | {"tools": [TOOL]})
@@ -228,7 +229,8 @@ class TestWhatARefusalTeaches:
         assert first.headers["X-Params-Adjusted"] == "reasoningEffort=none"
         assert "X-Params-Adjusted" not in plain.headers
 
-    def test_a_model_that_takes_neither_is_not_asked_for_ever(self, client, upstream):
+    def test_a_model_that_takes_neither_is_not_asked_for_ever(self, make_app, upstream):
+        client = make_app(chat_model=UNKNOWN, upstream_api="chat").test_client()
         for _ in range(3):
             say(upstream, TOOLS_WHILE_REASONING, "reasoning_effort")
 

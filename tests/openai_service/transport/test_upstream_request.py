@@ -35,10 +35,10 @@ def test_its_json_is_made_once_for_a_model():
 def test_a_new_body_has_a_json_and_bounds_of_its_own():
     request = UpstreamRequest("/chat/completions", BODY)
     before = request.input_bound("m")
-    assert [image.url for image in request.images] == ["https://example.com/cat.png"]
+    assert [image.url for image in request.media] == ["https://example.com/cat.png"]
 
     request.replace_body({"messages": [{"role": "user", "content": "Hi"}]})
 
     assert orjson.loads(request.encode("m")) == {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     assert request.input_bound("m") == bound_input(request.body, "m") < before
-    assert list(request.images) == []
+    assert list(request.media) == []

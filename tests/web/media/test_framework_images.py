@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
+from tests.documents.pdfs import pdf
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import stream_of
 from tests.images.pictures import encoded, photo
@@ -97,7 +100,7 @@ def test_other_files_are_refused(client):
         ),
     ]:
         assert answer.status_code == 400
-        assert "only images are accepted, not other files." in answer.text
+        assert "only images and PDF files are accepted." in answer.text
 
 
 def test_images_of_an_answer_are_not_sent_back(client, upstream):
@@ -140,3 +143,38 @@ def test_images_take_the_scope_vision(site, upstream):
 
     assert (answer.status_code, answer.content_type) == (403, "text/plain; charset=utf-8")
     assert "vision" in answer.text
+
+
+def as_data_url(content):
+    return f"data:application/pdf;base64,{base64.b64encode(content).decode()}"
+
+
+def test_a_pdf_file_is_sent_on_as_openai_takes_it(client, upstream):
+    file = pdf("Invoice 7")
+    bodies = {
+        "/api/chat": ui_body(
+            TEXT,
+            {"type": "file", "mediaType": "application/pdf", "filename": "bill.pdf", "url": as_data_url(file)},
+        ),
+        "/api/agui": agui_body(
+            TEXT,
+            {
+                "type": "document",
+                "source": {
+                    "type": "data",
+                    "mimeType": "application/pdf",
+                    "value": base64.b64encode(file).decode(),
+                },
+            },
+        ),
+    }
+    for route, body in bodies.items():
+        upstream.streams(*stream_of("An invoice"))
+        answer = post(client, route, json=body)
+        assert answer.status_code == 200, answer.text
+        assert answer.data
+
+    sent = [each.body["messages"][0]["content"] for each in upstream.sent]
+    assert [[part["type"] for part in content] for content in sent] == [["text", "file"]] * 2
+    assert sent[0][1]["file"]["filename"] == "bill.pdf"
+    assert all(content[1]["file"]["file_data"].startswith("data:application/pdf;base64,") for content in sent)

@@ -62,13 +62,13 @@ def test_the_pages_tools_and_own_fields_are_sent(client, upstream):
     upstream.streams(*stream_of("Hello"))
     tool = {"name": "weather", "description": "", "parameters": {"type": "object"}, "metadata": {"a": 1}}
 
-    run(client, tools=[tool], forwardedProps={"maxTokens": 7, "systemPrompt": "Be brief.", "config": {"a": 1}})
+    run(client, tools=[tool], forwardedProps={"maxTokens": 70, "systemPrompt": "Be brief.", "config": {"a": 1}})
 
     sent = upstream.sent[0].body
     assert sent["tools"] == [
         {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
     ]
-    assert sent["max_completion_tokens"] == 7
+    assert sent["max_completion_tokens"] == 70
     assert sent["messages"][0] == {"role": "system", "content": "Be brief."}
 
 

@@ -2,8 +2,11 @@ from __future__ import annotations
 
 import pytest
 
+from tests.conftest import over_both_endpoints
 from tests.fakes.bodies import conversation_of
 from tests.fakes.openai_answers import USAGE, completion
+
+pytestmark = over_both_endpoints
 
 TOOL = {
     "type": "function",
@@ -12,7 +15,7 @@ TOOL = {
 CALL = {"id": "call_1", "type": "function", "function": {"name": "get_weather", "arguments": '{"city":"Oslo"}'}}
 
 
-def test_messages_are_answered_with_a_reply(client, upstream):
+def test_messages_are_answered_with_a_reply(client, upstream, upstream_api):
     answer = client.post("/api/chat", json={"messages": [{"role": "user", "content": "Hi"}]})
 
     assert answer.status_code == 200
@@ -23,7 +26,7 @@ def test_messages_are_answered_with_a_reply(client, upstream):
         "model": "gpt-6.1-terra-2026-10-01",
         "id": "chatcmpl-1",
     }
-    assert upstream.sent[0].path == "/v1/chat/completions"
+    assert upstream.sent[0].path == ("/v1/responses" if upstream_api == "responses" else "/v1/chat/completions")
     assert conversation_of(upstream.sent[0].body) == {
         "model": "gpt-6.1-terra",
         "messages": [{"role": "user", "content": "Hi"}],
@@ -50,10 +53,10 @@ def test_message_is_answered_as_a_message_as_well(client):
 
 
 def test_settings_of_the_call_are_sent_on(client, upstream):
-    client.post("/api/chat", json={"message": "Hi", "model": "gpt-6-luna", "verbosity": "low", "maxTokens": 5})
+    client.post("/api/chat", json={"message": "Hi", "model": "gpt-6-luna", "verbosity": "low", "maxTokens": 50})
 
     body = upstream.sent[0].body
-    assert (body["model"], body["verbosity"], body["max_completion_tokens"]) == ("gpt-6-luna", "low", 5)
+    assert (body["model"], body["verbosity"], body["max_completion_tokens"]) == ("gpt-6-luna", "low", 50)
 
 
 def test_more_tokens_than_the_ceiling_are_lowered_to_it_and_said_so(client, upstream):

@@ -3,8 +3,11 @@ from __future__ import annotations
 import httpx2
 import pytest
 
+from tests.conftest import over_both_endpoints
 from tests.fakes.openai_answers import USAGE, chunk, error, stream_of
 from tests.fakes.reading import events_of
+
+pytestmark = over_both_endpoints
 
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
 
@@ -82,6 +85,7 @@ def test_a_connection_that_breaks_mid_stream_is_an_event(client, upstream):
     assert [event.get("code") for event in events] == [None, "upstream_failed"]
 
 
+@pytest.mark.chat_form
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
 @pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
 def test_bytes_may_be_cut_anywhere(client, upstream, size, line_end):

@@ -4,8 +4,11 @@ import json
 
 import pytest
 
+from tests.conftest import over_both_endpoints
 from tests.fakes.bodies import TURNS, conversation_of
 from tests.fakes.openai_answers import USAGE, completion
+
+pytestmark = over_both_endpoints
 
 CITY = {
     "type": "object",

@@ -6,10 +6,11 @@ import time
 import pytest
 
 from app.token_counts.estimates import estimate_text
+from tests.conftest import over_both_endpoints
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
 from tests.fakes.reading import events_of
 
-pytestmark = pytest.mark.one_attempt
+pytestmark = [pytest.mark.one_attempt, over_both_endpoints]
 
 CITY = {
     "type": "object",

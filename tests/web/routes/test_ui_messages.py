@@ -15,7 +15,7 @@ ROUTE = "/api/chat"
 TEXT = {"type": "text", "text": "Hi"}
 USER = {"id": "m1", "role": "user", "parts": [TEXT]}
 CHAT = {"id": "chat1", "messages": [USER], "trigger": "submit-message"}
-TOOLS = [{"type": "function", "function": {"name": "weather"}}]
+TOOLS = [{"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}]
 
 
 def read(answer):

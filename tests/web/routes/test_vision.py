@@ -52,6 +52,7 @@ def form(*contents, name="a.png", declared="image/png", **fields):
     return {"prompt": "What?", "image": [(io.BytesIO(content), name, declared) for content in contents], **fields}
 
 
+@pytest.mark.chat_form
 def test_an_image_by_url_is_passed_on_and_answered_like_a_chat(client, upstream):
     answer = client.post("/api/vision", json={"prompt": "What?", "imageUrl": IMAGE_URL})
 
@@ -70,6 +71,7 @@ def test_several_images_keep_their_order_and_their_detail(client, upstream):
     assert asked(upstream) == ("Which?", [(url, "low") for url in urls])
 
 
+@pytest.mark.chat_form
 def test_settings_of_the_call_are_sent_on(make_app, upstream):
     client = make_app(vision_model="eye", allowed_models=("other",), system_prompt="Be brief.").test_client()
     body = {"prompt": "What?", "imageUrl": IMAGE_URL, "maxTokens": 7}

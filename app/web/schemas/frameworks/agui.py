@@ -14,7 +14,15 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import Text
-from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
+from app.web.schemas.frameworks.media import (
+    NO_FILES,
+    is_image,
+    is_pdf,
+    join_parts,
+    make_file_part,
+    make_image_part,
+    prepare_parts,
+)
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
@@ -49,6 +57,7 @@ class Part(TypedDict):
     mime_type: NotRequired[str | None]
     data: NotRequired[str | None]
     url: NotRequired[str | None]
+    filename: NotRequired[str | None]
 
 
 Content = Annotated[
@@ -221,23 +230,29 @@ def _read_content(content: Any, where: str, *, has_images: bool = True) -> list[
     for place, part in enumerate(content):
         if part["type"] == "text" and "text" not in part:
             raise InvalidRequest.missing(f"{where}.{place}.text")
-        if part["type"] in ("text", "image_url"):
+        if part["type"] in ("text", "image_url", "file"):
             continue
-        url = _find_image(part) if has_images else None
-        if url is None:
+        found = _find_media(part) if has_images else None
+        if found is None:
             raise InvalidRequest(NO_FILES if has_images else "only texts are accepted.", field=f"{where}.{place}")
-        content[place] = make_image_part(url)
+        content[place] = found
     return [*content]
 
 
-def _find_image(part: Any) -> str | None:
-    """Return the URL of an image; None if the part is something else."""
-    if part["type"] == "image" and "source" in part:
+def _find_media(part: Any) -> ChatPart | None:
+    """Return the part of an image or a PDF file; None if the part is something else."""
+    if part["type"] in ("image", "document") and "source" in part:
         source = part["source"]
-        media_type, kind, value = source.get("mime_type") or "image/png", source["type"], source["value"]
+        default = "image/png" if part["type"] == "image" else None
+        media_type, kind, value = source.get("mime_type") or default, source["type"], source["value"]
         data, url = (value, None) if kind == "data" else (None, value if kind == "url" else None)
-    elif part["type"] == "binary" and is_image(part.get("mime_type")):
-        media_type, data, url = part["mime_type"], part.get("data"), part.get("url")
+    elif part["type"] == "binary":
+        media_type, data, url = part.get("mime_type"), part.get("data"), part.get("url")
     else:
         return None
-    return f"data:{media_type};base64,{data}" if data else url
+    address = f"data:{media_type};base64,{data}" if data else url
+    if address is None:
+        return None
+    if is_image(media_type):
+        return make_image_part(address)
+    return make_file_part(address, part.get("filename")) if is_pdf(media_type) else None

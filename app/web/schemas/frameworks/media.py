@@ -11,7 +11,8 @@ from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.messages import ConversationRequest
 
-NO_FILES = "only images are accepted, not other files."
+NO_FILES = "only images and PDF files are accepted."
+_PDF = "application/pdf"
 
 
 def is_image(media_type: Any) -> bool:
@@ -19,9 +20,19 @@ def is_image(media_type: Any) -> bool:
     return isinstance(media_type, str) and media_type.partition("/")[0].lower() == "image"
 
 
+def is_pdf(media_type: Any) -> bool:
+    """Return whether a media type is that of a PDF file."""
+    return isinstance(media_type, str) and media_type.partition(";")[0].strip().lower() == _PDF
+
+
 def make_image_part(url: str) -> ChatPart:
     """Return the part of an image, which prepare_parts() then has prepared in place."""
     return {"type": "image_url", "image_url": {"url": url}}
+
+
+def make_file_part(data: str, filename: str | None) -> ChatPart:
+    """Return the part of a file, which prepare_parts() then has prepared in place."""
+    return {"type": "file", "file": {"file_data": data} | ({"filename": filename} if filename else {})}
 
 
 def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
@@ -35,7 +46,7 @@ def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
 def prepare_parts(
     contents: Sequence[str | Sequence[ChatPart]], body: ChatFields, media: MediaIntake, prompts: PromptSelection
 ) -> None:
-    """Replace the images, in place, by what the model gets. Raises as MediaIntake.prepare() does.
+    """Replace the images and files, in place, by what the model gets. Raises as MediaIntake.prepare() does.
 
     Args:
         contents: of the messages, in order.

@@ -15,7 +15,15 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
 from app.web.schemas.fields import Text
-from app.web.schemas.frameworks.media import NO_FILES, is_image, join_parts, make_image_part, prepare_parts
+from app.web.schemas.frameworks.media import (
+    NO_FILES,
+    is_image,
+    is_pdf,
+    join_parts,
+    make_file_part,
+    make_image_part,
+    prepare_parts,
+)
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
@@ -37,13 +45,14 @@ class TextPart(TypedDict):
 
 
 class FilePart(TypedDict):
-    """An image, as a `data:` URL or one of https."""
+    """An image, as a `data:` URL or one of https; or a PDF file, as a `data:` URL."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     type: Literal["file"]
     media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
     url: Annotated[str, Field(min_length=1)]
+    filename: NotRequired[str | None]
 
 
 class ToolPart(TypedDict):
@@ -149,17 +158,20 @@ class UIMessagesRequest(ChatFields):
 
 
 def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
-    """Return the texts and images of a user's message. Each of its images is made an image part, in place."""
+    """Return the texts, images and files of a user's message. Each of these is made a part of OpenAI's form, in place."""
     content: list[ChatPart] = []
     if message["role"] != "user":
         return content
     parts: list[Any] = message["parts"]
     for place, part in enumerate(parts):
-        if part["type"] == "file":
-            if not is_image(part["media_type"]):
+        if part["type"] == "file" and "file" not in part:
+            if is_image(part["media_type"]):
+                parts[place] = make_image_part(part["url"])
+            elif is_pdf(part["media_type"]):
+                parts[place] = make_file_part(part["url"], part.get("filename"))
+            else:
                 raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
-            parts[place] = make_image_part(part["url"])
-        if parts[place]["type"] in ("text", "image_url"):
+        if parts[place]["type"] in ("text", "image_url", "file"):
             content.append(parts[place])
     return content
 

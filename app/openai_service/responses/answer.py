@@ -1,0 +1,59 @@
+"""Parses a complete response into a ChatResult."""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Mapping
+from typing import Any
+
+from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.errors import UpstreamError, UpstreamFailed
+from app.openai_service.responses.output import read_end, read_items, read_usage
+from app.openai_service.results import CallRecord, ChatResult
+
+
+def is_response(body: object) -> bool:
+    """Return whether an answer is a response rather than a chat completion."""
+    if type(body) is not dict or "choices" in body:
+        return False
+    return body.get("object") == "response" or isinstance(body.get("output"), list)
+
+
+def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
+    """Parse a response.
+
+    Raises:
+        UpstreamFailed: it cannot be read.
+        UpstreamTruncated: the upstream broke off.
+        UpstreamError: the response failed.
+    """
+    output = read_items(body.get("output"), record.models[-1] if record.models else record.model)
+    wrote = bool(output.text or output.refusal or output.calls)
+    usage = read_usage(body, wrote=wrote)
+    try:
+        tool_calls = ToolCalls.read(output.calls) if output.calls else []
+        finish_reason = read_end(body, has_calls=bool(tool_calls))
+        if not isinstance(body.get("output"), list):
+            raise UpstreamFailed
+    except UpstreamError as error:
+        raise error.paid_for(usage) from None
+    record.model = body["model"] if isinstance(body.get("model"), str) else record.model
+    return ChatResult(
+        text=output.text,
+        finish_reason=finish_reason,
+        usage=usage,
+        model=record.model,
+        id=make_answer_id(body.get("id")),
+        tool_calls=tool_calls,
+        refusal=output.refusal or None,
+        record=record,
+        reasoning_items=output.kept,
+    )
+
+
+def make_answer_id(response_id: object) -> str:
+    """Return the id of an answer, always the same one. The upstream's own would open what is stored there."""
+    if not isinstance(response_id, str) or not response_id:
+        return f"chatcmpl-{secrets.token_hex(16)}"
+    return f"chatcmpl-{hashlib.sha256(response_id.encode('utf-8', 'replace')).hexdigest()[:32]}"

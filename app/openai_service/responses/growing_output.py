@@ -1,0 +1,141 @@
+"""GrowingOutput: the output items of a stream as they grow, and the events that each piece of them makes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.openai_service.answers.text import TextEvent, mend
+from app.openai_service.errors import UpstreamFailed
+from app.openai_service.responses.output import COMMENTARY, Output, read_items, read_parts
+from app.openai_service.streaming.events import Events, Reasoning, Refusal, Token, ToolCallDelta
+
+_MAX_ITEMS = 2_000
+
+
+@dataclass(slots=True)
+class GrowingItem:
+    """One output item.
+
+    Attributes:
+        kind: message, commentary, function_call, or what else the server says.
+        latest: the item as the server last told it whole.
+        position: of a call among the calls.
+        arguments: of a call, in pieces.
+        half: the first half of a letter with which the last piece of its arguments ended, if it did.
+        has_text: whether a piece of its text has come.
+    """
+
+    kind: str
+    latest: Mapping[str, Any]
+    position: int = 0
+    arguments: list[str] = field(default_factory=list)
+    half: str = ""
+    has_text: bool = False
+
+
+class GrowingOutput:
+    """Finds the item of each event by its id, or by its place if the server changes ids from event to event."""
+
+    def __init__(self) -> None:
+        self._by_id: dict[str, GrowingItem] = {}
+        self._by_place: dict[int, GrowingItem] = {}
+        self._items: list[GrowingItem] = []
+        self._calls = 0
+
+    def begin(self, event: Mapping[str, Any]) -> Events:
+        """Take an item that begins, or one that has ended without having begun."""
+        item = _read_item(event)
+        if self._find(item.get("id"), event.get("output_index")) is not None:
+            return []
+        return self._add(item, item.get("id"), event.get("output_index"))
+
+    def find_message(self, event: Mapping[str, Any]) -> GrowingItem:
+        """Return the item that a piece of text belongs to. One that nothing is known of is the answer."""
+        found = self._find(event.get("item_id"), event.get("output_index"))
+        if found is None:
+            self._add({"type": "message"}, event.get("item_id"), event.get("output_index"))
+            found = self._items[-1]
+        return found
+
+    def add_arguments(self, event: Mapping[str, Any]) -> Events:
+        """Take a piece of a call's arguments. Of a call that has not begun, the end will tell them whole."""
+        item = self._find(event.get("item_id"), event.get("output_index"))
+        piece = event.get("delta")
+        if item is None or item.kind != "function_call" or not isinstance(piece, str):
+            return []
+        item.arguments.append(piece)
+        # A letter that is split over two pieces comes with the second.
+        text = item.half + piece
+        item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
+        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)))]
+
+    def complete(self, event: Mapping[str, Any]) -> Events:
+        """Take an item as it is at its end, with what no event has told before."""
+        events = self.begin(event)
+        whole = _read_item(event)
+        item = self._find(whole.get("id"), event.get("output_index"))
+        if item is None or _name_kind(whole) != item.kind:
+            return events
+        item.latest = whole
+        if item.kind == "message" and not item.has_text:
+            texts: list[TextEvent] = [
+                *map(Token, read_parts(whole, "output_text", "text")),
+                *map(Refusal, read_parts(whole, "refusal", "refusal")),
+            ]
+            events += [event for event in texts if event.text]
+            item.has_text = bool(texts)
+        elif item.kind == "function_call" and not item.arguments and isinstance(whole.get("arguments"), str):
+            item.arguments.append(whole["arguments"])
+            events.append(ToolCallDelta(item.position, "", "", whole["arguments"]))
+        return events
+
+    def finish(self, model: str) -> Output:
+        """Return what all items say together."""
+        items = [
+            {**item.latest, "arguments": item.latest.get("arguments") or "".join(item.arguments)}
+            if item.kind == "function_call"
+            else item.latest
+            for item in self._items
+        ]
+        return read_items(items, model)
+
+    def _add(self, item: Mapping[str, Any], id_: object, place: object) -> Events:
+        if len(self._items) >= _MAX_ITEMS:
+            raise UpstreamFailed
+        added = GrowingItem(_name_kind(item), item)
+        self._items.append(added)
+        if isinstance(id_, str):
+            self._by_id[id_] = added
+        if isinstance(place, int):
+            self._by_place[place] = added
+        if added.kind != "function_call":
+            return []
+        added.position = self._calls
+        self._calls += 1
+        return [ToolCallDelta(added.position, _read_text(item.get("call_id")), _read_text(item.get("name")), "")]
+
+    def _find(self, id_: object, place: object) -> GrowingItem | None:
+        found = self._by_id.get(id_) if isinstance(id_, str) else None
+        return found or (self._by_place.get(place) if isinstance(place, int) else None)
+
+
+def make_text_event(item: GrowingItem, text: str) -> TextEvent:
+    """Return a piece of an item's text as what it is: the answer, or what the model says while it is still at work."""
+    return Reasoning(text) if item.kind == COMMENTARY else Token(text)
+
+
+def _read_item(event: Mapping[str, Any]) -> Mapping[str, Any]:
+    item = event.get("item")
+    return item if isinstance(item, dict) else {}
+
+
+def _name_kind(item: Mapping[str, Any]) -> str:
+    if item.get("type") == "message" and item.get("phase") == COMMENTARY:
+        return COMMENTARY
+    return _read_text(item.get("type"))
+
+
+def _read_text(value: object) -> str:
+    return value if isinstance(value, str) else ""

@@ -1,0 +1,109 @@
+"""From the messages of a chat completion to the input items of a response.
+
+Source: https://platform.openai.com/docs/guides/migrate-to-responses
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from app.openai_service.responses.kept_items import KEY
+
+_BREAKPOINT = "prompt_cache_breakpoint"
+# Longer ids are refused here, though chat completions take them.
+_MAX_CALL_ID = 64
+
+Item = dict[str, Any]
+
+
+def build_items(messages: Iterable[Mapping[str, Any]], model: str) -> list[Item]:
+    """Return the input items of a conversation.
+
+    Args:
+        messages: in the form of chat completions.
+        model: that is asked; reasoning of another one is left out.
+    """
+    items: list[Item] = []
+    for message in messages:
+        role = message["role"]
+        if role == "assistant":
+            items += _build_turn(message, model)
+        elif role == "tool":
+            items.append(_build_result(message))
+        else:
+            items.append({"role": role, "content": _translate_content(message["content"])})
+    return items
+
+
+def _build_turn(message: Mapping[str, Any], model: str) -> list[Item]:
+    """Return the items of the model's turn: its reasoning, its text, and one item for each call."""
+    turn: list[Item] = []
+    content = _build_answer(message)
+    calls = message.get("tool_calls") or []
+    if content or not calls:
+        turn.append({"role": "assistant", "content": content})
+    # Without ids, which would demand that the reasoning before them comes along.
+    turn += [
+        {
+            "type": "function_call",
+            "call_id": _shorten_id(call["id"]),
+            "name": call["function"]["name"],
+            "arguments": call["function"]["arguments"],
+        }
+        for call in calls
+    ]
+    kept = [entry for entry in message.get(KEY) or () if entry["model"] == model]
+    for entry in reversed(kept):
+        turn.insert(entry["at"], entry["item"])
+    return turn
+
+
+def _build_answer(message: Mapping[str, Any]) -> str | list[Item]:
+    """Return the content of the model's turn: a text, or parts if there are several or it is a refusal."""
+    content, refusal = message.get("content"), message.get("refusal")
+    if isinstance(content, str) and not refusal:
+        return content
+    parts = content if isinstance(content, list) else [{"type": "text", "text": content}] if content else []
+    translated = [
+        {"type": "refusal", "refusal": part["refusal"]}
+        if part["type"] == "refusal"
+        else {"type": "output_text", "text": part["text"]}
+        for part in parts
+    ]
+    if refusal:
+        translated.append({"type": "refusal", "refusal": refusal})
+    return translated or ""
+
+
+def _build_result(message: Mapping[str, Any]) -> Item:
+    content = message["content"]
+    output = content if isinstance(content, str) else _translate_content(content)
+    return {"type": "function_call_output", "call_id": _shorten_id(message["tool_call_id"]), "output": output}
+
+
+def _translate_content(content: str | Sequence[Mapping[str, Any]]) -> str | list[Item]:
+    return content if isinstance(content, str) else [_translate_part(part) for part in content]
+
+
+def _translate_part(part: Mapping[str, Any]) -> Item:
+    kind = part["type"]
+    if kind == "text":
+        translated: Item = {"type": "input_text", "text": part["text"]}
+    elif kind == "image_url":
+        image = part["image_url"]
+        detail = image.get("detail") or "auto"
+        translated = {"type": "input_image", "image_url": image["url"], "detail": detail}
+    elif kind == "file":
+        translated = {"type": "input_file", **part["file"]}
+    else:
+        return dict(part)
+    if _BREAKPOINT in part:
+        translated[_BREAKPOINT] = part[_BREAKPOINT]
+    return translated
+
+
+def _shorten_id(id_: str) -> str:
+    """Return the id of a call, or one made of it if it is too long: the same for the call and its result."""
+    return id_ if len(id_) <= _MAX_CALL_ID else hashlib.sha256(id_.encode()).hexdigest()

@@ -1,0 +1,119 @@
+"""What the output items of a response say: text, refusal, calls, and what is kept to be handed back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from app.openai_service.answers.finish_reasons import read_finish_reason
+from app.openai_service.answers.text import mend
+from app.openai_service.errors import UpstreamError, UpstreamTruncated
+from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
+from app.openai_service.responses.usage import rename_usage
+from app.openai_service.transport.sdk_errors import translate_error_object
+from app.token_counts import Usage
+
+_STATUSES = {
+    "rate_limit_exceeded": 429,
+    "slow_down": 429,
+    "too_many_requests": 429,
+    "bio_policy": 400,
+    "invalid_prompt": 400,
+    "misalignment_policy_violation": 400,
+    "data_residency_mismatch": 403,
+}
+
+COMMENTARY = "commentary"
+"""The phase of a message that the model writes before it calls tools. It is not the answer."""
+
+
+@dataclass(slots=True)
+class Output:
+    """An answer, put together from its items in whatever order they come.
+
+    Attributes:
+        calls: in the form of chat completions, as a server spells them.
+        kept: items that a tool loop hands back.
+    """
+
+    text: str = ""
+    refusal: str = ""
+    calls: list[dict[str, Any]] = field(default_factory=list)
+    kept: list[KeptItem] = field(default_factory=list)
+
+
+def read_items(items: object, model: str) -> Output:
+    """Read the output of a response that was asked of a model."""
+    output = Output()
+    kept: list[KeptItem | None] = []
+    for item in items if isinstance(items, list) else ():
+        if not isinstance(item, Mapping):
+            continue
+        at = len(output.calls) + bool(output.text)
+        match item.get("type"):
+            case "function_call":
+                output.calls.append(to_chat_call(item))
+            case "reasoning":
+                kept.append(keep_item(item, model, at))
+            case "message" if item.get("phase") == COMMENTARY:
+                kept.append(keep_item(item, model, at))
+            case "message":
+                output.text += "".join(read_parts(item, "output_text", "text"))
+                output.refusal += "".join(read_parts(item, "refusal", "refusal"))
+    output.kept = limit_items([entry for entry in kept if entry])
+    return output
+
+
+def to_chat_call(item: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a call in the form of chat completions. Its id is that of the call, never that of the item."""
+    return {
+        "id": item.get("call_id"),
+        "function": {"name": item.get("name"), "arguments": item.get("arguments")},
+    }
+
+
+def read_parts(item: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
+    """Yield the texts of a message's parts of a kind."""
+    parts: Iterable[object] = item["content"] if isinstance(item.get("content"), list) else ()
+    for part in parts:
+        if isinstance(part, Mapping) and part.get("type") == kind and isinstance(part.get(name), str):
+            yield mend(part[name])
+
+
+def read_usage(response: Mapping[str, Any], *, wrote: bool) -> Usage | None:
+    """Return the usage of a response that has come to its end, if it tells one."""
+    return Usage.parse(rename_usage(response.get("usage")), wrote=wrote)
+
+
+def read_end(response: Mapping[str, Any], *, has_calls: bool) -> str:
+    """Return why a response ended, in the words of chat completions.
+
+    Raises:
+        UpstreamTruncated: it has not come to its end.
+        UpstreamError: it failed.
+    """
+    status = response.get("status")
+    if status == "failed" or (response.get("error") and status != "completed"):
+        raise read_failure(response.get("error"))
+    if status == "incomplete":
+        details = response.get("incomplete_details")
+        return read_finish_reason(
+            details.get("reason") if isinstance(details, Mapping) else None, has_tool_calls=False
+        )
+    if status in ("in_progress", "queued", "cancelled"):
+        raise UpstreamTruncated
+    return "tool_calls" if has_calls else "stop"
+
+
+def read_failure(error: object) -> UpstreamError:
+    """Return the error of a response that failed, or of an error event. It may be asked again, even if it is paid for.
+
+    Inside of a 200 it has no status. It is the one that would have been sent instead of the 200.
+    """
+    translated = translate_error_object(error)
+    code = translated.upstream_code or ""
+    if translated.upstream_status is None and (code in _STATUSES or "image" in code):
+        translated = translate_error_object(error, status=_STATUSES.get(code, 400))
+    translated.is_given_up = True
+    return translated
