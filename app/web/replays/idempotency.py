@@ -134,6 +134,8 @@ def _replay(found: Replay, answers: AnswerStore) -> Response | None:
         if found.is_done:
             raise IdempotencyInDoubt
         return None
+    if head.is_cut_off:
+        return None  # the key is about to be free
     response = follow_answer(reader, head)
     response.headers["Idempotent-Replay"] = "true"
     return response
