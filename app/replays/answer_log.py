@@ -55,7 +55,7 @@ class AnswerHead:
     @property
     def is_cut_off(self) -> bool:
         """Whether it is a stream that failed, and does not show it."""
-        return self.state == "failed" and self.status < 400 and not self.lost
+        return self.state == "failed" and not self.lost
 
     @classmethod
     def load(cls, data: bytes) -> AnswerHead:

@@ -75,10 +75,12 @@ class IdempotentRequest:
 
     def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
         """Keep a complete response, or free the key if the request failed."""
+        has_failed = response.status_code >= 400
         with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
-            answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
-            answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
-            self.end(has_failed=answer.has_failed)
+            if not has_failed:
+                answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
+                answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
+            self.end(has_failed=has_failed)
 
     def end(self, *, has_failed: bool) -> None:
         """Note how the request ended. Raises DatabaseUnavailable."""

@@ -256,8 +256,8 @@ def test_who_comes_back_too_late_is_told_that_the_answer_broke_off(records, make
     client = make_app(resume_linger_s=0.0).test_client()
     gate = Gate(upstream, *WORDS)
     response, first, _ = begin(client)
-    response.close()
     gate.opened.set()
+    response.close()
     stream = f"{STREAM}/{response.headers['X-Stream-Id']}"
 
     late = client.get(stream)
