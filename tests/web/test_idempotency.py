@@ -10,6 +10,7 @@ import pytest
 from app.replays import Claim, IdempotencyKeys, Replay
 from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
+from app.replays.kept_answers import MAX_ANSWERS
 from app.shared_state.records import SharedRecords
 from app.shared_state.sqlite_store import SqliteStore
 from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
@@ -92,6 +93,16 @@ def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
 
     assert b"better" in again.data
     assert "Idempotent-Replay" not in again.headers
+
+
+def test_failures_do_not_take_the_place_of_answers(client, upstream, key):
+    first = client.post(CHAT, json=HELLO, headers=key)
+    for number in range(MAX_ANSWERS):
+        refused = client.post(CHAT, json={}, headers={"Idempotency-Key": f"refused-{number}"})
+        assert refused.status_code == 400
+
+    assert client.post(CHAT, json=HELLO, headers=key).data == first.data
+    assert len(upstream.sent) == 1
 
 
 def test_a_stream_that_breaks_may_be_tried_again(client, upstream, key):
