@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from app.config import ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
@@ -23,11 +23,22 @@ from app.web.schemas.v1.response_text import TextOptions
 from app.web.schemas.v1.response_tools import ToolChoice, Tools, describe_tools, to_chat_choice, to_chat_tools
 
 _SEND_ALL = "nothing is stored, so send the whole conversation as input"
+_LOGPROBS = "message.output_text.logprobs"
 _USE_PROMPT_NAME = "use promptName"
 
 Metadata = Annotated[
     dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
 ]
+
+
+def _check_included(names: list[str]) -> list[str]:
+    if _LOGPROBS in names:
+        raise ValueError(f"{_LOGPROBS} is not supported here")
+    return names
+
+
+# All others are about tools that OpenAI runs, and about reasoning.
+Include = Annotated[list[str], Field(max_length=100), AfterValidator(_check_included)]
 
 
 class ReasoningOptions(OpenAIModel):
@@ -82,7 +93,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     metadata: Metadata | None = None
     truncation: Literal["auto", "disabled"] | None = None
     max_tool_calls: Any = None  # of tools that OpenAI runs
-    include: Any = None
+    include: Include | None = None
     image: Any = None
     user: Any = None  # who calls is known from the credential
     safety_identifier: Any = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import openai
@@ -9,6 +10,7 @@ import pydantic
 import pytest
 
 from tests.fakes.openai_answers import MODEL, chunk, completion, error, stream_of
+from tests.images.pictures import encoded, photo
 
 ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
 FUNCTION = {
@@ -440,6 +442,7 @@ REFUSED = {
     "conversation": "conv_1",
     "prompt": {"id": "pmpt_1"},
     "top_logprobs": 3,
+    "include": ["message.output_text.logprobs"],
     "metadata": {str(number): "x" for number in range(17)},
     "temperature": 3,
     "truncation": "some",
@@ -636,3 +639,73 @@ def test_an_answer_can_be_had_again_with_its_key(client, upstream):
     assert first.data == second.data
     assert second.headers["Idempotent-Replay"] == "true"
     assert len(upstream.sent) == 1
+
+
+@pytest.mark.parametrize(
+    ("theirs", "ours"),
+    [
+        ("messages", "input"),
+        ("max_tokens", "max_output_tokens"),
+        ("max_completion_tokens", "max_output_tokens"),
+        ("reasoning_effort", "reasoning"),
+        ("response_format", "text"),
+        ("verbosity", "text"),
+        ("instruction", "instructions"),
+    ],
+)
+def test_the_name_of_a_parameter_of_chat_completions_is_answered_with_this_one(client, theirs, ours):
+    error = client.post("/v1/responses", json={**ASKED, theirs: 5}).json["error"]
+
+    assert error["message"] == f"Unrecognized request argument supplied: {theirs}: did you mean {ours}?"
+
+
+def test_what_the_model_wrote_comes_back_whatever_it_is(client, upstream):
+    spoilt = {"type": "function_call", "call_id": "a", "name": "f\0", "arguments": "{\0"}
+    items = [{"role": "user", "content": "Hi"}, message(text("a\0b")), spoilt]
+
+    answer = client.post("/v1/responses", json={**ASKED, "input": items})
+    refused = client.post("/v1/responses", json={**ASKED, "input": [{"role": "user", "content": "a\0b"}]})
+
+    assert answer.status_code == 200
+    assert upstream.sent[0].body["messages"][1]["content"] == "a\0b"
+    assert (refused.status_code, refused.json["error"]["param"]) == (400, "input[0].content")
+
+
+def test_a_stored_prompt_keeps_its_own_settings_to_itself(make_app, tmp_path, upstream):
+    prompt = 'system = "Be short, and secret."\nmodel = "gpt-6-luna"\nmax_tokens = 50'
+    (tmp_path / "short.toml").write_text(prompt)
+    client = make_app(prompts_dir=str(tmp_path)).test_client()
+
+    answer = client.post("/v1/responses", json={**ASKED, "promptName": "short"})
+    refused = client.post("/v1/responses", json={**ASKED, "promptName": "short", "instructions": "Mine."})
+
+    assert answer.status_code == 200, answer.text
+    assert upstream.sent[0].body["model"] == "gpt-6-luna"
+    assert "secret" in upstream.sent[0].body["messages"][0]["content"]
+    assert (answer.json["instructions"], answer.json["max_output_tokens"]) == (None, None)
+    assert (refused.status_code, refused.json["error"]["param"]) == (400, "instructions")
+
+
+def test_images_take_the_scope_vision(make_app, upstream):
+    client = make_app(anonymous_scopes=("chat",)).test_client()
+    parts = [{"type": "input_image", "image_url": "https://example.com/cat.png"}]
+
+    text = client.post("/v1/responses", json=ASKED)
+    image = client.post("/v1/responses", json={**ASKED, "input": [{"role": "user", "content": parts}]})
+
+    assert (text.status_code, image.status_code) == (200, 401)
+    assert len(upstream.sent) == 1
+
+
+def test_an_image_may_be_larger_than_other_text(make_app, upstream):
+    client = make_app(max_json_bytes=2_000, max_body_bytes=1_000_000).test_client()
+    image = f"data:image/png;base64,{base64.b64encode(encoded(photo(1200, 1200), 'PNG')).decode()}"
+    assert len(image) > 70_000
+
+    def ask(content):
+        return client.post("/v1/responses", json={**ASKED, "input": [{"role": "user", "content": content}]})
+
+    assert ask([{"type": "input_image", "image_url": image}]).status_code == 200
+    [sent] = upstream.sent[0].body["messages"][0]["content"]
+    assert sent["image_url"]["url"].startswith("data:image/png;base64,")
+    assert ask(image).status_code == 413
