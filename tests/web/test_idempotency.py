@@ -82,6 +82,20 @@ def test_the_key_of_another_caller_is_another_key(site, upstream, key):
     assert tuple(replies) == texts
 
 
+def test_a_user_named_like_an_address_is_not_who_calls_from_there(make_site, upstream, key):
+    site = make_site(auth_required=False)
+    texts = ("a stranger's", "the user's")
+    for text in texts:
+        upstream.answers(completion(text))
+
+    replies = [
+        site.app.test_client().post(CHAT, json=HELLO, headers={**credential, **key}).json["reply"]
+        for credential in ({}, bearer(site.token(site.new_key(tenant="default"), userId="127.0.0.1")))
+    ]
+
+    assert tuple(replies) == texts
+
+
 @pytest.mark.one_attempt
 @pytest.mark.parametrize("route", [CHAT, STREAM])
 def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
