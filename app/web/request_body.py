@@ -138,7 +138,9 @@ def read_json_and_media(
     """
     limit = current_app.config["MAX_JSON_BYTES"]
     text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
-    _check_length(len(text), None, limit)
+    if len(text) > limit:
+        current_request().environ["wsgi.input"] = io.BytesIO(text)  # the form of the error may depend on its start
+        raise RequestEntityTooLarge
     body = parse(text)
     if not urls:
         return body, urls

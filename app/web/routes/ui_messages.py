@@ -69,9 +69,7 @@ def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
     encoder = UIMessageStream(
         message_id, call_ids=CallIds(call.messages), padding=padding(), request_id=call.request_id
     )
-    response = stream_priced(call, encoder, _find_resumption(body))
-    response.headers["x-vercel-ai-ui-message-stream"] = "v1"
-    return response
+    return stream_priced(call, encoder, _find_resumption(body), [("x-vercel-ai-ui-message-stream", "v1")])
 
 
 def _find_resumption(body: UIMessagesRequest) -> Resumption | None:
