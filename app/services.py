@@ -211,7 +211,8 @@ def install(app: Flask, built: Services) -> None:
 
 def services() -> Services:
     """Return the services of the current application."""
-    built: Services = current_app.extensions[_KEY]
+    # Not read through the proxy, which takes two calls more.
+    built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
 
 

@@ -16,6 +16,7 @@ from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
 from app.web.media.work import begin_work
 from app.web.replays.recording import Resumption
+from app.web.request_id import current_state
 from app.web.responses import json_response
 from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
 from app.web.schemas.chat import ChatFields, ChatRequest
@@ -61,7 +62,9 @@ def stream_text() -> Response:
 
 def build_call(body: ChatFields | OpenAIChatRequest, media: MediaIntake | None = None) -> ChatCall:
     """Build the call of a body, with the prompts and the tools that this caller may use."""
-    principal, request_id, built = g.principal, g.request_id, services()
+    state, built = current_state(), services()
     media = media or MediaIntake(begin_work)
-    tools = built.toolbox.offer_to(principal, request_id)
-    return body.to_call(built.prompts.restrict_to(principal), media, request_id=request_id, server_tools=tools)
+    tools = built.toolbox.offer_to(state.principal, state.request_id)
+    return body.to_call(
+        built.prompts.restrict_to(state.principal), media, request_id=state.request_id, server_tools=tools
+    )
