@@ -38,6 +38,8 @@ class Meter:
         self._token_rate_limit = token_rate_limit
         self._lease_s = lease_s
         self._hold: Hold | None = None
+        self.settlement: Settlement | None = None
+        """What the call was charged, once it has ended."""
         self._bound_micro_usd: int | None = 0
         self._charge: Charge = (0, 0)
         """Of the attempts before the last one."""
@@ -143,7 +145,7 @@ class Meter:
             return
         used, cost, is_estimated = self._bill(record)
         source: Source = "cached" if record.is_cached else "estimated" if is_estimated else "reported"
-        settlement = Settlement(
+        self.settlement = settlement = Settlement(
             outcome=record.outcome,
             source=source,
             model=record.model if record.outcome == "complete" or record.has_answer else None,
