@@ -21,6 +21,7 @@ from app.web.responses import json_response
 from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
 from app.web.schemas.chat import ChatFields, ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
 from app.web.schemas.openai_chat import OpenAIChatRequest
 from app.web.streaming import padding, stream_chat_response
 
@@ -39,7 +40,7 @@ def create() -> Response:
     if body.resumable:
         raise InvalidRequest("only a stream can be resumed.", field="resumable")
     result = services().openai_service.chat(call, caller=billed_context())
-    return json_response(body.response(result), result.record)
+    return json_response(body.response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")
@@ -48,7 +49,9 @@ def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
     resumption = Resumption() if body.resumable else None
-    return stream_chat_response(build_call(body, media), TokenSse(g.request_id, padding()), resumption)
+    return stream_chat_response(
+        build_call(body, media), TokenSse(g.request_id, padding(), make_seal()), resumption
+    )
 
 
 @bp.post("/openai")
