@@ -22,7 +22,7 @@ test: .venv/installed-dev ## Run the tests
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed ## Test with the npm packages that pages use (needs Node and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
@@ -46,6 +46,7 @@ models: .venv/installed ## Update the tables of models in docs/models.md
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
 
 bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
@@ -57,7 +58,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
-	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -80,6 +81,12 @@ clean: ## Remove the virtual environments and all caches, but not .env and data
 tests/clients/node_modules/installed: tests/clients/package-lock.json
 	@echo "==> Installing the packages of tests/clients/package-lock.json"
 	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+tests/clients/.venv/installed: tests/clients/requirements.txt .venv/installed-dev
+	@echo "==> Installing the packages of tests/clients/requirements.txt"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python tests/clients/.venv
+	@$(BIN)/uv pip install --quiet --require-hashes --python tests/clients/.venv/bin/python -r tests/clients/requirements.txt
 	@touch $@
 
 .env:

@@ -45,6 +45,7 @@ from app.web.routes.batches import bp as batches_bp
 from app.web.routes.playground import create_playground
 from app.web.routes.v1 import chat_completions, models
 from app.web.routes.v1 import embeddings as v1_embeddings
+from app.web.routes.v1 import responses as v1_responses
 from app.web.schemas.vision import MAX_FORM_PARTS
 
 
@@ -109,7 +110,7 @@ def create_app(
         batches_bp,
     )
     app.register_blueprint(_build_area("api", own, services))
-    openai = (chat_completions.bp, v1_embeddings.bp, models.bp)
+    openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)

@@ -42,6 +42,7 @@ from app.runtime.lifecycle import Lifecycle
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
@@ -70,6 +71,7 @@ class Services:
     authenticator: Authenticator
     own_hosts: OwnHosts
     pseudonyms: Pseudonyms
+    reasoning_seals: ReasoningSeals
     safety_events: SafetyEvents
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
@@ -163,7 +165,8 @@ def build_services(
     )
     owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
-    pseudonyms = Pseudonyms(config.secret_key or config.openai_api_key)
+    secret = config.secret_key or config.openai_api_key
+    pseudonyms = Pseudonyms(secret)
     authenticator = _build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     built = Services(
@@ -190,6 +193,7 @@ def build_services(
         authenticator=authenticator,
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
+        reasoning_seals=ReasoningSeals(secret),
         safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
@@ -237,7 +241,8 @@ def install(app: Flask, built: Services) -> None:
 
 def services() -> Services:
     """Return the services of the current application."""
-    built: Services = current_app.extensions[_KEY]
+    # Not read through the proxy, which takes two calls more.
+    built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
 
 

@@ -14,8 +14,9 @@ from dotenv.parser import parse_stream
 
 from app.config.fields import ConfigError
 from app.config.settings import Config
+from app.config.variables import list_file_names
 
-_SETTINGS = {declared.name.upper() for declared in fields(Config)}
+_SETTINGS = {declared.name.upper() for declared in fields(Config)} | list_file_names(fields(Config))
 # What libraries read themselves: proxies, certificates, PostgreSQL's client, the flask command, Python.
 _OF_LIBRARIES = re.compile(r"(HTTP|HTTPS|ALL|NO)_PROXY|SSL_CERT_(FILE|DIR)|TZ|(PG|FLASK_|PYTHON)[A-Z_]+")
 # Names of other programs for the same thing, for which the nearest name would be wrong.

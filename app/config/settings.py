@@ -27,7 +27,7 @@ from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_
 from app.config.models import ModelSettings, read_models
 from app.config.rules import find_problems
 from app.config.setting_fields import SettingFields
-from app.config.variables import parse_values
+from app.config.variables import parse_values, read_secret_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,11 +45,16 @@ class Config(SettingFields):
     ) -> Config:
         """Read the settings from the environment, which overrides those of a file; an empty value counts as unset.
 
+        Each secret may also be in a file of its own, which a variable of its name and `_FILE` names.
+
         Raises:
             ConfigError: a value is invalid, or settings exclude each other. It lists all problems at once.
         """
         environ = os.environ if environ is None else environ
-        values, problems = parse_values({**(file_values or {}), **environ}, fields(cls))
+        given = {**(file_values or {}), **environ}
+        secrets, unreadable = read_secret_files(given, fields(cls))
+        values, problems = parse_values({**given, **secrets}, fields(cls))
+        problems += unreadable
         try:
             config = cls(**values)  # type: ignore[arg-type]
         except ConfigError as error:

@@ -1,13 +1,20 @@
-"""Parse the variables of the environment, each by the type of its setting."""
+"""Parse the variables of the environment, each by the type of its setting, and read secrets from files.
+
+Containers and systemd hand secrets over as files: OPENAI_API_KEY_FILE has the path of OPENAI_API_KEY.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import Field
+from pathlib import Path
 from typing import Any
 
 from app.config.origins import parse_hosts, parse_origins
 from app.config.parsing import find_parser
+
+_SUFFIX = "_FILE"
+_MAX_BYTES = 64 * 1024
 
 _PARSERS: dict[str, Callable[[str], object]] = {
     "allowed_origins": parse_origins,
@@ -31,3 +38,49 @@ def parse_values(
         except ValueError as error:
             problems.append(f"{declared.name.upper()} {error}")
     return values, problems
+
+
+def list_file_names(settings: Iterable[Field[Any]]) -> set[str]:
+    """Return the names of the variables that may name a file: one for each secret."""
+    return {f"{declared.name.upper()}{_SUFFIX}" for declared in settings if not declared.repr}
+
+
+def read_secret_files(
+    environ: Mapping[str, str], settings: Iterable[Field[Any]]
+) -> tuple[dict[str, str], list[str]]:
+    """Return the secrets that come from files, by the names of their settings, and what is wrong with the others.
+
+    The end of the last line is not part of a secret. No problem contains any of a file's content.
+    """
+    secrets: dict[str, str] = {}
+    problems = []
+    for variable in sorted(list_file_names(settings)):
+        path = environ.get(variable, "").strip()
+        if not path:
+            continue
+        name = variable.removesuffix(_SUFFIX)
+        if environ.get(name, "").strip():
+            problems.append(f"{variable}: {name} is set as well; set only one of the two.")
+            continue
+        try:
+            secrets[name] = _read(Path(path))
+        except (OSError, ValueError) as error:
+            reason = error.strerror if isinstance(error, OSError) else error
+            problems.append(
+                f"{variable}: the file cannot be read ({reason}): check its path, its owner and its mode."
+            )
+    return secrets, problems
+
+
+def _read(path: Path) -> str:
+    with path.open("rb") as file:
+        data = file.read(_MAX_BYTES + 1)
+    if len(data) > _MAX_BYTES:
+        raise ValueError("it is too large for a secret")
+    try:
+        text = data.decode("utf-8-sig").strip("\r\n")
+    except UnicodeDecodeError:
+        raise ValueError("it is no text in UTF-8") from None
+    if not text.strip():
+        raise ValueError("it is empty")
+    return text

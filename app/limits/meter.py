@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.ledger.call_notes import CallNote, Charge
@@ -63,7 +63,7 @@ class Meter:
         tier = request.body.get("service_tier")
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens, tier)
         if self._hold is None:
-            entry = replace(self._entry, model=model)
+            entry = self._entry.of_model(model)
             self._token_rate_limit.reserve(tokens)
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
@@ -131,7 +131,7 @@ class Meter:
             BudgetExceeded: a budget is used up.
             DatabaseUnavailable: the ledger cannot be written.
         """
-        entry = replace(self._entry, model=model)
+        entry = self._entry.of_model(model)
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
 
     def compute_cost(self, record: CallRecord) -> int | None:

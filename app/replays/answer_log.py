@@ -52,6 +52,11 @@ class AnswerHead:
         """Whether more may come."""
         return self.state == "running"
 
+    @property
+    def is_cut_off(self) -> bool:
+        """Whether it is a stream that failed, and does not show it."""
+        return self.state == "failed" and not self.lost
+
     @classmethod
     def load(cls, data: bytes) -> AnswerHead:
         """Return the head that dump() wrote."""

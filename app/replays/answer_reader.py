@@ -27,7 +27,7 @@ class AnswerReader:
     def read_head(self) -> AnswerHead | None:
         """Return the state of the answer; None if it is not kept, or not begun."""
         data = self._records.read(head_key(self._id))
-        return AnswerHead.load(data) if data is not None else None
+        return AnswerHead.load(data) if data else None  # empty: just dropped
 
     def read_new(self, head: AnswerHead) -> bytes | None:
         """Return what has been written since the last call; None if a part of it is no longer kept."""
@@ -37,7 +37,7 @@ class AnswerReader:
             found = self._records.read_many([page_key(self._id, page) for page in wanted])
             for page in wanted:
                 data = found.get(page_key(self._id, page))
-                if data is None:
+                if not data:
                     return None
                 pieces.append(data)
             self._page = wanted.stop

@@ -51,9 +51,9 @@ class Claim:
         self._use = use
         self._keep_s = keep_s
 
-    def renew(self) -> None:
-        """Show that the worker is alive."""
-        self._records.write(alive_key(self.answer_id), b"1", ttl_s=ALIVE_S)
+    def renew(self, for_s: float = ALIVE_S) -> None:
+        """Show that the worker is alive, for so long without another sign of it."""
+        self._records.write(alive_key(self.answer_id), b"1", ttl_s=for_s)
 
     def note_sent(self) -> None:
         """Note that the upstream may bill the request from now on.

@@ -31,16 +31,11 @@ _DROPPED_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class CompleteAnswer:
-    """A response that is not streamed."""
+    """A response that is not streamed, and no error."""
 
     status: int
     headers: Sequence[tuple[str, str]]
     body: bytes
-
-    @property
-    def has_failed(self) -> bool:
-        """Whether it is an error."""
-        return self.status >= 400
 
 
 class AnswerStore:
@@ -66,7 +61,7 @@ class AnswerStore:
         log = AnswerLog(self._records, owner, answer_id, keep_s=keep_s)
         log.open(answer.status, answer.headers)
         log.append(answer.body)
-        log.finish("failed" if answer.has_failed else "complete")
+        log.finish("complete")
         self.close(log)
 
     def close(self, log: AnswerLog) -> None:

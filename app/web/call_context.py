@@ -134,7 +134,8 @@ def billed_context() -> BilledContext:
 
 def name_user(principal: Principal, address: str) -> str:
     """Return who a request is from: of an unnamed visitor the address, as anybody gets another session."""
-    return f"{principal.tenant}/{principal.user if principal.is_named else address}"
+    # No user's id has a space, so nobody can be named like an address.
+    return f"{principal.tenant}/{principal.user if principal.is_named else f'address {address}'}"
 
 
 def build_entry(operation: str, model: str) -> NewEntry:

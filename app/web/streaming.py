@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -38,7 +38,12 @@ def stream_chat_response(call: ChatCall, encoder: Encoder, resumption: Resumptio
     return stream_response(lambda caller: service.stream_chat(call, caller=caller), encoder, resumption)
 
 
-def stream_priced(call: ChatCall, encoder: PricedEncoder, resumption: Resumption | None = None) -> Response:
+def stream_priced(
+    call: ChatCall,
+    encoder: PricedEncoder,
+    resumption: Resumption | None = None,
+    headers: Sequence[tuple[str, str]] = (),
+) -> Response:
     """Stream the answer to a conversation in a format that tells its cost. Arguments and errors as of stream_response()."""
     service = services().openai_service
 
@@ -47,11 +52,14 @@ def stream_priced(call: ChatCall, encoder: PricedEncoder, resumption: Resumption
         encoder.read_cost = partial(caller.meter.compute_cost, stream.record)
         return stream
 
-    return stream_response(begin, encoder, resumption)
+    return stream_response(begin, encoder, resumption, headers)
 
 
 def stream_response(
-    begin: Callable[[BilledContext], ChatStream], encoder: Encoder, resumption: Resumption | None = None
+    begin: Callable[[BilledContext], ChatStream],
+    encoder: Encoder,
+    resumption: Resumption | None = None,
+    headers: Sequence[tuple[str, str]] = (),
 ) -> Response:
     """Wait for the first bytes, or for one heartbeat interval, then return a response that streams the rest.
 
@@ -59,6 +67,7 @@ def stream_response(
         begin: starts the stream for a caller.
         encoder: of the wire format.
         resumption: how the stream may be resumed; None if it may not.
+        headers: of the format, which whoever resumes or repeats it gets too.
 
     Raises:
         ServerBusy: the server runs its maximum number of streams.
@@ -85,7 +94,7 @@ def stream_response(
         raise
     # Direct passthrough: each layer around the body would cost calls for each token.
     response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
-    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")])
+    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"), *headers])
     if body.has_answer:
         add_headers(response, build_call_headers(stream.record))
     if recording is not None:
@@ -194,4 +203,4 @@ class _StreamBody:
         self._stream.close()
         self._permit.release()
         if self.recording is not None:
-            self.recording.encoder.end("failed")  # unless it has an end of its own
+            self.recording.encoder.break_off()

@@ -6,11 +6,13 @@ import base64
 import hmac
 import json
 import re
+import threading
 
 import httpx2
 import pytest
 
-from app.runtime import clock
+from app.replays.answer_log import ALIVE_S
+from app.runtime import clock as app_clock
 from tests.batches.conftest import chats
 from tests.fakes.bodies import CALL, TOOL, conversation_of
 from tests.fakes.fake_batches import answer
@@ -643,7 +645,7 @@ def test_a_webhook_settles_the_batch_at_once(start, upstream, time, is_signed):
     assert client.post("/api/batches", json=chats("a")).status_code == 201
     upstream.end(answer("1", prompt=10, completion_tokens=4))
     body = json.dumps({"type": "batch.completed", "data": {"id": upstream.only["id"]}}).encode()
-    at = str(int(clock.now()))
+    at = str(int(app_clock.now()))
     mac = hmac.digest(base64.b64decode("A" * 32), b"wh_1.%b.%b" % (at.encode(), body), "sha256")
     headers = {
         "webhook-id": "wh_1",
@@ -735,4 +737,26 @@ def test_what_would_have_to_be_moderated_is_not_taken(start, upstream, moderatio
 
     assert (refused.status_code, refused.json["code"]) == (501, "batches_not_offered")
     assert vectors.status_code == 201
+    assert len(upstream.batches) == 1
+
+
+def test_a_repeated_batch_waits_for_one_that_takes_long_to_send(client, upstream, clock):
+    sent = {"json": chats("One"), "headers": {"Idempotency-Key": "long-1"}}
+    again = []
+    repeat = threading.Thread(
+        target=lambda: again.append(client.application.test_client().post("/api/batches", **sent))
+    )
+
+    def take_long():
+        clock.move(ALIVE_S + 1)
+        repeat.start()
+        repeat.join(0.3)
+
+    upstream.before["POST /v1/files"] = [take_long]
+    made = client.post("/api/batches", **sent)
+    repeat.join(10)
+
+    assert made.status_code == 201
+    assert again[0].data == made.data
+    assert again[0].headers["Idempotent-Replay"] == "true"
     assert len(upstream.batches) == 1

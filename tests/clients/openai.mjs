@@ -12,6 +12,13 @@ const methods = {
     for await (const chunk of await client.chat.completions.create({ ...body, stream: true })) chunks.push(chunk);
     return chunks;
   },
+  respond: (body) => client.responses.create(body),
+  follow: async (body) => {
+    const stream = client.responses.stream(body);
+    const types = [];
+    for await (const event of stream) types.push(event.type);
+    return { types, text: (await stream.finalResponse()).output_text };
+  },
   embed: (body) => client.embeddings.create(body),
   models: async () => {
     const ids = [];

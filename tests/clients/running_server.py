@@ -13,6 +13,8 @@ from tests.fakes.openai_answers import USAGE, chunk, stream_of
 from tests.fakes.servers import FakeUpstream
 
 HERE = Path(__file__).parent
+PYTHON = HERE / ".venv" / "bin" / "python"
+"""Which has the packages of requirements.txt: clients that pin others than Gatehouse does."""
 AI_VERSIONS = pytest.mark.parametrize("version", [5, 6, 7])
 USAGE_CHUNK = {**chunk(), "choices": [], "usage": USAGE}
 
@@ -29,7 +31,7 @@ class Server:
         """Run a script of this folder, and return what it prints."""
         self.upstream.received.clear()
         done = subprocess.run(
-            ["node", script, self.url, json.dumps(options)],
+            [PYTHON if script.endswith(".py") else "node", script, self.url, json.dumps(options)],
             cwd=HERE,
             capture_output=True,
             text=True,

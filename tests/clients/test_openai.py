@@ -39,6 +39,17 @@ def test_a_stream_with_its_usage(server):
     assert (last["choices"], last["usage"]) == ([], USAGE)
 
 
+def test_a_response_plain_and_as_events(server):
+    server.says("Hel", "lo 😀")
+    body = {"model": "gpt-6.1-terra", "input": "Hi"}
+
+    plain = server.run("openai.mjs", method="respond", body=body)["found"]
+    streamed = server.run("openai.mjs", method="follow", body=body)["found"]
+
+    assert (plain["output_text"], plain["usage"]["total_tokens"]) == ("Hello there", 12)
+    assert (streamed["text"], streamed["types"][-1]) == ("Hello 😀", "response.completed")
+
+
 def test_embeddings_which_it_asks_for_in_base64(server):
     body = {"model": "text-embedding-3-small", "input": "Hi"}
     answer = server.run("openai.mjs", method="embed", body=body)["found"]

@@ -37,6 +37,7 @@ SMALLEST: dict[str, dict[str, Any]] = {
 EVERY_SMALLEST: dict[str, dict[str, Any]] = {
     **SMALLEST,
     "/v1/chat/completions": {"messages": [USER]},
+    "/v1/responses": {"input": "Hi"},
     "/v1/embeddings": {"input": "Hi"},
 }
 TEXT_AT = {
@@ -50,10 +51,16 @@ TEXT_AT = {
     "/api/structured": "prompt",
     "/api/structured/stream": "prompt",
     "/v1/chat/completions": "messages.0.content",
+    "/v1/responses": "input",
     "/v1/embeddings": "input",
 }
 ROUTES = list(SMALLEST)
 EVERY_ROUTE = list(EVERY_SMALLEST)
+
+
+def scope_of(route: str) -> str:
+    """The scope that a route takes."""
+    return next((scope for scope in ("vision", "embeddings", "structured") if f"/{scope}" in route), "chat")
 
 
 def conversation_of(sent: dict[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ def test_a_check_that_would_take_long_is_not_begun(name: str) -> None:
     with pytest.raises(CheckTooCostly):
         validator.find_problem(value)
 
-    assert time.thread_time() - started < 0.25  # some 60 ms on a machine that does nothing else
+    assert time.thread_time() - started < 0.5  # some 60 ms on a machine that does nothing else
 
 
 @pytest.mark.parametrize(

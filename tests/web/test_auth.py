@@ -13,13 +13,11 @@ from app.web.guards import find_guard
 from tests.conftest import KEY, ORIGIN
 from tests.fakes.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
+from tests.fakes.bodies import scope_of
 from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
 from tests.fakes.site import SECRET_KEY, bearer
 
-SCOPE_OF = {
-    route: next(scope for scope in ("chat", "vision", "embeddings", "structured") if f"/{scope}" in route)
-    for route in ROUTES
-}
+SCOPE_OF = {route: scope_of(route) for route in ROUTES}
 HERE = "http://localhost"
 
 

@@ -283,7 +283,11 @@ TOGETHER = [
 ]
 
 UNKNOWN = [
-    *[(route, SMALLEST[route], "stream") for route in ROUTES if route != "/v1/chat/completions"],
+    *[
+        (route, SMALLEST[route], "stream")
+        for route in ROUTES
+        if route not in ("/v1/chat/completions", "/v1/responses")
+    ],
     *[(route, SMALLEST[route], "CONSTRUCTOR") for route in ROUTES],
     *[(route, SMALLEST[route], "__proto__") for route in ROUTES],
     ("/api/chat", SMALLEST["/api/chat"], "user_message"),

@@ -7,9 +7,10 @@ from uuid import uuid4
 
 import pytest
 
-from app.replays import Claim, IdempotencyKeys, Replay
+from app.replays import AnswerReader, Claim, IdempotencyKeys, Replay, kept_answers
 from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
+from app.replays.kept_answers import MAX_ANSWERS
 from app.shared_state.records import SharedRecords
 from app.shared_state.sqlite_store import SqliteStore
 from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
@@ -81,6 +82,20 @@ def test_the_key_of_another_caller_is_another_key(site, upstream, key):
     assert tuple(replies) == texts
 
 
+def test_a_user_named_like_an_address_is_not_who_calls_from_there(make_site, upstream, key):
+    site = make_site(auth_required=False)
+    texts = ("a stranger's", "the user's")
+    for text in texts:
+        upstream.answers(completion(text))
+
+    replies = [
+        site.app.test_client().post(CHAT, json=HELLO, headers={**credential, **key}).json["reply"]
+        for credential in ({}, bearer(site.token(site.new_key(tenant="default"), userId="127.0.0.1")))
+    ]
+
+    assert tuple(replies) == texts
+
+
 @pytest.mark.one_attempt
 @pytest.mark.parametrize("route", [CHAT, STREAM])
 def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
@@ -92,6 +107,38 @@ def test_a_failed_request_may_be_tried_again(client, upstream, key, route):
 
     assert b"better" in again.data
     assert "Idempotent-Replay" not in again.headers
+
+
+@pytest.mark.usefixtures("clock")  # at which no time passes, so that what was just dropped is still to be seen
+@pytest.mark.parametrize("is_read", [False, True])
+def test_an_answer_that_was_just_dropped_is_in_doubt(client, key, monkeypatch, is_read):
+    monkeypatch.setattr(kept_answers, "MAX_ANSWERS", 1)
+    read_head = AnswerReader.read_head
+
+    def drop_meanwhile(reader):
+        head = read_head(reader)
+        monkeypatch.setattr(AnswerReader, "read_head", read_head)
+        client.post(CHAT, json=HELLO, headers={"Idempotency-Key": f"k-{uuid4()}"})
+        return head
+
+    client.post(CHAT, json=HELLO, headers=key)
+    if is_read:
+        monkeypatch.setattr(AnswerReader, "read_head", drop_meanwhile)
+    else:
+        client.post(CHAT, json=HELLO, headers={"Idempotency-Key": f"k-{uuid4()}"})
+    again = client.post(CHAT, json=HELLO, headers=key)
+
+    assert (again.status_code, again.json["code"]) == (409, "idempotency_in_doubt")
+
+
+def test_failures_do_not_take_the_place_of_answers(client, upstream, key):
+    first = client.post(CHAT, json=HELLO, headers=key)
+    for number in range(MAX_ANSWERS):
+        refused = client.post(CHAT, json={}, headers={"Idempotency-Key": f"refused-{number}"})
+        assert refused.status_code == 400
+
+    assert client.post(CHAT, json=HELLO, headers=key).data == first.data
+    assert len(upstream.sent) == 1
 
 
 def test_a_stream_that_breaks_may_be_tried_again(client, upstream, key):

@@ -73,7 +73,7 @@ class _Client(openai.OpenAI):
     def _build_request(self, options: Any, *, retries_taken: int = 0) -> httpx2.Request:
         if type(options) is not _Post:
             return super()._build_request(options, retries_taken=retries_taken)
-        prepared = self._prepared.get(options.url) or self._prepare(options.url)
+        prepared = self._prepared.get(options.url) or self.prepare(options.url)
         # Made from Headers, these share the encoded bytes; encoding them is nearly all of a request's cost.
         headers = httpx2.Headers(prepared.headers)
         headers["Content-Length"] = str(len(options.content))
@@ -84,7 +84,7 @@ class _Client(openai.OpenAI):
         request.headers.encoding = "ascii"  # otherwise all headers are decoded to find it out
         return request
 
-    def _prepare(self, path: str) -> httpx2.Request:
+    def prepare(self, path: str) -> httpx2.Request:
         """Have the SDK build a request to a path, with URL, credentials and headers, and store it."""
         options = super()._prepare_options(FinalRequestOptions.construct(method="post", url=path, content=b"{}"))
         self._prepared[path] = request = super()._build_request(options)
@@ -128,9 +128,9 @@ class _Client(openai.OpenAI):
 
 
 class _AzureClient(_Client, openai.AzureOpenAI):
-    def _prepare(self, path: str) -> httpx2.Request:
+    def prepare(self, path: str) -> httpx2.Request:
         """Leave the version out of the URL of Azure's v1 API, which refuses dated ones."""
-        request = super()._prepare(path)
+        request = super().prepare(path)
         if path.startswith(f"{AZURE_V1}/"):
             request.url = request.url.copy_with(query=None)
         return request

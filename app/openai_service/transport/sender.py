@@ -28,7 +28,7 @@ from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.prompt_caching import PromptCaching
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
-from app.openai_service.transport.sdk_errors import translate_errors
+from app.openai_service.transport.sdk_errors import TranslatedErrors
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import Tick
 
@@ -204,7 +204,7 @@ class Sender:
         record.attempts += 1
         record.attempt_log[-1].note_sent()
         try:
-            with translate_errors():
+            with TranslatedErrors():
                 while True:
                     started = time.perf_counter()
                     try:

@@ -6,6 +6,7 @@ The official SDKs choose the class of their exception by the status, and fill it
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic.alias_generators import to_snake
@@ -19,6 +20,14 @@ _TYPES = {401: "authentication_error", 403: "permission_error", 429: "rate_limit
 _CODES: dict[type[Problem], str] = {ModelNotOffered: "model_not_found"}
 # Fields of /api with another name at OpenAI; and those that OpenAI does not have, which keep theirs.
 _NAMES = {"schema": "response_format"}
+_NAMES_OF_RESPONSES = {
+    "schema": "text.format.schema",
+    "messages": "input",
+    "systemPrompt": "instructions",
+    "maxTokens": "max_output_tokens",
+    "reasoningEffort": "reasoning.effort",
+    "verbosity": "text.verbosity",
+}
 _OWN_NAMES = {"promptName", "serverTools"}
 
 _CAMEL_NAME = re.compile(r"[A-Za-z0-9]+")
@@ -27,9 +36,18 @@ _INDEX = re.compile(r"\.(\d+)(?=\.|$)")
 
 def openai_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # noqa: ARG001
     """Return {"error": {"message", "type", "param", "code"}}."""
+    return _build_error(problem, _NAMES)
+
+
+def response_error(problem: Problem, request_id: str = "") -> dict[str, Any]:  # noqa: ARG001
+    """Return the same with the names that parameters have at /v1/responses."""
+    return _build_error(problem, _NAMES_OF_RESPONSES)
+
+
+def _build_error(problem: Problem, names: Mapping[str, str]) -> dict[str, Any]:
     field, message = problem.field, problem.message
     # Where no field has a name, a few words stand for the place, such as "The body".
-    param = None if field is None or " " in field else _name_param(problem, field)
+    param = None if field is None or " " in field else _name_param(problem, field, names)
     code = _CODES.get(type(problem), problem.code)
     if isinstance(problem, InvalidRequest) and problem.fault == "unknown":
         # The sentence is OpenAI's, before a hint at the field that was meant.
@@ -46,11 +64,11 @@ def _find_type(problem: Problem) -> str:
     return _TYPES.get(problem.status, "api_error" if problem.status >= 500 else "invalid_request_error")
 
 
-def _name_param(problem: Problem, field: str) -> str:
+def _name_param(problem: Problem, field: str, names: Mapping[str, str]) -> str:
     """Return the name of a field as OpenAI writes it: max_tokens, messages[0].content."""
     if not isinstance(problem, InvalidRequest) or problem.fault != "unknown":
         first, dot, rest = field.partition(".")
-        first = _NAMES.get(first, first)
+        first = names.get(first, first)
         field = ".".join(map(_to_snake, f"{first}{dot}{rest}".split(".")))
     return _INDEX.sub(r"[\1]", field)
 

@@ -12,16 +12,20 @@ from pydantic import BaseModel
 
 # OpenAI's names, and those of other APIs, whose meaning has another name here; the first that exists is meant.
 _MEANT = {
-    "maxcompletiontokens": ("maxTokens",),
+    "maxtokens": ("max_output_tokens",),
+    "maxcompletiontokens": ("maxTokens", "max_output_tokens"),
     "maxoutputtokens": ("maxTokens",),
     "maxnewtokens": ("maxTokens",),
-    "responseformat": ("schema",),
+    "responseformat": ("schema", "text"),
     "jsonschema": ("schema",),
     "functions": ("tools",),
     "functioncall": ("toolChoice",),
     "instructions": ("systemPrompt",),
     "system": ("systemPrompt",),
     "reasoning": ("reasoningEffort",),
+    "reasoningeffort": ("reasoning",),
+    "verbosity": ("text",),
+    "messages": ("input",),
     "stopsequences": ("stop",),
     "input": ("messages", "prompt"),
     "prompt": ("message",),

@@ -90,6 +90,8 @@ class _FollowedBody:
                 yield self._end_lost()
                 return
             if head is not None and not head.is_running:
+                if head.is_cut_off:
+                    raise BrokenStream  # as it was for who began it
                 return
             if not data and self._heartbeat and now - wrote_at >= self._heartbeat_s:
                 yield self._heartbeat

@@ -16,6 +16,7 @@ from flask import Blueprint, Request, Response, current_app, g
 from app.auth.address import client_address
 from app.problems import InvalidRequest
 from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
+from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyInDoubt
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
@@ -32,7 +33,9 @@ _VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
 _BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
 _RENEW_EVERY_S = 1.0
+# Who waits for another's answer looks more and more seldom: many may wait, and long.
 _POLL_S = 0.05
+_MAX_POLL_S = 0.5
 # Headers of the request at hand, not of the answer.
 _NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
 
@@ -52,9 +55,19 @@ class IdempotentRequest:
         self.is_streamed = False
         """Whether the answer is written by its stream."""
 
-    def note_sent(self) -> None:
-        """Note that the upstream may bill the request from now on. Raises IdempotencyInDoubt, DatabaseUnavailable."""
+    def note_sent(self, silent_s: float = ALIVE_S) -> None:
+        """Note that the upstream may bill the request from now on.
+
+        Args:
+            silent_s: for how long nothing may show that this worker is alive.
+
+        Raises:
+            IdempotencyInDoubt: the claim is lost.
+            DatabaseUnavailable: it is not known whether it is.
+        """
         self.claim.note_sent()
+        if silent_s > ALIVE_S:
+            self.claim.renew(silent_s)
 
     def make_connection(self, lifecycle: Lifecycle) -> UnattendedConnection:
         """Return what stands for the client: the call goes on without it."""
@@ -62,10 +75,12 @@ class IdempotentRequest:
 
     def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
         """Keep a complete response, or free the key if the request failed."""
+        has_failed = response.status_code >= 400
         with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
-            answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
-            answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
-            self.end(has_failed=answer.has_failed)
+            if not has_failed:
+                answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
+                answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
+            self.end(has_failed=has_failed)
 
     def end(self, *, has_failed: bool) -> None:
         """Note how the request ended. Raises DatabaseUnavailable."""
@@ -111,7 +126,7 @@ def _claim_key() -> Response | None:
     built, owner = services(), name_user(g.principal, client_address(request))
     wanted = _hash_request(request, buffer_body())
     connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
-    deadline = time.monotonic() + built.config.request_timeout_s
+    begun = time.monotonic()
     while True:
         found = built.idempotency_keys.claim(owner, key, wanted)
         if isinstance(found, Claim):
@@ -120,10 +135,11 @@ def _claim_key() -> Response | None:
         response = _replay(found, built.answers)
         if response is not None:
             return response
-        if time.monotonic() > deadline:
+        waited_s = time.monotonic() - begun
+        if waited_s > built.config.request_timeout_s:
             raise IdempotencyInDoubt
         connection.check()
-        time.sleep(_POLL_S)
+        time.sleep(min(max(_POLL_S, waited_s / 10), _MAX_POLL_S))
 
 
 def _replay(found: Replay, answers: AnswerStore) -> Response | None:
@@ -134,6 +150,8 @@ def _replay(found: Replay, answers: AnswerStore) -> Response | None:
         if found.is_done:
             raise IdempotencyInDoubt
         return None
+    if head.is_cut_off:
+        return None  # the key is about to be free
     response = follow_answer(reader, head)
     response.headers["Idempotent-Replay"] = "true"
     return response

@@ -111,6 +111,8 @@ class RecordingEncoder:
         self._answers = answers
         self._idempotent: IdempotentRequest | None = None
         self._ended_as: str | None = None
+        self._lost = b""
+        """What tells readers that the stream breaks off here; empty if its format has nothing for that."""
 
     @property
     def is_running(self) -> bool:
@@ -126,11 +128,10 @@ class RecordingEncoder:
         if idempotent is not None:
             self._idempotent = idempotent
             idempotent.is_streamed = True
-        lost = ""
         with suppress(BrokenStream):
-            lost = copy.copy(self._encoder).encode([Failed(AnswerLost())]).decode()
+            self._lost = copy.copy(self._encoder).encode([Failed(AnswerLost())])
         try:
-            self._log.open(response.status_code, kept_headers(response), lost=lost)
+            self._log.open(response.status_code, kept_headers(response), lost=self._lost.decode())
             if resumption is not None and resumption.chat_id is not None:
                 self._answers.name(self._log.owner, resumption.chat_id, self._log.id, keep_s=self._log.keep_s)
         except DatabaseUnavailable:
@@ -163,6 +164,13 @@ class RecordingEncoder:
             self._log.finish(state)
             self._answers.close(self._log)
         self._settle_key()
+
+    def break_off(self) -> None:
+        """Note that nothing more comes, and tell those who read later, unless the stream has an end of its own."""
+        if self._ended_as is None:
+            with suppress(DatabaseUnavailable):
+                self._log.append(self._log.number(self._lost))
+            self.end("failed")
 
     def _settle_key(self) -> None:
         """Note how the request ended. Without its response yet, init_idempotency() does it."""

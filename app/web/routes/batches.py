@@ -66,7 +66,7 @@ def create() -> Response:
         raise Forbidden
     address = client_address(request)
     if g.idempotent is not None:
-        g.idempotent.note_sent()
+        g.idempotent.note_sent(silent_s=settings.timeout_s)  # sending it shows nothing in between
     with _counted(built, principal, address, new):
         batch = built.batches.submit(
             new, build_entry(new.kind, new.model), built.limits.spending(principal, address)

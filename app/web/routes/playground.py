@@ -47,6 +47,7 @@ _EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/structured/stream": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
     "/api/completion": {"prompt": "Hello"},
     "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hello"}]},
+    "/v1/responses": {"input": "Hello"},
     "/v1/embeddings": {"input": "a gate", "dimensions": 8},
 }
 

@@ -24,6 +24,10 @@ def _check_parameters(schema: dict[str, Any]) -> Any:
     return check_depth(schema)
 
 
+Parameters = Annotated[dict[str, Any], AfterValidator(_check_parameters)]
+"""The JSON Schema of a function's arguments."""
+
+
 class Function(TypedDict):
     """A function's declaration."""
 
@@ -31,7 +35,7 @@ class Function(TypedDict):
 
     name: Name
     description: NotRequired[Annotated[str, Field(max_length=10_000)]]
-    parameters: NotRequired[Annotated[dict[str, Any], AfterValidator(_check_parameters)]]
+    parameters: NotRequired[Parameters]
     strict: NotRequired[bool]
 
 

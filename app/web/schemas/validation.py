@@ -28,8 +28,11 @@ _ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system", "developer"}
 _PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
+_OF_ANSWERS = ("function_call", "reasoning")
+ITEM_TYPES = ("function_call", "function_call_output", "reasoning")
+"""The items of /v1/responses that are no messages."""
 # Tags of unions, which pydantic adds behind the index of an item.
-_TAGS = _ROLES | _PART_TYPES
+_TAGS = _ROLES | _PART_TYPES | {*ITEM_TYPES}
 
 NOT_BLANK_PATTERN = r"\S"
 _PATTERN_SENTENCES = {
@@ -106,10 +109,10 @@ def _is_answer(body: dict[str, Any], path: _Path) -> bool:
     while path is not None:
         path, step = path
         steps.append(step)
-    if len(steps) < 3 or steps[-1] != "messages" or not isinstance(steps[-2], int):
+    if len(steps) < 3 or steps[-1] not in ("messages", "input") or not isinstance(steps[-2], int):
         return False
-    message = body["messages"][steps[-2]]
-    return isinstance(message, dict) and message.get("role") == "assistant"
+    turn = body[steps[-1]][steps[-2]]
+    return isinstance(turn, dict) and (turn.get("role") == "assistant" or turn.get("type") in _OF_ANSWERS)
 
 
 def _give_turn(data: bytes) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from app.openai_service.resilience.drain import DrainPool
 from app.replays.answer_log import ALIVE_S
+from app.web.encoders.base import BrokenStream
 from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.servers import wait_until
 from tests.fakes.site import bearer
@@ -249,6 +250,47 @@ def test_a_writer_that_died_ends_the_stream_of_its_readers(app, client, upstream
 
     assert answer.data.startswith(first)
     assert b'"code":"answer_lost"' in answer.data
+
+
+def test_who_comes_back_too_late_is_told_that_the_answer_broke_off(records, make_app, upstream):
+    client = make_app(resume_linger_s=0.0).test_client()
+    gate = Gate(upstream, *WORDS)
+    response, first, _ = begin(client)
+    gate.opened.set()
+    response.close()
+    stream = f"{STREAM}/{response.headers['X-Stream-Id']}"
+
+    late = client.get(stream)
+
+    assert late.data.startswith(first)
+    last = events_of(late.data)[-1]
+    assert last.startswith(b"id: 2\n")
+    assert b'"code":"answer_lost"' in last
+    assert client.get(f"{stream}?after=1").data == last
+    assert client.get(f"{stream}?after=2").status_code == 204
+    assert [record.outcome for record in records] == ["client_gone"]
+
+
+def test_who_joined_a_text_that_breaks_off_is_told_so(app, client, upstream):
+    opened = threading.Event()
+
+    def pieces():
+        yield sse(chunk({"content": "Hal"}))
+        opened.wait(10)
+
+    upstream.streams_bytes(pieces())
+    ask = {"json": {"prompt": "Hello"}, "headers": {"Idempotency-Key": "cut-1"}, "buffered": False}
+    first = client.post("/api/completion", **ask)
+    begun = iter(first.response)
+    assert next(begun) == b"Hal"
+    joined = app.test_client().post("/api/completion", **ask)
+    assert joined.headers["Idempotent-Replay"] == "true"
+    opened.set()
+
+    with pytest.raises(BrokenStream):
+        list(begun)
+    with pytest.raises(BrokenStream):
+        list(joined.response)
 
 
 def test_a_pool_that_is_full_ends_the_stream(records, make_app, upstream, monkeypatch):

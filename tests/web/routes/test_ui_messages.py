@@ -335,6 +335,24 @@ class TestErrors:
         small = make_app(max_body_bytes=2_000, max_json_bytes=2_000).test_client()
         assert sentence_of(ask(small, USER, USER, systemPrompt="a" * 2_000))[0] == 413
 
+    def test_a_repeated_request_gets_the_headers_of_the_format_too(self, client, upstream):
+        upstream.streams(*stream_of("Hello"))
+        key = {"Idempotency-Key": "ui-1"}
+        told = read(client.post(ROUTE, json=CHAT, headers=key))
+
+        again = client.post(ROUTE, json=CHAT, headers=key)
+
+        assert read(again) == told
+        assert again.headers["Idempotent-Replay"] == "true"
+        assert again.headers["x-vercel-ai-ui-message-stream"] == "v1"
+
+    def test_a_body_that_is_too_large_once_it_was_read(self, make_app):
+        small = make_app(max_json_bytes=2_000).test_client()
+
+        assert sentence_of(ask(small, USER, USER, systemPrompt="a" * 2_000))[0] == 413
+        plain = small.post(ROUTE, json={"message": "a" * 2_000})
+        assert (plain.status_code, plain.json["code"]) == (413, "body_too_large")
+
     @pytest.mark.parametrize(
         "body",
         [

@@ -4,5 +4,9 @@ fields.py            OpenAIModel, their base, and parameters that are not served
 messages.py          the messages of a conversation
 response_format.py   `response_format`, and what of it is refused
 chat_completions.py  /v1/chat/completions
+response_items.py    the `input` of /v1/responses
+response_tools.py    its `tools` and `tool_choice`
+response_text.py     its `text`
+responses.py         /v1/responses
 embeddings.py        /v1/embeddings
 """

@@ -1,0 +1,120 @@
+"""Build the objects of OpenAI's Responses API: the response, its output and its usage, complete or streamed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from app.openai_service import ChatResult
+from app.openai_service.streaming.events import ToolCallObject
+from app.runtime import clock
+from app.token_counts import Usage
+from app.web.encoders.openai_sse import read_service_tier
+
+Status = Literal["in_progress", "completed", "incomplete", "failed"]
+
+_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+def find_incomplete_reason(finish_reason: str) -> str | None:
+    """Return OpenAI's word for why an answer is not complete; None if it is."""
+    return _INCOMPLETE_REASONS.get(finish_reason)
+
+
+@dataclass(frozen=True, slots=True)
+class ResponseFrame:
+    """What a response says from its begin to its end.
+
+    Attributes:
+        request_id: from which the ids are made.
+        created_at: in seconds since 1970.
+        described: what it repeats of its request.
+    """
+
+    request_id: str
+    created_at: int
+    described: dict[str, Any]
+
+    def name_item(self, kind: str, place: int) -> str:
+        """Return the id of an item of the output."""
+        return f"{kind}_{self.request_id}_{place}"
+
+    def build(
+        self,
+        status: Status,
+        model: str,
+        output: Sequence[dict[str, Any]] = (),
+        *,
+        usage: Usage | None = None,
+        tier: str | None = None,
+        incomplete_reason: str | None = None,
+    ) -> dict[str, Any]:
+        """Return OpenAI's `response`, with all fields that its readers need."""
+        return {
+            "id": f"resp_{self.request_id}",
+            "object": "response",
+            "created_at": self.created_at,
+            "completed_at": int(clock.now()) if status == "completed" else None,
+            "status": status,
+            "background": False,
+            "error": None,
+            "incomplete_details": incomplete_reason and {"reason": incomplete_reason},
+            "model": model,
+            "output": output,
+            "usage": usage and _build_usage(usage),
+            "service_tier": tier or "auto",
+            "store": False,
+            "previous_response_id": None,
+            **self.described,
+        }
+
+
+def build_response(frame: ResponseFrame, result: ChatResult) -> dict[str, Any]:
+    """Return the response of a complete answer."""
+    reason = find_incomplete_reason(result.finish_reason)
+    status: Status = "incomplete" if reason else "completed"
+    texts = [build_text(result.text)] if result.text or not result.refusal else []
+    refusals = [build_refusal(result.refusal)] if result.refusal else []
+    output = []
+    if result.text or result.refusal or not result.tool_calls:
+        output.append(build_message(frame.name_item("msg", 0), [*texts, *refusals], status))
+    for place, call in enumerate(result.tool_calls, start=len(output)):
+        output.append(build_call(frame.name_item("fc", place), call, status))
+    tier = read_service_tier(result.record)
+    return frame.build(status, result.model, output, usage=result.usage, tier=tier, incomplete_reason=reason)
+
+
+def build_message(id_: str, content: Sequence[dict[str, Any]], status: Status) -> dict[str, Any]:
+    """Return the item of a text."""
+    return {"id": id_, "type": "message", "status": status, "role": "assistant", "content": content}
+
+
+def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]:
+    """Return the item of a call of a function."""
+    item = {"id": id_, "type": "function_call", "status": status, "call_id": call["id"]}
+    return {**item, "name": call["function"]["name"], "arguments": call["function"]["arguments"]}
+
+
+def build_text(text: str) -> dict[str, Any]:
+    """Return the part of a message that is its text."""
+    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+
+
+def build_refusal(text: str) -> dict[str, Any]:
+    """Return the part of a message in which the model refuses."""
+    return {"type": "refusal", "refusal": text}
+
+
+def _build_usage(usage: Usage) -> dict[str, Any]:
+    inputs, outputs = usage.prompt_tokens or 0, usage.completion_tokens or 0
+    return {
+        "input_tokens": inputs,
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens or 0,
+            "cache_write_tokens": usage.cache_write_tokens or 0,
+        },
+        "output_tokens": outputs,
+        "output_tokens_details": {"reasoning_tokens": usage.reasoning_tokens or 0},
+        "total_tokens": inputs + outputs,
+    }

@@ -1,0 +1,254 @@
+"""Encode a stream as the typed events of OpenAI's Responses API, for /v1/responses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Literal
+
+import orjson
+
+from app.openai_service import CallRecord, Done, Event, Events, Failed, Refusal, Token, ToolCallDelta
+from app.openai_service.chat.shown_usage import show_usage
+from app.openai_service.streaming.events import ToolCallObject
+from app.web.encoders.openai_error import response_error
+from app.web.encoders.openai_sse import read_service_tier
+from app.web.encoders.padding import Padding
+from app.web.encoders.response_object import (
+    ResponseFrame,
+    Status,
+    build_call,
+    build_message,
+    build_refusal,
+    build_text,
+    find_incomplete_reason,
+)
+from app.web.errors import problem_for
+
+_PartKind = Literal["output_text", "refusal"]
+
+
+@dataclass(slots=True)
+class _Message:
+    """The message that is being written."""
+
+    place: int
+    id: str
+    content: list[dict[str, Any]] = field(default_factory=list)
+    """Its complete parts."""
+
+
+@dataclass(slots=True)
+class _Call:
+    """A call of a function that is being written. It has its place in the output once its name is known."""
+
+    id: str = ""
+    name: str = ""
+    place: int | None = None
+    waiting: list[str] = field(default_factory=list)
+    """Arguments that came before the name."""
+    sent: list[str] = field(default_factory=list)
+
+
+class ResponsesSse:
+    """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
+
+    Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
+    is not shown, and of tools that are run here, only the answer is sent.
+
+    Attributes:
+        record: of the call, which knows the model that answers once the first events have come.
+    """
+
+    content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
+    heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+
+    record: CallRecord
+
+    def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+        self._frame = frame
+        self._padding = padding
+        self._number = 0
+        """Of the next event."""
+        self._chunks: list[bytes] = []
+        self._output: list[dict[str, Any]] = []
+        """The items by their place, those that are not complete as they began."""
+        self._message: _Message | None = None
+        self._part: _PartKind | None = None
+        """The kind of the part of the message that is being written."""
+        self._pieces: list[str] = []
+        """Of the text of that part."""
+        self._delta = b""
+        """The event of its next piece, but for the number, the text and the end."""
+        self._calls: dict[int, _Call] = {}
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if len(events) == 1 and type(event := events[0]) is Token and self._part == "output_text":  # nearly always
+            self._pieces.append(event.text)
+            number, self._number = self._number, self._number + 1
+            return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
+        for event in events:
+            self._encode_event(event)
+        encoded = b"".join(self._chunks)
+        self._chunks.clear()
+        return encoded
+
+    def _encode_event(self, event: Event) -> None:
+        if not isinstance(event, Token | Refusal | ToolCallDelta | Done | Failed):
+            return
+        if not self._number:
+            begun = self._frame.build("in_progress", self.record.model)
+            self._add("response.created", response=begun)
+            self._add("response.in_progress", response=begun)
+        if isinstance(event, Token):
+            self._write("output_text", event.text)
+        elif isinstance(event, Refusal):
+            self._write("refusal", event.text)
+        elif isinstance(event, ToolCallDelta):
+            self._write_call(event)
+        elif isinstance(event, Done):
+            self._finish(event)
+        else:
+            self._fail(event.error)
+
+    def _add(self, kind: str, **fields: Any) -> None:
+        data = {"type": kind, "sequence_number": self._number, **fields}
+        self._number += 1
+        self._chunks.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
+
+    def _add_item(self, item: dict[str, Any]) -> None:
+        self._add("response.output_item.added", output_index=len(self._output), item=item)
+        self._output.append(item)
+
+    def _end_item(self, place: int, item: dict[str, Any]) -> None:
+        self._output[place] = item
+        self._add("response.output_item.done", output_index=place, item=item)
+
+    def _write(self, kind: _PartKind, text: str) -> None:
+        if not text:
+            return
+        if self._part != kind:
+            self._begin_part(kind)
+        self._pieces.append(text)
+        self._chunks.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
+        self._number += 1
+
+    def _begin_part(self, kind: _PartKind) -> None:
+        message = self._message or self._begin_message()
+        self._end_part(message)
+        self._part = kind
+        where = self._locate_part(message)
+        self._add("response.content_part.added", **where, part=_build_part(kind, ""))
+        more: dict[str, Any] = {"logprobs": []} if kind == "output_text" else {}
+        name = f"response.{kind}.delta"
+        data = orjson.dumps({"type": name, **where, **more})[:-1]
+        self._delta = b'event: %b\ndata: %b,"sequence_number":%%d,"delta":%%b' % (name.encode(), data)
+
+    def _begin_message(self) -> _Message:
+        place = len(self._output)
+        self._message = _Message(place, self._frame.name_item("msg", place))
+        self._add_item(build_message(self._message.id, [], "in_progress"))
+        return self._message
+
+    def _locate_part(self, message: _Message) -> dict[str, Any]:
+        return {
+            "item_id": message.id,
+            "output_index": message.place,
+            "content_index": len(message.content),
+        }
+
+    def _end_part(self, message: _Message) -> None:
+        if self._part is None:
+            return
+        text, where = "".join(self._pieces), self._locate_part(message)
+        part = _build_part(self._part, text)
+        if self._part == "output_text":
+            self._add("response.output_text.done", **where, text=text, logprobs=[])
+        else:
+            self._add("response.refusal.done", **where, refusal=text)
+        self._add("response.content_part.done", **where, part=part)
+        message.content.append(part)
+        self._part, self._pieces = None, []
+
+    def _end_message(self, status: Status) -> None:
+        if (message := self._message) is None:
+            return
+        self._end_part(message)
+        self._message = None
+        self._end_item(message.place, build_message(message.id, message.content, status))
+
+    def _write_call(self, delta: ToolCallDelta) -> None:
+        call = self._calls.setdefault(delta.position, _Call())
+        call.id, call.name = call.id or delta.id, call.name or delta.name
+        if delta.arguments:
+            call.waiting.append(delta.arguments)
+        if call.place is None and call.id and call.name:
+            self._begin_call(call)
+        if call.place is not None:
+            self._send_arguments(call, "".join(call.waiting))
+            call.waiting.clear()
+
+    def _begin_call(self, call: _Call) -> None:
+        self._end_message("completed")
+        call.place = len(self._output)
+        begun = {"id": call.id, "function": {"name": call.name, "arguments": ""}}
+        self._add_item(build_call(self._frame.name_item("fc", call.place), begun, "in_progress"))
+
+    def _send_arguments(self, call: _Call, piece: str) -> None:
+        if not piece or call.place is None:
+            return
+        call.sent.append(piece)
+        id_ = self._frame.name_item("fc", call.place)
+        data = {"type": "response.function_call_arguments.delta", "item_id": id_, "output_index": call.place}
+        data |= {"sequence_number": self._number, "delta": piece}
+        self._number += 1
+        event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
+        self._chunks.append(self._padding.close(event))
+
+    def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
+        """End a call; one of a cached answer has not begun."""
+        call = self._calls.setdefault(position, _Call(complete["id"], complete["function"]["name"]))
+        if call.place is None:
+            self._begin_call(call)
+        arguments, sent = complete["function"]["arguments"], "".join(call.sent)
+        if arguments.startswith(sent):  # `{}` for a call without any
+            self._send_arguments(call, arguments.removeprefix(sent))
+        place = call.place or 0
+        item = build_call(self._frame.name_item("fc", place), complete, status)
+        name = "response.function_call_arguments.done"
+        self._add(name, item_id=item["id"], output_index=place, name=item["name"], arguments=arguments)
+        self._end_item(place, item)
+
+    def _finish(self, done: Done) -> None:
+        reason = find_incomplete_reason(done.finish_reason)
+        status: Status = "incomplete" if reason else "completed"
+        if not self._output and not done.tool_calls:
+            self._begin_part("output_text")  # an answer is a turn of the conversation, also an empty one
+        self._end_message(status)
+        for position, call in enumerate(done.tool_calls):
+            self._end_call(position, call, status)
+        tier = read_service_tier(self.record)
+        response = self._frame.build(
+            status, done.model, self._output, usage=done.usage, tier=tier, incomplete_reason=reason
+        )
+        self._add(f"response.{status}", response=response)
+
+    def _fail(self, error: Exception) -> None:
+        described = response_error(problem_for(error))["error"]
+        self._end_message("incomplete")
+        for call in self._calls.values():  # they are not ended, so that nobody runs them
+            if call.place is not None:
+                self._output[call.place] |= {"status": "incomplete", "arguments": "".join(call.sent)}
+        response = self._frame.build(
+            "failed",
+            self.record.model,
+            self._output,
+            usage=show_usage(self.record.usage, self.record),
+            tier=read_service_tier(self.record),
+        )
+        response["error"] = {"code": described["code"], "message": described["message"]}
+        self._add("response.failed", response=response)
+
+
+def _build_part(kind: _PartKind, text: str) -> dict[str, Any]:
+    return build_text(text) if kind == "output_text" else build_refusal(text)

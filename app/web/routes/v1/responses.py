@@ -1,0 +1,61 @@
+"""Serve /v1/responses: answer a conversation, complete or as typed events, to clients of OpenAI. Nothing is stored."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, g
+
+from app.openai_service import ChatCall, ChatStream
+from app.runtime import clock
+from app.services import services
+from app.web.call_context import BilledContext, billed_context
+from app.web.encoders.openai_error import response_error
+from app.web.encoders.padding import get_padding
+from app.web.encoders.response_object import ResponseFrame, build_response
+from app.web.encoders.responses_sse import ResponsesSse
+from app.web.errors import error_format
+from app.web.guards import needs
+from app.web.media.parts import list_urls
+from app.web.media.reading import read_media_body
+from app.web.replays.recording import Resumption
+from app.web.responses import json_response
+from app.web.schemas.v1.responses import ResponsesRequest
+from app.web.streaming import stream_response
+
+bp = Blueprint("responses", __name__, url_prefix="/responses")
+# The ledger enters a call under the name of its blueprint.
+_chat = Blueprint("chat", __name__)
+
+
+@_chat.post("")
+@needs("chat")
+@error_format(response_error)
+def create() -> Response:
+    """Answer a conversation, given as a text or as items."""
+    body, media = read_media_body(ResponsesRequest, lambda body: list_urls(body.items))
+    built, request_id = services(), g.request_id
+    call = body.to_call(
+        built.prompts.restrict_to(g.principal),
+        media,
+        request_id=request_id,
+        server_tools=built.toolbox.offer_to(g.principal, request_id),
+    )
+    frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
+    if body.stream:
+        padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
+        return _stream(call, ResponsesSse(frame, padding), Resumption() if body.resumable else None)
+    result = built.openai_service.chat(call, caller=billed_context())
+    return json_response(build_response(frame, result), result.record)
+
+
+def _stream(call: ChatCall, encoder: ResponsesSse, resumption: Resumption | None) -> Response:
+    service = services().openai_service
+
+    def begin(caller: BilledContext) -> ChatStream:
+        stream = service.stream_chat(call, caller=caller)
+        encoder.record = stream.record
+        return stream
+
+    return stream_response(begin, encoder, resumption)
+
+
+bp.register_blueprint(_chat)

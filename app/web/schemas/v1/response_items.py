@@ -1,0 +1,187 @@
+"""Define the `input` of /v1/responses: a text, or the items of a conversation, also those of earlier answers."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal, NotRequired
+
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
+
+from app.problems import InvalidRequest
+from app.web.media.parts import Content, join_text_parts
+from app.web.schemas.fields import NonEmptyText, Text
+from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+_ROLES = ("assistant", "developer", "system", "user")
+_SHOWN_TYPE = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_INSTEAD = {
+    "item_reference": "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
+}
+
+_CallId = Annotated[str, Field(min_length=1)]
+
+
+class UserItem(TypedDict):
+    """A turn of the user: a text, or a list of texts, images and files."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: NotRequired[Literal["message"]]
+    role: Literal["user"]
+    content: Content
+    id: NotRequired[Any]
+    status: NotRequired[Any]
+    phase: NotRequired[Any]
+
+
+class SystemItem(TypedDict):
+    """A system or developer text."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: NotRequired[Literal["message"]]
+    role: Literal["system", "developer"]
+    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    id: NotRequired[Any]
+    status: NotRequired[Any]
+    phase: NotRequired[Any]
+
+
+class AssistantItem(TypedDict):
+    """A message of the model, as it was answered."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: NotRequired[Literal["message"]]
+    role: Literal["assistant"]
+    content: Annotated[str, BeforeValidator(join_text_parts)]
+    id: NotRequired[Any]
+    status: NotRequired[Any]
+    phase: NotRequired[Any]
+
+
+class FunctionCallItem(TypedDict):
+    """A call of a function by the model. The SDK's `parse()` adds the parsed arguments."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function_call"]
+    call_id: _CallId
+    name: str
+    arguments: str
+    id: NotRequired[Any]
+    status: NotRequired[Any]
+    namespace: NotRequired[Any]
+    caller: NotRequired[Any]
+    parsed_arguments: NotRequired[Any]
+
+
+class FunctionCallOutputItem(TypedDict):
+    """The result of one call."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["function_call_output"]
+    call_id: _CallId
+    output: Annotated[Text, BeforeValidator(join_text_parts)]
+    id: NotRequired[Any]
+    status: NotRequired[Any]
+    name: NotRequired[Any]
+    caller: NotRequired[Any]
+
+
+class ReasoningItem(TypedDict):
+    """What the model thought before an earlier answer. It does not go back to the model."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["reasoning"]
+    id: NotRequired[Any]
+    summary: NotRequired[Any]
+    content: NotRequired[Any]
+    encrypted_content: NotRequired[Any]
+    status: NotRequired[Any]
+
+
+def _drop_reasoning(item: ReasoningItem) -> dict[str, Any]:
+    return {"type": item["type"]}
+
+
+def _check_type(item: Any) -> Any:
+    if not isinstance(item, dict):
+        raise ValueError("must be an object")
+    kind = item.get("type", "message")
+    if kind == "message":
+        if item.get("role") not in _ROLES:
+            raise ValueError(f"role must be one of {', '.join(_ROLES)}")
+    elif kind not in ITEM_TYPES:
+        raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
+    return item
+
+
+_LISTED = " or ".join(ITEM_TYPES)
+
+
+def refuse_type(kind: Any, instead: str) -> str:
+    """Return the sentence that refuses an item or tool of this type, whatever it is."""
+    named = f"the type {kind}" if isinstance(kind, str) and _SHOWN_TYPE.fullmatch(kind) else "this type"
+    return f"{named} is not accepted: {instead}"
+
+
+def _get_tag(item: Any) -> str:
+    tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
+    return tag
+
+
+_Item = Annotated[
+    Annotated[UserItem, Tag("user")]
+    | Annotated[AssistantItem, Tag("assistant")]
+    | Annotated[SystemItem, Tag("system")]
+    | Annotated[SystemItem, Tag("developer")]
+    | Annotated[FunctionCallItem, Tag("function_call")]
+    | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
+    | Annotated[ReasoningItem, AfterValidator(_drop_reasoning), Tag("reasoning")],
+    Discriminator(_get_tag),
+    BeforeValidator(_check_type),
+]
+Items = Annotated[list[_Item], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+Input = Annotated[
+    Annotated[NonEmptyText, Tag(AS_TEXT)] | Annotated[Items, Tag(AS_OTHER)], Discriminator(get_union_tag)
+]
+"""A text of the user's, or items."""
+
+
+def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the turns in the form of OpenAI's chat: calls in a row are one turn, with the text before them.
+
+    Raises:
+        InvalidRequest: there is no turn, or a result belongs to no earlier call.
+    """
+    turns: list[dict[str, Any]] = []
+    calls: set[str] = set()
+    for place, item in enumerate(items):
+        kind = item.get("type", "message")
+        if kind == "message":
+            turns.append({"role": item["role"], "content": item["content"]})
+        elif kind == "function_call":
+            calls.add(item["call_id"])
+            _add_call(turns, item)
+        elif kind == "function_call_output":
+            if item["call_id"] not in calls:
+                raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
+            turns.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
+    if not turns:
+        raise InvalidRequest("must have a message.", field="input")
+    return build_turns(turns)
+
+
+def _add_call(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    if not turns or turns[-1]["role"] != "assistant":
+        turns.append({"role": "assistant", "content": None})
+    function = {"name": item["name"], "arguments": item["arguments"]}
+    call = {"id": item["call_id"], "type": "function", "function": function}
+    turns[-1].setdefault("tool_calls", []).append(call)

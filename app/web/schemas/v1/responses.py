@@ -1,0 +1,188 @@
+"""Define the request body of POST /v1/responses."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, Field
+
+from app.config import ReasoningEffort, ServiceTier
+from app.openai_service import ChatCall
+from app.problems import InvalidRequest
+from app.prompts.parameters import TopP
+from app.prompts.selection import Conversation, PromptSelection
+from app.web.media.intake import MediaIntake
+from app.web.schemas.chat import build_chat_call
+from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.messages import ConversationRequest
+from app.web.schemas.tools import OfferedTools
+from app.web.schemas.v1.fields import OpenAIModel, only
+from app.web.schemas.v1.response_format import check_response_format
+from app.web.schemas.v1.response_items import Input, to_turns
+from app.web.schemas.v1.response_text import TextOptions
+from app.web.schemas.v1.response_tools import ToolChoice, Tools, describe_tools, to_chat_choice, to_chat_tools
+
+_SEND_ALL = "nothing is stored, so send the whole conversation as input"
+_LOGPROBS = "message.output_text.logprobs"
+_USE_PROMPT_NAME = "use promptName"
+
+Metadata = Annotated[
+    dict[Annotated[str, Field(max_length=64)], Annotated[str, Field(max_length=512)]], Field(max_length=16)
+]
+
+
+def _check_included(names: list[str]) -> list[str]:
+    if _LOGPROBS in names:
+        raise ValueError(f"{_LOGPROBS} is not supported here")
+    return names
+
+
+# All others are about tools that OpenAI runs, and about reasoning.
+Include = Annotated[list[str], Field(max_length=100), AfterValidator(_check_included)]
+
+
+class ReasoningOptions(OpenAIModel):
+    """How much the model thinks. What it thinks is not shown, so the rest is accepted and ignored."""
+
+    effort: ReasoningEffort | None = None
+    summary: Any = None
+    generate_summary: Any = None
+    context: Any = None
+    mode: Annotated[Any, only("standard")] = None
+
+
+class StreamOptions(OpenAIModel):
+    """What a stream has beside its events."""
+
+    include_obfuscation: bool | None = None
+
+
+class ResponsesRequest(PromptFields, OpenAIModel):
+    """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
+
+    An SDK sends the fields that OpenAI does not have in its `extra_body`.
+    """
+
+    input: Input
+    instructions: NonEmptyText | None = None
+    model: ModelName | None = None
+    stream: bool | None = None
+    stream_options: StreamOptions | None = None
+
+    max_output_tokens: MaxTokens | None = None
+    temperature: Temperature | None = None
+    top_p: TopP | None = None
+    text: TextOptions | None = None
+    reasoning: ReasoningOptions | None = None
+    service_tier: ServiceTier | None = None
+
+    tools: Tools | None = None
+    tool_choice: ToolChoice | None = None
+    parallel_tool_calls: bool | None = None
+
+    store: Annotated[Any, only(False, instead="nothing is stored")] = None
+    background: Annotated[Any, only(False)] = None
+    previous_response_id: Annotated[Any, only(instead=_SEND_ALL)] = None
+    conversation: Annotated[Any, only(instead=_SEND_ALL)] = None
+    prompt: Annotated[Any, only(instead=_USE_PROMPT_NAME)] = None
+    top_logprobs: Annotated[Any, only(0)] = None
+    moderation: Annotated[Any, only()] = None
+    access_programs: Annotated[Any, only()] = None
+    context_management: Annotated[Any, only()] = None
+
+    metadata: Metadata | None = None
+    truncation: Literal["auto", "disabled"] | None = None
+    max_tool_calls: Any = None  # of tools that OpenAI runs
+    include: Include | None = None
+    image: Any = None
+    user: Any = None  # who calls is known from the credential
+    safety_identifier: Any = None
+    prompt_cache_key: Any = None
+    prompt_cache_options: Any = None
+    prompt_cache_retention: Any = None
+
+    cache: bool | None = None
+    resumable: bool | None = None
+
+    @property
+    def may_be_padded(self) -> bool:
+        """Whether the events of a stream may have a field that only fills them up."""
+        return self.stream_options is None or self.stream_options.include_obfuscation is not False
+
+    @property
+    def items(self) -> list[dict[str, Any]]:
+        """The input as items."""
+        if isinstance(self.input, str):
+            return [{"role": "user", "content": self.input}]
+        return self.input  # type: ignore[return-value]
+
+    def to_call(
+        self,
+        prompts: PromptSelection,
+        media: MediaIntake,
+        *,
+        request_id: str,
+        server_tools: OfferedTools | None = None,
+    ) -> ChatCall:
+        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        self._check()
+        self._prepare_media(media, prompts)
+        prompt = prompts.select(self)
+        text, tools = self.text or TextOptions(), self.tools or []
+        settings = {
+            # Every SDK sends a model, so that of a stored prompt replaces it.
+            "model": None if prompts.overrides("model", prompt) else self.model,
+            "max_tokens": self.max_output_tokens,
+            "temperature": self.temperature,
+            "top_p": self.top_p,
+            "reasoning_effort": self.reasoning.effort if self.reasoning is not None else None,
+            "verbosity": text.verbosity,
+            "service_tier": self.service_tier,
+            "tools": to_chat_tools(tools),
+            "tool_choice": to_chat_choice(self.tool_choice, tools),
+            "parallel_tool_calls": self.parallel_tool_calls if tools else None,
+            "response_format": text.to_response_format(),
+            "may_be_cached": bool(self.cache),
+        }
+        conversation = Conversation(
+            to_turns(self.items), request_id, client_prompt=self.instructions, adjusted=media.adjusted
+        )
+        return build_chat_call(conversation, settings, self, prompts, server_tools)
+
+    def describe(self, call: ChatCall) -> dict[str, Any]:
+        """Return what a response repeats of its request: the caller's own parameters, and none of a stored prompt's."""
+        text, tools = self.text or TextOptions(), (call.tools if self.tools else None) or []
+        return {
+            "instructions": self.instructions,
+            "max_output_tokens": self.max_output_tokens,
+            "max_tool_calls": None,
+            "metadata": self.metadata or {},
+            "parallel_tool_calls": self.parallel_tool_calls is not False,
+            "reasoning": {"effort": self.reasoning.effort if self.reasoning else None, "summary": None},
+            "temperature": 1.0 if self.temperature is None else self.temperature,
+            "text": text.describe(),
+            "tool_choice": self.tool_choice or "auto",
+            "tools": describe_tools(tools),
+            "top_logprobs": 0,
+            "top_p": 1.0 if self.top_p is None else self.top_p,
+            "presence_penalty": 0.0,
+            "frequency_penalty": 0.0,
+            "truncation": self.truncation or "disabled",
+            "prompt_cache_key": None,
+            "safety_identifier": None,
+        }
+
+    def _check(self) -> None:
+        if self.stream_options is not None and not self.stream:
+            raise InvalidRequest("needs stream to be true.", field="stream_options")
+        if self.resumable and not self.stream:
+            raise InvalidRequest("only a stream can be resumed.", field="resumable")
+        if self.text is not None and (response_format := self.text.to_response_format()) is not None:
+            check_response_format(response_format)
+
+    def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
+        """Replace the images and files of the items, in place. Raises as MediaIntake.prepare() does."""
+        conversation = ConversationRequest.model_construct(
+            messages=self.items, prompt_name=self.prompt_name, variables=self.variables
+        )
+        media.prepare(conversation, "chat", self.model, prompts)

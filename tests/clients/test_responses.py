@@ -1,0 +1,108 @@
+"""The frameworks that call /v1/responses by themselves, as clients of a real server."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.clients.running_server import Server
+from tests.fakes.openai_answers import error, stream_of
+
+pytestmark = pytest.mark.clients
+
+QUESTION = {"role": "user", "content": "Hi"}
+CALL = {"id": "call_1", "type": "function", "function": {"name": "weather", "arguments": '{"city":"Oslo"}'}}
+
+
+def found(server, script, **options):
+    printed = server.run(script, **options)
+    assert "error" not in printed, printed
+    return printed["found"]
+
+
+def test_the_ai_sdk_generates_a_text(server):
+    answer = found(server, "ai_sdk.mjs", method="generate")
+
+    assert (answer["text"], answer["finishReason"]) == ("Hello there", "stop")
+    assert answer["usage"]["inputTokens"] == 9
+
+
+def test_the_ai_sdk_streams(server: Server) -> None:
+    server.says("Hel", "lo 😀")
+
+    parts = found(server, "ai_sdk.mjs", method="stream")
+
+    assert "".join(part["text"] for part in parts if part["type"] == "text-delta") == "Hello 😀"
+    assert parts[-1]["finishReason"] == "stop"
+
+
+def test_the_ai_sdk_calls_its_tools_and_goes_on(server):
+    server.calls("weather", '{"city":', '"Oslo"}')
+    server.says("It rains.")
+
+    assert found(server, "ai_sdk.mjs", method="tools") == {"text": "It rains.", "steps": 2}
+    [_, second] = server.asked()
+    assert second == [
+        QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain in Oslo"},
+    ]
+
+
+def test_the_ai_sdk_gets_an_object(server, monkeypatch):
+    monkeypatch.setattr(server.upstream, "text", '{"city":"Oslo"}')
+
+    assert found(server, "ai_sdk.mjs", method="object") == {"city": "Oslo"}
+
+
+def test_the_ai_sdk_goes_on_with_a_conversation(server):
+    assert found(server, "ai_sdk.mjs", method="turns") == "Hello there"
+
+    assert server.asked()[-1] == [
+        QUESTION,
+        {"role": "assistant", "content": "Hello there"},
+        {**QUESTION, "content": "And?"},
+    ]
+
+
+def test_the_ai_sdk_tells_a_failure_amid_a_stream(server):
+    server.answers(*stream_of("Hel")[:2], error(code="server_error"))
+
+    parts = found(server, "ai_sdk.mjs", method="stream")
+
+    assert [part["error"] for part in parts if part["type"] == "error"] == [
+        "The model could not be reached or did not answer properly."
+    ]
+
+
+def test_the_ai_sdk_tells_a_refusal(server):
+    failed = server.run("ai_sdk.mjs", method="generate", settings={"temperature": 3}, model="gpt-4o")["error"]
+
+    assert (failed["name"], failed["status"]) == ("AI_APICallError", 400)
+
+
+@pytest.mark.parametrize("script", ["agents.mjs", "agents_sdk.py"])
+def test_the_agents_sdk_runs_an_agent(server, script):
+    assert found(server, script, streams=False) == {"output": "Hello there", "text": ""}
+
+
+@pytest.mark.parametrize("script", ["agents.mjs", "agents_sdk.py"])
+def test_the_agents_sdk_runs_an_agent_with_a_tool_streamed(server, script):
+    server.calls("weather", '{"city":', '"Oslo"}')
+    server.says("It ", "rains.")
+
+    answer = found(server, script, streams=True)
+
+    assert answer == {"output": "It rains.", "text": "It rains."}
+    assert server.asked()[1] == [
+        {"role": "system", "content": "Be brief."},
+        QUESTION,
+        {"role": "assistant", "content": None, "tool_calls": [CALL]},
+        {"role": "tool", "tool_call_id": "call_1", "content": "rain in Oslo"},
+    ]
+
+
+@pytest.mark.parametrize("script", ["agents.mjs", "agents_sdk.py"])
+def test_the_agents_sdk_tells_a_failure_amid_a_stream(server, script):
+    server.answers(*stream_of("Hel")[:2], error(code="server_error"))
+
+    assert "error" in server.run(script, streams=True)
