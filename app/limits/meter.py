@@ -121,7 +121,8 @@ class Meter:
     def _observe(self, note: CallNote, attempt: Attempt, usage: Usage) -> None:
         """Note what a complete answer has used, for the charge of those that a killed process was waiting for."""
         text = None if attempt.first_at is None else (attempt.received, attempt.last_at - attempt.first_at)
-        share = (usage.prompt_tokens or 0) / self._asked[-1].input_tokens
+        # A window that the answer's limit fills has no room for an input.
+        share = (usage.prompt_tokens or 0) / max(1, self._asked[-1].input_tokens)
         note.observe(usage.completion_tokens or 0, share, text)
 
     def reserve_nothing(self, model: str) -> None:

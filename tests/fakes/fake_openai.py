@@ -101,7 +101,8 @@ class FakeOpenAI:
             body = json.loads(answer.read())
             return httpx2.Response(answer.status_code, json=to_response(body) if _is_completion(body) else body)
         if sent.is_response:
-            return self.event_stream(EventStream().convert(answer.iter_raw()))
+            pieces = [answer.content] if answer.is_stream_consumed else answer.iter_raw()
+            return self.event_stream(EventStream().convert(pieces))
         return answer
 
 

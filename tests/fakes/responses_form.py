@@ -84,6 +84,7 @@ def to_response(completion: dict[str, Any]) -> dict[str, Any]:
         model=completion.get("model"),
         usage=usage_of(completion.get("usage")),
         incomplete_details=reason and {"reason": reason},
+        service_tier=completion.get("service_tier"),
     )
 
 
@@ -96,6 +97,7 @@ class EventStream:
         self._finish_reason: str | None = None
         self._usage: Any = None
         self._model = ""
+        self._tier: Any = None
         self._is_begun = False
         self._is_over = False
         self._rest = b""
@@ -129,6 +131,7 @@ class EventStream:
             for kind in ("created", "in_progress"):
                 yield self._event(f"response.{kind}", response=self._response("in_progress", usage=None))
         self._usage = payload.get("usage") or self._usage
+        self._tier = payload.get("service_tier") or self._tier
         for choice in payload.get("choices") or []:
             yield from self._convert_delta(choice.get("delta") or {})
             self._finish_reason = choice.get("finish_reason") or self._finish_reason
@@ -183,7 +186,7 @@ class EventStream:
         yield self._event(f"response.{status}", response=whole)
 
     def _response(self, status: str, **fields: Any) -> dict[str, Any]:
-        return response(status, *self._items.values(), model=self._model, **fields)
+        return response(status, *self._items.values(), model=self._model, service_tier=self._tier, **fields)
 
     def _event(self, kind: str, *, item: object = None, place: object = None, **fields: Any) -> bytes:
         if "item_value" in fields:

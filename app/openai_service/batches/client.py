@@ -23,7 +23,7 @@ from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.retry import BackoffWaits, is_transient
 from app.openai_service.responses.endpoints import Endpoints
-from app.openai_service.responses.request_body import build_response_body, find_chat_only, lift_limit
+from app.openai_service.responses.request_body import NOT_STORED, build_response_body, find_chat_only, lift_limit
 from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
@@ -133,7 +133,7 @@ class OpenAIBatches:
     def build_body(self, path: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
         """Return the body of one request of a batch, as the endpoint takes it."""
         if path == RESPONSES_PATH:
-            body = build_response_body(body, model, reasons=False)[0]
+            body = build_response_body({**NOT_STORED, **body}, model, reasons=False)[0]
         return {"model": model, **body}
 
     def build_embeddings_request(

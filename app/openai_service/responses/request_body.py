@@ -13,6 +13,9 @@ from app.openai_service.responses.input_items import build_items
 MIN_OUTPUT_TOKENS = 16
 """The least that `max_output_tokens` may be. The limit of a chat completion may be 1."""
 
+NOT_STORED = {"store": False}
+"""What the body of a chat completion is completed by: responses are stored if it does not say otherwise."""
+
 ENCRYPTED_REASONING = "reasoning.encrypted_content"
 """What `include` asks for. Models that do not reason refuse it."""
 
@@ -57,8 +60,7 @@ def build_response_body(
     Returns:
         the body; and the changes, such as {"stop": "dropped"}.
     """
-    translated: dict[str, Any] = {"store": False}
-    translated |= {name: value for name, value in body.items() if name in _SAME}
+    translated = {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
     body, lifted = lift_limit(body)
     if (limit := get_limit(body)) is not None:

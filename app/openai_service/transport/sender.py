@@ -18,7 +18,7 @@ from app.openai_service.resilience.policy import Policy
 from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
-from app.openai_service.responses.request_body import build_response_body
+from app.openai_service.responses.request_body import NOT_STORED, build_response_body
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
@@ -153,7 +153,10 @@ class Sender:
         path, record = request.path, request.record
         if path == CHAT_PATH:
             path = self._endpoints.choose(model, request.body)
-        body, changed = self._parameter_support.adapt(path, model, self._prompt_caching.mark(model, request))
+        body = self._prompt_caching.mark(model, request)
+        if path == RESPONSES_PATH and "store" not in body:
+            body = {**NOT_STORED, **body}
+        body, changed = self._parameter_support.adapt(path, model, body)
         adjusted = record.adjusted = request.adjusted | changed
         record.has_own_cache = "prompt_cache_key" in body
         record.attempt_log[-1].service_tier = body.get("service_tier")

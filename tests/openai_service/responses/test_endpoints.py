@@ -352,3 +352,83 @@ def test_no_id_of_the_upstream_reaches_a_caller(make_app, upstream):
     for data in (plain.data, stream.data):
         assert b"chatcmpl-" in data
         assert not any(secret in data for secret in (b"resp_", b"msg_", b"fc_", b"rs_", b"item_", b"gAAA"))
+
+
+@pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+def test_an_own_field_that_a_compatible_server_refuses_is_left_out_from_then_on(make_app, upstream, path):
+    client = make_app(
+        openai_base_url="https://llm.example.com/v1", upstream_api="responses", upstream_identifiers="always"
+    ).test_client()
+    for name in ("store", "safety_identifier", "prompt_cache_key"):
+        upstream.answers(error(f"Unknown parameter: '{name}'.", param=name, code="unknown_parameter"), status=400)
+    for _ in range(2):
+        upstream.streams(*stream_of("Hi")) if "stream" in path else upstream.answers(completion("Hi"))
+
+    first, second = client.post(path, json=HI), client.post(path, json=HI)
+
+    assert (first.headers["X-Attempts"], second.headers["X-Attempts"]) == ("4", "1")
+    assert paths(upstream) == [RESPONSES] * 5
+    assert not {"store", "safety_identifier", "prompt_cache_key"} & upstream.sent[-1].raw.keys()
+    assert "X-Params-Adjusted" not in first.headers
+
+
+def test_what_one_endpoint_refuses_is_still_sent_to_the_other(make_app, upstream):
+    client = make_app(openai_base_url="https://llm.example.com/v1", upstream_api="responses").test_client()
+    upstream.answers(error("Unknown parameter: 'verbosity'.", param="verbosity", code="unknown_parameter"), 400)
+    upstream.answers(completion("Hi"))
+    upstream.answers({"detail": "Not Found"}, status=404)
+    upstream.answers(completion("Hi"))
+    body = HI | {"verbosity": "low"}
+
+    assert client.post("/api/chat", json=body).headers["X-Params-Adjusted"] == "verbosity=dropped"
+    again = client.post("/api/chat", json=body)
+
+    assert (again.status_code, paths(upstream)) == (200, [RESPONSES] * 3 + [CHAT])
+    assert upstream.sent[-1].raw["verbosity"] == "low"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_the_tier_that_answered_is_the_one_that_is_paid(make_app, upstream, records, streamed):
+    client = make_app(upstream_api="responses").test_client()
+    told = response("completed", service_tier="priority")
+    if streamed:
+        upstream.streams_events({"type": "response.completed", "response": told})
+    else:
+        upstream.answers(told)
+
+    client.post("/api/chat/stream" if streamed else "/api/chat", json=HI).get_data()
+
+    assert records[0].attempt_log[-1].service_tier == "priority"
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+def test_tokens_that_were_cached_and_written_are_told(make_app, upstream, records, streamed):
+    client = make_app(upstream_api="responses").test_client()
+    details = {"cached_tokens": 1024, "cache_write_tokens": 512}
+    usage = {"input_tokens": 2000, "input_tokens_details": details, "output_tokens": 3, "total_tokens": 2003}
+    told = response("completed", usage=usage)
+    if streamed:
+        upstream.streams_events({"type": "response.completed", "response": told})
+        body = events_of(client.post("/api/chat/stream", json=HI).data)[-1]
+    else:
+        upstream.answers(told)
+        body = client.post("/api/chat", json=HI).json
+
+    assert body["usage"]["prompt_tokens_details"] == details
+    counted = records[0].attempt_log[-1].usage
+    assert (counted.cached_tokens, counted.cache_write_tokens) == (1024, 512)
+
+
+def test_the_marks_of_the_prompt_cache_are_carried_over(make_app, upstream):
+    client = make_app(upstream_api="responses", system_prompt="Be brief. " * 600).test_client()
+    for _ in range(2):
+        upstream.answers(completion("Hi"))
+
+    client.post("/api/chat", json={"messages": [{"role": "user", "content": "Hi"}]})
+    client.post("/api/chat", json=HI)
+
+    for sent in upstream.sent:
+        system = sent.raw["input"][0]
+        assert system["content"][-1]["prompt_cache_breakpoint"] == {"mode": "explicit"}
+        assert system["content"][-1]["type"] == "input_text"
+    assert upstream.sent[1].raw["prompt_cache_options"] == {"mode": "explicit"}

@@ -25,7 +25,7 @@ def items(*messages, model="gpt-6.1-terra"):
 
 
 def test_the_smallest_request_keeps_nothing_at_the_upstream():
-    assert build({}) == {"input": [USER], "store": False}
+    assert build({}) == {"input": [USER]}
     assert build({"store": True})["store"] is True
 
 
@@ -172,7 +172,7 @@ def test_an_id_that_is_too_long_here_stays_one_pair():
     ids=str,
 )
 def test_each_parameter_has_its_name_and_place(chat, responses):
-    assert build(chat) == {"input": [USER], "store": False} | responses
+    assert build(chat) == {"input": [USER]} | responses
 
 
 def test_reasoning_is_asked_for_where_there_is_any():
@@ -185,7 +185,7 @@ def test_a_limit_that_is_too_low_here_is_lifted_and_what_is_unknown_here_is_drop
 
     translated, adjusted = build_response_body(body, "m", reasons=False)
 
-    assert translated == {"input": [USER], "store": False, "max_output_tokens": 16}
+    assert translated == {"input": [USER], "max_output_tokens": 16}
     assert adjusted == {"maxTokens": "16", "stop": "dropped", "seed": "dropped", "logit_bias": "dropped"}
 
 
@@ -261,4 +261,4 @@ requests = st.fixed_dictionaries(
 def test_nothing_is_lost_on_the_way_there_and_back(body):
     translated, adjusted = build_response_body(body, "gpt-6.1-terra", reasons=False)
 
-    assert (to_chat_body(translated), adjusted) == (body | {"store": False}, {})
+    assert (to_chat_body(translated), adjusted) == (body, {})

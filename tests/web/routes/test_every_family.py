@@ -8,12 +8,13 @@ import pytest
 from app.model_families.catalog import load_families
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import completion, sse, stream_of
+from tests.fakes.responses_form import EventStream, to_response
 from tests.fakes.strictness import TODAY
 
 SERVED = [
     family
     for family in load_families().values()
-    if family.chat and not (family.shutdown and family.shutdown <= TODAY)
+    if (family.chat or family.responses) and not (family.shutdown and family.shutdown <= TODAY)
 ]
 TOOLS = {
     "tools": [
@@ -40,21 +41,28 @@ PARAMETERS = {
 }
 
 
+def stream(sent):
+    pieces = [sse(payload) for payload in stream_of(ANSWER)]
+    return EventStream().convert(pieces) if sent.is_response else pieces
+
+
+def answer(sent):
+    return to_response(completion(ANSWER)) if sent.is_response else completion(ANSWER)
+
+
 @pytest.mark.parametrize("family", SERVED, ids=lambda family: family.name)
-def test_each_is_answered_at_the_first_attempt(make_app, upstream, family):
+def test_each_is_answered_at_the_first_attempt(make_app, upstream, upstream_api, family):
+    if upstream_api == "responses" and not family.responses:
+        pytest.skip("not served there")
     client = make_app(chat_model=family.name, vision_model=family.name, chat_fallback_models=()).test_client()
     upstream.otherwise = lambda sent: (
-        upstream.event_stream([sse(payload) for payload in stream_of(ANSWER)])
-        if sent.body.get("stream")
-        else httpx2.Response(200, json=completion(ANSWER))
+        upstream.event_stream(stream(sent)) if sent.body.get("stream") else httpx2.Response(200, json=answer(sent))
     )
 
     for name, (route, body) in OPERATIONS.items():
-        if "tools" in body and family.chat_tools == "never":
-            continue  # which are for /v1/responses
         for given, parameters in PARAMETERS.items():
             upstream.sent.clear()
-            answer = client.post(route, json=body | parameters)
-            assert answer.status_code == 200, (name, given, answer.json)
-            assert "event: error" not in answer.text, (name, given)
+            answered = client.post(route, json=body | parameters)
+            assert answered.status_code == 200, (name, given, answered.json)
+            assert "event: error" not in answered.text, (name, given)
             assert len(upstream.sent) == 1, (name, given)
