@@ -85,7 +85,7 @@ tests/clients/node_modules/installed: tests/clients/package-lock.json
 
 tests/clients/.venv/installed: tests/clients/requirements.txt .venv/installed-dev
 	@echo "==> Installing the packages of tests/clients/requirements.txt"
-	@$(BIN)/uv venv --quiet --clear tests/clients/.venv
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python tests/clients/.venv
 	@$(BIN)/uv pip install --quiet --require-hashes --python tests/clients/.venv/bin/python -r tests/clients/requirements.txt
 	@touch $@
 

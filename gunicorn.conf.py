@@ -69,11 +69,17 @@ def on_starting(server):
     """End with a plain message if the server cannot start as it is called."""
     from server.start_check import find_problem
 
-    if problem := find_problem(server.cfg):
+    if problem := find_problem(server.cfg) or _prepare_metrics():
         print(problem, file=sys.stderr)
         if server.pidfile is not None:
             server.pidfile.unlink()
         sys.exit(4)
+
+
+def on_reload(server):
+    """Let the workers count, if METRICS_ALLOW is new."""
+    if problem := _prepare_metrics():
+        server.log.error(problem)
 
 
 def when_ready(server):
@@ -127,6 +133,13 @@ def worker_exit(_server, worker):
     """Close the services of a worker, if it has loaded the application."""
     if getattr(worker, "wsgi", None) is not None:
         _get_services(worker).close()
+
+
+def _prepare_metrics():
+    from server.metrics_folder import prepare_folder
+
+    folder = Path(__file__).parent / _config.state_dir / "metrics"
+    return prepare_folder(folder) if _config.metrics_allow else None
 
 
 def _build_arrivals():

@@ -5,18 +5,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import httpx2
 from flask import Blueprint, Flask
 
 from app.cli import init_cli
 from app.config import Config
-from app.openai_service import Upstream
+from app.openai_service import CallRecord, Upstream
 from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
 from app.runtime.logs import configure_logging
-from app.services import Services, build_services, install
+from app.services import Services, build_metrics, build_services, install
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
 from app.web.draining import init_draining
@@ -82,8 +82,15 @@ def create_app(
     if config.trusted_proxies:
         app.wsgi_app = TrustedProxies(app.wsgi_app, config.trusted_proxies)  # type: ignore[method-assign]
 
+    metrics = build_metrics(config)
+    listeners: list[Callable[[CallRecord], None]] = [log_call, settle_call]
+    if metrics is not None:
+        from app.web.routes.metrics import build_listener, init_metrics  # loads prometheus-client
+
+        listeners.append(build_listener(metrics))
+        init_metrics(app, metrics, config.metrics_allow)
     services = build_services(
-        config, listeners=[log_call, settle_call], http_client=http_client, shared_state=shared_state
+        config, listeners=listeners, http_client=http_client, shared_state=shared_state, metrics=metrics
     )
     install(app, services)
 

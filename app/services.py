@@ -42,6 +42,7 @@ from app.runtime.lifecycle import Lifecycle
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
@@ -50,6 +51,7 @@ from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from app.auth.jwt_issuer import JwtIssuer
+    from app.metrics.metrics import Metrics
 
 _ROOT = Path(__file__).parent.parent
 _KEY = "gatehouse"
@@ -69,6 +71,7 @@ class Services:
     authenticator: Authenticator
     own_hosts: OwnHosts
     pseudonyms: Pseudonyms
+    reasoning_seals: ReasoningSeals
     safety_events: SafetyEvents
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
@@ -89,6 +92,7 @@ class Services:
     owner_faults: OwnerFaults
     image_processes: SideProcessPool
     document_processes: SideProcessPool
+    metrics: Metrics | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
@@ -97,9 +101,13 @@ class Services:
             self.database.migrate()
         self.ledger.start()
         self.token_counts.load(self.config.models.answering)
+        if self.metrics is not None:
+            self.metrics.start()
 
     def close(self) -> None:
         """Stop the background work, and close files and connections. The process ends after this."""
+        if self.metrics is not None:
+            self.metrics.close()
         self.unattended_streams.close()
         self.openai_service.close()
         self.image_processes.close()
@@ -117,6 +125,7 @@ def build_services(
     listeners: Sequence[Callable[[CallRecord], None]],
     http_client: httpx2.Client | None = None,
     shared_state: SharedState | None = None,
+    metrics: Metrics | None = None,
 ) -> Services:
     """Build every object from the settings.
 
@@ -125,6 +134,7 @@ def build_services(
         listeners: called with the record of each call.
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
+        metrics: where what happens is counted, if it is.
 
     Raises:
         ConfigError: the settings do not allow a start.
@@ -151,13 +161,15 @@ def build_services(
         journal_dir=_ROOT / config.data_dir,
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
+        note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
     )
     owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
-    pseudonyms = Pseudonyms(config.secret_key or config.openai_api_key)
+    secret = config.secret_key or config.openai_api_key
+    pseudonyms = Pseudonyms(secret)
     authenticator = _build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
-    return Services(
+    built = Services(
         config=config,
         openai_service=OpenAIService(
             config.service,
@@ -181,12 +193,17 @@ def build_services(
         authenticator=authenticator,
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
+        reasoning_seals=ReasoningSeals(secret),
         safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
         limits=read_limits(config),
         rate_limiter=rate_limiter,
-        concurrency_limit=ConcurrencyLimit(state, limit=config.max_concurrent_streams),
+        concurrency_limit=ConcurrencyLimit(
+            state,
+            limit=config.max_concurrent_streams,
+            note_change=None if metrics is None else metrics.counters.streams_running.inc,
+        ),
         shared_state=state,
         cache=cache,
         records=records,
@@ -201,7 +218,20 @@ def build_services(
         owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
         document_processes=make_document_processes(config.max_file_bytes),
+        metrics=metrics,
     )
+    if metrics is not None:
+        metrics.connect(built)
+    return built
+
+
+def build_metrics(config: Config) -> Metrics | None:
+    """Return where what happens is counted; None if nobody may read it."""
+    if not config.metrics_allow:
+        return None
+    from app.metrics.metrics import open_metrics  # loads prometheus-client
+
+    return open_metrics(config, _ROOT)
 
 
 def install(app: Flask, built: Services) -> None:
@@ -211,7 +241,8 @@ def install(app: Flask, built: Services) -> None:
 
 def services() -> Services:
     """Return the services of the current application."""
-    built: Services = current_app.extensions[_KEY]
+    # Not read through the proxy, which takes two calls more.
+    built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
 
 

@@ -18,6 +18,7 @@ class StreamReader(Connection):
     def __init__(self, loop: Loop, job: Job, request: bytes) -> None:
         super().__init__(loop, job.port, request)
         self._dialect = job.dialect
+        self._chunks = Script.of(job.call.model).chunks
         self._rest = b""
         self.first_token_ms = 0.0
         self.delays_ms: list[float] = []
@@ -30,10 +31,10 @@ class StreamReader(Connection):
         after_last = 0
         for found in STAMP.finditer(data):
             after_last = found.end()
-            if self.first_token_ms:
-                self.delays_ms.append((now_ns - int(found[1])) / 1e6)
-            else:
+            if not self.first_token_ms:
                 self.first_token_ms = (now_ns - self.sent_ns) / 1e6
+            elif len(self.delays_ms) + 1 < self._chunks:  # the last events of /v1/responses repeat the whole text
+                self.delays_ms.append((now_ns - int(found[1])) / 1e6)
         self._rest = data[max(after_last, len(data) - _TAIL) :]
 
     def on_message_complete(self) -> None:

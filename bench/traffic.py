@@ -10,6 +10,7 @@ from bench import answers
 
 ORIGIN = "http://localhost:3000"
 OPENAI = "openai"
+RESPONSES = "responses"
 GATEHOUSE = "gatehouse"
 
 # What the fake upstream does is in the model's name, see answers.Script.
@@ -29,6 +30,7 @@ _PATHS = {
     (OPENAI, "chat"): "/v1/chat/completions",
     (OPENAI, "stream"): "/v1/chat/completions",
     (OPENAI, "embeddings"): "/v1/embeddings",
+    (RESPONSES, "stream"): "/v1/responses",
     (GATEHOUSE, "chat"): "/api/chat",
     (GATEHOUSE, "stream"): "/api/chat/stream",
     (GATEHOUSE, "embeddings"): "/api/embeddings",
@@ -105,11 +107,15 @@ def path_and_body(dialect: str, call: Call) -> tuple[str, bytes]:
         body["messages"] += [{"role": "user", "content": "And now?"}]  # type: ignore[operator]
     if dialect == OPENAI and call.operation == "stream":
         body |= {"stream": True, "stream_options": {"include_usage": True}}
+    if dialect == RESPONSES:
+        body |= {"stream": True, "input": body.pop("messages")}
     return _PATHS[dialect, call.operation], orjson.dumps(body)
 
 
 def ends_stream(dialect: str, tail: bytes) -> bool:
     """Whether this is how a complete stream ends."""
+    if dialect == RESPONSES:
+        return b'"usage":{' in tail
     return tail.rstrip().endswith(b"data: [DONE]") if dialect == OPENAI else b'"done"' in tail
 
 

@@ -18,7 +18,7 @@ LAYERS = [
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches safety tools",
+    "limits batches safety tools metrics",
     "services",
     "web cli",
     "__init__",

@@ -52,6 +52,14 @@ def client_address(request: Request) -> str:
     return address
 
 
+def exact_address(request: Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """Return the address that client_address() begins with, none of it left out; None if it is none."""
+    address = _parse((request.environ.get("REMOTE_ADDR") or "").strip())
+    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
+        return address.ipv4_mapped
+    return address
+
+
 @lru_cache(maxsize=1024)
 def find_wide_network(address: str) -> str | None:
     """Return the /48 around an address as client_address() gives it; None for IPv4, and if the address is unknown."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
+from ipaddress import ip_network
 from urllib.parse import urlsplit
 
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
@@ -31,6 +32,15 @@ def check_redis_url(value: str) -> str | None:
 def check_webhook_secret(value: str) -> str | None:
     """Check the signing secret of a webhook."""
     return None if _WEBHOOK_SECRET.fullmatch(value) else "must be whsec_ and Base64, as OpenAI shows it once."
+
+
+def check_network(value: str) -> str | None:
+    """Check a network or an address."""
+    try:
+        ip_network(value)
+    except ValueError:
+        return f"{value!r} is not an address, such as 10.0.0.5, or a network, such as 10.0.0.0/24."
+    return None
 
 
 def check_http_url(value: str) -> str | None:

@@ -62,6 +62,9 @@ def _check_access(config: Config) -> Iterator[str]:
     for name in config.allowed_tools:
         if problem := formats.check_name(name):
             yield f"ALLOWED_TOOLS: {problem}"
+    for network in config.metrics_allow:
+        if problem := formats.check_network(network):
+            yield f"METRICS_ALLOW: {problem}"
     for origin in config.allowed_origins:
         if problem := check_origin(origin):
             yield f"ALLOWED_ORIGINS: {problem}"

@@ -83,6 +83,10 @@ class BackgroundSettler:
         self._settle_pending()
         self._journal.replay(self._settle)
 
+    def count_pending(self) -> int:
+        """Return how many settlements wait in this process."""
+        return len(self._pending)
+
     @property
     def _is_full(self) -> bool:
         return len(self._pending) > _MAX_PENDING

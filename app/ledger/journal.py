@@ -6,6 +6,7 @@ import logging
 import os
 import secrets
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -49,6 +50,14 @@ class Journal:
             os.fsync(directory)
         finally:
             os.close(directory)
+
+    def count(self) -> int:
+        """Return how many settlements are in the files."""
+        lines = 0
+        for path in self._directory.glob("*.jsonl"):
+            with suppress(FileNotFoundError):  # another process has replayed it
+                lines += path.read_bytes().count(b"\n")
+        return lines
 
     def replay(self, settle: Callable[[str, Settlement], None]) -> None:
         """Settle what is in the files, oldest first. An error of `settle` is raised, and its file stays."""

@@ -40,6 +40,7 @@ class Ledger:
         *,
         writes_notes: bool = False,
         release_reserved: Callable[[bytes, int], None] | None = None,
+        note_swept: Callable[[int], None] | None = None,
     ) -> None:
         """Create it.
 
@@ -50,17 +51,20 @@ class Ledger:
                 request without a note at its full hold.
             release_reserved: gives back what a swept request had reserved elsewhere, by its note and beyond the tokens
                 that it is charged.
+            note_swept: is told how many entries were swept.
         """
         self._database = database
         self._statements = Statements(database)
         self._notes = CallNotes(str(journal_dir.absolute()))
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved
+        self._note_swept = note_swept
+        self._journal = Journal(journal_dir)
         self._background = BackgroundSettler(
             settle=self._settle,
             sweep=self.sweep,
             database=database,
-            journal=Journal(journal_dir),
+            journal=self._journal,
             stay_alive=self._notes.stay_alive,
         )
 
@@ -175,6 +179,8 @@ class Ledger:
             give_turn()
         if swept:
             log.warning("ledger.swept", extra={"entries": swept})
+            if self._note_swept is not None:
+                self._note_swept(swept)
         return swept
 
     def start(self) -> None:
@@ -185,6 +191,14 @@ class Ledger:
         """Stop the background thread; settle what is pending, or write it to the journal."""
         self._background.close()
         self._notes.close()
+
+    def count_pending(self) -> int:
+        """Return how many settlements of this process the database has not taken yet."""
+        return self._background.count_pending()
+
+    def count_journaled(self) -> int:
+        """Return how many settlements are in the journal."""
+        return self._journal.count()
 
     def retry(self) -> None:
         """Settle now what is pending, in memory and in the journal.

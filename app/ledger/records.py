@@ -43,6 +43,10 @@ class NewEntry:
     operation: str
     model: str
 
+    def of_model(self, model: str) -> NewEntry:
+        """Return it for a model; cheaper than replace(), which takes a call for each field."""
+        return NewEntry(self.request_id, self.tenant, self.user, self.token_id, self.route, self.operation, model)
+
 
 @dataclass(slots=True)
 class Hold:

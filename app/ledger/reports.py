@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, func, select, text
 
 from app.database.database import Database
 from app.ledger.records import Limit
-from app.ledger.tables import accounts, daily_totals
+from app.ledger.tables import accounts, daily_totals, entries
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
-from app.runtime.periods import get_period, get_seconds_left
+from app.runtime.periods import Window, get_period, get_seconds_left
 from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
@@ -128,6 +128,27 @@ class Reports:
         values = [compiled.params[name] for name in compiled.positiontup or ()]
         raw: Any = connection.connection.driver_connection
         return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
+
+    def count_holds(self) -> int:
+        """Return how many entries are not settled."""
+        query = select(func.count()).select_from(entries).where(text("state = 'pending'"))
+        with self._database.read_transaction() as connection:
+            return int(connection.execute(query).scalar_one())
+
+    def find_spending(self, window: Window, *, most: int = 50) -> tuple[dict[str, int], int]:
+        """Return what tenants and anonymous callers have spent or hold in this window, and its seconds left.
+
+        Args:
+            window: of the budgets.
+            most: so many accounts at most, those that spent most.
+        """
+        at_ms = clock.now_ms()
+        is_shared = accounts.c.key.between("tenant:", "tenant;") | (accounts.c.key == "anonymous")
+        used = (accounts.c.spent_micro_usd + accounts.c.held_micro_usd).label("used")
+        query = select(accounts.c.key, used).where(is_shared, accounts.c.period == get_period(window, at_ms))
+        with self._database.read_transaction() as connection:
+            rows = connection.execute(query.order_by(used.desc()).limit(most)).all()
+        return {key: int(used) for key, used in rows}, get_seconds_left(window, at_ms)
 
     def remaining(self, limits: Sequence[Limit]) -> list[Remaining]:
         """Return what each limit has left now, in the order given."""

@@ -78,8 +78,10 @@ class Limits(Generic[T]):
 
     def of(self, owner: AccountOwner, address: str) -> dict[str, T]:
         """Return the limits of one request by account name."""
+        if not self.limits:
+            return {}
         limits = {_NAMES[kind](owner, address): limit for kind, limit in self.limits.items()}
-        network = find_wide_network(address) if limits else None
+        network = find_wide_network(address)
         if network is not None:
             if "address" in self.wide:
                 limits[f"address:{network}"] = self.wide["address"]
@@ -122,7 +124,8 @@ class AccountLimits:
 
     def spending(self, owner: AccountOwner, address: str) -> list[Limit]:
         """Return the budget of each account that a call is charged to."""
-        limits = [budget.limit_for(account) for account, budget in self.budgets.of(owner, address).items()]
+        budgets = self.budgets.of(owner, address)
+        limits = [budget.limit_for(account) for account, budget in budgets.items()] if budgets else []
         if owner.budget_micro_usd is not None:
             limits.append(Limit(f"token:{owner.token_id}", "month", owner.budget_micro_usd))
         if self.anonymous is not None and not owner.is_named:

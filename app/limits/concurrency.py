@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from app.problems import Problem
 from app.shared_state import Lease, SharedState
@@ -29,9 +29,13 @@ class AccountConcurrencyExceeded(Problem):
 class ConcurrencyLimit:
     """A maximum number of streams for the server, and one for each account that has a limit."""
 
-    def __init__(self, state: SharedState, *, limit: int) -> None:
+    def __init__(
+        self, state: SharedState, *, limit: int, note_change: Callable[[int], None] | None = None
+    ) -> None:
+        """Make it. `note_change` is told of each stream that begins (1) or ends (-1) in this process."""
         self._state = state
         self._limit = limit
+        self._note_change = note_change
 
     def acquire(self, accounts: Mapping[str, int]) -> StreamPermit:
         """Take a permit for one stream. Renew it while the stream runs, then release it.
@@ -53,14 +57,17 @@ class ConcurrencyLimit:
                 StreamPermit(leases).release()
                 raise ServerBusy if name == "streams" else AccountConcurrencyExceeded
             leases.append(lease)
-        return StreamPermit(leases)
+        return StreamPermit(leases, self._note_change)
 
 
 class StreamPermit:
     """The right to run one stream: a lease for the server and one for each limited account."""
 
-    def __init__(self, leases: Sequence[Lease]) -> None:
+    def __init__(self, leases: Sequence[Lease], note_change: Callable[[int], None] | None = None) -> None:
         self._leases = leases
+        self._note_change = note_change
+        if note_change is not None:
+            note_change(1)
 
     def renew(self) -> None:
         """Renew the leases before they expire."""
@@ -70,3 +77,6 @@ class StreamPermit:
         """Give up the leases, so that another stream can start."""
         for lease in self._leases:
             lease.release()
+        note_change, self._note_change = self._note_change, None
+        if note_change is not None:
+            note_change(-1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 from app.ledger.call_notes import CallNote, Charge
@@ -38,6 +38,8 @@ class Meter:
         self._token_rate_limit = token_rate_limit
         self._lease_s = lease_s
         self._hold: Hold | None = None
+        self.settlement: Settlement | None = None
+        """What the call was charged, once it has ended."""
         self._bound_micro_usd: int | None = 0
         self._charge: Charge = (0, 0)
         """Of the attempts before the last one."""
@@ -61,7 +63,7 @@ class Meter:
         tier = request.body.get("service_tier")
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens, tier)
         if self._hold is None:
-            entry = replace(self._entry, model=model)
+            entry = self._entry.of_model(model)
             self._token_rate_limit.reserve(tokens)
             self._hold = self._ledger.hold(
                 entry, self._limits, micro_usd=micro_usd, tokens=tokens, lease_s=self._lease_s
@@ -129,7 +131,7 @@ class Meter:
             BudgetExceeded: a budget is used up.
             DatabaseUnavailable: the ledger cannot be written.
         """
-        entry = replace(self._entry, model=model)
+        entry = self._entry.of_model(model)
         self._hold = self._ledger.hold(entry, self._limits, micro_usd=0, tokens=0, lease_s=self._lease_s)
 
     def compute_cost(self, record: CallRecord) -> int | None:
@@ -143,7 +145,7 @@ class Meter:
             return
         used, cost, is_estimated = self._bill(record)
         source: Source = "cached" if record.is_cached else "estimated" if is_estimated else "reported"
-        settlement = Settlement(
+        self.settlement = settlement = Settlement(
             outcome=record.outcome,
             source=source,
             model=record.model if record.outcome == "complete" or record.has_answer else None,

@@ -32,6 +32,7 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson, cosine_similarities
+from app.openai_service.responses.kept_items import KEY as KEPT_REASONING
 from app.openai_service.results import Attempt, CallRecord, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
@@ -66,6 +67,7 @@ from app.token_counts import Usage
 __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
+    "KEPT_REASONING",
     "AnswerChecker",
     "AnswerFormat",
     "Attempt",

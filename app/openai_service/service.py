@@ -23,7 +23,7 @@ from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.cache import EmbeddingCache, EmbeddingInput
 from app.openai_service.embeddings.vectors import VectorJson, read_embeddings
-from app.openai_service.resilience.breaker import KeyValueStore
+from app.openai_service.resilience.breaker import CircuitState, KeyValueStore
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.resilience.running import CallRunner
 from app.openai_service.results import (
@@ -90,6 +90,18 @@ class OpenAIService:
         self._listeners = tuple(listeners)
         self._input_window = input_window
         self._token_counts = BY_NAME if input_window is None else input_window.token_counts
+
+    def read_circuits(self) -> dict[tuple[str, str], CircuitState]:
+        """Return the state of each circuit, by operation and model."""
+        offered = dict(self._models.offered)
+        if self._settings.moderating.mode != "off":
+            offered["moderation"] = (self._settings.moderating.model,)
+        pairs = {(operation, model): None for operation, models in offered.items() for model in models}
+        return {pair: self._sender.breaker.read_state(":".join(pair)) for pair in pairs}
+
+    def read_retry_budget(self) -> tuple[int, float]:
+        """Return how many retries of this process count now, and how many may."""
+        return self._sender.retry_budget.read()
 
     def close(self) -> None:
         """Stop reading answers whose clients have left."""

@@ -14,7 +14,7 @@ from typing import Any
 from app.pricing.price_file import read_prices
 from app.pricing.rates import SCALE, Rates
 from app.runtime import clock
-from app.runtime.periods import get_day
+from app.runtime.periods import DAY_MS
 from app.token_counts.usage import Usage
 
 _DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
@@ -53,7 +53,7 @@ class Prices:
             OSError: it cannot be read.
         """
         self._file_version, self._file_prices = ("", {}) if file is None else read_prices(file)
-        self._known: dict[tuple[str, str, bool, str], tuple[Rates, ...] | None] = {}
+        self._known: dict[tuple[str, int, bool, str], tuple[Rates, ...] | None] = {}
 
     @cached_property
     def version(self) -> str:
@@ -110,11 +110,11 @@ class Prices:
     ) -> tuple[Rates, ...] | None:
         """Return the rates of a model by tier, fewest input tokens first. Prices may change from day to day."""
         tier = "" if service_tier is None or service_tier in _STANDARD else service_tier
-        key = (model.lower(), get_day(clock.now_ms()), is_batch, tier)
+        key = (model, clock.now_ms() // DAY_MS, is_batch, tier)
         if key not in self._known:
             if len(self._known) >= _MAX_CACHED:
                 self._known.clear()
-            self._known[key] = self._find(key[0], tier, is_batch=is_batch)
+            self._known[key] = self._find(model.lower(), tier, is_batch=is_batch)
         return self._known[key]
 
     def _find(self, model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:

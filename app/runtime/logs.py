@@ -5,9 +5,13 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import time
 from functools import lru_cache
 
+_NUMBERS = (int, float, bool)
+# Text that is written as it is, as most of it is: see _format_value() for the rest.
+_is_plain = re.compile(r"[!#-~]{1,500}").fullmatch
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
 
@@ -22,7 +26,7 @@ class LineFormatter(logging.Formatter):
             _sanitize(record.getMessage()),
         ]
         parts += [
-            f"{name}={_format_value(value)}"
+            f"{name}={value if type(value) in _NUMBERS or _is_plain(str(value)) else _format_value(value)}"
             for name, value in record.__dict__.items()
             if name not in _STANDARD and value is not None
         ]
@@ -75,8 +79,6 @@ def _second_of(at: int) -> str:
 
 
 def _format_value(value: object) -> str:
-    if type(value) in (int, float, bool):
-        return str(value)
     text = _sanitize(str(value))
     return f'"{text}"' if " " in text or '"' in text or not text else text
 

@@ -8,12 +8,12 @@ from typing import Literal
 
 Window = Literal["day", "month"]
 
-_DAY_MS = 86_400_000
+DAY_MS = 86_400_000
 
 
 def get_day(at_ms: int) -> str:
     """Return the day of a time: 2026-11-20."""
-    return _format_day(at_ms // _DAY_MS)
+    return _format_day(at_ms // DAY_MS)
 
 
 def get_period(window: Window, at_ms: int) -> str:

@@ -5,4 +5,5 @@ signatures   checks that a webhook is the upstream's
 deliveries   Deliveries: takes each webhook once, over all workers
 events       SafetyEvents: finds the user of a report, revokes their tokens, and lists the reports
 tables       the table of reports
+sealed_reasoning   ReasoningSeals: what a model reasoned, as a text that a page can neither read nor make
 """

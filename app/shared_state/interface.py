@@ -44,5 +44,8 @@ class SharedState(Protocol):
     def take_lease(self, name: str, limit: int) -> Lease | None:
         """Take one of at most `limit` leases of a name, over all processes. Return None if all are taken."""
 
+    def check(self) -> None:
+        """Raise DatabaseUnavailable unless the store answers now: the one call that tells."""
+
     def close(self) -> None:
         """Close the store's connections."""

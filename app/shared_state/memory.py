@@ -45,6 +45,9 @@ class MemoryState:
             self._held[name] += 1
         return MemoryLease(self, name)
 
+    def check(self) -> None:
+        """Do nothing: memory answers."""
+
     def close(self) -> None:
         """Do nothing: there are no connections."""
 

@@ -39,6 +39,10 @@ class ResilientState:
         """Take a lease, or return None if all are taken."""
         return self._own.get().leases.take(name, limit)
 
+    def check(self) -> None:
+        """Raise DatabaseUnavailable unless the store answers now."""
+        self._own.get().guard.call(lambda: self._store.read("check"))
+
     def close(self) -> None:
         """Close the store's connections."""
         self._store.close()

@@ -48,6 +48,10 @@ class SideProcessPool:
                 self._idle.append(process)
             return answer
 
+    def count_jobs(self) -> tuple[int, int]:
+        """Return how many jobs run, and how many wait for their start."""
+        return self._turns.count()
+
     def close(self) -> None:
         """End the idle processes. Those that work end with the worker."""
         while self._idle:

@@ -70,6 +70,11 @@ class Turns:
         finally:
             self._leave(ticket)
 
+    def count(self) -> tuple[int, int]:
+        """Return how many have their turn, and how many wait."""
+        with self._lock:
+            return self._running.total(), len(self._waiting)
+
     def _join(self, ticket: _Ticket) -> None:
         with self._lock:
             same = sum(other.owner == ticket.owner for other in self._waiting)

@@ -111,13 +111,24 @@ class Usage(Figures):
 
     def without_cache(self) -> Usage:
         """Return this usage without what it tells of the upstream's prompt cache, in any server's words."""
-        raw = dict(self.raw)
+        raw = self.raw
         for section, names in _OF_CACHE.items():
             part = raw.get(section) if section else raw
-            if isinstance(part, dict):
+            if type(part) is dict and not names.isdisjoint(part):
                 left = {name: value for name, value in part.items() if name not in names}
                 raw = {**raw, section: left} if section else left
-        return replace(self, raw=raw, cached_tokens=None, cache_write_tokens=None)
+        if raw is self.raw:  # it has none of their names, so no counts of theirs either
+            return self
+        # Not by replace(), which takes a call for each field.
+        return Usage(
+            prompt_tokens=self.prompt_tokens,
+            completion_tokens=self.completion_tokens,
+            reasoning_tokens=self.reasoning_tokens,
+            input_audio_tokens=self.input_audio_tokens,
+            output_audio_tokens=self.output_audio_tokens,
+            is_reported=self.is_reported,
+            raw=raw,
+        )
 
     def __add__(self, other: Usage) -> Usage:
         """Return the sum of two usages. A count that only one has is taken from it."""

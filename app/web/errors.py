@@ -124,6 +124,7 @@ def init_errors(app: Flask) -> None:
 
     def handle_error(error: Exception) -> Response:
         problem = problem_for(error)
+        g.error_code = problem.code
         if not log_bug(error, g.request_id):
             _log_refusal(problem, bound)
         return _build_response(error, problem)

@@ -6,13 +6,16 @@ from collections.abc import Callable
 from functools import cached_property
 from typing import Any
 
-from flask import Flask, Request
+from flask import Flask, Request, Response
 from flask.sessions import NullSession, SessionInterface
+from flask.typing import ResponseReturnValue
 from werkzeug.routing import MapAdapter, Rule
 
-from app.web.request_id import RequestState
+from app.web.request_id import RequestState, current_request
 
 _MAX_HOSTS = 64
+
+_Hooks = tuple[list[Callable[..., Any]], list[Callable[..., Any]]]
 
 
 class _Request(Request):
@@ -50,6 +53,37 @@ class WebApp(Flask):
     def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
         """Return the function unchanged. No view is a coroutine, and Flask's check takes ten calls."""
         return func
+
+    def preprocess_request(self) -> ResponseReturnValue | None:
+        """Call the hooks before a request in Flask's order, listed once for each endpoint."""
+        for hook in self._find_hooks()[0]:
+            answer: ResponseReturnValue | None = hook()
+            if answer is not None:
+                return answer
+        return None
+
+    def process_response(self, response: Response) -> Response:
+        """Call the hooks after a request in Flask's order, listed once for each endpoint."""
+        for hook in self._find_hooks()[1]:
+            response = hook(response)
+        return response
+
+    def _find_hooks(self) -> _Hooks:
+        request = current_request()
+        endpoint = request.endpoint
+        if endpoint not in self._hooks:
+            assert not self.url_value_preprocessors, "they are not called here"
+            names = [*request.blueprints, None]
+            before: list[Callable[..., Any]] = [
+                hook for name in reversed(names) for hook in self.before_request_funcs.get(name, ())
+            ]
+            after = [hook for name in names for hook in reversed(self.after_request_funcs.get(name, ()))]
+            self._hooks[endpoint] = before, after
+        return self._hooks[endpoint]
+
+    @cached_property
+    def _hooks(self) -> dict[str | None, _Hooks]:
+        return {}
 
     def create_url_adapter(self, request: Request | None) -> MapAdapter | None:
         """Match a POST to a URL without variables in a table, and everything else as Flask does."""

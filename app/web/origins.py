@@ -57,6 +57,8 @@ _EXPOSED_HEADERS = [
     "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600
+# No page reads these, whatever its origin.
+_WITHOUT_CORS = {"/metrics"}
 _MAX_LOGGED_CHARS = 200
 
 log = logging.getLogger(__name__)
@@ -126,7 +128,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         vary = ("Vary", "Origin")
         request = current_request()
         origin = request.environ.get("HTTP_ORIGIN")
-        if cors is None or origin is None:
+        if cors is None or origin is None or request.environ["PATH_INFO"] in _WITHOUT_CORS:
             add_headers(response, [vary])
         elif request.method != "OPTIONS" and origin in allowed:
             # The headers that flask-cors would add. It needs a hundred calls for that.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response
 
 from app.auth import Principal
 from app.auth.address import client_address
 from app.limits.accounts import AccountLimits
 from app.limits.rate_limiter import Quota, RateLimited, RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
+from app.web.request_id import add_headers, current_request, current_state
 
 
 def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
@@ -22,12 +23,12 @@ def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimit
 
 
 def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
-    context = g._get_current_object()
-    principal: Principal | None = context.get("principal")
+    context = current_state()
+    principal: Principal | None = context.principal
     if principal is None:
         return
     try:
-        context.quota = limiter.admit(limits.request_rates(principal, client_address(request)))
+        context.quota = limiter.admit(limits.request_rates(principal, client_address(current_request())))
     except RateLimited as refusal:
         context.quota = refusal.quota
         raise
@@ -35,15 +36,17 @@ def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
 
 def _add_quota_headers(response: Response) -> Response:
     """Add the quota of the account that has the smallest part left."""
-    context = g._get_current_object()
-    quota: Quota | None = context.get("quota")
-    tokens: TokenRateLimit | None = context.get("token_rate_limit")
+    context = current_state()
+    quota: Quota | None = context.quota
+    tokens: TokenRateLimit | None = context.token_rate_limit
     if tokens is not None and tokens.quota is not None and (quota is None or tokens.quota.share < quota.share):
         quota = tokens.quota
     if quota is not None:
         # Source: https://www.ietf.org/archive/id/draft-ietf-httpapi-ratelimit-headers-07.html
-        add = response.headers.add  # cheaper than assigning, which looks for an earlier value
-        add("RateLimit-Limit", str(quota.limit))
-        add("RateLimit-Remaining", str(quota.remaining))
-        add("RateLimit-Reset", str(max(1, math.ceil(quota.reset_s))))
+        headers = [
+            ("RateLimit-Limit", str(quota.limit)),
+            ("RateLimit-Remaining", str(quota.remaining)),
+            ("RateLimit-Reset", str(max(1, math.ceil(quota.reset_s)))),
+        ]
+        add_headers(response, headers)
     return response

@@ -136,8 +136,9 @@ def read_json_and_media(
     Raises:
         the same as read_json_body().
     """
-    limit = current_app.config["MAX_JSON_BYTES"]
-    text, urls = _cut(read_json_text(current_app.config["MAX_CONTENT_LENGTH"]))
+    settings = current_app.config
+    limit = settings["MAX_JSON_BYTES"]
+    text, urls = _cut(read_json_text(settings["MAX_CONTENT_LENGTH"]))
     if len(text) > limit:
         current_request().environ["wsgi.input"] = io.BytesIO(text)  # the form of the error may depend on its start
         raise RequestEntityTooLarge

@@ -18,6 +18,7 @@ class RequestState:
 
     started: float
     request_id: str
+    error_code: str = ""
     principal: Any = None
     quota: Any = None
     token_rate_limit: Any = None

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import pytest
 
+from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state import open_state
 from tests.fakes.stopwatch import Stopwatch
 from tests.fakes.stores import locked_file
@@ -39,12 +40,15 @@ def put(value):
 
 def test_frozen_store_is_stood_in_for_and_comes_back(freezable, request, file, events):
     state = freezable.open()
+    state.check()
     state.update("key", put(b"shared"), ttl_s=60)
     lease = state.take_lease("streams", 3)
     with frozen(freezable, request, file):
         with within(0.5):
             assert state.read("key") is None
         with within(0.05):
+            with pytest.raises(DatabaseUnavailable):
+                state.check()
             assert state.update("key", put(b"own"), ttl_s=60) == b"own"
             assert state.read("key") == b"own"
             while_away = [state.take_lease("streams", 3) for _ in range(3)]

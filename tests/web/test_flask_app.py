@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from flask import Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, request
 
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
@@ -168,3 +168,27 @@ def test_body_is_read_as_far_as_its_length_goes(upstream, client, length, body, 
         answer = client.post("/api/chat", content_type="application/json", environ_overrides=overrides)
         answers.append((answer.status_code, answer.json.get("error"), answer.json.get("reply")))
     assert answers[0] == answers[1]
+
+
+@pytest.mark.parametrize("path", ["/", "/outer/", "/outer/inner/", "/nowhere", "/stopped/"])
+def test_hooks_are_called_as_flask_calls_them(path):
+    assert list_hooks(WebApp, path) == list_hooks(Flask, path)
+
+
+def list_hooks(kind, path):
+    app, called = kind("test"), []
+    outer, inner, stopped = (
+        Blueprint(name, name, url_prefix=f"/{name}") for name in ("outer", "inner", "stopped")
+    )
+    for owner in (app, outer, inner, stopped):
+        for number in (1, 2):
+            name = f"{owner.name} {number}"
+            owner.before_request(lambda name=name: called.append(name))
+            owner.after_request(lambda response, name=name: called.append(f"after {name}") or response)
+        owner.add_url_rule("/", "shown", lambda: called.append("view") or "shown")
+    stopped.before_request(lambda: "stopped")
+    outer.register_blueprint(inner)
+    app.register_blueprint(outer)
+    app.register_blueprint(stopped)
+    client = app.test_client()
+    return [client.get(path).text for _ in range(2)], called

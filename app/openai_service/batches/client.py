@@ -35,7 +35,7 @@ from app.openai_service.transport.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.transport.sdk_errors import translate_errors
+from app.openai_service.transport.sdk_errors import TranslatedErrors
 from app.openai_service.transport.upstream import Upstream
 from app.runtime.turns import in_turns
 from app.upstream_http.call_state import CallState, Tick
@@ -212,7 +212,7 @@ class OpenAIBatches:
         path = f"/files/{quote(file_id, safe='')}/content"
         with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
             rest = bytearray()
-            with translate_errors():
+            with TranslatedErrors():
                 # Not iter_raw(): an empty chunk marks a tick.
                 for data in response.stream:  # type: ignore[union-attr]
                     rest += data
@@ -260,7 +260,7 @@ def may_exist(error: UpstreamError) -> bool:
 def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
     call_state = CallState(deadline, tick_s=_TICK_S)
     try:
-        with translate_errors():
+        with TranslatedErrors():
             while True:
                 try:
                     return call_state.run(send)

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Protocol
+from typing import Literal, Protocol
 
 import orjson
 
@@ -26,6 +26,9 @@ _STATE_TTL_S = 3600.0
 _PROBE_RETRY_AFTER_S = 1.0
 # Accepted difference between the clocks of two machines, or of one machine before and after its clock was set.
 _CLOCK_SLACK_S = 1.0
+
+
+CircuitState = Literal["closed", "half_open", "open", "open_for_one_caller"]
 
 
 class KeyValueStore(Protocol):
@@ -114,6 +117,15 @@ class CircuitBreaker:
         """Return whether the circuit is open to a caller, and not yet due for a probe."""
         state = _decode(self._store.read(self._prefix + circuit))
         return self._is_open(state) and _concerns(state, _shorten(caller))
+
+    def read_state(self, circuit: str) -> CircuitState:
+        """Return the state of a circuit. If one caller alone caused its failures, it is open to them alone."""
+        state = _decode(self._store.read(self._prefix + circuit))
+        if not state.open_until:
+            return "closed"
+        if state.only_for:
+            return "open_for_one_caller"
+        return "open" if self._is_open(state) else "half_open"
 
     def _refuse_while_open(self, state: _State) -> None:
         if self._is_open(state):

@@ -35,7 +35,7 @@ class Policy:
 
     def __init__(self, breaker: CircuitBreaker, *, max_attempts: int) -> None:
         self._breaker = breaker
-        self._budget = RetryBudget()
+        self.budget = RetryBudget()
         self._max_attempts = max_attempts
 
     def run(self, make_attempt: MakeAttempt[T], request: PendingRequest) -> Ticks[T]:
@@ -64,7 +64,7 @@ class Policy:
         call_state, record = request.call_state, request.record
         circuit = f"{request.operation}:{model}"
         permit: Permit | None = self._admit(circuit, request)
-        self._budget.count_call()
+        self.budget.count_call()
         record.model = model
         record.models.append(model)
         waits: BackoffWaits | None = None
@@ -127,7 +127,7 @@ class Policy:
             return None
         if call_state.is_abandoned or self._breaker.is_open(circuit, caller=caller):
             return None
-        return wait_s if self._budget.take(caller) else None
+        return wait_s if self.budget.take(caller) else None
 
 
 def _find_cause(error: UpstreamError, request: PendingRequest) -> str:

@@ -105,13 +105,22 @@ class RetryBudget:
         """Count one retry of a caller and return True, or return False if the budget is spent."""
         with self._lock:
             self._drop_expired()
-            limit = max(self.FLOOR, self.SHARE * len(self._calls))
+            limit = self._limit()
             used = Counter(caller for _, caller in self._retries)
             own = used.pop(caller, 0)
             if own + sum(min(count, self.CALLER_SHARE * limit) for count in used.values()) >= limit:
                 return False
             self._retries.append((monotonic(), caller))
             return True
+
+    def read(self) -> tuple[int, float]:
+        """Return how many retries count now, and how many may."""
+        with self._lock:
+            self._drop_expired()
+            return len(self._retries), self._limit()
+
+    def _limit(self) -> float:
+        return max(self.FLOOR, self.SHARE * len(self._calls))
 
     def _drop_expired(self) -> None:
         since = monotonic() - self.WINDOW_S

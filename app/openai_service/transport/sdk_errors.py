@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -40,18 +38,23 @@ _TELLING_CODE = re.compile(
 )
 
 
-@contextmanager
-def translate_errors() -> Iterator[None]:
-    """Translate errors of the SDK and the HTTP client, raised in the block, to an `UpstreamError`."""
-    try:
-        yield
-    except openai.APIError as error:
-        raise translate(error) from None
-    except httpx2.TimeoutException:
-        raise UpstreamTimeout from None
-    except (httpx2.HTTPError, openai.OpenAIError):
+class TranslatedErrors:
+    """Translates errors of the SDK and the HTTP client, raised in the block, to an `UpstreamError`."""
+
+    # A class takes two calls for a block without an error, a generator of contextlib nine.
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _trace: object) -> None:
+        if error is None:
+            return
+        if isinstance(error, openai.APIError):
+            raise translate(error) from None
+        if isinstance(error, httpx2.TimeoutException):
+            raise UpstreamTimeout from None
         # Reading an error's body can fail as well; the SDK does not wrap that.
-        raise UpstreamFailed from None
+        if isinstance(error, httpx2.HTTPError | openai.OpenAIError):
+            raise UpstreamFailed from None
 
 
 def translate(error: openai.APIError) -> UpstreamError:

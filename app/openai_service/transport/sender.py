@@ -15,6 +15,7 @@ from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.resilience.policy import Policy
+from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
 from app.openai_service.responses.request_body import build_response_body
@@ -27,7 +28,7 @@ from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.prompt_caching import PromptCaching
 from app.openai_service.transport.request import PendingRequest, encode
 from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
-from app.openai_service.transport.sdk_errors import translate_errors
+from app.openai_service.transport.sdk_errors import TranslatedErrors
 from app.openai_service.transport.upstream import Upstream
 from app.upstream_http.call_state import Tick
 
@@ -56,8 +57,13 @@ class Sender:
         self._endpoints = Endpoints(upstream)
         self._parameter_support = ParameterSupport(has_families=upstream.has_families)
         self._prompt_caching = PromptCaching(upstream)
-        breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
-        self._policy = Policy(breaker, max_attempts=settings.max_attempts)
+        self.breaker = CircuitBreaker(store, settings.breaker, upstream=upstream.breaker_key)
+        self._policy = Policy(self.breaker, max_attempts=settings.max_attempts)
+
+    @property
+    def retry_budget(self) -> RetryBudget:
+        """The budget of its retries."""
+        return self._policy.budget
 
     def send(self, request: PendingRequest, read: Callable[[httpx2.Response, CallRecord], T]) -> Ticks[T]:
         """Send a request, and return what `read` makes of the complete response."""
@@ -198,7 +204,7 @@ class Sender:
         record.attempts += 1
         record.attempt_log[-1].note_sent()
         try:
-            with translate_errors():
+            with TranslatedErrors():
                 while True:
                     started = time.perf_counter()
                     try:

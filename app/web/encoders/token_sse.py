@@ -10,6 +10,7 @@ from app.openai_service import Done, Event, Events, Failed, Refusal, Token, Tool
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import tool_run
+from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 
 class TokenSse:
@@ -18,9 +19,10 @@ class TokenSse:
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, request_id: str, padding: Padding) -> None:
+    def __init__(self, request_id: str, padding: Padding, seal: Seal = seal_nothing) -> None:
         self._request_id = request_id
         self._padding = padding
+        self._seal = seal
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
@@ -49,6 +51,8 @@ class TokenSse:
                 data["trimmed"] = event.trimmed
             if event.is_cached:
                 data["cached"] = True
+            if sealed := self._seal(event):
+                data["reasoning"] = sealed
             return data
         if isinstance(event, Failed):
             return api_error(problem_for(event.error), self._request_id)

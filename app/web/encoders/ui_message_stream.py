@@ -12,6 +12,7 @@ from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCa
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
+from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _FINISH_REASONS = {
     "stop": "stop",
@@ -34,16 +35,26 @@ class UIMessageStream:
         call_ids: of the answer's calls.
         padding: of the events.
         request_id: of the request, for errors.
+        seal: seals what the model reasoned.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
-    def __init__(self, message_id: str, *, call_ids: CallIds, padding: Padding, request_id: str) -> None:
+    def __init__(
+        self,
+        message_id: str,
+        *,
+        call_ids: CallIds,
+        padding: Padding,
+        request_id: str,
+        seal: Seal = seal_nothing,
+    ) -> None:
         self._message_id = message_id
         self._call_ids = call_ids
         self._padding = padding
         self._request_id = request_id
+        self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
         self._chunks: list[bytes] = []
@@ -161,6 +172,9 @@ class UIMessageStream:
             metadata["trimmed"] = done.trimmed
         if done.is_cached:
             metadata["cached"] = True
+        if sealed := self._seal(done):
+            # By call, as the SDK merges the metadata of all answers that continue one message.
+            metadata["reasoning"] = {self._call_ids.rename(done.tool_calls[0]["id"]): sealed}
         reason = _FINISH_REASONS.get(done.finish_reason, "other")
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": metadata})
         self._chunks.append(b"data: [DONE]\n\n")

@@ -181,7 +181,7 @@ def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[i
     """Yield each part that is no text, with the index of its message and its own."""
     for place, message in enumerate(messages or ()):
         content = message.get("content")
-        for number, part in enumerate(content if isinstance(content, list) else ()):
+        for number, part in enumerate(content if type(content) is list else ()):
             if part["type"] != "text":
                 yield place, number, part
 

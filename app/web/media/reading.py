@@ -9,6 +9,8 @@ from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_urls
 from app.web.media.work import begin_work
 from app.web.request_body import read_json_and_media
+from app.web.schemas.kept_reasoning import FIELD as REASONING_FIELD
+from app.web.schemas.kept_reasoning import open_reasoning
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.validation import RequestModel, parse_json
 
@@ -17,8 +19,19 @@ C = TypeVar("C", bound=ConversationRequest)
 
 
 def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
-    """Read and validate the JSON body of a conversation. Returns and raises as read_media_body()."""
-    return read_media_body(model, lambda body: list_urls(body.messages))
+    """Read and validate the JSON body of a conversation, and open what a model reasoned.
+
+    Returns and raises as read_media_body() and open_reasoning().
+    """
+
+    def parse(text: bytes) -> C:
+        body = parse_json(text, model)
+        if body.takes_reasoning and REASONING_FIELD in text:
+            open_reasoning(body.messages)
+        return body
+
+    body, embedded = read_json_and_media(parse, lambda body: list_urls(body.messages))
+    return body, MediaIntake(begin_work, embedded)
 
 
 def read_media_body(model: type[M], find_urls: Callable[[M], list[str]]) -> tuple[M, MediaIntake]:

@@ -9,6 +9,7 @@ batches.py      /api/batches
 tokens.py       /api/tokens
 usage.py        /api/usage
 health.py       /healthz and /readyz
+metrics.py      /metrics, if METRICS_ALLOW is set
 v1/             /v1, as OpenAI has it
 playground.py   / in development
 """

@@ -16,10 +16,12 @@ from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
 from app.web.media.work import begin_work
 from app.web.replays.recording import Resumption
+from app.web.request_id import current_state
 from app.web.responses import json_response
 from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
 from app.web.schemas.chat import ChatFields, ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
 from app.web.schemas.openai_chat import OpenAIChatRequest
 from app.web.streaming import padding, stream_chat_response
 
@@ -38,7 +40,7 @@ def create() -> Response:
     if body.resumable:
         raise InvalidRequest("only a stream can be resumed.", field="resumable")
     result = services().openai_service.chat(call, caller=billed_context())
-    return json_response(body.response(result), result.record)
+    return json_response(body.response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")
@@ -47,7 +49,9 @@ def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
     resumption = Resumption() if body.resumable else None
-    return stream_chat_response(build_call(body, media), TokenSse(g.request_id, padding()), resumption)
+    return stream_chat_response(
+        build_call(body, media), TokenSse(g.request_id, padding(), make_seal()), resumption
+    )
 
 
 @bp.post("/openai")
@@ -61,7 +65,9 @@ def stream_text() -> Response:
 
 def build_call(body: ChatFields | OpenAIChatRequest, media: MediaIntake | None = None) -> ChatCall:
     """Build the call of a body, with the prompts and the tools that this caller may use."""
-    principal, request_id, built = g.principal, g.request_id, services()
+    state, built = current_state(), services()
     media = media or MediaIntake(begin_work)
-    tools = built.toolbox.offer_to(principal, request_id)
-    return body.to_call(built.prompts.restrict_to(principal), media, request_id=request_id, server_tools=tools)
+    tools = built.toolbox.offer_to(state.principal, state.request_id)
+    return body.to_call(
+        built.prompts.restrict_to(state.principal), media, request_id=state.request_id, server_tools=tools
+    )

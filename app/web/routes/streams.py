@@ -11,6 +11,7 @@ from app.services import services
 from app.web.call_context import name_user
 from app.web.guards import needs
 from app.web.replays.following import follow_answer
+from app.web.request_id import current_request
 
 bp = Blueprint("streams", __name__, url_prefix="/chat")
 
@@ -51,9 +52,11 @@ def stop(stream_id: str) -> Response:
 
 def accept_token_in_url(api: Blueprint) -> None:
     """Take the credential of a resumed stream from `access_token` as well: an EventSource can send no header."""
+    endpoint = f"{api.name}.{bp.name}.resume"
 
     def read_token() -> None:
-        token = request.args.get("access_token") if request.endpoint == f"{api.name}.{bp.name}.resume" else None
+        request = current_request()
+        token = request.args.get("access_token") if request.endpoint == endpoint else None
         if token is not None and "HTTP_AUTHORIZATION" not in request.environ:
             request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 

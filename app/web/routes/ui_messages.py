@@ -21,6 +21,8 @@ from app.web.request_body import read_json_and_media, read_start
 from app.web.request_id import current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.frameworks.ui_messages import UIMessagesRequest
+from app.web.schemas.kept_reasoning import FIELD as REASONING_FIELD
+from app.web.schemas.kept_reasoning import make_seal, open_reasoning, open_sealed
 from app.web.schemas.validation import parse_json, parse_object, validate
 from app.web.streaming import padding, stream_priced
 
@@ -45,10 +47,21 @@ def _parse_chat_body(data: bytes) -> ChatRequest | UIMessagesRequest:
     state = current_state()
     state.is_ui_request = _FIELD.search(data) is not None
     if not state.is_ui_request:
-        return parse_json(data, ChatRequest)
+        return _open_chat(parse_json(data, ChatRequest), data)
     body = parse_object(data)
     state.is_ui_request = UIMessagesRequest.fits(body)
-    return validate(body, UIMessagesRequest) if state.is_ui_request else validate(body, ChatRequest)
+    if not state.is_ui_request:
+        return _open_chat(validate(body, ChatRequest), data)
+    ui_body = validate(body, UIMessagesRequest)
+    if REASONING_FIELD in data:
+        ui_body.open_reasoning(open_sealed)
+    return ui_body
+
+
+def _open_chat(body: ChatRequest, data: bytes) -> ChatRequest:
+    if REASONING_FIELD in data:
+        open_reasoning(body.messages)
+    return body
 
 
 def chat_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
@@ -67,7 +80,11 @@ def stream_ui_messages(body: UIMessagesRequest, call: ChatCall) -> Response:
     """Stream the answer as a UI message. Raises as stream_response() does."""
     message_id = body.continued_id or f"msg_{secrets.token_hex(12)}"
     encoder = UIMessageStream(
-        message_id, call_ids=CallIds(call.messages), padding=padding(), request_id=call.request_id
+        message_id,
+        call_ids=CallIds(call.messages),
+        padding=padding(),
+        request_id=call.request_id,
+        seal=make_seal(),
     )
     return stream_priced(call, encoder, _find_resumption(body), [("x-vercel-ai-ui-message-stream", "v1")])
 

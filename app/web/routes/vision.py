@@ -11,6 +11,7 @@ from app.web.encoders.token_sse import TokenSse
 from app.web.guards import needs
 from app.web.responses import json_response
 from app.web.schemas.chat import chat_response
+from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
 from app.web.schemas.vision import build_vision_call
 from app.web.streaming import padding, stream_chat_response
 
@@ -22,14 +23,14 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 def create() -> Response:
     """Answer a question about images in one response."""
     result = services().openai_service.chat(_build_call(), caller=billed_context())
-    return json_response(chat_response(result), result.record)
+    return json_response(chat_response(result, seal_reasoning(result)), result.record)
 
 
 @bp.post("/stream")
 @needs("vision")
 def stream() -> Response:
     """Stream the answer to a question about images as token events."""
-    return stream_chat_response(_build_call(), TokenSse(g.request_id, padding()))
+    return stream_chat_response(_build_call(), TokenSse(g.request_id, padding(), make_seal()))
 
 
 def _build_call() -> ChatCall:

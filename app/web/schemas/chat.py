@@ -154,9 +154,9 @@ class ChatRequest(ChatFields, ConversationRequest):
             raise InvalidRequest("Give only one of messages, message and userMessage.")
         return build_messages(self.messages, self.message or self.user_message)
 
-    def response(self, result: ChatResult) -> dict[str, Any]:
-        """Return the response body. The request's text field decides under which other names the reply is repeated."""
-        body = chat_response(result)
+    def response(self, result: ChatResult, reasoning: str | None) -> dict[str, Any]:
+        """Return the response body, with the sealed reasoning if there is any. The request's text field decides under which other names the reply is repeated."""
+        body = chat_response(result, reasoning)
         if self.user_message is not None:
             body["text"] = body["reply"]
         if self.message is not None:
@@ -164,8 +164,8 @@ class ChatRequest(ChatFields, ConversationRequest):
         return body
 
 
-def chat_response(result: ChatResult) -> dict[str, Any]:
-    """Return {"reply", "finishReason", "usage", "model", "id"}; and "toolCalls", "toolRuns", "trimmed" if any."""
+def chat_response(result: ChatResult, reasoning: str | None = None) -> dict[str, Any]:
+    """Return {"reply", "finishReason", "usage", "model", "id"}; and "toolCalls", "reasoning", "trimmed" and so on if any."""
     body: dict[str, Any] = {
         "reply": result.text or result.refusal or "",
         "finishReason": result.finish_reason,
@@ -175,6 +175,8 @@ def chat_response(result: ChatResult) -> dict[str, Any]:
     }
     if result.tool_calls:
         body["toolCalls"] = result.tool_calls
+    if reasoning:
+        body["reasoning"] = reasoning
     if result.tool_runs:
         body["toolRuns"] = [tool_run(run) for run in result.tool_runs]
     if result.trimmed:

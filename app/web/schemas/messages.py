@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Annotated, Any, Literal, NotRequired
+from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 import orjson
 from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
 from typing_extensions import TypedDict
 
+from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
+from app.safety.sealed_reasoning import MAX_SEALED_CHARS
 from app.web.media.parts import Content, join_text_parts
 from app.web.schemas.fields import NonEmptyText, PromptFields, Text
 
@@ -62,7 +64,8 @@ class SystemMessage(TypedDict):
 class AssistantMessage(TypedDict):
     """A turn of the model, exactly as it was answered: with a text, tool calls, both or neither.
 
-    OpenAI's spelling is accepted too, and whole answers, of which only the text and the tool calls go back to the model.
+    OpenAI's spelling is accepted too, and whole answers, of which only the text, the tool calls and the reasoning before
+    them go back to the model.
     """
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
@@ -87,6 +90,7 @@ class AssistantMessage(TypedDict):
     trimmed: NotRequired[Any]
     cached: NotRequired[Any]
     normalized: NotRequired[Any]
+    reasoning: NotRequired[Annotated[str, Field(max_length=MAX_SEALED_CHARS)] | None]
 
 
 class ToolMessage(TypedDict):
@@ -106,6 +110,9 @@ Messages = Annotated[list[Message], Field(min_length=1, max_length=MAX_MESSAGES,
 
 class ConversationRequest(PromptFields):
     """A body with a conversation, which may have images."""
+
+    takes_reasoning: ClassVar[bool] = True
+    """Whether `reasoning` of a message was sealed here; elsewhere it is another server's, and is left out."""
 
     messages: Messages | None = None
 
@@ -160,7 +167,7 @@ def _find_results(calls: Iterable[str], late: Mapping[str, list[dict[str, Any]]]
 
 
 def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
-    """Return an assistant turn with its text and tool calls only.
+    """Return an assistant turn with its text, its tool calls and what the model reasoned before them.
 
     An empty turn (all tokens went into reasoning, a filter, a stop before the first token) keeps an empty text: OpenAI
     refuses null there, and without the turn two of the user's would follow each other.
@@ -169,5 +176,8 @@ def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
     if not text and message.get("data") is not None:
         text = orjson.dumps(message["data"]).decode()
     if calls := message.get("tool_calls"):
-        return {"role": "assistant", "content": text or None, "tool_calls": calls}
+        turn = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        if kept := message.get(KEPT_REASONING):
+            turn[KEPT_REASONING] = kept
+        return turn
     return {"role": "assistant", "content": text}

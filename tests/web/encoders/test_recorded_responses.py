@@ -80,6 +80,7 @@ class Reader:
 
     def _response_output_item_added(self, event):
         assert event["output_index"] == len(self.output)
+        assert not self._parts, "a text has ended when something else begins"
         assert event["item"]["status"] == "in_progress"
         self.output.append(event["item"])
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 import orjson
 from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
@@ -145,6 +146,24 @@ class UIMessagesRequest(ChatFields):
             if part["type"] == "file"
         ]
 
+    def open_reasoning(self, open_sealed: Callable[[str, str], Sequence[dict[str, Any]]]) -> None:
+        """Open the sealed reasoning of each message, in place. What else a page keeps under that name is its own.
+
+        Args:
+            open_sealed: opens a text, whose field is named in its error.
+        """
+        for index, message in enumerate(self.messages):
+            metadata = message.get("metadata")
+            sealed = metadata.get("reasoning") if isinstance(metadata, dict) else None
+            if message["role"] != "assistant" or not isinstance(sealed, dict):
+                continue
+            calls = [part["tool_call_id"] for part in message["parts"] if "tool_call_id" in part]  # type: ignore[typeddict-item]
+            message["opened"] = {  # type: ignore[typeddict-unknown-key]
+                id_: open_sealed(sealed[id_], f"messages.{index}.metadata.reasoning")
+                for id_ in calls
+                if isinstance(sealed.get(id_), str)
+            }
+
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         if self.list_urls():
             prepare_parts(
@@ -179,7 +198,7 @@ def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
 def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:
     parts: Sequence[Any] = message["parts"]
     if message["role"] == "assistant":
-        return _Answer().read(parts)
+        return _Answer(message.get("opened") or {}).read(parts)  # type: ignore[arg-type]
     if message["role"] == "system":
         text = join_parts([part for part in parts if part["type"] == "text"])
         return [{"role": "system", "content": text}] if text else []
@@ -192,10 +211,11 @@ def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:
 class _Answer:
     """An assistant's message, as the turns that it was: each may have a text and calls, and the calls' results follow.
 
-    What the model reasoned, and the server tools that ran, stay out: their results never left the server.
+    The server tools that ran stay out: their results never left the server.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, reasoning: Mapping[str, Any]) -> None:
+        self._reasoning = reasoning
         self._turns: list[dict[str, Any]] = []
         self._texts = [""]
         """Of this turn's steps."""
@@ -222,6 +242,8 @@ class _Answer:
         turn: dict[str, Any] = {"role": "assistant", "content": "\n\n".join(filter(None, self._texts))}
         if self._calls:
             turn["tool_calls"] = self._calls
+            if kept := self._reasoning.get(self._calls[0]["id"]):
+                turn[KEPT_REASONING] = kept
         self._turns += [turn, *self._results]
         self._texts, self._calls, self._results = [""], [], []
 

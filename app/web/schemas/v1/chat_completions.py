@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
@@ -36,6 +36,8 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
 
     An SDK sends the fields that OpenAI does not have in its `extra_body`.
     """
+
+    takes_reasoning: ClassVar[bool] = False
 
     messages: Messages  # type: ignore[assignment]
     stream: bool | None = None

@@ -72,6 +72,7 @@ class AssistantMessage(TypedDict):
     annotations: NotRequired[Any]
     parsed: NotRequired[Any]
     reasoning_content: NotRequired[Any]
+    reasoning: NotRequired[Any]
 
 
 class ToolMessage(TypedDict):

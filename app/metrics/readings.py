@@ -1,0 +1,180 @@
+"""Read from the stores what only they know, at a scrape. It takes bounded time, and a store that is away fails nothing."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily
+
+from app.config import Config
+from app.database.database import Contended, Database, DatabaseUnavailable
+from app.ledger.ledger import Ledger
+from app.ledger.reports import Reports
+from app.openai_service import OpenAIService
+from app.runtime.log_throttle import LogThrottle
+from app.shared_state import SharedState
+from app.side_process import SideProcessPool
+
+_PATIENCE_S = 4.0
+"""How long a scrape waits for the stores. Each of them has a shorter time limit."""
+
+_CIRCUIT_STATES = ("closed", "half_open", "open", "open_for_one_caller")
+
+log = logging.getLogger(__name__)
+_throttle = LogThrottle()
+
+
+class Sources(Protocol):
+    """What is read: the services of a process."""
+
+    @property
+    def config(self) -> Config:
+        """The settings."""
+
+    @property
+    def database(self) -> Database:
+        """The database."""
+
+    @property
+    def shared_state(self) -> SharedState:
+        """The state that all workers share."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger."""
+
+    @property
+    def reports(self) -> Reports:
+        """The ledger's reports."""
+
+    @property
+    def openai_service(self) -> OpenAIService:
+        """The service."""
+
+    @property
+    def image_processes(self) -> SideProcessPool:
+        """The side processes that read images."""
+
+    @property
+    def document_processes(self) -> SideProcessPool:
+        """The side processes that read files."""
+
+
+@dataclass(slots=True)
+class _Look:
+    """What one look has found so far."""
+
+    seconds: dict[str, float] = field(default_factory=dict)
+    families: list[Metric] = field(default_factory=list)
+
+
+class Readings:
+    """Looks at the stores in a thread of its own, one look at a time."""
+
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
+        self._budgets = _read_budgets_of(sources.config)
+        self._lock = threading.Lock()
+        self._look = _Look()
+        self._thread: threading.Thread | None = None
+
+    def collect(self) -> list[Metric]:
+        """Return what a look has found within its time. A store that has not answered by then is not up."""
+        with self._lock:
+            if self._thread is None or not self._thread.is_alive():
+                self._look = _Look()
+                self._thread = threading.Thread(target=self._run, args=(self._look,), daemon=True)
+                self._thread.start()
+            thread, look = self._thread, self._look
+        thread.join(_PATIENCE_S)
+        up = _gauge("store_up", "Whether a store answers", "store")
+        seconds = _gauge("store_latency_seconds", "How long a store took to answer", "store")
+        for store in ("database", "shared_state"):
+            up.add_metric([store], float(store in look.seconds))
+            if store in look.seconds:
+                seconds.add_metric([store], look.seconds[store])
+        limit = _gauge("streams_limit", "Maximum of concurrent streams")
+        limit.add_metric([], self._sources.config.max_concurrent_streams)
+        return [up, seconds, limit, *look.families]
+
+    def _run(self, look: _Look) -> None:
+        sources = self._sources
+        self._try(lambda: look.families.append(self._read_journal()))
+        if self._check(look, "shared_state", sources.shared_state.check):
+            self._try(lambda: look.families.append(self._read_circuits()))
+        if self._check(look, "database", sources.database.check):
+            self._try(lambda: look.families.append(self._read_holds()))
+            if self._budgets:
+                self._try(lambda: look.families.extend(self._read_budgets()))
+
+    def _check(self, look: _Look, store: str, check: Callable[[], None]) -> bool:
+        started = time.perf_counter()
+
+        def check_store() -> None:
+            with suppress(Contended):  # others are busy with it, so it answers
+                check()
+            look.seconds[store] = time.perf_counter() - started
+
+        self._try(check_store)
+        return store in look.seconds
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except DatabaseUnavailable:
+            pass  # StoreGuard has logged it
+        except Exception:
+            if _throttle.allows("metrics"):
+                log.exception("metrics.reading_failed")
+
+    def _read_journal(self) -> Metric:
+        family = _gauge("journal_settlements", "Settlements in the journal on disk")
+        family.add_metric([], self._sources.ledger.count_journaled())
+        return family
+
+    def _read_circuits(self) -> Metric:
+        family = _gauge(
+            "breaker_state", "1 for the state that a model's circuit is in", "operation", "model", "state"
+        )
+        for (operation, model), found in self._sources.openai_service.read_circuits().items():
+            for state in _CIRCUIT_STATES:
+                family.add_metric([operation, model, state], float(state == found))
+        return family
+
+    def _read_holds(self) -> Metric:
+        family = _gauge("holds", "Requests whose cost is held and not settled")
+        family.add_metric([], self._sources.reports.count_holds())
+        return family
+
+    def _read_budgets(self) -> list[Metric]:
+        sources = self._sources
+        spent = _gauge("budget_spent_dollars", "Spent or held in this window", "account")
+        limit = _gauge("budget_limit_dollars", "The budget of a window", "account")
+        left = _gauge("budget_window_left_seconds", "Until the next window begins")
+        accounts, seconds_left = sources.reports.find_spending(
+            "day" if sources.config.budget_window == "day" else "month"
+        )
+        for account, micro_usd in accounts.items():
+            budget = self._budgets.get(account.partition(":")[0])
+            if budget is not None:
+                spent.add_metric([account], micro_usd / 1_000_000)
+                limit.add_metric([account], budget)
+        left.add_metric([], seconds_left)
+        return [spent, limit, left]
+
+
+def _read_budgets_of(config: Config) -> dict[str, float]:
+    """Return the budgets in dollars of the accounts that several users share, by kind of account."""
+    budgets = {"tenant": config.tenant_budget_usd, "anonymous": config.anonymous_budget_usd}
+    return {kind: usd for kind, usd in budgets.items() if usd}
+
+
+def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:
+    return GaugeMetricFamily(f"gatehouse_{name}", text, labels=labels)

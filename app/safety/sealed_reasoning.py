@@ -1,0 +1,107 @@
+"""ReasoningSeals: what a model reasoned, as a text that a page keeps between two turns but can neither read nor make."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import secrets
+import zlib
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import orjson
+
+from app.runtime import clock
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+MAX_SEALED_CHARS = 256 * 1024
+"""The longest sealed reasoning. Without it a model reasons afresh, which costs less than sending such a mass."""
+
+_VERSION = "r1."
+# Later the upstream may not know the key any more by which it encrypted its part.
+_KEEP_S = 30 * 86_400
+_NONCE_BYTES = 12
+_FAST = 1  # most of it is encrypted, so that only its base64 can be packed
+
+Items = Sequence[dict[str, Any]]
+
+
+class ReasoningOwner(Protocol):
+    """The user whose conversation it is: the Principal of app.auth."""
+
+    @property
+    def tenant(self) -> str:
+        """The site that they belong to."""
+
+    @property
+    def user(self) -> str:
+        """Their name there."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a credential says who they are."""
+
+
+class NotSealedHere(Exception):
+    """It was made up, altered, sealed with another secret, or for another user."""
+
+
+class ReasoningSeals:
+    """Seals and opens the reasoning of all users.
+
+    Args:
+        secret: SECRET_KEY, or in development without one something else that all processes know and no visitor does.
+    """
+
+    def __init__(self, secret: str) -> None:
+        self._secret = secret or secrets.token_hex()
+
+    @functools.cached_property
+    def _cipher(self) -> AESGCM:
+        # Loaded at the first use, which most sites do not have.
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+        from cryptography.hazmat.primitives.hashes import SHA256
+        from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"gatehouse sealed reasoning")
+        return AESGCM(derive.derive(self._secret.encode()))
+
+    def seal(self, items: Items, owner: ReasoningOwner) -> str | None:
+        """Return items as a text that only their owner can bring back; None if it would be too long."""
+        content = {"at": int(clock.now()), "tenant": owner.tenant, "user": owner.user, "items": items}
+        packed = zlib.compress(orjson.dumps(content), _FAST)
+        nonce = secrets.token_bytes(_NONCE_BYTES)
+        sealed = nonce + self._cipher.encrypt(nonce, packed, _VERSION.encode())
+        text = _VERSION + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
+        return text if len(text) <= MAX_SEALED_CHARS else None
+
+    def open(self, text: str, owner: ReasoningOwner) -> Items:
+        """Return the items of a text; none if it is too old, or of a visitor whose name here has changed.
+
+        Raises:
+            NotSealedHere: it is no text of seal(), or of another user.
+        """
+        content = self._decrypt(text)
+        if content["tenant"] != owner.tenant or content["user"] != owner.user:
+            # Nobody told who the visitor is, so the name is their address or session, which changes as they move.
+            if owner.is_named or content["tenant"] != owner.tenant:
+                raise NotSealedHere
+            return ()
+        items: Items = content["items"]
+        return items if clock.now() - content["at"] <= _KEEP_S else ()
+
+    def _decrypt(self, text: str) -> dict[str, Any]:
+        from cryptography.exceptions import InvalidTag
+
+        if not text.startswith(_VERSION) or len(text) > MAX_SEALED_CHARS:
+            raise NotSealedHere
+        encoded = text[len(_VERSION) :]
+        try:
+            sealed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
+            packed = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _VERSION.encode())
+        except (ValueError, InvalidTag):
+            raise NotSealedHere from None
+        content: dict[str, Any] = orjson.loads(zlib.decompress(packed))
+        return content

@@ -1,0 +1,60 @@
+"""What a model reasoned before it called the caller's tools: sealed into an answer, and opened in the next turn."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from flask import g
+
+from app.openai_service import KEPT_REASONING, ChatResult, Done
+from app.problems import InvalidRequest
+from app.safety.sealed_reasoning import NotSealedHere
+from app.services import services
+
+FIELD = b'"reasoning"'
+"""Is in each body that may have sealed reasoning."""
+
+Seal = Callable[[ChatResult | Done], str | None]
+
+
+def seal_nothing(answer: ChatResult | Done) -> None:
+    """Return None: the answer is nobody's who could continue it."""
+
+
+def make_seal() -> Seal:
+    """Return what seals the reasoning of an answer to the current request."""
+    return partial(_seal, services(), g.principal)
+
+
+def seal_reasoning(answer: ChatResult | Done) -> str | None:
+    """Return the reasoning of an answer to the current request; None if it has none that the next turn needs."""
+    return make_seal()(answer) if answer.reasoning_items else None
+
+
+def _seal(built: Any, principal: Any, answer: ChatResult | Done) -> str | None:
+    # A turn without calls has come to its end: what was reasoned in it is of no use any more.
+    if not answer.reasoning_items or not answer.tool_calls:
+        return None
+    sealed: str | None = built.reasoning_seals.seal(answer.reasoning_items, principal)
+    return sealed
+
+
+def open_reasoning(messages: Iterable[Any] | None) -> None:
+    """Open the sealed reasoning of each message, in place.
+
+    Raises:
+        InvalidRequest: one was not sealed here, or for another user.
+    """
+    for index, message in enumerate(messages or ()):
+        if sealed := message.get("reasoning"):
+            message[KEPT_REASONING] = open_sealed(sealed, f"messages.{index}.reasoning")
+
+
+def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:
+    """Return what was sealed. Raises InvalidRequest if that was not done here, or for another user."""
+    try:
+        return services().reasoning_seals.open(sealed, g.principal)
+    except NotSealedHere:
+        raise InvalidRequest("was not made here, or not for this user.", field=field) from None

@@ -1,0 +1,28 @@
+"""The folder in which workers count for /metrics, before any of them starts.
+
+prometheus-client reads its place from the environment when it is first imported, which is in the workers.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
+
+
+def prepare_folder(folder: Path) -> str | None:
+    """Make the folder, empty, and tell the workers of it. Return what is wrong, if it cannot be made.
+
+    After a reload, and in the server that takes over after USR2, workers count there already.
+    """
+    if os.environ.get(_VARIABLE) == str(folder):
+        return None
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        for path in folder.iterdir():
+            path.unlink()
+    except OSError as error:
+        return f"{folder} cannot be written ({error.strerror}): check STATE_DIR, or unset METRICS_ALLOW."
+    os.environ[_VARIABLE] = str(folder)
+    return None

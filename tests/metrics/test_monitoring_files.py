@@ -1,0 +1,64 @@
+"""The dashboard and the alerts name metrics that exist, and docs/metrics.md explains all of them."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from flask import Flask
+from prometheus_client.parser import text_string_to_metric_families
+
+from tests.fakes.servers import ROOT
+
+FOLDER = ROOT / "deploy" / "monitoring"
+ALERTS, DASHBOARD = FOLDER / "alerts.yml", FOLDER / "grafana-dashboard.json"
+NAME = re.compile(r"\bgatehouse_[a-z_]+\b")
+DOCS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
+
+
+@pytest.fixture
+def existing(make_app: Callable[..., Flask], tmp_path: Path) -> set[str]:
+    """The names that a scrape has, those of a histogram's parts included."""
+    client = make_app(
+        metrics_allow=("127.0.0.1",), tenant_budget_usd=5.0, database_url=f"sqlite:///{tmp_path}/own.sqlite3"
+    ).test_client()
+    assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
+    names = set()
+    for family in text_string_to_metric_families(client.get("/metrics").text):
+        names.add(f"{family.name}_total" if family.type == "counter" else family.name)
+        if family.type == "histogram":
+            names |= {f"{family.name}_{part}" for part in ("bucket", "count", "sum")}
+    return names
+
+
+def test_every_metric_of_the_alerts_and_the_dashboard_exists(existing: set[str]) -> None:
+    alerts = set(NAME.findall(ALERTS.read_text("utf-8")))
+    panels = json.loads(DASHBOARD.read_text("utf-8"))["panels"]
+    shown = {name for panel in panels for target in panel["targets"] for name in NAME.findall(target["expr"])}
+
+    assert len(alerts) >= 9
+    assert len(shown) >= 20
+    assert not (alerts | shown) - existing
+
+
+def test_every_metric_and_every_alert_is_explained(existing: set[str]) -> None:
+    documented = set(NAME.findall(DOCS))
+    parts = {name for name in existing if re.search(r"_seconds_(bucket|count|sum)$", name)}
+    own = {name for name in existing - parts if name.startswith("gatehouse_") and not name.endswith("_created")}
+
+    assert own == documented - parts
+    assert re.findall(r"^ +- alert: (\w+)", ALERTS.read_text("utf-8"), re.MULTILINE) == re.findall(
+        r"^\| `(Gatehouse\w+)`", DOCS, re.MULTILINE
+    )
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+def test_prometheus_takes_the_alerts() -> None:
+    checked = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True, check=False)
+
+    assert checked.returncode == 0, checked.stderr
