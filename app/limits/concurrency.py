@@ -9,7 +9,7 @@ from app.shared_state import Lease, SharedState
 
 
 class ServerBusy(Problem):
-    """The server already runs `MAX_CONCURRENT_STREAMS` streams."""
+    """The server already runs `MAX_CONCURRENT_STREAMS` streams, or too much waits for the answers to other requests."""
 
     status = 503
     code = "concurrency_limit"

@@ -7,12 +7,15 @@ from uuid import uuid4
 
 import pytest
 
+from app.limits.concurrency import ServerBusy
 from app.replays import AnswerReader, Claim, IdempotencyKeys, Replay, kept_answers
 from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
 from app.replays.kept_answers import MAX_ANSWERS
 from app.shared_state.records import SharedRecords
 from app.shared_state.sqlite_store import SqliteStore
+from app.web.replays import waiting
+from app.web.replays.waiting import WaitingBodies
 from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
 from tests.fakes.site import bearer
 from tests.images.pictures import png
@@ -185,6 +188,51 @@ def test_twenty_at_once_are_one_call(app, upstream, key):
     assert len(upstream.sent) == 1
     assert len(bodies) == 20
     assert len(set(bodies)) == 1
+
+
+def test_only_so_much_waits_for_the_answer_to_another(app, upstream, key, monkeypatch):
+    monkeypatch.setattr(waiting, "_MAX_BYTES_EACH", 3_000)
+    large = {"message": "a" * 2_000}
+    begun, others = threading.Event(), threading.Event()
+    real = upstream.otherwise
+
+    def slow(sent):
+        begun.set()
+        others.wait(10)
+        return real(sent)
+
+    upstream.otherwise = slow
+    answers = []
+
+    def send():
+        answers.append(app.test_client().post(CHAT, json=large, headers=key))
+        if answers[-1].status_code == 503:
+            others.set()  # one too many
+
+    threads = [threading.Thread(target=send) for _ in range(3)]
+    threads[0].start()
+    assert begun.wait(10)
+    for thread in threads[1:]:
+        thread.start()
+    for thread in threads:
+        thread.join(20)
+
+    refused, *given = sorted(answers, key=lambda answer: -answer.status_code)
+    assert (refused.status_code, refused.json["code"]) == (503, "concurrency_limit")
+    assert int(refused.headers["Retry-After"]) > 0
+    assert [answer.status_code for answer in given] == [200, 200]
+    assert given[0].data == given[1].data
+    assert app.test_client().post(CHAT, json=large, headers=key).data == given[0].data
+    assert len(upstream.sent) == 1
+
+
+def test_one_body_may_always_wait_and_is_forgotten_then():
+    bodies = WaitingBodies()
+    with bodies.hold("anna", 10**9), pytest.raises(ServerBusy), bodies.hold("bert", 1):
+        pass
+    with bodies.hold("anna", 1), bodies.hold("anna", 2), bodies.hold("bert", 10**7):
+        pass
+    assert not bodies._bytes
 
 
 def test_a_form_with_another_boundary_is_the_same_request(client, upstream, key):

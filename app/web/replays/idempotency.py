@@ -7,9 +7,12 @@ request with the same key meanwhile waits for that answer, on whichever worker.
 from __future__ import annotations
 
 import hashlib
+import io
 import re
 import time
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 
 from flask import Blueprint, Request, Response, current_app, g
 
@@ -26,6 +29,7 @@ from app.web.call_context import name_user
 from app.web.client_connection import ClientConnection
 from app.web.guards import find_guard
 from app.web.replays.following import follow_answer
+from app.web.replays.waiting import WaitingBodies
 from app.web.request_body import buffer_body
 from app.web.request_id import current_request, current_state
 
@@ -42,7 +46,7 @@ _NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Con
 
 def init_idempotency(api: Blueprint) -> None:
     """Register the hooks. They come last, when the principal is known and the request was counted."""
-    api.before_request(_claim_key)
+    api.before_request(partial(_claim_key, WaitingBodies()))
     api.after_request(_keep_answer)
 
 
@@ -113,7 +117,7 @@ def kept_headers(response: Response) -> list[tuple[str, str]]:
     return [(name, value) for name, value in response.headers.items() if not name.startswith(_NOT_KEPT)]
 
 
-def _claim_key() -> Response | None:
+def _claim_key(waiting: WaitingBodies) -> Response | None:
     request = current_request()
     key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
     if key is None or request.method != "POST":
@@ -124,22 +128,39 @@ def _claim_key() -> Response | None:
     if not _VALID_KEY.fullmatch(key):
         raise InvalidRequest("must be 1 to 255 visible ASCII characters.", field="Idempotency-Key")
     built, owner = services(), name_user(g.principal, client_address(request))
-    wanted = _hash_request(request, buffer_body())
-    connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
-    begun = time.monotonic()
-    while True:
+    body = buffer_body()
+    wanted = _hash_request(request, body)
+
+    def find() -> Claim | Response | None:
         found = built.idempotency_keys.claim(owner, key, wanted)
-        if isinstance(found, Claim):
-            current_state().idempotent = IdempotentRequest(found, owner)
-            return None
-        response = _replay(found, built.answers)
-        if response is not None:
-            return response
-        waited_s = time.monotonic() - begun
-        if waited_s > built.config.request_timeout_s:
-            raise IdempotencyInDoubt
+        return found if isinstance(found, Claim) else _replay(found, built.answers)
+
+    found = find()
+    if found is None:
+        with waiting.hold(owner, len(body)):
+            found = _await(find, ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle))
+    if isinstance(found, Response):
+        request.environ["wsgi.input"] = io.BytesIO()  # frees the body: nobody reads it, and a stream may last
+        return found
+    current_state().idempotent = IdempotentRequest(found, owner)
+    return None
+
+
+def _await(find: Callable[[], Claim | Response | None], connection: ClientConnection) -> Claim | Response:
+    """Wait until there is an answer, or the right to make it.
+
+    Raises:
+        IdempotencyInDoubt: neither came in time.
+        CallerGone, Draining: the wait ended.
+    """
+    begun, timeout_s = time.monotonic(), services().config.request_timeout_s
+    while (waited_s := time.monotonic() - begun) <= timeout_s:
         connection.check()
         time.sleep(min(max(_POLL_S, waited_s / 10), _MAX_POLL_S))
+        found = find()
+        if found is not None:
+            return found
+    raise IdempotencyInDoubt
 
 
 def _replay(found: Replay, answers: AnswerStore) -> Response | None:
