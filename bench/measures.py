@@ -4,7 +4,18 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from bench.targets import DIRECT, PRODUCT, Target
-from bench.traffic import BRIEF_DELAY, LONG_STREAM, OPENAI, RESPONSES, SHORT_STREAM, SLOW, STREAM, Call
+from bench.traffic import (
+    AGUI,
+    BRIEF_DELAY,
+    LONG_STREAM,
+    OPENAI,
+    RESPONSES,
+    SHORT_STREAM,
+    SLOW,
+    STREAM,
+    UI_STREAM,
+    Call,
+)
 
 Result = Mapping[str, float]
 Rows = dict[str, float]
@@ -57,6 +68,8 @@ ROWS = {
     "stream_p99": Row("    added chunk delay p99, ms", 2),
     "v1_stream_cpu": Row("32 streams as OpenAI's, below /v1: CPU ms a 1,000 chunks", 1),
     "responses_stream_cpu": Row("32 streams of /v1/responses: CPU ms a 1,000 chunks", 1),
+    "ui_stream_cpu": Row("32 streams as the AI SDK's: CPU ms a 1,000 chunks", 1),
+    "agui_stream_cpu": Row("32 streams as AG-UI's: CPU ms a 1,000 chunks", 1),
     "embed256_cpu": Row("embeddings of 256 texts: CPU ms a request", 2),
     "embed1_cpu": Row("embeddings of 1 text: CPU ms a request", 3),
     "held": Row("streams held, p99 delay < 50 ms", 0),
@@ -173,6 +186,22 @@ MEASURES = (
         "32 streams of /v1/responses",
         Call("stream", model=STREAM, dialect=RESPONSES),
         lambda it, _: {"responses_stream_cpu": it["cpu_ms_per_1000"]},
+        connections=32,
+        only_product=True,
+    ),
+    Measure(
+        "stream",
+        "32 streams as the AI SDK's",
+        Call("stream", model=STREAM, dialect=UI_STREAM),
+        lambda it, _: {"ui_stream_cpu": it["cpu_ms_per_1000"]},
+        connections=32,
+        only_product=True,
+    ),
+    Measure(
+        "stream",
+        "32 streams as AG-UI's",
+        Call("stream", model=STREAM, dialect=AGUI),
+        lambda it, _: {"agui_stream_cpu": it["cpu_ms_per_1000"]},
         connections=32,
         only_product=True,
     ),

@@ -12,6 +12,8 @@ ORIGIN = "http://localhost:3000"
 OPENAI = "openai"
 RESPONSES = "responses"
 GATEHOUSE = "gatehouse"
+UI_STREAM = "ui-message-stream"
+AGUI = "ag-ui"
 
 # What the fake upstream does is in the model's name, see answers.Script.
 AT_ONCE = "bench"
@@ -34,6 +36,8 @@ _PATHS = {
     (GATEHOUSE, "chat"): "/api/chat",
     (GATEHOUSE, "stream"): "/api/chat/stream",
     (GATEHOUSE, "embeddings"): "/api/embeddings",
+    (UI_STREAM, "stream"): "/api/chat",
+    (AGUI, "stream"): "/api/agui",
 }
 
 
@@ -109,14 +113,27 @@ def path_and_body(dialect: str, call: Call) -> tuple[str, bytes]:
         body |= {"stream": True, "stream_options": {"include_usage": True}}
     if dialect == RESPONSES:
         body |= {"stream": True, "input": body.pop("messages")}
+    if dialect == UI_STREAM:
+        turns = [_to_ui_message(turn, i) for i, turn in enumerate(body["messages"])]  # type: ignore[arg-type]
+        body |= {"id": "bench", "trigger": "submit-message", "messages": turns}
+    if dialect == AGUI:
+        turns = [{"id": f"m{i}", **turn} for i, turn in enumerate(body["messages"])]  # type: ignore[arg-type]
+        page = {"threadId": "t", "runId": "r", "tools": [], "context": [], "state": {}}
+        body = page | {"messages": turns, "forwardedProps": {"model": body["model"]}}
     return _PATHS[dialect, call.operation], orjson.dumps(body)
+
+
+def _to_ui_message(turn: dict[str, str], number: int) -> dict[str, object]:
+    return {"id": f"m{number}", "role": turn["role"], "parts": [{"type": "text", "text": turn["content"]}]}
 
 
 def ends_stream(dialect: str, tail: bytes) -> bool:
     """Whether this is how a complete stream ends."""
     if dialect == RESPONSES:
         return b'"usage":{' in tail
-    return tail.rstrip().endswith(b"data: [DONE]") if dialect == OPENAI else b'"done"' in tail
+    if dialect == AGUI:
+        return b'"RUN_FINISHED"' in tail
+    return b'"done"' in tail if dialect == GATEHOUSE else tail.rstrip().endswith(b"data: [DONE]")
 
 
 def checker(job: Job) -> Callable[[int, bytes], str | None]:
