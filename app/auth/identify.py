@@ -14,7 +14,7 @@ from flask import Request
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated, UnusableUserId
 from app.auth.failed_attempts import FailedAttemptLimit
-from app.auth.keys import ApiKeys
+from app.auth.keys import KEY_PREFIX, ApiKeys
 from app.auth.principal import DEFAULT_TENANT, Kind, Principal, parse_user_id
 from app.auth.sessions import Sessions
 from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
@@ -94,7 +94,7 @@ class Authenticator:
         credential = credential.strip()
         if scheme.lower() != "bearer" or not credential or len(credential) > _MAX_CHARS:
             raise Unauthenticated("no bearer token", is_guess=True)
-        if credential.startswith("gh_"):
+        if credential.startswith(KEY_PREFIX):
             key = self.keys.verify(credential)
             return Principal(kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes, key_id=key.id)
         if not _JWT.fullmatch(credential):

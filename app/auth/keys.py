@@ -23,7 +23,10 @@ from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
 from app.runtime import clock
 
-_KEY = re.compile(r"gh_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
+KEY_PREFIX = "gh_"
+"""Begins every key."""
+
+_KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
@@ -176,7 +179,7 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
             created_at=key.created_at,
         )
     )
-    return NewKey(key, f"gh_{key.id}_{secret}")
+    return NewKey(key, f"{KEY_PREFIX}{key.id}_{secret}")
 
 
 def _get(connection: Connection, key_id: str) -> ApiKey:

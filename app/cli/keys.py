@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import click
 from flask.cli import with_appcontext
 
-from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey
+from app.auth.keys import KEY_PREFIX, ApiKey, InvalidKeyRequest, NewKey
 from app.auth.principal import ALL_TENANTS, DEFAULT_TENANT, VISITOR_SCOPES
 from app.cli.table import print_table
 from app.database.database import DatabaseUnavailable
@@ -114,7 +114,7 @@ def _report_errors() -> Iterator[None]:
 
 def _parse_id(text: str) -> str:
     """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
-    return text.removeprefix("gh_")[:8] if text.startswith("gh_") else text
+    return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
 
 
 def _print_key(new: NewKey) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from flask import Blueprint, Response, g, request
 
 from app.auth.address import client_address
+from app.auth.keys import KEY_PREFIX
 from app.problems import InvalidRequest
 from app.replays.errors import StreamNotFound
 from app.services import services
@@ -57,7 +58,8 @@ def accept_token_in_url(api: Blueprint) -> None:
     def read_token() -> None:
         request = current_request()
         token = request.args.get("access_token") if request.endpoint == endpoint else None
-        if token is not None and "HTTP_AUTHORIZATION" not in request.environ:
+        # An API key has no place in a URL, and would be good for more than this.
+        if token and not token.startswith(KEY_PREFIX) and "HTTP_AUTHORIZATION" not in request.environ:
             request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"
 
     api.before_request(read_token)
