@@ -34,6 +34,7 @@ from app.web.routes import (
     embeddings,
     frameworks,
     health,
+    openapi,
     streams,
     structured,
     tokens,
@@ -114,6 +115,7 @@ def create_app(
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
+    app.register_blueprint(openapi.bp)
     if not config.is_production:
         app.register_blueprint(create_playground(config))
     init_cli(app)

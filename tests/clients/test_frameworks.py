@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 
 from tests.clients.running_server import AI_VERSIONS
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
+from tests.fakes.servers import wait_until
 
 pytestmark = pytest.mark.clients
 
@@ -129,6 +131,21 @@ class TestUseChat:
 
         assert parts_of(page["messages"][1]) == [("step-start", None), ("text", "Hel")]
         assert stream.left.wait(3)
+
+    def test_a_page_that_is_loaded_again_goes_on_with_the_answer(self, server, version, tmp_path):
+        stream = server.upstream.streams("Hel", "lo")
+        stream.release(2)
+        ready = tmp_path / "ready"
+        with ThreadPoolExecutor() as pool:
+            running = pool.submit(server.run, "reload.mjs", version=version, first="Hel", ready=str(ready))
+            wait_until(lambda: ready.exists() or running.done(), "the second page has the first words")
+            stream.release_all()
+            page = running.result()
+
+        [answer] = page["messages"]
+        assert parts_of(answer) == [("step-start", None), ("text", "Hello")]
+        assert page.get("error") is None
+        assert len(server.upstream.received) == 1
 
 
 @AI_VERSIONS

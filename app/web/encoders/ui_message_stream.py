@@ -12,6 +12,7 @@ from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCa
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
+from app.web.replays.recording import StreamStopped
 from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _FINISH_REASONS = {
@@ -190,8 +191,12 @@ class UIMessageStream:
             self._add({"type": "tool-input-available", **chunk, "input": value})
 
     def _fail(self, error: Exception) -> None:
-        problem = problem_for(error)
         self._end_part()
+        if isinstance(error, StreamStopped):  # what its user wanted
+            self._add({"type": "abort"})
+            self._chunks.append(b"data: [DONE]\n\n")
+            return
+        problem = problem_for(error)
         # Readers show the text; the other two fields are for the page's own code.
         self._add(
             {

@@ -24,6 +24,7 @@ from app.web.call_context import name_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
+from app.web.schemas.fields import StreamFields
 
 _RENEW_EVERY_S = 1.0
 
@@ -49,6 +50,11 @@ class Resumption:
     chat_id: str | None = None
     is_numbered: bool = True
     is_optional: bool = False
+
+
+def find_resumption(body: StreamFields) -> Resumption | None:
+    """Return how the stream of a body can be resumed: by its id, if the client wants that."""
+    return Resumption() if body.resumable else None
 
 
 class RecordedClient:

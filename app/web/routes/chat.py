@@ -5,7 +5,6 @@ from __future__ import annotations
 from flask import Blueprint, Response, g
 
 from app.openai_service import ChatCall
-from app.problems import InvalidRequest
 from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.plain_text import PlainText
@@ -15,7 +14,7 @@ from app.web.guards import needs
 from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
 from app.web.media.work import begin_work
-from app.web.replays.recording import Resumption
+from app.web.replays.recording import find_resumption
 from app.web.request_id import current_state
 from app.web.responses import json_response
 from app.web.routes.ui_messages import chat_error, read_chat_body, stream_ui_messages
@@ -34,11 +33,10 @@ bp = Blueprint("chat", __name__, url_prefix="/chat")
 def create() -> Response:
     """Answer a conversation in one response; in a stream of its own if the AI SDK asks."""
     body, media = read_chat_body()
-    call = build_call(body, media)
     if isinstance(body, UIMessagesRequest):
-        return stream_ui_messages(body, call)
-    if body.resumable:
-        raise InvalidRequest("only a stream can be resumed.", field="resumable")
+        return stream_ui_messages(body, build_call(body, media))
+    body.refuse_to_resume()
+    call = build_call(body, media)
     result = services().openai_service.chat(call, caller=billed_context())
     return json_response(body.response(result, seal_reasoning(result)), result.record)
 
@@ -48,10 +46,8 @@ def create() -> Response:
 def stream() -> Response:
     """Stream the answer to a conversation as token events."""
     body, media = read_conversation(ChatRequest)
-    resumption = Resumption() if body.resumable else None
-    return stream_chat_response(
-        build_call(body, media), TokenSse(g.request_id, padding(), make_seal()), resumption
-    )
+    encoder = TokenSse(g.request_id, padding(), make_seal())
+    return stream_chat_response(build_call(body, media), encoder, find_resumption(body))
 
 
 @bp.post("/openai")

@@ -6,13 +6,12 @@ import secrets
 
 from flask import Blueprint, Response
 
-from app.problems import InvalidRequest
 from app.web.encoders.agui import PADDING, Agui
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
 from app.web.errors import error_format, sentence_error
 from app.web.guards import needs
-from app.web.replays.recording import Resumption
+from app.web.replays.recording import find_resumption
 from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
@@ -30,8 +29,7 @@ _chat = Blueprint("chat", __name__)
 def complete() -> Response:
     """Stream the answer to a prompt as plain text, for the AI SDK's `useCompletion`."""
     body = read_json_body(CompletionRequest)
-    if body.resumable:
-        raise InvalidRequest("only a stream of events can be resumed.", field="resumable")
+    body.refuse_to_resume()
     return stream_chat_response(build_call(body), PlainText())
 
 
@@ -49,7 +47,7 @@ def run() -> Response:
         padding=padding(PADDING),
         request_id=call.request_id,
     )
-    return stream_priced(call, encoder, Resumption() if body.resumable else None)
+    return stream_priced(call, encoder, find_resumption(body))
 
 
 bp.register_blueprint(_chat)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 from flask import Blueprint, Response, current_app, make_response, render_template, request, send_from_directory
 from werkzeug.routing import Rule
@@ -13,6 +13,7 @@ from werkzeug.routing import Rule
 from app.config import Config
 from app.services import services
 from app.web.guards import public
+from app.web.openapi.examples import EXAMPLES
 
 _STATIC = Path(__file__).parent.parent / "static"
 
@@ -22,33 +23,6 @@ _HEADERS = {
     ),
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-store",
-}
-
-# Half red, half blue; small enough for a command line.
-_IMAGE = (
-    "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAABAAAAAQAQMAAAAlPW0iAAAABlBMVEXcHh4ePNxFowWuAAAA"
-    "EElEQVR42mNg+M/EwEA8AgAw0gEe0P1L1QAAAABJRU5ErkJggg=="
-)
-_CITY = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}, "people": {"type": "integer"}},
-    "required": ["city", "people"],
-    "additionalProperties": False,
-}
-_EXAMPLES: dict[str, dict[str, Any]] = {
-    "/api/chat": {"message": "Hello"},
-    "/api/chat/stream": {"message": "Hello"},
-    "/api/chat/openai": {"chatSettings": {}, "messages": [{"role": "user", "content": "Hello"}]},
-    "/api/vision": {"prompt": "Which colours are these?", "imageUrl": _IMAGE},
-    "/api/vision/stream": {"prompt": "Which colours are these?", "imageUrl": _IMAGE},
-    "/api/embeddings": {"input": ["a gate", "a house"], "dimensions": 8},
-    "/api/embeddings/similarity": {"query": "an open gate", "documents": ["a cloud", "the gate is open"]},
-    "/api/structured": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
-    "/api/structured/stream": {"prompt": "Berlin has 3700000 people.", "schema": _CITY},
-    "/api/completion": {"prompt": "Hello"},
-    "/v1/chat/completions": {"messages": [{"role": "user", "content": "Hello"}]},
-    "/v1/responses": {"input": "Hello"},
-    "/v1/embeddings": {"input": "a gate", "dimensions": 8},
 }
 
 
@@ -116,7 +90,7 @@ def _build_curl(method: str, rule: Rule) -> str:
     url = shlex.quote(f"{request.host_url.rstrip('/')}{rule.rule}")
     if method == "GET" and not rule.arguments:
         return f"curl {url}"
-    if method == "POST" and rule.rule in _EXAMPLES:
-        body = shlex.quote(json.dumps(_EXAMPLES[rule.rule]))
+    if method == "POST" and rule.rule in EXAMPLES:
+        body = shlex.quote(json.dumps(EXAMPLES[rule.rule]))
         return f"curl -N {url} \\\n  -H 'Content-Type: application/json' \\\n  -d {body}"
     return ""

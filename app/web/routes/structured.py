@@ -13,7 +13,9 @@ from app.web.encoders.structured_sse import StructuredSse
 from app.web.encoders.structured_text import StructuredText
 from app.web.errors import api_error, error_format, sentence_error
 from app.web.guards import needs
+from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_conversation
+from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
 from app.web.schemas.structured import StructuredCall, StructuredRequest, structured_response
 from app.web.streaming import padding, stream_response
@@ -25,7 +27,9 @@ bp = Blueprint("structured", __name__, url_prefix="/structured")
 @needs("structured")
 def create() -> Response:
     """Answer with data that matches a JSON schema."""
-    structured = _read_request()
+    body, media = read_conversation(StructuredRequest)
+    body.refuse_to_resume()
+    structured = _build_call(body, media)
     result = services().openai_service.structured(structured.call, structured.original, caller=billed_context())
     return json_response(structured_response(result.data, result, structured.normalized), result.record)
 
@@ -39,13 +43,17 @@ def _stream_error(problem: Problem, request_id: str) -> dict[str, Any] | str:
 @error_format(_stream_error)
 def stream() -> Response:
     """Stream data that matches a JSON schema, as far as the model has written it."""
-    structured, as_text = _read_request(), _wants_text()
+    body, media = read_conversation(StructuredRequest)
+    if as_text := _wants_text():
+        body.refuse_to_resume()
+    structured = _build_call(body, media)
     service = services().openai_service
     return stream_response(
         lambda caller: service.stream_structured(
             structured.call, structured.original, as_text=as_text, caller=caller
         ),
         StructuredText() if as_text else StructuredSse(g.request_id, structured, padding()),
+        find_resumption(body),
     )
 
 
@@ -58,8 +66,7 @@ def _wants_text() -> bool:
     return request.args.get("format") == "text" or accepted["text/plain"] > accepted["text/event-stream"]
 
 
-def _read_request() -> StructuredCall:
+def _build_call(body: StructuredRequest, media: MediaIntake) -> StructuredCall:
     built = services()
     prompts = built.prompts.restrict_to(g.principal)
-    body, media = read_conversation(StructuredRequest)
     return body.to_structured_call(prompts, built.schemas, media, request_id=g.request_id)

@@ -9,10 +9,11 @@ from app.services import services
 from app.web.call_context import billed_context
 from app.web.encoders.token_sse import TokenSse
 from app.web.guards import needs
+from app.web.replays.recording import find_resumption
 from app.web.responses import json_response
 from app.web.schemas.chat import chat_response
 from app.web.schemas.kept_reasoning import make_seal, seal_reasoning
-from app.web.schemas.vision import build_vision_call
+from app.web.schemas.vision import VisionFields, read_vision_call
 from app.web.streaming import padding, stream_chat_response
 
 bp = Blueprint("vision", __name__, url_prefix="/vision")
@@ -22,7 +23,8 @@ bp = Blueprint("vision", __name__, url_prefix="/vision")
 @needs("vision")
 def create() -> Response:
     """Answer a question about images in one response."""
-    result = services().openai_service.chat(_build_call(), caller=billed_context())
+    _, call = _read_call(is_streamed=False)
+    result = services().openai_service.chat(call, caller=billed_context())
     return json_response(chat_response(result, seal_reasoning(result)), result.record)
 
 
@@ -30,9 +32,11 @@ def create() -> Response:
 @needs("vision")
 def stream() -> Response:
     """Stream the answer to a question about images as token events."""
-    return stream_chat_response(_build_call(), TokenSse(g.request_id, padding(), make_seal()))
+    body, call = _read_call(is_streamed=True)
+    encoder = TokenSse(g.request_id, padding(), make_seal())
+    return stream_chat_response(call, encoder, find_resumption(body))
 
 
-def _build_call() -> ChatCall:
+def _read_call(*, is_streamed: bool) -> tuple[VisionFields, ChatCall]:
     prompts = services().prompts.restrict_to(g.principal)
-    return build_vision_call(prompts, request_id=g.request_id)
+    return read_vision_call(prompts, request_id=g.request_id, is_streamed=is_streamed)

@@ -9,7 +9,7 @@ from app.openai_service import ChatCall, ChatResult, ServerTool, ToolRun
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
-from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields
+from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.messages import ConversationRequest, Messages, build_turns
 from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
 
@@ -56,7 +56,7 @@ def build_chat_call(
     )
 
 
-class ChatFields(AnswerFields, PromptFields):
+class ChatFields(AnswerFields, PromptFields, StreamFields):
     """The settings of a conversation, in every body that has one; a subclass adds the conversation itself."""
 
     system_prompt: NonEmptyText | None = None
@@ -64,7 +64,6 @@ class ChatFields(AnswerFields, PromptFields):
     server_tools: ServerToolNames | None = None
     tool_choice: ToolChoice | None = None
     cache: bool | None = None
-    resumable: bool | None = None
 
     def to_call(
         self,

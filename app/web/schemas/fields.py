@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.config.formats import NAME_PATTERN
+from app.problems import InvalidRequest
 from app.prompts.parameters import Seed, StopText, StopTexts, TopP
 from app.web.schemas.validation import (
     AS_OTHER,
@@ -57,6 +58,17 @@ class AnswerFields(RequestModel):
 
 _ANSWER_FIELDS = tuple(name for name in AnswerFields.model_fields if name != "n")
 _get_values = attrgetter(*_ANSWER_FIELDS)
+
+
+class StreamFields(RequestModel):
+    """The field of each body that can be answered with a stream of events."""
+
+    resumable: bool | None = None
+
+    def refuse_to_resume(self) -> None:
+        """Check that the caller does not ask to resume an answer in another form. Raises InvalidRequest."""
+        if self.resumable:
+            raise InvalidRequest("only a stream of events can be resumed.", field="resumable")
 
 
 class PromptFields(RequestModel):

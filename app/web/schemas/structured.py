@@ -20,7 +20,7 @@ from app.prompts.selection import NOT_WITH_PROMPT, Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import list_texts
 from app.web.schemas.chat import build_chat_call, build_messages
-from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText
+from app.web.schemas.fields import AnswerFields, JsonObject, Name, NonEmptyText, StreamFields
 from app.web.schemas.messages import ConversationRequest
 
 _JSON_MODE = {"type": "json_object"}
@@ -50,7 +50,7 @@ class StructuredCall:
     normalized: Sequence[str] | None = None
 
 
-class StructuredRequest(AnswerFields, ConversationRequest):
+class StructuredRequest(AnswerFields, ConversationRequest, StreamFields):
     """The body of POST /api/structured."""
 
     prompt: NonEmptyText | None = None

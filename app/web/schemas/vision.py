@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import orjson
 from flask import request
 from pydantic import Field
+from werkzeug.datastructures import FileStorage
 
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
@@ -20,18 +21,19 @@ from app.web.media.reading import read_media_body
 from app.web.media.work import begin_work
 from app.web.request_body import read_form_body
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields
+from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.validation import validate
 
 _INTEGER_FIELDS = {"maxTokens", "seed", "n"}
 _INTEGER = re.compile("-?[0-9]{1,19}")
 _NUMBER_FIELDS = {"temperature", "topP"}
+_BOOLEAN_FIELDS = {"parallelToolCalls", "resumable"}
 _BOOLEANS = {"true": True, "false": False}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
 
 
-class VisionFields(AnswerFields, PromptFields):
+class VisionFields(AnswerFields, PromptFields, StreamFields):
     """The fields that JSON and form have in common."""
 
     prompt: NonEmptyText
@@ -74,7 +76,9 @@ class VisionRequest(VisionFields):
         return _build_call(self, images, prompts, media, request_id)
 
 
-def build_vision_call(prompts: PromptSelection, *, request_id: str) -> ChatCall:
+def read_vision_call(
+    prompts: PromptSelection, *, request_id: str, is_streamed: bool
+) -> tuple[VisionFields, ChatCall]:
     """Read the current request, JSON or form, and build the call.
 
     Raises:
@@ -85,9 +89,14 @@ def build_vision_call(prompts: PromptSelection, *, request_id: str) -> ChatCall:
     if request.mimetype not in ("application/json", "multipart/form-data"):
         raise UnsupportedMediaType("Send the body as application/json or multipart/form-data.")
     if request.mimetype == "multipart/form-data":
-        return _read_form(prompts, request_id)
+        form, files = _read_form()
+        if not is_streamed:
+            form.refuse_to_resume()
+        return form, _build_form_call(form, files, prompts, request_id)
     body, media = read_media_body(VisionRequest, VisionRequest.list_urls)
-    return body.to_call(prompts, media, request_id=request_id)
+    if not is_streamed:
+        body.refuse_to_resume()
+    return body, body.to_call(prompts, media, request_id=request_id)
 
 
 def _build_call(
@@ -104,7 +113,7 @@ def _build_call(
     return build_chat_call(conversation, fields.list_values(), fields, prompts)
 
 
-def _read_form(prompts: PromptSelection, request_id: str) -> ChatCall:
+def _read_form() -> tuple[VisionFields, list[FileStorage]]:
     fields: dict[str, Any] = {}
     form, uploads = read_form_body()
     for name, values in form.lists():
@@ -122,6 +131,12 @@ def _read_form(prompts: PromptSelection, request_id: str) -> ChatCall:
         raise InvalidRequest.missing("image")
     if len(files) > MAX_IMAGES:
         raise InvalidRequest(f"must be at most {MAX_IMAGES} files.", field="image")
+    return body, files
+
+
+def _build_form_call(
+    body: VisionFields, files: Sequence[FileStorage], prompts: PromptSelection, request_id: str
+) -> ChatCall:
     media = MediaIntake(begin_work)
     preparation = media.begin(body, "vision", body.model, prompts)
     images = [
@@ -138,7 +153,7 @@ def _convert_field(name: str, text: str) -> Any:
     if name in _NUMBER_FIELDS:
         with suppress(ValueError):
             return float(text)
-    if name == "parallelToolCalls":
+    if name in _BOOLEAN_FIELDS:
         return _BOOLEANS.get(text, text)
     if name == "variables":
         with suppress(orjson.JSONDecodeError):

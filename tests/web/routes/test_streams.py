@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import threading
 import time
 
@@ -13,9 +15,13 @@ from app.web.encoders.base import BrokenStream
 from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.servers import wait_until
 from tests.fakes.site import bearer
+from tests.images.pictures import png
 
 STREAM = "/api/chat/stream"
 BODY = {"message": "Hello", "resumable": True}
+MESSAGES = {"messages": [{"role": "user", "content": "Hi"}]}
+PNG = png(2, 2)
+IMAGE = f"data:image/png;base64,{base64.b64encode(PNG).decode()}"
 WORDS = ("One", " two", " three", " 👋", " five")
 
 
@@ -96,6 +102,101 @@ def test_a_position_that_is_no_number_is_refused(client, whole, position):
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
 
 
+FORMATS = {
+    "tokens": (STREAM, BODY),
+    "vision": ("/api/vision/stream", {"prompt": "What?", "imageUrl": IMAGE, "resumable": True}),
+    "structured": ("/api/structured/stream", {"prompt": "Write.", "resumable": True}),
+    "chunks": ("/v1/chat/completions", {**MESSAGES, "stream": True, "resumable": True}),
+    "UI message": (
+        "/api/chat",
+        {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}], "resumable": True},
+    ),
+    "AG-UI": (
+        "/api/agui",
+        {
+            "threadId": "t",
+            "runId": "r",
+            "messages": [{"id": "m", "role": "user", "content": "Hi"}],
+            "forwardedProps": {"resumable": True},
+        },
+    ),
+}
+each_format = pytest.mark.parametrize(("route", "body"), FORMATS.values(), ids=FORMATS)
+
+
+@each_format
+def test_every_format_goes_on_after_each_event(client, upstream, monkeypatch, route, body):
+    monkeypatch.setattr("app.openai_service.structured.partial_json.MIN_S", 0)
+    monkeypatch.setattr("app.openai_service.structured.partial_json.CHARS_PER_S", float("inf"))
+    upstream.streams(*stream_of('{"a":', ' "👋"', "}"))
+    whole = client.post(route, json=body)
+    events = events_of(whole.data)
+    url = f"{STREAM}/{whole.headers['X-Stream-Id']}"
+
+    assert len(events) > 1
+    for has in range(len(events)):
+        resumed = client.get(url, headers={"Last-Event-ID": str(has)})
+        assert (resumed.status_code, resumed.data) == (200, b"".join(events[has:]))
+        assert resumed.headers["Content-Type"] == whole.headers["Content-Type"]
+    assert client.get(url, headers={"Last-Event-ID": str(len(events))}).status_code == 204
+    assert len(upstream.sent) == 1
+
+
+def test_the_stream_of_a_form_can_be_resumed(client, upstream):
+    upstream.streams(*stream_of(*WORDS))
+    form = {"prompt": "What?", "resumable": "true", "image": (io.BytesIO(PNG), "a.png")}
+    whole = client.post("/api/vision/stream", data=form)
+    resumed = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}?after=2")
+
+    numbered = [event for event in events_of(whole.data) if event.startswith(b"id: ")]  # no heartbeats
+    assert events_of(resumed.data)[-2:] == numbered[-2:]
+    assert b"id: 3\n" in resumed.data
+    assert b"id: 2\n" not in resumed.data
+
+
+@each_format
+def test_no_format_shows_a_stream_to_another(site, upstream, route, body):
+    upstream.streams(*stream_of('{"a":', " 1", "}"))
+    scopes = ["chat", "vision", "structured"]
+    hers, his = (bearer(site.token(userId=user, scopes=scopes)) for user in ("anna", "bert"))
+    url = f"{STREAM}/{site.client.post(route, json=body, headers=hers).headers['X-Stream-Id']}"
+
+    assert site.client.get(url, headers=his).status_code == 404
+    assert site.client.post(f"{url}/stop", headers=his).status_code == 404
+    assert site.client.post(f"{url}/stop", headers=hers).status_code == 204
+
+
+@pytest.mark.parametrize(
+    ("route", "fields"),
+    [
+        ("/api/chat", {"message": "Hi"}),
+        ("/api/vision", {"prompt": "What?", "imageUrl": IMAGE}),
+        ("/api/structured", {"prompt": "Write."}),
+        ("/api/structured/stream?format=text", {"prompt": "Write."}),
+        ("/api/completion", {"prompt": "Hi"}),
+        ("/api/chat/openai", {"chatSettings": {}, **MESSAGES}),
+        ("/v1/chat/completions", MESSAGES),
+    ],
+)
+def test_what_is_no_stream_of_events_cannot_be_resumed(client, upstream, route, fields):
+    refused = client.post(route, json={**fields, "resumable": True})
+
+    assert refused.status_code == 400
+    assert "resumable" in refused.text
+    assert not upstream.sent
+
+
+def test_a_form_that_is_answered_at_once_cannot_be_resumed(client, upstream):
+    form = {"prompt": "What?", "resumable": "true", "image": (io.BytesIO(PNG), "a.png")}
+    refused = client.post("/api/vision", data=form)
+
+    assert (refused.status_code, refused.json["error"]) == (
+        400,
+        "resumable: only a stream of events can be resumed.",
+    )
+    assert not upstream.sent
+
+
 def test_a_reader_follows_a_stream_that_still_runs(app, client, upstream):
     gate = Gate(upstream, *WORDS)
     response, first, _ = begin(client)
@@ -159,6 +260,28 @@ def test_its_owner_may_stop_it(records, app, upstream):
     assert upstream.open_streams == 0
 
 
+def test_a_ui_message_that_was_stopped_is_no_error(client, upstream):
+    def endless():
+        while True:
+            yield sse(chunk({"content": "on"}))
+            time.sleep(0.01)  # the pace of the model
+
+    upstream.streams_bytes(endless())
+    route, body = FORMATS["UI message"]
+    response = client.post(route, json=body, buffered=False)
+    rest = iter(response.response)
+    next(rest)
+    client.post(f"{STREAM}/{response.headers['X-Stream-Id']}/stop")
+    end = events_of(b"".join(rest))[-3:]
+    response.close()
+
+    assert [event.partition(b"data: ")[2].strip() for event in end] == [
+        b'{"type":"text-end","id":"1"}',
+        b'{"type":"abort"}',
+        b"[DONE]",
+    ]
+
+
 def test_another_caller_finds_nothing(site, upstream):
     upstream.streams(*stream_of(*WORDS))
     hers, his = (bearer(site.token(userId=user)) for user in ("anna", "bert"))
@@ -183,14 +306,6 @@ def test_an_event_source_may_send_its_token_in_the_url(site, upstream):
     for other in ("x", site.new_key()):
         assert site.client.get(f"{STREAM}/{stream_id}", query_string={"access_token": other}).status_code == 401
     assert site.client.post("/api/chat", json=BODY, query_string={"access_token": token}).status_code == 401
-
-
-def test_a_plain_answer_cannot_be_resumed(client, upstream):
-    refused = client.post("/api/chat", json=BODY)
-
-    assert refused.status_code == 400
-    assert "resumable" in refused.json["error"]
-    assert not upstream.sent
 
 
 def test_too_many_running_streams_of_one_user_are_refused(client, upstream):

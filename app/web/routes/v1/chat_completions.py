@@ -12,7 +12,7 @@ from app.web.encoders.openai_sse import OpenAISse
 from app.web.encoders.padding import get_padding
 from app.web.guards import needs
 from app.web.media.reading import read_conversation
-from app.web.replays.recording import Resumption
+from app.web.replays.recording import Resumption, find_resumption
 from app.web.responses import json_response
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
 from app.web.streaming import stream_response
@@ -37,7 +37,7 @@ def create() -> Response:
     if body.stream:
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
         encoder = OpenAISse(completion_id, created, padding, includes_usage=body.includes_usage)
-        return _stream(call, encoder, Resumption() if body.resumable else None)
+        return _stream(call, encoder, find_resumption(body))
     result = built.openai_service.chat(call, caller=billed_context())
     return json_response(chat_completion(result, completion_id, created), result.record)
 

@@ -12,7 +12,7 @@ from app.prompts.selection import Conversation, PromptSelection
 from app.web.encoders.openai_sse import name_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import AnswerFields, MaxTokens
+from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
 from app.web.schemas.messages import ConversationRequest, build_turns
 from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
 from app.web.schemas.v1.fields import OpenAIModel, only
@@ -31,7 +31,7 @@ class StreamOptions(OpenAIModel):
     include_obfuscation: bool | None = None
 
 
-class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
+class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, OpenAIModel):
     """OpenAI's whole request. Parameters of type Any are accepted and ignored; `only` has the values that are served.
 
     An SDK sends the fields that OpenAI does not have in its `extra_body`.
@@ -71,7 +71,6 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
     prompt_cache_retention: Any = None
 
     cache: bool | None = None
-    resumable: bool | None = None
 
     @property
     def includes_usage(self) -> bool:
@@ -115,8 +114,8 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, OpenAIModel):
     def _check(self) -> None:
         if self.stream_options is not None and not self.stream:
             raise InvalidRequest("needs stream to be true.", field="stream_options")
-        if self.resumable and not self.stream:
-            raise InvalidRequest("only a stream can be resumed.", field="resumable")
+        if not self.stream:
+            self.refuse_to_resume()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
         if self.response_format is not None:

@@ -1,0 +1,174 @@
+"""Put the OpenAPI document together."""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from typing import Any
+
+from flask import Flask
+from pydantic.json_schema import models_json_schema
+from werkzeug.routing import Rule
+
+from app.web.error_table import list_problems
+from app.web.errors import api_error, message_error, sentence_error
+from app.web.guards import RouteGuard, find_guard
+from app.web.openapi.answers import API_ERROR, MESSAGE_ERROR, OPENAI_ERROR, Schema
+from app.web.openapi.examples import EXAMPLES
+from app.web.openapi.operations import OPERATIONS, Operation
+from app.web.schemas.validation import RequestModel
+
+_REF = "#/components/schemas/{model}"
+_VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
+# The pages of development, which are no part of the API.
+_PAGES = "pages."
+
+_SECURITY = {
+    "key": {"type": "http", "scheme": "bearer", "description": "A key of the site's server."},
+    "visitorToken": {"type": "http", "scheme": "bearer", "description": "A visitor's token, or a JWT."},
+}
+
+
+def list_operations(app: Flask) -> list[tuple[str, Rule]]:
+    """List each method of each route of the API."""
+    return [
+        (method, rule)
+        for rule in app.url_map.iter_rules()
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"})
+        if not rule.endpoint.startswith(_PAGES)
+    ]
+
+
+def build_document(app: Flask) -> dict[str, Any]:
+    """Build the document. It has nothing of the settings."""
+    refs, definitions = _define_models()
+    errors = _describe_errors()
+    paths: dict[str, dict[str, Any]] = defaultdict(dict)
+    for method, rule in list_operations(app):
+        view = app.view_functions[rule.endpoint]
+        guard = find_guard(view) or RouteGuard()
+        operation = OPERATIONS[method, rule.rule]
+        summary, _, rest = (view.__doc__ or "").strip().partition("\n")
+        form = _find_error_form(view, rule.rule)
+        described: dict[str, Any] = {
+            "operationId": f"{method.lower()}.{rule.endpoint}",
+            "summary": summary,
+            "tags": [rule.rule.split("/")[2] if rule.rule.count("/") > 1 else "server"],
+            "parameters": _list_parameters(rule, operation),
+            "responses": _list_responses(operation, {} if guard.is_public else errors[form]),
+            "security": _list_security(guard),
+        }
+        if rest.strip():
+            described["description"] = " ".join(rest.split())
+        if operation.bodies:
+            described["requestBody"] = _describe_body(rule.rule, operation, refs)
+        paths[_VARIABLE.sub(r"{\1}", rule.rule)][method.lower()] = described
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Gatehouse",
+            "version": "1",
+            "description": "A site's access to OpenAI, without its key in a browser.",
+        },
+        "servers": [{"url": "/"}],
+        "paths": paths,
+        "components": {
+            "schemas": {
+                **definitions,
+                "Error": API_ERROR,
+                "MessageError": MESSAGE_ERROR,
+                "OpenAIError": OPENAI_ERROR,
+            },
+            "securitySchemes": _SECURITY,
+        },
+    }
+
+
+def _define_models() -> tuple[dict[type[RequestModel], Schema], dict[str, Schema]]:
+    """Return what refers to each request model, and all definitions."""
+    models = {
+        model: None
+        for operation in OPERATIONS.values()
+        for model in (*operation.bodies, operation.form)
+        if model is not None
+    }
+    refs, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    return {model: refs[model, "validation"] for model in models}, schema["$defs"]
+
+
+def _list_parameters(rule: Rule, operation: Operation) -> list[dict[str, Any]]:
+    text = {"type": "string"}
+    parameters: list[dict[str, Any]] = [
+        {"name": name, "in": "path", "required": True, "schema": text} for name in _VARIABLE.findall(rule.rule)
+    ]
+    headers = [*operation.headers, ("X-Request-ID", "The id of the request, in the log and in the answer.")]
+    if operation.is_billed:
+        headers.append(("Idempotency-Key", "The same for each repetition of a request, which is paid once."))
+    for place, named in (("query", operation.query), ("header", headers)):
+        parameters += [
+            {"name": name, "in": place, "description": meaning, "schema": text} for name, meaning in named
+        ]
+    return parameters
+
+
+def _describe_body(path: str, operation: Operation, refs: dict[type[RequestModel], Schema]) -> Schema:
+    schemas = [refs[model] for model in operation.bodies]
+    json: Schema = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
+    if path in EXAMPLES:
+        json["example"] = EXAMPLES[path]
+    content = {"application/json": json}
+    if operation.form is not None:
+        files = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}
+        fields = operation.form.model_json_schema(ref_template=_REF)
+        fields["properties"] = {**fields["properties"], "image": files}
+        fields["required"] = [*fields.get("required", ()), "image"]
+        content["multipart/form-data"] = {"schema": fields}
+    return {"required": True, "content": content}
+
+
+def _list_responses(operation: Operation, errors: dict[str, Schema]) -> dict[str, Schema]:
+    success: Schema = {"description": "Done." if operation.answers is None else "The answer."}
+    if operation.answers is not None:
+        success["content"] = {kind: {"schema": schema} for kind, schema in operation.answers.items()}
+    return {str(operation.status): success, **errors}
+
+
+def _list_security(guard: RouteGuard) -> list[dict[str, list[str]]]:
+    if guard.is_public:
+        return []
+    if guard.keys_only:
+        return [{"key": []}]
+    # The last: a site may let visitors in without a credential.
+    return [{"key": []}, {"visitorToken": []}, {}]
+
+
+def _find_error_form(view: Any, path: str) -> str:
+    form = getattr(view, "error_body", None)
+    if form is message_error:
+        return "MessageError"
+    if form is sentence_error:
+        return "text"
+    if form is None and path.startswith("/v1/"):
+        return "OpenAIError"
+    return "Error" if form in (None, api_error) else "either"
+
+
+def _describe_errors() -> dict[str, dict[str, Schema]]:
+    """Return the responses of all errors, by status, in each form."""
+    meanings: dict[int, list[str]] = defaultdict(list)
+    for kind in list_problems():
+        summary = (kind.__doc__ or "").partition("\n")[0].rstrip(".")
+        meanings[kind.status].append(f"- `{kind.code}`: {summary}")
+    text: Schema = {"text/plain": {"schema": {"type": "string"}}}
+    forms: dict[str, Schema] = {
+        name: {"application/json": {"schema": {"$ref": _REF.format(model=name)}}}
+        for name in ("Error", "MessageError", "OpenAIError")
+    }
+    forms |= {"text": text, "either": forms["Error"] | text}
+    return {
+        form: {
+            str(status): {"description": "\n".join(lines), "content": content}
+            for status, lines in meanings.items()
+        }
+        for form, content in forms.items()
+    }
