@@ -207,7 +207,7 @@ def test_the_first_commands_of_the_readme_are_answered(results: dict[str, Ran]) 
 
 
 def test_every_route_has_a_command_and_every_command_a_route() -> None:
-    called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/$]+)", command)}
+    called = {path for command, *_ in COMMANDS for path in re.findall(rf"{PRINTED_ADDRESS}(/[\w/$.]+)", command)}
 
     rules = {rule.rule for rule in create_app(Config()).url_map.iter_rules()}
     rule_of = {
@@ -217,6 +217,7 @@ def test_every_route_has_a_command_and_every_command_a_route() -> None:
     assert set(rule_of.values()) == {rule for rule in rules if rule.startswith(("/api", "/v1"))} | {
         "/healthz",
         "/readyz",
+        "/openapi.json",
     }
 
 
