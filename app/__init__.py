@@ -24,6 +24,7 @@ from app.web.errors import init_errors
 from app.web.flask_app import WebApp
 from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
+from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
 from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency
@@ -34,7 +35,6 @@ from app.web.routes import (
     embeddings,
     frameworks,
     health,
-    openapi,
     streams,
     structured,
     tokens,
@@ -115,7 +115,7 @@ def create_app(
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
-    app.register_blueprint(openapi.bp)
+    app.register_blueprint(openapi_bp)
     if not config.is_production:
         app.register_blueprint(create_playground(config))
     init_cli(app)

@@ -17,6 +17,7 @@ from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.tokens import TokenRequest
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest
 from app.web.schemas.v1.embeddings import EmbeddingsRequest as V1EmbeddingsRequest
+from app.web.schemas.v1.responses import ResponsesRequest
 from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionFields, VisionRequest
 
@@ -30,6 +31,7 @@ _VALUES = (
 )
 _UI = "To the AI SDK: the UI message stream, version 1."
 _AGUI = "The events of AG-UI, from RUN_STARTED to RUN_FINISHED or RUN_ERROR."
+_RESPONSE_EVENTS = "With `stream`: the events of OpenAI's Responses API."
 _CHUNKS = "With `stream`: OpenAI's chunks, then `[DONE]`."
 
 
@@ -130,6 +132,9 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/v1/chat/completions"): Operation(
         (ChatCompletionsRequest,), answers={JSON: answers.COMPLETION, **_events(_CHUNKS)}, is_billed=True
     ),
+    ("POST", "/v1/responses"): Operation(
+        (ResponsesRequest,), answers={JSON: answers.ANY, **_events(_RESPONSE_EVENTS)}, is_billed=True
+    ),
     ("POST", "/v1/embeddings"): Operation(
         (V1EmbeddingsRequest,), answers={JSON: answers.V1_EMBEDDINGS}, is_billed=True
     ),
@@ -145,5 +150,8 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             ("webhook-signature", "OpenAI's signature."),
         ),
     ),
+    ("GET", "/metrics"): Operation(answers=_PLAIN_TEXT),
     ("GET", "/openapi.json"): Operation(answers={JSON: answers.ANY}),
+    ("GET", "/docs"): Operation(answers={"text/html": {"type": "string"}}),
+    ("GET", "/docs/style.css"): Operation(answers={"text/css": {"type": "string"}}),
 }

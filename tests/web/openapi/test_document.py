@@ -33,7 +33,7 @@ def test_it_has_every_route_and_no_other(app, document):
     routes = {(method, rule.rule) for method, rule in list_operations(app)}
     described = {(method.upper(), path) for path, item in document["paths"].items() for method in item}
 
-    assert routes == OPERATIONS.keys()
+    assert routes == OPERATIONS.keys() - {("GET", "/metrics")}  # which is there with METRICS_ALLOW only
     assert len(described) == len(routes)
     for item in document["paths"].values():
         assert all(operation["summary"] for operation in item.values())
@@ -61,7 +61,7 @@ def test_the_examples_work(offline_site, path):
     answer = offline_site.client.post(path, json=EXAMPLES[path], headers=bearer(offline_site.key))
 
     assert answer.status_code in (200, 201), answer.text
-    assert b'"error"' not in answer.data
+    assert b'"error"' not in answer.data.replace(b'"error":null', b"")
 
 
 def test_it_is_asked_for_again_only_if_it_has_changed(client):

@@ -1,0 +1,56 @@
+"""The page at /docs: all routes, for people, without scripts."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from app.web.openapi.document import list_operations
+from app.web.openapi.examples import EXAMPLES
+
+
+@pytest.fixture
+def page(client):
+    answer = client.get("/docs")
+    assert answer.status_code == 200
+    assert answer.content_type == "text/html; charset=utf-8"
+    return answer
+
+
+def test_it_shows_every_route(app, page):
+    for method, rule in list_operations(app):
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        assert f'<span class="method">{method}</span> <code>{path}</code>' in page.text
+
+
+def test_it_shows_a_command_for_every_example(page):
+    for path in EXAMPLES:
+        assert f"https://your-server{path} " in page.text
+
+
+def test_its_links_lead_somewhere(page):
+    anchors = set(re.findall(r'<article id="([^"]+)"', page.text))
+
+    assert anchors == set(re.findall(r'href="#([^"]+)"', page.text))
+
+
+def test_it_needs_no_script_and_no_other_server(client, page):
+    policy = page.headers["Content-Security-Policy"]
+
+    assert policy.startswith("default-src 'none'; style-src 'self'")
+    assert "<script" not in page.text
+    assert " style=" not in page.text
+    assert client.get("/docs/style.css").mimetype == "text/css"
+
+
+def test_it_is_there_in_production(make_app):
+    app = make_app(
+        app_env="production",
+        secret_key="s" * 40,
+        auth_required=True,
+        trusted_hosts=("localhost",),
+        stream_padding=0,
+    )
+
+    assert app.test_client().get("/docs").status_code == 200
