@@ -201,6 +201,7 @@ def runs(events):
 
 
 class TestARound:
+    @pytest.mark.chat_form
     def test_the_model_is_offered_the_tools_and_told_what_they_return(self, person, upstream, shop):
         upstream.answers(calling(call()))
         upstream.answers(completion("It is on its way."))
@@ -315,6 +316,7 @@ class TestARound:
 
 
 class TestAStream:
+    @pytest.mark.chat_form
     def test_fragments_of_parallel_calls_are_put_together(self, person, upstream, shop):
         calls = [call(), call(arguments='{"order_id": "Ж-8"}', id="call_2")]
         upstream.streams(*streamed_calls(*calls, text="Let me look. "))

@@ -74,6 +74,7 @@ def told(calls):
 
 
 @pytest.mark.parametrize(("chunks", "calls"), STREAMS.values(), ids=STREAMS)
+@pytest.mark.chat_form
 def test_a_stream_has_the_calls_that_were_meant(client, upstream, chunks, calls):
     upstream.streams(*[chunk({"tool_calls": deltas}) for deltas in chunks], *stream_of()[1:])
 
@@ -84,6 +85,7 @@ def test_a_stream_has_the_calls_that_were_meant(client, upstream, chunks, calls)
 
 @pytest.mark.parametrize("arguments", [BERN, {"city": "Bern"}, None, "", {}, [], "[]", "null"], ids=json.dumps)
 @pytest.mark.parametrize("ids", [("a", "b"), (None, None), ("", ""), ("same", "same")], ids=str)
+@pytest.mark.chat_form
 def test_an_answer_in_one_piece_has_the_calls_of_the_same_stream(client, upstream, arguments, ids):
     calls = [entry("f", arguments, id_=id_) for id_ in ids]
     upstream.answers(completion(None, tool_calls=calls))
@@ -102,6 +104,7 @@ def test_an_answer_in_one_piece_has_the_calls_of_the_same_stream(client, upstrea
 @pytest.mark.parametrize(
     "calls", ["f", {"f": 1}, ["f"], [entry(arguments="{}", id_="a")], [{"id": "a", "function": "f"}]]
 )
+@pytest.mark.chat_form
 def test_what_is_no_call_is_no_answer(client, upstream, calls):
     upstream.answers(completion("x", tool_calls=calls))
     upstream.streams(chunk({"content": "x"}), chunk({"tool_calls": calls}), *stream_of()[1:])

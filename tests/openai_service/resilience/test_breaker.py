@@ -344,6 +344,7 @@ class TestWhatCounts:
         ],
     )
     @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+    @pytest.mark.chat_form
     def test_a_refusal_neither_counts_nor_starts_the_count_again(self, client, upstream, route, refuse):
         fail(client, upstream, 4)
         for _ in range(6):

@@ -35,6 +35,7 @@ def client(make_app):
 
 @pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
 @pytest.mark.parametrize(("status", "members", "fault", "part"), FAULTS)
+@pytest.mark.chat_form
 def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_mended(
     client, upstream, clock, caplog, *, route, status, members, fault, part
 ):

@@ -102,6 +102,7 @@ def test_all_that_the_table_sends_to_chat_is_taken_there():
 @pytest.mark.parametrize(
     ("refusal", "status"), [(TOOLS_REFUSED, 400), (TOOLS_REFUSED_BY_A_PROXY, 400), (RESPONSES_ONLY, 404)]
 )
+@pytest.mark.chat_form
 def test_a_model_that_wants_the_other_endpoint_is_asked_there_from_then_on(
     make_app, upstream, route, refusal, status
 ):
@@ -119,6 +120,7 @@ def test_a_model_that_wants_the_other_endpoint_is_asked_there_from_then_on(
     assert upstream.sent[1].raw["model"] == "my-gpt"
 
 
+@pytest.mark.chat_form
 def test_only_requests_with_tools_go_elsewhere_if_only_they_were_refused(make_app, upstream):
     client = make_app(chat_model="my-gpt").test_client()
     upstream.answers(TOOLS_REFUSED, status=400)
@@ -199,6 +201,7 @@ def test_that_is_learnt_of_a_model_that_the_table_does_not_know(make_app, upstre
     assert first.headers["X-Params-Adjusted"] == second.headers["X-Params-Adjusted"] == "reasoningEffort=none"
 
 
+@pytest.mark.chat_form
 def test_a_caller_cannot_talk_a_model_over(make_app, upstream):
     client = make_app(chat_model="my-gpt").test_client()
     words = "Invalid name: 'Function tools with reasoning_effort are not supported; use /v1/responses'"
@@ -338,6 +341,7 @@ def test_chat_completions_get_no_reasoning(make_app, upstream):
     assert b"reasoning_items" not in str(upstream.sent[2].raw).encode()
 
 
+@pytest.mark.chat_form
 def test_no_id_of_the_upstream_reaches_a_caller(make_app, upstream):
     client = make_app(upstream_api="responses").test_client()
     upstream.answers(response("completed", reasoning(), function_call("call_1", "get_weather")))

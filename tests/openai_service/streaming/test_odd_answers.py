@@ -109,6 +109,7 @@ class TestAnotherKindOfBody:
         assert failure_of(client.post(route, json=CHAT)) == (502, "upstream_failed")
 
     @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "application/octet-stream", ""])
+    @pytest.mark.chat_form
     def test_what_counts_is_the_body_and_not_what_it_is_called(self, client, upstream, content_type):
         upstream.answers(completion("Hello"), headers={"Content-Type": content_type})
         upstream.answers(WHOLE_STREAM, headers={"Content-Type": content_type})
@@ -221,6 +222,7 @@ class TestLoneSurrogates:
 
     @pytest.mark.parametrize("text", ["LONE", "a LONE b", "a LONE", "LONE b"])
     @pytest.mark.parametrize("field", ["content", "refusal"])
+    @pytest.mark.chat_form
     def test_are_replaced_in_a_stream(self, make_app, upstream, records, text, field, lone):
         pieces = [
             sse(*stream_of("Hel")[:2]),
@@ -236,6 +238,7 @@ class TestLoneSurrogates:
             assert done["usage"] == USAGE
         assert [record.outcome for record in records] == ["complete"] * 2
 
+    @pytest.mark.chat_form
     def test_are_replaced_in_a_chunk_as_openai_writes_it(self, client, upstream, lone):
         own = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"%b"},"finish_reason":null}]}\n\n'
         upstream.streams_bytes([own % b"Hel", own % lone, WHOLE_STREAM])
@@ -270,6 +273,7 @@ class TestNumbersThatAreNone:
 
         assert failure_of(client.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
 
+    @pytest.mark.chat_form
     def test_in_a_stream_are_a_failure_after_what_came_before(self, client, upstream, number):
         upstream.streams(chunk({"content": "Hel"}), f'{{"usage":{{"x":{number}}}}}', *stream_of("lo"))
 
@@ -284,11 +288,13 @@ class TestNumbersThatAreNone:
 
 @pytest.mark.parametrize("content", [["Hello"], [{"type": "text", "text": "Hello"}], {"text": "Hello"}, 1, True])
 class TestContentThatIsNoText:
+    @pytest.mark.chat_form
     def test_in_an_answer_is_a_failure(self, client, upstream, content):
         upstream.answers(completion(content))
 
         assert failure_of(client.post("/api/chat", json=CHAT)) == (502, "upstream_failed")
 
+    @pytest.mark.chat_form
     def test_in_a_stream_is_a_failure(self, client, upstream, content):
         upstream.streams(chunk({"content": content}), *stream_of())
 
@@ -364,6 +370,7 @@ WHOLE = {
 
 class TestOddStreams:
     @pytest.mark.parametrize(("payloads", "usage"), WHOLE.values(), ids=WHOLE)
+    @pytest.mark.chat_form
     def test_a_whole_one_is_told_whole(self, make_app, upstream, records, payloads, usage):
         client = make_app().test_client()
         pieces = [b": comment\n\n" + sse(payload) for payload in payloads]
@@ -424,6 +431,7 @@ class TestOddStreams:
             {"error": [1]},
         ],
     )
+    @pytest.mark.chat_form
     def test_an_event_that_is_no_chunk_is_the_end(self, client, upstream, payload):
         upstream.streams(*TOKENS, payload, STOP, "[DONE]")
 

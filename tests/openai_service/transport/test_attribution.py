@@ -63,6 +63,7 @@ def test_every_conversation_says_whose_it_is_and_that_it_is_not_stored(make_site
     assert not {"anna", "acme"} & set(re.findall(r"\w+", json.dumps(upstream.sent[-1].body)))
 
 
+@pytest.mark.chat_form
 def test_embeddings_and_moderation_are_not_told(make_app, upstream):
     client = make_app(moderation="input").test_client()
     upstream.answers({"results": [{"flagged": False, "categories": {}}]})
@@ -132,6 +133,7 @@ def test_without_a_secret_key_the_upstreams_key_takes_its_place(make_app, upstre
     ],
 )
 @pytest.mark.parametrize("path", ["/api/chat", "/api/chat/stream"])
+@pytest.mark.chat_form
 def test_only_an_upstream_that_knows_the_fields_gets_them(make_app, upstream, settings, said, path):
     queue(upstream, path)
 

@@ -27,6 +27,7 @@ def urls(upstream, monkeypatch):
     return seen
 
 
+@pytest.mark.chat_form
 def test_azure_is_asked_below_the_deployment_with_its_version_and_its_key(urls, azure, upstream):
     assert azure.post("/api/chat", json=HI).status_code == 200
 
@@ -39,6 +40,7 @@ def test_azure_is_asked_below_the_deployment_with_its_version_and_its_key(urls, 
     assert sent.body["messages"] == [{"role": "user", "content": "Hi"}]
 
 
+@pytest.mark.chat_form
 def test_each_operation_goes_to_its_own_deployment_of_azure(urls, azure, upstream):
     upstream.streams(*stream_of("Hi"))
     upstream.answers(completion())
@@ -58,6 +60,7 @@ def test_each_operation_goes_to_its_own_deployment_of_azure(urls, azure, upstrea
     ]
 
 
+@pytest.mark.chat_form
 def test_the_name_of_a_deployment_cannot_change_the_path(urls, make_app, upstream):
     client = make_app(**AZURE | {"chat_model": "a/b@c+d"}).test_client()
 
@@ -73,6 +76,7 @@ def test_what_azure_sends_before_its_first_token_is_passed_over(azure, upstream)
     assert without_padding(stream.data).startswith(b'data: {"token":"Hi"}\n\n')
 
 
+@pytest.mark.chat_form
 def test_no_variable_of_the_sdks_own_changes_where_requests_go(urls, monkeypatch, make_app, upstream):
     for name in ("OPENAI_BASE_URL", "AZURE_OPENAI_ENDPOINT"):
         monkeypatch.setenv(name, "https://evil.example/v1")
@@ -90,6 +94,7 @@ def test_no_variable_of_the_sdks_own_changes_where_requests_go(urls, monkeypatch
 
 
 @pytest.mark.parametrize("base_url", ["http://127.0.0.1:11434/v1", "http://127.0.0.1:11434/v1/"])
+@pytest.mark.chat_form
 def test_a_compatible_server_is_asked_below_its_base_url(urls, make_app, upstream, base_url):
     client = make_app(openai_base_url=base_url, openai_api_key="").test_client()
 

@@ -32,6 +32,7 @@ def limits(upstream):
 
 
 @pytest.mark.parametrize("own", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.chat_form
 def test_a_model_that_wants_the_other_name_of_a_limit_gets_it_from_then_on(make_app, upstream, own):
     other = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}[own]
     client = make_app(chat_model=UNKNOWN, max_tokens_param=own).test_client()
@@ -63,6 +64,7 @@ def test_a_call_that_does_not_name_the_parameter_is_not_said_to_be_adjusted(clie
     assert "X-Params-Adjusted" not in client.post("/api/chat", json=HI).headers
 
 
+@pytest.mark.chat_form
 def test_several_refusals_are_met_one_after_the_other(client, upstream):
     refuse(upstream, "max_completion_tokens")
     refuse(upstream, "temperature", "unsupported_value")
@@ -125,6 +127,7 @@ def test_an_error_that_is_no_refusal_of_the_request_teaches_nothing(client, upst
     assert upstream.sent[-1].body["temperature"] == 0.5
 
 
+@pytest.mark.chat_form
 def test_streams_are_adapted_alike(client, upstream):
     refuse(upstream, "stream_options")
     refuse(upstream, "max_completion_tokens")
@@ -142,6 +145,7 @@ def test_streams_are_adapted_alike(client, upstream):
     assert upstream.open_streams == 0
 
 
+@pytest.mark.chat_form
 def test_a_repair_is_sent_as_the_model_takes_it(client, upstream):
     refuse(upstream, "max_completion_tokens")
     upstream.answers(completion("no JSON"))
@@ -188,6 +192,7 @@ class TestWhatARefusalTeaches:
             ("serviceTier", "service_tier", "flex"),
         ],
     )
+    @pytest.mark.chat_form
     def test_a_parameter_that_is_not_supported_is_left_out(self, client, upstream, field, param, value, code):
         say(upstream, f"Unsupported parameter: '{param}' is not supported with this model.", param, code)
 
@@ -270,6 +275,7 @@ class TestWhatARefusalTeaches:
             "The words 'Function tools with reasoning_effort are not supported' are not allowed.",
         ],
     )
+    @pytest.mark.chat_form
     def test_what_a_caller_wrote_and_is_quoted_teaches_nothing(self, client, upstream, message):
         say(upstream, message, "stop", "invalid_value")
 

@@ -58,6 +58,7 @@ def put(body, param):
 
 @pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
 @pytest.mark.parametrize("status", [400, 422])
+@pytest.mark.chat_form
 def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, upstream, body, status):
     upstream.answers(put(body, "max_completion_tokens"), status=status)
     upstream.answers(put(body, "temperature"), status=status)
@@ -145,6 +146,7 @@ def test_what_is_known_of_the_size_is_told(client, upstream, message, end):
     )
 
 
+@pytest.mark.chat_form
 def test_a_site_can_leave_out_the_options_of_streams(make_app, upstream):
     client = make_app(stream_options=False).test_client()
     upstream.streams(*stream_of("Hi", usage=None))

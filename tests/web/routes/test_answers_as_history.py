@@ -82,6 +82,7 @@ def ask_again(client, turn):
 
 
 @pytest.mark.one_attempt
+@pytest.mark.chat_form
 def test_every_answer_comes_back_as_it_was_given(client, upstream):
     @bounded
     @given(ANSWERS)

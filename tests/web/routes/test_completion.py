@@ -18,6 +18,7 @@ def sentence_of(answer):
     return answer.status_code, answer.text
 
 
+@pytest.mark.chat_form
 def test_a_prompt_is_answered_in_bare_text(make_app, upstream):
     person = Person(make_app())
     upstream.streams(*stream_of("Hel", "lo 😀"))

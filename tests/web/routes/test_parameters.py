@@ -83,6 +83,7 @@ def prepare(upstream, path):
 
 
 @pytest.mark.parametrize("path", BODIES)
+@pytest.mark.chat_form
 def test_each_parameter_is_sent_on_by_every_route(client, upstream, path):
     prepare(upstream, path)
 
@@ -114,12 +115,14 @@ def test_a_value_out_of_bounds_is_refused_and_named(client, upstream, path, fiel
     assert upstream.sent == []
 
 
+@pytest.mark.chat_form
 def test_one_text_may_stop_an_answer(client, upstream):
     post(client, "/api/chat", stop="END")
 
     assert upstream.sent[0].body["stop"] == "END"
 
 
+@pytest.mark.chat_form
 def test_a_form_takes_the_same_parameters_as_json(client, upstream):
     form = {name: str(value) for name, value in GIVEN.items()}
     form |= {"prompt": "Hi", "stop": "END", "parallelToolCalls": "true", "image": (io.BytesIO(png(4, 3)), "a.png")}

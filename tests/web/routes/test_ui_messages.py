@@ -146,6 +146,7 @@ class TestStream:
         assert (failure["type"], failure["code"]) == ("error", "upstream_failed")
         assert failure["errorText"] == "The model could not be reached or did not answer properly."
 
+    @pytest.mark.chat_form
     def test_the_fields_of_a_chat_are_taken_beside_the_messages(self, client, upstream):
         upstream.streams(*stream_of("Hello"))
 

@@ -323,6 +323,7 @@ def test_an_image_that_is_none_is_refused_by_its_place(sdk, upstream):
     assert upstream.sent == []
 
 
+@pytest.mark.chat_form
 def test_messages_of_each_role_and_form_are_understood(sdk, upstream):
     parts = [{"type": "text", "text": "one"}, {"type": "text", "text": "two"}]
     whole = completion("ok")["choices"][0]["message"]
@@ -348,6 +349,7 @@ def test_messages_of_each_role_and_form_are_understood(sdk, upstream):
 
 
 @pytest.mark.parametrize("name", ["max_tokens", "max_completion_tokens"])
+@pytest.mark.chat_form
 def test_either_name_limits_the_answer(sdk, upstream, name):
     sdk.chat.completions.create(**ASKED, **{name: 7})
 
@@ -370,6 +372,7 @@ PASSED_ON = {
 
 
 @pytest.mark.parametrize("name", PASSED_ON)
+@pytest.mark.chat_form
 def test_parameters_of_the_model_are_passed_on(make_app, connect, upstream, name):
     sdk = connect(make_app(chat_model="own"))  # of which nothing is known
 

@@ -93,6 +93,7 @@ def test_a_budget_that_is_used_up_is_not_tried_again(make_app, connect, sdk_wait
 @pytest.mark.parametrize(
     ("status", "kind"), [(500, "server_error"), (401, "invalid_request_error"), (404, "invalid_request_error")]
 )
+@pytest.mark.chat_form
 def test_a_failure_after_our_own_attempts_is_not_tried_again(make_app, connect, upstream, sdk_waits, status, kind):
     app = make_app(chat_fallback_models=(), breaker_failures=100)
     upstream.otherwise = lambda sent: httpx2.Response(status, json=error(kind=kind))
