@@ -46,7 +46,7 @@ def list_sections(document: Mapping[str, Any]) -> list[tuple[str, list[Route]]]:
     for path, methods in document["paths"].items():
         for method, operation in methods.items():
             sections[operation["tags"][0]].append(_read_route(path, method.upper(), operation, models))
-    return sorted(sections.items())
+    return list(sections.items())
 
 
 def _read_route(path: str, method: str, operation: Mapping[str, Any], models: Mapping[str, Schema]) -> Route:
@@ -120,7 +120,9 @@ def _name_bounds(schema: Schema) -> str:
     low, high = schema.get("minimum"), schema.get("maximum")
     if low is None and high is None:
         return ""
-    return f", {low:g} to {high:g}" if low is not None and high is not None else f", {low or ''} or more"
+    if low is None:
+        return f", at most {high:,}"
+    return f", at least {low:,}" if high is None else f", {low:,} to {high:,}"
 
 
 def _shorten(words: str) -> str:
