@@ -146,6 +146,7 @@ def test_the_stream_of_a_form_can_be_resumed(client, upstream):
     upstream.streams(*stream_of(*WORDS))
     form = {"prompt": "What?", "resumable": "true", "image": (io.BytesIO(PNG), "a.png")}
     whole = client.post("/api/vision/stream", data=form)
+    assert whole.data  # nobody else would read it on
     resumed = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}?after=2")
 
     numbered = [event for event in events_of(whole.data) if event.startswith(b"id: ")]  # no heartbeats
