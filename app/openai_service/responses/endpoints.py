@@ -30,7 +30,8 @@ class Endpoints:
     """Chooses the endpoint of each request, and remembers until the process ends what the upstream said of it."""
 
     def __init__(self, upstream: Upstream) -> None:
-        self._api = upstream.api if upstream.api != "auto" or upstream.has_responses else "chat"
+        self._api = upstream.api
+        self._has_responses = upstream.has_responses
         self._has_families = upstream.has_families
         self._needs: dict[str, Need] = {}
         self._without_encrypted: dict[str, bool] = {}
@@ -40,7 +41,11 @@ class Endpoints:
         """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body."""
         if self._api == "chat" or not self._has_route:
             return CHAT_PATH
-        return RESPONSES_PATH if self._api == "responses" or self._suits(model, body) else CHAT_PATH
+        if self._api == "responses":
+            return RESPONSES_PATH
+        # What may have no such route is asked there only for what nothing else can serve.
+        suits = self._suits(model, body) if self._has_responses else self._is_needed(model, body)
+        return RESPONSES_PATH if suits else CHAT_PATH
 
     def asks_for_reasoning(self, model: str, body: Mapping[str, Any]) -> bool:
         """Return whether a response is asked for its reasoning, which models without any refuse."""
@@ -76,7 +81,8 @@ class Endpoints:
         """
         if path == RESPONSES_PATH:
             return error.is_missing_route and self._note_missing_route(error)
-        if not error.asks_for_responses and not error.needs_no_reasoning:
+        # Where the route is not sure to exist, tools without reasoning are the other way.
+        if not error.asks_for_responses and not (error.needs_no_reasoning and self._has_responses):
             return False
         if self._needs.get(model) != "always":
             _remember(self._needs, model, "with_tools" if error.needs_no_reasoning else "always")
@@ -95,6 +101,15 @@ class Endpoints:
             self._has_route = False
             log.warning("upstream.no_responses", extra={"status": error.upstream_status})
         return True
+
+    def _is_needed(self, model: str, body: Mapping[str, Any]) -> bool:
+        """Return whether such a request is served on /responses only, by the table or by what the upstream said."""
+        has_tools, need, family = bool(body.get("tools")), self._needs.get(model), self._find_family(model)
+        if need == "always" or (family is not None and not family.chat):
+            return True
+        if not has_tools or body.get("reasoning_effort") == _NO_EFFORT:
+            return False
+        return need is not None or (family is not None and family.chat_tools == "never")
 
     def _suits(self, model: str, body: Mapping[str, Any]) -> bool:
         """Return whether a request is served on /responses only, or better there."""

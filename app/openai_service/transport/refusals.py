@@ -115,7 +115,8 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if detail := _DETAIL.match(sentence):
         return Fault(detail["param"], detail["type"] in ("extra_forbidden", "value_error.extra"))
     if _NO_REASONING.match(sentence):
-        return Fault("reasoning_effort", needs_no_reasoning=True)
+        # Models that cannot do without reasoning are said to need /responses only.
+        return Fault("reasoning_effort", needs_no_reasoning=True, asks_for_responses="none" not in sentence)
     listed = _SUPPORTED.search(sentence)
     supported = tuple(re.findall(r"\w+", listed[1].replace(" and ", " "))) if listed else ()
     for pattern in _UNKNOWN:

@@ -436,3 +436,46 @@ def test_the_marks_of_the_prompt_cache_are_carried_over(make_app, upstream):
         assert system["content"][-1]["prompt_cache_breakpoint"] == {"mode": "explicit"}
         assert system["content"][-1]["type"] == "input_text"
     assert upstream.sent[1].raw["prompt_cache_options"] == {"mode": "explicit"}
+
+
+COMPATIBLE = {"openai_base_url": "http://127.0.0.1:4000/v1", "chat_fallback_models": ()}
+
+
+@pytest.mark.parametrize("model", ["gpt-6-astra", "gpt-6.1-sol"])
+@pytest.mark.chat_form
+def test_a_compatible_server_is_asked_at_responses_by_a_model_that_has_tools_nowhere_else(
+    make_app, upstream, model
+):
+    client = make_app(**COMPATIBLE, chat_model=model).test_client()
+
+    answers = [client.post("/api/chat", json=body) for body in (WITH_TOOL, WITH_TOOL, HI)]
+
+    assert [answer.status_code for answer in answers] == [200] * 3
+    assert paths(upstream) == [RESPONSES, RESPONSES, CHAT]
+    assert [answer.headers["X-Attempts"] for answer in answers] == ["1"] * 3
+
+
+@pytest.mark.chat_form
+def test_a_refusal_of_a_compatible_server_that_names_no_other_way_is_followed(make_app, upstream):
+    client = make_app(**COMPATIBLE, chat_model="my-gpt").test_client()
+    sentence = TOOLS_REFUSED["error"]["message"].partition(" To use")[0]
+    upstream.answers(error(f"{sentence} Please use /v1/responses instead.", param="reasoning_effort"), status=400)
+
+    assert client.post("/api/chat", json=WITH_TOOL).status_code == 200
+    assert client.post("/api/chat", json=WITH_TOOL).status_code == 200
+    assert paths(upstream) == [CHAT, RESPONSES, RESPONSES]
+
+
+@pytest.mark.chat_form
+def test_a_compatible_server_that_has_no_such_route_after_all_is_asked_as_it_can_be(make_app, upstream):
+    client = make_app(**COMPATIBLE, chat_model="my-gpt").test_client()
+    sentence = TOOLS_REFUSED["error"]["message"].partition(" To use")[0]
+    refusal = error(f"{sentence} Please use /v1/responses instead.", param="reasoning_effort")
+    upstream.answers(refusal, status=400)
+    upstream.answers(b"404 page not found", status=404)
+    upstream.answers(refusal, status=400)
+
+    assert client.post("/api/chat", json=WITH_TOOL).status_code == 200
+    assert client.post("/api/chat", json=WITH_TOOL).status_code == 200
+    assert paths(upstream) == [CHAT, RESPONSES, CHAT, CHAT, CHAT]
+    assert upstream.sent[-1].body["reasoning_effort"] == "none"
