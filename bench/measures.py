@@ -106,6 +106,18 @@ def _added(name: str, result: Result, direct: Result) -> float:
     return result[name] - direct[name]
 
 
+def _measure_format(dialect: str, name: str, row: str) -> Measure:
+    """Return the measure of a wire format, which only Gatehouse speaks."""
+    return Measure(
+        "stream",
+        f"32 streams {name}",
+        Call("stream", model=STREAM, dialect=dialect),
+        lambda it, _: {row: it["cpu_ms_per_1000"]},
+        connections=32,
+        only_product=True,
+    )
+
+
 MEASURES = (
     Measure(
         "chat",
@@ -173,38 +185,10 @@ MEASURES = (
         connections=32,
         needs_direct=True,
     ),
-    Measure(
-        "stream",
-        "32 streams as OpenAI's, below /v1",
-        Call("stream", model=STREAM, dialect=OPENAI),
-        lambda it, _: {"v1_stream_cpu": it["cpu_ms_per_1000"]},
-        connections=32,
-        only_product=True,
-    ),
-    Measure(
-        "stream",
-        "32 streams of /v1/responses",
-        Call("stream", model=STREAM, dialect=RESPONSES),
-        lambda it, _: {"responses_stream_cpu": it["cpu_ms_per_1000"]},
-        connections=32,
-        only_product=True,
-    ),
-    Measure(
-        "stream",
-        "32 streams as the AI SDK's",
-        Call("stream", model=STREAM, dialect=UI_STREAM),
-        lambda it, _: {"ui_stream_cpu": it["cpu_ms_per_1000"]},
-        connections=32,
-        only_product=True,
-    ),
-    Measure(
-        "stream",
-        "32 streams as AG-UI's",
-        Call("stream", model=STREAM, dialect=AGUI),
-        lambda it, _: {"agui_stream_cpu": it["cpu_ms_per_1000"]},
-        connections=32,
-        only_product=True,
-    ),
+    _measure_format(OPENAI, "as OpenAI's, below /v1", "v1_stream_cpu"),
+    _measure_format(RESPONSES, "of /v1/responses", "responses_stream_cpu"),
+    _measure_format(UI_STREAM, "as the AI SDK's", "ui_stream_cpu"),
+    _measure_format(AGUI, "as AG-UI's", "agui_stream_cpu"),
     Measure(
         "embeddings",
         "embeddings of 256 texts",

@@ -1,6 +1,7 @@
 """State that all worker processes share: in a file of this machine, or in Redis for several machines.
 
-It may be lost without harm. While its store is unavailable, each process continues with its own memory.
+It may be lost without harm. While its store is unavailable, each process continues with its own memory; only records
+(`records.py`) are then refused.
 
     interface.py          SharedState and Lease, the protocols that the rest of the application uses
     factory.py            open_state, open_cache, open_records: the store that the settings choose

@@ -138,6 +138,11 @@ def name_user(principal: Principal, address: str) -> str:
     return f"{principal.tenant}/{principal.user if principal.is_named else f'address {address}'}"
 
 
+def name_current_user() -> str:
+    """Return who the current request is from, as name_user() does."""
+    return name_user(g.principal, client_address(request))
+
+
 def build_entry(operation: str, model: str) -> NewEntry:
     """Return the entry of the current request for the ledger."""
     return _fill_entry(g.principal, g.request_id, request.path, operation=operation, model=model)

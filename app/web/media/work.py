@@ -7,13 +7,13 @@ from dataclasses import dataclass
 
 from flask import g, request
 
-from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.principal import Principal
 from app.config import MediaSettings
 from app.problems import Forbidden
 from app.services import services
 from app.side_process import Claim, SideProcessPool
+from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
 
 
@@ -52,12 +52,7 @@ def _make_claim() -> Claim:
     passed_s = time.perf_counter() - g.started
     connection = ClientConnection(request.environ.get("gunicorn.socket"), built.lifecycle)
     return Claim(
-        owner=_name_owner(g.principal, client_address(request)),
+        owner=name_current_user(),
         until=time.monotonic() - passed_s + built.config.media.timeout_s,
         check=connection.check,
     )
-
-
-def _name_owner(principal: Principal, address: str) -> str:
-    """Return who may not take all processes: the user that a credential states, else the address."""
-    return f"{principal.tenant}/{principal.user}" if principal.kind in ("key", "visitor") else address

@@ -14,9 +14,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 
-from flask import Blueprint, Request, Response, current_app, g
+from flask import Blueprint, Request, Response, current_app
 
-from app.auth.address import client_address
 from app.problems import InvalidRequest
 from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
 from app.replays.answer_log import ALIVE_S
@@ -25,7 +24,7 @@ from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
-from app.web.call_context import name_user
+from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
 from app.web.guards import find_guard
 from app.web.replays.following import follow_answer
@@ -127,7 +126,7 @@ def _claim_key(waiting: WaitingBodies) -> Response | None:
         return None
     if not _VALID_KEY.fullmatch(key):
         raise InvalidRequest("must be 1 to 255 visible ASCII characters.", field="Idempotency-Key")
-    built, owner = services(), name_user(g.principal, client_address(request))
+    built, owner = services(), name_current_user()
     body = buffer_body()
     wanted = _hash_request(request, body)
 

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 
-from flask import Response, g, request
+from flask import Response, g
 
-from app.auth.address import client_address
 from app.openai_service import Done, Events, Failed
 from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
@@ -20,7 +19,7 @@ from app.replays.errors import AnswerLost, TooManyKeptAnswers
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
-from app.web.call_context import name_user
+from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
@@ -228,7 +227,7 @@ def record_stream(
     settings = built.config
     try:
         log = built.answers.create(
-            name_user(g.principal, client_address(request)),
+            name_current_user(),
             keep_s=settings.resume_keep_s if idempotent is None else settings.idempotency_keep_s,
             answer_id=idempotent.claim.answer_id if idempotent is not None else "",
             is_numbered=resumption is not None and resumption.is_numbered,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
-from app.auth.address import client_address
 from app.auth.keys import KEY_PREFIX
 from app.problems import InvalidRequest
 from app.replays.errors import StreamNotFound
 from app.services import services
-from app.web.call_context import name_user
+from app.web.call_context import name_current_user
 from app.web.guards import needs
 from app.web.replays.following import follow_answer
 from app.web.request_id import current_request
@@ -31,11 +30,11 @@ def resume(stream_id: str) -> Response:
 def resume_chat(chat_id: str) -> Response:
     """Send the latest resumable stream of a conversation from its beginning, if it still runs."""
     answers = services().answers
-    stream_id = answers.look_up(_owner(), chat_id)
+    stream_id = answers.look_up(name_current_user(), chat_id)
     if stream_id is None:
         return Response(status=204)
     try:
-        _, head = answers.find(_owner(), stream_id)
+        _, head = answers.find(name_current_user(), stream_id)
     except StreamNotFound:
         return Response(status=204)
     return _resume(stream_id, after=0) if head.is_running else Response(status=204)
@@ -45,7 +44,7 @@ def resume_chat(chat_id: str) -> Response:
 @needs("chat", "vision", "structured")
 def stop(stream_id: str) -> Response:
     """Stop a resumable stream."""
-    reader, head = services().answers.find(_owner(), stream_id)
+    reader, head = services().answers.find(name_current_user(), stream_id)
     if head.is_running:
         reader.ask_to_stop()
     return Response(status=204)
@@ -66,7 +65,7 @@ def accept_token_in_url(api: Blueprint) -> None:
 
 
 def _resume(stream_id: str, *, after: int) -> Response:
-    reader, head = services().answers.find(_owner(), stream_id, after=after)
+    reader, head = services().answers.find(name_current_user(), stream_id, after=after)
     if head.state == "dropped":
         raise StreamNotFound
     if not head.is_running and after >= head.events:
@@ -80,7 +79,3 @@ def _read_position() -> int:
     if not text.isascii() or not text.isdecimal() or len(text) > _MAX_DIGITS:
         raise InvalidRequest("must be the number of an event.", field="Last-Event-ID")
     return int(text)
-
-
-def _owner() -> str:
-    return name_user(g.principal, client_address(request))
