@@ -156,7 +156,8 @@ def build_services(
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = TokenCounts(config.default_encoding)
     input_window = InputWindow(config.models, token_counts)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
+    owner_faults = OwnerFaults(state)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -165,7 +166,6 @@ def build_services(
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
     )
-    owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or config.openai_api_key
     pseudonyms = Pseudonyms(secret)
