@@ -141,11 +141,12 @@ class OpenAIBatches:
         adjusted: dict[str, str] = {}
         for body in in_turns(bodies):
             changed_body, changes = parameter_support.adapt(path, model, body)
+            changed_body, lowered = parameter_support.lower_details(model, changed_body)
             if path == RESPONSES_PATH:
                 changed_body, more = lift_limit(changed_body)
                 changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
             adapted.append(changed_body)
-            adjusted |= changes
+            adjusted |= changes | lowered
         return path, adapted, adjusted
 
     def build_body(self, path: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
