@@ -132,9 +132,7 @@ class Preparation:
             where: its path in the body.
         """
         settings, data = self._work.settings, file["file_data"]
-        if not settings.takes_files:
-            raise InvalidRequest("files are not accepted here, as they cannot be moderated.", field=where)
-        rules = PdfRules(settings.max_file_bytes, self._pages_left)
+        rules = PdfRules(settings.max_file_bytes, self._pages_left, is_moderated=settings.are_moderated)
         reading = PdfReading(rules, self._work.document_processes, self._work.claim)
         url = read_file(data, self._embedded.get(data), where, reading)
         self._pages_left -= url.pages
