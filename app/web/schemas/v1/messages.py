@@ -73,6 +73,7 @@ class AssistantMessage(TypedDict):
     parsed: NotRequired[Any]
     reasoning_content: NotRequired[Any]
     reasoning: NotRequired[Any]
+    reasoning_details: NotRequired[Any]
 
 
 class ToolMessage(TypedDict):
