@@ -152,7 +152,7 @@ def build_services(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = TokenCounts(config.default_encoding)
+    token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
     openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
     rate_limiter = RateLimiter(state)

@@ -27,7 +27,7 @@ class Attempt:
         service_tier: that was asked for, then the one that the answer reports.
         usage: as the upstream reported it, if the answer is complete.
         billed: yes, no or unknown.
-        received: approximate number of tokens that arrived, regardless of the reported usage.
+        received: approximate number of tokens that arrived, unless a whole answer told its usage.
         is_refused: whether its cost could not be reserved, so that nothing was sent.
         is_streamed: whether the answer is streamed, so that an upstream stops when the connection closes.
         is_complete: whether the whole answer has arrived.
@@ -200,6 +200,21 @@ class ChatResult:
     record: CallRecord
     tool_runs: Sequence[ToolRun] = ()
     reasoning_items: Sequence[dict[str, Any]] = ()
+
+    def with_usage(self, usage: Usage | None) -> ChatResult:
+        """Return this result with another usage. Not by replace(), which takes a call for each field."""
+        return ChatResult(
+            self.text,
+            self.finish_reason,
+            usage,
+            self.model,
+            self.id,
+            self.tool_calls,
+            self.refusal,
+            self.record,
+            self.tool_runs,
+            self.reasoning_items,
+        )
 
     def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
         """Return this result with a parsed value instead of the text."""

@@ -34,8 +34,9 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     if (tier := body.get("service_tier")) and isinstance(tier, str):
         attempt.service_tier = tier
     record.note_usage(result.usage)
-    arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
-    attempt.received = sum(map(estimate_text, [result.text, *arguments]))
+    if attempt.billed == "unknown":  # otherwise nobody asks for the estimate, which takes time for a long text
+        arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
+        attempt.received = sum(map(estimate_text, [result.text, *arguments]))
     return result
 
 
