@@ -101,7 +101,7 @@ class OutputLine:
             return bool(output.text or output.refusal or output.calls)
         try:
             message = self.body["choices"][0]["message"]
-            return any(message.get(name) for name in ("content", "refusal", "tool_calls"))
+            return any(message.get(name) for name in ("content", "refusal", "tool_calls", "function_call"))
         except (TypeError, KeyError, IndexError, AttributeError):
             return False
 
