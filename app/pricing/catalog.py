@@ -17,7 +17,8 @@ from app.runtime import clock
 from app.runtime.periods import DAY_MS
 from app.token_counts.usage import Usage
 
-_DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
+# One model's name as servers write it: with a date behind it, Google's with "models/" before it too.
+_SPELLED = re.compile(r"(?:models/)?(.+?)(?:[-@]20\d\d-?[01]\d-?[0-3]\d|@latest|@default)?")
 _MAX_CACHED = 1_000
 _GENAI_PRICES_FIELDS = {
     "input": "input_mtok",
@@ -118,8 +119,8 @@ class Prices:
         return self._known[key]
 
     def _find(self, model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-        dated = _DATED.fullmatch(model)
-        names = [model, dated[1]] if dated else [model]
+        spelled = _SPELLED.fullmatch(model)
+        names = [model, spelled[1]] if spelled and spelled[1] != model else [model]
         for name in names:
             if (found := self._file_prices.get(name)) is not None:
                 if service_tier and service_tier in found:
