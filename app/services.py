@@ -42,6 +42,7 @@ from app.runtime.lifecycle import Lifecycle
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.reported_users import ReportedUsers
 from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
@@ -73,6 +74,7 @@ class Services:
     pseudonyms: Pseudonyms
     reasoning_seals: ReasoningSeals
     safety_events: SafetyEvents
+    reported_users: ReportedUsers
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
     limits: AccountLimits
@@ -154,7 +156,8 @@ def build_services(
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
+    owner_faults = OwnerFaults(state)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -163,12 +166,12 @@ def build_services(
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
     )
-    owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or config.openai_api_key
     pseudonyms = Pseudonyms(secret)
     authenticator = _build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
+    reported_users = ReportedUsers(state)
     built = Services(
         config=config,
         openai_service=OpenAIService(
@@ -194,7 +197,8 @@ def build_services(
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
         reasoning_seals=ReasoningSeals(secret),
-        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
+        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports, reported_users),
+        reported_users=reported_users,
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
         limits=read_limits(config),
@@ -251,10 +255,11 @@ def _build_authenticator(
 ) -> Authenticator:
     # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
+    tokens = VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s)
     return Authenticator(
         keys=ApiKeys(store),
-        tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
-        jwt_issuer=_build_jwt_issuer(config),
+        tokens=tokens,
+        jwt_issuer=_build_jwt_issuer(config, tokens),
         # Production serves no page, so no cookie is accepted there, not even one that is signed with the same secret.
         sessions=Sessions(
             "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
@@ -265,12 +270,12 @@ def _build_authenticator(
     )
 
 
-def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
+def _build_jwt_issuer(config: Config, tokens: VisitorTokens) -> JwtIssuer | None:
     if config.identity_provider is None:
         return None
     from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
 
-    return JwtIssuer(config.identity_provider)
+    return JwtIssuer(config.identity_provider, is_revoked=tokens.is_user_revoked)
 
 
 def _build_prices(config: Config) -> PriceList:

@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.claims import decode_claims
+from app.auth.claims import LEEWAY_S, decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -175,11 +175,15 @@ class VisitorTokens:
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
         self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
 
+    def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
+        """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
+        return issued_at <= self._get_revoked_until(user, tenant)
+
     def _get_revoked_until(self, user: str, tenant: str) -> int:
-        """Return the second until which all tokens of a user are revoked; 0 if they never were."""
+        """Return the second until which all tokens of a user are revoked; -1 if they never were."""
         with self._store.read_transaction() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
-        return found or 0
+        return -1 if found is None else int(found)
 
     def _revoke(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
         try:
@@ -194,7 +198,9 @@ class VisitorTokens:
             for expired in (revoked_tokens, revoked_users):
                 connection.execute(delete(expired).where(expired.c.expires_at < now))
             connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
-            connection.execute(insert(table).values(**which, **values, expires_at=now + self._max_ttl_s))
+            connection.execute(
+                insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
+            )
 
 
 def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:

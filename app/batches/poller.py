@@ -108,6 +108,8 @@ class Poller:
             )
 
         self._ledger.settle_also(batch.entry_id, settlement, end)
+        for failure in [UpstreamError(upstream_code=upstream.error_code), *costs.failures]:
+            self._upstream.note_failure(failure, model=batch.model)
         log.info(
             "batch.ended",
             extra={

@@ -92,7 +92,7 @@ class MediaSettings:
         models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
-        max_detail: the highest at which the model looks at an image: low, high or auto.
+        max_detail: the highest at which the model looks at an image: low, high, auto or original.
         max_file_bytes: of one file, as received.
         max_file_pages: of all files of a request together.
         takes_files: whether files are accepted at all.

@@ -64,7 +64,7 @@ class SettingFields:
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)
     max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_image_pixels: int = within(1, 1_000_000_000, default=25_000_000)
-    max_image_detail: str = one_of("low", "high", "auto", default="auto")
+    max_image_detail: str = one_of("low", "high", "auto", "original", default="original")
     max_file_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_file_pages: int = within(1, 100_000, default=100)
     batches: str = one_of("off", "keys", "all", default="keys")

@@ -52,8 +52,8 @@ def describe_image(image_url: JsonObject) -> DescribedImage:
     """
     url = string(image_url, "url", "messages")
     detail = image_url.get("detail") or "auto"
-    if detail not in ("low", "high", "auto"):
-        raise invalid_value("messages", "an image detail of 'low', 'high' or 'auto'")
+    if detail not in ("low", "high", "auto", "original"):
+        raise invalid_value("messages", "an image detail of 'low', 'high', 'auto' or 'original'")
     if re.match(r"https?://", url, re.IGNORECASE):
         description = "an image by URL, which the offline model cannot see: it makes no network calls"
         return DescribedImage(description, count_tokens(1, 1, "low"))

@@ -22,6 +22,7 @@ import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.safety.deliveries
+import app.safety.reported_users
 import app.web.call_context
 import app.web.errors
 import app.web.media.files

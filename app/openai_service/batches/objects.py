@@ -12,7 +12,7 @@ import orjson
 from app.openai_service.answers.text import read_json
 from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
-from app.openai_service.errors import SchemaMismatch, UpstreamFailed, UpstreamTimeout
+from app.openai_service.errors import SchemaMismatch, UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.responses.answer import is_response
 from app.openai_service.responses.output import read_items
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult, StructuredResult
@@ -93,6 +93,13 @@ class OutputLine:
     body: Any
     error_code: str | None
 
+    def read_failure(self) -> UpstreamError:
+        """Return what failed, of a request that has no answer."""
+        if self.status is None:
+            return UpstreamTimeout() if self.error_code == "batch_expired" else UpstreamFailed()
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        return translate_error_object(error, status=self.status)
+
     @property
     def has_text(self) -> bool:
         """Whether the body is a chat answer in which the model wrote something, be it a refusal or a tool call."""
@@ -167,11 +174,8 @@ def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingRe
 
 
 def _parse_answer(line: OutputLine) -> Any:
-    if line.status is None:
-        raise UpstreamTimeout if line.error_code == "batch_expired" else UpstreamFailed
     if line.status != 200:
-        error = line.body.get("error") if isinstance(line.body, dict) else None
-        raise translate_error_object(error, status=line.status)
+        raise line.read_failure()
     return line.body
 
 

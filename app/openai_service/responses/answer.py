@@ -11,6 +11,7 @@ from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.responses.output import read_end, read_items, read_usage
 from app.openai_service.results import CallRecord, ChatResult
+from app.token_counts import note_tokens
 
 
 def is_response(body: object) -> bool:
@@ -31,6 +32,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
     output = read_items(body.get("output"), record.models[-1] if record.models else record.model)
     wrote = bool(output.text or output.refusal or output.calls)
     usage = read_usage(body, wrote=wrote)
+    note_tokens(output.kept, usage)
     try:
         tool_calls = ToolCalls.read(output.calls) if output.calls else []
         finish_reason = read_end(body, has_calls=bool(tool_calls))

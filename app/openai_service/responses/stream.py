@@ -18,7 +18,7 @@ from app.openai_service.responses.growing_output import GrowingItem, GrowingOutp
 from app.openai_service.responses.output import read_end, read_failure, read_usage
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
 from app.openai_service.streaming.sse import EventSplitter
-from app.token_counts import Usage
+from app.token_counts import Usage, note_tokens
 
 _END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'
@@ -167,6 +167,7 @@ class ResponseReader:
         answer = self._output.finish(self._requested)
         wrote = self._has_text or bool(events or answer.calls)
         self.usage = read_usage(response, wrote=wrote)
+        note_tokens(answer.kept, self.usage)
         if response["status"] == "failed":
             raise read_failure(response.get("error")).paid_for(self.usage)
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []
