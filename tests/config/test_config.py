@@ -483,3 +483,11 @@ def test_the_example_has_the_defaults():
         assert field.default is not MISSING
         if field.default not in ("", (), None):
             assert values[field.name.upper()], f"{field.name} has a default that the example does not show"
+
+
+def test_tools_that_openai_runs_need_the_endpoint_that_has_them():
+    [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search", "UPSTREAM_API": "chat"})
+    assert "ALLOWED_OPENAI_TOOLS" in problem
+
+    [unknown] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search,shell"})
+    assert "'shell'" in unknown

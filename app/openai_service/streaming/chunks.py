@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +29,8 @@ _CONTENT = b'"delta":{"content":"'
 
 class ChunkReader:
     """Reads the bytes of one answer in order, and collects what its Done event needs."""
+
+    hosted_calls: Mapping[str, int] = {}
 
     def __init__(self) -> None:
         self.model = ""
