@@ -19,7 +19,8 @@ _POLICY = (
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
+    # Not no-referrer: browsers would send the forms of these pages with `Origin: null`.
+    "Referrer-Policy": "same-origin",
 }
 
 

@@ -63,7 +63,7 @@ def test_the_page_is_guarded_by_headers(client):
 
     assert headers["Content-Security-Policy"] == POLICY
     assert headers.getlist("X-Content-Type-Options") == ["nosniff"]
-    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["Referrer-Policy"] == "same-origin"
     assert headers.getlist("Cache-Control") == ["no-store"]
 
 
