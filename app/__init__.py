@@ -28,6 +28,7 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
+from app.web.pages.simulation import init_simulation
 from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency, read_key_header
 from app.web.request_id import init_request_context
@@ -145,6 +146,8 @@ def _build_area(
     streams.accept_token_in_url(area)
     init_guards(area, identify or services.authenticator.identify)
     init_rate_limiting(area, services.limits, services.rate_limiter)
+    config = services.config
+    init_simulation(area, is_allowed=config.is_offline and not config.is_production)
     init_responses(area)
     init_idempotency(area, read_key)
     for blueprint in blueprints:
