@@ -46,7 +46,7 @@ from app.web.routes import (
     webhooks,
 )
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.pages import ask, create_pages
+from app.web.routes.pages import ask, console_facts, create_pages
 from app.web.routes.v1 import chat_completions, models
 from app.web.routes.v1 import embeddings as v1_embeddings
 from app.web.routes.v1 import responses as v1_responses
@@ -117,10 +117,11 @@ def create_app(
     openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(_build_area("embed", (ask.bp,), services, identify_sender, read_once_key))
+    app.register_blueprint(_build_area("console", (console_facts.bp,), services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
     app.register_blueprint(openapi_bp)
-    app.register_blueprint(create_pages(config))
+    app.register_blueprint(create_pages())
     init_cli(app)
     return app
 
