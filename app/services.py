@@ -30,6 +30,7 @@ from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
 from app.limits.token_rate_limit import TokenRateLimit
+from app.markdown import make_markdown_processes
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
@@ -94,6 +95,7 @@ class Services:
     owner_faults: OwnerFaults
     image_processes: SideProcessPool
     document_processes: SideProcessPool
+    markdown_processes: SideProcessPool
     metrics: Metrics | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
@@ -114,6 +116,7 @@ class Services:
         self.openai_service.close()
         self.image_processes.close()
         self.document_processes.close()
+        self.markdown_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
@@ -222,6 +225,7 @@ def build_services(
         owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
         document_processes=make_document_processes(config.max_file_bytes),
+        markdown_processes=make_markdown_processes(),
         metrics=metrics,
     )
     if metrics is not None:
@@ -255,7 +259,9 @@ def _build_authenticator(
 ) -> Authenticator:
     # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
-    tokens = VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s)
+    tokens = VisitorTokens(
+        config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
+    )
     return Authenticator(
         keys=ApiKeys(store),
         tokens=tokens,
