@@ -14,7 +14,7 @@ from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
-from app.limits.accounts import parse_account_kind
+from app.limits.account_names import parse_account_kind
 from app.pricing.interface import PriceList
 from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
