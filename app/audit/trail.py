@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,8 @@ from app.audit.actors import Actor
 from app.audit.tables import audit_trail
 from app.database.database import Database
 from app.runtime import clock
+
+_numbers = itertools.count()  # keeps the rows of one millisecond in order
 
 Action = Literal[
     "key.create",
@@ -57,7 +60,7 @@ def record(
     at_ms = clock.now_ms()
     connection.execute(
         insert(audit_trail).values(
-            id=f"{at_ms:012x}{secrets.token_hex(6)}",
+            id=f"{at_ms:012x}{next(_numbers) & 0xFFFFFF:06x}{secrets.token_hex(4)}",
             at=at_ms,
             actor=by.name,
             address=by.address,

@@ -114,6 +114,17 @@ class AccountLimits:
             limits.append(self.anonymous.limit_for(ANONYMOUS))
         return limits
 
+    def has_shared_budgets(self) -> bool:
+        """Return whether a tenant, or all callers without a credential, may have a budget in dollars."""
+        return "tenant" in self.budgets.limits or self.anonymous is not None or bool(self.find_own())
+
+    def find_shared_budget(self, account: str) -> int | None:
+        """Return the budget of a tenant's account, or of that of all anonymous callers; None if it has none."""
+        budget = self.anonymous if account == ANONYMOUS else self.budgets.limits.get("tenant")
+        default = None if budget is None else budget.micro_usd
+        own = self.find_own().get(account)
+        return default if own is None else choose(own.budget_usd, default)
+
     def _with_own(
         self,
         limits: dict[str, T],

@@ -15,7 +15,9 @@ from sqlalchemy import Connection, RowMapping, bindparam, select, text
 
 from app.audit.actors import Actor
 from app.audit.trail import record
+from app.auth.keys import ApiKeys, NewKey
 from app.database.database import Database, DatabaseUnavailable
+from app.ledger.records import Limit
 from app.ledger.reports import Reports
 from app.limits.account_names import AccountName
 from app.limits.own_limits import LIMIT_NAMES, OwnLimits
@@ -119,7 +121,31 @@ class StoredLimits:
         A first budget counts what the user or tenant has spent in this period before it. What a key has spent is
         counted from its first budget on.
         """
-        spent = self._find_spent(account) if limits.has_budget else None
+        self._set(account, limits, self._find_spent(account) if limits.has_budget else None, by=by)
+
+    def clear(self, account: AccountName, *, by: Actor) -> None:
+        """Give an account the limits of the settings again."""
+        self.set(account, OwnLimits(), by=by)
+
+    def rotate_key(self, keys: ApiKeys, key_id: str, *, grace_s: int, by: Actor) -> NewKey:
+        """Replace a key by a new one with the same limits, which has spent what the old one has.
+
+        While both are valid, each has for itself what is left.
+
+        Raises:
+            InvalidKeyRequest: there is no such key, or it is not active.
+        """
+        new = keys.rotate(key_id, grace_s=grace_s, by=by)
+        old, replacing = (AccountName("key", new.key.tenant, each) for each in (key_id, new.key.id))
+        if limits := self.get(old):
+            # Nobody knows the new key yet, so it cannot be used without its limits.
+            spent = self._reports.remaining([Limit(old.text, self._window)])[0]
+            self._set(
+                replacing, limits, self._catch_up(replacing, spent.spent_micro_usd, spent.spent_tokens), by=by
+            )
+        return new
+
+    def _set(self, account: AccountName, limits: OwnLimits, spent: dict[str, Any] | None, *, by: Actor) -> None:
         with self._database.transaction() as connection:
             before = _get(connection, account)
             version = connection.execute(_COUNT_UP).scalar_one()
@@ -137,27 +163,21 @@ class StoredLimits:
             )
         self._look_at = float("-inf")  # this process knows at once
 
-    def clear(self, account: AccountName, *, by: Actor) -> None:
-        """Give an account the limits of the settings again."""
-        self.set(account, OwnLimits(), by=by)
-
     def _find_spent(self, account: AccountName) -> dict[str, Any] | None:
         if account.kind == "key":
             return None
-        at_ms = clock.now_ms()
-        first_day, last_day = get_days(self._window, at_ms)
+        first_day, last_day = get_days(self._window, clock.now_ms())
         (total,) = self._reports.totals(
             tenant=account.tenant,
             user=account.id if account.kind == "user" else None,
             first_day=first_day,
             last_day=last_day,
         )
-        return {
-            "key": account.text,
-            "period": get_period(self._window, at_ms),
-            "micro_usd": total.cost_micro_usd,
-            "tokens": total.tokens,
-        }
+        return self._catch_up(account, total.cost_micro_usd, total.tokens)
+
+    def _catch_up(self, account: AccountName, micro_usd: int, tokens: int) -> dict[str, Any]:
+        period = get_period(self._window, clock.now_ms())
+        return {"key": account.text, "period": period, "micro_usd": micro_usd, "tokens": tokens}
 
 
 def _get(connection: Connection, account: AccountName) -> OwnLimits:

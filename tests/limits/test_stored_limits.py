@@ -10,6 +10,8 @@ import pytest
 from app.audit.actors import Actor
 from app.audit.trail import AuditTrail
 from app.auth import Principal
+from app.auth.keys import ApiKeys
+from app.auth.store import LazyStore
 from app.config import Config
 from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
@@ -219,6 +221,26 @@ class TestBudgets:
         with pytest.raises(BudgetExceeded) as refusal:
             ask(1, 1)
         assert refusal.value.retry_after_s is None
+
+
+def test_a_key_that_replaces_another_has_its_limits_and_what_it_has_spent(stored, database, tmp_path):
+    keys = ApiKeys(LazyStore(database))
+    old = keys.create(tenant="acme", name="shop", scopes=["chat"]).key
+    stored.set(AccountName.check("key", "acme", old.id), own(budget_tokens="100"), by=ROOT)
+    limits, ledger = limits_over(stored, user_budget_usd=0, user_budget_tokens=0), Ledger(database, tmp_path)
+
+    def ask(key_id, tokens):
+        sender = Principal(kind="key", tenant="acme", user="u", scopes=frozenset(), key_id=key_id)
+        entry = NewEntry("r", "acme", "u", None, "/api/chat", "chat", "m")
+        hold = ledger.hold(entry, limits.spending(sender, ADDRESS), micro_usd=0, tokens=tokens, lease_s=60)
+        ledger.settle(hold, Settlement(outcome="complete", source="reported", cost_micro_usd=0, tokens=tokens))
+
+    ask(old.id, 60)
+    new = stored.rotate_key(keys, old.id, grace_s=60, by=ROOT).key
+
+    ask(new.id, 40)
+    with pytest.raises(BudgetExceeded):
+        ask(new.id, 1)
 
 
 class TestSeveralProcesses:
