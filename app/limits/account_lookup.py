@@ -7,6 +7,10 @@ from app.auth.principal import DEFAULT_TENANT
 from app.limits.account_names import AccountName, InvalidAccount
 
 
+class UnknownKey(InvalidAccount):
+    """There is no such key."""
+
+
 def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> AccountName:
     """Return an account that can have limits of its own. A user need not have sent anything yet, a key must exist.
 
@@ -17,7 +21,8 @@ def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> 
         tenant: of the user, the default one if None; where it is given, a key of another one is not found.
 
     Raises:
-        InvalidAccount: there can be no such account, or there is no such key.
+        UnknownKey: there is no such key.
+        InvalidAccount: there can be no such account.
         DatabaseUnavailable: the keys cannot be read.
     """
     if kind == "tenant":
@@ -27,5 +32,5 @@ def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> 
     account = AccountName.check(kind, tenant or DEFAULT_TENANT, name)
     key = keys.find(account.id)
     if key is None or tenant not in (None, key.tenant):
-        raise InvalidAccount(f"There is no key {name!r}; `flask keys list` shows the ids.")
+        raise UnknownKey(f"There is no key {name!r}; `flask keys list` shows the ids.")
     return AccountName("key", key.tenant, key.id)

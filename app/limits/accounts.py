@@ -16,13 +16,14 @@ from app.limits.account_names import (
     AccountKind,
     AccountOwner,
     OwnerKind,
+    OwnKind,
     list_own_names,
     name_network,
     name_token,
     name_user_of_network,
 )
 from app.limits.budgets import Budget
-from app.limits.own_limits import NO_LIMIT, OwnLimits, choose
+from app.limits.own_limits import LIMIT_NAMES, NO_LIMIT, OwnLimits, choose
 from app.limits.rate_limiter import Rate
 from app.pricing.money import to_micro_usd
 from app.runtime.periods import Window
@@ -113,6 +114,20 @@ class AccountLimits:
         if self.anonymous is not None and not owner.is_named:
             limits.append(self.anonymous.limit_for(ANONYMOUS))
         return limits
+
+    def describe_defaults(self, kind: OwnKind) -> OwnLimits:
+        """Return what an account of this kind may use that has no limits of its own."""
+        if kind == "key":
+            return OwnLimits.parse(dict.fromkeys(LIMIT_NAMES, NO_LIMIT))
+        streams = self.streams.limits.get(kind) or self.shared_streams["visitor"].limits.get(kind)
+        budget = self.budgets.limits.get(kind) or Budget(self.window)
+        return OwnLimits(
+            request_rate=self.requests.limits.get(kind, NO_LIMIT),
+            token_rate=self.tokens.limits.get(kind, NO_LIMIT),
+            concurrent_streams=NO_LIMIT if streams is None else streams,
+            budget_usd=NO_LIMIT if budget.micro_usd is None else budget.micro_usd,
+            budget_tokens=NO_LIMIT if budget.tokens is None else budget.tokens,
+        )
 
     def has_shared_budgets(self) -> bool:
         """Return whether a tenant, or all callers without a credential, may have a budget in dollars."""

@@ -50,11 +50,12 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account has left in its window: `remaining` of `limit`; more after `reset_s` seconds."""
+    """What an account has left in its window of `window_s`: `remaining` of `limit`; more after `reset_s` seconds."""
 
     limit: int
     remaining: int
     reset_s: float
+    window_s: int = 0
 
     @property
     def share(self) -> float:
@@ -175,4 +176,5 @@ class _Window:
             reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
         else:
             reset_s = (2 - fitting / self.current) * rate.window_s - into_s
-        return Quota(rate.amount, max(0, math.floor(rate.amount - self.used(now, rate))), reset_s)
+        left = max(0, math.floor(rate.amount - self.used(now, rate)))
+        return Quota(rate.amount, left, reset_s, rate.window_s)
