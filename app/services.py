@@ -32,6 +32,7 @@ from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
 from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
+from app.markdown import make_markdown_processes
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
@@ -96,6 +97,7 @@ class Services:
     owner_faults: OwnerFaults
     image_processes: SideProcessPool
     document_processes: SideProcessPool
+    markdown_processes: SideProcessPool
     metrics: Metrics | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
@@ -117,6 +119,7 @@ class Services:
         self.openai_service.close()
         self.image_processes.close()
         self.document_processes.close()
+        self.markdown_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
@@ -227,6 +230,7 @@ def build_services(
         owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
         document_processes=make_document_processes(config.max_file_bytes),
+        markdown_processes=make_markdown_processes(),
         metrics=metrics,
     )
     if metrics is not None:
@@ -262,7 +266,9 @@ def _build_authenticator(
     store = LazyStore(database)
     return Authenticator(
         keys=ApiKeys(store),
-        tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
+        tokens=VisitorTokens(
+            config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
+        ),
         jwt_issuer=_build_jwt_issuer(config),
         # Production serves no page, so no cookie is accepted there, not even one that is signed with the same secret.
         sessions=Sessions(

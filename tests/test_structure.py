@@ -14,7 +14,7 @@ LAYERS = [
     "problems config side_process upstream_http",
     "runtime json_schema model_families",
     "data_urls",
-    "shared_state database documents images offline_model prompts",
+    "shared_state database documents images markdown offline_model prompts",
     "audit",
     "auth token_counts replays",
     "openai_service pricing",

@@ -41,7 +41,14 @@ EMBEDDINGS = _answer(
     {"cached": _INTEGER},
 )
 SIMILARITY = _answer({}, {"similarity": _NUMBER, "results": _OBJECTS, "cached": _INTEGER})
-TOKEN = _answer({"token": _TEXT, "tokenId": _TEXT, "expiresAt": {"type": "string", "format": "date-time"}})
+TOKEN = _answer(
+    {
+        "token": _TEXT,
+        "tokenId": _TEXT,
+        "formToken": _TEXT,
+        "expiresAt": {"type": "string", "format": "date-time"},
+    }
+)
 USAGE = _answer(
     {
         "from": _TEXT,

@@ -103,7 +103,7 @@ def test_no_stream_runs_where_none_is_allowed(site, owner, upstream, path):
     assert site.chat(token).status_code == 200
 
     owner("PUT", path.format(key=site.key[3:11]), json={"concurrentStreams": "none"})
-    upstream.answers(stream_of("Hi"))
+    upstream.streams(*stream_of("Hi"))
     streamed = site.chat(token, "/api/chat/stream")
     assert events_of(streamed.data)[-1]["done"]
 
