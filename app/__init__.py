@@ -45,6 +45,7 @@ from app.web.routes import (
     vision,
     webhooks,
 )
+from app.web.routes.admin.limits import bp as limits_bp
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.pages import ask, console_facts, create_pages
 from app.web.routes.v1 import chat_completions, models
@@ -112,6 +113,7 @@ def create_app(
         tokens.bp,
         usage.bp,
         batches_bp,
+        limits_bp,
     )
     app.register_blueprint(_build_area("api", own, services))
     openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import httpx2
 from flask import Flask, current_app
 
+from app.audit.trail import AuditTrail
 from app.auth import Authenticator
 from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import ApiKeys
@@ -29,6 +30,7 @@ from app.ledger.reports import Reports
 from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
+from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
 from app.markdown import make_markdown_processes
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
@@ -79,6 +81,8 @@ class Services:
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
     limits: AccountLimits
+    stored_limits: StoredLimits
+    audit: AuditTrail
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
     shared_state: SharedState
@@ -103,6 +107,7 @@ class Services:
         """Start the background work. Workers call this, commands do not."""
         with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
+            self.stored_limits.refresh()
         self.ledger.start()
         self.token_counts.load(self.config.models.answering)
         if self.metrics is not None:
@@ -175,6 +180,8 @@ def build_services(
     authenticator = _build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)
+    stored_limits = StoredLimits(database, reports, "day" if config.budget_window == "day" else "month")
+    limits = read_limits(config, stored_limits.current)
     built = Services(
         config=config,
         openai_service=OpenAIService(
@@ -204,7 +211,9 @@ def build_services(
         reported_users=reported_users,
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
-        limits=read_limits(config),
+        limits=limits,
+        stored_limits=stored_limits,
+        audit=AuditTrail(database),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(
             state,

@@ -19,6 +19,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
+from app.audit.actors import ITSELF, Actor
+from app.audit.trail import Action, record
 from app.auth.claims import LEEWAY_S, decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
@@ -194,14 +196,17 @@ class VisitorTokens:
             next=self._encode_form(claims, follows=True),
         )
 
-    def revoke(self, token_id: str, *, tenant: str) -> None:
+    def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
-        self._revoke(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
+        which = {"tenant": tenant, "token_id": token_id}
+        self._revoke(revoked_tokens, which, {}, ("token.revoke", f"token:{token_id}", by))
 
-    def revoke_all(self, user: str, *, tenant: str) -> None:
+    def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke all tokens that a user has been issued so far, this second included."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
-        self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
+        which = {"tenant": tenant, "user_id": user}
+        target = f"user:{tenant}/{user}"
+        self._revoke(revoked_users, which, {"issued_until": until}, ("tokens.revoke_all", target, by))
 
     def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
         """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
@@ -236,14 +241,18 @@ class VisitorTokens:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return -1 if found is None else int(found)
 
-    def _revoke(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _revoke(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         try:
-            self._put(table, which, values)
+            self._put(table, which, values, change)
         except IntegrityError:
             # Another process has just inserted the row; this time it is replaced.
-            self._put(table, which, values)
+            self._put(table, which, values, change)
 
-    def _put(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _put(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         now = int(clock.now())
         with self._store.transaction() as connection:
             for expired in (revoked_tokens, revoked_users):
@@ -252,6 +261,8 @@ class VisitorTokens:
             connection.execute(
                 insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
             )
+            action, target, by = change
+            record(connection, action, target, by=by, tenant=which["tenant"])
 
 
 def _encode(claims: Mapping[str, Any], key: str, kind: str) -> str:

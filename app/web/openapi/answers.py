@@ -50,9 +50,19 @@ TOKEN = _answer(
     }
 )
 USAGE = _answer(
-    {"from": _TEXT, "to": _TEXT, "totals": _OBJECT, "rows": _OBJECTS, "limits": _OBJECTS},
+    {
+        "from": _TEXT,
+        "to": _TEXT,
+        "totals": _OBJECT,
+        "rows": _OBJECTS,
+        "limits": _OBJECTS,
+        "rates": _OBJECTS,
+        "streams": _OBJECTS,
+    },
     {"safetyEvents": _OBJECTS},
 )
+LIMITS = _answer({"kind": _TEXT, "tenant": _TEXT, "id": _TEXT, "limits": _OBJECT, "defaults": _OBJECT})
+ALL_LIMITS = _answer({"limits": {"type": "array", "items": LIMITS}})
 BATCH = _answer({"id": _TEXT, "status": _TEXT})
 BATCHES = _answer({"batches": _OBJECTS, "next": {"type": ["string", "null"]}})
 COMPLETION = _answer({"id": _TEXT, "object": _TEXT, "created": _INTEGER, "model": _TEXT, "choices": _OBJECTS})
