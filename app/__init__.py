@@ -43,7 +43,7 @@ from app.web.routes import (
     webhooks,
 )
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.playground import create_playground
+from app.web.routes.pages import create_pages
 from app.web.routes.v1 import chat_completions, models
 from app.web.routes.v1 import embeddings as v1_embeddings
 from app.web.routes.v1 import responses as v1_responses
@@ -116,8 +116,7 @@ def create_app(
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
     app.register_blueprint(openapi_bp)
-    if not config.is_production:
-        app.register_blueprint(create_playground(config))
+    app.register_blueprint(create_pages(config))
     init_cli(app)
     return app
 

@@ -1,0 +1,39 @@
+"""Answer with a page: a template of `app/web/templates/`, under a strict Content-Security-Policy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Response, render_template
+
+from app.web.pages.navigation import list_links
+
+# What model or visitor wrote cannot become a script, even if a mistake of a page let it through: scripts and styles come
+# only from this server and never from the markup, and text is made into HTML only by the policies named here.
+# gatehouse is for the scripts of the pages, gatehouse-chat for the component, dompurify is DOMPurify's own.
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
+    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
+    "require-trusted-types-for 'script'; trusted-types gatehouse gatehouse-chat dompurify"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "Cross-Origin-Opener-Policy": "same-origin",
+    # Not no-referrer: browsers would send the forms of these pages with `Origin: null`.
+    "Referrer-Policy": "same-origin",
+}
+
+
+def page_response(template: str, *, status: int = 200, cache_control: str = "no-store", **values: Any) -> Response:
+    """Render a template that extends base.html.
+
+    Args:
+        template: the template's file name.
+        status: the HTTP status.
+        cache_control: most pages show what belongs to one visitor, so nobody keeps them.
+        values: what the template is given.
+    """
+    page = Response(render_template(template, links=list_links(), **values), status=status, mimetype="text/html")
+    page.headers["Cache-Control"] = cache_control
+    page.headers.update(_HEADERS)
+    return page

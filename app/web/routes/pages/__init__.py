@@ -1,0 +1,21 @@
+"""The views of the pages that people open. `app/web/pages/` has what stands behind them.
+
+console.py        / for the owner: try the API; and what everybody else gets there
+static_files.py   /static, what browsers load
+"""
+
+from __future__ import annotations
+
+from flask import Blueprint
+
+from app.config import Config
+from app.web.routes.pages.console import add_console
+from app.web.routes.pages.static_files import add_static_files
+
+
+def create_pages(config: Config) -> Blueprint:
+    """Create the blueprint of all pages."""
+    bp = Blueprint("pages", __name__, template_folder="../../templates")
+    add_console(bp, config)
+    add_static_files(bp)
+    return bp
