@@ -171,7 +171,6 @@ export class GatehouseChat extends HTMLElement {
     if (isFloating && this.isConnected) frame.root.showPopover();
     this.#draw();
     log.scrollToEnd();
-    if (build === 1) this.#report("ready");
   }
 
   #findOwnText(name) {
@@ -185,9 +184,12 @@ export class GatehouseChat extends HTMLElement {
   }
 
   #onChange(isToKeep) {
-    const { text, status } = this.#conversation.messages.at(-1) ?? {};
+    const { messages, isBusy, notice, state } = this.#conversation;
+    const { text, status } = messages.at(-1) ?? {};
+    this.setAttribute("state", notice && !isBusy ? notice.kind : state);
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
-    if (status) this.#views?.announcer.follow(text, status !== "writing");
+    if (state === "waiting") this.#views?.announcer.begin();
+    else if (status) this.#views?.announcer.follow(text, status !== "writing");
     this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
   }
 
@@ -204,7 +206,6 @@ export class GatehouseChat extends HTMLElement {
     if (!allowance.hidden) allowance.textContent = text("left", conversation.allowance);
     log.update(conversation);
     latest.hidden = log.isAtEnd;
-    this.setAttribute("state", conversation.notice && !conversation.isBusy ? conversation.notice.kind : conversation.state);
   }
 
   #save = () => {
@@ -213,7 +214,6 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
-    if (what === "message" && detail.role === "user") this.#views?.announcer.begin();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
   }
 

@@ -7,7 +7,7 @@ const KEPT_LINES = 30;
 
 export class Announcer {
   element = h("div", { class: "hidden", role: "status", "aria-live": "polite", "aria-atomic": "false" });
-  #told = 0; // characters of the answer that have been told
+  #told = Infinity; // characters of the answer that have been told; of one that was here before, all
 
   say(text) {
     if (!text) return;
@@ -21,10 +21,10 @@ export class Announcer {
 
   /** Tells the sentences that have been completed since the last time; with `isOver` the rest as well. */
   follow(text, isOver) {
-    if (text.length < this.#told) this.#told = 0; // the answer began anew
+    if (text.length < this.#told && this.#told < Infinity) this.#told = 0; // the answer began anew
     const rest = text.slice(this.#told);
     const sentences = isOver ? rest : (SENTENCE.exec(rest)?.[0] ?? "");
-    this.#told += sentences.length;
+    this.#told = isOver ? Infinity : this.#told + sentences.length;
     this.say(strip(sentences));
   }
 }

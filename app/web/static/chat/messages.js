@@ -15,9 +15,9 @@ export class MessageLog {
     this.element = h("div", { class: "log", part: "log", role: "log", "aria-live": "off", tabindex: "0", "aria-label": context.text("conversation") });
   }
 
-  update(messages, { lastAnswer, state }) {
+  update({ messages, lastAnswer, state }) {
     const { element } = this;
-    const isAtEnd = element.scrollHeight - element.scrollTop - element.clientHeight < 48;
+    const { isAtEnd } = this;
     for (const [message, view] of this.#views) {
       if (messages.includes(message)) continue;
       view.element.remove();

@@ -116,6 +116,7 @@ td { border-block-start: 1px solid var(--line) }
 .files:not(:empty) { padding: var(--s1) }
 .composer .files:empty { display: none }
 textarea { flex: 1; min-inline-size: 0; field-sizing: content; min-block-size: 2.25rem; max-block-size: 10rem; padding: 6px var(--s2); border: 0; outline: 0; background: none; color: inherit; font: inherit; resize: none }
+textarea:focus-visible { outline: 0 }
 textarea::placeholder { color: var(--muted); opacity: 1 }
 .allowance { color: var(--muted); font-size: .75rem; text-align: center; margin: 0 }
 .dropping { position: absolute; inset: var(--s2); z-index: 1; display: grid; place-items: center; background: var(--bg); border: 2px dashed var(--accent); border-radius: var(--radius); color: var(--accent); font-weight: 600 }
