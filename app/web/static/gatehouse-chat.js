@@ -186,11 +186,13 @@ export class GatehouseChat extends HTMLElement {
   #onChange(isToKeep) {
     const { messages, isBusy, notice, state } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
-    this.setAttribute("state", notice && !isBusy ? notice.kind : state);
+    const shown = notice && !isBusy ? notice.kind : state;
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
-    this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
+    if (shown === this.getAttribute("state")) this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
+    else this.#draw();
+    this.setAttribute("state", shown);
   }
 
   #draw() {

@@ -105,7 +105,8 @@ export class Composer {
     for (const file of taken) {
       try {
         const { readFile } = await import("./attachments.js");
-        this.files = [...this.files, await readFile(file, maxBytes)];
+        const read = await readFile(file, maxBytes);
+        this.files = [...this.files, read];
       } catch ({ kind = "fileBad", name = file.name }) {
         this.#context.warn(kind, { name, size: Math.round(maxBytes / 1e6) });
       }

@@ -99,7 +99,7 @@ export class Conversation {
       if (answer?.status === "writing") this.#end(answer, "cut");
       return this.#onChange();
     }
-    await this.#read(this.#client().resumeStream(answer.streamId, { onResponse: this.#readAllowance }), answer, true);
+    await this.#read(this.#client().resumeStream(answer.streamId, { lastEventId: 0, onResponse: this.#readAllowance }), answer, true);
   }
 
   async #ask() {
