@@ -2,7 +2,8 @@
 import { createServer } from "node:http";
 
 export const STYLES = {
-  plain: "body { margin: 0; padding: 16px; font: 16px system-ui; }",
+  shop: `:root { color-scheme: light dark; } body { max-width: 720px; margin: 0 auto; padding: 16px; font: 16px system-ui; background: light-dark(#f6f6f4, #15171a); color: light-dark(#222, #eee); } h1 { font-size: 24px; margin: 0 0 16px }`,
+  plain: "body { margin: 0; padding: 16px; font: 16px system-ui; } .boxed { transform: scale(1); overflow: hidden; }",
   hostile: `* { color: lime !important; background: fuchsia !important; font: 40px/5 cursive !important; letter-spacing: 1em !important;
     text-transform: uppercase !important; display: inline !important; float: right !important; visibility: hidden !important;
     box-sizing: content-box !important; transform: rotate(2deg) !important; animation: x 1s infinite !important; pointer-events: none !important }

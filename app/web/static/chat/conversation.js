@@ -4,10 +4,7 @@ import { toWire } from "./wire.js";
 
 const LONGEST_COUNTDOWN_S = 3600; // a longer wait is told as a time of day
 
-/**
- * What is wrong, or waited for, as the page shows it: `kind` names a text; `until` (ms) a moment; `canRetry` offers a button;
- * `detail` is the server's own sentence.
- */
+/** The texts of the server's errors. */
 const KINDS = {
   unauthenticated: "signedOut",
   token_failed: "signedOut",
@@ -20,6 +17,8 @@ const KINDS = {
   body_too_large: "tooLarge",
   network_error: "network",
 };
+
+const FINAL = new Set(["forbidden", "filtered", "tooLong", "tooLarge", "budget"]); // trying again cannot help
 
 export class Conversation {
   messages = [];
@@ -179,15 +178,13 @@ export class Conversation {
 
   #describe({ code, status, retryAfter, message, requestId }) {
     const kind = KINDS[code] ?? (status === 429 || status === 503 ? "busy" : status === 400 ? "invalid" : "failed");
-    const notice = { kind, requestId, canRetry: !["forbidden", "filtered", "tooLong", "tooLarge"].includes(kind) };
+    const notice = { kind, requestId, canRetry: !FINAL.has(kind) };
     if (kind === "filtered") this.messages.findLast(({ role }) => role === "user").isRefused = true;
     if (kind === "invalid") notice.detail = message;
     if (kind === "network" && !navigator.onLine) notice.kind = "offline";
     if (retryAfter > 0) {
       notice.until = Date.now() + retryAfter * 1000;
-      if (retryAfter <= LONGEST_COUNTDOWN_S) notice.kind = "wait";
-    } else if (kind === "budget") {
-      notice.canRetry = false;
+      if (retryAfter <= LONGEST_COUNTDOWN_S) Object.assign(notice, { kind: "wait", canRetry: true });
     }
     return notice;
   }

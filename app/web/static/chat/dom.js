@@ -16,7 +16,7 @@ const SVG = "http://www.w3.org/2000/svg";
 const ICONS = {
   attach: "M20 11.5 12.2 19a5 5 0 0 1-7-7.1l8.5-8.3a3.3 3.3 0 0 1 4.7 4.7L10 16.5a1.6 1.6 0 0 1-2.3-2.3L15 7",
   send: "M12 20V4m-7 7 7-7 7 7",
-  stop: "M7 7h10v10H7z",
+  stop: "M6 6h12v12H6z",
   copy: "M9 9h11v11H9zM5 15H4V4h11v1",
   again: "M4 12a8 8 0 1 0 2.6-5.9L4 8.5M4 4v4.5h4.5",
   clear: "M4 7h16M9 7V4h6v3m3 0-1 13H7L6 7",

@@ -42,6 +42,7 @@ export class MarkdownView {
       const shown = this.#shown[index];
       if (shown?.source === source) return;
       const node = showBlock(block, { ...this.options, isGrowing: isLast });
+      node.dir ||= "auto"; // by its own first letters: an answer may mix languages
       shown ? shown.node.replaceWith(node) : this.element.append(node);
       this.#shown[index] = { source, node };
     });
@@ -213,7 +214,7 @@ function showBlock(block, options) {
   switch (block.type) {
     case "heading":
       // The page has headings of its own: an answer's begin at the third level.
-      return h(`h${Math.min(block.level + 2, 6)}`, { dir: "auto" }, showInlines(block.text, options));
+      return h(`h${Math.min(block.level + 2, 6)}`, {}, showInlines(block.text, options));
     case "rule":
       return h("hr");
     case "code":
@@ -225,7 +226,7 @@ function showBlock(block, options) {
     case "table":
       return showTable(block, options);
     default:
-      return h("p", { dir: "auto" }, showInlines(block.text, options));
+      return h("p", {}, showInlines(block.text, options));
   }
 }
 
@@ -250,12 +251,12 @@ function showItem(blocks, isLoose, options) {
   const content = showBlocks(blocks, options);
   const tight = isLoose ? content : content.flatMap((node) => (node.tagName === "P" ? [...node.childNodes] : [node]));
   const box = task && h("input", { type: "checkbox", disabled: "", "aria-label": task[1] === " " ? "☐" : "☑", ...(task[1] !== " " && { checked: "" }) });
-  return h("li", { dir: "auto", ...(task && { class: "task" }) }, box, tight);
+  return h("li", task ? { class: "task" } : {}, box, tight);
 }
 
 function showTable({ head, rows, alignments }, options) {
   const cells = (tag, row) =>
-    alignments.map((align, at) => h(tag, { dir: "auto", ...(align && { class: align }) }, showInlines(row[at] ?? "", options)));
+    alignments.map((align, at) => h(tag, align ? { class: align } : {}, showInlines(row[at] ?? "", options)));
   return h(
     "div",
     { class: "table", part: "table", tabindex: "0" },

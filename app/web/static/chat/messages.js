@@ -7,17 +7,18 @@ export class MessageLog {
   element;
   #views = new Map();
   #context;
+  #isFollowing = true; // until the reader scrolls up
 
   /** @param context `{text, again, say}`: the words, what asks for another answer, what tells a screen reader */
   constructor(context, greeting) {
     this.#context = context;
     this.greeting = h("div", { class: "greeting", part: "greeting" }, greeting);
     this.element = h("div", { class: "log", part: "log", role: "log", "aria-live": "off", tabindex: "0", "aria-label": context.text("conversation") });
+    this.element.addEventListener("scroll", () => (this.#isFollowing = this.isAtEnd), { passive: true });
   }
 
   update({ messages, lastAnswer, state }) {
     const { element } = this;
-    const { isAtEnd } = this;
     for (const [message, view] of this.#views) {
       if (messages.includes(message)) continue;
       view.element.remove();
@@ -27,13 +28,18 @@ export class MessageLog {
     if (!messages.length) element.append(this.greeting);
     for (const message of messages) {
       if (!this.#views.has(message)) {
-        const view = message.role === "user" ? new UserMessage(message, this.#context) : new Answer(message, this.#context);
+        const view = message.role === "user" ? new UserMessage(message, this.#context) : new Answer(message, this.#context, () => this.follow());
         this.#views.set(message, view);
         element.append(view.element);
       }
       this.#views.get(message).update(message === lastAnswer, state);
     }
-    if (isAtEnd) this.scrollToEnd();
+    this.follow();
+  }
+
+  /** Stays at the end, unless the reader has scrolled up. */
+  follow() {
+    if (this.#isFollowing) this.scrollToEnd();
   }
 
   scrollToEnd() {
@@ -67,7 +73,7 @@ class Answer {
   #markdown = null;
   #shown = "";
 
-  constructor(message, context) {
+  constructor(message, context, onLoad) {
     Object.assign(this, { message, context });
     this.element = h(
       "article",
@@ -77,7 +83,7 @@ class Answer {
       this.#text,
       this.#end,
     );
-    this.#load();
+    void this.#load().then(onLoad);
   }
 
   async #load() {

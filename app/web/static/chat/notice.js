@@ -1,6 +1,6 @@
 // The line above the composer: what is wrong or waited for, with a countdown and what can be done about it.
 
-import { h } from "./dom.js";
+import { h, iconButton } from "./dom.js";
 
 const CALM = new Set(["wait", "offline", "busy", "budget", "network", "fileKind", "fileSize", "fileBad", "fileCount"]);
 
@@ -24,7 +24,7 @@ export class Notice {
     if (!notice) return;
     const words = h("p", { dir: "auto" });
     const retry = !isBusy && notice.canRetry && h("button", { type: "button", part: "button retry", click: again }, text("retry"));
-    const close = !isBusy && h("button", { type: "button", part: "button dismiss", click: dismiss }, text("dismiss"));
+    const close = !isBusy && iconButton("close", text("dismiss"), "dismiss", dismiss);
     this.element.className = CALM.has(notice.kind) ? "notice calm" : "notice";
     this.element.replaceChildren(words, ...[retry, close].filter(Boolean));
     const tick = () => {
@@ -46,7 +46,7 @@ export class Notice {
     const { text, language } = this.#context;
     if (kind === "wait") return text("wait", { time: new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "short" }).format(seconds) });
     if (kind === "budget" && until) {
-      const time = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" }).format(until);
+      const time = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "numeric", minute: "numeric" }).format(until);
       return text("budgetUntil", { time });
     }
     return [text(kind, values), detail, kind === "failed" && requestId && text("reference", { id: requestId })].filter(Boolean).join(" ");

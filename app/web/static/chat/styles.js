@@ -44,10 +44,12 @@ button:disabled { opacity: .5; cursor: default; background: none }
 .icon { display: grid; place-items: center; flex: none; inline-size: 36px; block-size: 36px; padding: 0 }
 .main { background: var(--accent); color: var(--on-accent) }
 .main:hover, .main:disabled { background: var(--accent) }
+.main [d^="M6 6h"] { fill: currentColor }
 .main:hover { filter: brightness(1.1) }
 
 .panel { position: relative; display: flex; flex-direction: column; block-size: 100%; overflow: hidden; background: var(--bg); border: 1px solid var(--line); border-radius: calc(var(--radius) * 1.5) }
 header { display: flex; align-items: center; gap: var(--s1); padding: var(--s2) var(--s2) var(--s2) var(--s4); border-block-end: 1px solid var(--line) }
+.notice .icon svg { inline-size: 16px; block-size: 16px }
 header:dir(rtl) { padding: var(--s2) var(--s4) var(--s2) var(--s2) }
 header div { flex: 1; min-inline-size: 0 }
 h2 { margin: 0; font-size: 1em; font-weight: 600 }
@@ -106,10 +108,10 @@ td { border-block-start: 1px solid var(--line) }
 
 .latest { position: absolute; inset-inline: 0; inset-block-end: 100%; margin: 0 auto var(--s2); background: var(--bg); border: 1px solid var(--line); border-radius: 50% }
 .foot { position: relative; padding: 0 var(--s3) var(--s2); display: grid; gap: var(--s2) }
-.notice { display: flex; flex-wrap: wrap; align-items: center; gap: var(--s1) var(--s2); padding: var(--s2) var(--s3); border: 1px solid var(--line); border-inline-start: 3px solid var(--danger); border-radius: var(--radius); font-size: var(--small); font-variant-numeric: tabular-nums }
+.notice { display: flex; align-items: center; gap: var(--s1); padding: var(--s1) var(--s1) var(--s1) var(--s3); min-block-size: 44px; border: 1px solid var(--line); border-inline-start: 3px solid var(--danger); border-radius: var(--radius); font-size: var(--small); font-variant-numeric: tabular-nums }
 .notice.calm { border-inline-start-color: var(--warn) }
-.notice p { margin: 0; flex: 1 1 192px; overflow-wrap: anywhere }
-.notice button { color: var(--accent); font-weight: 600 }
+.notice p { margin: 0; flex: 1 1 0; overflow-wrap: anywhere }
+.notice > :not(p) { color: var(--accent); font-weight: 600 }
 .composer { display: grid; gap: var(--s2); padding: var(--s1); border: 1px solid var(--edge); border-radius: calc(var(--radius) * 1.5); background: var(--field) }
 .composer:focus-within { outline: 2px solid var(--accent); outline-offset: -1px }
 .line { display: flex; align-items: flex-end; gap: var(--s1) }
@@ -123,7 +125,7 @@ textarea::placeholder { color: var(--muted); opacity: 1 }
 
 .root[popover] { position: fixed; inset: auto var(--s4) var(--s4) auto; block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
 .root[popover]:dir(rtl) { inset: auto auto var(--s4) var(--s4) }
-.root[popover] .panel { inline-size: min(384px, calc(100vw - 2 * var(--s4))); block-size: var(--gh-height, min(576px, calc(100dvh - 96px))); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
+.root[popover] .panel { inline-size: min(416px, calc(100vw - 2 * var(--s4))); block-size: var(--gh-height, min(576px, calc(100dvh - 96px))); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
 .launcher { inline-size: 52px; block-size: 52px; border-radius: 50%; box-shadow: 0 4px 16px rgb(0 0 0 / .25) }
 @media (max-width: 480px) {
   .root[popover]:has(.panel:not([hidden])) { inset: 0 }

@@ -33,7 +33,7 @@ export const words = {
   signedOut: "Sie sind nicht oder nicht mehr angemeldet.",
   forbidden: "Das ist hier nicht erlaubt.",
   budget: "Ihr Kontingent ist aufgebraucht.",
-  budgetUntil: "Ihr Kontingent ist aufgebraucht. Mehr gibt es {time}.",
+  budgetUntil: "Ihr Kontingent ist aufgebraucht bis {time}.",
   filtered: "Ein Inhaltsfilter hat das angehalten. Bitte formulieren Sie es anders.",
   tooLong: "Dieses Gespräch ist zu lang. Bitte beginnen Sie ein neues.",
   tooLarge: "Das ist zu groß zum Senden.",
@@ -45,5 +45,4 @@ export const words = {
   fileBad: "{name} ist nicht lesbar.",
   fileCount: "Höchstens {count} Dateien auf einmal.",
   left: "{left} von {limit} Anfragen übrig",
-  budgetLeft: "{left} übrig",
 };

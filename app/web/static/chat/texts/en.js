@@ -33,7 +33,7 @@ export const words = {
   signedOut: "You are not signed in, or no longer.",
   forbidden: "This is not allowed here.",
   budget: "Your allowance is used up.",
-  budgetUntil: "Your allowance is used up. There is more at {time}.",
+  budgetUntil: "Your allowance is used up until {time}.",
   filtered: "This was stopped by a content filter. Please put it differently.",
   tooLong: "This conversation is too long. Please begin a new one.",
   tooLarge: "This is too large to be sent.",
@@ -45,5 +45,4 @@ export const words = {
   fileBad: "{name} cannot be read.",
   fileCount: "No more than {count} files at once.",
   left: "{left} of {limit} requests left",
-  budgetLeft: "{left} left",
 };

@@ -33,7 +33,7 @@ export const words = {
   signedOut: "No ha iniciado sesión o ha caducado.",
   forbidden: "Esto no está permitido aquí.",
   budget: "Su cuota se ha agotado.",
-  budgetUntil: "Su cuota se ha agotado. Se renueva: {time}.",
+  budgetUntil: "Su cuota está agotada hasta el {time}.",
   filtered: "Un filtro de contenido lo ha detenido. Dígalo de otra manera.",
   tooLong: "Esta conversación es demasiado larga. Empiece una nueva.",
   tooLarge: "Es demasiado grande para enviarlo.",
@@ -45,5 +45,4 @@ export const words = {
   fileBad: "{name} no se puede leer.",
   fileCount: "No más de {count} archivos a la vez.",
   left: "Quedan {left} de {limit} solicitudes",
-  budgetLeft: "Quedan {left}",
 };

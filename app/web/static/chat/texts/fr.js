@@ -33,7 +33,7 @@ export const words = {
   signedOut: "Vous n’êtes pas ou plus connecté.",
   forbidden: "Ce n’est pas autorisé ici.",
   budget: "Votre quota est épuisé.",
-  budgetUntil: "Votre quota est épuisé. Il sera renouvelé : {time}.",
+  budgetUntil: "Votre quota est épuisé jusqu’au {time}.",
   filtered: "Un filtre de contenu a bloqué cela. Veuillez le formuler autrement.",
   tooLong: "Cette conversation est trop longue. Commencez-en une nouvelle.",
   tooLarge: "C’est trop volumineux pour être envoyé.",
@@ -45,5 +45,4 @@ export const words = {
   fileBad: "{name} est illisible.",
   fileCount: "Pas plus de {count} fichiers à la fois.",
   left: "{left} demandes restantes sur {limit}",
-  budgetLeft: "Reste {left}",
 };

@@ -33,7 +33,7 @@ export const words = {
   signedOut: "您尚未登录或登录已过期。",
   forbidden: "此处不允许这样做。",
   budget: "您的额度已用完。",
-  budgetUntil: "您的额度已用完，将于{time}恢复。",
+  budgetUntil: "您的额度已用完，{time}恢复。",
   filtered: "内容过滤器已拦截，请换一种说法。",
   tooLong: "对话太长，请开始新对话。",
   tooLarge: "内容太大，无法发送。",
@@ -45,5 +45,4 @@ export const words = {
   fileBad: "无法读取 {name}。",
   fileCount: "一次最多 {count} 个文件。",
   left: "剩余 {left}/{limit} 次请求",
-  budgetLeft: "剩余 {left}",
 };
