@@ -90,7 +90,7 @@ class Poller:
         costs = BatchSettlement(batch, self._store.get_requests(batch.id))
         self._add_file(costs, upstream.output_file_id, deadline, are_answers=True)
         self._add_file(costs, upstream.error_file_id, deadline, are_answers=False)
-        if costs.completed < upstream.completed:
+        if costs.completed < upstream.completed or upstream.lacks_files:
             costs.add_missing()
         settlement = costs.settle(upstream, self._prices, at_ms=clock.now_ms())
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import binascii
 import io
@@ -26,6 +27,7 @@ MAX_PIXELS = 50_000_000
 
 _MAX_S = 20.0
 _PROCESSES = SideProcessPool(f"{__name__}:run", ProcessLimits(memory_bytes=2 * 1024**3, cpu_s=10), size=1)
+atexit.register(_PROCESSES.close)
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 

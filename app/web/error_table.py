@@ -18,6 +18,7 @@ import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
 import app.openai_service.errors
+import app.openai_service.responses.hosted_tools
 import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard

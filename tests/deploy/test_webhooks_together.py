@@ -11,12 +11,16 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
 from app.database.database import open_database
 from app.safety.pseudonyms import Pseudonyms
 from tests.fakes.servers import free_port, gunicorn
 from tests.fakes.site import SECRET_KEY, bearer
+
+pytestmark = pytest.mark.servers
 
 KEY = b"canary-webhook-secret-1"
 COPIES = 12

@@ -212,10 +212,11 @@ class OpenAIBatches:
             for batch in found:
                 if batch.reference == reference:
                     return batch
-            # The newest come first.
-            if len(found) < _PAGE or found[-1].created_at < since_s:
+            if len(found) < _PAGE or _are_older(found, since_s):
                 return None
-            after = f"&after={quote(found[-1].id, safe='')}"
+            before, after = after, f"&after={quote(found[-1].id, safe='')}"
+            if after == before:  # the server knows no pages
+                return None
 
     def retrieve(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
         """Return the batch's current state."""
@@ -271,6 +272,11 @@ class OpenAIBatches:
             for _ in pause(wait_s, tick_s=_TICK_S):
                 pass
         raise AssertionError("the last attempt returns or raises")
+
+
+def _are_older(found: Sequence[UpstreamBatch], since_s: int) -> bool:
+    """Return whether all further batches are older. At OpenAI the newest come first; some servers tell no time."""
+    return 0 < found[-1].created_at < since_s and found[-1].created_at <= found[0].created_at
 
 
 def may_exist(error: UpstreamError) -> bool:

@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,6 +16,7 @@ from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.responses.answer import make_answer_id
 from app.openai_service.responses.event_order import EventOrder
 from app.openai_service.responses.growing_output import GrowingItem, GrowingOutput, make_text_event
+from app.openai_service.responses.hosted_tools import STEP_EVENTS
 from app.openai_service.responses.output import read_end, read_failure, read_usage
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
 from app.openai_service.streaming.sse import EventSplitter
@@ -86,6 +88,11 @@ class ResponseReader:
             events += self._joiner.flush()
             raise UpstreamTruncated if self.chunks else UpstreamFailed
 
+    @property
+    def hosted_calls(self) -> Mapping[str, int]:
+        """The calls of tools that ran at the upstream so far, by type."""
+        return self._output.hosted_calls
+
     def usage_so_far(self) -> Usage | None:
         """Return what is known of the usage of an answer that has not come to its end: nothing before that."""
         return None
@@ -135,6 +142,10 @@ class ResponseReader:
             found = self._output.begin(event)
         elif kind == "response.output_item.done":
             found = self._output.complete(event)
+        elif kind == "response.output_text.annotation.added":
+            found = self._output.annotate(event)
+        elif isinstance(kind, str) and kind.startswith(STEP_EVENTS):
+            found = self._output.add_step(kind, event)
         else:
             found = self._read_response(str(kind), event)
         self._has_text = self._has_text or bool(found)
