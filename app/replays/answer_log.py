@@ -114,7 +114,6 @@ class AnswerLog:
         self._head = AnswerHead(owner=owner, state="running", status=200, headers=())
         self._is_open = False
         self._is_numbered = is_numbered
-        self._events = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._bytes = 0
@@ -146,11 +145,12 @@ class AnswerLog:
         """Return what is to be sent next, with a number before each event if the answer is to have them."""
         if not self._is_numbered or not data:
             return data
-        numbered = []
+        number, numbered = self._head.events, []
         for event in data.split(b"\n\n"):
             if event:
-                self._events += 1
-                numbered.append(b"id: %d\n%b\n\n" % (self._events, event))
+                number += 1
+                numbered.append(b"id: %d\n%b\n\n" % (number, event))
+        self._head = replace(self._head, events=number)
         return b"".join(numbered)
 
     def append(self, data: bytes) -> None:
@@ -194,18 +194,12 @@ class AnswerLog:
     def _flush(self, state: str | None = None) -> None:
         if not self._pending or not self._is_open or self._head.state == "dropped":
             return
-        head = replace(
-            self._head, pages=self._head.pages + 1, events=self._events, state=state or self._head.state
-        )
-        page = b"".join(self._pending)
-        # Together: each change of the store costs as much as a chunk of the stream.
-        self._records.write_all(
-            {page_key(self.id, self._head.pages): page, head_key(self.id): head.dump()}, ttl_s=self.keep_s
-        )
-        self._head = head
+        self._records.write(page_key(self.id, self._head.pages), b"".join(self._pending), ttl_s=self.keep_s)
         self._pending.clear()
         self._pending_bytes = 0
         self._flush_at = clock.ticks() + _FLUSH_S
+        self._head = replace(self._head, pages=self._head.pages + 1, state=state or self._head.state)
+        self._write_head()
 
     def _drop(self) -> None:
         self._pending.clear()

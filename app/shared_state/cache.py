@@ -37,7 +37,7 @@ class SharedCache:
         """Cache values for `ttl_s` seconds."""
         for key, value in values.items():
             try:
-                self._guard.get().call(partial(self._store.put, {key: value}, ttl_s))
+                self._guard.get().call(partial(self._store.put, key, value, ttl_s))
             except DatabaseUnavailable:
                 return
             time.sleep(0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -34,11 +34,7 @@ class SharedRecords:
 
     def write(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Set a key for `ttl_s` seconds."""
-        self.write_all({key: value}, ttl_s=ttl_s)
-
-    def write_all(self, values: Mapping[str, bytes], *, ttl_s: float) -> None:
-        """Set several keys for `ttl_s` seconds, all or none."""
-        self._call(partial(self._store.put, values, ttl_s))
+        self._call(partial(self._store.put, key, value, ttl_s))
 
     def close(self) -> None:
         """Close the store's connections."""

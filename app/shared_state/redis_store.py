@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -95,9 +95,9 @@ class RedisStore:
         values = self._run(lambda client: client.redis.mget([_build_value_key(key) for key in keys]))
         return {key: value for key, value in zip(keys, values, strict=True) if value is not None}
 
-    def put(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        """Set the value of each key."""
-        self._run(lambda client: client.set_all(values, _to_milliseconds(ttl_s)))
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key's value."""
+        self._run(lambda client: client.redis.set(_build_value_key(key), value, px=_to_milliseconds(ttl_s)))
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""
@@ -139,13 +139,6 @@ class _Client:
         self.compare_and_swap = self.redis.register_script(_COMPARE_AND_SWAP)
         self.take_leases = self.redis.register_script(_TAKE_LEASES)
         self.set_leases = self.redis.register_script(_SET_LEASES)
-
-    def set_all(self, values: Mapping[str, bytes], ttl_ms: int) -> None:
-        """Set the values in one round trip, all or none."""
-        pipeline = self.redis.pipeline(transaction=len(values) > 1)
-        for key, value in values.items():
-            pipeline.set(_build_value_key(key), value, px=ttl_ms)
-        pipeline.execute()
 
 
 def _build_value_key(key: str) -> str:

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import orjson
 
@@ -36,10 +34,14 @@ _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
 _READ_MANY = f"""
 SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
 """
-_OVERWRITE = "ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at"
+_SET = """
+INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
+"""
 _INSERT = f"""
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
-{_OVERWRITE} WHERE NOT ({_IS_LIVE})
+ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
+WHERE NOT ({_IS_LIVE})
 """
 _REPLACE = f"""
 UPDATE entries SET value = :new, ttl_s = :ttl_s, expires_at = :now + :ttl_s
@@ -99,13 +101,10 @@ class SqliteStore:
         values = {"keys": orjson.dumps(keys).decode(), "now": clock.now()}
         return dict(self._file.query(_READ_MANY, values))
 
-    def put(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        """Set the value of each key."""
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key's value."""
         self._delete_expired()
-        given: dict[str, Any] = {"ttl_s": ttl_s, "now": clock.now()}
-        for number, (key, value) in enumerate(values.items()):
-            given[f"key{number}"], given[f"new{number}"] = key, value
-        self._file.change(_build_set(len(values)), given)
+        self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""
@@ -135,9 +134,3 @@ class SqliteStore:
         self._delete_expired_at = clock.ticks() + _CLEANUP_S
         self._file.change(_DELETE_EXPIRED, {"now": clock.now()})
         self._file.change(_DELETE_EXPIRED_LEASES, {"now": clock.now()})
-
-
-@lru_cache
-def _build_set(number: int) -> str:
-    rows = ", ".join(f"(:key{at}, :new{at}, :ttl_s, :now + :ttl_s)" for at in range(number))
-    return f"INSERT INTO entries (key, value, ttl_s, expires_at) VALUES {rows} {_OVERWRITE}"

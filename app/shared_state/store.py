@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Protocol
 
 from app.runtime.sqlite import busy_pauses
@@ -51,8 +51,8 @@ class Store(Protocol):
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
 
-    def put(self, values: Mapping[str, bytes], ttl_s: float) -> None:
-        """Set each key for `ttl_s` seconds."""
+    def put(self, key: str, value: bytes, ttl_s: float) -> None:
+        """Set a key for `ttl_s` seconds."""
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` leases for a process that holds `held`, and return how many.
