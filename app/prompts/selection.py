@@ -54,11 +54,12 @@ _SETTING_BY_FIELD: dict[str, Setting] = {
     "tools": "tools",
     "server_tools": "tools",
     "tool_choice": "tools",
+    "hosted": "tools",
     "response_format": "answer_schema",
     **{name: name for name in _PARAMETERS},
 }
 _UNSET = (None, ())
-_ALIASES = {"response_format": "schema"}
+_ALIASES = {"response_format": "schema", "hosted": "tools"}
 
 
 class PromptChoice(Protocol):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from app.token_counts.encodings import Effort, Encoding, count_bytes, load_encoding
+from app.token_counts.kept_reasoning import REASONING_ITEMS, count_spared_reasoning
 from app.token_counts.model_encodings import find_encoding_name
 
 Count = Callable[[str], int]
@@ -75,7 +76,7 @@ class TokenCounts:
     def count_spared(self, body: Mapping[str, Any], model: str, effort: Effort | None = None) -> int:
         """Return by how much the tokens of a chat's body are surely fewer than the bytes of its JSON.
 
-        Only its messages' texts and their frame are looked at: how tools and schemas are written into the prompt is not
+        Only its messages' texts and reasoning, and their frame, are looked at: how tools and schemas are written into the prompt is not
         documented.
 
         Args:
@@ -91,6 +92,8 @@ class TokenCounts:
         spared = _REQUEST_BYTES + (_STREAM_BYTES if "stream_options" in body else 0)
         for message in messages:
             spared += _MESSAGE_BYTES - _MESSAGE_TOKENS
+            if REASONING_ITEMS in message:
+                spared += count_spared_reasoning(message[REASONING_ITEMS])
             content = message.get("content")
             texts = (content,) if type(content) is str else _find_texts(content)
             for text in texts:

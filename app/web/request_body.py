@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 # Reading, parsing and validating a larger body takes so long that others get a turn in between.
 _LARGE_BYTES = 256 * 1024
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_MAX_FORM_FIELDS = 64
 _CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
@@ -156,14 +158,15 @@ def _cut(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
     return cut_data_urls(text) if len(text) > LARGE_URL_BYTES else (text, {})
 
 
-def buffer_body() -> bytes:
-    """Read the body as it is, and let the view read it again.
+def buffer_body(limit: int | None = None) -> bytes:
+    """Read the body as it is, up to MAX_BODY_BYTES or another limit, and let the view read it again.
 
     Raises:
         InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
     """
     environ = current_request().environ
-    data = _read_or_refuse(lambda: _read_content(environ, current_app.config["MAX_CONTENT_LENGTH"]))
+    limit = current_app.config["MAX_CONTENT_LENGTH"] if limit is None else limit
+    data = _read_or_refuse(lambda: _read_content(environ, limit))
     environ["wsgi.input"] = io.BytesIO(data)
     environ["CONTENT_LENGTH"] = str(len(data))
     return data
@@ -187,6 +190,27 @@ def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """
     request = current_request()
     return _read_or_refuse(lambda: _parse_form(request, current_app.config["MAX_CONTENT_LENGTH"]))
+
+
+def read_text_form() -> MultiDict[str, str]:
+    """Read the fields of a form that has no files, and let it be read again.
+
+    Raises:
+        UnsupportedMediaType: the body is no form.
+        InvalidRequest: it has too many fields, or files; or it cannot be read.
+        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+    """
+    request = current_request()
+    if request.mimetype not in _FORM_TYPES:
+        raise UnsupportedMediaType("Send the body as a form: application/x-www-form-urlencoded.")
+    data = buffer_body(current_app.config["MAX_JSON_BYTES"])
+    if request.mimetype == _FORM_TYPES[0] and data.count(b"&") >= _MAX_FORM_FIELDS:
+        raise InvalidRequest(f"The form must have at most {_MAX_FORM_FIELDS} fields.")
+    form = request.form
+    request.environ["wsgi.input"] = io.BytesIO(data)
+    if request.files:
+        raise InvalidRequest("The form must not have files.")
+    return form
 
 
 def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:

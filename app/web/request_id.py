@@ -24,6 +24,10 @@ class RequestState:
     token_rate_limit: Any = None
     call_record: Any = None
     idempotent: Any = None
+    form: Any = None
+    """The fields of a form, once they were read."""
+    form_pass: Any = None
+    """What the form token of the request stands for."""
     is_ui_request: bool | None = None
     """Whether the body is the AI SDK's; None as long as nobody has read it."""
 

@@ -219,6 +219,18 @@ def test_answers_in_one_piece_are_compressed(site: Site) -> None:
         assert json.loads(gzip.decompress(response.read()))["reply"]
 
 
+def test_what_pages_load_passes_compressed_and_is_not_sent_twice(site: Site) -> None:
+    headers = {"Accept-Encoding": "gzip"}
+    with exchange(site.port, "GET", "/static/gatehouse.js", headers=headers) as response:
+        assert (response.status, response.headers["Content-Encoding"]) == (200, "gzip")
+        assert response.headers["Cache-Control"] == "public, max-age=300"
+        assert response.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert gzip.decompress(response.read()) == (ROOT / "app/web/static/gatehouse.js").read_bytes()
+        headers["If-None-Match"] = response.headers["ETag"]
+    with exchange(site.port, "GET", "/static/gatehouse.js", headers=headers) as response:
+        assert response.status == 304
+
+
 def test_leaving_in_mid_stream_closes_the_connection_to_the_upstream(site: Site, openai: FakeUpstream) -> None:
     stream = openai.streams(*TOKENS)
     stream.release(2)
@@ -397,7 +409,7 @@ def test_page_of_an_allowed_origin_can_read_an_error_of_nginx(site_without_gunic
     ]:
         response, _ = site_without_gunicorn.post("/api/chat", CHAT, headers={"Origin": origin})
         assert response.headers["Access-Control-Allow-Origin"] == allowed
-        assert response.headers["Access-Control-Expose-Headers"] == (allowed and "X-Request-ID")
+        assert response.headers["Access-Control-Expose-Headers"] == (allowed and "Retry-After, X-Request-ID")
         assert response.headers["Vary"] == "Origin"
 
 

@@ -8,7 +8,7 @@ import httpx2
 
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import read_json
-from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.responses.answer import is_response, parse_response
 from app.openai_service.results import CallRecord, ChatResult
@@ -50,7 +50,7 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        calls = message.get("tool_calls") or []
+        calls = find_tool_calls(message) or []
     except (TypeError, KeyError, IndexError, AttributeError):
         raise _unreadable(body) from None
     if not isinstance(text, str | None):

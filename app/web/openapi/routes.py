@@ -11,16 +11,10 @@ from flask import Blueprint, Response, current_app, render_template, request
 from app.web.guards import public
 from app.web.openapi.document import build_document
 from app.web.openapi.reading import list_sections
+from app.web.pages.answers import page_response
 
 _HERE = Path(__file__).parent / "page"
 _DOCUMENT, _PAGE = "openapi_document", "openapi_page"
-# The page has no script, and nothing of other servers.
-_PAGE_HEADERS = {
-    "Content-Security-Policy": (
-        "default-src 'none'; style-src 'self'; base-uri 'none'; frame-ancestors 'none'; form-action 'none'"
-    ),
-    "Referrer-Policy": "no-referrer",
-}
 
 bp = Blueprint("openapi", __name__, template_folder=str(_HERE))
 
@@ -39,14 +33,16 @@ def show() -> Response:
 @public
 def show_page() -> Response:
     """Describe all routes on a page."""
-    page = current_app.extensions.get(_PAGE)
-    if page is None:
+    described = current_app.extensions.get(_PAGE)
+    if described is None:
         document = _describe()
-        page = render_template("docs.html", info=document["info"], sections=list_sections(document)).encode()
-        current_app.extensions[_PAGE] = page
-    response = _cached(page, "text/html")
-    response.headers.update(_PAGE_HEADERS)
-    return response
+        routes = render_template("routes.html", sections=list_sections(document))
+        described = current_app.extensions[_PAGE] = {"info": document["info"], "routes": routes}
+    # The bar on top of the page has the links of this visitor.
+    page = page_response("docs.html", cache_control="private, max-age=300", **described)
+    page.add_etag()
+    page.make_conditional(request)
+    return page
 
 
 @bp.get("/docs/style.css")

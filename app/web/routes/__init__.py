@@ -11,5 +11,5 @@ usage.py        /api/usage
 health.py       /healthz and /readyz
 metrics.py      /metrics, if METRICS_ALLOW is set
 v1/             /v1, as OpenAI has it
-playground.py   / in development
+pages/          the pages that people open
 """

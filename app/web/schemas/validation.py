@@ -23,7 +23,7 @@ from app.web.schemas.json_values import MAX_VALUES, check_value_count
 
 # The tags of a union's branches begin alike, so that they can be left out of an error's path.
 _TAG = "(as "
-AS_TEXT, AS_OTHER = f"{_TAG}text)", f"{_TAG}other)"
+AS_TEXT, AS_OTHER, AS_HOSTED = f"{_TAG}text)", f"{_TAG}other)", f"{_TAG}hosted)"
 _ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system", "developer"}

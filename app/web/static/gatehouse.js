@@ -1,0 +1,392 @@
+/**
+ * Call a Gatehouse server from a page or from Node. No dependencies, no build step.
+ *
+ *   import { Gatehouse } from "https://ai.example.com/static/gatehouse.js";
+ *
+ *   const g = new Gatehouse({ url: "https://ai.example.com", token: () => fetch("/gatehouse-token") });
+ *   const { reply } = await g.chat("Hello");
+ *   for await (const event of g.streamChat("Hello")) if (event.type === "token") output.append(event.token);
+ *
+ * The guide is docs/frontend.md; gatehouse.d.ts describes each option and answer.
+ */
+
+const RENEW_EARLY_S = 30; // before a token expires
+const LONGEST_WAIT_S = 120; // a longer Retry-After is an error at once
+const MAX_RECONNECTS = 6; // in a row: at once, then after 0.5, 1, 2, 4 and 8 s
+const MAX_SILENCE_S = 40; // heartbeats come every 15 s
+
+/** What went wrong: a sentence for people, and the rest for programs. */
+export class GatehouseError extends Error {
+  constructor(message, { code, status = null, retryAfter = null, requestId = null, cause } = {}) {
+    super(message, { cause });
+    const [, field = null] = /^(?:Missing |Unknown field |(?=[^ ]+: ))([\w.-]*\w)/.exec(message) ?? [];
+    Object.assign(this, { name: "GatehouseError", code, status, retryAfter, requestId, field });
+  }
+}
+
+export class Gatehouse {
+  #url;
+  #token;
+  #headers;
+  #fetch;
+
+  constructor({ url = "", token, headers, fetch = (...request) => globalThis.fetch(...request) } = {}) {
+    this.#url = String(url).replace(/\/+$/, "");
+    this.#token = new Token(token);
+    this.#headers = headers;
+    this.#fetch = fetch;
+  }
+
+  chat(conversation, options) {
+    return this.#ask("/api/chat", readConversation(conversation), options);
+  }
+
+  streamChat(conversation, options) {
+    return this.#stream("/api/chat/stream", readConversation(conversation), options);
+  }
+
+  vision(prompt, images, options) {
+    return this.#ask("/api/vision", readImages(prompt, images), options);
+  }
+
+  streamVision(prompt, images, options) {
+    return this.#stream("/api/vision/stream", readImages(prompt, images), options);
+  }
+
+  embed(input, options) {
+    return this.#ask("/api/embeddings", { input }, options);
+  }
+
+  similarity(text, other, options) {
+    const texts = Array.isArray(other) ? { query: text, documents: other } : { a: text, b: other };
+    return this.#ask("/api/embeddings/similarity", texts, options);
+  }
+
+  structured(conversation, options) {
+    return this.#ask("/api/structured", readConversation(conversation), options);
+  }
+
+  streamStructured(conversation, options) {
+    return this.#stream("/api/structured/stream", readConversation(conversation), options);
+  }
+
+  usage(options) {
+    const { how, onRetrying, rest } = splitOptions(options);
+    const path = `/api/usage?${new URLSearchParams(rest)}`;
+    return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
+  }
+
+  /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
+  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+    return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
+  }
+
+  /** Send a request for one answer. With its key it can be sent again without being billed again. */
+  #ask(path, fields, options) {
+    const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
+    const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
+    const body = writeBody({ ...fields, ...rest });
+    return finish(this.#send(path, { ...how, headers, body, isRepeatable: true, read: readAnswer }), onRetrying);
+  }
+
+  #stream(path, fields, options) {
+    const { how, rest } = splitOptions(options);
+    const send = (to, request) => this.#send(to, { ...how, ...request });
+    return new AnswerStream(send, path, writeBody({ resumable: true, ...fields, ...rest }), how.signal);
+  }
+
+  /** Return the answer to a request. Yields an event before it waits to send it again. */
+  async *#send(path, { headers, retries = 2, isRepeatable, onResponse, read, signal, ...init }) {
+    let hasRenewed = false;
+    for (let tries = 0; ; ) {
+      const token = await this.#token.get(signal);
+      let after, failure;
+      try {
+        const authorization = token && { Authorization: `Bearer ${token}` };
+        const type = typeof init.body === "string" && { "Content-Type": "application/json" };
+        const all = { ...type, ...authorization, ...this.#headers, ...headers };
+        const response = await this.#fetch(this.#url + path, { method: "POST", ...init, signal, headers: all });
+        onResponse?.(response);
+        if (response.ok) return await (read ? read(response) : response);
+        failure = await readError(response);
+        after = response.headers.get("X-Should-Retry") === "false" ? null : failure.retryAfter;
+      } catch (cause) {
+        signal?.throwIfAborted();
+        failure = disconnected(cause);
+        after = isRepeatable ? 2 ** tries / 2 : null;
+      }
+      if (failure.status === 401 && !hasRenewed && (await this.#token.replace(token, signal))) {
+        hasRenewed = true;
+        continue;
+      }
+      const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= LONGEST_WAIT_S;
+      if (!mayPass || tries++ >= retries) throw failure;
+      yield* pause(after, signal);
+    }
+  }
+}
+
+/** The events of one answer, for `for await`. Where the server keeps the answer, a lost connection is made again. */
+class AnswerStream {
+  streamId = null;
+  lastEventId = 0;
+  #send;
+  #path;
+  #body;
+  #closing = new AbortController();
+  #isStopped = false;
+  #isOver = false;
+  #events;
+
+  constructor(send, path, body, signal) {
+    this.#send = send;
+    this.#path = path;
+    this.#body = body;
+    const close = () => this.#closing.abort(signal.reason);
+    if (signal?.aborted) close();
+    signal?.addEventListener("abort", close, { once: true });
+  }
+
+  [Symbol.asyncIterator]() {
+    return (this.#events ??= this.#read());
+  }
+
+  /** End the answer here and on the server; `for await` then ends without an error. Never fails. */
+  async stop() {
+    this.#isStopped = true;
+    this.#closing.abort();
+    if (!this.streamId || this.#isOver) return;
+    const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
+    await finish(sending).catch(() => {}); // the server ends by itself what nobody reads
+  }
+
+  async *#read() {
+    try {
+      for (let failures = 0; !this.#isOver; ) {
+        try {
+          const response = yield* this.#connect(failures);
+          for await (const event of this.#readEvents(response)) {
+            failures = 0;
+            yield event;
+          }
+        } catch (error) {
+          failures += 1;
+          const mayPass = error.code === "network_error" || error.status >= 500;
+          if (!mayPass || !this.streamId || failures > MAX_RECONNECTS) throw error;
+        }
+      }
+    } catch (error) {
+      if (!this.#isStopped) throw error;
+    } finally {
+      if (!this.#isOver && !this.#isStopped) void this.stop(); // left early: nobody wants the rest
+    }
+  }
+
+  async *#connect(failures) {
+    const { signal } = this.#closing;
+    if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
+    if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
+    const headers = { "Last-Event-ID": String(this.lastEventId) };
+    return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
+  }
+
+  async *#readEvents(response) {
+    const requestId = response.headers.get("X-Request-ID");
+    this.streamId ??= response.headers.get("X-Stream-Id");
+    this.#isOver = response.status === 204; // nothing more
+    if (this.#isOver) return;
+    const { signal } = this.#closing;
+    for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
+      signal.throwIfAborted(); // also amid the events of one chunk
+      if (id) this.lastEventId = Number(id);
+      const { error, done, ...fields } = data;
+      this.#isOver = Boolean(error || done);
+      if (error) throw new GatehouseError(error, { requestId, ...fields });
+      const [type] = Object.keys(fields); // token, tool, partial …; padding comes after it
+      if (!done) yield { type, [type]: fields[type] };
+      if (fields.toolCalls) yield { type: "toolCalls", toolCalls: fields.toolCalls };
+      if (done) return yield { type: "done", ...fields, requestId };
+    }
+    throw disconnected();
+  }
+}
+
+/** The visitor's token: given, or fetched when there is none, before it expires, and after a 401. */
+class Token {
+  #source;
+  #value;
+  #renewAt = 0;
+  #expiresAt = 0;
+  #renewal = null;
+
+  constructor(source) {
+    this.#source = source;
+  }
+
+  async get(signal) {
+    if (typeof this.#source !== "function") return this.#source;
+    if (this.#value && Date.now() < this.#renewAt) return this.#value;
+    try {
+      return await this.#renew(signal);
+    } catch (error) {
+      if (signal?.aborted || !this.#value || Date.now() >= this.#expiresAt) throw error;
+      return this.#value; // still good
+    }
+  }
+
+  /** Return whether there is another token than the one that was refused. */
+  async replace(refused, signal) {
+    if (typeof this.#source !== "function") return false;
+    if (this.#value === refused) await this.#renew(signal);
+    return this.#value !== refused;
+  }
+
+  /** Fetch a token, once for all who wait for it. */
+  #renew(signal) {
+    this.#renewal ??= this.#fetch().finally(() => (this.#renewal = null));
+    return abortable(this.#renewal, signal);
+  }
+
+  async #fetch() {
+    let given;
+    try {
+      given = await this.#source();
+      if (typeof given?.text === "function") {
+        if (!given.ok) throw await readError(given);
+        given = parseJson(await given.text());
+      }
+    } catch (cause) {
+      throw new GatehouseError("The page got no token for the server.", { ...cause, code: "token_failed", cause });
+    }
+    const { token = given, expiresAt } = given ?? {};
+    const lifetime = readLifetime(token, expiresAt) * 1000;
+    this.#expiresAt = Date.now() + lifetime;
+    this.#renewAt = this.#expiresAt - Math.min(RENEW_EARLY_S * 1000, lifetime / 2);
+    return (this.#value = token);
+  }
+}
+
+/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's times. */
+function readLifetime(token, expiresAt) {
+  const { iat, exp } = readClaims(token);
+  const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
+  const now = Date.now() / 1000;
+  if (expires > now && !(iat > now + RENEW_EARLY_S)) return expires - now;
+  return exp - iat || Infinity; // unknown: until a 401
+}
+
+/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line. */
+async function* readEvents(body, signal, maxSilenceS) {
+  const reader = body.getReader();
+  const decoder = new TextDecoder();
+  let silence, id;
+  let rest = "";
+  try {
+    for (;;) {
+      if (maxSilenceS) silence = setTimeout(() => reader.cancel(), maxSilenceS * 1000);
+      const chunk = await reader.read().catch((cause) => {
+        signal.throwIfAborted();
+        throw disconnected(cause);
+      });
+      clearTimeout(silence);
+      if (chunk.done) return;
+      const lines = (rest + decoder.decode(chunk.value, { stream: true })).split(/\r?\n/);
+      rest = lines.pop();
+      for (const line of lines) {
+        const [, field, value] = /^(\w+): ?(.*)$/s.exec(line) ?? [];
+        if (field === "id") id = value;
+        if (field === "data") yield { id, data: JSON.parse(value) };
+      }
+    }
+  } finally {
+    clearTimeout(silence);
+    reader.cancel().catch(() => {}); // closes the connection
+  }
+}
+
+function disconnected(cause) {
+  return new GatehouseError("The connection to the server was lost.", { code: "network_error", cause });
+}
+
+async function readError(response) {
+  const { status, headers } = response;
+  const { error, code, requestId } = (await response.json().catch(() => null)) ?? {}; // a proxy's page is no JSON
+  const message = typeof error === "string" ? error : `The server answered with the status ${status}.`;
+  const retryAfter = Number(headers.get("Retry-After")) || null;
+  return new GatehouseError(message, { code, status, retryAfter, requestId: requestId ?? headers.get("X-Request-ID") });
+}
+
+async function readAnswer(response) {
+  return { ...(await response.json()), requestId: response.headers.get("X-Request-ID") };
+}
+
+function readConversation(given) {
+  return { messages: typeof given === "string" ? [{ role: "user", content: given }] : given };
+}
+
+function readImages(prompt, given) {
+  const images = [given].flat();
+  return { prompt, [typeof images[0] === "string" ? "images" : "files"]: images };
+}
+
+/** Return the body of a request: JSON, or a form if there are files. */
+function writeBody({ files, ...fields }) {
+  if (!files) return JSON.stringify(fields);
+  const form = new FormData();
+  for (const [name, value] of Object.entries(fields)) {
+    if (value !== undefined) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
+  }
+  for (const file of files) form.append("image", file);
+  return form;
+}
+
+/** Split options into how to send a request, and the fields that are sent. */
+function splitOptions({ signal, retries, onResponse, onRetrying, idempotencyKey, ...rest } = {}) {
+  return { how: { signal, retries, onResponse }, onRetrying, idempotencyKey, rest };
+}
+
+async function finish(sending, onRetrying) {
+  for (;;) {
+    const { value, done } = await sending.next();
+    if (done) return value;
+    onRetrying?.(value);
+  }
+}
+
+/** Wait, also for the network. Yields what is waited for, so that a page can show it. */
+async function* pause(seconds, signal) {
+  if (globalThis.navigator?.onLine === false) {
+    yield { type: "offline" };
+    await abortable(new Promise((resolve) => addEventListener("online", resolve, { once: true })), signal);
+  }
+  yield { type: "retrying", after: seconds };
+  let timer;
+  const passed = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
+  await abortable(passed, signal).finally(() => clearTimeout(timer));
+}
+
+function abortable(promise, signal) {
+  return new Promise((resolve, reject) => {
+    const abort = () => reject(signal.reason);
+    if (signal?.aborted) abort();
+    signal?.addEventListener("abort", abort, { once: true });
+    promise.then(resolve, reject).finally(() => signal?.removeEventListener("abort", abort));
+  });
+}
+
+function readClaims(token) {
+  const [, claims = ""] = String(token).split(".");
+  try {
+    return JSON.parse(atob(claims.replaceAll("-", "+").replaceAll("_", "/")));
+  } catch {
+    return {}; // no JWT
+  }
+}
+
+function parseJson(text) {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return text; // a bare token
+  }
+}
