@@ -23,7 +23,7 @@ responses: .venv/installed-dev ## Run the tests of the service once more, over /
 	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/server_tools tests/ledger/test_ledger_of_calls.py $(ARGS)
 
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
