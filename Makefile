@@ -26,7 +26,7 @@ servers: .venv/installed-dev ## Test several workers at once: stops, reloads, ki
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)
 
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
