@@ -64,7 +64,7 @@ class Operation:
 
 def _events(event: str | None, description: str) -> dict[str, Schema]:
     """Describe a stream by the schema of one event. OpenAPI 3.1 has no keyword for that."""
-    schema: Schema = {"type": "string", "description": description}
+    schema: Schema = {"description": description}
     return {EVENTS: schema if event is None else {**schema, "x-event": refer(event)}}
 
 
