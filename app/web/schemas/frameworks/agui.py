@@ -176,7 +176,7 @@ class AguiRequest(ChatFields):
             else []
             for index, each in enumerate(self.messages)
         ]
-        prepare_parts(contents, self, media, prompts)
+        prepare_parts(contents, self, media, prompts, lambda index, number: f"messages.{index}.content.{number}")
 
     def _build_messages(self) -> list[dict[str, Any]]:
         turns = [turn for index, each in enumerate(self.messages) if (turn := _read_message(each, index))]
