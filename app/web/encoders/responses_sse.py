@@ -21,6 +21,7 @@ from app.openai_service import (
 )
 from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.streaming.events import ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
@@ -61,7 +62,7 @@ class _Call:
     sent: list[str] = field(default_factory=list)
 
 
-class ResponsesSse:
+class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
@@ -77,11 +78,11 @@ class ResponsesSse:
     record: CallRecord
 
     def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+        super().__init__()
         self._frame = frame
         self._padding = padding
         self._number = 0
         """Of the next event."""
-        self._chunks: list[bytes] = []
         self._output: list[dict[str, Any]] = []
         """The items by their place, those that are not complete as they began."""
         self._message: _Message | None = None
@@ -103,11 +104,7 @@ class ResponsesSse:
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self._join(events)
 
     def _encode_event(self, event: Event) -> None:
         if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
