@@ -244,4 +244,5 @@ export class GatehouseChat extends HTMLElement {
   }
 }
 
-customElements.define("gatehouse-chat", GatehouseChat);
+// A page may have loaded this file under another address before.
+if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);

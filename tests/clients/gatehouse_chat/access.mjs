@@ -88,7 +88,7 @@ export async function axe_finds_no_serious_fault_in_any_state_and_theme({ open, 
       await view.state(kind);
       await check(kind);
     }
-    await harness.context.close();
+    await harness.leave();
   }
 }
 
@@ -207,7 +207,7 @@ export async function the_form_in_it_is_there_without_scripts_only({ open, view,
   const tag = '<gatehouse-chat><form action="/ask"><input name="q"><button>Ask</button></form></gatehouse-chat>';
   await open({ tag });
   assert.equal(await view.page.getByText("Ask", { exact: true }).isVisible(), false);
-  await harness.context.close();
+  await harness.leave();
   await open({ tag, ready: false, context: { javaScriptEnabled: false } });
   assert.equal(await view.page.getByText("Ask", { exact: true }).isVisible(), true);
 }

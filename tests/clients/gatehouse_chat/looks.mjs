@@ -57,7 +57,7 @@ export async function pictures_of_all_states({ open, upstream, view, harness }) 
         await view.state(kind);
         await shot(kind);
       }
-      await harness.context.close();
+      await harness.leave();
       await open({ context, tag: '<gatehouse-chat theme="auto" mode="floating"></gatehouse-chat>', style: "shop" });
       await shot("launcher");
       await view.button("Open chat").click();
@@ -65,13 +65,13 @@ export async function pictures_of_all_states({ open, upstream, view, harness }) 
       await view.say("Where is my order?");
       await view.state("idle");
       await shot("floating");
-      await harness.context.close();
+      await harness.leave();
       await open({ context, html: 'lang="zh" dir="rtl"', tag: '<gatehouse-chat theme="auto"></gatehouse-chat>', style: "shop" });
       upstream.says(ANSWER);
       await view.say("我的订单在哪里？");
       await view.state("idle");
       await shot("mirrored");
-      await harness.context.close();
+      await harness.leave();
     }
   }
 }

@@ -120,7 +120,7 @@ export async function a_page_with_hostile_css_does_not_get_in({ open, view, harn
     });
   });
   const wanted = await look();
-  await harness.context.close();
+  await harness.leave();
   await open({ style: "hostile" });
   await view.say("Hello");
   await view.state("idle");

@@ -169,7 +169,7 @@ export async function a_used_up_allowance_tells_when_there_is_more({ open, view 
   await answerWith(view, 429, { code: "budget_exceeded", headers: { "Retry-After": "40000" } });
   await view.say("Hello");
   await view.state("budget");
-  assert.match(await view.notice.textContent(), /allowance is used up\. There is more at .*\d:\d\d/);
+  assert.match(await view.notice.textContent(), /allowance is used up until .*\d:\d\d/);
 }
 
 export async function what_is_wrong_is_said_in_the_visitors_words({ open, view }) {
