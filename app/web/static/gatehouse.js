@@ -1,19 +1,19 @@
 /**
- * Call a Gatehouse server from a page or from Node. No dependencies, no build step.
+ * A client of Gatehouse, for pages and Node.
  *
  *   import { Gatehouse } from "https://ai.example.com/static/gatehouse.js";
  *
  *   const g = new Gatehouse({ url: "https://ai.example.com", token: () => fetch("/gatehouse-token") });
  *   const { reply } = await g.chat("Hello");
- *   for await (const event of g.streamChat("Hello")) if (event.type === "token") output.append(event.token);
+ *   for await (const { token } of g.streamChat("Hello")) output.append(token ?? "");
  *
- * gatehouse.d.ts describes every option and answer; docs/frontend.md is the guide.
+ * The guide is docs/frontend.md; gatehouse.d.ts has each option and answer.
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
-const LONGEST_WAIT_S = 120; // for a Retry-After; a longer one is an error at once
-const MAX_RECONNECTS = 6; // without an event in between: at once, then after 0.5, 1, 2, 4 and 8 s
-const MAX_SILENCE_S = 40; // heartbeats come every 15 s: without any, the connection is dead
+const LONGEST_WAIT_S = 120; // a longer Retry-After is an error at once
+const MAX_RECONNECTS = 6; // in a row: at once, then after 0.5, 1, 2, 4 and 8 s
+const MAX_SILENCE_S = 40; // heartbeats come every 15 s
 
 /** What went wrong: a sentence for people, and the rest for programs. */
 export class GatehouseError extends Error {
@@ -70,18 +70,23 @@ export class Gatehouse {
     return this.#stream("/api/structured/stream", readConversation(conversation), options);
   }
 
+  /** The visitor's token, for what calls the server by itself. */
+  getToken() {
+    return this.#token.get();
+  }
+
   usage(options) {
     const { how, onRetrying, rest } = splitOptions(options);
     const path = `/api/usage?${new URLSearchParams(rest)}`;
     return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  /** Go on with a stream that a page has left, as after a reload: from after `lastEventId`, or from its beginning. */
-  resumeStream(streamId, { lastEventId, ...options } = {}) {
-    return this.#stream(null, null, options, { streamId, lastEventId });
+  /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
+  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+    return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
-  /** Send a request that has one answer. Because of its key, sending it again is not billed again. */
+  /** Send a request for one answer. With its key it can be sent again without being billed again. */
   #ask(path, fields, options) {
     const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
     const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
@@ -89,25 +94,27 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, headers, body, isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  #stream(path, fields, options, position) {
+  #stream(path, fields, options) {
     const { how, rest } = splitOptions(options);
-    const body = path && writeBody({ resumable: true, ...fields, ...rest });
-    const begin = (signal) => this.#send(path, { ...how, signal, body });
     const send = (to, request) => this.#send(to, { ...how, ...request });
-    return new AnswerStream(begin, send, how.signal, position);
+    return new AnswerStream(send, path, writeBody({ resumable: true, ...fields, ...rest }), how.signal);
   }
 
-  /** Return the answer to a request. Yields `{ type: "retrying", after }` before it waits to send it again. */
+  /** Return the answer to a request. Yields an event before it waits to send it again. */
   async *#send(path, { headers, retries = 2, isRepeatable, onResponse, read, signal, ...init }) {
     let hasRenewed = false;
-    for (let tries = 0; ; tries += 1) {
+    for (let tries = 0; ; ) {
       const token = await this.#token.get(signal);
       let after, failure;
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
         const type = typeof init.body === "string" && { "Content-Type": "application/json" };
-        const all = { ...type, ...authorization, ...this.#headers, ...headers };
-        const response = await this.#fetch(this.#url + path, { method: "POST", ...init, signal, headers: all });
+        const response = await this.#fetch(this.#url + path, {
+          method: "POST",
+          headers: { ...type, ...authorization, ...this.#headers, ...headers },
+          signal,
+          ...init,
+        });
         onResponse?.(response);
         if (response.ok) return await (read ? read(response) : response);
         failure = await readError(response);
@@ -119,11 +126,10 @@ export class Gatehouse {
       }
       if (failure.status === 401 && !hasRenewed && (await this.#token.replace(token, signal))) {
         hasRenewed = true;
-        tries -= 1;
         continue;
       }
       const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= LONGEST_WAIT_S;
-      if (!mayPass || tries >= retries) throw failure;
+      if (!mayPass || tries++ >= retries) throw failure;
       yield* pause(after, signal);
     }
   }
@@ -133,17 +139,18 @@ export class Gatehouse {
 class AnswerStream {
   streamId = null;
   lastEventId = 0;
-  #begin;
   #send;
+  #path;
+  #body;
   #closing = new AbortController();
   #isStopped = false;
   #isOver = false;
   #events;
 
-  constructor(begin, send, signal, position) {
-    Object.assign(this, position);
-    this.#begin = begin;
+  constructor(send, path, body, signal) {
     this.#send = send;
+    this.#path = path;
+    this.#body = body;
     const close = () => this.#closing.abort(signal.reason);
     if (signal?.aborted) close();
     signal?.addEventListener("abort", close, { once: true });
@@ -186,7 +193,7 @@ class AnswerStream {
 
   async *#connect(failures) {
     const { signal } = this.#closing;
-    if (!this.streamId) return yield* this.#begin(signal);
+    if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
     if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
     const headers = { "Last-Event-ID": String(this.lastEventId) };
     return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
@@ -197,7 +204,9 @@ class AnswerStream {
     this.streamId ??= response.headers.get("X-Stream-Id");
     this.#isOver = response.status === 204; // nothing more
     if (this.#isOver) return;
-    for await (const { id, data } of readEvents(response.body, this.#closing.signal, this.streamId && MAX_SILENCE_S)) {
+    const { signal } = this.#closing;
+    for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
+      signal.throwIfAborted(); // also amid the events of one chunk
       if (id) this.lastEventId = Number(id);
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
@@ -211,7 +220,7 @@ class AnswerStream {
   }
 }
 
-/** The visitor's token: as given, or fetched by a function when there is none, before it expires and after a 401. */
+/** The visitor's token: given, or fetched when there is none, before it expires, and after a 401. */
 class Token {
   #source;
   #value;
@@ -219,13 +228,13 @@ class Token {
   #expiresAt = 0;
   #renewal = null;
 
-  constructor(source) {
-    this.#source = source;
+  constructor(given) {
+    if (typeof given === "function") this.#source = given;
+    else this.#value = given;
   }
 
   async get(signal) {
-    if (typeof this.#source !== "function") return this.#source;
-    if (this.#value && Date.now() < this.#renewAt) return this.#value;
+    if (!this.#source || (this.#value && Date.now() < this.#renewAt)) return this.#value;
     try {
       return await this.#renew(signal);
     } catch (error) {
@@ -236,8 +245,7 @@ class Token {
 
   /** Return whether there is another token than the one that was refused. */
   async replace(refused, signal) {
-    if (typeof this.#source !== "function") return false;
-    if (this.#value === refused) await this.#renew(signal);
+    if (this.#source && this.#value === refused) await this.#renew(signal);
     return this.#value !== refused;
   }
 
@@ -251,7 +259,7 @@ class Token {
     let given;
     try {
       given = await this.#source();
-      if (typeof given?.text === "function") {
+      if (given?.text) {
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
@@ -266,7 +274,7 @@ class Token {
   }
 }
 
-/** Return for how many seconds a token is good: by this clock or, where that is plainly wrong, by the token's times. */
+/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's own. */
 function readLifetime(token, expiresAt) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
@@ -275,7 +283,7 @@ function readLifetime(token, expiresAt) {
   return exp - iat || Infinity; // unknown: until a 401
 }
 
-/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line; other lines are comments. */
+/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line. */
 async function* readEvents(body, signal, maxSilenceS) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -325,7 +333,7 @@ function readConversation(given) {
 }
 
 function readImages(prompt, given) {
-  const images = [given].flat();
+  const images = typeof given === "string" || given instanceof Blob ? [given] : [...given];
   return { prompt, [typeof images[0] === "string" ? "images" : "files"]: images };
 }
 
@@ -334,13 +342,13 @@ function writeBody({ files, ...fields }) {
   if (!files) return JSON.stringify(fields);
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
+    if (value != null) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
   }
   for (const file of files) form.append("image", file);
   return form;
 }
 
-/** Split options into how to send a request, and the fields that are sent. */
+/** Split options into how to send a request, and its further fields. */
 function splitOptions({ signal, retries, onResponse, onRetrying, idempotencyKey, ...rest } = {}) {
   return { how: { signal, retries, onResponse }, onRetrying, idempotencyKey, rest };
 }
@@ -353,14 +361,16 @@ async function finish(sending, onRetrying) {
   }
 }
 
-/** Wait, and as long as there is no network. Yields what is waited for, so that a page can show it. */
+/** Wait, also for the network. Yields what is waited for. */
 async function* pause(seconds, signal) {
   if (globalThis.navigator?.onLine === false) {
     yield { type: "offline" };
     await abortable(new Promise((resolve) => addEventListener("online", resolve, { once: true })), signal);
   }
   yield { type: "retrying", after: seconds };
-  await abortable(new Promise((resolve) => setTimeout(resolve, seconds * 1000)), signal);
+  let timer;
+  const passed = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
+  await abortable(passed, signal).finally(() => clearTimeout(timer));
 }
 
 function abortable(promise, signal) {
@@ -385,6 +395,6 @@ function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return text;
+    return text; // a bare token
   }
 }
