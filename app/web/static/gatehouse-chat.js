@@ -59,7 +59,7 @@ export class GatehouseChat extends HTMLElement {
 
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
-    if (name.endsWith("url")) this.#client = null;
+    if (name.endsWith("url")) this.#client = null; // and its token
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
@@ -116,18 +116,22 @@ export class GatehouseChat extends HTMLElement {
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
-    // After this task, so that what a page's script sets on the element is there by then.
-    queueMicrotask(() => conversation.restore(this.#history.load()));
+    conversation.restore(this.#history.load());
+    whenScriptsHaveRun(() => conversation === this.#conversation && conversation.resume());
   }
 
   #createClient() {
-    const tokenUrl = this.getAttribute("token-url");
-    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
     return new Gatehouse({
       url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
-      token: this.token ?? (tokenUrl ? () => fetch(new URL(tokenUrl, document.baseURI), options) : undefined),
-      ...(this.fetch && { fetch: this.fetch }),
+      token: () => this.#fetchToken(),
+      fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
     });
+  }
+
+  #fetchToken() {
+    const url = this.getAttribute("token-url");
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
   }
 
   #listFields() {
@@ -242,6 +246,16 @@ export class GatehouseChat extends HTMLElement {
     if (this.#conversation.isBusy) void this.stop();
     else this.close();
   }
+}
+
+/** Waits for the page's own scripts, which may set the element's properties. */
+function whenScriptsHaveRun(go) {
+  if (document.readyState === "complete") return setTimeout(go);
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const run = () => (controller.abort(), go());
+  addEventListener("DOMContentLoaded", run, options);
+  addEventListener("load", run, options);
 }
 
 // A page may have loaded this file under another address before.

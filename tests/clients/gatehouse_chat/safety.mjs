@@ -113,7 +113,7 @@ export async function a_page_with_hostile_css_does_not_get_in({ open, view, harn
   await view.state("idle");
   const look = () => view.page.evaluate(() => {
     const root = document.querySelector("gatehouse-chat").shadowRoot;
-    const names = ["color", "fontSize", "fontFamily", "letterSpacing", "textTransform", "lineHeight", "display", "visibility", "pointerEvents", "backgroundColor", "boxSizing", "blockSize", "animationName", "float"];
+    const names = ["color", "fontSize", "fontFamily", "letterSpacing", "textTransform", "lineHeight", "display", "visibility", "pointerEvents", "backgroundColor", "boxSizing", "animationName", "float"];
     return ["button", "textarea", "h2", ".log", ".text", ".root"].map((selector) => {
       const style = getComputedStyle(root.querySelector(selector));
       return [selector, ...names.map((name) => style[name])];

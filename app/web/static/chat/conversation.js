@@ -90,15 +90,20 @@ export class Conversation {
     this.#set(this.state, { kind, values });
   }
 
-  /** Takes up a conversation that was kept, and the answer that was being written when its page was left. */
-  async restore(messages) {
+  /** Takes up a conversation that was kept. */
+  restore(messages) {
     this.messages = messages;
-    const answer = messages.at(-1);
-    if (!answer?.streamId) {
-      if (answer?.status === "writing") this.#end(answer, "cut");
-      return this.#onChange();
-    }
-    await this.#read(this.#client().resumeStream(answer.streamId, { lastEventId: 0, onResponse: this.#readAllowance }), answer, true);
+    const last = messages.at(-1);
+    if (last?.status === "writing" && !last.streamId) this.#end(last, "cut");
+    this.#onChange();
+  }
+
+  /** Goes on with the answer that was being written when the page was left. */
+  async resume() {
+    const answer = this.messages.at(-1);
+    if (!answer?.streamId || this.isBusy) return;
+    const options = { lastEventId: 0, onResponse: this.#readAllowance };
+    await this.#read(this.#client().resumeStream(answer.streamId, options), answer, true);
   }
 
   async #ask() {
