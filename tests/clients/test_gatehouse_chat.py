@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -45,7 +46,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
         "CHAT_FALLBACK_MODELS": "none",
         "RETRY_MAX_ATTEMPTS": "1",
         "BREAKER_FAILURES": "1000",
-        "RATE_LIMIT": "100000/minute",
+        "RATE_LIMIT": "500/minute",
         "WEB_CONCURRENCY": "1",
     }
     with gunicorn(wait_for=port, **settings):
@@ -74,6 +75,11 @@ def test_markdown_is_what_a_kept_library_makes_of_it():
 
     assert result["differences"] == []
     assert result["samples"] > 40
+
+
+@pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
+def test_pictures_are_drawn(places):
+    assert set(_run(places, ("looks.mjs",)).values()) == {None}
 
 
 def _run(places: dict[str, Any], scripts: tuple[str, ...]) -> dict[str, str | None]:

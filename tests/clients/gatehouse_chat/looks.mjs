@@ -1,4 +1,4 @@
-// Pictures of the element in its states, for docs/pictures and for eyes.
+// Draws the element in its states into the folder PICTURES: those that docs/pictures has, or with ALL=1 every one, to look at.
 import { answerWith } from "./talk.mjs";
 
 const ANSWER = `Of course. Your order **4711** left our house on *Tuesday*:
@@ -20,13 +20,19 @@ curl https://shop.example/orders/4711 --header "Accept: application/json" | jq '
 
 > Nothing to pay on delivery.`;
 
+const IN_DOCS = new Set(["answered-desk-light", "answered-desk-dark", "answered-phone-light", "countdown-phone-dark", "floating-desk-light", "files-phone-light"]);
 const SIZES = { phone: { width: 390, height: 760 }, desk: { width: 1280, height: 800 } };
 
 export async function pictures_of_all_states({ open, upstream, view, harness }) {
   const folder = process.env.PICTURES;
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of ["light", "dark"]) {
-      const shot = (state) => view.page.screenshot({ path: `${folder}/chat-${state}-${size}-${colorScheme}.png`, animations: "disabled" });
+      const shot = async (state) => {
+        const name = `${state}-${size}-${colorScheme}`;
+        if (!process.env.ALL && !IN_DOCS.has(name)) return;
+        await view.page.mouse.move(0, 0);
+        await view.page.screenshot({ path: `${folder}/chat-${name}.png`, animations: "disabled" });
+      };
       const context = { viewport, colorScheme };
       await open({ context, tag: '<gatehouse-chat theme="auto"></gatehouse-chat>', style: "shop" });
       await shot("empty");

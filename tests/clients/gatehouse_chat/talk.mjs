@@ -237,7 +237,7 @@ export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 100000 requests left$/);
+  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 500 requests left$/);
 }
 
 export async function a_page_drives_it_and_hears_of_it({ open, upstream, view }) {
