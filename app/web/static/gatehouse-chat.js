@@ -153,9 +153,9 @@ export class GatehouseChat extends HTMLElement {
       say: (words) => announcer.say(words),
       send: (words, files) => void this.send(words, files),
       stop: () => void this.stop(),
-      again: () => void this.retry(),
+      again: () => this.#leaveButton(() => void this.retry()),
       clear: () => this.clear(),
-      dismiss: () => this.#conversation.dismiss(),
+      dismiss: () => this.#leaveButton(() => this.#conversation.dismiss()),
       warn: (kind, values) => this.#conversation.warn(kind, values),
       limits: () => this.#readLimits(),
       toggle: () => this.#toggle(),
@@ -238,6 +238,12 @@ export class GatehouseChat extends HTMLElement {
       this.focus();
     }
     this.#report(panel.hidden ? "close" : "open");
+  }
+
+  /** Does what its button will be gone after, and keeps the focus near. Not in the input: a phone would show its keyboard. */
+  #leaveButton(act) {
+    this.#views.log.element.focus({ preventScroll: true });
+    act();
   }
 
   /** Escape stops an answer, and closes a floating chat where there is none. */

@@ -30,6 +30,9 @@ export async function everything_works_by_keyboard({ open, upstream, view }) {
     stops.unshift(await focused());
   }
   assert.deepEqual(stops, ["New conversation", "Close chat", "Conversation", "Copy", "Answer again", "Add pictures or PDF"]);
+  await view.button("Answer again").press("Enter");
+  assert.equal(await focused(), "Conversation");
+  await view.lastAnswer("Hello.");
   await keyboard.press("Escape");
   assert.equal(await focused(), "Open chat");
   assert.equal(await view.chat.locator("[part=panel]").isVisible(), false);

@@ -273,6 +273,30 @@ export async function its_token_comes_from_the_page({ open, pages, upstream, vie
   assert.equal(upstream.received.length, 2);
 }
 
+export async function a_wrong_address_is_an_error_and_no_hang({ open, view }) {
+  await open({ tag: '<gatehouse-chat url="http://"></gatehouse-chat>' });
+  await view.say("Hello");
+  await view.state("failed");
+  assert.equal(await view.answers.count(), 0);
+}
+
+export async function what_a_later_script_sets_is_used_from_the_first_request({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  const script = `const chat = document.querySelector("gatehouse-chat");
+    globalThis.fetched = [];
+    chat.fetch = (url, options) => (fetched.push(options.method), fetch(url, options));
+    chat.token = () => { fetched.push("token"); return null; };`;
+  await open({ script });
+  await view.page.waitForFunction(() => globalThis.fetched);
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  await view.page.reload();
+  held.release();
+  await view.lastAnswer("One two.");
+  assert.deepEqual(await view.page.evaluate(() => fetched), ["token", "GET"]);
+}
+
 /** Answers the element's next request in place of the server. */
 export async function answerWith(view, status, { code, body, headers = {} }) {
   const answer = { status, body: body ?? JSON.stringify({ error: "A sentence.", code, requestId: "abc" }), headers: { "Content-Type": "application/json", "Access-Control-Allow-Origin": "*", "Access-Control-Expose-Headers": "*", ...headers } };

@@ -103,21 +103,22 @@ export class Conversation {
     const answer = this.messages.at(-1);
     if (!answer?.streamId || this.isBusy) return;
     const options = { lastEventId: 0, onResponse: this.#readAllowance };
-    await this.#read(this.#client().resumeStream(answer.streamId, options), answer, true);
+    await this.#read(() => this.#client().resumeStream(answer.streamId, options), answer, true);
   }
 
   async #ask() {
     const wire = toWire(this.messages);
     const answer = { role: "assistant", text: "", status: "writing", tools: [] };
     this.messages.push(answer);
-    await this.#read(this.#client().streamChat(wire, { ...this.#fields(), onResponse: this.#readAllowance }), answer);
+    await this.#read(() => this.#client().streamChat(wire, { ...this.#fields(), onResponse: this.#readAllowance }), answer);
   }
 
-  async #read(stream, answer, isResumed = false) {
-    this.#stream = stream;
-    this.#set("waiting", null, true);
+  async #read(open, answer, isResumed = false) {
+    let stream = null;
     let isComplete = false;
     try {
+      this.#stream = stream = open();
+      this.#set("waiting", null, true);
       for await (const event of stream) {
         if (this.#stream !== stream) return; // cleared
         if (isResumed && event.type === "token") [answer.text, isResumed] = ["", false]; // it is sent from its beginning
