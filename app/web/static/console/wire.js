@@ -6,7 +6,7 @@ import { LANGUAGES, writeSnippet } from "./snippets.js";
 
 const MAX_EVENTS = 500;
 const MAX_SHOWN_CHARS = 2_000;
-const COST_TRIES = 5;
+const COST_TRIES = 8;
 const FIRST = new Set(["token", "partial", "reasoning"]);
 
 const [events, status, facts, code, copy] = ["events", "status", "facts", "code", "copy"].map(byId);
@@ -97,6 +97,7 @@ function showEvent(call, block) {
     showState(call, value.code ?? "error", "danger");
   }
   addLine(call, text, true);
+  if (value?.done || value?.error) finish(call); // its reader may read no further
 }
 
 function showBody(call, text) {
@@ -116,6 +117,7 @@ function addLine(call, text, follows = false) {
 }
 
 function finish(call) {
+  if (call.total) return;
   showFacts(call, { total: performance.now() - call.started });
   if (call.hasFailed || call.status >= 500) void showFault();
   if (call.requestId && call.status < 400 && call.path.startsWith("/api/")) void askCost(call);
