@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pythons lint format errors models lock bench chaos storm clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -30,6 +30,10 @@ neighbours: .venv/installed-dev ## Test what each of many hostile requests leave
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
+	@mkdir -p docs/pictures
+	@PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest -q -m clients tests/clients -k pictures
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py

@@ -59,7 +59,7 @@ export class GatehouseChat extends HTMLElement {
 
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
-    if (name.endsWith("url")) this.#client = null;
+    if (name.endsWith("url")) this.#client = null; // and its token
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
@@ -116,18 +116,22 @@ export class GatehouseChat extends HTMLElement {
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
-    // After this task, so that what a page's script sets on the element is there by then.
-    queueMicrotask(() => conversation.restore(this.#history.load()));
+    conversation.restore(this.#history.load());
+    whenScriptsHaveRun(() => conversation === this.#conversation && conversation.resume());
   }
 
   #createClient() {
-    const tokenUrl = this.getAttribute("token-url");
-    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
     return new Gatehouse({
       url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
-      token: this.token ?? (tokenUrl ? () => fetch(new URL(tokenUrl, document.baseURI), options) : undefined),
-      ...(this.fetch && { fetch: this.fetch }),
+      token: () => this.#fetchToken(),
+      fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
     });
+  }
+
+  #fetchToken() {
+    const url = this.getAttribute("token-url");
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
   }
 
   #listFields() {
@@ -149,9 +153,9 @@ export class GatehouseChat extends HTMLElement {
       say: (words) => announcer.say(words),
       send: (words, files) => void this.send(words, files),
       stop: () => void this.stop(),
-      again: () => void this.retry(),
+      again: () => this.#leaveButton(() => void this.retry()),
       clear: () => this.clear(),
-      dismiss: () => this.#conversation.dismiss(),
+      dismiss: () => this.#leaveButton(() => this.#conversation.dismiss()),
       warn: (kind, values) => this.#conversation.warn(kind, values),
       limits: () => this.#readLimits(),
       toggle: () => this.#toggle(),
@@ -236,6 +240,12 @@ export class GatehouseChat extends HTMLElement {
     this.#report(panel.hidden ? "close" : "open");
   }
 
+  /** Does what its button will be gone after, and keeps the focus near. Not in the input: a phone would show its keyboard. */
+  #leaveButton(act) {
+    this.#views.log.element.focus({ preventScroll: true });
+    act();
+  }
+
   /** Escape stops an answer, and closes a floating chat where there is none. */
   #onKey(event) {
     if (event.key !== "Escape" || event.isComposing) return;
@@ -244,4 +254,15 @@ export class GatehouseChat extends HTMLElement {
   }
 }
 
-customElements.define("gatehouse-chat", GatehouseChat);
+/** Waits for the page's own scripts, which may set the element's properties. */
+function whenScriptsHaveRun(go) {
+  if (document.readyState === "complete") return setTimeout(go);
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const run = () => (controller.abort(), go());
+  addEventListener("DOMContentLoaded", run, options);
+  addEventListener("load", run, options);
+}
+
+// A page may have loaded this file under another address before.
+if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);

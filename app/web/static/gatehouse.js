@@ -1,13 +1,13 @@
 /**
- * Call a Gatehouse server from a page or from Node. No dependencies, no build step.
+ * A client of Gatehouse, for pages and Node.
  *
  *   import { Gatehouse } from "https://ai.example.com/static/gatehouse.js";
  *
  *   const g = new Gatehouse({ url: "https://ai.example.com", token: () => fetch("/gatehouse-token") });
  *   const { reply } = await g.chat("Hello");
- *   for await (const event of g.streamChat("Hello")) if (event.type === "token") output.append(event.token);
+ *   for await (const { token } of g.streamChat("Hello")) output.append(token ?? "");
  *
- * The guide is docs/frontend.md; gatehouse.d.ts describes each option and answer.
+ * The guide is docs/frontend.md; gatehouse.d.ts has each option and answer.
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
@@ -70,6 +70,11 @@ export class Gatehouse {
     return this.#stream("/api/structured/stream", readConversation(conversation), options);
   }
 
+  /** The visitor's token, for what calls the server by itself. */
+  getToken() {
+    return this.#token.get();
+  }
+
   usage(options) {
     const { how, onRetrying, rest } = splitOptions(options);
     const path = `/api/usage?${new URLSearchParams(rest)}`;
@@ -104,8 +109,12 @@ export class Gatehouse {
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
         const type = typeof init.body === "string" && { "Content-Type": "application/json" };
-        const all = { ...type, ...authorization, ...this.#headers, ...headers };
-        const response = await this.#fetch(this.#url + path, { method: "POST", ...init, signal, headers: all });
+        const response = await this.#fetch(this.#url + path, {
+          method: "POST",
+          headers: { ...type, ...authorization, ...this.#headers, ...headers },
+          signal,
+          ...init,
+        });
         onResponse?.(response);
         if (response.ok) return await (read ? read(response) : response);
         failure = await readError(response);
@@ -219,13 +228,13 @@ class Token {
   #expiresAt = 0;
   #renewal = null;
 
-  constructor(source) {
-    this.#source = source;
+  constructor(given) {
+    if (typeof given === "function") this.#source = given;
+    else this.#value = given;
   }
 
   async get(signal) {
-    if (typeof this.#source !== "function") return this.#source;
-    if (this.#value && Date.now() < this.#renewAt) return this.#value;
+    if (!this.#source || (this.#value && Date.now() < this.#renewAt)) return this.#value;
     try {
       return await this.#renew(signal);
     } catch (error) {
@@ -236,8 +245,7 @@ class Token {
 
   /** Return whether there is another token than the one that was refused. */
   async replace(refused, signal) {
-    if (typeof this.#source !== "function") return false;
-    if (this.#value === refused) await this.#renew(signal);
+    if (this.#source && this.#value === refused) await this.#renew(signal);
     return this.#value !== refused;
   }
 
@@ -251,7 +259,7 @@ class Token {
     let given;
     try {
       given = await this.#source();
-      if (typeof given?.text === "function") {
+      if (given?.text) {
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
@@ -266,7 +274,7 @@ class Token {
   }
 }
 
-/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's times. */
+/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's own. */
 function readLifetime(token, expiresAt) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
@@ -325,7 +333,7 @@ function readConversation(given) {
 }
 
 function readImages(prompt, given) {
-  const images = [given].flat();
+  const images = typeof given === "string" || given instanceof Blob ? [given] : [...given];
   return { prompt, [typeof images[0] === "string" ? "images" : "files"]: images };
 }
 
@@ -334,13 +342,13 @@ function writeBody({ files, ...fields }) {
   if (!files) return JSON.stringify(fields);
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
+    if (value != null) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
   }
   for (const file of files) form.append("image", file);
   return form;
 }
 
-/** Split options into how to send a request, and the fields that are sent. */
+/** Split options into how to send a request, and its further fields. */
 function splitOptions({ signal, retries, onResponse, onRetrying, idempotencyKey, ...rest } = {}) {
   return { how: { signal, retries, onResponse }, onRetrying, idempotencyKey, rest };
 }
@@ -353,7 +361,7 @@ async function finish(sending, onRetrying) {
   }
 }
 
-/** Wait, also for the network. Yields what is waited for, so that a page can show it. */
+/** Wait, also for the network. Yields what is waited for. */
 async function* pause(seconds, signal) {
   if (globalThis.navigator?.onLine === false) {
     yield { type: "offline" };

@@ -63,6 +63,7 @@ export async function what_cannot_be_sent_is_told({ open, view }) {
   await view.notice.getByText("big.pdf is larger than 1 MB.").waitFor();
   await choose(view, [picture("1.png"), picture("2.png"), picture("3.png")]);
   await view.notice.getByText("No more than 2 files at once.").waitFor();
+  await view.chat.locator(".composer .file").nth(1).waitFor();
   assert.deepEqual(await view.chat.locator(".composer .file").evaluateAll((files) => files.map(({ title }) => title)), ["1.png", "2.png"]);
 }
 

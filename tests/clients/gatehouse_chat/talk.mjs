@@ -169,7 +169,7 @@ export async function a_used_up_allowance_tells_when_there_is_more({ open, view 
   await answerWith(view, 429, { code: "budget_exceeded", headers: { "Retry-After": "40000" } });
   await view.say("Hello");
   await view.state("budget");
-  assert.match(await view.notice.textContent(), /allowance is used up\. There is more at .*\d:\d\d/);
+  assert.match(await view.notice.textContent(), /allowance is used up until .*\d:\d\d/);
 }
 
 export async function what_is_wrong_is_said_in_the_visitors_words({ open, view }) {
@@ -237,7 +237,7 @@ export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 100000 requests left$/);
+  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 500 requests left$/);
 }
 
 export async function a_page_drives_it_and_hears_of_it({ open, upstream, view }) {
@@ -271,6 +271,30 @@ export async function its_token_comes_from_the_page({ open, pages, upstream, vie
   await view.say("Hello");
   await view.state("signedOut");
   assert.equal(upstream.received.length, 2);
+}
+
+export async function a_wrong_address_is_an_error_and_no_hang({ open, view }) {
+  await open({ tag: '<gatehouse-chat url="http://"></gatehouse-chat>' });
+  await view.say("Hello");
+  await view.state("failed");
+  assert.equal(await view.answers.count(), 0);
+}
+
+export async function what_a_later_script_sets_is_used_from_the_first_request({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  const script = `const chat = document.querySelector("gatehouse-chat");
+    globalThis.fetched = [];
+    chat.fetch = (url, options) => (fetched.push(options.method), fetch(url, options));
+    chat.token = () => { fetched.push("token"); return null; };`;
+  await open({ script });
+  await view.page.waitForFunction(() => globalThis.fetched);
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  await view.page.reload();
+  held.release();
+  await view.lastAnswer("One two.");
+  assert.deepEqual(await view.page.evaluate(() => fetched), ["token", "GET"]);
 }
 
 /** Answers the element's next request in place of the server. */

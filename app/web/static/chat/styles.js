@@ -2,7 +2,8 @@
 // elements does not get in here: `all: initial` ends what is inherited.
 
 const CSS = `
-:host { display: block }
+:host { display: block; block-size: min(576px, 85dvh) }
+:host([mode=floating]) { block-size: auto }
 :host([hidden]) { display: none }
 .root {
   all: initial;
@@ -24,7 +25,8 @@ const CSS = `
   --small: .875em;
   display: block;
   box-sizing: border-box;
-  block-size: var(--gh-height, min(576px, 85dvh));
+  block-size: 100%;
+  max-block-size: 100dvh;
   color: var(--text);
   font: medium/1.5 var(--gh-font, system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif);
   text-align: start;
@@ -125,7 +127,7 @@ textarea::placeholder { color: var(--muted); opacity: 1 }
 
 .root[popover] { position: fixed; inset: auto var(--s4) var(--s4) auto; block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
 .root[popover]:dir(rtl) { inset: auto auto var(--s4) var(--s4) }
-.root[popover] .panel { inline-size: min(416px, calc(100vw - 2 * var(--s4))); block-size: var(--gh-height, min(576px, calc(100dvh - 96px))); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
+.root[popover] .panel { inline-size: min(416px, calc(100vw - 2 * var(--s4))); block-size: min(576px, calc(100dvh - 96px)); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
 .launcher { inline-size: 52px; block-size: 52px; border-radius: 50%; box-shadow: 0 4px 16px rgb(0 0 0 / .25) }
 @media (max-width: 480px) {
   .root[popover]:has(.panel:not([hidden])) { inset: 0 }
