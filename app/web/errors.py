@@ -17,8 +17,6 @@ from app.runtime.lifecycle import Draining
 from app.runtime.log_throttle import LogBound
 from app.web.encoders.openai_error import openai_error
 from app.web.pages.answers import accepts_page, page_response
-from app.web.pages.board import REFUSALS
-from app.web.pages.refusals import Refusals
 
 log = logging.getLogger(__name__)
 
@@ -126,17 +124,17 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
     return mark
 
 
-def init_errors(app: Flask) -> None:
-    """Register the handler that answers every exception."""
+def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None = None) -> None:
+    """Register the handler that answers every exception. `note_refusal` is told of each problem and its route."""
     bound = LogBound()
-    app.extensions[REFUSALS] = Refusals()
 
     def handle_error(error: Exception) -> Response:
         problem = problem_for(error)
         g.error_code = problem.code
         if not log_bug(error, g.request_id):
             _log_refusal(problem, bound)
-        app.extensions[REFUSALS].note(problem, request.endpoint or "-")
+        if note_refusal is not None:
+            note_refusal(problem, request.endpoint or "-")
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)

@@ -11,7 +11,7 @@ import orjson
 
 from app.problems import Problem
 from app.runtime import clock
-from app.services import services
+from app.shared_state import SharedState
 
 KEPT = 20
 """How many are remembered."""
@@ -27,7 +27,8 @@ Refusal = tuple[float, int, str, str]
 class Refusals:
     """The last refusals of all workers."""
 
-    def __init__(self) -> None:
+    def __init__(self, state: SharedState) -> None:
+        self._state = state
         self._waiting: deque[Refusal] = deque(maxlen=KEPT)
         self._write_at = 0.0
 
@@ -42,7 +43,7 @@ class Refusals:
         """Return the last refusals, the newest first. Those of other workers may be a second late."""
         if self._waiting:
             self._write()
-        return sorted(_read(services().shared_state.read(_KEY)), reverse=True)
+        return sorted(_read(self._state.read(_KEY)), reverse=True)
 
     def _write(self) -> None:
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]
@@ -50,7 +51,7 @@ class Refusals:
         def add(value: bytes | None) -> bytes:
             return orjson.dumps([*_read(value), *waiting][-KEPT:])
 
-        services().shared_state.update(_KEY, add, ttl_s=_TTL_S)
+        self._state.update(_KEY, add, ttl_s=_TTL_S)
 
 
 def _read(value: bytes | None) -> list[Refusal]:
