@@ -30,6 +30,7 @@ from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
 from app.web.pages.board import REFUSALS
 from app.web.pages.refusals import Refusals
+from app.web.pages.simulation import init_simulation
 from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency, read_key_header
 from app.web.request_id import init_request_context
@@ -48,7 +49,7 @@ from app.web.routes import (
 )
 from app.web.routes.admin.limits import bp as limits_bp
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.pages import ask, create_pages
+from app.web.routes.pages import ask, console_facts, create_pages
 from app.web.routes.v1 import chat_completions, models
 from app.web.routes.v1 import embeddings as v1_embeddings
 from app.web.routes.v1 import responses as v1_responses
@@ -121,10 +122,11 @@ def create_app(
     openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
     app.register_blueprint(_build_area("embed", (ask.bp,), services, identify_sender, read_once_key))
+    app.register_blueprint(_build_area("console", (console_facts.bp,), services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
     app.register_blueprint(openapi_bp)
-    app.register_blueprint(create_pages(config))
+    app.register_blueprint(create_pages())
     init_cli(app)
     return app
 
@@ -150,6 +152,8 @@ def _build_area(
     streams.accept_token_in_url(area)
     init_guards(area, identify or services.authenticator.identify)
     init_rate_limiting(area, services.limits, services.rate_limiter)
+    config = services.config
+    init_simulation(area, is_allowed=config.is_offline and not config.is_production)
     init_responses(area)
     init_idempotency(area, read_key)
     for blueprint in blueprints:

@@ -41,6 +41,7 @@ from app.runtime.lifecycle import Lifecycle
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.reported_users import ReportedUsers
 from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
@@ -71,6 +72,7 @@ class Services:
     pseudonyms: Pseudonyms
     reasoning_seals: ReasoningSeals
     safety_events: SafetyEvents
+    reported_users: ReportedUsers
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
     limits: AccountLimits
@@ -155,9 +157,10 @@ def build_services(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = TokenCounts(config.default_encoding)
+    token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
+    owner_faults = OwnerFaults(state)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -166,12 +169,12 @@ def build_services(
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
     )
-    owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or config.openai_api_key
     pseudonyms = Pseudonyms(secret)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
+    reported_users = ReportedUsers(state)
     stored_limits = StoredLimits(database, reports, "day" if config.budget_window == "day" else "month")
     limits = read_limits(config, stored_limits.current)
     built = Services(
@@ -199,7 +202,8 @@ def build_services(
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
         reasoning_seals=ReasoningSeals(secret),
-        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
+        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports, reported_users),
+        reported_users=reported_users,
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
         limits=limits,

@@ -183,12 +183,13 @@ def build_authenticator(
     # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
     keys = ApiKeys(store)
+    tokens = VisitorTokens(
+        config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
+    )
     return Authenticator(
         keys=keys,
-        tokens=VisitorTokens(
-            config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
-        ),
-        jwt_issuer=_build_jwt_issuer(config),
+        tokens=tokens,
+        jwt_issuer=_build_jwt_issuer(config, tokens),
         # Production opens no such session, so none is accepted there, not even one that is signed with the same secret.
         sessions=Sessions(
             "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
@@ -202,9 +203,9 @@ def build_authenticator(
     )
 
 
-def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
+def _build_jwt_issuer(config: Config, tokens: VisitorTokens) -> JwtIssuer | None:
     if config.identity_provider is None:
         return None
     from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
 
-    return JwtIssuer(config.identity_provider)
+    return JwtIssuer(config.identity_provider, is_revoked=tokens.is_user_revoked)

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.audit.actors import ITSELF, Actor
 from app.audit.trail import Action, record
-from app.auth.claims import decode_claims
+from app.auth.claims import LEEWAY_S, decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -208,6 +208,10 @@ class VisitorTokens:
         target = f"user:{tenant}/{user}"
         self._revoke(revoked_users, which, {"issued_until": until}, ("tokens.revoke_all", target, by))
 
+    def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
+        """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
+        return issued_at <= self._get_revoked_until(user, tenant)
+
     def _check(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a token that is valid now. Raises Unauthenticated."""
         if self._key is None or len(token) > _MAX_CHARS:
@@ -232,10 +236,10 @@ class VisitorTokens:
         return _encode({**claims, **form}, self._key, _FORM_TYPE)
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
-        """Return the second until which all tokens of a user are revoked; 0 if they never were."""
+        """Return the second until which all tokens of a user are revoked; -1 if they never were."""
         with self._store.read_transaction() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
-        return found or 0
+        return -1 if found is None else int(found)
 
     def _revoke(
         self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
@@ -254,7 +258,9 @@ class VisitorTokens:
             for expired in (revoked_tokens, revoked_users):
                 connection.execute(delete(expired).where(expired.c.expires_at < now))
             connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
-            connection.execute(insert(table).values(**which, **values, expires_at=now + self._max_ttl_s))
+            connection.execute(
+                insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
+            )
             action, target, by = change
             record(connection, action, target, by=by, tenant=which["tenant"])
 

@@ -27,6 +27,21 @@ class UpstreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostedToolSettings:
+    """The tools that run at OpenAI, which callers of /v1/responses may use.
+
+    Attributes:
+        allowed: their types.
+        resources: ids and URLs of what these tools may be pointed at: vector stores, files, containers, MCP servers.
+        max_calls: of one answer, which a request may lower.
+    """
+
+    allowed: frozenset[str]
+    resources: frozenset[str]
+    max_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionSettings:
     """What the upstream is told about a conversation.
 
@@ -92,7 +107,7 @@ class MediaSettings:
         models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
-        max_detail: the highest at which the model looks at an image: low, high or auto.
+        max_detail: the highest at which the model looks at an image: low, high, auto or original.
         max_file_bytes: of one file, as received.
         max_file_pages: of all files of a request together.
         takes_files: whether files are accepted at all.

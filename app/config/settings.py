@@ -14,6 +14,7 @@ from app.config.groups import (
     BreakerSettings,
     CacheSettings,
     ConnectionSettings,
+    HostedToolSettings,
     MediaSettings,
     ModerationSettings,
     OriginSettings,
@@ -93,6 +94,15 @@ class Config(SettingFields):
             base_url=self.openai_base_url,
             azure_endpoint=self.azure_openai_endpoint,
             api=self.upstream_api,  # type: ignore[arg-type]
+        )
+
+    @cached_property
+    def hosted_tools(self) -> HostedToolSettings:
+        """The tools of OpenAI's own that callers may use."""
+        return HostedToolSettings(
+            allowed=frozenset(self.allowed_openai_tools),
+            resources=frozenset(self.openai_tool_resources),
+            max_calls=self.openai_tool_max_calls,
         )
 
     @cached_property

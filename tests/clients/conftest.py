@@ -1,10 +1,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.clients.running_server import Server
+from tests.clients.site import Pages, Site, run_site
 from tests.fakes.servers import FakeUpstream, free_port, gunicorn
 
 TOOLS = '''
@@ -26,6 +28,25 @@ def order_status(order_id: str) -> str:
 def server(running: Server) -> Server:
     running.upstream.forget()
     return running
+
+
+@pytest.fixture
+def site(running_site: Site) -> Site:
+    running_site.upstream.forget()
+    return running_site
+
+
+@pytest.fixture
+def pages(site: Site, tmp_path: Path) -> Iterator[Pages]:
+    """The site's own server, whose files are those of a new folder."""
+    with Pages(site, tmp_path).serving() as pages:
+        yield pages
+
+
+@pytest.fixture(scope="package")
+def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    with run_site(tmp_path_factory.mktemp("site")) as site:
+        yield site
 
 
 @pytest.fixture(scope="package")

@@ -31,6 +31,10 @@ _UNKNOWN = [
 _SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
 _LARGER_THAN_RATE = re.compile(r"request too large for .{1,200}?\bon (?:input |output )?tokens per", re.IGNORECASE)
 _QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too low", re.IGNORECASE)
+# Of Google, with status 400, and of xAI.
+_KEY = re.compile(
+    r"api key (?:not valid|not found|expired)|incorrect api key|missing or invalid authorization", re.IGNORECASE
+)
 _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
 )
@@ -74,6 +78,7 @@ class Fault(NamedTuple):
         is_unknown_param: whether the upstream does not know it at all.
         supported_values: the values that it accepts instead, if the upstream lists any.
         needs_no_reasoning: whether tools are accepted at the effort "none" only.
+        is_key: whether the site's key is refused.
         is_quota: whether the account can pay for nothing more.
         is_larger_than_rate: whether the request needs more tokens than the account has a minute.
         place: of what is wrong in a JSON schema.
@@ -87,6 +92,7 @@ class Fault(NamedTuple):
     is_unknown_param: bool = False
     supported_values: tuple[str, ...] = ()
     needs_no_reasoning: bool = False
+    is_key: bool = False
     is_quota: bool = False
     is_larger_than_rate: bool = False
     place: tuple[str, ...] = ()
@@ -105,6 +111,8 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
     if _QUOTA.match(sentence):
         return Fault(is_quota=True)
+    if _KEY.match(sentence):
+        return Fault(is_key=True)
     if found := _SCHEMA_PLACE.match(sentence):
         return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):

@@ -44,13 +44,14 @@ class AskForm:
         return str(self.fields.get("message", ""))
 
     @property
-    def settings(self) -> dict[str, str]:
+    def settings(self) -> list[tuple[str, str]]:
         """The other fields, which the next form has as well."""
-        return {
-            name: value if isinstance(value, str) else orjson.dumps(value).decode()
+        return [
+            (name, each if isinstance(each, str) else orjson.dumps(each).decode())
             for name, value in self.fields.items()
             if name != "message"
-        }
+            for each in (value if isinstance(value, list) else [value])
+        ]
 
     def to_body(self) -> ChatRequest:
         """Return the body that /api/chat would have been sent.

@@ -15,6 +15,7 @@ _INTEGER_FIELDS = {"maxTokens", "seed", "n"}
 _INTEGER = re.compile("-?[0-9]{1,19}")
 _NUMBER_FIELDS = {"temperature", "topP"}
 _BOOLEAN_FIELDS = {"parallelToolCalls", "resumable"}
+_LIST_FIELDS = {"serverTools"}
 _BOOLEANS = {"true": True, "false": False}
 
 
@@ -26,6 +27,9 @@ def read_fields(form: MultiDict[str, str]) -> dict[str, Any]:
     """
     fields: dict[str, Any] = {}
     for name, values in form.lists():
+        if name in _LIST_FIELDS:
+            fields[name] = values
+            continue
         if len(values) > 1:
             raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
         if "\0" in values[0]:

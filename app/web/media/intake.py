@@ -20,8 +20,8 @@ from app.web.schemas.messages import ConversationRequest
 MAX_MEDIA = 50
 """Images and files of all turns together: a conversation about pictures goes on for a while."""
 
-# From the cheapest; `auto` is the largest that the model takes.
-_DETAILS = ("low", "high", "auto")
+# From the cheapest; `auto` is what the model chooses, up to all that it can see.
+_DETAILS = ("low", "high", "auto", "original")
 
 
 class MediaIntake:
@@ -143,7 +143,7 @@ class Preparation:
     def _make_normalizer(self, asked: str | None) -> tuple[str, ImageNormalizer]:
         """Return the detail at which an image is looked at, and what normalizes the image for that."""
         settings = self._work.settings
-        detail = min(asked or _DETAILS[-1], settings.max_detail, key=_DETAILS.index)
+        detail = min(asked or "auto", settings.max_detail, key=_DETAILS.index)
         if asked not in (None, detail):
             self._adjusted["detail"] = detail
         rules = ImageRules(settings.max_bytes, settings.max_pixels, find_bounds(self._model, detail))

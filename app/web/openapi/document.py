@@ -21,7 +21,7 @@ from app.web.schemas.validation import RequestModel
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
 # The pages, which are no part of the API.
-_PAGES = ("pages.", "embed.")
+_PAGES = ("pages.", "embed.", "console.")
 
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A key of the site's server."},

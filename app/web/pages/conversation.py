@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from flask import Response, g, request
@@ -52,7 +52,7 @@ class NextForm:
     once: str
     history: str = ""
     message: str = ""
-    settings: Mapping[str, str] = field(default_factory=dict)
+    settings: Sequence[tuple[str, str]] = ()
 
 
 def show_answer(form: AskForm, result: ChatResult) -> Response:

@@ -38,7 +38,7 @@ def list_links() -> list[Link]:
     """Return the links for who sent the current request."""
     sees_all = is_owner()
     return [
-        Link(url_for(page.endpoint), page.label, page.endpoint == request.endpoint)
+        Link(url_for(page.endpoint), page.label, (request.endpoint or "").startswith(page.endpoint))
         for page in _PAGES
         if page.endpoint in current_app.view_functions and (sees_all or not page.is_for_owners)
     ]

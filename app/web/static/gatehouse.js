@@ -7,13 +7,13 @@
  *   const { reply } = await g.chat("Hello");
  *   for await (const event of g.streamChat("Hello")) if (event.type === "token") output.append(event.token);
  *
- * gatehouse.d.ts describes every option and answer; docs/frontend.md is the guide.
+ * The guide is docs/frontend.md; gatehouse.d.ts describes each option and answer.
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
-const LONGEST_WAIT_S = 120; // for a Retry-After; a longer one is an error at once
-const MAX_RECONNECTS = 6; // without an event in between: at once, then after 0.5, 1, 2, 4 and 8 s
-const MAX_SILENCE_S = 40; // heartbeats come every 15 s: without any, the connection is dead
+const LONGEST_WAIT_S = 120; // a longer Retry-After is an error at once
+const MAX_RECONNECTS = 6; // in a row: at once, then after 0.5, 1, 2, 4 and 8 s
+const MAX_SILENCE_S = 40; // heartbeats come every 15 s
 
 /** What went wrong: a sentence for people, and the rest for programs. */
 export class GatehouseError extends Error {
@@ -76,12 +76,12 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  /** Go on with a stream that a page has left, as after a reload: from after `lastEventId`, or from its beginning. */
-  resumeStream(streamId, { lastEventId, ...options } = {}) {
-    return this.#stream(null, null, options, { streamId, lastEventId });
+  /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
+  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+    return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
-  /** Send a request that has one answer. Because of its key, sending it again is not billed again. */
+  /** Send a request for one answer. With its key it can be sent again without being billed again. */
   #ask(path, fields, options) {
     const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
     const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
@@ -89,18 +89,16 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, headers, body, isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  #stream(path, fields, options, position) {
+  #stream(path, fields, options) {
     const { how, rest } = splitOptions(options);
-    const body = path && writeBody({ resumable: true, ...fields, ...rest });
-    const begin = (signal) => this.#send(path, { ...how, signal, body });
     const send = (to, request) => this.#send(to, { ...how, ...request });
-    return new AnswerStream(begin, send, how.signal, position);
+    return new AnswerStream(send, path, writeBody({ resumable: true, ...fields, ...rest }), how.signal);
   }
 
-  /** Return the answer to a request. Yields `{ type: "retrying", after }` before it waits to send it again. */
+  /** Return the answer to a request. Yields an event before it waits to send it again. */
   async *#send(path, { headers, retries = 2, isRepeatable, onResponse, read, signal, ...init }) {
     let hasRenewed = false;
-    for (let tries = 0; ; tries += 1) {
+    for (let tries = 0; ; ) {
       const token = await this.#token.get(signal);
       let after, failure;
       try {
@@ -119,11 +117,10 @@ export class Gatehouse {
       }
       if (failure.status === 401 && !hasRenewed && (await this.#token.replace(token, signal))) {
         hasRenewed = true;
-        tries -= 1;
         continue;
       }
       const mayPass = [null, 429, 503].includes(failure.status) && after !== null && after <= LONGEST_WAIT_S;
-      if (!mayPass || tries >= retries) throw failure;
+      if (!mayPass || tries++ >= retries) throw failure;
       yield* pause(after, signal);
     }
   }
@@ -133,17 +130,18 @@ export class Gatehouse {
 class AnswerStream {
   streamId = null;
   lastEventId = 0;
-  #begin;
   #send;
+  #path;
+  #body;
   #closing = new AbortController();
   #isStopped = false;
   #isOver = false;
   #events;
 
-  constructor(begin, send, signal, position) {
-    Object.assign(this, position);
-    this.#begin = begin;
+  constructor(send, path, body, signal) {
     this.#send = send;
+    this.#path = path;
+    this.#body = body;
     const close = () => this.#closing.abort(signal.reason);
     if (signal?.aborted) close();
     signal?.addEventListener("abort", close, { once: true });
@@ -186,7 +184,7 @@ class AnswerStream {
 
   async *#connect(failures) {
     const { signal } = this.#closing;
-    if (!this.streamId) return yield* this.#begin(signal);
+    if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
     if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
     const headers = { "Last-Event-ID": String(this.lastEventId) };
     return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
@@ -197,7 +195,9 @@ class AnswerStream {
     this.streamId ??= response.headers.get("X-Stream-Id");
     this.#isOver = response.status === 204; // nothing more
     if (this.#isOver) return;
-    for await (const { id, data } of readEvents(response.body, this.#closing.signal, this.streamId && MAX_SILENCE_S)) {
+    const { signal } = this.#closing;
+    for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
+      signal.throwIfAborted(); // also amid the events of one chunk
       if (id) this.lastEventId = Number(id);
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
@@ -211,7 +211,7 @@ class AnswerStream {
   }
 }
 
-/** The visitor's token: as given, or fetched by a function when there is none, before it expires and after a 401. */
+/** The visitor's token: given, or fetched when there is none, before it expires, and after a 401. */
 class Token {
   #source;
   #value;
@@ -266,7 +266,7 @@ class Token {
   }
 }
 
-/** Return for how many seconds a token is good: by this clock or, where that is plainly wrong, by the token's times. */
+/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's times. */
 function readLifetime(token, expiresAt) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
@@ -275,7 +275,7 @@ function readLifetime(token, expiresAt) {
   return exp - iat || Infinity; // unknown: until a 401
 }
 
-/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line; other lines are comments. */
+/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line. */
 async function* readEvents(body, signal, maxSilenceS) {
   const reader = body.getReader();
   const decoder = new TextDecoder();
@@ -353,14 +353,16 @@ async function finish(sending, onRetrying) {
   }
 }
 
-/** Wait, and as long as there is no network. Yields what is waited for, so that a page can show it. */
+/** Wait, also for the network. Yields what is waited for, so that a page can show it. */
 async function* pause(seconds, signal) {
   if (globalThis.navigator?.onLine === false) {
     yield { type: "offline" };
     await abortable(new Promise((resolve) => addEventListener("online", resolve, { once: true })), signal);
   }
   yield { type: "retrying", after: seconds };
-  await abortable(new Promise((resolve) => setTimeout(resolve, seconds * 1000)), signal);
+  let timer;
+  const passed = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
+  await abortable(passed, signal).finally(() => clearTimeout(timer));
 }
 
 function abortable(promise, signal) {
@@ -385,6 +387,6 @@ function parseJson(text) {
   try {
     return JSON.parse(text);
   } catch {
-    return text;
+    return text; // a bare token
   }
 }
