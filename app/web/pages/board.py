@@ -18,9 +18,9 @@ REFUSALS = "gatehouse-refusals"
 
 # How a circuit's state is shown: a kind of badge, and words.
 _CIRCUITS = {
-    "closed": ("ok", "closed: the model is asked"),
-    "half_open": ("warn", "half open: one request tests it"),
-    "open": ("danger", "open: the model is not asked"),
+    "closed": ("ok", "closed"),
+    "half_open": ("warn", "half open"),
+    "open": ("danger", "open"),
     "open_for_one_caller": ("warn", "open for one caller"),
 }
 

@@ -49,11 +49,14 @@ class Chart:
 
 
 def list_days(first: str, last: str) -> list[list[str]]:
-    """Return the days that each bar stands for: one each, or a week each if they were too many."""
+    """Return the days that each bar stands for: one each, or a week each if they were too many, the last one whole."""
     start, end = date.fromisoformat(first), date.fromisoformat(last)
     days = [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
-    size = 1 if len(days) <= _MOST_BARS else _DAYS_OF_WEEK
-    return [days[at : at + size] for at in range(0, len(days), size)]
+    if len(days) <= _MOST_BARS:
+        return [[day] for day in days]
+    before = len(days) % _DAYS_OF_WEEK
+    weeks = [days[at : at + _DAYS_OF_WEEK] for at in range(before, len(days), _DAYS_OF_WEEK)]
+    return [days[:before], *weeks] if before else weeks
 
 
 def choose_series(totals: Mapping[str, int]) -> list[str]:
@@ -110,17 +113,17 @@ def stack_bars(
             if at % every == 0
         ],
         series=list(series),
-        step="day" if len(groups[0]) == 1 and len(groups) <= _MOST_BARS else "week",
+        step="day" if all(len(group) == 1 for group in groups) else "week",
     )
 
 
 def _round_up(value: int) -> int:
-    """Return the next number of a scale: 1, 2 or 5 and zeros, times four so that its quarters are round too."""
+    """Return the next number whose quarters are round."""
     if value <= 0:
         return 4
     power = 1
     while True:
-        for step in (4, 8, 20):
+        for step in (4, 6, 8, 12, 16, 20, 24, 32):
             if value <= step * power:
                 return step * power
         power *= 10

@@ -43,7 +43,8 @@ class Refusals:
         """Return the last refusals, the newest first. Those of other workers may be a second late."""
         if self._waiting:
             self._write()
-        return sorted(_read(self._state.read(_KEY)), reverse=True)
+        written = _read(self._state.read(_KEY))[::-1]
+        return sorted(written, key=lambda refusal: refusal[0], reverse=True)
 
     def _write(self) -> None:
         waiting = [self._waiting.popleft() for _ in range(len(self._waiting))]

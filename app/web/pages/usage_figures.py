@@ -93,8 +93,8 @@ def collect_figures(built: Services, query: UsageQuery, principal: Principal, ad
 def show_money(micro_usd: float) -> str:
     """Write micro-dollars as dollars, with as many decimals as they need to be read."""
     usd = micro_usd / 1_000_000
-    if usd == 0 or usd >= 10:
-        return f"${usd:,.0f}" if usd == int(usd) else f"${usd:,.2f}"
+    if usd == int(usd):
+        return f"${usd:,.0f}"
     return f"${usd:,.2f}" if usd >= 0.1 else f"${usd:.6f}".rstrip("0")
 
 
