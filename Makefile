@@ -25,7 +25,7 @@ responses: .venv/installed-dev ## Run the tests of the service once more, over /
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
@@ -61,7 +61,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
-	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/.venv
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -81,9 +81,9 @@ clean: ## Remove the virtual environments and all caches, but not .env and data
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-tests/clients/node_modules/installed: tests/clients/package-lock.json
-	@echo "==> Installing the packages of tests/clients/package-lock.json"
-	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+tests/clients/node_modules/installed tests/clients/examples/node_modules/installed: %/node_modules/installed: %/package-lock.json
+	@echo "==> Installing the packages of $<"
+	@cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tests/clients/.venv/installed: tests/clients/requirements.txt .venv/installed-dev
