@@ -111,6 +111,8 @@ test("a page that gets no token is told why", async () => {
     [() => respondJson({ error: "Log in." }, { status: 403 }), { status: 403 }],
     [() => respond(["<html>"], { status: 500, headers: { "Retry-After": "3" } }), { status: 500, retryAfter: 3 }],
     [() => Promise.reject(new TypeError("offline")), { status: null }],
+    [() => respond(["<!doctype html>\n<title>My app</title>"]), { status: null }],
+    [() => respondJson({ error: "Log in." }), { status: null }],
   ]) {
     const { g, sent } = clientWith(source);
     await assert.rejects(g.chat("Hi"), { name: "GatehouseError", code: "token_failed", ...told });
