@@ -86,9 +86,3 @@ def test_a_script(site: Site, name: str) -> None:
 
     assert (done.returncode, done.stdout) == (0, "Hello 😀\n"), done.stderr
     assert site.asked()[0] == [{"role": "user", "content": "How are you?"}]
-
-
-def test_each_example_is_on_its_page() -> None:
-    guide = (ROOT / "docs" / "frontend.md").read_text(encoding="utf-8")
-    for example in EXAMPLES.iterdir():
-        assert example.name == "README.md" or f"../examples/{example.name}" in guide
