@@ -264,9 +264,10 @@ class Token {
       }
       const { token = given, expiresAt } = given ?? {};
       if (token && !/^[!-~]+$/.test(token)) throw new TypeError("not a token");
-      const lifetime = readLifetime(token, expiresAt) * 1000;
-      this.#expiresAt = Date.now() + lifetime;
-      this.#renewAt = this.#expiresAt - Math.min(RENEW_EARLY_S * 1000, lifetime / 2);
+      const lifetime = readLifetime(token, expiresAt);
+      const early = lifetime > RENEW_EARLY_S ? RENEW_EARLY_S : lifetime / 2;
+      this.#expiresAt = Date.now() + lifetime * 1000;
+      this.#renewAt = this.#expiresAt - early * 1000;
       return (this.#value = token);
     } catch (cause) {
       throw new GatehouseError("The page got no token.", { ...cause, code: "token_failed", cause });

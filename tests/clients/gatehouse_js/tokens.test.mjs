@@ -51,6 +51,21 @@ for (const [name, make] of Object.entries({
   });
 }
 
+test("a token of a minute or less is not fetched for each call", async (t) => {
+  for (const [lifetime, renewed] of [[35, 6], [20, 11]]) {
+    setClock(t, 0);
+    const source = sourceOf((n) => ({ token: `t${n}`, expiresAt: at(lifetime * n) }));
+    const { g } = clientWith(source);
+    await g.chat("Hi");
+    setClock(t, renewed - 2);
+    await g.chat("Hi");
+    assert.equal(source.calls, 1);
+    setClock(t, renewed);
+    await g.chat("Hi");
+    assert.equal(source.calls, 2);
+  }
+});
+
 test("twenty calls at once wait for one renewal", async (t) => {
   setClock(t, 0);
   const source = sourceOf((n) => ({ token: `t${n}`, expiresAt: at(900 * n) }));
