@@ -17,7 +17,7 @@ from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import KEY_PREFIX, ApiKeys
 from app.auth.principal import DEFAULT_TENANT, Kind, Principal, parse_user_id
 from app.auth.sessions import Sessions
-from app.auth.visitor_tokens import JWT_TYPE, VisitorTokens
+from app.auth.visitor_tokens import JWT_TYPE, FormPass, VisitorTokens
 from app.problems import Forbidden
 
 if TYPE_CHECKING:
@@ -73,6 +73,19 @@ class Authenticator:
             return dataclasses.replace(principal, user=parse_user_id(user_id))
         except ValueError as error:
             raise UnusableUserId(f"{error}.", field="X-User-Id") from None
+
+    def identify_form(self, request: Request, token: str) -> FormPass:
+        """Return what the token of a form stands for, whatever else the request has.
+
+        Raises:
+            Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable
+        """
+        try:
+            return self.tokens.verify_form(token, origin=request.environ.get("HTTP_ORIGIN"))
+        except Unauthenticated as error:
+            if error.is_guess:
+                self.failures.count(client_address(request), token)
+            raise
 
     def _identify_by_address(self, request: Request) -> Principal:
         has_session = self.sessions.check(request)

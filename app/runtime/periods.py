@@ -22,6 +22,12 @@ def get_period(window: Window, at_ms: int) -> str:
     return day if window == "day" else day[:7]
 
 
+def get_days(window: Window, at_ms: int) -> tuple[str, str]:
+    """Return the first and the last day of the period of a time. A month's may be one that it has not, such as 31."""
+    day = get_day(at_ms)
+    return (day, day) if window == "day" else (f"{day[:7]}-01", f"{day[:7]}-31")
+
+
 def get_seconds_left(window: Window, at_ms: int) -> int:
     """Return the seconds until the next period, rounded up."""
     at = datetime.fromtimestamp(at_ms / 1000, UTC)

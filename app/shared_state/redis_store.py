@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import redis
@@ -98,6 +98,17 @@ class RedisStore:
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Set a key's value."""
         self._run(lambda client: client.redis.set(_build_value_key(key), value, px=_to_milliseconds(ttl_s)))
+
+    def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set several keys' values in one transaction."""
+
+        def write(client: _Client) -> None:
+            pipeline = client.redis.pipeline(transaction=True)
+            for key, (value, ttl_s) in values.items():
+                pipeline.set(_build_value_key(key), value, px=_to_milliseconds(ttl_s))
+            pipeline.execute()
+
+        self._run(write)
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""

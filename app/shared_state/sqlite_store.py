@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -34,10 +35,11 @@ _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
 _READ_MANY = f"""
 SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
 """
-_SET = """
-INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
+_INTO = "INSERT INTO entries (key, value, ttl_s, expires_at) VALUES"
+_OVERWRITE = """
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
 """
+_SET = f"{_INTO} (:key, :new, :ttl_s, :now + :ttl_s) {_OVERWRITE}"
 _INSERT = f"""
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
@@ -75,6 +77,12 @@ DELETE FROM leases WHERE (name, process) IN (
 """
 
 
+@cache
+def _build_set_many(count: int) -> str:
+    rows = ", ".join(f"(:key{place}, :new{place}, :ttl{place}, :now + :ttl{place})" for place in range(count))
+    return f"{_INTO} {rows} {_OVERWRITE}"
+
+
 class SqliteStore:
     """A Store in one file, readable by this user only; methods as described there."""
 
@@ -105,6 +113,14 @@ class SqliteStore:
         """Set a key's value."""
         self._delete_expired()
         self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
+
+    def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set several keys' values in one statement."""
+        self._delete_expired()
+        bound: dict[str, object] = {"now": clock.now()}
+        for place, (key, (value, ttl_s)) in enumerate(values.items()):
+            bound |= {f"key{place}": key, f"new{place}": value, f"ttl{place}": ttl_s}
+        self._file.change(_build_set_many(len(values)), bound)
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""

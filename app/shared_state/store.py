@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from app.runtime.sqlite import busy_pauses
@@ -53,6 +53,9 @@ class Store(Protocol):
 
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Set a key for `ttl_s` seconds."""
+
+    def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set keys, each to a value for so many seconds, all at once."""
 
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` leases for a process that holds `held`, and return how many.

@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Request, current_app
 
+from app.audit.actors import Actor
+from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.principal import SCOPES, Principal
 from app.problems import Forbidden
@@ -48,6 +50,14 @@ def needs_key(view: V) -> V:
 def public(view: V) -> V:
     """Allow every request. There is no g.principal."""
     return _mark_guard(RouteGuard(is_public=True))(view)
+
+
+def request_actor() -> Actor:
+    """Return who sent the current request and from where, for the audit trail."""
+    request = current_request()
+    principal: Principal = current_state().principal
+    name = f"key:{principal.key_id}" if principal.kind == "key" else principal.user
+    return Actor(name, client_address(request))
 
 
 def find_guard(view: Callable[..., Any] | None) -> RouteGuard | None:

@@ -29,6 +29,7 @@ _ALLOWED_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
     "X-Request-ID",
+    "X-Simulate",  # in development
     # of OpenAI's SDKs
     "OpenAI-*",
     "X-Stainless-*",

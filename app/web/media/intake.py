@@ -20,8 +20,8 @@ from app.web.schemas.messages import ConversationRequest
 MAX_MEDIA = 50
 """Images and files of all turns together: a conversation about pictures goes on for a while."""
 
-# From the cheapest; `auto` is the largest that the model takes.
-_DETAILS = ("low", "high", "auto")
+# From the cheapest; `auto` is what the model chooses, up to all that it can see.
+_DETAILS = ("low", "high", "auto", "original")
 
 
 class MediaIntake:
@@ -132,9 +132,7 @@ class Preparation:
             where: its path in the body.
         """
         settings, data = self._work.settings, file["file_data"]
-        if not settings.takes_files:
-            raise InvalidRequest("files are not accepted here, as they cannot be moderated.", field=where)
-        rules = PdfRules(settings.max_file_bytes, self._pages_left)
+        rules = PdfRules(settings.max_file_bytes, self._pages_left, is_moderated=settings.are_moderated)
         reading = PdfReading(rules, self._work.document_processes, self._work.claim)
         url = read_file(data, self._embedded.get(data), where, reading)
         self._pages_left -= url.pages
@@ -143,7 +141,7 @@ class Preparation:
     def _make_normalizer(self, asked: str | None) -> tuple[str, ImageNormalizer]:
         """Return the detail at which an image is looked at, and what normalizes the image for that."""
         settings = self._work.settings
-        detail = min(asked or _DETAILS[-1], settings.max_detail, key=_DETAILS.index)
+        detail = min(asked or "auto", settings.max_detail, key=_DETAILS.index)
         if asked not in (None, detail):
             self._adjusted["detail"] = detail
         rules = ImageRules(settings.max_bytes, settings.max_pixels, find_bounds(self._model, detail))

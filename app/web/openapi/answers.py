@@ -41,11 +41,28 @@ EMBEDDINGS = _answer(
     {"cached": _INTEGER},
 )
 SIMILARITY = _answer({}, {"similarity": _NUMBER, "results": _OBJECTS, "cached": _INTEGER})
-TOKEN = _answer({"token": _TEXT, "tokenId": _TEXT, "expiresAt": {"type": "string", "format": "date-time"}})
+TOKEN = _answer(
+    {
+        "token": _TEXT,
+        "tokenId": _TEXT,
+        "formToken": _TEXT,
+        "expiresAt": {"type": "string", "format": "date-time"},
+    }
+)
 USAGE = _answer(
-    {"from": _TEXT, "to": _TEXT, "totals": _OBJECT, "rows": _OBJECTS, "limits": _OBJECTS},
+    {
+        "from": _TEXT,
+        "to": _TEXT,
+        "totals": _OBJECT,
+        "rows": _OBJECTS,
+        "limits": _OBJECTS,
+        "rates": _OBJECTS,
+        "streams": _OBJECTS,
+    },
     {"safetyEvents": _OBJECTS},
 )
+LIMITS = _answer({"kind": _TEXT, "tenant": _TEXT, "id": _TEXT, "limits": _OBJECT, "defaults": _OBJECT})
+ALL_LIMITS = _answer({"limits": {"type": "array", "items": LIMITS}})
 BATCH = _answer({"id": _TEXT, "status": _TEXT})
 BATCHES = _answer({"batches": _OBJECTS, "next": {"type": ["string", "null"]}})
 COMPLETION = _answer({"id": _TEXT, "object": _TEXT, "created": _INTEGER, "model": _TEXT, "choices": _OBJECTS})

@@ -14,14 +14,14 @@ from app.web.error_table import list_problems
 from app.web.errors import api_error, message_error, sentence_error
 from app.web.guards import RouteGuard, find_guard
 from app.web.openapi.answers import API_ERROR, MESSAGE_ERROR, OPENAI_ERROR, Schema
-from app.web.openapi.examples import EXAMPLES
+from app.web.openapi.examples import EXAMPLES, PUTS
 from app.web.openapi.operations import OPERATIONS, Operation
 from app.web.schemas.validation import RequestModel
 
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
-# The pages of development, which are no part of the API.
-_PAGES = "pages."
+# The pages, which are no part of the API.
+_PAGES = ("pages.", "embed.", "console.")
 
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A key of the site's server."},
@@ -114,8 +114,9 @@ def _list_parameters(rule: Rule, operation: Operation) -> list[dict[str, Any]]:
 def _describe_body(path: str, operation: Operation, refs: dict[type[RequestModel], Schema]) -> Schema:
     schemas = [refs[model] for model in operation.bodies]
     json: Schema = {"schema": schemas[0] if len(schemas) == 1 else {"anyOf": schemas}}
-    if path in EXAMPLES:
-        json["example"] = EXAMPLES[path]
+    examples = EXAMPLES | PUTS
+    if path in examples:
+        json["example"] = examples[path]
     content = {"application/json": json}
     if operation.form is not None:
         files = {"type": "array", "items": {"type": "string", "contentMediaType": "application/octet-stream"}}

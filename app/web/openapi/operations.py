@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from app.web.openapi import answers
 from app.web.openapi.answers import Schema
+from app.web.schemas.admin.limits import LimitsRequest
 from app.web.schemas.batches import CreateBatchRequest
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
@@ -119,6 +120,12 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             _TENANT,
         ),
     ),
+    ("GET", "/api/limits"): Operation(answers={JSON: answers.ALL_LIMITS}, query=(_TENANT,)),
+    ("GET", "/api/limits/<kind>/<path:name>"): Operation(answers={JSON: answers.LIMITS}, query=(_TENANT,)),
+    ("PUT", "/api/limits/<kind>/<path:name>"): Operation(
+        (LimitsRequest,), answers={JSON: answers.LIMITS}, query=(_TENANT,)
+    ),
+    ("DELETE", "/api/limits/<kind>/<path:name>"): Operation(query=(_TENANT,), status=204),
     ("POST", "/api/batches"): Operation(
         (CreateBatchRequest,), answers={JSON: answers.BATCH}, status=201, is_billed=True
     ),

@@ -43,9 +43,20 @@ _MAX_POLL_S = 0.5
 _NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
 
 
-def init_idempotency(api: Blueprint) -> None:
-    """Register the hooks. They come last, when the principal is known and the request was counted."""
-    api.before_request(partial(_claim_key, WaitingBodies()))
+def read_key_header(request: Request) -> str | None:
+    """Return the header Idempotency-Key."""
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    return key
+
+
+def init_idempotency(api: Blueprint, read_key: Callable[[Request], str | None] = read_key_header) -> None:
+    """Register the hooks. They come last, when the principal is known and the request was counted.
+
+    Args:
+        api: whose requests may be repeated.
+        read_key: returns the key of a request, if it has one.
+    """
+    api.before_request(partial(_claim_key, WaitingBodies(), read_key))
     api.after_request(_keep_answer)
 
 
@@ -116,9 +127,9 @@ def kept_headers(response: Response) -> list[tuple[str, str]]:
     return [(name, value) for name, value in response.headers.items() if not name.startswith(_NOT_KEPT)]
 
 
-def _claim_key(waiting: WaitingBodies) -> Response | None:
+def _claim_key(waiting: WaitingBodies, read_key: Callable[[Request], str | None]) -> Response | None:
     request = current_request()
-    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    key = read_key(request)
     if key is None or request.method != "POST":
         return None
     guard = find_guard(current_app.view_functions[str(request.endpoint)])

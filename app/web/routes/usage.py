@@ -8,6 +8,7 @@ import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth.address import client_address
+from app.limits.standing import find_standing
 from app.services import services
 from app.web.guards import needs
 from app.web.schemas.usage import format_safety_event, parse_usage_query, sum_savings, usage_csv, usage_response
@@ -32,8 +33,8 @@ def show() -> Response:
     if query.is_csv:
         return Response(usage_csv(query, rows, savings), mimetype="text/csv")
     (total,) = totals()
-    limits = built.reports.remaining(built.limits.spending(g.principal, client_address(request)))
-    answer = usage_response(query, total, rows, savings, limits)
+    standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
+    answer = usage_response(query, total, rows, savings, standing)
     if g.principal.may("admin"):
         events = built.safety_events.list_all(
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day

@@ -146,7 +146,8 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             turns += results
             open_calls = {}
         if role == "assistant":
-            turn = _restore_answer(message)
+            is_plain = len(message) == 2 and message.get("content")  # as in most, which need no call each
+            turn = message if is_plain else _restore_answer(message)
         elif role == "developer":  # of the same meaning, and many servers know `system` only
             turn = {**message, "role": "system"}
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +15,9 @@ from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
 from app.ledger.reports import SUMS, Grouping, Remaining, Total
-from app.limits.accounts import parse_account_kind
+from app.limits.account_names import parse_account_kind
+from app.limits.rate_limiter import Quota
+from app.limits.standing import Standing
 from app.pricing.interface import PriceList
 from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
@@ -88,9 +91,9 @@ def sum_savings(by_model: Sequence[Total], prices: PriceList) -> Savings:
 
 
 def usage_response(
-    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, limits: Sequence[Remaining]
+    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, standing: Standing
 ) -> dict[str, Any]:
-    """Return {"from", "to", "totals", "rows": [...], "limits": [...]}."""
+    """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
     return {
         "from": query.first_day,
         "to": query.last_day,
@@ -99,7 +102,14 @@ def usage_response(
             dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
             for row in rows
         ],
-        "limits": [_format_limit(left) for left in limits],
+        "limits": [_format_limit(left) for left in standing.budgets],
+        "rates": [
+            *(_format_quota(account, "requests", quota) for account, quota in standing.requests.items()),
+            *(_format_quota(account, "tokens", quota) for account, quota in standing.tokens.items()),
+        ],
+        "streams": [
+            {"of": parse_account_kind(account), "limit": limit} for account, limit in standing.streams.items()
+        ],
     }
 
 
@@ -147,6 +157,17 @@ def _format_limit(left: Remaining) -> dict[str, Any]:
         "leftMicroUsd": left.micro_usd,
         "leftTokens": left.tokens,
         "resetsInS": left.resets_in_s,
+    }
+
+
+def _format_quota(account: str, counted: str, quota: Quota) -> dict[str, Any]:
+    return {
+        "of": parse_account_kind(account),
+        "counts": counted,
+        "limit": quota.limit,
+        "windowS": quota.window_s,
+        "left": quota.remaining,
+        "resetsInS": max(1, math.ceil(quota.reset_s)),
     }
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, get_args
 
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
+from app.web.schemas.fields import Detail
 from app.web.schemas.messages import ConversationRequest
 
 NO_FILES = "only images and PDF files are accepted."
 _PDF = "application/pdf"
+_DETAILS = get_args(Detail)
 
 
 def is_image(media_type: Any) -> bool:
@@ -25,9 +27,10 @@ def is_pdf(media_type: Any) -> bool:
     return isinstance(media_type, str) and media_type.partition(";")[0].strip().lower() == _PDF
 
 
-def make_image_part(url: str) -> ChatPart:
-    """Return the part of an image, which prepare_parts() then has prepared in place."""
-    return {"type": "image_url", "image_url": {"url": url}}
+def make_image_part(url: str, detail: object = None) -> ChatPart:
+    """Return the part of an image, which prepare_parts() then has prepared in place. An unknown detail is ignored."""
+    image = {"url": url} | ({"detail": detail} if detail in _DETAILS else {})
+    return {"type": "image_url", "image_url": image}
 
 
 def make_file_part(data: str, filename: str | None) -> ChatPart:

@@ -54,6 +54,7 @@ class FilePart(TypedDict):
     media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
     url: Annotated[str, Field(min_length=1)]
     filename: NotRequired[str | None]
+    provider_metadata: NotRequired[Annotated[Any, Field(validation_alias="providerMetadata")]]
 
 
 class ToolPart(TypedDict):
@@ -185,7 +186,7 @@ def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
     for place, part in enumerate(parts):
         if part["type"] == "file" and "file" not in part:
             if is_image(part["media_type"]):
-                parts[place] = make_image_part(part["url"])
+                parts[place] = make_image_part(part["url"], _find_detail(part))
             elif is_pdf(part["media_type"]):
                 parts[place] = make_file_part(part["url"], part.get("filename"))
             else:
@@ -193,6 +194,13 @@ def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
         if parts[place]["type"] in ("text", "image_url", "file"):
             content.append(parts[place])
     return content
+
+
+def _find_detail(part: FilePart) -> object:
+    """Return how closely an image is looked at, where the SDK's provider of OpenAI expects it."""
+    metadata = part.get("provider_metadata")
+    options = metadata.get("openai") if isinstance(metadata, dict) else None
+    return options.get("imageDetail") if isinstance(options, dict) else None
 
 
 def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:

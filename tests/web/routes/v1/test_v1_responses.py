@@ -10,6 +10,7 @@ import pydantic
 import pytest
 
 from tests.fakes.openai_answers import MODEL, chunk, completion, error, stream_of
+from tests.fakes.reading import read_typed_events as events_of
 from tests.images.pictures import encoded, photo
 
 ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
@@ -26,21 +27,6 @@ USAGE = {
     "output_tokens_details": {"reasoning_tokens": 0},
     "total_tokens": 12,
 }
-
-
-def events_of(data):
-    """The events of a stream, each of whose types stands in both of its lines, and whose numbers have no gap."""
-    blocks = data.decode().split("\n\n")
-    assert blocks.pop() == ""
-    events = []
-    for block in blocks:
-        if block.startswith(":"):
-            continue
-        name, text = block.split("\n")
-        events.append(json.loads(text.removeprefix("data: ")))
-        assert name == f"event: {events[-1]['type']}"
-    assert [each["sequence_number"] for each in events] == list(range(len(events)))
-    return events
 
 
 def stream(client, **fields):
@@ -495,7 +481,7 @@ def test_tools_that_openai_runs_are_refused_by_name(client, upstream, kind):
         ({"input": [{"role": "user", "content": "Hi", "extra": 1}]}, "input[0].extra", "unknown_parameter"),
         ({"input": [{"role": "user"}]}, "input[0].content", "invalid_request"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]", "invalid_request"),
-        ({"input": [{"type": "web_search_call"}]}, "input[0]", "invalid_request"),
+        ({"input": [{"type": "computer_call"}]}, "input[0]", "invalid_request"),
         ({"tool_choice": "required"}, "tool_choice", "invalid_request"),
         (
             {"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "f"}},
