@@ -28,6 +28,8 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
+from app.web.pages.board import REFUSALS
+from app.web.pages.refusals import Refusals
 from app.web.pages.simulation import init_simulation
 from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency, read_key_header
@@ -45,6 +47,7 @@ from app.web.routes import (
     vision,
     webhooks,
 )
+from app.web.routes.admin.limits import bp as limits_bp
 from app.web.routes.batches import bp as batches_bp
 from app.web.routes.pages import ask, console_facts, create_pages
 from app.web.routes.v1 import chat_completions, models
@@ -100,7 +103,8 @@ def create_app(
 
     init_request_context(app)
     init_origins(app, config.origins, services.own_hosts)
-    init_errors(app)
+    app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
+    init_errors(app, refusals.note)
 
     own = (
         chat.bp,
@@ -112,6 +116,7 @@ def create_app(
         tokens.bp,
         usage.bp,
         batches_bp,
+        limits_bp,
     )
     app.register_blueprint(_build_area("api", own, services))
     openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)

@@ -15,6 +15,7 @@ LAYERS = [
     "runtime json_schema model_families",
     "data_urls",
     "shared_state database documents images markdown offline_model prompts",
+    "audit",
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",

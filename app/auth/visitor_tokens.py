@@ -19,7 +19,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.claims import decode_claims
+from app.audit.actors import ITSELF, Actor
+from app.audit.trail import Action, record
+from app.auth.claims import LEEWAY_S, decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -194,14 +196,21 @@ class VisitorTokens:
             next=self._encode_form(claims, follows=True),
         )
 
-    def revoke(self, token_id: str, *, tenant: str) -> None:
+    def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
-        self._revoke(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
+        which = {"tenant": tenant, "token_id": token_id}
+        self._revoke(revoked_tokens, which, {}, ("token.revoke", f"token:{token_id}", by))
 
-    def revoke_all(self, user: str, *, tenant: str) -> None:
+    def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
         """Revoke all tokens that a user has been issued so far, this second included."""
         until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
-        self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
+        which = {"tenant": tenant, "user_id": user}
+        target = f"user:{tenant}/{user}"
+        self._revoke(revoked_users, which, {"issued_until": until}, ("tokens.revoke_all", target, by))
+
+    def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
+        """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
+        return issued_at <= self._get_revoked_until(user, tenant)
 
     def _check(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a token that is valid now. Raises Unauthenticated."""
@@ -227,25 +236,33 @@ class VisitorTokens:
         return _encode({**claims, **form}, self._key, _FORM_TYPE)
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
-        """Return the second until which all tokens of a user are revoked; 0 if they never were."""
+        """Return the second until which all tokens of a user are revoked; -1 if they never were."""
         with self._store.read_transaction() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
-        return found or 0
+        return -1 if found is None else int(found)
 
-    def _revoke(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _revoke(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         try:
-            self._put(table, which, values)
+            self._put(table, which, values, change)
         except IntegrityError:
             # Another process has just inserted the row; this time it is replaced.
-            self._put(table, which, values)
+            self._put(table, which, values, change)
 
-    def _put(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _put(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         now = int(clock.now())
         with self._store.transaction() as connection:
             for expired in (revoked_tokens, revoked_users):
                 connection.execute(delete(expired).where(expired.c.expires_at < now))
             connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
-            connection.execute(insert(table).values(**which, **values, expires_at=now + self._max_ttl_s))
+            connection.execute(
+                insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
+            )
+            action, target, by = change
+            record(connection, action, target, by=by, tenant=which["tenant"])
 
 
 def _encode(claims: Mapping[str, Any], key: str, kind: str) -> str:

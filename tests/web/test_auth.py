@@ -477,6 +477,24 @@ def test_without_a_trusted_proxy_no_header_changes_who_an_anonymous_visitor_is(m
         (1, "[2001:db8:1:2::1%eth0]:443", "2001:db8:1:2::/64"),
         (1, "2001:db8:1:2:3:4:5:6:443", "2001:db8:1:2::/64"),
         (1, "[::ffff:203.0.113.7]:443", "203.0.113.7"),
+        (1, "::203.0.113.7", "203.0.113.7"),
+        (1, "::ffff:cb00:7107", "203.0.113.7"),
+        (1, "[::1]:443", "::/64"),
+        (1, "fe80::1%25eth0", "fe80::/64"),
+        (1, "\t203.0.113.7 ", "203.0.113.7"),
+        (1, "203.0.113.7:", "203.0.113.7"),
+        (1, "203.0.113.7:_SEVKISEK", "203.0.113.7"),
+        (1, "[2001:db8:1:2::1]:_p.1-x", "2001:db8:1:2::/64"),
+        (1, "for=203.0.113.7", "203.0.113.7"),
+        (1, "1.2.3.4, For=203.0.113.7:4711;proto=https;by=10.0.0.1", "203.0.113.7"),
+        (1, 'for="[2001:DB8:1:2::1]:443"', "2001:db8:1:2::/64"),
+        (1, 'for = "[2001:db8:1:2::1]" ; proto=https', "2001:db8:1:2::/64"),
+        (1, "for=unknown", "unknown"),
+        (1, "UNKNOWN:80", "unknown"),
+        (1, '"unknown"', "unknown"),
+        (1, " ", "unknown"),
+        (1, "-", "unknown"),
+        (1, "(null)", "unknown"),
         (1, "1.2.3.4, unknown", "unknown"),
         (1, "1.2.3.4,", "unknown"),
         (2, "1.2.3.4,, 10.0.0.1", "unknown"),
@@ -491,12 +509,14 @@ def test_the_address_is_what_the_trusted_proxy_says(make_site, principals, proxi
 
 def test_addresses_that_cannot_be_read_are_not_shared_and_do_not_change_with_the_port(make_site, principals):
     site = make_site(auth_required=False, trusted_proxies=1)
-    texts = ["_hidden:1", "_hidden:2", "_other:1", "1.2.3.4.5", "x" * 5_000]
+    texts = ["_other:1", "1.2.3.4.5", "01.2.3.4", "1.2.3.4/32", "host.example.org", "[::1", "x" * 5_000]
+    same = ["_hidden:1", "_hidden:2", "_HIDDEN", "for=_hidden", 'For="_hidden:_x";proto=http']
 
+    of_one = {anonymous(site, principals, "198.51.100.1", text) for text in same}
     users = [anonymous(site, principals, "198.51.100.1", text) for text in texts]
 
-    assert users[0] == users[1]
-    assert len(set(users)) == len(texts) - 1
+    assert len(of_one) == 1
+    assert len({*users, *of_one}) == len(texts) + 1
     assert all(user.startswith("address:unreadable-") and len(user) < 50 for user in users)
 
 

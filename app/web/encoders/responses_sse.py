@@ -7,9 +7,21 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from app.openai_service import CallRecord, Done, Event, Events, Failed, Refusal, Token, ToolCallDelta
+from app.openai_service import (
+    Annotation,
+    CallRecord,
+    Done,
+    Event,
+    Events,
+    Failed,
+    HostedStep,
+    Refusal,
+    Token,
+    ToolCallDelta,
+)
 from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.streaming.events import ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
@@ -17,6 +29,7 @@ from app.web.encoders.response_object import (
     ResponseFrame,
     Status,
     build_call,
+    build_hosted,
     build_message,
     build_refusal,
     build_text,
@@ -49,7 +62,7 @@ class _Call:
     sent: list[str] = field(default_factory=list)
 
 
-class ResponsesSse:
+class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
@@ -65,11 +78,11 @@ class ResponsesSse:
     record: CallRecord
 
     def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+        super().__init__()
         self._frame = frame
         self._padding = padding
         self._number = 0
         """Of the next event."""
-        self._chunks: list[bytes] = []
         self._output: list[dict[str, Any]] = []
         """The items by their place, those that are not complete as they began."""
         self._message: _Message | None = None
@@ -79,7 +92,11 @@ class ResponsesSse:
         """Of the text of that part."""
         self._delta = b""
         """The event of its next piece, but for the number, the text and the end."""
+        self._annotations: list[dict[str, Any]] = []
+        """On the text of that part."""
         self._calls: dict[int, _Call] = {}
+        self._hosted: dict[int, int] = {}
+        """The places of the items of tools that run at OpenAI, by their position."""
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
@@ -87,14 +104,10 @@ class ResponsesSse:
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self._join(events)
 
     def _encode_event(self, event: Event) -> None:
-        if not isinstance(event, Token | Refusal | ToolCallDelta | Done | Failed):
+        if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
             return
         if not self._number:
             begun = self._frame.build("in_progress", self.record.model)
@@ -106,6 +119,10 @@ class ResponsesSse:
             self._write("refusal", event.text)
         elif isinstance(event, ToolCallDelta):
             self._write_call(event)
+        elif isinstance(event, HostedStep):
+            self._write_step(event)
+        elif isinstance(event, Annotation):
+            self._annotate(event.fields)
         elif isinstance(event, Done):
             self._finish(event)
         else:
@@ -161,14 +178,23 @@ class ResponsesSse:
         if self._part is None:
             return
         text, where = "".join(self._pieces), self._locate_part(message)
-        part = _build_part(self._part, text)
+        part = build_refusal(text) if self._part == "refusal" else build_text(text, self._annotations)
         if self._part == "output_text":
             self._add("response.output_text.done", **where, text=text, logprobs=[])
         else:
             self._add("response.refusal.done", **where, refusal=text)
         self._add("response.content_part.done", **where, part=part)
         message.content.append(part)
-        self._part, self._pieces = None, []
+        self._part, self._pieces, self._annotations = None, [], []
+
+    def _annotate(self, annotation: dict[str, Any]) -> None:
+        if self._part != "output_text" or (message := self._message) is None:
+            return
+        where = self._locate_part(message)
+        number = len(self._annotations)
+        self._annotations.append(annotation)
+        name = "response.output_text.annotation.added"
+        self._add(name, **where, annotation_index=number, annotation=annotation)
 
     def _end_message(self, status: Status) -> None:
         if (message := self._message) is None:
@@ -176,6 +202,18 @@ class ResponsesSse:
         self._end_part(message)
         self._message = None
         self._end_item(message.place, build_message(message.id, message.content, status))
+
+    def _write_step(self, step: HostedStep) -> None:
+        if step.kind == "added":
+            self._end_message("completed")
+            place = self._hosted[step.position] = len(self._output)
+            self._add_item(build_hosted(self._frame, place, step.fields))
+            return
+        place = self._hosted[step.position]
+        if step.kind == "done":
+            self._end_item(place, build_hosted(self._frame, place, step.fields))
+        else:
+            self._add(step.kind, item_id=self._output[place]["id"], output_index=place, **step.fields)
 
     def _write_call(self, delta: ToolCallDelta) -> None:
         call = self._calls.setdefault(delta.position, _Call())
@@ -239,6 +277,9 @@ class ResponsesSse:
         for call in self._calls.values():  # they are not ended, so that nobody runs them
             if call.place is not None:
                 self._output[call.place] |= {"status": "incomplete", "arguments": "".join(call.sent)}
+        for place in self._hosted.values():
+            if self._output[place].get("status") in ("in_progress", "searching", "interpreting", "calling"):
+                self._output[place] |= {"status": "failed"}
         response = self._frame.build(
             "failed",
             self.record.model,

@@ -9,6 +9,7 @@ import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -25,7 +26,7 @@ _TOOL_FAILED = "The tool failed."
 _NOT_JSON = "The model's input for this tool is not valid JSON."
 
 
-class UIMessageStream:
+class UIMessageStream(JoiningEncoder):
     """Server-sent events that build one message: its steps, and in each the parts of text, reasoning and tools.
 
     A reader fails at a type that it does not know, and at a piece of a part that was not started. So only types that
@@ -51,6 +52,7 @@ class UIMessageStream:
         request_id: str,
         seal: Seal = seal_nothing,
     ) -> None:
+        super().__init__()
         self._message_id = message_id
         self._call_ids = call_ids
         self._padding = padding
@@ -58,7 +60,6 @@ class UIMessageStream:
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
-        self._chunks: list[bytes] = []
         self._has_started = False
         self._parts = 0
         self._open: Literal["text", "reasoning"] | None = None
@@ -76,11 +77,7 @@ class UIMessageStream:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(self._delta % orjson.dumps(event.text))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self._join(events)
 
     def _encode_event(self, event: Event) -> None:
         if not self._has_started:

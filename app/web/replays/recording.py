@@ -26,6 +26,7 @@ from app.web.replays.idempotency import IdempotentRequest, kept_headers
 from app.web.schemas.fields import StreamFields
 
 _RENEW_EVERY_S = 1.0
+_ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
 
 
 class StreamStopped(CallerGone):
@@ -59,10 +60,14 @@ def find_resumption(body: StreamFields) -> Resumption | None:
 class RecordedClient:
     """Stands for the client of a stream that is kept: the stream goes on for a while without it."""
 
-    def __init__(self, connection: Connection, log: AnswerLog, *, linger_s: float, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, connection: Connection, log: AnswerLog, *, linger_s: float, has_name: bool, lifecycle: Lifecycle
+    ) -> None:
         self._connection = connection
         self._log = log
         self._linger_s = linger_s
+        self._can_return = has_name
+        """Whether the client can find the stream again: by a name of its own, or by the id that the response tells."""
         self._lifecycle = lifecycle
         self._renew_at = 0.0
         self._seen_at: float | None = None
@@ -83,26 +88,37 @@ class RecordedClient:
             self._renew_at = now + _RENEW_EVERY_S
             with suppress(DatabaseUnavailable):
                 self._log.renew()
-                if self._log.stop_asked():
+                is_stopped, is_followed = self._log.read_signs()
+                if is_stopped:
                     raise StreamStopped
+                self._log.follow(is_followed=is_followed or self._seen_at is not None)
         if self._seen_at is None:
             try:
                 self._connection.check()
             except CallerGone:
-                self._seen_at = now
-        if self._seen_at is None or now - self._seen_at < self._linger_s:
+                self._note_leaving()
+        if self._seen_at is None or (self._can_return and now - self._seen_at < self._linger_s):
             return
         with suppress(DatabaseUnavailable):
-            if self._log.has_readers():
+            if self._log.read_signs()[1]:
                 self._seen_at = now
                 return
         raise CallerGone
 
+    def open(self) -> None:
+        """Note that the client is about to learn the stream's id."""
+        self._can_return = True
+
     def leave(self) -> bool:
         """Note that the connection is closed, and return whether the stream goes on."""
         if self._seen_at is None:
-            self._seen_at = time.monotonic()
-        return self._linger_s > 0 and not self._lifecycle.must_end
+            self._note_leaving()
+        return self._can_return and self._linger_s > 0 and not self._lifecycle.must_end
+
+    def _note_leaving(self) -> None:
+        """Note that the client is gone: whoever comes back for the answer wants it soon."""
+        self._seen_at = time.monotonic()
+        self._log.follow(is_followed=True)
 
 
 class RecordingEncoder:
@@ -147,17 +163,20 @@ class RecordingEncoder:
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events, and keep them."""
+        log = self._log
         try:
-            data = self._log.number(self._encoder.encode(events))
+            data = self._encoder.encode(events)
         except BrokenStream:
             self.end("failed")
             raise
-        with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
-            self._log.append(data)
-        if isinstance(events[-1], Done):
-            self.end("complete")
-        elif isinstance(events[-1], Failed):
-            self.end("failed")
+        if log.is_numbered:
+            data = log.number(data)
+        try:  # noqa: SIM105 - suppress() takes three calls at each token
+            log.append(data)
+        except DatabaseUnavailable:  # the log gives up; the client has its stream
+            pass
+        if (ended_as := _ENDS.get(type(events[-1]))) is not None:
+            self.end(ended_as)
         return data
 
     def end(self, state: str) -> None:
@@ -205,6 +224,7 @@ class StreamRecording:
     def open(self, response: Response) -> None:
         """Let others find the stream, whose response is about to be sent."""
         self.encoder.open(response, self.resumption, self.idempotent)
+        self.client.open()
 
     def adopt(self, rest: Iterator[bytes], finish: Callable[[], None]) -> bool:
         """Send the rest to the log only, as the client has left, if the stream goes on without it."""
@@ -237,9 +257,10 @@ def record_stream(
             return None
         raise
     linger_s = settings.resume_linger_s if idempotent is None else math.inf
+    has_name = idempotent is not None or (resumption is not None and resumption.chat_id is not None)
     return StreamRecording(
         RecordingEncoder(encoder, log, built.answers),
-        RecordedClient(connection, log, linger_s=linger_s, lifecycle=built.lifecycle),
+        RecordedClient(connection, log, linger_s=linger_s, has_name=has_name, lifecycle=built.lifecycle),
         built.unattended_streams,
         resumption,
         idempotent,

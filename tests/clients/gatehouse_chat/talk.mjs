@@ -240,6 +240,16 @@ export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
   assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 500 requests left$/);
 }
 
+export async function what_is_left_of_a_budget_is_shown({ open, pages, upstream, view, visitorToken }) {
+  pages.token = { token: visitorToken };
+  await open({ tag: '<gatehouse-chat token-url="/token" allowance="budget"></gatehouse-chat>' });
+  const allowance = view.chat.locator("[part=allowance]");
+  await allowance.getByText("$5.00 of your allowance left").waitFor();
+  upstream.says("word ".repeat(9_000));
+  await view.say("Hello");
+  await allowance.getByText(/\$4\.\d\d of your allowance left/).waitFor();
+}
+
 export async function a_page_drives_it_and_hears_of_it({ open, upstream, view }) {
   await open({ tag: '<gatehouse-chat model="gpt-6.1-terra"></gatehouse-chat>', script: `
     globalThis.heard = [];
