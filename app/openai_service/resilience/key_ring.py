@@ -39,17 +39,17 @@ class KeyRing(Generic[C]):
     """
 
     def __init__(self, clients: Sequence[C]) -> None:
-        self._clients = tuple(clients)
+        self.clients = tuple(clients)
         self._set_aside_until: dict[str, float] = {}
         self._throttle = LogThrottle()
 
     def choose(self) -> C:
         """Return the client to send with; if all keys are set aside, that of the key that has been for the longest time."""
         if not self._set_aside_until:
-            return self._clients[0]
+            return self.clients[0]
         now = clock.ticks()
-        good = [client for client in self._clients if self._until(client) <= now]
-        return good[0] if good else min(self._clients, key=self._until)
+        good = [client for client in self.clients if self._until(client) <= now]
+        return good[0] if good else min(self.clients, key=self._until)
 
     def set_aside(self, client: C, error: UpstreamError) -> bool:
         """Set a client's key aside if it is at fault, and return whether another key may do better.
@@ -57,7 +57,7 @@ class KeyRing(Generic[C]):
         A single key is not set aside: there is nothing to send with instead.
         """
         reason = _find_reason(error)
-        if reason is None or len(self._clients) == 1:
+        if reason is None or len(self.clients) == 1:
             return False
         self._set_aside_until[client.api_key] = clock.ticks() + SET_ASIDE_S
         self._tell(client.api_key, reason, error)
@@ -74,7 +74,7 @@ class KeyRing(Generic[C]):
             translate: returns what an exception of the client means; None if it is no answer of the upstream.
         """
         refusal: Exception | None = None
-        for client in self._clients:
+        for client in self.clients:
             try:
                 return send(client)
             except Exception as raised:
