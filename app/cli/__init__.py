@@ -3,6 +3,7 @@
 keys           create, list, rotate and revoke API keys
 admin          open the pages of administration; the audit trail
 limits         show and change what a single tenant, key or user may use
+nginx_conf     print an Nginx site from the settings
 doctor         look for whatever keeps the installation from working
 usage          print the tokens and the cost of a month
 batches        poll and list batches
@@ -26,6 +27,7 @@ from app.cli.doctor import PROBLEMS
 from app.cli.doctor import doctor as doctor_command
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
+from app.cli.nginx_conf import nginx_conf as nginx_conf_command
 from app.cli.offline_model import offline_model as offline_model_command
 from app.cli.prompts import prompts as prompts_command
 from app.cli.usage import usage as usage_command
@@ -42,6 +44,7 @@ def init_cli(app: Flask) -> None:
         prompts_command,
         offline_model_command,
         doctor_command,
+        nginx_conf_command,
     ):
         app.cli.add_command(command)
 
