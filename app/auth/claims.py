@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.auth.errors import Unauthenticated
@@ -65,6 +66,23 @@ def decode_claims(
             if time is None or time > now + LEEWAY_S:
                 raise Unauthenticated("early token")
     return claims
+
+
+def decode_with_any(
+    token: str, keys: Sequence[str], *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
+) -> dict[str, Any]:
+    """Return the claims of a token that one of the keys has signed. The arguments and errors are those of decode_claims()."""
+    refusal = Unauthenticated("bad token", is_guess=True)
+    for key in keys:
+        try:
+            return decode_claims(
+                token, key, algorithm=algorithm, issuer=issuer, audience=audience, max_ttl_s=max_ttl_s
+            )
+        except Unauthenticated as error:
+            if not error.is_guess:  # the signature is right
+                raise
+            refusal = error
+    raise refusal
 
 
 def _read_time(claims: dict[str, Any], name: str) -> float | None:
