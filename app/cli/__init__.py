@@ -7,6 +7,7 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
+data/          back up and restore, check the tables
 table          print a table of plain text
 errors         end a command with a sentence
 actor          who runs a command
@@ -19,6 +20,8 @@ from flask import Flask
 # Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
 from app.cli.admin import admin as admin_commands
 from app.cli.batches import batches as batch_commands
+from app.cli.data.backup import backup_command, restore_command
+from app.cli.data.schema import schema as schema_commands
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
 from app.cli.offline_model import offline_model as offline_model_command
@@ -36,5 +39,8 @@ def init_cli(app: Flask) -> None:
         batch_commands,
         prompts_command,
         offline_model_command,
+        backup_command,
+        restore_command,
+        schema_commands,
     ):
         app.cli.add_command(command)
