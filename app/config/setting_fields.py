@@ -127,6 +127,9 @@ class SettingFields:
     prices_file: str = ""
     data_dir: str = "instance"
     database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
+    entries_keep_days: int = within(0, 36_500, default=0)
+    audit_keep_days: int = within(0, 36_500, default=0)
+    safety_events_keep_days: int = within(0, 36_500, default=0)
     session_ttl_s: int = within(60, 2_592_000, default=8 * 3600)
     token_max_ttl_s: int = within(1, 2_592_000, default=24 * 3600)
     jwt_issuer: str = ""

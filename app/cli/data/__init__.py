@@ -1,5 +1,6 @@
 """The commands for the data of years.
 
 backup  copy the database to a file, and put it back
+prune   delete rows that are older than the settings keep them
 schema  check the database's tables, and bring them up to date
 """
