@@ -7,7 +7,7 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-data/          back up and restore, check the tables, delete old rows
+data/          back up and restore, check the tables, delete old rows, the outbox
 table          print a table of plain text
 errors         end a command with a sentence
 actor          who runs a command
@@ -21,6 +21,7 @@ from flask import Flask
 from app.cli.admin import admin as admin_commands
 from app.cli.batches import batches as batch_commands
 from app.cli.data.backup import backup_command, restore_command
+from app.cli.data.outbox import outbox as outbox_commands
 from app.cli.data.prune import prune as prune_command
 from app.cli.data.schema import schema as schema_commands
 from app.cli.keys import keys as key_commands
@@ -44,5 +45,6 @@ def init_cli(app: Flask) -> None:
         restore_command,
         schema_commands,
         prune_command,
+        outbox_commands,
     ):
         app.cli.add_command(command)

@@ -73,3 +73,35 @@ def test_a_backup_is_made_and_put_back(run, database, tmp_path):
     assert done.exit_code == 0, done.output
     assert "What was there is now" in done.output
     assert "no file" in run("restore", tmp_path / "nothing").output
+
+
+def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
+    app = make_app(
+        database_url=f"sqlite:///{tmp_path}/ledger.sqlite3",
+        usage_webhook_url="http://127.0.0.1:9/usage",
+        usage_webhook_secret="whsec_" + "a" * 32,
+    )
+    runner = app.test_cli_runner()
+    assert "Nothing waits" in runner.invoke(args=["outbox"]).output
+    app.test_client().post("/api/chat", json={"message": "Hi"})
+
+    (head, row) = runner.invoke(args=["outbox"]).output.splitlines()
+    assert head.split() == ["TARGET", "OLDEST", "WAITING", "GIVEN", "UP"]
+    assert row.split()[0] == "webhook"
+    assert row.split()[-2:] == ["1", "0"]
+    delivered = runner.invoke(args=["outbox", "deliver"])
+    assert delivered.output == "webhook: 0 taken, 1 to be sent again, 0 given up.\n"
+    with app.extensions["gatehouse"].database.transaction() as connection:
+        connection.execute(text("UPDATE outbox SET due_at = NULL"))
+    assert "given up after 1 attempts: no answer (ConnectError)" in runner.invoke(args=["outbox"]).output
+    assert runner.invoke(args=["outbox", "retry"]).output == "1 entries will be sent again.\n"
+
+
+def test_a_delivery_to_nobody_is_told(run):
+    refused = run("outbox", "deliver")
+
+    assert (refused.exit_code, "Neither USAGE_WEBHOOK_URL nor" in refused.output) == (1, True)
+
+
+def test_nothing_old_is_told(run):
+    assert run("prune").output == "Nothing is old enough.\n"

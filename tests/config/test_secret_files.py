@@ -15,6 +15,8 @@ SECRETS = {
     "SECRET_KEY": SECRET_KEY,
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
+    "USAGE_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
+    "STRIPE_API_KEY": "rk_live_canary",
     "DATABASE_URL": "postgresql+psycopg://user:canary@db.example/gatehouse",
     "REDIS_URL": "redis://:canary@redis.example:6379/0",
 }
@@ -23,12 +25,19 @@ SECRETS = {
 JWT = {"JWT_ISSUER": "https://me.example", "JWT_AUDIENCE": "me", "JWT_ALGORITHM": "HS256"}
 
 
+NEEDED = {
+    "JWT_SECRET": JWT,
+    "USAGE_WEBHOOK_SECRET": {"USAGE_WEBHOOK_URL": "https://me.example/usage"},
+    "STRIPE_API_KEY": {"STRIPE_METER": "tokens"},
+}
+
+
 def test_every_secret_may_come_from_a_file(tmp_path):
     assert set(SECRETS) == {field.name.upper() for field in fields(Config) if not field.repr}
     for name, secret in SECRETS.items():
         path = tmp_path / name
         path.write_text(f"{secret}\n")
-        config = Config.from_env({f"{name}_FILE": f" {path} "} | (JWT if name == "JWT_SECRET" else {}))
+        config = Config.from_env({f"{name}_FILE": f" {path} "} | NEEDED.get(name, {}))
 
         assert getattr(config, name.lower()) == secret
 
