@@ -20,6 +20,7 @@ LAYERS = [
     "openai_service pricing",
     "ledger server_tools",
     "limits batches safety tools metrics doctor",
+    "retention outbox reconciliation",
     "services",
     "web cli",
     "__init__",

@@ -189,7 +189,19 @@ class PostgresDriver:
         """Close the pool's connections."""
         self.engine.dispose()
 
-    def _connect(self) -> BoundedConnection:
+    def describe_access(self) -> dict[str, str]:
+        """Return the variables by which PostgreSQL's own programs reach this database as this process does."""
+        options = self._get_options()
+        # libpq's defaults are those of the environment.
+        known = ((each.keyword.decode(), each.envvar, each.val) for each in psycopg.pq.Conninfo.get_defaults())
+        values = (
+            (variable, options.get(name, None if default is None else default.decode()))
+            for name, variable, default in known
+            if variable
+        )
+        return {variable.decode(): str(value) for variable, value in values if value is not None}
+
+    def _get_options(self) -> dict[str, Any]:
         url = self._url
         options: dict[str, Any] = {name: value for name, value in url.query.items() if isinstance(value, str)}
         named = {
@@ -199,7 +211,9 @@ class PostgresDriver:
             "password": url.password,
             "dbname": url.database,
         }
-        options |= {name: value for name, value in named.items() if value is not None}
+        return options | {name: value for name, value in named.items() if value is not None}
+
+    def _connect(self) -> BoundedConnection:
         defaults: dict[str, Any] = {
             "tcp_user_timeout": 1500,
             "keepalives_idle": 30,
@@ -207,7 +221,7 @@ class PostgresDriver:
         }
         deadline = min(getattr(_deadlines, "transaction", math.inf), clock.ticks() + _CONNECT_S)
         _deadlines.connect = deadline
-        raw = BoundedConnection.connect(make_conninfo(**(defaults | options)), autocommit=True)
+        raw = BoundedConnection.connect(make_conninfo(**(defaults | self._get_options())), autocommit=True)
         try:
             raw.deadline = deadline
             raw.execute(_SETTINGS)

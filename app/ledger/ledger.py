@@ -41,6 +41,7 @@ class Ledger:
         writes_notes: bool = False,
         release_reserved: Callable[[bytes, int], None] | None = None,
         note_swept: Callable[[int], None] | None = None,
+        told: Sequence[str] = (),
     ) -> None:
         """Create it.
 
@@ -52,9 +53,10 @@ class Ledger:
             release_reserved: gives back what a swept request had reserved elsewhere, by its note and beyond the tokens
                 that it is charged.
             note_swept: is told how many entries were swept.
+            told: the systems that the outbox tells of each settlement.
         """
         self._database = database
-        self._statements = Statements(database)
+        self._statements = Statements(database, told)
         self._notes = CallNotes(str(journal_dir.absolute()))
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved

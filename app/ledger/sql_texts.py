@@ -9,6 +9,8 @@ The triggers are temporary: the file's schema stays the one that every version o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.token_counts import FIGURES
 
 _ENTRY = """(
@@ -168,3 +170,24 @@ SELECT id, held_micro_usd, held_tokens, worker FROM entries
 WHERE state = 'pending' AND lease_until < ? AND (lease_until < ? OR worker LIKE ?)
 ORDER BY lease_until LIMIT 1
 """
+
+
+def build_outbox_trigger(targets: Sequence[str]) -> str:
+    """Return SQLite's trigger that notes, with each settlement, that these systems are to be told of it."""
+    rows = ", ".join(f"('{target}', NEW.id, 0)" for target in targets)
+    return f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS tell_others AFTER UPDATE OF state ON main.entries
+    BEGIN INSERT INTO outbox (target, entry_id, due_at) VALUES {rows}; END
+    """
+
+
+def build_postgres_settle(targets: Sequence[str]) -> str:
+    """Return PostgreSQL's settlement, which notes that these systems are to be told of it."""
+    if not targets:
+        return POSTGRES_SETTLE
+    rows = ", ".join(f"('{target}')" for target in targets)
+    told = f"""told AS (
+    INSERT INTO outbox (target, entry_id, due_at)
+    SELECT wanted.target, settled.id, 0 FROM settled, (VALUES {rows}) AS wanted (target)
+)"""
+    return POSTGRES_SETTLE.replace("counted AS (", f"{told}, counted AS (")

@@ -5,7 +5,7 @@ Locks are taken in one order (the entry, its accounts by key, the day), so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -39,15 +39,17 @@ class Expired(NamedTuple):
 class Statements:
     """The ledger's statements in the dialect of its database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, told: Sequence[str] = ()) -> None:
+        """Create them; `told` names the systems that are told of each settlement."""
         # Only PostgreSQL has concurrent writers: a transaction sees what others commit while it runs.
         self._is_shared = is_shared = database.driver.name == "postgresql"
         if not is_shared:
-            database.set_up_writers(sql_texts.SQLITE_TRIGGERS)
+            outbox = [sql_texts.build_outbox_trigger(told)] if told else []
+            database.set_up_writers([*sql_texts.SQLITE_TRIGGERS, *outbox])
         to_text = database.render_sql
         self._hold_unlimited = to_text(sql_texts.HOLD_UNLIMITED)
         self._hold = to_text(sql_texts.POSTGRES_HOLD)
-        self._settle = to_text(sql_texts.POSTGRES_SETTLE if is_shared else sql_texts.SQLITE_SETTLE)
+        self._settle = to_text(sql_texts.build_postgres_settle(told) if is_shared else sql_texts.SQLITE_SETTLE)
         self._open, self._read = to_text(sql_texts.OPEN_ACCOUNT), to_text(sql_texts.READ_ACCOUNT)
         self._extend_entry, self._extend_account = (
             to_text(sql_texts.EXTEND_ENTRY),
