@@ -6,22 +6,16 @@ import signal
 import sys
 import tempfile
 from collections.abc import Sequence
-from contextlib import closing
 from pathlib import Path
 
-from app.database.database import open_database
-from app.ledger.ledger import Ledger
-from app.runtime import clock
 from bench.procs import running
 from bench.targets import free_port
-from chaos.killing.balance import Balance
+from chaos.killing.balance import Balance, settle
 from chaos.killing.load import Load
 from chaos.killing.upstream import MODEL, PRICES, BillingUpstream
 from chaos.run import say, until_ready
 from chaos.server import Gunicorn
 from chaos.settings import Settings, environment
-
-_LATER_MS = 3_600_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -66,20 +60,7 @@ async def _run(args: argparse.Namespace, folder: Path) -> Balance:
         await load.run(server, callers=args.callers, seconds=args.seconds, kill_every_s=args.kill_every)
     await asyncio.sleep(10)  # answers in one piece are written to their end
     say(f"{load.asked} asked, {load.kills} workers killed")
-    return _settle(settings["DATABASE_URL"], folder, upstream)
-
-
-def _settle(url: str, folder: Path, upstream: BillingUpstream) -> Balance:
-    """Sweep as if the leases had run out, and read what there is."""
-    now_ms = clock.now_ms
-    clock.now_ms = lambda: now_ms() + _LATER_MS
-    with closing(open_database(url, folder)) as database:
-        swept = Ledger(database, folder / "data").sweep()
-        say(f"{swept} swept")
-        with database.read_transaction() as connection:
-            rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
-            held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
-    return Balance(rows, upstream.bills, int(held or 0))
+    return settle(settings["DATABASE_URL"], [folder / "data"], upstream)
 
 
 if __name__ == "__main__":

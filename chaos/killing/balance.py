@@ -1,12 +1,20 @@
 """What the ledger charged beside what the upstream billed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
+from app.database.database import open_database
+from app.ledger.ledger import Ledger
+from app.runtime import clock
 from chaos.killing.load import address_of
-from chaos.killing.upstream import Bill
+from chaos.killing.upstream import Bill, BillingUpstream
+from chaos.run import say
+
+_LATER_MS = 3_600_000
 
 
 @dataclass
@@ -70,3 +78,16 @@ class Balance:
                 *lines,
             ]
         )
+
+
+def settle(url: str, data_dirs: Sequence[Path], upstream: BillingUpstream) -> Balance:
+    """Sweep as if the leases had run out, with the journal of each folder, and read what there is."""
+    now_ms = clock.now_ms
+    clock.now_ms = lambda: now_ms() + _LATER_MS
+    with closing(open_database(url, data_dirs[0].parent)) as database:
+        swept = sum(Ledger(database, folder).sweep() for folder in data_dirs)
+        say(f"{swept} swept")
+        with database.read_transaction() as connection:
+            rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
+            held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
+    return Balance(rows, upstream.bills, int(held or 0))

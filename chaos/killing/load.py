@@ -59,21 +59,21 @@ class Load:
             self.asked += 1
             with suppress(OSError, asyncio.IncompleteReadError, TimeoutError):  # its worker was killed
                 async with asyncio.timeout(_PATIENCE_S):
-                    await self._ask(number)
+                    await ask(self._port, number, self._random)
 
-    async def _ask(self, number: int) -> None:
-        path = "/api/chat/stream" if number % 2 else "/api/chat"
-        words = " ".join(self._random.choices(_WORDS, k=self._random.randint(20, 400)))
-        body = json.dumps({"message": f"{words} #{number}"}).encode()
-        head = (
-            f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
-        )
-        reader, writer = await asyncio.open_connection("127.0.0.1", self._port, local_addr=(address_of(number), 0))
-        try:
-            writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
-            await reader.read()
-        finally:
-            writer.close()
+
+async def ask(port: int, number: int, words: random.Random) -> bytes:
+    """Ask one call, as somebody new, and return all that was answered."""
+    path = "/api/chat/stream" if number % 2 else "/api/chat"
+    text = " ".join(words.choices(_WORDS, k=words.randint(20, 400)))
+    body = json.dumps({"message": f"{text} #{number}"}).encode()
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=(address_of(number), 0))
+    try:
+        writer.write(head.encode() + b"Connection: close\r\n\r\n" + body)
+        return await reader.read()
+    finally:
+        writer.close()
 
 
 def address_of(number: int) -> str:

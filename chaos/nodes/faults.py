@@ -1,0 +1,68 @@
+"""What is done to the site under load, and which answers it excuses."""
+
+import asyncio
+import os
+import signal
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+
+from chaos.nodes.load import Answer
+from chaos.nodes.site import Site
+from chaos.run import say, until_ready
+
+# How long after a store is back a call may still meet what waits for it.
+_RECOVERY_S = 10.0
+
+
+@dataclass(frozen=True)
+class Fault:
+    """Something that was done, from then till then."""
+
+    name: str
+    began_at: float
+    ended_at: float
+
+    def excuses(self, answer: Answer) -> bool:
+        return answer.asked_at <= self.ended_at and answer.ended_at >= self.began_at
+
+
+async def break_things(site: Site, seconds: float) -> list[Fault]:
+    """Kill a node and start it again, and freeze each store for a while."""
+    faults = []
+    await asyncio.sleep(0.15 * seconds)
+    faults.append(_kill_node(site))
+    await asyncio.sleep(0.15 * seconds)
+    node = site.nodes[1]
+    node.start_again()
+    await until_ready(node.server, node.port)
+    say("the node is back")
+
+    await asyncio.sleep(0.1 * seconds)
+    began_at = time.monotonic()
+    with site.redis.frozen():
+        say("Redis is frozen")
+        await asyncio.sleep(0.1 * seconds)
+    # Each worker limits by itself meanwhile: no call may fail for it.
+    faults.append(Fault("Redis frozen", began_at, began_at - 1))
+
+    await asyncio.sleep(0.1 * seconds)
+    began_at = time.monotonic()
+    with site.postgres.frozen():
+        say("PostgreSQL is frozen")
+        await asyncio.sleep(0.1 * seconds)
+    faults.append(Fault("PostgreSQL frozen", began_at, time.monotonic() + _RECOVERY_S))
+    say("PostgreSQL is back")
+    return faults
+
+
+def _kill_node(site: Site) -> Fault:
+    """Only what ran there at that moment may break: what comes later goes to the other node."""
+    server = site.nodes[1].server
+    began_at = time.monotonic()
+    for pid in server.pids():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    server.stop()
+    say("a node is killed")
+    return Fault("node killed", began_at, time.monotonic())

@@ -1,0 +1,113 @@
+"""Two nodes, their stores and the Nginx of deploy/containers, all on ports of 127.0.0.1."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.procs import BenchError, Process, running
+from bench.targets import free_port
+from chaos.killing.upstream import MODEL, PRICES
+from chaos.server import Gunicorn
+from chaos.settings import ROOT, Settings, environment
+from tests.fakes.redis_server import RedisServer, redis_server
+from tests.fakes.stores import PostgresDatabase, postgres_server
+
+_NGINX = """
+daemon off; worker_rlimit_nofile 16384; pid {folder}/nginx.pid; error_log {folder}/nginx.log; {user}
+events {{ worker_connections 4096; }}
+http {{ {paths} include {folder}/site.conf; }}
+"""
+
+
+@dataclass
+class Node:
+    """One server, which can be killed and started again on its port, with its own journal."""
+
+    port: int
+    folder: Path
+    settings: dict[str, str]
+    server: Gunicorn
+
+    def start_again(self) -> None:
+        self.server = Gunicorn(self.folder / "log", self.settings)
+
+
+@dataclass
+class Site:
+    """All of it."""
+
+    port: int
+    nodes: list[Node]
+    postgres: PostgresDatabase
+    redis: RedisServer
+
+    @property
+    def url(self) -> str:
+        return self.nodes[0].settings["DATABASE_URL"]
+
+
+@contextmanager
+def running_site(folder: Path, upstream_port: int) -> Iterator[Site]:
+    """Start everything but the upstream, and stop it in the end. The nodes may not answer yet."""
+    with ExitStack() as stack:
+        postgres = PostgresDatabase(stack.enter_context(postgres_server()))
+        redis = stack.enter_context(redis_server(folder))
+        (folder / "prices.toml").write_text(PRICES)
+        shared = {
+            "CHAT_MODEL": MODEL,
+            "CHAT_FALLBACK_MODELS": "none",
+            "REQUEST_TIMEOUT_S": "30",
+            "FIRST_TOKEN_TIMEOUT_S": "20",
+            "BREAKER_FAILURES": "1000",
+            "MAX_CONCURRENT_STREAMS": "1000",
+            "USER_BUDGET_USD": "10",
+            "TRUSTED_PROXIES": "1",
+            "PRICES_FILE": str(folder / "prices.toml"),
+            "DATABASE_URL": postgres.url.replace("postgresql:", "postgresql+psycopg:"),
+            "REDIS_URL": redis.url,
+        }
+        nodes = [_build_node(folder / name, upstream_port, shared) for name in ("node1", "node2")]
+        for node in nodes:
+            stack.callback(lambda node=node: node.server.stop())
+        port = free_port()
+        stack.enter_context(running(_start_nginx(folder, port, nodes)))
+        yield Site(port, nodes, postgres, redis)
+
+
+def _build_node(folder: Path, upstream_port: int, shared: dict[str, str]) -> Node:
+    (folder / "state").mkdir(parents=True)
+    port = free_port()
+    own = environment(Settings(), port, upstream_port, folder / "state") | shared
+    own["DATA_DIR"] = str(folder / "data")
+    return Node(port, folder, own, Gunicorn(folder / "log", own))
+
+
+def _start_nginx(folder: Path, port: int, nodes: list[Node]) -> Process:
+    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
+    if program is None:
+        raise BenchError("Nginx is not installed (Debian: apt-get install nginx-light)")
+    given = {
+        "SITE_NAME": "x",
+        "NODES": " ".join(f"127.0.0.1:{node.port}" for node in nodes),
+        "SITE": str(ROOT / "deploy" / "nginx.conf"),
+        "OUTPUT": str(folder / "site.conf"),
+        "TLS": str(folder / "none"),
+    }
+    script = str(ROOT / "deploy" / "containers" / "site.sh")
+    subprocess.run(["sh", script], env={"PATH": os.environ["PATH"], **given}, check=True)
+    site = (folder / "site.conf").read_text()
+    site = site.replace("listen 8080 ", f"listen 127.0.0.1:{port} ").replace(
+        "listen [::]:8080 default_server;", ""
+    )
+    site = site.replace("/dev/stdout", f"{folder}/access.log").replace("/dev/stderr", f"{folder}/site.log")
+    (folder / "site.conf").write_text(site)
+    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
+    paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, paths=paths, user=user))
+    command = [program, "-p", str(folder), "-e", f"{folder}/nginx.log", "-c", f"{folder}/nginx.conf"]
+    return Process("nginx", command, folder / "nginx.out", env={"PATH": os.environ["PATH"]}, cwd=folder)

@@ -1,0 +1,59 @@
+"""Whether anything grows: what each worker holds when all is quiet, round after round."""
+
+import asyncio
+import time
+from collections.abc import Sequence
+
+from chaos.nodes.load import Load
+from chaos.nodes.site import Site
+from chaos.run import say
+from chaos.server import vitals
+from chaos.trace import Vitals
+
+_QUIET_S = 8.0
+# What may come and go without being a leak: a thread of a pool, a connection of one, freed memory that is kept.
+_MORE_FILES, _MORE_THREADS, _MORE_KIB = 6, 10, 16 * 1024
+_MORE_MEMORY = 1.1
+
+
+async def soak(
+    site: Site, load: Load, *, callers: int, seconds: float, rounds: int, upstream_port: int
+) -> list[str]:
+    """Load the site in so many rounds, and return what grew after the first of them."""
+    seen: list[list[Vitals]] = []
+    for number in range(1, rounds + 1):
+        await load.keep_asking(callers, time.monotonic() + seconds / rounds)
+        await asyncio.sleep(_QUIET_S)
+        seen.append([each for node in site.nodes for each in vitals(node.server.workers(), upstream_port)])
+        say(f"round {number} of {rounds}: {len(load.answers)} calls; {_describe(seen[-1])}")
+    return find_growth(seen[0], seen[-1])
+
+
+def find_growth(before: Sequence[Vitals], after: Sequence[Vitals]) -> list[str]:
+    """Return which workers hold more than before, or are no longer there."""
+    now = {each.pid: each for each in after}
+    found = []
+    for was in before:
+        later = now.get(was.pid)
+        if later is None:
+            found.append(f"worker {was.pid} is gone")
+            continue
+        if later.files > was.files + _MORE_FILES:
+            found.append(f"worker {was.pid}: {was.files} files open, then {later.files}")
+        if later.threads > was.threads + _MORE_THREADS:
+            found.append(f"worker {was.pid}: {was.threads} threads, then {later.threads}")
+        if later.pss_kib > was.pss_kib * _MORE_MEMORY + _MORE_KIB:
+            found.append(f"worker {was.pid}: {was.pss_kib // 1024} MiB, then {later.pss_kib // 1024}")
+    return found
+
+
+def _describe(workers: Sequence[Vitals]) -> str:
+    files, threads, mib = (
+        "/".join(str(value) for value in values)
+        for values in (
+            [each.files for each in workers],
+            [each.threads for each in workers],
+            [each.pss_kib // 1024 for each in workers],
+        )
+    )
+    return f"files {files}, threads {threads}, MiB {mib}"

@@ -1,0 +1,52 @@
+"""How `make load` and `make soak` judge what they saw: they must not be content with everything."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chaos.nodes.__main__ import find_unexcused
+from chaos.nodes.faults import Fault
+from chaos.nodes.load import Answer, describe
+from chaos.nodes.soak import find_growth
+from chaos.trace import Vitals
+
+STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
+PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "what"),
+    [
+        (PLAIN + b'{"reply":"Hello"}', "answered"),
+        (PLAIN + b'{"reply":"Hel', "cut"),
+        (STREAM + b'data: {"token":"a"}\n\ndata: {"done":true,"usage":{}}\n\n', "streamed"),
+        (STREAM + b'data: {"token":"a"}\n\ndata: {"error":"x","code":"draining"}\n\n', "stream ended: draining"),
+        (STREAM + b'data: {"token":"a"}\n\n', "stream cut"),
+        (b'HTTP/1.1 503 X\r\n\r\n{"error":"x","code":"store_unavailable"}', "503 store_unavailable"),
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>", "502"),
+        (b"", "nothing"),
+    ],
+)
+def test_an_answer_is_what_it_is(answer: bytes, what: str) -> None:
+    assert describe(answer) == what
+    assert Answer(0, 1, what).is_fine == (what in {"answered", "streamed"})
+
+
+def test_only_what_ran_during_a_fault_is_excused() -> None:
+    killed = Fault("node killed", 10.0, 10.1)
+    running, later, fine = Answer(9.0, 10.05, "stream cut"), Answer(10.2, 11.0, "503 x"), Answer(1, 2, "answered")
+
+    assert find_unexcused([running, later, fine], [killed]) == [later]
+    assert find_unexcused([running], []) == [running]
+
+
+def test_what_grows_is_found() -> None:
+    worker = Vitals(pid=1, files=20, threads=5, upstream=0, pss_kib=80 * 1024)
+
+    assert find_growth([worker], [replace(worker, upstream=9, files=22, pss_kib=90 * 1024)]) == []
+    assert find_growth([worker], [replace(worker, files=40)]) == ["worker 1: 20 files open, then 40"]
+    assert find_growth([worker], [replace(worker, threads=50)]) == ["worker 1: 5 threads, then 50"]
+    assert find_growth([worker], [replace(worker, pss_kib=200 * 1024)]) == ["worker 1: 80 MiB, then 200"]
+    assert find_growth([worker], []) == ["worker 1 is gone"]
