@@ -89,12 +89,12 @@ export async function code_and_answers_are_copied({ open, upstream, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  const clipboard = () => view.page.evaluate(() => navigator.clipboard.readText());
+  const copied = (text) => view.page.waitForFunction(async (text) => (await navigator.clipboard.readText()) === text, text);
   await view.answers.last().locator(".code").getByRole("button", { name: "Copy" }).click();
   await view.chat.getByText("Copied").waitFor({ state: "attached" });
-  assert.equal(await clipboard(), "let a = 1;");
+  await copied("let a = 1;");
   await view.answers.last().locator("[part=actions]").getByRole("button", { name: "Copy" }).click();
-  assert.equal(await clipboard(), "Look:\n\n```js\nlet a = 1;\n```");
+  await copied("Look:\n\n```js\nlet a = 1;\n```");
 }
 
 export async function a_reload_keeps_the_conversation({ open, upstream, view }) {
