@@ -100,7 +100,7 @@ def read_once_key(request: Request) -> str | None:  # noqa: ARG001
     """Return what a form that is sent twice is known by: the id of its token, else a field of its own."""
     state = current_state()
     granted: FormPass | None = state.form_pass
-    return granted.id if granted is not None else state.form.get("once") or None
+    return granted.id if granted is not None else (state.form or {}).get("once") or None
 
 
 def read_form() -> AskForm:

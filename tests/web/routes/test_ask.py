@@ -361,3 +361,18 @@ def test_rates_count_forms_as_they_count_the_api(make_site, upstream):
     assert re.search(r"Try again in \d+ seconds?\.", refused.text)
     assert refused.headers["Retry-After"]
     assert ">Ho</textarea>" in refused.text
+
+
+def test_a_preflight_is_answered(site):
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+
+    answer = site.client.options("/embed/ask", headers=asked)
+
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_other_methods_get_a_page(site, method):
+    answer = site.client.open("/embed/ask", method=method, headers=OWN_PAGE)
+
+    assert (answer.status_code, answer.mimetype) == (405, "text/html")
