@@ -48,6 +48,8 @@ export async function a_call_is_shown_as_the_code_of_five_clients({ open }) {
     await page.getByRole("tab", { name: language, exact: true }).click();
     assert.match(await page.locator("#code").textContent(), pattern);
   }
+  await simulate(page, "slow");
+  assert.match(await page.locator("#code").textContent(), /defaultHeaders: \{ "X-Simulate": "slow" \}/);
   await page.click("#copy");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator("#code").textContent());
 }
