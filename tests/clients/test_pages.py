@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -70,7 +71,7 @@ def test_pictures_are_drawn(url):
 
 def _run(options: dict[str, Any]) -> dict[str, str | None]:
     done = subprocess.run(
-        ["node", Path("pages") / "run.mjs", json.dumps(options)],
+        ["node", Path("pages") / "run.mjs", json.dumps({**options, "python": sys.executable})],
         cwd=HERE,
         capture_output=True,
         text=True,

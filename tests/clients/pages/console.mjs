@@ -1,5 +1,9 @@
 // What a developer does in the console, with a mouse, with keys only, and without scripts.
 import assert from "node:assert/strict";
+import { execFile as execute } from "node:child_process";
+import { promisify } from "node:util";
+
+const execFile = promisify(execute);
 
 const chatOf = (page) => page.locator("gatehouse-chat");
 const badge = (page) => page.locator("#status .badge");
@@ -52,6 +56,28 @@ export async function a_call_is_shown_as_the_code_of_five_clients({ open }) {
   assert.match(await page.locator("#code").textContent(), /defaultHeaders: \{ "X-Simulate": "slow" \}/);
   await page.click("#copy");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator("#code").textContent());
+}
+
+export async function the_code_that_is_shown_runs({ open, python }) {
+  const page = await open();
+  const codeOf = async (language) => {
+    await page.getByRole("tab", { name: language, exact: true }).click();
+    return page.locator("#code").textContent();
+  };
+  const run = (command, ...args) => execFile(command, args, { timeout: 20_000 }).then(({ stdout }) => stdout);
+  const expected = {
+    chat: { curl: /"done":true/, fetch: /"done":true/, "openai-python": /offline model/, "openai-node": /offline model/ },
+    structured: { curl: /"data":\{"city":"Berlin"/, fetch: /"done":true/, "openai-python": /"city":"Berlin"/, "openai-node": /"city":"Berlin"/ },
+    embeddings: { curl: /"similarity":/, fetch: /similarity:/, "openai-python": /embedding=\[/, "openai-node": /embedding: \[/ },
+  };
+  for (const [kind, languages] of Object.entries(expected)) {
+    await choose(page, kind);
+    for (const [language, pattern] of Object.entries(languages)) {
+      const code = await codeOf(language);
+      const printed = language === "curl" ? run("sh", "-c", code) : language.endsWith("python") ? run(python, "-c", code) : run("node", "--input-type=module", "-e", code);
+      assert.match(await printed, pattern, `${kind}: ${language}`);
+    }
+  }
 }
 
 export async function settings_and_kept_prompts_are_sent({ open }) {
