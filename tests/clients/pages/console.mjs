@@ -163,12 +163,22 @@ export async function similarity_is_drawn_as_bars({ open, checkAccess }) {
   await checkAccess(page, "embeddings");
 }
 
-export async function a_batch_needs_a_key_and_says_so({ open, checkAccess }) {
+export async function a_batch_needs_a_key_and_says_so({ open, checkAccess, key }) {
   const page = await open("/#batch");
   await page.fill("#batch-key", "gh_wrong");
   await page.click("#batch button.primary");
   await page.locator("#batch .problem").waitFor();
   assert.match(await badge(page).textContent(), /401/);
+  await page.fill("#batch-key", key);
+  await page.click("#batch button.primary");
+  const [results, refresh] = ["Results", "Refresh"].map((name) => page.getByRole("button", { name }));
+  await refresh.waitFor();
+  for (let tries = 0; tries < 30 && !(await results.isVisible()); tries += 1) {
+    await Promise.all([page.waitForResponse(/\/batches\/batch_/), refresh.click()]);
+    await page.waitForTimeout(500); // the offline model takes a second for a batch
+  }
+  await results.click();
+  await page.locator("#batch .results").getByText("What is ice?").waitFor();
   await checkAccess(page, "batch");
 }
 
@@ -207,6 +217,9 @@ export async function without_scripts_the_form_gets_a_page({ open }) {
   await page.click("#chat button.primary");
   await page.locator(".prose table").waitFor();
   assert.equal(new URL(page.url()).pathname, "/embed/ask");
+  const said = await page.locator(".turn").allTextContents();
+  await page.reload(); // sends the form again, and gets the same answer
+  assert.deepEqual(await page.locator(".turn").allTextContents(), said);
   assert.equal(await page.locator("input[name=promptName]").inputValue(), "shop");
   await page.fill("textarea", "and a list");
   await page.getByRole("button", { name: "Send" }).click();
