@@ -178,4 +178,4 @@ def _compile_header(name: str) -> re.Pattern[str]:
 
 
 def _reads_without_credential(environ: dict[str, Any]) -> bool:
-    return environ["PATH_INFO"].startswith(("/api/", "/v1/")) and read_authorization(environ) is None
+    return environ["PATH_INFO"].startswith(("/api/", "/v1/", "/console/")) and read_authorization(environ) is None
