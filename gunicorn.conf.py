@@ -84,9 +84,11 @@ def on_reload(server):
 
 def when_ready(server):
     """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
+    from server.boot_signals import hold_stops
     from server.start_check import guard_reload
     from server.stop_notice import announce_stop
 
+    hold_stops(server)
     announce_stop(server)
     guard_reload(server)
     if _exposure:

@@ -110,7 +110,7 @@ class MediaSettings:
         max_detail: the highest at which the model looks at an image: low, high, auto or original.
         max_file_bytes: of one file, as received.
         max_file_pages: of all files of a request together.
-        takes_files: whether files are accepted at all.
+        are_moderated: whether a moderator must be able to see what is in a file.
         timeout_s: for the whole answer, including the work on its images and files.
     """
 
@@ -120,7 +120,7 @@ class MediaSettings:
     max_detail: str
     max_file_bytes: int
     max_file_pages: int
-    takes_files: bool
+    are_moderated: bool
     timeout_s: float
 
 

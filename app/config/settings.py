@@ -153,8 +153,7 @@ class Config(SettingFields):
             max_detail=self.max_image_detail,
             max_file_bytes=self.max_file_bytes,
             max_file_pages=self.max_file_pages,
-            # The moderation endpoint reads texts and images only: in a file, anything could pass it.
-            takes_files=self.moderation == "off",
+            are_moderated=self.moderation != "off",
             timeout_s=self.request_timeout_s,
         )
 

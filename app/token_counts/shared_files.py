@@ -19,13 +19,16 @@ def map_kept(path: Path, sha256: str) -> mmap | None:
 
 
 def keep(path: Path, content: bytes, sha256: str) -> mmap | None:
-    """Write a file and map it; None if it cannot be written. Whoever has mapped a former one keeps that."""
+    """Map a file, written unless another process has done so meanwhile; None if it cannot be written."""
+    if (kept := map_kept(path, sha256)) is not None:
+        return kept
     with suppress(OSError):
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         number, unfinished = tempfile.mkstemp(dir=path.parent, prefix=f"{path.name}.")
         try:
             with os.fdopen(number, "wb") as file:
                 file.write(content)
+            # Whoever has mapped a former file keeps that.
             Path(unfinished).replace(path)
         except OSError:
             Path(unfinished).unlink()

@@ -18,7 +18,7 @@ from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import MAX_VALUES, check_value_count, split_list
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, count_swelling, split_list
 from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
@@ -31,6 +31,8 @@ T = TypeVar("T")
 _LARGE_BYTES = 256 * 1024
 _FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
 _MAX_FORM_FIELDS = 64
+# What the texts of a list may take in memory beyond their bytes.
+_MAX_SWELLING_BYTES = 24 * 1024 * 1024
 _CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
@@ -117,9 +119,13 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
         return parse_json(data, model, max_values)
     check_value_count(data, max_values)
     items: list[RequestModel] = []
+    swelling = 0
     for text in in_turns(split_list(data, name, limit)):
         with prefixed(f"{name}.{len(items)}"):
             items.append(parse_json(text, item))
+        swelling += count_swelling(text)
+        if swelling > _MAX_SWELLING_BYTES:
+            raise RequestEntityTooLarge
     return validate({name: items}, model)
 
 

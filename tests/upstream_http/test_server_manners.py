@@ -139,6 +139,24 @@ def test_it_understands_what_httpx2_understands(script, size, stream):
     assert found[0] == found[1]
 
 
+EARLY = ["well", "refusal, then closed", "refusal, nothing read, broken off", "refusal, read on",
+         "answer before the request, read on", "interim", "reset after the answer", "broken chunk", "gzip in chunks"]  # fmt: skip
+
+
+@pytest.mark.parametrize("manner", EARLY)
+@pytest.mark.parametrize(
+    ("size", "stream"), [(2, False), (2, True), (9_000_000, False)], ids=["plain", "stream", "large"]
+)
+def test_over_tls_it_understands_what_it_understands_without(tls, manner, size, stream):
+    context = tls("localhost")
+    found = []
+    for each in (context, None):
+        with RawServer(list(LIKE_HTTPX[manner]), tls=each) as server:
+            url = server.url.replace("127.0.0.1", "localhost")
+            found.append(ask_ours(url, b"x" * size, stream=stream))
+    assert found[0] == found[1]
+
+
 BOMBS = {
     "gzip": lambda: gzip.compress(bytes(200_000_000), 1),
     "br": lambda: brotli.compress(bytes(200_000_000), quality=1),

@@ -16,6 +16,7 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
+from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat_call import ChatCall
@@ -57,17 +58,6 @@ class BatchClient(Protocol):
 
     def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
         """Upload a file as a multipart form."""
-
-
-class NoteFailure(Protocol):
-    """Takes what failed, for the owner."""
-
-    def __call__(self, error: UpstreamError, *, model: str = ...) -> None:
-        """Note a failure of the API, or of one model in a batch."""
-
-
-def ignore_failure(error: UpstreamError, *, model: str = "") -> None:
-    """Note nothing."""
 
 
 class OpenAIBatches:

@@ -67,6 +67,13 @@ _BLOCKED = re.compile(
     r"|.{0,200}\bsafety[_ -]identifier\b[^.\n]{0,60}\bblocked\b|.{0,200}\bblocked\b[^.\n]{0,60}\bsafety[_ -]identifier\b",
     re.IGNORECASE,
 )
+_IDENTIFIER = re.compile(r".{0,200}\bsafety[_ -]identifier\b", re.IGNORECASE)
+# The field is not known, or its value has the wrong form.
+_ABOUT_FIELD = re.compile(
+    r"\W*(?:un(?:supported|known|recognized|expected)|invalid|missing|string|integer|array|object|empty)(?:_|\b)"
+    r"|.{0,80}\b(?:too (?:long|short|large)|at most|maximum|must be|required|not (?:supported|recognized|permitted))\b",
+    re.IGNORECASE,
+)
 _MAY_BLOCK = {400, 403, None}  # an error within a stream has no status
 
 
@@ -143,9 +150,16 @@ def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
     code, sentence = str(error.get("code") or "").lower(), _find_sentence(error)
     if _BLOCKED_CODE.search(code):
         return True
-    if error.get("param") == "safety_identifier" and "block" in f"{code} {sentence.lower()}":
+    param = error.get("param")
+    if param == "safety_identifier" and "block" in f"{code} {sentence.lower()}":
         return True
-    return _BLOCKED.match(sentence) is not None
+    if _BLOCKED.match(sentence):
+        return True
+    # OpenAI documents no more than the words "identifier blocked", so any other refusal for the identifier's sake counts.
+    names_it = param == "safety_identifier" or "safety_identifier" in code or _IDENTIFIER.match(sentence)
+    if status is None or not names_it or param not in (None, "safety_identifier"):
+        return False
+    return not (_ABOUT_FIELD.match(code) or _ABOUT_FIELD.match(sentence) or read_fault(error).is_unknown_param)
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

@@ -36,6 +36,7 @@ export class GatehouseChat extends HTMLElement {
   #history;
   #client;
   #views;
+  #budget = null;
   #builds = 0;
   #saved = 0;
   #drawing;
@@ -59,7 +60,7 @@ export class GatehouseChat extends HTMLElement {
 
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
-    if (name.endsWith("url")) this.#client = null;
+    if (name.endsWith("url")) this.#client = null; // and its token
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
@@ -110,24 +111,37 @@ export class GatehouseChat extends HTMLElement {
     if (this.#history?.is(kind, key)) return;
     this.#history = new History(kind, key);
     const conversation = new Conversation({
-      client: () => (this.#client ??= this.#createClient()),
+      client: () => this.#getClient(),
       fields: () => this.#listFields(),
       onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
-    // After this task, so that what a page's script sets on the element is there by then.
-    queueMicrotask(() => conversation.restore(this.#history.load()));
+    conversation.restore(this.#history.load());
+    whenScriptsHaveRun(() => {
+      if (conversation === this.#conversation) void conversation.resume();
+      if (this.getAttribute("allowance") === "budget") void this.#readBudget();
+    });
   }
 
-  #createClient() {
-    const tokenUrl = this.getAttribute("token-url");
-    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
-    return new Gatehouse({
+  #getClient() {
+    return (this.#client ??= new Gatehouse({
       url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
-      token: this.token ?? (tokenUrl ? () => fetch(new URL(tokenUrl, document.baseURI), options) : undefined),
-      ...(this.fetch && { fetch: this.fetch }),
-    });
+      token: () => this.#fetchToken(),
+      fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
+    }));
+  }
+
+  async #readBudget() {
+    const { readBudget } = await import("./chat/budget.js");
+    this.#budget = await readBudget(this.#getClient(), this.#views?.language);
+    this.#draw();
+  }
+
+  #fetchToken() {
+    const url = this.getAttribute("token-url");
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
   }
 
   #listFields() {
@@ -147,11 +161,11 @@ export class GatehouseChat extends HTMLElement {
       text,
       language,
       say: (words) => announcer.say(words),
-      send: (words, files) => void this.send(words, files),
+      send: (...message) => void this.send(...message),
       stop: () => void this.stop(),
-      again: () => void this.retry(),
+      again: () => this.#leaveButton(() => void this.retry()),
       clear: () => this.clear(),
-      dismiss: () => this.#conversation.dismiss(),
+      dismiss: () => this.#leaveButton(() => this.#conversation.dismiss()),
       warn: (kind, values) => this.#conversation.warn(kind, values),
       limits: () => this.#readLimits(),
       toggle: () => this.#toggle(),
@@ -166,7 +180,7 @@ export class GatehouseChat extends HTMLElement {
     const frame = createFrame(context, views);
     log.element.addEventListener("scroll", () => (frame.latest.hidden = log.isAtEnd), { passive: true });
     this.#views?.notice.close();
-    this.#views = { ...views, ...frame, text };
+    this.#views = { ...views, ...frame, text, language };
     this.shadowRoot.replaceChildren(frame.root);
     if (isFloating && this.isConnected) frame.root.showPopover();
     this.#draw();
@@ -179,7 +193,7 @@ export class GatehouseChat extends HTMLElement {
   }
 
   #readLimits() {
-    const read = (name, fallback) => (this.getAttribute(name) > 0 ? Number(this.getAttribute(name)) : fallback);
+    const read = (name, fallback) => Number(this.getAttribute(name)) || fallback;
     return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
   }
 
@@ -204,8 +218,10 @@ export class GatehouseChat extends HTMLElement {
     composer.update(conversation.isBusy);
     notice.update(conversation.notice, conversation.isBusy);
     clear.hidden = !conversation.messages.length;
-    allowance.hidden = !conversation.allowance || this.getAttribute("allowance") === "none";
-    if (!allowance.hidden) allowance.textContent = text("left", conversation.allowance);
+    const kind = this.getAttribute("allowance");
+    const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
+    allowance.hidden = !left || kind === "none";
+    allowance.textContent = left;
     log.update(conversation);
     latest.hidden = log.isAtEnd;
   }
@@ -216,6 +232,7 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
+    if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
   }
 
@@ -236,6 +253,12 @@ export class GatehouseChat extends HTMLElement {
     this.#report(panel.hidden ? "close" : "open");
   }
 
+  /** Does what its button will be gone after, and keeps the focus near. Not in the input: a phone would show its keyboard. */
+  #leaveButton(act) {
+    this.#views.log.element.focus({ preventScroll: true });
+    act();
+  }
+
   /** Escape stops an answer, and closes a floating chat where there is none. */
   #onKey(event) {
     if (event.key !== "Escape" || event.isComposing) return;
@@ -244,4 +267,15 @@ export class GatehouseChat extends HTMLElement {
   }
 }
 
-customElements.define("gatehouse-chat", GatehouseChat);
+/** Waits for the page's own scripts, which may set the element's properties. */
+function whenScriptsHaveRun(go) {
+  if (document.readyState === "complete") return setTimeout(go);
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const run = () => (controller.abort(), go());
+  addEventListener("DOMContentLoaded", run, options);
+  addEventListener("load", run, options);
+}
+
+// A page may have loaded this file under another address before.
+if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);

@@ -6,7 +6,7 @@ export class Gatehouse {
   chat(conversation: Conversation, options?: PlainOptions & ChatFields): Promise<ChatAnswer>;
   streamChat(conversation: Conversation, options?: StreamOptions & ChatFields): AnswerStream<ChatEvent>;
 
-  /** Ask about images: `https://` or `data:` URLs, or files. Files are uploaded; they cannot be mixed with URLs. */
+  /** Ask about images: `https://` or `data:` URLs, or files, such as those of an input. Not both. */
   vision(prompt: string, images: Images, options?: PlainOptions & VisionFields): Promise<ChatAnswer>;
   streamVision(prompt: string, images: Images, options?: StreamOptions & VisionFields): AnswerStream<ChatEvent>;
 
@@ -26,13 +26,16 @@ export class Gatehouse {
     options?: StreamOptions & StructuredFields,
   ): AnswerStream<StructuredEvent<Data>>;
 
+  /** The visitor's token, renewed if need be: for what calls the server by itself, such as `useChat`. */
+  getToken(): Promise<string | null | undefined>;
+
   /** Report what the caller has used and has left. */
   usage(options?: CallOptions & UsageQuery): Promise<Usage>;
 
   /** Go on with a stream that the page has left, as after a reload: after `lastEventId`, or from its beginning. */
   resumeStream<Event = ChatEvent>(
     streamId: string,
-    options?: CallOptions & { lastEventId?: number },
+    options?: CallOptions & { lastEventId?: string },
   ): AnswerStream<Event>;
 }
 
@@ -101,7 +104,7 @@ export type Part =
   | { type: "file"; file: { file_data: string; filename?: string } };
 
 export type Detail = "low" | "high" | "auto";
-export type Images = string | string[] | Blob | Blob[];
+export type Images = string | string[] | Blob | Iterable<Blob>;
 
 /** Fields of every request with a conversation: docs/chat.md. */
 export interface AnswerFields {
@@ -267,7 +270,7 @@ export type StructuredEvent<Data> =
 export interface AnswerStream<Event> extends AsyncIterable<Event> {
   /** Known once the answer begins, if it is resumable. */
   readonly streamId: string | null;
-  readonly lastEventId: number;
+  readonly lastEventId: string;
   /** End the answer here and on the server. `for await` then ends without an error. Never fails. */
   stop(): Promise<void>;
 }

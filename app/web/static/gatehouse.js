@@ -1,13 +1,13 @@
 /**
- * Call a Gatehouse server from a page or from Node. No dependencies, no build step.
+ * A client of Gatehouse, for pages and Node.
  *
  *   import { Gatehouse } from "https://ai.example.com/static/gatehouse.js";
  *
  *   const g = new Gatehouse({ url: "https://ai.example.com", token: () => fetch("/gatehouse-token") });
  *   const { reply } = await g.chat("Hello");
- *   for await (const event of g.streamChat("Hello")) if (event.type === "token") output.append(event.token);
+ *   for await (const { token } of g.streamChat("Hello")) output.append(token ?? "");
  *
- * The guide is docs/frontend.md; gatehouse.d.ts describes each option and answer.
+ * The guide is docs/frontend.md; gatehouse.d.ts has each option and answer.
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
@@ -70,6 +70,11 @@ export class Gatehouse {
     return this.#stream("/api/structured/stream", readConversation(conversation), options);
   }
 
+  /** The visitor's token, for what calls the server by itself. */
+  getToken() {
+    return this.#token.get();
+  }
+
   usage(options) {
     const { how, onRetrying, rest } = splitOptions(options);
     const path = `/api/usage?${new URLSearchParams(rest)}`;
@@ -77,7 +82,7 @@ export class Gatehouse {
   }
 
   /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
-  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+  resumeStream(streamId, { lastEventId = "0", ...options } = {}) {
     return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
@@ -104,8 +109,12 @@ export class Gatehouse {
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
         const type = typeof init.body === "string" && { "Content-Type": "application/json" };
-        const all = { ...type, ...authorization, ...this.#headers, ...headers };
-        const response = await this.#fetch(this.#url + path, { method: "POST", ...init, signal, headers: all });
+        const response = await this.#fetch(this.#url + path, {
+          method: "POST",
+          headers: { ...type, ...authorization, ...this.#headers, ...headers },
+          signal,
+          ...init,
+        });
         onResponse?.(response);
         if (response.ok) return await (read ? read(response) : response);
         failure = await readError(response);
@@ -126,10 +135,10 @@ export class Gatehouse {
   }
 }
 
-/** The events of one answer, for `for await`. Where the server keeps the answer, a lost connection is made again. */
+/** The events of one answer. If the server keeps it, a lost connection is made again. */
 class AnswerStream {
   streamId = null;
-  lastEventId = 0;
+  lastEventId = "0";
   #send;
   #path;
   #body;
@@ -151,13 +160,13 @@ class AnswerStream {
     return (this.#events ??= this.#read());
   }
 
-  /** End the answer here and on the server; `for await` then ends without an error. Never fails. */
+  /** End the answer here and on the server. `for await` then just ends. */
   async stop() {
     this.#isStopped = true;
     this.#closing.abort();
     if (!this.streamId || this.#isOver) return;
     const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
-    await finish(sending).catch(() => {}); // the server ends by itself what nobody reads
+    await finish(sending).catch(() => {}); // nobody reads it, so it ends
   }
 
   async *#read() {
@@ -186,7 +195,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
     if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
-    const headers = { "Last-Event-ID": String(this.lastEventId) };
+    const headers = { "Last-Event-ID": this.lastEventId };
     return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
   }
 
@@ -198,7 +207,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
       signal.throwIfAborted(); // also amid the events of one chunk
-      if (id) this.lastEventId = Number(id);
+      this.lastEventId = id ?? this.lastEventId;
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
       if (error) throw new GatehouseError(error, { requestId, ...fields });
@@ -219,13 +228,13 @@ class Token {
   #expiresAt = 0;
   #renewal = null;
 
-  constructor(source) {
-    this.#source = source;
+  constructor(given) {
+    if (typeof given === "function") this.#source = given;
+    else this.#value = given;
   }
 
   async get(signal) {
-    if (typeof this.#source !== "function") return this.#source;
-    if (this.#value && Date.now() < this.#renewAt) return this.#value;
+    if (!this.#source || (this.#value && Date.now() < this.#renewAt)) return this.#value;
     try {
       return await this.#renew(signal);
     } catch (error) {
@@ -236,8 +245,7 @@ class Token {
 
   /** Return whether there is another token than the one that was refused. */
   async replace(refused, signal) {
-    if (typeof this.#source !== "function") return false;
-    if (this.#value === refused) await this.#renew(signal);
+    if (this.#source && this.#value === refused) await this.#renew(signal);
     return this.#value !== refused;
   }
 
@@ -248,25 +256,26 @@ class Token {
   }
 
   async #fetch() {
-    let given;
     try {
-      given = await this.#source();
-      if (typeof given?.text === "function") {
+      let given = await this.#source();
+      if (given?.text) {
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
+      const { token = given, expiresAt } = given ?? {};
+      if (token && !/^[!-~]+$/.test(token)) throw new TypeError("not a token");
+      const lifetime = readLifetime(token, expiresAt);
+      const early = lifetime > RENEW_EARLY_S ? RENEW_EARLY_S : lifetime / 2;
+      this.#expiresAt = Date.now() + lifetime * 1000;
+      this.#renewAt = this.#expiresAt - early * 1000;
+      return (this.#value = token);
     } catch (cause) {
-      throw new GatehouseError("The page got no token for the server.", { ...cause, code: "token_failed", cause });
+      throw new GatehouseError("The page got no token.", { ...cause, code: "token_failed", cause });
     }
-    const { token = given, expiresAt } = given ?? {};
-    const lifetime = readLifetime(token, expiresAt) * 1000;
-    this.#expiresAt = Date.now() + lifetime;
-    this.#renewAt = this.#expiresAt - Math.min(RENEW_EARLY_S * 1000, lifetime / 2);
-    return (this.#value = token);
   }
 }
 
-/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's times. */
+/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's own. */
 function readLifetime(token, expiresAt) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
@@ -305,7 +314,7 @@ async function* readEvents(body, signal, maxSilenceS) {
 }
 
 function disconnected(cause) {
-  return new GatehouseError("The connection to the server was lost.", { code: "network_error", cause });
+  return new GatehouseError("The connection was lost.", { code: "network_error", cause });
 }
 
 async function readError(response) {
@@ -325,7 +334,7 @@ function readConversation(given) {
 }
 
 function readImages(prompt, given) {
-  const images = [given].flat();
+  const images = typeof given === "string" || given instanceof Blob ? [given] : [...given];
   return { prompt, [typeof images[0] === "string" ? "images" : "files"]: images };
 }
 
@@ -334,13 +343,13 @@ function writeBody({ files, ...fields }) {
   if (!files) return JSON.stringify(fields);
   const form = new FormData();
   for (const [name, value] of Object.entries(fields)) {
-    if (value !== undefined) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
+    if (value != null) form.append(name, typeof value === "object" ? JSON.stringify(value) : value);
   }
   for (const file of files) form.append("image", file);
   return form;
 }
 
-/** Split options into how to send a request, and the fields that are sent. */
+/** Split options into how to send a request, and its further fields. */
 function splitOptions({ signal, retries, onResponse, onRetrying, idempotencyKey, ...rest } = {}) {
   return { how: { signal, retries, onResponse }, onRetrying, idempotencyKey, rest };
 }
@@ -353,7 +362,7 @@ async function finish(sending, onRetrying) {
   }
 }
 
-/** Wait, also for the network. Yields what is waited for, so that a page can show it. */
+/** Wait, also for the network. Yields what is waited for. */
 async function* pause(seconds, signal) {
   if (globalThis.navigator?.onLine === false) {
     yield { type: "offline" };

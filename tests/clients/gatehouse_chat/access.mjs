@@ -30,6 +30,9 @@ export async function everything_works_by_keyboard({ open, upstream, view }) {
     stops.unshift(await focused());
   }
   assert.deepEqual(stops, ["New conversation", "Close chat", "Conversation", "Copy", "Answer again", "Add pictures or PDF"]);
+  await view.button("Answer again").press("Enter");
+  assert.equal(await focused(), "Conversation");
+  await view.lastAnswer("Hello.");
   await keyboard.press("Escape");
   assert.equal(await focused(), "Open chat");
   assert.equal(await view.chat.locator("[part=panel]").isVisible(), false);
@@ -88,7 +91,7 @@ export async function axe_finds_no_serious_fault_in_any_state_and_theme({ open, 
       await view.state(kind);
       await check(kind);
     }
-    await harness.context.close();
+    await harness.leave();
   }
 }
 
@@ -207,7 +210,7 @@ export async function the_form_in_it_is_there_without_scripts_only({ open, view,
   const tag = '<gatehouse-chat><form action="/ask"><input name="q"><button>Ask</button></form></gatehouse-chat>';
   await open({ tag });
   assert.equal(await view.page.getByText("Ask", { exact: true }).isVisible(), false);
-  await harness.context.close();
+  await harness.leave();
   await open({ tag, ready: false, context: { javaScriptEnabled: false } });
   assert.equal(await view.page.getByText("Ask", { exact: true }).isVisible(), true);
 }

@@ -63,6 +63,7 @@ export async function what_cannot_be_sent_is_told({ open, view }) {
   await view.notice.getByText("big.pdf is larger than 1 MB.").waitFor();
   await choose(view, [picture("1.png"), picture("2.png"), picture("3.png")]);
   await view.notice.getByText("No more than 2 files at once.").waitFor();
+  await view.chat.locator(".composer .file").nth(1).waitFor();
   assert.deepEqual(await view.chat.locator(".composer .file").evaluateAll((files) => files.map(({ title }) => title)), ["1.png", "2.png"]);
 }
 
@@ -93,6 +94,19 @@ export async function pictures_survive_a_reload({ open, upstream, view }) {
   await view.say("And now?");
   await view.answers.nth(1).getByText("Hello.").waitFor();
   assert.equal(upstream.received[1].messages[0].content[1].type, "image_url");
+}
+
+export async function where_storage_has_no_room_files_go_first({ open, upstream, view }) {
+  await open({ script: `sessionStorage.setItem("x", "y".repeat(5_100_000));` });
+  await choose(view, [{ ...PDF, buffer: Buffer.concat([PDF.buffer, Buffer.alloc(300_000)]) }]);
+  await view.say("What is this?");
+  await view.lastAnswer("Hello.");
+  await view.page.reload();
+  await view.lastAnswer("Hello.");
+  assert.equal(await view.asked.last().locator(".file").textContent(), "bill.pdf");
+  await view.say("And now?");
+  await view.answers.nth(1).getByText("Hello.").waitFor();
+  assert.equal(upstream.received[1].messages[0].content, "What is this?\n\n[bill.pdf]");
 }
 
 export async function a_page_may_take_no_files({ open, view }) {

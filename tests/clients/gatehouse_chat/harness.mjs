@@ -9,6 +9,8 @@ const AXE = createRequire(import.meta.url).resolve("axe-core/axe.min.js");
 const PATIENCE_MS = 15_000;
 
 export class Harness {
+  #shared = null;
+  #own = null;
   upstream = new Upstream();
   pages = new Pages();
 
@@ -27,14 +29,27 @@ export class Harness {
   }
 
   /** Opens a page with the element, and returns it with short ways to what is in the element. */
-  async open(name, { context = {}, ready = true, ...page } = {}) {
+  async open(name, { context, ready = true, ...page } = {}) {
     const address = this.pages.add(name, page);
-    this.context = await this.browser.newContext({ viewport: { width: 800, height: 800 }, ...context });
-    await this.context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: this.pages.url });
-    const view = new View(await this.context.newPage());
+    // A tab of its own has a sessionStorage of its own; what is loaded by all of them is loaded once.
+    const place = context ? (this.#own = await this.#createContext(context)) : (this.#shared ??= await this.#createContext());
+    const view = (this.view = new View(await place.newPage()));
     await view.page.goto(address);
     if (ready) await view.input.waitFor({ state: "attached" });
     return view;
+  }
+
+  async #createContext(options) {
+    const context = await this.browser.newContext({ viewport: { width: 800, height: 800 }, ...options });
+    await context.grantPermissions(["clipboard-read", "clipboard-write"], { origin: this.pages.url });
+    return context;
+  }
+
+  /** Closes the page that was opened last. */
+  async leave() {
+    await this.view?.page.close();
+    await this.#own?.close();
+    this.view = this.#own = null;
   }
 }
 

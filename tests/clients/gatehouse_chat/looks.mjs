@@ -1,4 +1,4 @@
-// Pictures of the element in its states, for docs/pictures and for eyes.
+// Draws the element in its states into the folder PICTURES: those that docs/pictures has, or with ALL=1 every one, to look at.
 import { answerWith } from "./talk.mjs";
 
 const ANSWER = `Of course. Your order **4711** left our house on *Tuesday*:
@@ -20,13 +20,19 @@ curl https://shop.example/orders/4711 --header "Accept: application/json" | jq '
 
 > Nothing to pay on delivery.`;
 
+const IN_DOCS = new Set(["answered-desk-light", "answered-desk-dark", "answered-phone-light", "countdown-phone-dark", "floating-desk-light", "files-phone-light"]);
 const SIZES = { phone: { width: 390, height: 760 }, desk: { width: 1280, height: 800 } };
 
 export async function pictures_of_all_states({ open, upstream, view, harness }) {
   const folder = process.env.PICTURES;
   for (const [size, viewport] of Object.entries(SIZES)) {
     for (const colorScheme of ["light", "dark"]) {
-      const shot = (state) => view.page.screenshot({ path: `${folder}/chat-${state}-${size}-${colorScheme}.png`, animations: "disabled" });
+      const shot = async (state) => {
+        const name = `${state}-${size}-${colorScheme}`;
+        if (!process.env.ALL && !IN_DOCS.has(name)) return;
+        await view.page.mouse.move(0, 0);
+        await view.page.screenshot({ path: `${folder}/chat-${name}.png`, animations: "disabled" });
+      };
       const context = { viewport, colorScheme };
       await open({ context, tag: '<gatehouse-chat theme="auto"></gatehouse-chat>', style: "shop" });
       await shot("empty");
@@ -57,7 +63,7 @@ export async function pictures_of_all_states({ open, upstream, view, harness }) 
         await view.state(kind);
         await shot(kind);
       }
-      await harness.context.close();
+      await harness.leave();
       await open({ context, tag: '<gatehouse-chat theme="auto" mode="floating"></gatehouse-chat>', style: "shop" });
       await shot("launcher");
       await view.button("Open chat").click();
@@ -65,13 +71,13 @@ export async function pictures_of_all_states({ open, upstream, view, harness }) 
       await view.say("Where is my order?");
       await view.state("idle");
       await shot("floating");
-      await harness.context.close();
+      await harness.leave();
       await open({ context, html: 'lang="zh" dir="rtl"', tag: '<gatehouse-chat theme="auto"></gatehouse-chat>', style: "shop" });
       upstream.says(ANSWER);
       await view.say("我的订单在哪里？");
       await view.state("idle");
       await shot("mirrored");
-      await harness.context.close();
+      await harness.leave();
     }
   }
 }

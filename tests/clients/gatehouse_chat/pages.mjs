@@ -1,5 +1,9 @@
 // The pages that hold the element: of another origin than the server, under a strict policy.
+import { readFileSync } from "node:fs";
 import { createServer } from "node:http";
+
+const MANUAL = readFileSync(new URL("../../../docs/component.md", import.meta.url), "utf8");
+const POLICY = /^Content-Security-Policy: (.*)$/m.exec(MANUAL)[1]; // the one that the manual says is enough
 
 export const STYLES = {
   shop: `:root { color-scheme: light dark; } body { max-width: 720px; margin: 0 auto; padding: 16px; font: 16px system-ui; background: light-dark(#f6f6f4, #15171a); color: light-dark(#222, #eee); } h1 { font-size: 24px; margin: 0 0 16px }`,
@@ -44,7 +48,8 @@ export class Pages {
     }
     const style = STYLES[/^\/(\w+)\.css$/.exec(pathname)?.[1]];
     const [type, body] = style ? ["text/css", style] : (this.#pages.get(pathname) ?? ["text/plain", ""]);
-    const policy = `default-src 'none'; script-src 'self' ${this.server}; style-src 'self'; connect-src 'self' ${this.server}; img-src data:; base-uri 'none'; require-trusted-types-for 'script'; trusted-types 'none'; report-uri /reports`;
-    response.writeHead(200, { "Content-Type": type, "Content-Security-Policy": policy }).end(body);
+    const policy = POLICY.replaceAll("https://ai.example.com", this.server).replace("script-src", "script-src 'self'");
+    const headers = { "Content-Type": type, "Content-Security-Policy": `${policy}; trusted-types 'none'; img-src data:; report-uri /reports` };
+    response.writeHead(200, headers).end(body);
   }
 }

@@ -29,7 +29,7 @@ async function attempt(name, scenario) {
   } catch (error) {
     return `${error.stack}\n${view.problems?.join("\n") ?? ""}`;
   } finally {
-    await harness.context?.close();
+    await harness.leave();
     if (process.env.TIMES) console.error(Math.round(performance.now() - begun), name);
   }
 }

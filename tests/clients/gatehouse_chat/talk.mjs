@@ -89,12 +89,12 @@ export async function code_and_answers_are_copied({ open, upstream, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  const clipboard = () => view.page.evaluate(() => navigator.clipboard.readText());
+  const copied = (text) => view.page.waitForFunction(async (text) => (await navigator.clipboard.readText()) === text, text);
   await view.answers.last().locator(".code").getByRole("button", { name: "Copy" }).click();
   await view.chat.getByText("Copied").waitFor({ state: "attached" });
-  assert.equal(await clipboard(), "let a = 1;");
+  await copied("let a = 1;");
   await view.answers.last().locator("[part=actions]").getByRole("button", { name: "Copy" }).click();
-  assert.equal(await clipboard(), "Look:\n\n```js\nlet a = 1;\n```");
+  await copied("Look:\n\n```js\nlet a = 1;\n```");
 }
 
 export async function a_reload_keeps_the_conversation({ open, upstream, view }) {
@@ -169,7 +169,7 @@ export async function a_used_up_allowance_tells_when_there_is_more({ open, view 
   await answerWith(view, 429, { code: "budget_exceeded", headers: { "Retry-After": "40000" } });
   await view.say("Hello");
   await view.state("budget");
-  assert.match(await view.notice.textContent(), /allowance is used up\. There is more at .*\d:\d\d/);
+  assert.match(await view.notice.textContent(), /allowance is used up until .*\d:\d\d/);
 }
 
 export async function what_is_wrong_is_said_in_the_visitors_words({ open, view }) {
@@ -237,7 +237,17 @@ export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 100000 requests left$/);
+  assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 500 requests left$/);
+}
+
+export async function what_is_left_of_a_budget_is_shown({ open, pages, upstream, view, visitorToken }) {
+  pages.token = { token: visitorToken };
+  await open({ tag: '<gatehouse-chat token-url="/token" allowance="budget"></gatehouse-chat>' });
+  const allowance = view.chat.locator("[part=allowance]");
+  await allowance.getByText("$5.00 of your allowance left").waitFor();
+  upstream.says("word ".repeat(9_000));
+  await view.say("Hello");
+  await allowance.getByText(/\$4\.\d\d of your allowance left/).waitFor();
 }
 
 export async function a_page_drives_it_and_hears_of_it({ open, upstream, view }) {
@@ -271,6 +281,30 @@ export async function its_token_comes_from_the_page({ open, pages, upstream, vie
   await view.say("Hello");
   await view.state("signedOut");
   assert.equal(upstream.received.length, 2);
+}
+
+export async function a_wrong_address_is_an_error_and_no_hang({ open, view }) {
+  await open({ tag: '<gatehouse-chat url="http://"></gatehouse-chat>' });
+  await view.say("Hello");
+  await view.state("failed");
+  assert.equal(await view.answers.count(), 0);
+}
+
+export async function what_a_later_script_sets_is_used_from_the_first_request({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  const script = `const chat = document.querySelector("gatehouse-chat");
+    globalThis.fetched = [];
+    chat.fetch = (url, options) => (fetched.push(options.method), fetch(url, options));
+    chat.token = () => { fetched.push("token"); return null; };`;
+  await open({ script });
+  await view.page.waitForFunction(() => globalThis.fetched);
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  await view.page.reload();
+  held.release();
+  await view.lastAnswer("One two.");
+  assert.deepEqual(await view.page.evaluate(() => fetched), ["token", "GET"]);
 }
 
 /** Answers the element's next request in place of the server. */

@@ -13,6 +13,7 @@ export async function everyCall(signal: AbortSignal, photo: File): Promise<strin
   const answer = await g.chat(messages, { signal, maxTokens: 50, onRetrying: (event) => console.log(event.type) });
   messages.push({ role: "assistant", ...answer }); // each answer is valid history
   const vision = await g.vision("What?", [photo], { detail: "low" });
+  await g.vision("What?", document.querySelector("input")!.files!);
   const { embeddings } = await g.embed(["a"], { dimensions: 3 });
   const { similarity } = await g.similarity("a", "b");
   const { results } = await g.similarity("q", ["a", "b"], { topK: 1 });

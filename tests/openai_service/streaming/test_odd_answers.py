@@ -19,9 +19,9 @@ from app.config import Config
 from app.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
 from app.upstream_http.decoding import zstd
-from tests.fakes.bodies import ROUTES, SMALLEST
+from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, sse, stream_of
-from tests.fakes.raw_server import CLOSE, READ, RawServer, answer, chunked
+from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.reading import events_of, without_padding
 from tests.fakes.servers import wait_until
 
@@ -136,6 +136,21 @@ class TestAnotherKindOfBody:
         with RawServer([READ, head]) as server:
             assert failure_of(real_client(server).post(route, json=CHAT)) == (502, "upstream_failed")
         assert [record.outcome for record in records] in (["upstream_error"], ["upstream_truncated"])
+
+
+class TestAnEarlyAnswer:
+    """Which comes before the request has been read, and after which the connection breaks."""
+
+    @pytest.mark.parametrize("route", EVERY_ROUTE)
+    @pytest.mark.parametrize(
+        ("status", "ours"), [("413 Content Too Large", 413), ("401 Unauthorized", 502), ("400 Bad Request", 400)]
+    )
+    def test_of_any_route_is_what_the_visitor_is_told(self, real_client, records, route, status, ours):
+        early = answer({"error": {"message": "no", "type": "t"}}, status=status)
+        with RawServer([early, 0.05, RESET], [early, 0.05, RESET]) as server:
+            assert real_client(server).post(route, json=EVERY_SMALLEST[route]).status_code == ours
+            assert server.connections == 1
+        assert [(record.outcome == "rejected") for record in records] == [ours != 502]
 
 
 def packed(method, content):

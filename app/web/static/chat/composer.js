@@ -14,7 +14,7 @@ export class Composer {
   constructor(context, draft) {
     this.#context = context;
     const { text } = context;
-    this.input = h("textarea", { part: "input", rows: "1", dir: "auto", enterkeyhint: "send", "aria-label": text("placeholder"), placeholder: text("placeholder"), keydown: (event) => this.#onKey(event), input: () => this.update(), paste: (event) => this.#onPaste(event) });
+    this.input = h("textarea", { part: "input", rows: "1", dir: "auto", enterkeyhint: "send", "aria-label": text("placeholder"), placeholder: text("placeholder"), keydown: (event) => this.#onKey(event), input: () => (this.#fit(), this.update()), paste: (event) => this.#onPaste(event) });
     this.picker = h("input", { type: "file", multiple: true, hidden: true, accept: ACCEPT, change: () => this.#onPick() });
     this.list = h("div", { class: "files", part: "files" });
     this.attach = iconButton("attach", text("attach"), "attach", () => this.picker.click());
@@ -56,6 +56,13 @@ export class Composer {
     this.button.disabled = !isBusy && !this.#canSend();
   }
 
+  /** Makes the input as high as its text, where CSS cannot. */
+  #fit() {
+    if (CSS.supports("field-sizing", "content")) return;
+    this.input.style.blockSize = "auto";
+    this.input.style.blockSize = `${this.input.scrollHeight}px`;
+  }
+
   #canSend() {
     return !this.#reading && (this.input.value.trim() !== "" || this.files.length > 0);
   }
@@ -78,6 +85,7 @@ export class Composer {
     if (!this.#canSend()) return;
     const [text, files] = [this.input.value, this.files];
     this.input.value = "";
+    this.#fit();
     this.files = [];
     this.#showFiles();
     this.#context.send(text, files);

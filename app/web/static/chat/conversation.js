@@ -31,12 +31,7 @@ export class Conversation {
   #onChange;
   #report;
 
-  /**
-   * @param client returns the Gatehouse to ask
-   * @param fields returns further fields of each request
-   * @param onChange is called after each change; with true where it should be kept at once
-   * @param report is called with "message" or "error", and the message or error
-   */
+  /** `onChange` is called with true where the conversation should be kept at once, `report` with "message" or "error" and which. */
   constructor({ client, fields, onChange, report }) {
     this.#client = client;
     this.#fields = fields;
@@ -90,29 +85,35 @@ export class Conversation {
     this.#set(this.state, { kind, values });
   }
 
-  /** Takes up a conversation that was kept, and the answer that was being written when its page was left. */
-  async restore(messages) {
+  /** Takes up a conversation that was kept. */
+  restore(messages) {
     this.messages = messages;
-    const answer = messages.at(-1);
-    if (!answer?.streamId) {
-      if (answer?.status === "writing") this.#end(answer, "cut");
-      return this.#onChange();
-    }
-    await this.#read(this.#client().resumeStream(answer.streamId, { lastEventId: 0, onResponse: this.#readAllowance }), answer, true);
+    const last = messages.at(-1);
+    if (last?.status === "writing" && !last.streamId) this.#end(last, "cut");
+    this.#onChange();
+  }
+
+  /** Goes on with the answer that was being written when the page was left. */
+  async resume() {
+    const answer = this.messages.at(-1);
+    if (!answer?.streamId || this.isBusy) return;
+    const options = { lastEventId: 0, onResponse: this.#readAllowance };
+    await this.#read(() => this.#client().resumeStream(answer.streamId, options), answer, true);
   }
 
   async #ask() {
     const wire = toWire(this.messages);
     const answer = { role: "assistant", text: "", status: "writing", tools: [] };
     this.messages.push(answer);
-    await this.#read(this.#client().streamChat(wire, { ...this.#fields(), onResponse: this.#readAllowance }), answer);
+    await this.#read(() => this.#client().streamChat(wire, { ...this.#fields(), onResponse: this.#readAllowance }), answer);
   }
 
-  async #read(stream, answer, isResumed = false) {
-    this.#stream = stream;
-    this.#set("waiting", null, true);
+  async #read(open, answer, isResumed = false) {
+    let stream = null;
     let isComplete = false;
     try {
+      this.#stream = stream = open();
+      this.#set("waiting", null, true);
       for await (const event of stream) {
         if (this.#stream !== stream) return; // cleared
         if (isResumed && event.type === "token") [answer.text, isResumed] = ["", false]; // it is sent from its beginning

@@ -71,7 +71,7 @@ class Answer {
   #tools = h("div");
   #end = h("div");
   #markdown = null;
-  #shown = "";
+  #shown = [];
 
   constructor(message, context, onLoad) {
     Object.assign(this, { message, context });
@@ -97,8 +97,8 @@ class Answer {
 
   update(isLast, state) {
     const { text, status, tools = [], finishReason } = this.message;
-    const shown = JSON.stringify([text, status, tools, isLast, state]);
-    if (shown === this.#shown) return;
+    const shown = [text, status, this.message.tools, isLast, status === "writing" && state];
+    if (shown.every((value, at) => value === this.#shown[at])) return;
     this.#shown = shown;
     this.#showText();
     this.#tools.replaceChildren(...tools.map((tool) => this.#showTool(tool)));
@@ -132,25 +132,11 @@ class Answer {
   }
 
   async #copy(button, words) {
+    const { copyText } = await import("./clipboard.js");
     await copyText(words, button);
     this.context.say(this.context.text("copied"));
     button.replaceChildren("✓");
     setTimeout(() => button.replaceChildren(icon("copy")), 1500);
-  }
-}
-
-/** Copies a text, also where a page has no clipboard, as over plain HTTP. */
-async function copyText(text, near) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = h("textarea", { class: "hidden" });
-    area.value = text;
-    near.after(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    near.focus();
   }
 }
 
