@@ -107,7 +107,7 @@ class TestTheWayIn:
     @pytest.mark.parametrize("end", ["end-sessions", "other secret"])
     def test_sessions_are_ended_at_once(self, make_site, command, admin, end):
         if end == "end-sessions":
-            assert "1 sessions were open" in command("admin", "end-sessions").stdout
+            assert "are ended: 1." in command("admin", "end-sessions").stdout
             assert admin.get("/admin").status_code == 401
         else:
             other = make_site(secret_key="o" * 40).app.test_client()
@@ -155,6 +155,15 @@ class TestTheWayIn:
         opened = site.client.post("/admin/sign-in", data={"link": link}, headers={"Origin": base}, base_url=base)
         assert opened.status_code == 303
         assert site.client.get("/admin", base_url=base).status_code == 200
+
+        def opens_console(browser):
+            page = browser.get("/", base_url=base, headers={"Accept": "text/html"}).text
+            return "This is Gatehouse" not in page and "/admin" in page
+
+        assert opens_console(site.client)
+        assert not opens_console(site.app.test_client())
+        chat = site.client.post("/api/chat", json={"message": "Hi"}, headers={"Origin": base}, base_url=base)
+        assert chat.status_code == 200
 
     def test_the_command_says_what_it_needs(self, make_site):
         def output(*words, **settings):
