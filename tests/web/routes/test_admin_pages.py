@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
 
@@ -325,6 +326,19 @@ def test_the_trail_says_who_what_when_and_from_where(site, command, admin):
     assert printed.index("tokens.revoke_all") < printed.index("key.create") < printed.index("limits.set")
     assert "command:" in printed
     assert site.key not in page + printed
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/usage"])
+def test_a_database_that_is_away_is_told_on_a_page(admin, site, monkeypatch, path):
+    def fail(*_, **__):
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(site.app.extensions["gatehouse"].database, "read_transaction", fail)
+    answer = admin.get(path, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert "<h1>" in answer.text
 
 
 def test_an_administrator_may_use_the_api_from_these_pages_only(site, admin):
