@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
+import random
 import subprocess
 import threading
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +15,7 @@ from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app import create_app
 from app.config import Config
+from app.ledger.tables import daily_totals
 from app.shared_state import MemoryState
 
 HERE = Path(__file__).parent
@@ -56,19 +60,9 @@ def test_an_administrator_does_their_work(app, url):
         "/api/chat", json={"message": "Hi"}, headers={"Authorization": f"Bearer {key}"}
     )
     assert answer.status_code == 200
-    login_url = run(args=["admin", "login-url", "--url", url]).stdout.strip()
 
-    done = subprocess.run(
-        ["node", "admin_pages.mjs", login_url, key],
-        check=False,
-        cwd=HERE,
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    told = _work(app, url, key)
 
-    assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)
     assert told["faults"] == []
     seen = told["seen"]
     assert seen["cookie"] == {"httpOnly": True, "sameSite": "Strict"}
@@ -79,3 +73,64 @@ def test_an_administrator_does_their_work(app, url):
     assert "used before" in seen["usedLink"]
     assert seen["bars"] > 0
     assert (seen["ofKey"], seen["keyInPage"], seen["keySignedOut"]) == (f"of key:{key[3:11]}", False, 1)
+
+
+@pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
+def test_pictures_are_drawn(app, url):
+    random.seed(7)
+    today = datetime.now(UTC).date()
+    rows = [
+        {
+            "day": (today - timedelta(days=day)).isoformat(),
+            "tenant": "shop" if user % 3 else "help-desk",
+            "user_id": f"customer-{user}",
+            "model": model,
+            "route": "/api/chat/stream" if user % 2 else "/v1/chat/completions",
+            "requests": (requests := random.randint(2, 60)),
+            "prompt_tokens": (prompt := requests * random.randint(200, 900)),
+            "cached_tokens": prompt // 3,
+            "completion_tokens": (completion := requests * random.randint(80, 300)),
+            "reasoning_tokens": completion // 4,
+            "tokens": prompt + completion,
+            "cost_micro_usd": prompt + 4 * completion,
+        }
+        for day in range(60)
+        for user in range(6)
+        for model in ("gpt-6.1-terra", "gpt-6-luna", "text-embedding-3-small")[user % 2 :]
+    ]
+    with app.extensions["gatehouse"].database.transaction(30.0) as connection:
+        connection.execute(daily_totals.insert(), rows)
+    run = app.test_cli_runner().invoke
+    run(
+        args=[
+            "limits",
+            "set",
+            "user",
+            "customer-3",
+            "--tenant",
+            "shop",
+            "--budget-usd",
+            "20",
+            "--requests",
+            "120/minute",
+        ]
+    )
+    run(args=["limits", "set", "tenant", "help-desk", "--budget-usd", "none"])
+    key = run(args=["keys", "create", "--name", "shop", "--tenant", "shop"]).stdout.strip()
+
+    assert _work(app, url, key, os.environ["PICTURES"])["faults"] == []
+
+
+def _work(app, url, key, *pictures):
+    """What went wrong, and what was seen, when an administrator did their work."""
+    login_url = app.test_cli_runner().invoke(args=["admin", "login-url", "--url", url]).stdout.strip()
+    done = subprocess.run(
+        ["node", "admin_pages.mjs", login_url, key, *pictures],
+        check=False,
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
