@@ -25,7 +25,7 @@ responses: .venv/installed-dev ## Run the tests of the service once more, over /
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine

@@ -14,8 +14,9 @@ from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
 from app.replays.kept_answers import MAX_ANSWERS
 from app.shared_state.records import SharedRecords
 from app.shared_state.sqlite_store import SqliteStore
-from app.web.replays import waiting
+from app.web.replays import idempotency, waiting
 from app.web.replays.waiting import WaitingBodies
+from app.web.responses import JsonResponse
 from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
 from tests.fakes.site import bearer
 from tests.images.pictures import png
@@ -60,6 +61,19 @@ def test_a_repeated_stream_gets_the_same_bytes(records, client, upstream, key):
     assert again.headers["Idempotent-Replay"] == "true"
     assert again.headers["Content-Type"] == first.headers["Content-Type"]
     assert (len(upstream.sent), len(records)) == (1, 1)
+
+
+def test_an_answer_too_large_to_be_kept_is_not_even_put_together(client, upstream, key, monkeypatch):
+    """Large embeddings are sent in pieces, so that one caller's do not fill the worker's memory."""
+    monkeypatch.setattr(idempotency, "MAX_BYTES", 100)
+    monkeypatch.setattr(JsonResponse, "get_data", lambda _: pytest.fail("the whole answer is in memory"))
+
+    first = client.post(CHAT, json=HELLO, headers=key)
+    again = client.post(CHAT, json=HELLO, headers=key)
+
+    assert first.status_code == 200
+    assert (again.status_code, again.json["code"]) == (409, "idempotency_in_doubt")
+    assert len(upstream.sent) == 1
 
 
 def test_another_body_with_the_same_key_is_a_conflict(client, upstream, key):

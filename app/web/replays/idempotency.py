@@ -18,7 +18,7 @@ from flask import Blueprint, Request, Response, current_app
 
 from app.problems import InvalidRequest
 from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
-from app.replays.answer_log import ALIVE_S
+from app.replays.answer_log import ALIVE_S, MAX_BYTES
 from app.replays.errors import IdempotencyInDoubt
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
@@ -79,8 +79,10 @@ class IdempotentRequest:
     def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
         """Keep a complete response, or free the key if the request failed."""
         has_failed = response.status_code >= 400
+        # It would not be kept, and comes in pieces so that it is never in memory as a whole.
+        is_too_large = (response.content_length or 0) > MAX_BYTES
         with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
-            if not has_failed:
+            if not has_failed and not is_too_large:
                 answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
                 answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
             self.end(has_failed=has_failed)
