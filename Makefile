@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test responses neighbours clients pythons lint format errors models lock bench chaos storm clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -22,11 +22,18 @@ test: .venv/installed-dev ## Run the tests
 responses: .venv/installed-dev ## Run the tests of the service once more, over /responses
 	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/server_tools tests/ledger/test_ledger_of_calls.py $(ARGS)
 
+servers: .venv/installed-dev ## Test several workers at once: stops, reloads, kills, leavers, money
+	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)
+
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+
+pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
+	@mkdir -p docs/pictures
+	@PICTURES=$(CURDIR)/docs/pictures $(BIN)/python -m pytest -q -m clients tests/clients -k pictures
 
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py

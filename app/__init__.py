@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 import httpx2
-from flask import Blueprint, Flask
+from flask import Blueprint, Flask, Request
 
+from app.auth import Principal
 from app.cli import init_cli
 from app.config import Config
 from app.openai_service import CallRecord, Upstream
@@ -22,12 +23,16 @@ from app.web.call_context import settle_call
 from app.web.draining import init_draining
 from app.web.errors import init_errors
 from app.web.flask_app import WebApp
+from app.web.forms.ask_form import identify_sender, read_once_key
 from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
+from app.web.pages.board import REFUSALS
+from app.web.pages.refusals import Refusals
+from app.web.pages.simulation import init_simulation
 from app.web.rate_limiting import init_rate_limiting
-from app.web.replays.idempotency import init_idempotency
+from app.web.replays.idempotency import init_idempotency, read_key_header
 from app.web.request_id import init_request_context
 from app.web.responses import init_responses
 from app.web.routes import (
@@ -42,8 +47,9 @@ from app.web.routes import (
     vision,
     webhooks,
 )
+from app.web.routes.admin.limits import bp as limits_bp
 from app.web.routes.batches import bp as batches_bp
-from app.web.routes.pages import create_pages
+from app.web.routes.pages import ask, console_facts, create_pages
 from app.web.routes.v1 import chat_completions, models
 from app.web.routes.v1 import embeddings as v1_embeddings
 from app.web.routes.v1 import responses as v1_responses
@@ -97,7 +103,8 @@ def create_app(
 
     init_request_context(app)
     init_origins(app, config.origins, services.own_hosts)
-    init_errors(app)
+    app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
+    init_errors(app, refusals.note)
 
     own = (
         chat.bp,
@@ -109,27 +116,46 @@ def create_app(
         tokens.bp,
         usage.bp,
         batches_bp,
+        limits_bp,
     )
     app.register_blueprint(_build_area("api", own, services))
     openai = (chat_completions.bp, v1_responses.bp, v1_embeddings.bp, models.bp)
     app.register_blueprint(_build_area("v1", openai, services))
+    app.register_blueprint(_build_area("embed", (ask.bp,), services, identify_sender, read_once_key))
+    app.register_blueprint(_build_area("console", (console_facts.bp,), services))
     app.register_blueprint(health.bp)
     app.register_blueprint(webhooks.bp)
     app.register_blueprint(openapi_bp)
-    app.register_blueprint(create_pages(config))
+    app.register_blueprint(create_pages())
     init_cli(app)
     return app
 
 
-def _build_area(name: str, blueprints: Sequence[Blueprint], services: Services) -> Blueprint:
-    """Return the blueprint of a part of the API, whose URLs begin with its name. All parts have the same hooks."""
+def _build_area(
+    name: str,
+    blueprints: Sequence[Blueprint],
+    services: Services,
+    identify: Callable[[Request], Principal] | None = None,
+    read_key: Callable[[Request], str | None] = read_key_header,
+) -> Blueprint:
+    """Return the blueprint of a part of the API, whose URLs begin with its name. All parts have the same hooks.
+
+    Args:
+        name: the first part of its URLs.
+        blueprints: its routes.
+        services: what the hooks need.
+        identify: who sent a request, if other things than its headers say so.
+        read_key: what a request that is sent twice is known by.
+    """
     area = Blueprint(name, __name__, url_prefix=f"/{name}")
     init_draining(area, services.lifecycle)
     streams.accept_token_in_url(area)
-    init_guards(area, services.authenticator.identify)
+    init_guards(area, identify or services.authenticator.identify)
     init_rate_limiting(area, services.limits, services.rate_limiter)
+    config = services.config
+    init_simulation(area, is_allowed=config.is_offline and not config.is_production)
     init_responses(area)
-    init_idempotency(area)
+    init_idempotency(area, read_key)
     for blueprint in blueprints:
         area.register_blueprint(blueprint)
     return area

@@ -11,13 +11,10 @@ from typing import TYPE_CHECKING
 import httpx2
 from flask import Flask, current_app
 
+from app.audit.trail import AuditTrail
 from app.auth import Authenticator
-from app.auth.failed_attempts import FailedAttemptLimit
-from app.auth.keys import ApiKeys
+from app.auth.identify import build_authenticator
 from app.auth.own_hosts import OwnHosts
-from app.auth.sessions import Sessions
-from app.auth.store import LazyStore
-from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.database.database import Database, DatabaseUnavailable, open_database
@@ -29,7 +26,9 @@ from app.ledger.reports import Reports
 from app.limits.accounts import AccountLimits, read_limits
 from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
+from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
+from app.markdown import make_markdown_processes
 from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
@@ -42,6 +41,7 @@ from app.runtime.lifecycle import Lifecycle
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.reported_users import ReportedUsers
 from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
@@ -50,7 +50,6 @@ from app.side_process import SideProcessPool
 from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
-    from app.auth.jwt_issuer import JwtIssuer
     from app.metrics.metrics import Metrics
 
 _ROOT = Path(__file__).parent.parent
@@ -73,9 +72,12 @@ class Services:
     pseudonyms: Pseudonyms
     reasoning_seals: ReasoningSeals
     safety_events: SafetyEvents
+    reported_users: ReportedUsers
     deliveries: Deliveries
     webhook_key: bytes | None = field(repr=False)
     limits: AccountLimits
+    stored_limits: StoredLimits
+    audit: AuditTrail
     rate_limiter: RateLimiter
     concurrency_limit: ConcurrencyLimit
     shared_state: SharedState
@@ -92,6 +94,7 @@ class Services:
     owner_faults: OwnerFaults
     image_processes: SideProcessPool
     document_processes: SideProcessPool
+    markdown_processes: SideProcessPool
     metrics: Metrics | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
@@ -99,6 +102,7 @@ class Services:
         """Start the background work. Workers call this, commands do not."""
         with suppress(DatabaseUnavailable):  # the first transaction tries again
             self.database.migrate()
+            self.stored_limits.refresh()
         self.ledger.start()
         self.token_counts.load(self.config.models.answering)
         if self.metrics is not None:
@@ -112,6 +116,7 @@ class Services:
         self.openai_service.close()
         self.image_processes.close()
         self.document_processes.close()
+        self.markdown_processes.close()
         self.ledger.close()
         self.shared_state.close()
         self.cache.close()
@@ -152,9 +157,10 @@ def build_services(
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     records = open_records(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
-    token_counts = TokenCounts(config.default_encoding)
+    token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window)
+    owner_faults = OwnerFaults(state)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -163,12 +169,14 @@ def build_services(
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
     )
-    owner_faults = OwnerFaults(state)
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or config.openai_api_key
     pseudonyms = Pseudonyms(secret)
-    authenticator = _build_authenticator(config, database, state, own_hosts)
+    authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
+    reported_users = ReportedUsers(state)
+    stored_limits = StoredLimits(database, reports, "day" if config.budget_window == "day" else "month")
+    limits = read_limits(config, stored_limits.current)
     built = Services(
         config=config,
         openai_service=OpenAIService(
@@ -194,10 +202,13 @@ def build_services(
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
         reasoning_seals=ReasoningSeals(secret),
-        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports),
+        safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports, reported_users),
+        reported_users=reported_users,
         deliveries=Deliveries(state),
         webhook_key=decode_secret(config.openai_webhook_secret) if config.openai_webhook_secret else None,
-        limits=read_limits(config),
+        limits=limits,
+        stored_limits=stored_limits,
+        audit=AuditTrail(database),
         rate_limiter=rate_limiter,
         concurrency_limit=ConcurrencyLimit(
             state,
@@ -218,6 +229,7 @@ def build_services(
         owner_faults=owner_faults,
         image_processes=make_image_processes(config.max_image_pixels),
         document_processes=make_document_processes(config.max_file_bytes),
+        markdown_processes=make_markdown_processes(),
         metrics=metrics,
     )
     if metrics is not None:
@@ -244,33 +256,6 @@ def services() -> Services:
     # Not read through the proxy, which takes two calls more.
     built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
-
-
-def _build_authenticator(
-    config: Config, database: Database, state: SharedState, own_hosts: OwnHosts
-) -> Authenticator:
-    # The database is opened only when a credential is checked that is stored there.
-    store = LazyStore(database)
-    return Authenticator(
-        keys=ApiKeys(store),
-        tokens=VisitorTokens(config.secret_key, store, max_ttl_s=config.token_max_ttl_s),
-        jwt_issuer=_build_jwt_issuer(config),
-        # Production serves no page, so no cookie is accepted there, not even one that is signed with the same secret.
-        sessions=Sessions(
-            "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
-        ),
-        failures=FailedAttemptLimit(state),
-        auth_required=config.auth_required,
-        anonymous_scopes=config.allowed_anonymous_scopes,
-    )
-
-
-def _build_jwt_issuer(config: Config) -> JwtIssuer | None:
-    if config.identity_provider is None:
-        return None
-    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
-
-    return JwtIssuer(config.identity_provider)
 
 
 def _build_prices(config: Config) -> PriceList:

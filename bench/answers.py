@@ -61,6 +61,12 @@ def whole(body: bytes, content_type: str = "application/json") -> bytes:
     return _HEADERS + f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body
 
 
+def refuse(status: int, error: dict[str, object]) -> bytes:
+    """A refusal with OpenAI's error object."""
+    answer = whole(as_json({"error": error}))
+    return answer.replace(b" 200 OK", f" {status} Refused".encode(), 1)
+
+
 @cache
 def chat(model: str) -> bytes:
     """A chat.completion of about 600 bytes."""

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import orjson
 
+from app.model_families import find_refusal
 from bench import answers, response_answers
 from bench.loop import READ, READ_WRITE, WRITE, Loop
 
@@ -21,6 +22,7 @@ _LENGTH = re.compile(rb"\r\ncontent-length: *(\d+)", re.IGNORECASE)
 _MODEL = re.compile(rb'"model" *: *"([^"]*)"')
 _STREAM = re.compile(rb'"stream" *: *true')
 _USAGE = re.compile(rb'"include_usage" *: *true')
+_HEAD_BYTES, _MAX_KNOWN = 512, 1_000
 _BAD_REQUEST = b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -31,13 +33,31 @@ class Counter:
     calls: int = 0
 
 
+class Refusals:
+    """What OpenAI refuses of what it is asked, looked at once for all bodies that begin alike and are as long."""
+
+    def __init__(self) -> None:
+        self._known: dict[tuple[bytes, bytes, int], bytes | None] = {}
+
+    def find(self, request_line: bytes, body: bytes) -> bytes | None:
+        """Return the answer to a request that is refused."""
+        key = request_line, body[:_HEAD_BYTES], len(body)
+        if key not in self._known:
+            if len(self._known) >= _MAX_KNOWN:
+                self._known.clear()
+            refusal = find_refusal(request_line.split(b" ")[1].decode(), orjson.loads(body))
+            self._known[key] = None if refusal is None else answers.refuse(refusal.status, refusal.error)
+        return self._known[key]
+
+
 class Connection:
     """One client's connection: reads whole requests, answers each, and is kept open."""
 
-    def __init__(self, loop: Loop, sock: socket.socket, counter: Counter) -> None:
+    def __init__(self, loop: Loop, sock: socket.socket, counter: Counter, refusals: Refusals) -> None:
         self._loop = loop
         self._sock = sock
         self._counter = counter
+        self._refusals = refusals
         self._received = b""
         self._unsent = memoryview(b"")
         self._is_open = True
@@ -85,6 +105,9 @@ class Connection:
         found = _MODEL.search(body)
         if found is None:
             self._send(_BAD_REQUEST)
+            return
+        if (refused := self._refusals.find(request_line, body)) is not None:
+            self._send(refused)
             return
         model = found[1].decode()
         if b"/embeddings " in request_line:
@@ -215,7 +238,7 @@ def main() -> None:
     """Listen on a free port of the loopback, say which, and serve."""
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     listener.setblocking(False)
-    loop, counter = Loop(), Counter()
+    loop, counter, refusals = Loop(), Counter(), Refusals()
 
     def accept(_events: int) -> None:
         while True:
@@ -225,7 +248,7 @@ def main() -> None:
                 return
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            Connection(loop, sock, counter)
+            Connection(loop, sock, counter, refusals)
 
     loop.watch(listener.fileno(), accept)
     answers.embeddings("bench", 256, as_base64=False)

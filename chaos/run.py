@@ -22,6 +22,8 @@ _PROGRESS_S = 10.0
 _QUIET_S = 12.0
 # Soon enough for those who left last, and before what nobody renews runs out by itself.
 _LEASES_S = 2.5
+# How long requests may take to reach the upstream on a machine that is busy.
+_UNDER_WAY_S = 5.0
 # How long after its workers are replaced a request may still meet an old one.
 _LATE_S = 1.0
 
@@ -52,7 +54,7 @@ async def run(settings: Settings, folder: Path, stack: ExitStack) -> tuple[Trace
     await reloader
     await _settle(server, trace, upstream, state)
 
-    await _stop_amid_streams(settings, server, trace, load)
+    await _stop_amid_streams(settings, server, trace, load, upstream)
     watch.cancel()
     upstream.stop()
     return trace, server.log_text()
@@ -140,9 +142,11 @@ async def _settle(server: Gunicorn, trace: Trace, upstream: Upstream, state: Pat
         await asyncio.sleep(0.2)
 
 
-async def _stop_amid_streams(settings: Settings, server: Gunicorn, trace: Trace, load: Load) -> None:
+async def _stop_amid_streams(
+    settings: Settings, server: Gunicorn, trace: Trace, load: Load, upstream: Upstream
+) -> None:
     streams = asyncio.create_task(load.ask_streams(min(settings.at_once, settings.most_streams)))
-    await asyncio.sleep(0.3)
+    await _until_all_are_under_way(upstream, load)
     started = time.monotonic()
     trace.drains.append((started, float("inf")))
     server.signal(signal.SIGTERM)
@@ -153,3 +157,11 @@ async def _stop_amid_streams(settings: Settings, server: Gunicorn, trace: Trace,
         await asyncio.sleep(0.05)
     trace.exit_status, trace.exit_s = server.exit_status, time.monotonic() - started
     await asyncio.sleep(min(0.1, TICK_S))
+
+
+async def _until_all_are_under_way(upstream: Upstream, load: Load) -> None:
+    """Wait until the upstream is at each request that is open; what no worker has accepted when it stops is lost."""
+    until = _in(_UNDER_WAY_S)
+    await asyncio.sleep(0.3)
+    while upstream.open_exchanges() < load.open and time.monotonic() < until:
+        await asyncio.sleep(0.02)

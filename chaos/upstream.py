@@ -9,6 +9,7 @@ import struct
 import time
 from typing import Any
 
+from app.model_families import find_refusal
 from chaos.call import Call, Gone
 from chaos.fault_schedule import FaultSchedule
 from chaos.modes import Mode, choose
@@ -162,6 +163,11 @@ class Connection(asyncio.Protocol):
             asked = {}
         if tag is None or not asked:
             self._trace.uninvited.append(f"{head.splitlines()[0]!r} with a body that nobody asked to be sent")
+            self.reset()
+            return
+        path = head.split(b" ", 2)[1].decode("ascii", "replace")
+        if (refusal := find_refusal(path, asked)) is not None:
+            self._trace.uninvited.append(f"{path} with what OpenAI refuses: {refusal.message}")
             self.reset()
             return
         attempt, mode, call = self._prepare(tag[1].decode(), head, asked)

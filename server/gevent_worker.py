@@ -23,6 +23,7 @@ from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.boot_signals import take_stops
 from server.refusals import JsonRefusals
 from server.stop_notice import QUIT_S, is_server_stopping
 from server.stream_socket import StreamSocket
@@ -64,6 +65,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         """Create the event that signals set, then install the handlers."""
         self._stop_requested = Event()
         super().init_signals()
+        take_stops()
 
     def handle_exit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
         """Begin to stop, on SIGTERM."""

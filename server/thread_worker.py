@@ -11,6 +11,7 @@ from typing import Any
 from gunicorn.workers.gthread import ThreadWorker
 
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
+from server.boot_signals import take_stops
 from server.refusals import JsonRefusals
 from server.stop_notice import QUIT_S, is_server_stopping
 
@@ -38,6 +39,11 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         self._running: set[Any] = set()
         self._to_finish: set[Any] | None = None
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Install the handlers."""
+        super().init_signals()
+        take_stops()
 
     def enqueue_req(self, conn: Any) -> None:
         """Have a thread serve a connection, unless it is new and its address has too many."""

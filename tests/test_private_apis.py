@@ -13,6 +13,7 @@ import psycopg
 import redis
 from gunicorn.arbiter import Arbiter
 from gunicorn.http.message import Message
+from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
 from app.shared_state.redis_connection import make_connection_pool
@@ -105,6 +106,12 @@ def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():
     source = inspect.getsource(Arbiter)
     assert all(f"self.{name} = " in source for name in ("reexec_pid", "master_pid", "systemd"))
     assert callable(Message.force_close)
+
+
+def test_gunicorns_arbiter_forks_by_the_method_that_is_wrapped_and_workers_then_install_their_handlers():
+    assert "self.spawn_worker()" in inspect.getsource(Arbiter.spawn_workers)
+    booting = inspect.getsource(Worker.init_process)
+    assert booting.index("self.init_signals()") < booting.index("self.load_wsgi()")
 
 
 def test_gunicorns_threaded_worker_has_the_parts_that_are_used():

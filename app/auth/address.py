@@ -20,10 +20,16 @@ WIDE_FACTOR = 4
 # Providers give whole /48s to customers, each of 65,536 networks in which a client can have any address; they also put
 # thousands of customers into one. So a /48 counts too, and may do more than a /64.
 _WIDE_BITS = 48
-_PORT = re.compile(r":\d{1,5}")
-_WITHOUT_MEANING = {"", "unknown"}
-# IPv4 addresses behind a translator (RFC 6052). As one /64 they would all be one client.
-_TRANSLATED = ipaddress.ip_network("64:ff9b::/96")
+# The name before an element of Forwarded, which some proxies put into X-Forwarded-For, and the parameters after it.
+_ELEMENT = re.compile(r"(?:for\s*=\s*)?([^;]*)", re.IGNORECASE)
+# A port is a number, or hidden (RFC 7239, 6.3), or was left out.
+_PORT = re.compile(r":(\d{0,5}|_[\w.-]*)", re.ASCII)
+# What proxies write who know nobody, and logs for a variable without a value.
+_WITHOUT_MEANING = {"", "unknown", "-", "null", "(null)", "none", "undefined"}
+_AROUND = " \t\"'"
+# IPv4 addresses behind a translator (RFC 6052) and in an old notation (RFC 4291, 2.5.5.1). As one /64 they would all be one client.
+_OF_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+_LOOPBACK = ipaddress.ip_address("::1")
 
 _throttle = LogThrottle()
 log = logging.getLogger(__name__)
@@ -75,12 +81,13 @@ def find_wide_network(address: str) -> str | None:
 @lru_cache(maxsize=1024)
 def _normalize(remote_addr: str) -> tuple[str, bool]:
     """Return the client that a text stands for, and whether the text is an address."""
-    text = remote_addr.strip().strip("\"'").strip()
+    element = _ELEMENT.match(remote_addr.strip(_AROUND))
+    text = element[1].strip(_AROUND) if element else ""
     address = _parse(text) or _parse(_strip_port(text))
     if address is not None:
         return _reduce(address), True
     name = _strip_port(text).lower()
-    if name in _WITHOUT_MEANING or name.startswith("unix:"):
+    if name in _WITHOUT_MEANING or name.partition(":")[0] == "unix":
         return UNKNOWN, False
     # A digest, as the text may be of any length and characters.
     return f"unreadable-{hashlib.sha256(name.encode()).hexdigest()[:16]}", False
@@ -105,6 +112,6 @@ def _reduce(address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> str:
         return str(address)
     if address.ipv4_mapped is not None:
         return str(address.ipv4_mapped)
-    if address in _TRANSLATED:
+    if address != _LOOPBACK and any(address in network for network in _OF_IPV4):
         return str(ipaddress.IPv4Address(int(address) & 0xFFFF_FFFF))
     return str(ipaddress.ip_network((int(address), 64), strict=False))

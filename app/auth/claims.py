@@ -12,7 +12,8 @@ if TYPE_CHECKING:
     import jwt
 
 REQUIRED = ("exp", "iss", "aud", "sub")
-_LEEWAY_S = 30
+LEEWAY_S = 30
+"""How far the clock of an issuer may be from ours."""
 
 
 def decode_claims(
@@ -54,14 +55,14 @@ def decode_claims(
         raise Unauthenticated("bad token", is_guess=True) from None
     now = clock.now()
     exp = _read_time(claims, "exp")
-    if exp is None or exp > now + max_ttl_s + _LEEWAY_S:
+    if exp is None or exp > now + max_ttl_s + LEEWAY_S:
         raise Unauthenticated("unbounded token")
     if exp <= now:
         raise Unauthenticated("expired token")
     for name in ("nbf", "iat"):
         if name in claims:
             time = _read_time(claims, name)
-            if time is None or time > now + _LEEWAY_S:
+            if time is None or time > now + LEEWAY_S:
                 raise Unauthenticated("early token")
     return claims
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import jwt
 
 from app.auth.claims import decode_claims
@@ -14,8 +16,12 @@ from app.config import ProviderSettings
 class JwtIssuer:
     """Verifies the provider's tokens. Their scopes come from the settings: the provider does not know our scopes."""
 
-    def __init__(self, settings: ProviderSettings) -> None:
+    def __init__(
+        self, settings: ProviderSettings, *, is_revoked: Callable[[str, str, int], bool] | None = None
+    ) -> None:
+        """Make it. `is_revoked` says whether what a tenant's user was issued at a time is revoked here."""
         self._settings = settings
+        self._is_revoked = is_revoked
         url = settings.jwks_url
         self._jwks = Jwks(url, algorithm=settings.algorithm) if url else None
 
@@ -23,7 +29,7 @@ class JwtIssuer:
         """Return the principal that a token names.
 
         Raises:
-            Unauthenticated: the token is not the provider's, or is not valid now.
+            Unauthenticated: the token is not the provider's, is not valid now, or is revoked.
             AuthUnavailable: the provider's keys cannot be fetched.
         """
         settings = self._settings
@@ -39,6 +45,9 @@ class JwtIssuer:
             user = parse_user_id(claims["sub"])
         except ValueError:
             raise Unauthenticated("unusable sub") from None
+        # A token that does not say when it was issued may be as old as can be.
+        if self._is_revoked is not None and self._is_revoked(settings.tenant, user, int(claims.get("iat", 0))):
+            raise Unauthenticated("revoked token")
         return Principal(kind="visitor", tenant=settings.tenant, user=user, scopes=settings.scopes)
 
     def _find_key(self, token: str) -> jwt.PyJWK | str:

@@ -17,6 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
+from app.audit.actors import ITSELF, Actor
+from app.audit.trail import record
 from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
@@ -78,7 +80,7 @@ class ApiKeys:
     def __init__(self, store: CredentialStore) -> None:
         self._store = store
 
-    def create(self, *, tenant: str, name: str, scopes: Iterable[str]) -> NewKey:
+    def create(self, *, tenant: str, name: str, scopes: Iterable[str], by: Actor = ITSELF) -> NewKey:
         """Create a key.
 
         Raises:
@@ -98,7 +100,10 @@ class ApiKeys:
         if ALL_TENANTS in scopes and "admin" not in scopes:
             raise InvalidKeyRequest(f"A key for {ALL_TENANTS} needs the scope admin.")
         with self._store.transaction() as connection:
-            return _add(connection, tenant, name, scopes)
+            new = _add(connection, tenant, name, scopes)
+            details = {"name": name, "scopes": sorted(scopes)}
+            record(connection, "key.create", f"key:{new.key.id}", by=by, tenant=tenant, details=details)
+        return new
 
     def list_all(self) -> list[ApiKey]:
         """Return all keys, the oldest first."""
@@ -106,7 +111,13 @@ class ApiKeys:
             rows = connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)).all()
         return [_key_from_row(row) for row in rows]
 
-    def rotate(self, key_id: str, *, grace_s: int) -> NewKey:
+    def find(self, key_id: str) -> ApiKey | None:
+        """Return a key by its id, in whatever state it is; None if there is none."""
+        with self._store.read_transaction() as connection:
+            row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
+        return None if row is None else _key_from_row(row)
+
+    def rotate(self, key_id: str, *, grace_s: int, by: Actor = ITSELF) -> NewKey:
         """Create a key that replaces another, which stays valid for `grace_s` more seconds.
 
         Raises:
@@ -119,9 +130,12 @@ class ApiKeys:
                 raise InvalidKeyRequest(f"The key {key_id} is {state}, so it cannot be rotated.")
             expires_at = int(clock.now()) + grace_s
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
-            return _add(connection, old.tenant, old.name, old.scopes)
+            new = _add(connection, old.tenant, old.name, old.scopes)
+            details = {"by": f"key:{new.key.id}", "grace_s": grace_s}
+            record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
+        return new
 
-    def revoke(self, key_id: str) -> ApiKey:
+    def revoke(self, key_id: str, *, by: Actor = ITSELF) -> ApiKey:
         """Revoke a key and all visitor tokens that were issued with it. Revoking twice changes nothing.
 
         Raises:
@@ -133,6 +147,7 @@ class ApiKeys:
                 connection.execute(
                     update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=int(clock.now()))
                 )
+                record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant)
             return _get(connection, key_id)
 
     def verify(self, text: str) -> ApiKey:

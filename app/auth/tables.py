@@ -46,3 +46,16 @@ revoked_users = Table(
     Index("revoked_users_by_end", "expires_at"),
     **_BY_KEY,
 )
+
+# The id is that of the link that opened the session: a link whose session exists has been used.
+admin_sessions = Table(
+    "admin_sessions",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("address", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+    **_BY_KEY,
+)

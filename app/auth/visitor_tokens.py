@@ -2,6 +2,9 @@
 
 They are JWTs, signed by a key that is derived from SECRET_KEY for this purpose only: nothing else that is signed with the
 same secret is accepted as one. Tokens are not stored, only revocations are.
+
+With each comes a form token, for a page without scripts: it stands for the same visitor, in one field of one form. Each
+form has an id of its own, by which a form that is sent twice is known.
 """
 
 from __future__ import annotations
@@ -16,7 +19,9 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from app.auth.claims import decode_claims
+from app.audit.actors import ITSELF, Actor
+from app.audit.trail import Action, record
+from app.auth.claims import LEEWAY_S, decode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -25,10 +30,13 @@ from app.problems import Forbidden
 from app.runtime import clock
 
 JWT_TYPE = "gatehouse-visitor+jwt"
+_FORM_TYPE = "gatehouse-form+jwt"
 _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
+_FORM_AUDIENCE = "gatehouse:form"
 _ALGORITHM = "HS256"
 _MIN_SECRET_CHARS = 32
+_MAX_CHARS = 8192
 
 # Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
 # building a query takes longer than running it.
@@ -65,11 +73,29 @@ class Grant:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VisitorToken:
-    """A token that was just issued. `text` is the whole token, which is not stored."""
+    """A token that was just issued. `text` is the whole token, and `form` that of a form; neither is stored."""
 
     id: str
     expires_at: int
     text: str = field(repr=False)
+    form: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FormPass:
+    """What a form token stands for.
+
+    Attributes:
+        id: of the form.
+        principal: whose form it is.
+        origin: of the page that has the form, if the token is bound to one.
+        next: the token of the form that follows it. It expires when this one does.
+    """
+
+    id: str
+    principal: Principal
+    origin: str | None
+    next: str = field(repr=False)
 
 
 class VisitorTokens:
@@ -79,12 +105,16 @@ class VisitorTokens:
         secret_key: the signing key is derived from it. If it is too short, no tokens are issued or accepted.
         store: where revocations are stored.
         max_ttl_s: the maximum lifetime of a token. Tokens that would be valid for longer are refused.
+        form_ttl_s: the maximum lifetime of a form token: for as long, a form that is sent twice is known.
     """
 
-    def __init__(self, secret_key: str, store: CredentialStore, *, max_ttl_s: int) -> None:
+    def __init__(
+        self, secret_key: str, store: CredentialStore, *, max_ttl_s: int, form_ttl_s: int = 86_400
+    ) -> None:
         self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET_CHARS else None
         self._store = store
         self._max_ttl_s = max_ttl_s
+        self._form_ttl_s = form_ttl_s
 
     def issue(self, grant: Grant, *, by: Principal) -> VisitorToken:
         """Issue a token.
@@ -120,11 +150,13 @@ class VisitorTokens:
             "maxTokens": grant.max_tokens,
             "budget": grant.budget_micro_usd,
         }
-        import jwt  # imported here: see decode_claims()
-
         present = {name: value for name, value in claims.items() if value is not None}
-        text = jwt.encode(present, self._key, algorithm=_ALGORITHM, headers={"typ": JWT_TYPE})
-        return VisitorToken(id=token_id, expires_at=expires_at, text=text)
+        return VisitorToken(
+            id=token_id,
+            expires_at=expires_at,
+            text=_encode(present, self._key, JWT_TYPE),
+            form=self._encode_form({**present, "exp": min(expires_at, now + self._form_ttl_s)}),
+        )
 
     def verify(self, token: str, *, origin: str | None) -> Principal:
         """Return the principal of a token.
@@ -137,64 +169,121 @@ class VisitorTokens:
             Unauthenticated: the token is not ours, expired or revoked.
             Forbidden: the token is bound to another origin.
         """
-        if self._key is None:
+        claims = self._check(token, _AUDIENCE)
+        if "origin" in claims and claims["origin"] != origin:
+            raise Forbidden("This token is for pages of another origin.")
+        return _make_principal(claims)
+
+    def verify_form(self, token: str, *, origin: str | None) -> FormPass:
+        """Return what a form token stands for.
+
+        Args:
+            token: the encoded JWT.
+            origin: the Origin header of the request. A form that follows another is on this server's own page, so its
+                origin is not compared.
+
+        Raises:
+            Unauthenticated: the token is not ours, expired, revoked, or that of no form.
+            Forbidden: it is bound to another origin.
+        """
+        claims = self._check(token, _FORM_AUDIENCE)
+        if "origin" in claims and claims["origin"] != origin and not claims["follows"]:
+            raise Forbidden("This form is for pages of another origin.")
+        return FormPass(
+            id=claims["form"],
+            principal=_make_principal(claims),
+            origin=claims.get("origin"),
+            next=self._encode_form(claims, follows=True),
+        )
+
+    def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
+        """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
+        which = {"tenant": tenant, "token_id": token_id}
+        self._revoke(revoked_tokens, which, {}, ("token.revoke", f"token:{token_id}", by))
+
+    def revoke_all(self, user: str, *, tenant: str, by: Actor = ITSELF) -> None:
+        """Revoke all tokens that a user has been issued so far, this second included."""
+        until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
+        which = {"tenant": tenant, "user_id": user}
+        target = f"user:{tenant}/{user}"
+        self._revoke(revoked_users, which, {"issued_until": until}, ("tokens.revoke_all", target, by))
+
+    def is_user_revoked(self, tenant: str, user: str, issued_at: int) -> bool:
+        """Return whether what a user was issued at a time, also by others, is revoked by revoke_all()."""
+        return issued_at <= self._get_revoked_until(user, tenant)
+
+    def _check(self, token: str, audience: str) -> dict[str, Any]:
+        """Return the claims of a token that is valid now. Raises Unauthenticated."""
+        if self._key is None or len(token) > _MAX_CHARS:
             raise Unauthenticated("bad token", is_guess=True)
         claims = decode_claims(
             token,
             self._key,
             algorithm=_ALGORITHM,
             issuer=_ISSUER,
-            audience=_AUDIENCE,
+            audience=audience,
             max_ttl_s=self._max_ttl_s,
         )
         with self._store.read_transaction() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
-        if "origin" in claims and claims["origin"] != origin:
-            raise Forbidden("This token is for pages of another origin.")
-        return Principal(
-            kind="visitor",
-            tenant=claims["tenant"],
-            user=claims["sub"],
-            scopes=frozenset(claims["scopes"]) & (CONVERSATION_SCOPES if "prompt" in claims else VISITOR_SCOPES),
-            token_id=claims["jti"],
-            key_id=claims["key"],
-            budget_micro_usd=claims.get("budget"),
-            max_tokens=claims.get("maxTokens"),
-            prompt=claims.get("prompt"),
-            variables=claims.get("variables", {}),
-        )
+        return claims
 
-    def revoke(self, token_id: str, *, tenant: str) -> None:
-        """Revoke one token of a tenant. It need not exist, since tokens are not stored."""
-        self._revoke(revoked_tokens, {"tenant": tenant, "token_id": token_id}, {})
-
-    def revoke_all(self, user: str, *, tenant: str) -> None:
-        """Revoke all tokens that a user has been issued so far, this second included."""
-        until = max(int(clock.now()), self._get_revoked_until(user, tenant) + 1)
-        self._revoke(revoked_users, {"tenant": tenant, "user_id": user}, {"issued_until": until})
+    def _encode_form(self, claims: Mapping[str, Any], *, follows: bool = False) -> str:
+        assert self._key is not None
+        form = {"aud": _FORM_AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
+        return _encode({**claims, **form}, self._key, _FORM_TYPE)
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
-        """Return the second until which all tokens of a user are revoked; 0 if they never were."""
+        """Return the second until which all tokens of a user are revoked; -1 if they never were."""
         with self._store.read_transaction() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
-        return found or 0
+        return -1 if found is None else int(found)
 
-    def _revoke(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _revoke(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         try:
-            self._put(table, which, values)
+            self._put(table, which, values, change)
         except IntegrityError:
             # Another process has just inserted the row; this time it is replaced.
-            self._put(table, which, values)
+            self._put(table, which, values, change)
 
-    def _put(self, table: Any, which: dict[str, str], values: dict[str, int]) -> None:
+    def _put(
+        self, table: Any, which: dict[str, str], values: dict[str, int], change: tuple[Action, str, Actor]
+    ) -> None:
         now = int(clock.now())
         with self._store.transaction() as connection:
             for expired in (revoked_tokens, revoked_users):
                 connection.execute(delete(expired).where(expired.c.expires_at < now))
             connection.execute(delete(table).where(*(table.c[name] == value for name, value in which.items())))
-            connection.execute(insert(table).values(**which, **values, expires_at=now + self._max_ttl_s))
+            connection.execute(
+                insert(table).values(**which, **values, expires_at=now + self._max_ttl_s + LEEWAY_S)
+            )
+            action, target, by = change
+            record(connection, action, target, by=by, tenant=which["tenant"])
+
+
+def _encode(claims: Mapping[str, Any], key: str, kind: str) -> str:
+    import jwt  # imported here: see decode_claims()
+
+    return jwt.encode(dict(claims), key, algorithm=_ALGORITHM, headers={"typ": kind})
+
+
+def _make_principal(claims: Mapping[str, Any]) -> Principal:
+    return Principal(
+        kind="visitor",
+        tenant=claims["tenant"],
+        user=claims["sub"],
+        scopes=frozenset(claims["scopes"]) & (CONVERSATION_SCOPES if "prompt" in claims else VISITOR_SCOPES),
+        token_id=claims["jti"],
+        key_id=claims["key"],
+        budget_micro_usd=claims.get("budget"),
+        max_tokens=claims.get("maxTokens"),
+        prompt=claims.get("prompt"),
+        variables=claims.get("variables", {}),
+    )
 
 
 def _is_revoked(connection: Connection, claims: dict[str, Any]) -> bool:

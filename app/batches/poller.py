@@ -90,7 +90,7 @@ class Poller:
         costs = BatchSettlement(batch, self._store.get_requests(batch.id))
         self._add_file(costs, upstream.output_file_id, deadline, are_answers=True)
         self._add_file(costs, upstream.error_file_id, deadline, are_answers=False)
-        if costs.completed < upstream.completed:
+        if costs.completed < upstream.completed or upstream.lacks_files:
             costs.add_missing()
         settlement = costs.settle(upstream, self._prices, at_ms=clock.now_ms())
 
@@ -108,6 +108,8 @@ class Poller:
             )
 
         self._ledger.settle_also(batch.entry_id, settlement, end)
+        for failure in [UpstreamError(upstream_code=upstream.error_code), *costs.failures]:
+            self._upstream.note_failure(failure, model=batch.model)
         log.info(
             "batch.ended",
             extra={

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from app.batches.records import Batch, SentRequest
 from app.ledger.records import Settlement
 from app.openai_service import OutputLine, UpstreamBatch, read_line
+from app.openai_service.errors import UpstreamError
 from app.pricing.interface import PriceList
 from app.token_counts import FIGURES, Usage
 
+_MAX_FAILURES = 10
 _OUTCOMES = {
     "completed": "complete",
     "failed": "rejected",
@@ -33,6 +35,8 @@ class BatchSettlement:
         self._estimated: set[int] = set()
         self._is_complete = True
         self.completed = 0
+        self.failures: list[UpstreamError] = []
+        """Why the first of those requests failed that did."""
 
     def add(self, lines: Iterable[bytes], *, are_answers: bool) -> None:
         """Count the lines of a file, either of answers or of errors."""
@@ -79,6 +83,8 @@ class BatchSettlement:
     def _count(self, index: int, line: OutputLine) -> None:
         if line.status != 200:
             self._unanswered.add(index)
+            if len(self.failures) < _MAX_FAILURES:
+                self.failures.append(line.read_failure())
             return
         self.completed += 1
         body = line.body if isinstance(line.body, dict) else {}

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
-
 import click
 from flask.cli import with_appcontext
 
 from app.auth.keys import KEY_PREFIX, ApiKey, InvalidKeyRequest, NewKey
 from app.auth.principal import ALL_TENANTS, DEFAULT_TENANT, VISITOR_SCOPES
+from app.cli.actor import command_actor
+from app.cli.errors import reported
 from app.cli.table import print_table
-from app.database.database import DatabaseUnavailable
 from app.runtime import clock
 from app.runtime.times import format_minute
 from app.services import services
@@ -41,15 +39,17 @@ def create_key(name: str, tenant: str, scopes: str, all_tenants: bool) -> None:
     wanted = [scope for part in scopes.split(",") if (scope := part.strip())]
     if all_tenants:
         wanted.append(ALL_TENANTS)
-    with _report_errors():
-        _print_key(services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted))
+    with reported(InvalidKeyRequest):
+        _print_key(
+            services().authenticator.keys.create(tenant=tenant, name=name, scopes=wanted, by=command_actor())
+        )
 
 
 @keys.command("list")
 @with_appcontext
 def list_keys() -> None:
     """List all keys, without their secrets."""
-    with _report_errors():
+    with reported(InvalidKeyRequest):
         found = services().authenticator.keys.list_all()
     if not found:
         click.echo("There are no keys. To create one: flask keys create --name my-server")
@@ -83,9 +83,12 @@ def list_keys() -> None:
 )
 @with_appcontext
 def rotate_key(key_id: str, grace_h: float) -> None:
-    """Create a key that replaces another, which stays valid for a while."""
-    with _report_errors():
-        new = services().authenticator.keys.rotate(_parse_id(key_id), grace_s=round(grace_h * 3600))
+    """Create a key that replaces another, with its limits. The other one stays valid for a while."""
+    with reported(InvalidKeyRequest):
+        built = services()
+        new = built.stored_limits.rotate_key(
+            built.authenticator.keys, _parse_id(key_id), grace_s=round(grace_h * 3600), by=command_actor()
+        )
     _print_key(new)
     click.echo(f"{_parse_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
 
@@ -95,21 +98,9 @@ def rotate_key(key_id: str, grace_h: float) -> None:
 @with_appcontext
 def revoke_key(key_id: str) -> None:
     """Revoke a key and all visitor tokens that were issued with it."""
-    with _report_errors():
-        key = services().authenticator.keys.revoke(_parse_id(key_id))
+    with reported(InvalidKeyRequest):
+        key = services().authenticator.keys.revoke(_parse_id(key_id), by=command_actor())
     click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens issued with it.")
-
-
-@contextlib.contextmanager
-def _report_errors() -> Iterator[None]:
-    try:
-        yield
-    except InvalidKeyRequest as error:
-        raise click.ClickException(str(error)) from None
-    except DatabaseUnavailable:
-        raise click.ClickException(
-            "The database of DATABASE_URL cannot be used; the log line above says why."
-        ) from None
 
 
 def _parse_id(text: str) -> str:

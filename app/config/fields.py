@@ -47,14 +47,14 @@ def one_of(*choices: str, default: str) -> str:
     return _make_field(default, check)
 
 
-def some_of(*choices: str) -> tuple[str, ...]:
+def some_of(*choices: str, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
     """Declare a list of some of these choices, all of them by default."""
 
     def check(values: tuple[str, ...]) -> str | None:
         wrong = [value for value in values if value not in choices]
         return f"must be some of {', '.join(choices)}, but not {wrong[0]!r}." if wrong else None
 
-    return _make_field(choices, check)
+    return _make_field(choices if default is None else default, check)
 
 
 def text(check: Check, *, default: str = "") -> str:

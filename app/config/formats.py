@@ -12,7 +12,9 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
-_MODEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:/@+-]{0,199}")
+# Visible ASCII: servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…. But a comma parts two
+# models, and a quote is a mistake in .env.
+_MODEL = re.compile(r"(?!-)[!#$%&()*+./0-9:;<=>?@A-Z\[\\\]^_a-z{|}~-]{1,200}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
 _NAME = re.compile(NAME_PATTERN)
 _HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")

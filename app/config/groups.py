@@ -27,6 +27,21 @@ class UpstreamSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class HostedToolSettings:
+    """The tools that run at OpenAI, which callers of /v1/responses may use.
+
+    Attributes:
+        allowed: their types.
+        resources: ids and URLs of what these tools may be pointed at: vector stores, files, containers, MCP servers.
+        max_calls: of one answer, which a request may lower.
+    """
+
+    allowed: frozenset[str]
+    resources: frozenset[str]
+    max_calls: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AttributionSettings:
     """What the upstream is told about a conversation.
 
@@ -92,10 +107,10 @@ class MediaSettings:
         models: the default of each operation that takes images.
         max_bytes: of one file, as received.
         max_pixels: of one image, as received.
-        max_detail: the highest at which the model looks at an image: low, high or auto.
+        max_detail: the highest at which the model looks at an image: low, high, auto or original.
         max_file_bytes: of one file, as received.
         max_file_pages: of all files of a request together.
-        takes_files: whether files are accepted at all.
+        are_moderated: whether a moderator must be able to see what is in a file.
         timeout_s: for the whole answer, including the work on its images and files.
     """
 
@@ -105,7 +120,7 @@ class MediaSettings:
     max_detail: str
     max_file_bytes: int
     max_file_pages: int
-    takes_files: bool
+    are_moderated: bool
     timeout_s: float
 
 

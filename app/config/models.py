@@ -21,6 +21,9 @@ REASONING_EFFORTS: tuple[str, ...] = get_args(ReasoningEffort)
 VERBOSITIES: tuple[str, ...] = get_args(Verbosity)
 SERVICE_TIERS: tuple[str, ...] = get_args(ServiceTier)
 
+HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp")
+"""Tools that run at OpenAI and cost something by themselves, or reach out from there."""
+
 OPENAI_FALLBACK_MODEL = "gpt-6-luna"
 """Tried after CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is not set."""
 

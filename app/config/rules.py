@@ -19,6 +19,7 @@ def find_problems(config: Config) -> list[str]:
     """Return one sentence for each rule that the settings break."""
     rules = [
         _check_upstream,
+        _check_hosted_tools,
         _check_models,
         _check_token_rates,
         _check_access,
@@ -41,6 +42,11 @@ def _check_upstream(config: Config) -> Iterator[str]:
         yield "OPENAI_API_KEY contains a space, a control character or one that is not ASCII."
     if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
         yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
+
+
+def _check_hosted_tools(config: Config) -> Iterator[str]:
+    if config.allowed_openai_tools and config.upstream_api == "chat":
+        yield "ALLOWED_OPENAI_TOOLS needs /responses, which UPSTREAM_API=chat never calls."
 
 
 def _check_models(config: Config) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from app.config import formats
 from app.config.fields import one_of, secret, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
-from app.config.models import REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
+from app.config.models import HOSTED_TOOLS, REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
 
 
@@ -61,10 +61,13 @@ class SettingFields:
     tools_dir: str = "tools"
     allowed_tools: tuple[str, ...] = ()
     tool_max_steps: int = within(1, 100, default=5)
+    allowed_openai_tools: tuple[str, ...] = some_of(*HOSTED_TOOLS, default=())
+    openai_tool_resources: tuple[str, ...] = ()
+    openai_tool_max_calls: int = within(1, 128, default=5)
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)
     max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_image_pixels: int = within(1, 1_000_000_000, default=25_000_000)
-    max_image_detail: str = one_of("low", "high", "auto", default="auto")
+    max_image_detail: str = one_of("low", "high", "auto", "original", default="original")
     max_file_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_file_pages: int = within(1, 100_000, default=100)
     batches: str = one_of("off", "keys", "all", default="keys")

@@ -14,6 +14,7 @@ from app.config.groups import (
     BreakerSettings,
     CacheSettings,
     ConnectionSettings,
+    HostedToolSettings,
     MediaSettings,
     ModerationSettings,
     OriginSettings,
@@ -96,6 +97,15 @@ class Config(SettingFields):
         )
 
     @cached_property
+    def hosted_tools(self) -> HostedToolSettings:
+        """The tools of OpenAI's own that callers may use."""
+        return HostedToolSettings(
+            allowed=frozenset(self.allowed_openai_tools),
+            resources=frozenset(self.openai_tool_resources),
+            max_calls=self.openai_tool_max_calls,
+        )
+
+    @cached_property
     def attribution(self) -> AttributionSettings:
         """What the upstream is told about a conversation."""
         return AttributionSettings(identifiers=self.upstream_identifiers, store=self.store_at_openai)
@@ -143,8 +153,7 @@ class Config(SettingFields):
             max_detail=self.max_image_detail,
             max_file_bytes=self.max_file_bytes,
             max_file_pages=self.max_file_pages,
-            # The moderation endpoint reads texts and images only: in a file, anything could pass it.
-            takes_files=self.moderation == "off",
+            are_moderated=self.moderation != "off",
             timeout_s=self.request_timeout_s,
         )
 

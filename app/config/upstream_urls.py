@@ -9,8 +9,10 @@ from app.config.formats import is_url
 
 # A path that ends in one of these is a route. Some gateways have more path after /v1, so that alone says nothing.
 _ROUTE = re.compile(
-    r"/(chat/completions|completions|responses|embeddings|moderations|messages|batches|files|images/\w+|audio/\w+"
-    r"|(?<=/v1/)(chat|models)(/.*)?|(?<=/api/)(chat|generate|tags))$"
+    r"/(chat/completions|completions?|responses|embeddings|moderations|messages|batches|files|images/\w+|audio/\w+|rerank"
+    r"|(?<=/v1/)(chat|models)(/.*)?|(?<=/v1/)(images|audio|realtime|assistants|threads|engines|edits)"
+    r"|(?<=/api/)(chat|generate|tags))$",
+    re.IGNORECASE,
 )
 _VERSION_TWICE = re.compile(r"/v1/v1$")
 _AZURE_API = re.compile(r"/openai(/.*)?$")
@@ -27,6 +29,8 @@ def check_base_url(value: str) -> str | None:
         return "is the address of a page; OpenAI's API is at https://api.openai.com/v1 (or leave it unset)."
     if found := _ROUTE.search(path):
         return f"ends in a route, {found[0]}: leave that out, it is added to each request."
+    if "//" in parts.path:
+        return "has two slashes in a row in its path."
     if _VERSION_TWICE.search(path):
         return "ends in /v1 twice."
     if is_openai(value) and (parts.scheme != "https" or path != "/v1"):
@@ -74,6 +78,8 @@ def _check_url(value: str) -> str | None:
         return "must be an http:// or https:// URL of a server."
     if "?" in value or "#" in value:
         return "must not have a query (?…) or a fragment (#…)."
+    if "@" in urlsplit(value).netloc:
+        return "must not have a user or password (user:password@…): the key goes into OPENAI_API_KEY."
     return None
 
 

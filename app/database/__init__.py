@@ -3,10 +3,9 @@
 database.py          Database: transactions, outages, forks
 outages.py           tells outages from bugs
 driver.py            Driver: what Database needs from each kind of database, as a protocol
-sqlite_outages.py           tells outages from bugs
-driver.py     SqliteDriver: a file, for all processes of this machine
-postgres_outages.py           tells outages from bugs
-driver.py   PostgresDriver: a server, for several machines
+sqlite_driver.py     SqliteDriver: a file, for all processes of this machine
+file_owners.py       tells whose a file is that may not be written
+postgres_driver.py   PostgresDriver: a server, for several machines
 metadata.py          the MetaData of all tables
 migrate.py           brings the tables up to date
 migrations/          the migrations, and Alembic's entry point

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, create_engine
 from sqlalchemy.pool import QueuePool
 
+from app.database.file_owners import find_foreign_file
 from app.runtime import clock, sqlite
 from app.runtime.blocking import run_blocking
 from app.runtime.store_guard import Contended, DatabaseUnavailable
@@ -30,6 +31,7 @@ _READ_ONLY = "SQLITE_READONLY"
 _ADVICE = {
     _READ_ONLY: "the ledger's file or folder cannot be written: check its owner, its mode and the mount",
     "PermissionError": "the ledger's file or folder cannot be opened: check its owner and mode",
+    "SQLITE_CANTOPEN": "the ledger's file, or its -wal or -shm beside it, cannot be opened: check their owner and mode",
     "FileNotFoundError": "the folder of the ledger's file does not exist and cannot be made: check DATABASE_URL",
     "FileExistsError": "the folder of the ledger's file is a file: check DATABASE_URL",
     "NotADirectoryError": "the folder of the ledger's file is a file: check DATABASE_URL",
@@ -39,6 +41,7 @@ _ADVICE = {
     "SQLITE_NOTADB": "the ledger's file is no SQLite database: stop the server and restore a copy",
     "SQLITE_ERROR": "the ledger's file has lost its tables: stop the server and restore a copy",
 }
+_OF_OWNERS = (_READ_ONLY, "PermissionError", "SQLITE_CANTOPEN")
 
 
 class SqliteDriver:
@@ -116,7 +119,10 @@ class SqliteDriver:
         """Return what is wrong with the file, and what to do."""
         if reason == "SQLITE_CANTOPEN" and not self.path.exists():
             return _MISSING
-        return _ADVICE.get(reason)
+        advice = _ADVICE.get(reason)
+        if reason in _OF_OWNERS and (found := find_foreign_file(self.path)):
+            return f"{advice} ({found})"
+        return advice
 
     def begin_migration(self, connection: Connection) -> None:
         """Begin a transaction with the writer's lock, waiting up to a minute for it."""

@@ -1,7 +1,7 @@
 """Read PDF files: what they are, how many pages they have, and how much text.
 
 - `intake`: `PdfReading`, from an upload to the file that is sent. It has the work done in a side process, where `job` runs.
-- `pages`: count the pages and their text.
+- `pages`: count the pages and their text. `content`: read their text and images, for moderation.
 - `sent`: `PdfUrl`, the data URL of a file, which knows its pages.
 - `tokens`: the tokens of a file, as a bound and as an estimate.
 """

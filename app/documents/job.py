@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from app.data_urls import InvalidBase64, decode_base64, unescape
+from app.documents.content import read_content
 from app.documents.pages import PdfRules, UnusableFile, count_pages
 from app.documents.sent import PdfUrl
 
@@ -27,13 +28,16 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     """
     try:
         content = decode_base64(unescape(data) if fields["is_escaped"] else data)
-        pages, text_bytes = count_pages(content, PdfRules(**fields["rules"]))
+        rules = PdfRules(**fields["rules"])
+        pages, text_bytes = count_pages(content, rules)
+        text, images = read_content(content) if rules.is_moderated else ("", [])
     except UnusableFile as refused:
         return {"refused": str(refused)}, b""
     except InvalidBase64:
         return {"refused": "is not valid base64."}, b""
     encoded = base64.b64encode(content)
-    return {"pages": pages, "text_bytes": text_bytes}, b"" if encoded == data else encoded
+    answer = {"pages": pages, "text_bytes": text_bytes, "text": text, "images": images}
+    return answer, b"" if encoded == data else encoded
 
 
 def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memoryview) -> PdfUrl:
@@ -49,4 +53,6 @@ def read_answer(answer: dict[str, Any], encoded: bytearray, given: bytes | memor
     """
     if "refused" in answer:
         raise UnusableFile(answer["refused"])
-    return PdfUrl.create(str(encoded or given, "ascii"), answer["pages"], answer["text_bytes"])
+    return PdfUrl.create(
+        str(encoded or given, "ascii"), answer["pages"], answer["text_bytes"], answer["text"], answer["images"]
+    )

@@ -25,10 +25,12 @@ class PdfRules:
     Attributes:
         max_bytes: the largest file.
         max_pages: the most pages.
+        is_moderated: whether a moderator must be able to see what is in it.
     """
 
     max_bytes: int
     max_pages: int
+    is_moderated: bool = False
 
     def check_length(self, length: int) -> None:
         """Raise UnusableFile if a file has too many bytes."""

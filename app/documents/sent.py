@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 
 class PdfUrl(str):
     """A data URL in base64 that knows what is in the file, as its tokens cannot be counted without reading all of it.
@@ -9,16 +11,22 @@ class PdfUrl(str):
     Attributes:
         pages: how many the file has.
         text_bytes: of all of its text, in UTF-8.
+        text, images: all text, and the images as data URLs; empty unless it is moderated.
     """
 
-    __slots__ = ("pages", "text_bytes")
+    __slots__ = ("images", "pages", "text", "text_bytes")
 
     pages: int
     text_bytes: int
+    text: str
+    images: Sequence[str]
 
     @classmethod
-    def create(cls, base64: str, pages: int, text_bytes: int) -> PdfUrl:
+    def create(
+        cls, base64: str, pages: int, text_bytes: int, text: str = "", images: Sequence[str] = ()
+    ) -> PdfUrl:
         """Return the URL of a file."""
         url = cls(f"data:application/pdf;base64,{base64}")
         url.pages, url.text_bytes = pages, text_bytes
+        url.text, url.images = text, images
         return url

@@ -62,6 +62,7 @@ def _match_names(*names: str) -> re.Pattern[str]:
 
 _SMALL = ImageBounds(side=512)
 _HIGH = ImageBounds(side=2_048, patches=2_500)
+_ORIGINAL = ImageBounds(side=6_000, patches=10_000)
 _BOX = ImageBounds(side=2_048)
 _TILES = ImageBounds(side=2_048, short_side=768)
 
@@ -74,10 +75,11 @@ _KNOWN: tuple[tuple[re.Pattern[str], dict[str, ImageBounds]], ...] = (
     ),
     (
         _match_names("gpt-5.5"),
-        {"low": _SMALL, "high": _HIGH, "auto": ImageBounds(side=6_000, patches=10_000)},
+        {"low": _SMALL, "high": _HIGH, "auto": _ORIGINAL},
     ),
     # Here `low` uses more than `high`, and ignores 512.
-    (_match_names("gpt-5.4", "gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
+    (_match_names("gpt-5.4"), {"low": _BOX, "high": _HIGH, "auto": _HIGH, "original": _ORIGINAL}),
+    (_match_names("gpt-5.4-mini", "gpt-5.4-nano"), {"low": _BOX, "high": _HIGH, "auto": _HIGH}),
     (_match_names("gpt-5.2", "gpt-4.1-mini"), {"auto": _BOX}),
     (
         _match_names("gpt-5.1", "gpt-4.1", "gpt-4o", "gpt-4o-mini"),

@@ -33,7 +33,7 @@ def max_image_tokens(size: tuple[int, int] | None, detail: str, model: str) -> i
 
     Args:
         size: in pixels, as sent; None if unknown.
-        detail: OpenAI's: "low", "high" or "auto".
+        detail: OpenAI's: "low", "high", "auto" or "original".
         model: the requested model.
     """
     base, each = _TILED_MINI if model.lower().startswith(_MINI) else _TILED

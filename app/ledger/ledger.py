@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-import secrets
+import os
 import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -97,7 +97,7 @@ class Ledger:
         at_ms = clock.now_ms()
         # Accounts are locked in one order, so that two requests cannot deadlock.
         ordered = tuple(sorted(limits, key=lambda limit: (limit.key, limit.window)))
-        hold = Hold(f"{at_ms:012x}{secrets.token_hex(6)}", ordered, micro_usd, tokens, at_ms)
+        hold = Hold(f"{at_ms:012x}{os.urandom(6).hex()}", ordered, micro_usd, tokens, at_ms)
         owner: dict[str, Any] = {"lease_until": at_ms + int(lease_s * 1000), "worker": name_worker()}
         if self._writes_notes and also is None:  # what is written along with it, a batch, outlives this process
             hold.note = self._notes.begin(hold.id)

@@ -1,64 +1,37 @@
-"""Decide which accounts a request counts for, and how much each may use. No other file names an account."""
+"""Decide which accounts a request counts for, and how much each may use."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Generic, Literal, Protocol, TypeVar
+from typing import Generic, Literal, TypeVar
 
 from app.auth.address import WIDE_FACTOR, find_wide_network
 from app.config import Config
 from app.ledger.records import Limit
+from app.limits.account_names import (
+    ANONYMOUS,
+    NAMES,
+    AccountKind,
+    AccountOwner,
+    OwnerKind,
+    OwnKind,
+    list_own_names,
+    name_network,
+    name_token,
+    name_user_of_network,
+)
 from app.limits.budgets import Budget
+from app.limits.own_limits import LIMIT_NAMES, NO_LIMIT, OwnLimits, choose
 from app.limits.rate_limiter import Rate
 from app.pricing.money import to_micro_usd
 from app.runtime.periods import Window
 
 T = TypeVar("T")
 
-AccountKind = Literal["user", "tenant", "address"]
-OwnerKind = Literal["key", "visitor", "session", "anonymous"]
-
-_ANONYMOUS = "anonymous"
 # A call is charged to at most four accounts (MAX_LIMITS in app/ledger/sql_texts.py): those of a user and a tenant, and
-# either that of a token, or those of a wide network and of all anonymous callers.
-
-
-class AccountOwner(Protocol):
-    """The principal of a request, as far as limits need it."""
-
-    @property
-    def kind(self) -> OwnerKind:
-        """How they authenticated."""
-
-    @property
-    def is_named(self) -> bool:
-        """Whether a credential says who they are."""
-
-    @property
-    def tenant(self) -> str:
-        """The site that the user belongs to."""
-
-    @property
-    def user(self) -> str:
-        """The user, unique within the tenant."""
-
-    @property
-    def token_id(self) -> str | None:
-        """The id of the visitor token that the request was sent with, if any."""
-
-    @property
-    def budget_micro_usd(self) -> int | None:
-        """The budget of that token, if it has one."""
-
-
-# How the name of an account is made from its owner and the network address that the request comes from.
-_NAMES: dict[AccountKind, Callable[[AccountOwner, str], str]] = {
-    "user": lambda owner, _: f"user:{owner.tenant}/{owner.user}",
-    "tenant": lambda owner, _: f"tenant:{owner.tenant}",
-    "address": lambda _, address: f"address:{address}",
-}
+# either those of a token and the key that issued it, or those of a wide network and of all anonymous callers.
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +53,13 @@ class Limits(Generic[T]):
         """Return the limits of one request by account name."""
         if not self.limits:
             return {}
-        limits = {_NAMES[kind](owner, address): limit for kind, limit in self.limits.items()}
+        limits = {NAMES[kind](owner, address): limit for kind, limit in self.limits.items()}
         network = find_wide_network(address)
         if network is not None:
             if "address" in self.wide:
-                limits[f"address:{network}"] = self.wide["address"]
+                limits[name_network(network)] = self.wide["address"]
             if "user" in self.wide and not owner.is_named:
-                limits[f"user:{owner.tenant}/address:{network}"] = self.wide["user"]
+                limits[name_user_of_network(owner.tenant, network)] = self.wide["user"]
         return limits
 
 
@@ -101,6 +74,8 @@ class AccountLimits:
         shared_streams: for each kind of owner, the share of all concurrent streams of accounts without a maximum of their own.
         budgets: money or tokens per day or month. A visitor token can have a budget in addition.
         anonymous: the budget that all callers without a credential share, if there is one.
+        window: of all budgets.
+        find_own: returns the limits that single accounts have instead of these.
     """
 
     requests: Limits[Rate]
@@ -109,32 +84,89 @@ class AccountLimits:
     shared_streams: Mapping[OwnerKind, Limits[int]]
     budgets: Limits[Budget]
     anonymous: Budget | None
+    window: Window
+    find_own: Callable[[], Mapping[str, OwnLimits]]
 
     def request_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the request rate limit of each account."""
-        return self.requests.of(owner, address)
+        return self._with_own(self.requests.of(owner, address), owner, lambda own: own.request_rate)
 
     def token_rates(self, owner: AccountOwner, address: str) -> dict[str, Rate]:
         """Return the token rate limit of each account."""
-        return self.tokens.of(owner, address)
+        return self._with_own(self.tokens.of(owner, address), owner, lambda own: own.token_rate)
 
     def concurrent_streams(self, owner: AccountOwner, address: str) -> dict[str, int]:
         """Return the maximum number of concurrent streams of each account."""
-        return self.streams.of(owner, address) | self.shared_streams[owner.kind].of(owner, address)
+        streams = self.streams.of(owner, address) | self.shared_streams[owner.kind].of(owner, address)
+        return self._with_own(streams, owner, lambda own: own.concurrent_streams)
 
     def spending(self, owner: AccountOwner, address: str) -> list[Limit]:
-        """Return the budget of each account that a call is charged to."""
+        """Return the budget of each account that a call is charged to. One that has no limit is counted all the same."""
         budgets = self.budgets.of(owner, address)
+        if found := self.find_own():
+            for account in list_own_names(owner):
+                own = found.get(account)
+                if own is not None and own.has_budget:
+                    budgets[account] = _replace_budget(budgets.get(account), own, self.window)
         limits = [budget.limit_for(account) for account, budget in budgets.items()] if budgets else []
         if owner.budget_micro_usd is not None:
-            limits.append(Limit(f"token:{owner.token_id}", "month", owner.budget_micro_usd))
+            limits.append(Limit(name_token(owner.token_id), "month", owner.budget_micro_usd))
         if self.anonymous is not None and not owner.is_named:
-            limits.append(self.anonymous.limit_for(_ANONYMOUS))
+            limits.append(self.anonymous.limit_for(ANONYMOUS))
+        return limits
+
+    def describe_defaults(self, kind: OwnKind) -> OwnLimits:
+        """Return what an account of this kind may use that has no limits of its own."""
+        if kind == "key":
+            return OwnLimits.parse(dict.fromkeys(LIMIT_NAMES, NO_LIMIT))
+        streams = self.streams.limits.get(kind) or self.shared_streams["visitor"].limits.get(kind)
+        budget = self.budgets.limits.get(kind) or Budget(self.window)
+        return OwnLimits(
+            request_rate=self.requests.limits.get(kind, NO_LIMIT),
+            token_rate=self.tokens.limits.get(kind, NO_LIMIT),
+            concurrent_streams=NO_LIMIT if streams is None else streams,
+            budget_usd=NO_LIMIT if budget.micro_usd is None else budget.micro_usd,
+            budget_tokens=NO_LIMIT if budget.tokens is None else budget.tokens,
+        )
+
+    def has_shared_budgets(self) -> bool:
+        """Return whether a tenant, or all callers without a credential, may have a budget in dollars."""
+        return "tenant" in self.budgets.limits or self.anonymous is not None or bool(self.find_own())
+
+    def find_shared_budget(self, account: str) -> int | None:
+        """Return the budget of a tenant's account, or of that of all anonymous callers; None if it has none."""
+        budget = self.anonymous if account == ANONYMOUS else self.budgets.limits.get("tenant")
+        default = None if budget is None else budget.micro_usd
+        own = self.find_own().get(account)
+        return default if own is None else choose(own.budget_usd, default)
+
+    def _with_own(
+        self,
+        limits: dict[str, T],
+        owner: AccountOwner,
+        pick: Callable[[OwnLimits], T | Literal["none"] | None],
+    ) -> dict[str, T]:
+        """Put the limits that accounts have of their own in the place of the others."""
+        found = self.find_own()
+        if not found:
+            return limits
+        for account in list_own_names(owner):
+            own = found.get(account)
+            limit = None if own is None else pick(own)
+            if limit == NO_LIMIT:
+                limits.pop(account, None)
+            elif limit is not None:
+                limits[account] = limit
         return limits
 
 
-def read_limits(config: Config) -> AccountLimits:
-    """Read the limits from the settings, where 0 or an empty text means no limit, but for streams: a share of all."""
+def read_limits(config: Config, find_own: Callable[[], Mapping[str, OwnLimits]] = dict) -> AccountLimits:
+    """Read the limits from the settings, where 0 or an empty text means no limit, but for streams: a share of all.
+
+    Args:
+        config: the settings.
+        find_own: returns the limits that single accounts have instead, by account.
+    """
     window: Window = "day" if config.budget_window == "day" else "month"
     return AccountLimits(
         requests=_read_kinds(
@@ -162,12 +194,18 @@ def read_limits(config: Config) -> AccountLimits:
             tenant=_build_budget(window, config.tenant_budget_usd, config.tenant_budget_tokens),
         ),
         anonymous=_build_budget(window, config.anonymous_budget_usd, 0),
+        window=window,
+        find_own=find_own,
     )
 
 
-def parse_account_kind(account: str) -> str:
-    """Return the kind of account in its name: user, tenant, address, token or anonymous."""
-    return account.partition(":")[0]
+def _replace_budget(default: Budget | None, own: OwnLimits, window: Window) -> Budget:
+    default = default or Budget(window)
+    return Budget(
+        window,
+        micro_usd=choose(own.budget_usd, default.micro_usd),
+        tokens=choose(own.budget_tokens, default.tokens),
+    )
 
 
 def _read_kinds(
@@ -191,6 +229,7 @@ def _read_shared_streams(config: Config) -> dict[OwnerKind, Limits[int]]:
     return {
         # A site's own server sends the requests of all of its users from one address.
         "key": _read_kinds(keep, user=user),
+        "admin": _read_kinds(keep, user=user),
         "visitor": _read_kinds(keep, user=user, address=address),
         # Their user is the address.
         "session": by_address,

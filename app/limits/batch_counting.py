@@ -60,7 +60,7 @@ def counted_batch(
 def _check_fits(amount: int, rates: Mapping[str, Rate], unit: str) -> None:
     """Raise InvalidRequest if a rate can never admit the amount, however long its account waits."""
     for rate in rates.values():
-        if amount > rate.amount:
+        if amount > rate.amount > 0:  # an account that may do nothing is refused when it is counted
             raise InvalidRequest(
                 f"this batch may use {amount:,} {unit}, and no more than {rate.amount:,} are allowed in"
                 f" {rate.window_s:,} s: send smaller batches.",

@@ -23,7 +23,14 @@ class AccountConcurrencyExceeded(Problem):
     status = 429
     code = "concurrency_limit"
     sentence = "Too many of your requests are running now; try again shortly."
-    retry_after_s = 1.0
+    message_is_safe = True
+    retry_after_s: float | None = 1.0
+
+    def __init__(self, limit: int) -> None:
+        """Create the error for an account that may run so many streams."""
+        super().__init__("" if limit else "This account may run no streams.")
+        if not limit:
+            self.retry_after_s = None  # no wait helps
 
 
 class ConcurrencyLimit:
@@ -55,7 +62,7 @@ class ConcurrencyLimit:
             lease = self._state.take_lease(name, limit)
             if lease is None:
                 StreamPermit(leases).release()
-                raise ServerBusy if name == "streams" else AccountConcurrencyExceeded
+                raise ServerBusy if name == "streams" else AccountConcurrencyExceeded(limit)
             leases.append(lease)
         return StreamPermit(leases, self._note_change)
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from app.ledger.call_notes import CallNote, Charge
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
+from app.limits.hosted_calls import bound_calls, price_calls
 from app.limits.token_rate_limit import TokenRateLimit
 from app.openai_service import Attempt, CallRecord, PendingRequest
+from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
 from app.pricing.interface import PriceList
 from app.token_counts import FIGURES, Usage, get_figures
 from app.token_counts.estimates import estimate_usage
@@ -62,6 +64,8 @@ class Meter:
         tokens = input_tokens + output_tokens
         tier = request.body.get("service_tier")
         micro_usd = self._prices.bound_micro_usd(model, input_tokens, output_tokens, tier)
+        if micro_usd is not None and MAX_CALLS in request.body:
+            micro_usd += bound_calls(self._prices, model, request.body)
         if self._hold is None:
             entry = self._entry.of_model(model)
             self._token_rate_limit.reserve(tokens)
@@ -99,7 +103,7 @@ class Meter:
         usage = attempt.usage if attempt.billed != "unknown" else None
         if usage is not None:
             self._observe(note, attempt, usage)
-            cost = self._price(attempt, usage)
+            cost = self._price(attempt, usage, asked.body)
             tokens += (usage.prompt_tokens or 0) + (usage.completion_tokens or 0)
         elif attempt.billed == "no":
             cost = 0
@@ -112,6 +116,8 @@ class Meter:
         asked = self._asked[-1]
         tier, bound = asked.body.get("service_tier"), self._bound_micro_usd
         of_input = self._prices.bound_micro_usd(attempt.model, asked.input_tokens, 0, tier)
+        if of_input is not None and MAX_CALLS in asked.body:
+            of_input += bound_calls(self._prices, attempt.model, asked.body)
         note.set_charge(None if bound is None else self._charge[0], self._charge[1])
         per_token = ((bound or 0) - (of_input or 0)) / max(1, asked.output_tokens)
         sent_at = attempt.sent_at if attempt.is_streamed else None
@@ -179,18 +185,20 @@ class Meter:
                 usage = estimate if usage is None or estimate is None else usage.complete(estimate)
             if usage is not None:
                 used = usage if used is None else used + usage
-                price = self._price(attempt, usage)
+                price = self._price(attempt, usage, asked.body)
                 cost = None if cost is None or price is None else cost + price
         if used is None and self._asked:  # nothing was billed; without a price the cost is unknown all the same
-            cost = self._price(record.attempt_log[len(self._asked) - 1], _NO_USAGE)
+            cost = self._price(record.attempt_log[len(self._asked) - 1], _NO_USAGE, {})
         return used or _NO_USAGE, cost, is_estimated
 
-    def _price(self, attempt: Attempt, usage: Usage) -> int | None:
+    def _price(self, attempt: Attempt, usage: Usage, body: Mapping[str, Any]) -> int | None:
         """Return the cost of an attempt, at the price of the model that served it or else of the one requested."""
         tier, cost = attempt.service_tier, None
         if attempt.served is not None:
             cost = self._prices.cost_micro_usd(attempt.served, usage, tier)
-        return self._prices.cost_micro_usd(attempt.model, usage, tier) if cost is None else cost
+        if cost is None:
+            cost = self._prices.cost_micro_usd(attempt.model, usage, tier)
+        return cost + price_calls(self._prices, attempt, body) if cost is not None and MAX_CALLS in body else cost
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +218,17 @@ class _Asked:
         if attempt.sent_at is None:
             return None
         if attempt.is_complete or attempt.is_streamed:
-            return estimate_usage(
+            estimate = estimate_usage(
                 self.body, attempt.received, unseen=attempt.bound_unseen(), ceiling=self.output_tokens
             )
+            return estimate if MAX_CALLS not in self.body else self._add_found(estimate, attempt)
         return Usage(prompt_tokens=self.input_tokens, completion_tokens=self.output_tokens)
+
+    def _add_found(self, estimate: Usage, attempt: Attempt) -> Usage:
+        """Return an estimate with what the calls of hosted tools have brought, and with the input read again for each."""
+        calls = sum(attempt.hosted_calls.values())
+        prompt = (estimate.prompt_tokens or 0) * (calls + 1) + TOKENS_OF_CALL * calls * (calls + 1) // 2
+        return replace(estimate, prompt_tokens=min(prompt, self.input_tokens))
 
 
 def _compute_extra_cost(bound: int | None, before: int | None) -> int | None:

@@ -11,6 +11,7 @@ from app.problems import Problem
 from app.shared_state import SharedState
 
 _SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400}
+_UNITS = {seconds: unit for unit, seconds in _SECONDS.items()}
 
 
 class RateLimited(Problem):
@@ -25,7 +26,7 @@ class RateLimited(Problem):
         """Create the error from the quota of the account that is over its limit."""
         super().__init__(message)
         self.quota = quota
-        self.retry_after_s = quota.reset_s
+        self.retry_after_s = quota.reset_s if quota.limit else None  # no wait helps who may do nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,19 +42,25 @@ class Rate:
         amount, _, window = text.partition("/")
         return cls(int(amount), _SECONDS[window])
 
+    @property
+    def text(self) -> str:
+        """The rate as in the settings: 60/minute."""
+        return f"{self.amount}/{_UNITS[self.window_s]}"
+
 
 @dataclass(frozen=True, slots=True)
 class Quota:
-    """What an account has left in its window: `remaining` of `limit`; more after `reset_s` seconds."""
+    """What an account has left in its window of `window_s`: `remaining` of `limit`; more after `reset_s` seconds."""
 
     limit: int
     remaining: int
     reset_s: float
+    window_s: int = 0
 
     @property
     def share(self) -> float:
         """The remaining part, from 0 to 1."""
-        return self.remaining / self.limit
+        return self.remaining / self.limit if self.limit else 0.0
 
 
 class RateLimiter:
@@ -84,6 +91,14 @@ class RateLimiter:
             if tightest is None or quota.remaining < tightest.remaining:
                 tightest = quota
         return tightest
+
+    def look(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
+        """Return what each account has left, without counting anything."""
+        now = time.time()
+        return {
+            key: _Window.read(self._state.read(f"rate:{key}")).advance(now, rate).quota(now, rate, refused=0)
+            for key, rate in rates.items()
+        }
 
     def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
         """Subtract an amount that was counted at `taken_at`, in seconds since 1970."""
@@ -161,4 +176,5 @@ class _Window:
             reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
         else:
             reset_s = (2 - fitting / self.current) * rate.window_s - into_s
-        return Quota(rate.amount, max(0, math.floor(rate.amount - self.used(now, rate))), reset_s)
+        left = max(0, math.floor(rate.amount - self.used(now, rate)))
+        return Quota(rate.amount, left, reset_s, rate.window_s)

@@ -9,6 +9,8 @@ import orjson
 
 from app.limits.rate_limiter import Quota, Rate, RateLimited, RateLimiter
 
+_PREFIX = "tokens:"
+
 
 class TokenRateLimit:
     """The tokens of one call: their maximum is counted before each attempt, the unused part is released at the end."""
@@ -16,7 +18,7 @@ class TokenRateLimit:
     def __init__(self, limiter: RateLimiter, rates: Mapping[str, Rate]) -> None:
         """Create it from the rate limit of each account."""
         self._limiter = limiter
-        self._rates = {f"tokens:{key}": rate for key, rate in rates.items()}
+        self._rates = {f"{_PREFIX}{key}": rate for key, rate in rates.items()}
         self._reserved: list[tuple[float, int]] = []
         self.quota: Quota | None = None
         """The smallest remaining quota of the accounts."""
@@ -36,6 +38,10 @@ class TokenRateLimit:
             return b""
         rates = {key: (rate.amount, rate.window_s) for key, rate in self._rates.items()}
         return orjson.dumps([rates, self._reserved])
+
+    def look(self) -> dict[str, Quota]:
+        """Return what each account has left."""
+        return {key.removeprefix(_PREFIX): quota for key, quota in self._limiter.look(self._rates).items()}
 
     def reserve(self, tokens: int) -> None:
         """Count the maximum number of tokens of an attempt.

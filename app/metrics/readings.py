@@ -31,6 +31,16 @@ log = logging.getLogger(__name__)
 _throttle = LogThrottle()
 
 
+class SharedBudgets(Protocol):
+    """The budgets in dollars of the accounts that several users share."""
+
+    def has_shared_budgets(self) -> bool:
+        """Return whether there is any."""
+
+    def find_shared_budget(self, account: str) -> int | None:
+        """Return that of an account, in micro-dollars; None if it has none."""
+
+
 class Sources(Protocol):
     """What is read: the services of a process."""
 
@@ -53,6 +63,10 @@ class Sources(Protocol):
     @property
     def reports(self) -> Reports:
         """The ledger's reports."""
+
+    @property
+    def limits(self) -> SharedBudgets:
+        """The limits of accounts."""
 
     @property
     def openai_service(self) -> OpenAIService:
@@ -80,7 +94,6 @@ class Readings:
 
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
-        self._budgets = _read_budgets_of(sources.config)
         self._lock = threading.Lock()
         self._look = _Look()
         self._thread: threading.Thread | None = None
@@ -111,7 +124,7 @@ class Readings:
             self._try(lambda: look.families.append(self._read_circuits()))
         if self._check(look, "database", sources.database.check):
             self._try(lambda: look.families.append(self._read_holds()))
-            if self._budgets:
+            if sources.limits.has_shared_budgets():
                 self._try(lambda: look.families.extend(self._read_budgets()))
 
     def _check(self, look: _Look, store: str, check: Callable[[], None]) -> bool:
@@ -162,18 +175,12 @@ class Readings:
             "day" if sources.config.budget_window == "day" else "month"
         )
         for account, micro_usd in accounts.items():
-            budget = self._budgets.get(account.partition(":")[0])
+            budget = sources.limits.find_shared_budget(account)
             if budget is not None:
                 spent.add_metric([account], micro_usd / 1_000_000)
-                limit.add_metric([account], budget)
+                limit.add_metric([account], budget / 1_000_000)
         left.add_metric([], seconds_left)
         return [spent, limit, left]
-
-
-def _read_budgets_of(config: Config) -> dict[str, float]:
-    """Return the budgets in dollars of the accounts that several users share, by kind of account."""
-    budgets = {"tenant": config.tenant_budget_usd, "anonymous": config.anonymous_budget_usd}
-    return {kind: usd for kind, usd in budgets.items() if usd}
 
 
 def _gauge(name: str, text: str, *labels: str) -> GaugeMetricFamily:

@@ -28,6 +28,7 @@ class Family:
         takes_parallel_tool_calls: whether `parallel_tool_calls` is accepted on /v1/chat/completions.
         verbosities: the values of `verbosity`.
         has_cache_breakpoints: whether prompt-cache breakpoints are accepted, and cache writes are charged.
+        takes_original_detail: whether images may be looked at in the detail "original".
         shutdown: the announced last day; None: none is announced.
     """
 
@@ -44,4 +45,5 @@ class Family:
     takes_parallel_tool_calls: bool
     verbosities: tuple[str, ...]
     has_cache_breakpoints: bool
+    takes_original_detail: bool
     shutdown: date | None

@@ -25,7 +25,7 @@ def render_families() -> str:
     alike: dict[Family, list[str]] = {}
     for family in _list_served():
         alike.setdefault(replace(family, name="", shutdown=None), []).append(f"`{family.name}`")
-    heads = "models | served on | `reasoning_effort` | default | tools on chat | sampling | `stop` | verbosity | cache breakpoints"
+    heads = "models | served on | `reasoning_effort` | default | tools on chat | sampling | `stop` | verbosity | cache breakpoints | `detail: original`"
     return _render(heads, ([", ".join(models), *_describe(rules)] for rules, models in alike.items()))
 
 
@@ -102,6 +102,7 @@ def _describe(family: Family) -> Iterator[str]:
     yield "yes" if family.takes_stop and family.chat else "no"
     yield ", ".join(family.verbosities)
     yield "yes" if family.has_cache_breakpoints else "no"
+    yield "yes" if family.takes_original_detail else "no"
 
 
 def _find_prices(model: str) -> Any:

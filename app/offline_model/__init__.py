@@ -9,6 +9,7 @@ this process (`httpx2.WSGITransport(app=create_offline_model())`) or as a separa
 - `responses/`: the form of `/v1/responses`.
 - `instances/`: make values that match a JSON schema.
 - `embeddings`, `moderations`, `batches`, `files`: the other endpoints.
+- `simulation`: refuses, breaks off or falls silent when it is told to.
 - `images`, `colours`: describe images and files. `tokens`: counts tokens.
 """
 
@@ -22,7 +23,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from app.model_families import find_family
-from app.offline_model import batches, embeddings, files, moderations
+from app.offline_model import batches, embeddings, files, moderations, simulation
+from app.offline_model.answer import Answer
 from app.offline_model.files import Folder
 from app.offline_model.player import Player
 from app.offline_model.requests.errors import InvalidRequestError
@@ -92,13 +94,15 @@ def _answer(request: Request, token_delay_s: float, folder: Folder | None, playe
         case "POST", "/chat/completions":
             completion = player.complete(_body(request))
             if not completion.answer.request.stream:
+                simulation.wait_before_answer()
                 return _json(completion.to_dict())
-            return _stream(completion.events(token_delay_s))
+            return _stream(completion.events(simulation.find_delay(token_delay_s)), completion.answer)
         case "POST", "/responses":
             answered = player.respond(_body(request))
             if not answered.answer.request.stream:
+                simulation.wait_before_answer()
                 return _json(answered.to_dict())
-            return _stream(encode_events(answered, token_delay_s))
+            return _stream(encode_events(answered, simulation.find_delay(token_delay_s)), answered.answer)
     if folder is not None and (response := _answer_about_batches(request, folder, player)) is not None:
         return response
     raise InvalidRequestError(
@@ -150,5 +154,6 @@ def _json(body: JsonObject, status: int = 200) -> Response:
     return Response(orjson.dumps(body), status=status, content_type="application/json")
 
 
-def _stream(events: Iterator[bytes]) -> Response:
+def _stream(events: Iterator[bytes], answer: Answer) -> Response:
+    events = simulation.disturb(events, len(answer.pieces))
     return Response(events, content_type="text/event-stream; charset=utf-8", headers={"Cache-Control": "no-cache"})

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.offline_model import replies, tokens
+from app.offline_model import replies, simulation, tokens
 from app.offline_model.instances.instance import UnsatisfiableError, make_instance
 from app.offline_model.prompt_cache import CacheUse
 from app.offline_model.requests.chat_request import ChatRequest
@@ -26,6 +26,7 @@ class Answer:
     Attributes:
         thought: what a model that reasons has thought; empty if it has not, or says nothing of it.
         cache_use: what the prompt cache had of the prompt.
+        is_refusal: whether the text says that the model does not answer.
     """
 
     request: ChatRequest
@@ -36,6 +37,7 @@ class Answer:
     cache_use: CacheUse
     name: str
     created_s: int
+    is_refusal: bool = False
 
     @property
     def text(self) -> str:
@@ -66,26 +68,31 @@ def make_answer(request: ChatRequest, cache_use: CacheUse, thought: str = "") ->
         InvalidRequestError: no value was found for a schema.
     """
     after_tool = request.messages[-1].role == "tool"
-    tool = None if after_tool else request.tools.choose(request.user_text)
+    is_refusal = simulation.plays("refusal")
+    tool = None if after_tool or is_refusal else request.tools.choose(request.user_text)
     if tool:
         text = _make_instance(tool.parameters, request.user_text, "tools")
         finish_reason = "tool_calls"
     else:
-        text = _cut_at_stop(_write_reply(request), request.stop)
+        text = simulation.REFUSAL if is_refusal else _cut_at_stop(_write_reply(request), request.stop)
         finish_reason = "stop"
     pieces = tokens.split(text)
     limit = len(pieces)
+    is_filtered = simulation.plays("content-filter")
+    if is_filtered:
+        limit, finish_reason = limit // 2, "content_filter"
     if request.max_tokens is not None:
-        limit = max(0, request.max_tokens - bool(tool) - tokens.count(thought))
+        limit = min(limit, max(0, request.max_tokens - bool(tool) - tokens.count(thought)))
     return Answer(
         request=request,
         pieces=pieces[:limit],
-        finish_reason=finish_reason if len(pieces) <= limit else "length",
+        finish_reason=finish_reason if len(pieces) <= limit or is_filtered else "length",
         tool_name=tool.name if tool else None,
         thought=thought,
         cache_use=cache_use,
         name=uuid.uuid4().hex,
         created_s=int(time.time()),
+        is_refusal=is_refusal,
     )
 
 

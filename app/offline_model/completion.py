@@ -38,6 +38,8 @@ class Completion:
             function = {"name": self.answer.tool_name, "arguments": self.answer.text}
             call = {"id": self._call_id, "type": "function", "function": function}
             message |= {"content": None, "tool_calls": [call]}
+        elif self.answer.is_refusal:
+            message |= {"content": None, "refusal": self.answer.text}
         choice = {"index": 0, "message": message, "finish_reason": self.answer.finish_reason, "logprobs": None}
         return {**self._make_head("chat.completion"), "choices": [choice], "usage": self.usage()}
 
@@ -58,7 +60,8 @@ class Completion:
 
     def _iter_deltas(self) -> Iterator[JsonObject]:
         if not self.answer.tool_name:
-            yield from ({"content": piece} for piece in self.answer.pieces)
+            field = "refusal" if self.answer.is_refusal else "content"
+            yield from ({field: piece} for piece in self.answer.pieces)
             return
         function = {"name": self.answer.tool_name, "arguments": ""}
         call = {"index": 0, "id": self._call_id, "type": "function", "function": function}

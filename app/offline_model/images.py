@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import base64
 import binascii
 import io
@@ -26,6 +27,7 @@ MAX_PIXELS = 50_000_000
 
 _MAX_S = 20.0
 _PROCESSES = SideProcessPool(f"{__name__}:run", ProcessLimits(memory_bytes=2 * 1024**3, cpu_s=10), size=1)
+atexit.register(_PROCESSES.close)
 
 _DATA_URL = re.compile(r"data:image/[\w.+-]+(?:;[\w=.-]+)*;base64,", re.IGNORECASE)
 
@@ -50,8 +52,8 @@ def describe_image(image_url: JsonObject) -> DescribedImage:
     """
     url = string(image_url, "url", "messages")
     detail = image_url.get("detail") or "auto"
-    if detail not in ("low", "high", "auto"):
-        raise invalid_value("messages", "an image detail of 'low', 'high' or 'auto'")
+    if detail not in ("low", "high", "auto", "original"):
+        raise invalid_value("messages", "an image detail of 'low', 'high', 'auto' or 'original'")
     if re.match(r"https?://", url, re.IGNORECASE):
         description = "an image by URL, which the offline model cannot see: it makes no network calls"
         return DescribedImage(description, count_tokens(1, 1, "low"))

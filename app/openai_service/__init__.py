@@ -32,15 +32,18 @@ from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson, cosine_similarities
+from app.openai_service.responses.hosted_tools import HostedTools
 from app.openai_service.responses.kept_items import KEY as KEPT_REASONING
 from app.openai_service.results import Attempt, CallRecord, ChatResult, EmbeddingResult, StructuredResult
 from app.openai_service.service import OpenAIService
 from app.openai_service.streaming.chat_stream import ChatStream
 from app.openai_service.streaming.events import (
+    Annotation,
     Done,
     Event,
     Events,
     Failed,
+    HostedStep,
     Parsed,
     PartialParsed,
     Reasoning,
@@ -68,6 +71,7 @@ __all__ = [
     "CHAT_PATH",
     "EMBEDDINGS_PATH",
     "KEPT_REASONING",
+    "Annotation",
     "AnswerChecker",
     "AnswerFormat",
     "Attempt",
@@ -81,6 +85,8 @@ __all__ = [
     "Event",
     "Events",
     "Failed",
+    "HostedStep",
+    "HostedTools",
     "InputWindow",
     "NullContext",
     "OpenAIBatches",

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.openai_service.responses.hosted_tools import HostedTools
 from app.openai_service.tools.tool import ServerTool
 
 
@@ -27,6 +28,7 @@ class ChatCall:
         ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
         may_be_cached: whether an earlier answer to the same request may be returned.
+        hosted: tools that run at OpenAI, beside `tools`.
         server_tools: functions that are run here, instead of `tools`.
         prompt_version: tells apart the texts of the site that conversations begin with.
         is_one_shot: whether the client will hardly continue the conversation.
@@ -55,6 +57,7 @@ class ChatCall:
     ceiling: int | None = None
     model_is_pinned: bool = False
     may_be_cached: bool = False
+    hosted: HostedTools | None = None
     server_tools: Sequence[ServerTool] = ()
     prompt_version: str = ""
     is_one_shot: bool = False

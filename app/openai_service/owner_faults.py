@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 
-from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_CODES
+from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_CODES, UpstreamError, UserBlocked
 from app.openai_service.results import CallRecord
 from app.runtime.log_throttle import LogThrottle
 from app.shared_state import SharedState
@@ -37,21 +37,28 @@ class OwnerFaults:
             failures = [(record.model, record.upstream_status, record.upstream_code)]
         for model, status, code in failures:
             if found := _find_fault(model, status, code or ""):
-                self._tell(record, model, status, code, *found)
+                self._tell(*found, model=model, status=status, code=code, request_id=record.request_id)
                 return
         if is_complete and not record.is_cached:
             self._may_be_shown = False
             self._state.update(_KEY, lambda _: None, ttl_s=_SHOWN_S)
 
+    def note_failure(self, error: UpstreamError, *, model: str = "the Batch API") -> None:
+        """Note a failure outside of the calls: of the Batch API, or of a model in a batch."""
+        if isinstance(error, UserBlocked):
+            return
+        if found := _find_fault(model, error.upstream_status, error.upstream_code or ""):
+            self._tell(*found, model=model, status=error.upstream_status, code=error.upstream_code)
+
     def _tell(
-        self, record: CallRecord, model: str, status: int | None, code: str | None, fault: str, hint: str
+        self, fault: str, hint: str, *, model: str, status: int | None, code: str | None, request_id: str = ""
     ) -> None:
         if not self._throttle.allows(fault):
             return
         log.error(
             "upstream.owner_fault",
             extra={
-                "request_id": record.request_id,
+                "request_id": request_id or None,
                 "fault": fault,
                 "model": model,
                 "upstream_status": status,
@@ -75,6 +82,11 @@ def _find_fault(model: str, status: int | None, code: str) -> tuple[str, str] | 
             "The quota of the upstream's account is used up: add credit or raise its limit"
             " (OpenAI: platform.openai.com/settings/organization/billing)."
         )
+    if code == "token_limit_exceeded":
+        return "queue", (
+            f"The batches under way have as many tokens as the upstream's account may queue for {model}: wait until some"
+            " have ended, or have the limit raised."
+        )
     if code == LARGER_THAN_RATE:
         return "rate", (
             f"A single request needs more tokens than the upstream's account has a minute for {model}: lower"
@@ -90,7 +102,7 @@ def _find_fault(model: str, status: int | None, code: str) -> tuple[str, str] | 
             f"The upstream does not let OPENAI_API_KEY use {model}: check the rights of its project and its"
             " country."
         )
-    if status == 404 and code in MODEL_GONE_CODES:
+    if code in MODEL_GONE_CODES:
         return "model", (
             f"The upstream has no model {model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
             " CHAT_FALLBACK_MODELS to names that its list of models has."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any, Literal
@@ -27,7 +27,8 @@ class Attempt:
         service_tier: that was asked for, then the one that the answer reports.
         usage: as the upstream reported it, if the answer is complete.
         billed: yes, no or unknown.
-        received: approximate number of tokens that arrived, regardless of the reported usage.
+        hosted_calls: by type, the calls of tools that ran at the upstream, as far as they were seen.
+        received: approximate number of tokens that arrived, unless a whole answer told its usage.
         is_refused: whether its cost could not be reserved, so that nothing was sent.
         is_streamed: whether the answer is streamed, so that an upstream stops when the connection closes.
         is_complete: whether the whole answer has arrived.
@@ -43,6 +44,7 @@ class Attempt:
     service_tier: str | None = None
     usage: Usage | None = None
     billed: Billed = "unknown"
+    hosted_calls: Mapping[str, int] = field(default_factory=dict)
     received: int = 0
     is_refused: bool = False
     is_streamed: bool = False
@@ -118,7 +120,7 @@ class CallRecord:
         caller: who waits and pays for the call.
         adjusted: parameters that were changed, and how: {"temperature": "dropped"}.
         trimmed: number of messages removed from a conversation that was too long.
-        tool_calls: number of calls of server tools.
+        tool_calls: number of calls of server tools, and of those that run at the upstream.
         usage: of all attempts whose answers are complete.
         finish_reason: of the answer, by the upstream.
         has_own_cache: whether no other user shares the part of the upstream's prompt cache that the last attempt used.
@@ -174,7 +176,10 @@ class CallRecord:
 
     def note_usage(self, usage: Usage | None) -> None:
         """Add the usage of the last attempt, whose answer is complete."""
-        self.attempt_log[-1].complete(usage)
+        attempt = self.attempt_log[-1]
+        attempt.complete(usage)
+        if attempt.hosted_calls:
+            self.tool_calls += sum(attempt.hosted_calls.values())
         if usage is None:
             return
         self.usage = usage if self.usage is None else self.usage + usage
@@ -188,6 +193,8 @@ class ChatResult:
         refusal: the model's words, if it refused to answer.
         tool_calls, tool_runs: calls for the client to run, and those of server tools.
         reasoning_items: what the model wants back in the next turn: see responses/kept_items.py.
+        hosted_items: the calls of tools that ran at the upstream, in the form of /responses.
+        annotations: on the text, in that form as well.
     """
 
     text: str
@@ -200,6 +207,25 @@ class ChatResult:
     record: CallRecord
     tool_runs: Sequence[ToolRun] = ()
     reasoning_items: Sequence[dict[str, Any]] = ()
+    hosted_items: Sequence[dict[str, Any]] = ()
+    annotations: Sequence[dict[str, Any]] = ()
+
+    def with_usage(self, usage: Usage | None) -> ChatResult:
+        """Return this result with another usage. Not by replace(), which takes a call for each field."""
+        return ChatResult(
+            self.text,
+            self.finish_reason,
+            usage,
+            self.model,
+            self.id,
+            self.tool_calls,
+            self.refusal,
+            self.record,
+            self.tool_runs,
+            self.reasoning_items,
+            self.hosted_items,
+            self.annotations,
+        )
 
     def to_structured(self, data: Any, usage: Usage | None) -> StructuredResult:
         """Return this result with a parsed value instead of the text."""

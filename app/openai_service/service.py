@@ -289,6 +289,7 @@ class OpenAIService:
         original: OriginalSchema | None = None,
     ) -> ChatPipeline:
         entry = None
-        if call.may_be_cached and not call.server_tools:  # the results of server tools are not in the cache key
+        # What tools find out is not in the cache key.
+        if call.may_be_cached and not call.server_tools and call.hosted is None:
             entry = self._response_cache.entry(request, original.schema if original else None)
         return ChatPipeline(self._moderator, entry, request, recording)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
@@ -13,11 +13,13 @@ from typing import Any
 
 from app.pricing.price_file import read_prices
 from app.pricing.rates import SCALE, Rates
+from app.pricing.tool_prices import find_tool_price
 from app.runtime import clock
 from app.runtime.periods import DAY_MS
 from app.token_counts.usage import Usage
 
-_DATED = re.compile(r"(.+)-20\d\d-?[01]\d-?[0-3]\d")
+# One model's name as servers write it: with a date behind it, Google's with "models/" before it too.
+_SPELLED = re.compile(r"(?:models/)?(.+?)(?:[-@]20\d\d-?[01]\d-?[0-3]\d|@latest|@default)?")
 _MAX_CACHED = 1_000
 _GENAI_PRICES_FIELDS = {
     "input": "input_mtok",
@@ -84,6 +86,10 @@ class Prices:
             bound = max(bound, _bound(standard, input_tokens, output_tokens))
         return -(-bound // SCALE)
 
+    def tool_call_micro_usd(self, model: str, tool: Mapping[str, Any]) -> int:
+        """Return the price of one call of a tool that runs at OpenAI; of its code interpreter, that of a container."""
+        return find_tool_price(tool, _find_package_prices(model.lower()))
+
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """Return the cost of a batch, rounded up once; None if one of the prices is unknown.
 
@@ -118,8 +124,8 @@ class Prices:
         return self._known[key]
 
     def _find(self, model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-        dated = _DATED.fullmatch(model)
-        names = [model, dated[1]] if dated else [model]
+        spelled = _SPELLED.fullmatch(model)
+        names = [model, spelled[1]] if spelled and spelled[1] != model else [model]
         for name in names:
             if (found := self._file_prices.get(name)) is not None:
                 if service_tier and service_tier in found:
@@ -155,14 +161,10 @@ def _select_tiers(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, .
 
 
 def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-    # Imported on first use: it takes 0.1 s.
-    from genai_prices.data_snapshot import get_snapshot
-
-    try:
-        _, found = get_snapshot().find_provider_model(model, None, "openai", None)
-    except LookupError:
+    found = _find_package_model(model)
+    if found is None:
         return None
-    now = datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
+    now = _tell_time()
     usual = prices = found.get_prices(now)
     if is_batch:
         prices = found.get_prices(now, _IN_BATCHES)
@@ -180,6 +182,27 @@ def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Ra
     )
     # OpenAI charges half in batches; the package has the listed batch price of most models.
     return _halve(tiers) if is_batch and prices == usual else tiers
+
+
+def _find_package_model(model: str) -> Any:
+    """Return what genai-prices knows of a model; None if it is unknown."""
+    # Imported on first use: it takes 0.1 s.
+    from genai_prices.data_snapshot import get_snapshot
+
+    try:
+        _, found = get_snapshot().find_provider_model(model, None, "openai", None)
+    except LookupError:
+        return None
+    return found
+
+
+def _find_package_prices(model: str) -> Any:
+    found = _find_package_model(model)
+    return None if found is None else found.get_prices(_tell_time())
+
+
+def _tell_time() -> datetime:
+    return datetime.fromtimestamp(clock.now_ms() / 1000, UTC)
 
 
 def _find_price(price: Any, above: int) -> Decimal | None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
 
 from app.token_counts.usage import Usage
 
@@ -22,6 +22,9 @@ class PriceList(Protocol):
         self, model: str, input_tokens: int, output_tokens: int, service_tier: str | None = None
     ) -> int | None:
         """Return an upper bound of the cost of this many tokens; None if the price is unknown."""
+
+    def tool_call_micro_usd(self, model: str, tool: Mapping[str, Any]) -> int:
+        """Return the price of one call of a tool that runs at OpenAI."""
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """Return the cost of a batch, rounded up once; None if one of the prices is unknown."""
@@ -46,6 +49,10 @@ class FreePrices:
         output_tokens: int,  # noqa: ARG002
         service_tier: str | None = None,  # noqa: ARG002
     ) -> int:
+        """Return 0."""
+        return 0
+
+    def tool_call_micro_usd(self, model: str, tool: Mapping[str, Any]) -> int:  # noqa: ARG002
         """Return 0."""
         return 0
 

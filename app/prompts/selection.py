@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
+from operator import itemgetter
 from typing import Any, Literal, Protocol
 
 from pydantic.alias_generators import to_camel
@@ -32,7 +33,8 @@ Setting = Literal[
     "parallel_tool_calls",
 ]
 
-_SYSTEM_ROLES = ("system", "developer")
+_SYSTEM_ROLES = frozenset({"system", "developer"})
+_get_role = itemgetter("role")
 # Fields that a client may set with any prompt: fewer tokens than the ceiling, and a cached answer.
 _ALWAYS_ALLOWED = {"max_tokens", "may_be_cached"}
 # Settings of a prompt that are fields of ChatCall of the same name.
@@ -52,11 +54,12 @@ _SETTING_BY_FIELD: dict[str, Setting] = {
     "tools": "tools",
     "server_tools": "tools",
     "tool_choice": "tools",
+    "hosted": "tools",
     "response_format": "answer_schema",
     **{name: name for name in _PARAMETERS},
 }
 _UNSET = (None, ())
-_ALIASES = {"response_format": "schema"}
+_ALIASES = {"response_format": "schema", "hosted": "tools"}
 
 
 class PromptChoice(Protocol):
@@ -177,7 +180,7 @@ class PromptSelection:
                 service tier that it may not.
         """
         messages, client_prompt = conversation.messages, conversation.client_prompt
-        has_system_message = any(message["role"] in _SYSTEM_ROLES for message in messages)
+        has_system_message = not _SYSTEM_ROLES.isdisjoint(map(_get_role, messages))
         if prompt is not None or not self.allows_client_prompt:
             refusal = "not accepted here." if prompt is None else NOT_WITH_PROMPT
             if client_prompt is not None:

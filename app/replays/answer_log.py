@@ -18,11 +18,12 @@ A writer whose client reads nothing gives none either. So this is more than what
 """
 
 MAX_BYTES = 4 * 1024 * 1024
-"""The longest answer that is kept. A longer one cannot be given again."""
+"""The longest stream that is kept. A longer one cannot be given again."""
 
 _FLUSH_BYTES = 16 * 1024
-# How long events may wait for others, so that a fast stream is written ten times a second, not at every token.
-_FLUSH_S = 0.1
+# How long events may wait for others while somebody follows, and while nobody is known to: nearly always.
+_FOLLOWED_FLUSH_S = 0.1
+_FLUSH_S = 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,7 +97,14 @@ class AnswerLog:
     """Writes an answer while it is sent. Only one worker writes it."""
 
     def __init__(
-        self, records: SharedRecords, owner: str, answer_id: str, *, keep_s: float, is_numbered: bool = False
+        self,
+        records: SharedRecords,
+        owner: str,
+        answer_id: str,
+        *,
+        keep_s: float,
+        is_numbered: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         """Write nothing yet.
 
@@ -106,6 +114,7 @@ class AnswerLog:
             answer_id: its name.
             keep_s: how long it is kept after its last change.
             is_numbered: whether each event gets an `id:` line, so that a reader can say where it was.
+            max_bytes: above which it is dropped.
         """
         self.id = answer_id
         self.owner = owner
@@ -113,11 +122,13 @@ class AnswerLog:
         self._records = records
         self._head = AnswerHead(owner=owner, state="running", status=200, headers=())
         self._is_open = False
-        self._is_numbered = is_numbered
+        self.is_numbered = is_numbered
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._bytes = 0
+        self._max_bytes = max_bytes
         self._flush_at = 0.0
+        self._flush_every_s = _FLUSH_S
 
     @property
     def is_running(self) -> bool:
@@ -133,17 +144,21 @@ class AnswerLog:
         """Write the head, so that others find the answer, and what has been appended so far."""
         self._head = replace(self._head, status=status, headers=headers, lost=lost)
         self._is_open = True
-        self.renew()
-        self._write_head()
+        self._write(alive=True, head=True)
 
     def renew(self) -> None:
         """Show that the writer is alive, and write what has waited."""
-        self._records.write(alive_key(self.id), b"1", ttl_s=ALIVE_S)
-        self._flush()
+        self._write(alive=True)
+
+    def follow(self, *, is_followed: bool) -> None:
+        """Write what has waited at once, and more often from now on, if somebody follows; else less often."""
+        if is_followed and self._flush_every_s == _FLUSH_S:
+            self._flush_at = 0.0
+        self._flush_every_s = _FOLLOWED_FLUSH_S if is_followed else _FLUSH_S
 
     def number(self, data: bytes) -> bytes:
         """Return what is to be sent next, with a number before each event if the answer is to have them."""
-        if not self._is_numbered or not data:
+        if not self.is_numbered or not data:
             return data
         number, numbered = self._head.events, []
         for event in data.split(b"\n\n"):
@@ -160,11 +175,11 @@ class AnswerLog:
         self._bytes += len(data)
         self._pending.append(data)
         self._pending_bytes += len(data)
-        if self._bytes > MAX_BYTES:
-            self._drop()
+        if self._bytes > self._max_bytes:
+            self.drop()
         elif self._pending_bytes >= _FLUSH_BYTES or clock.ticks() >= self._flush_at:
             try:
-                self._flush()
+                self._write()
             except DatabaseUnavailable:
                 self.abandon()
                 raise
@@ -173,40 +188,42 @@ class AnswerLog:
         """Write the rest, and that the answer is complete or failed."""
         if not self._head.is_running:
             return
-        self._flush(state=state)
-        if self._head.is_running:
-            self._head = replace(self._head, state=state)
-            self._write_head()
+        self._head = replace(self._head, state=state)
+        self._write(head=True)
 
     def abandon(self) -> None:
         """Keep nothing more: the store is away, and what comes next would have a gap before it."""
         self._is_open = False
-        self._drop()
+        self.drop()
 
-    def stop_asked(self) -> bool:
-        """Return whether its owner has stopped the answer."""
-        return self._records.read(stop_key(self.id)) is not None
+    def read_signs(self) -> tuple[bool, bool]:
+        """Return whether its owner has stopped the answer, and whether another worker has read it during the last seconds."""
+        stopped, read = stop_key(self.id), reader_key(self.id)
+        found = self._records.read_many([stopped, read])
+        return stopped in found, read in found
 
-    def has_readers(self) -> bool:
-        """Return whether another worker has read it during the last seconds."""
-        return self._records.read(reader_key(self.id)) is not None
-
-    def _flush(self, state: str | None = None) -> None:
-        if not self._pending or not self._is_open or self._head.state == "dropped":
+    def _write(self, *, alive: bool = False, head: bool = False) -> None:
+        """Write what has waited, and the head if it has changed, all at once."""
+        values: dict[str, tuple[bytes, float]] = {}
+        if alive:
+            values[alive_key(self.id)] = b"1", ALIVE_S
+        written, has_page = self._head, bool(self._pending) and self._is_open and self._head.state != "dropped"
+        if has_page:
+            values[page_key(self.id, written.pages)] = b"".join(self._pending), self.keep_s
+            written = replace(written, pages=written.pages + 1)
+        if (head or has_page) and self._is_open:
+            values[head_key(self.id)] = written.dump(), self.keep_s
+        if not values:
             return
-        self._records.write(page_key(self.id, self._head.pages), b"".join(self._pending), ttl_s=self.keep_s)
-        self._pending.clear()
-        self._pending_bytes = 0
-        self._flush_at = clock.ticks() + _FLUSH_S
-        self._head = replace(self._head, pages=self._head.pages + 1, state=state or self._head.state)
-        self._write_head()
+        self._records.write_many(values)
+        self._head = written
+        if has_page:
+            self._pending.clear()
+            self._pending_bytes = 0
+            self._flush_at = clock.ticks() + self._flush_every_s
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Keep nothing of the answer but that it was too long to be kept."""
         self._pending.clear()
         self._head = replace(self._head, state="dropped")
-        self._write_head()
-
-    def _write_head(self) -> None:
-        if not self._is_open:
-            return
-        self._records.write(head_key(self.id), self._head.dump(), ttl_s=self.keep_s)
+        self._write(head=True)

@@ -10,14 +10,26 @@ T = TypeVar("T")
 
 
 def run_blocking(step: Callable[[], T]) -> T:
-    """Return what a step returns: run in gevent's thread pool if threading is patched, else in this thread.
+    """Return what a step returns, or raise what it raises.
 
-    If the step raises in the pool, gevent also prints its traceback.
+    It is run in gevent's thread pool if threading is patched, else in this thread.
     """
     monkey = sys.modules.get("gevent.monkey")
     if monkey is None or not monkey.is_module_patched("threading"):
         return step()
     import gevent  # is loaded already
 
-    result: T = gevent.get_hub().threadpool.apply(step)
-    return result
+    results: list[T] = []
+    error: BaseException | None = gevent.get_hub().threadpool.apply(_run, (step, results))
+    if error is not None:
+        raise error
+    return results[0]
+
+
+def _run(step: Callable[[], T], results: list[T]) -> BaseException | None:
+    """Return what a step raises: gevent prints the traceback of all that is raised in its pool, expected or not."""
+    try:
+        results.append(step())
+    except BaseException as error:
+        return error
+    return None

@@ -16,10 +16,21 @@ def get_day(at_ms: int) -> str:
     return _format_day(at_ms // DAY_MS)
 
 
+def get_start_ms(day: str) -> int:
+    """Return the first millisecond of a day."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
 def get_period(window: Window, at_ms: int) -> str:
     """Return the day (2026-11-20) or month (2026-11) of a time."""
     day = get_day(at_ms)
     return day if window == "day" else day[:7]
+
+
+def get_days(window: Window, at_ms: int) -> tuple[str, str]:
+    """Return the first and the last day of the period of a time. A month's may be one that it has not, such as 31."""
+    day = get_day(at_ms)
+    return (day, day) if window == "day" else (f"{day[:7]}-01", f"{day[:7]}-31")
 
 
 def get_seconds_left(window: Window, at_ms: int) -> int:

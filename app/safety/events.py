@@ -19,6 +19,7 @@ from app.ledger.reports import Reports
 from app.runtime import clock
 from app.runtime.turns import in_turns
 from app.safety.pseudonyms import Pseudonyms
+from app.safety.reported_users import ReportedUsers
 from app.safety.tables import safety_events
 
 log = logging.getLogger(__name__)
@@ -49,20 +50,27 @@ class SafetyEvents:
     """Takes and lists reports. Every method raises DatabaseUnavailable if the database does not answer."""
 
     def __init__(
-        self, database: Database, pseudonyms: Pseudonyms, tokens: VisitorTokens, reports: Reports
+        self,
+        database: Database,
+        pseudonyms: Pseudonyms,
+        tokens: VisitorTokens,
+        reports: Reports,
+        reported_users: ReportedUsers,
     ) -> None:
         self._database = database
         self._pseudonyms = pseudonyms
         self._tokens = tokens
         self._reports = reports
+        self._reported_users = reported_users
 
     def take(self, webhook_id: str, kind: str, data: Mapping[str, Any]) -> None:
-        """Find the user of a report, revoke their visitor tokens, and tell the owner."""
+        """Find the user of a report, revoke their tokens, end their running calls, and tell the owner."""
         identifier = data.get("safety_identifier") or data.get("entity_identifier")
         user = self._find_user(identifier) if isinstance(identifier, str) else None
         action = "noted"
         if user is not None and not user[1].startswith(_UNNAMED):
             self._tokens.revoke_all(user[1], tenant=user[0])
+            self._reported_users.add(f"{user[0]}/{user[1]}")
             action = "tokens_revoked"
         event = SafetyEvent(
             webhook_id=webhook_id,
@@ -106,13 +114,14 @@ class SafetyEvents:
 def _choose_hint(event: SafetyEvent) -> str:
     if event.action == "tokens_revoked":
         return (
-            "the user's visitor tokens are revoked; give them no new one, and block them at your identity provider"
+            "the user's tokens are revoked; give them no new one, name them in no X-User-Id, and block them at your "
+            "identity provider"
         )
     if event.user_id is None and event.case_id is not None:
         return "look the case up in OpenAI's dashboard, or at GET /v1/safety/cases/ of OpenAI's API"
     if event.user_id is not None and event.user_id.startswith("key:"):
         return "the requests of this key name no user: send X-User-Id, so that OpenAI can tell your visitors apart"
-    return "nothing was revoked, as no user with visitor tokens is known by this identifier"
+    return "nothing was revoked, as no user with tokens is known by this identifier"
 
 
 def _read_word(data: Mapping[str, Any], name: str) -> str | None:

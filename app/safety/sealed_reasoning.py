@@ -48,6 +48,11 @@ class NotSealedHere(Exception):
     """It was made up, altered, sealed with another secret, or for another user."""
 
 
+def is_sealed_here(text: str) -> bool:
+    """Return whether a text claims to be one of seal(), and not what another server encrypted."""
+    return text.startswith(_VERSION)
+
+
 class ReasoningSeals:
     """Seals and opens the reasoning of all users.
 
@@ -95,7 +100,7 @@ class ReasoningSeals:
     def _decrypt(self, text: str) -> dict[str, Any]:
         from cryptography.exceptions import InvalidTag
 
-        if not text.startswith(_VERSION) or len(text) > MAX_SEALED_CHARS:
+        if not is_sealed_here(text) or len(text) > MAX_SEALED_CHARS:
             raise NotSealedHere
         encoded = text[len(_VERSION) :]
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import TypeVar
 
@@ -35,6 +35,10 @@ class SharedRecords:
     def write(self, key: str, value: bytes, *, ttl_s: float) -> None:
         """Set a key for `ttl_s` seconds."""
         self._call(partial(self._store.put, key, value, ttl_s))
+
+    def write_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set keys, each to a value for so many seconds, all at once."""
+        self._call(partial(self._store.put_many, values))
 
     def close(self) -> None:
         """Close the store's connections."""

@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 
 import orjson
@@ -34,10 +35,11 @@ _READ = f"SELECT value FROM entries WHERE key = :key AND {_IS_LIVE}"
 _READ_MANY = f"""
 SELECT key, value FROM entries WHERE key IN (SELECT value FROM json_each(:keys)) AND {_IS_LIVE}
 """
-_SET = """
-INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
+_INTO = "INSERT INTO entries (key, value, ttl_s, expires_at) VALUES"
+_OVERWRITE = """
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
 """
+_SET = f"{_INTO} (:key, :new, :ttl_s, :now + :ttl_s) {_OVERWRITE}"
 _INSERT = f"""
 INSERT INTO entries (key, value, ttl_s, expires_at) VALUES (:key, :new, :ttl_s, :now + :ttl_s)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value, ttl_s = excluded.ttl_s, expires_at = excluded.expires_at
@@ -57,6 +59,7 @@ SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
 ) WHERE free > 0
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
+_COUNT_LEASES = f"SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name AND {_IS_LIVE_LEASE}"
 _READ_LEASES = "SELECT held FROM leases WHERE name = :name AND process = :process"
 _SET_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
@@ -73,6 +76,12 @@ DELETE FROM leases WHERE (name, process) IN (
     WHERE expires_at <= :now OR expires_at > :now + {LEASE_S + CLOCK_SLACK_S} LIMIT 100
 )
 """
+
+
+@cache
+def _build_set_many(count: int) -> str:
+    rows = ", ".join(f"(:key{place}, :new{place}, :ttl{place}, :now + :ttl{place})" for place in range(count))
+    return f"{_INTO} {rows} {_OVERWRITE}"
 
 
 class SqliteStore:
@@ -106,6 +115,14 @@ class SqliteStore:
         self._delete_expired()
         self._file.change(_SET, {"key": key, "new": value, "ttl_s": ttl_s, "now": clock.now()})
 
+    def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set several keys' values in one statement."""
+        self._delete_expired()
+        bound: dict[str, object] = {"now": clock.now()}
+        for place, (key, (value, ttl_s)) in enumerate(values.items()):
+            bound |= {f"key{place}": key, f"new{place}": value, f"ttl{place}": ttl_s}
+        self._file.change(_build_set_many(len(values)), bound)
+
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` more leases, and return how many."""
         values = {"name": name, "process": process, "now": clock.now()}
@@ -116,6 +133,10 @@ class SqliteStore:
         # Not RETURNING, which needs SQLite 3.35. Only this process writes its row, so a second statement is safe.
         rows = self._file.query(_READ_LEASES, values)
         return rows[0][0] - held if rows else 0
+
+    def count_leases(self, name: str) -> int:
+        """Return how many leases all processes hold."""
+        return int(self._file.query(_COUNT_LEASES, {"name": name, "now": clock.now()})[0][0])
 
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases a process holds."""

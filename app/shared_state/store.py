@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
 
 from app.runtime.sqlite import busy_pauses
@@ -54,11 +54,17 @@ class Store(Protocol):
     def put(self, key: str, value: bytes, ttl_s: float) -> None:
         """Set a key for `ttl_s` seconds."""
 
+    def put_many(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Set keys, each to a value for so many seconds, all at once."""
+
     def take_leases(self, name: str, process: str, held: int, wanted: int, limit: int) -> int:
         """Take up to `wanted` leases for a process that holds `held`, and return how many.
 
         The total over all processes stays within `limit`. If none is free, nothing is written.
         """
+
+    def count_leases(self, name: str) -> int:
+        """Return how many leases of a name all processes hold."""
 
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases of a name a process holds, for the next LEASE_S seconds."""

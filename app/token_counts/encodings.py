@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from contextlib import suppress
-from functools import lru_cache
+from pathlib import Path
 
 from app.runtime.turns import give_turn
 from app.token_counts.vocabulary import Vocabulary, load_vocabulary
@@ -154,7 +154,12 @@ def count_bytes(text: str) -> int:
     return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
-@lru_cache
-def load_encoding(name: str) -> Encoding:
-    """Load one of PATTERNS, once a process. Raises what load_vocabulary() raises."""
-    return Encoding(PATTERNS[name], load_vocabulary(name))
+_loaded: dict[str, Encoding] = {}
+
+
+def load_encoding(name: str, folder: Path | None = None) -> Encoding:
+    """Load one of PATTERNS, once a process, as load_vocabulary() does."""
+    encoding = _loaded.get(name)
+    if encoding is None:
+        encoding = _loaded[name] = Encoding(PATTERNS[name], load_vocabulary(name, folder))
+    return encoding

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 
 # Sources: tiktoken/model.py; for gpt-6 it is inferred: every model of OpenAI since gpt-4o uses this encoding.
+# Servers of many makers' models put the maker's name before the model's: openai/gpt-oss-120b.
 # o200k_harmony, of gpt-oss, has the same tokens and other special ones.
 _BY_NAME = (
-    (re.compile(r"(?:ft:)?(?:chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9])(?![0-9a-z])"), "o200k_base"),
-    (re.compile(r"(?:ft:)?(?:gpt-4|gpt-3\.?5|text-embedding-(?:3|ada))(?![0-9a-z])"), "cl100k_base"),
+    (
+        re.compile(r"(?:openai/)?(?:ft:)?(?:chatgpt-4o|gpt-4o|gpt-4\.[15]|gpt-[5-9]|gpt-oss|o[1-9])(?![0-9a-z])"),
+        "o200k_base",
+    ),
+    (re.compile(r"(?:openai/)?(?:ft:)?(?:gpt-4|gpt-3\.?5|text-embedding-(?:3|ada))(?![0-9a-z])"), "cl100k_base"),
 )
 
 

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import sys
 import zlib
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from typing import Any
+
+import brotli
+
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
 
 _PIECE_BYTES = 65_536
 # What an answer may have decompressed, besides so many times its compressed size. Text has a tenth of that; a thousand
@@ -13,6 +22,8 @@ _FREE_BYTES = 8 * 1024 * 1024
 _MAX_RATIO = 50
 # A body that was compressed more often is taken as it is.
 _MAX_CODINGS = 2
+# What a reader of zstd has to hold; RFC 9659 lets no server ask for more.
+_MAX_ZSTD_WINDOW = 8 * 1024 * 1024
 
 
 class UndecodableBody(ValueError):
@@ -23,9 +34,9 @@ def make_decoders(codings: bytes) -> list[Decoder]:
     """Return the decoders of a Content-Encoding, in the order of the codings; none if the body is to be taken as it is."""
     names = [name.strip().lower() for name in codings.split(b",")]
     names = [name for name in names if name not in (b"", b"identity")]
-    if len(names) > _MAX_CODINGS or not all(name in (b"gzip", b"x-gzip", b"deflate") for name in names):
+    if len(names) > _MAX_CODINGS or not all(name in _DECODERS for name in names):
         return []
-    return [Decoder(is_gzip=name != b"deflate") for name in names]
+    return [_DECODERS[name]() for name in names]
 
 
 def decode(decoders: Sequence[Decoder], data: bytes) -> Sequence[bytes]:
@@ -36,12 +47,10 @@ def decode(decoders: Sequence[Decoder], data: bytes) -> Sequence[bytes]:
     return pieces
 
 
-class Decoder:
-    """The state of one body in gzip or deflate."""
+class Decoder(ABC):
+    """The state of one compressed body. Each coding has a class, which says how its pieces are made."""
 
-    def __init__(self, *, is_gzip: bool) -> None:
-        self._is_gzip = is_gzip
-        self._inflating: Any = None
+    def __init__(self) -> None:
         self._bytes_in = 0
         self._bytes_out = 0
 
@@ -49,9 +58,29 @@ class Decoder:
         """Return what the next part of the body holds, in small pieces. Raises UndecodableBody."""
         self._bytes_in += len(data)
         try:
-            return list(self._inflate(data))
-        except zlib.error as error:
+            return list(self._bounded(self._inflate(data)))
+        except (zlib.error, brotli.error, zstd.ZstdError) as error:
             raise UndecodableBody(str(error)) from error
+
+    def _bounded(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
+        for piece in pieces:
+            self._bytes_out += len(piece)
+            if self._bytes_out > _FREE_BYTES + _MAX_RATIO * self._bytes_in:
+                raise UndecodableBody("the body is far larger than its compressed form")
+            if piece:
+                yield piece
+
+    @abstractmethod
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
+        """Yield what the next part of the body holds; a piece may be empty."""
+
+
+class _Deflate(Decoder):
+    """What is called "deflate" means the zlib format."""
+
+    _inflating: Any = None
+    _has_members = False
+    """Whether another member may follow one that has ended."""
 
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         if self._inflating is None:
@@ -59,22 +88,62 @@ class Decoder:
         while True:
             piece = self._inflating.decompress(data, _PIECE_BYTES)
             data = self._inflating.unconsumed_tail
-            if piece:
-                self._bytes_out += len(piece)
-                if self._bytes_out > _FREE_BYTES + _MAX_RATIO * self._bytes_in:
-                    raise UndecodableBody("the body is far larger than its compressed form")
-                yield piece
+            yield piece
             if self._inflating.eof:
                 data = self._inflating.unused_data
-                if not data or not self._is_gzip:
+                if not data or not self._has_members:
                     return
-                self._inflating = self._begin(data)  # gzip may have several members
+                self._inflating = self._begin(data)
             elif not data and len(piece) < _PIECE_BYTES:
                 return
 
     def _begin(self, data: bytes) -> Any:
-        if self._is_gzip:
-            return zlib.decompressobj(zlib.MAX_WBITS | 16)
-        # "deflate" means the zlib format; some servers leave its header away, which has this value in its first byte.
+        # Some servers leave the header of zlib away, which has this value in its first byte.
         has_header = data[0] & 0x0F == zlib.DEFLATED
         return zlib.decompressobj(zlib.MAX_WBITS if has_header else -zlib.MAX_WBITS)
+
+
+class _Gzip(_Deflate):
+    _has_members = True
+
+    def _begin(self, _: bytes) -> Any:
+        return zlib.decompressobj(zlib.MAX_WBITS | 16)
+
+
+class _Brotli(Decoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self._inflating = brotli.Decompressor()
+
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
+        while piece := self._inflating.process(data, output_buffer_limit=_PIECE_BYTES):
+            yield piece
+            data = b""
+
+
+class _Zstd(Decoder):
+    def __init__(self) -> None:
+        super().__init__()
+        self._inflating = self._begin()
+
+    def _inflate(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            if self._inflating.eof:  # another frame may follow one that has ended
+                self._inflating = self._begin()
+            yield self._inflating.decompress(data, _PIECE_BYTES)
+            data = self._inflating.unused_data
+            if not data and (self._inflating.needs_input or self._inflating.eof):
+                return
+
+    def _begin(self) -> zstd.ZstdDecompressor:
+        largest = {int(zstd.DecompressionParameter.window_log_max): _MAX_ZSTD_WINDOW.bit_length() - 1}
+        return zstd.ZstdDecompressor(options=largest)
+
+
+_DECODERS: dict[bytes, type[Decoder]] = {
+    b"gzip": _Gzip,
+    b"x-gzip": _Gzip,
+    b"deflate": _Deflate,
+    b"br": _Brotli,
+    b"zstd": _Zstd,
+}

@@ -18,6 +18,7 @@ from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.problems import Problem
 from app.runtime import clock
 from app.safety.pseudonyms import Pseudonym
+from app.safety.reported_users import ReportedUsers
 from app.services import services
 from app.web.client_connection import ClientConnection, Connection
 
@@ -70,11 +71,14 @@ class BilledContext:
     user: str
     pseudonym: Pseudonym
     sees_cache: bool
+    begun: float
+    reported_users: ReportedUsers
     note_sent: Callable[[], None] | None = None
 
     def check(self) -> None:
-        """Raise an error if the client has disconnected, or the server has to stop now."""
+        """Raise an error if the client has disconnected, the server has to stop now, or the user was reported."""
         self.connection.check()
+        self.reported_users.check(self.user, time.perf_counter() - self.begun)
 
     def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None]:
         """Hold the maximum cost of an attempt."""
@@ -127,6 +131,8 @@ def billed_context() -> BilledContext:
         elapsed_s,
         name_user(principal, address),
         built.pseudonyms.of(principal.tenant, principal.user),
+        begun=context.started,
+        reported_users=built.reported_users,
         sees_cache=principal.kind == "key" or principal.may("admin"),
         note_sent=context.idempotent and context.idempotent.note_sent,
     )

@@ -18,10 +18,12 @@ import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
 import app.openai_service.errors
+import app.openai_service.responses.hosted_tools
 import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.safety.deliveries
+import app.safety.reported_users
 import app.web.call_context
 import app.web.errors
 import app.web.media.files

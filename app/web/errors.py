@@ -9,13 +9,14 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
-from flask import Flask, Response, current_app, g, request
+from flask import Flask, Request, Response, current_app, g, request
 from werkzeug.exceptions import HTTPException
 
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
 from app.runtime.log_throttle import LogBound
 from app.web.encoders.openai_error import openai_error
+from app.web.pages.answers import accepts_page, page_response
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +81,8 @@ def problem_for(error: Exception) -> Problem:
     return problem
 
 
-ErrorBody = Callable[[Problem, str], dict[str, Any] | str]
-"""Makes the body of an error from the problem and the request's id: JSON, or a plain text."""
+ErrorBody = Callable[[Problem, str], dict[str, Any] | str | Response]
+"""Makes the body of an error from the problem and the request's id: JSON, a plain text, or a page."""
 
 
 def api_error(problem: Problem, request_id: str) -> dict[str, Any]:
@@ -94,13 +95,18 @@ def message_error(problem: Problem, request_id: str) -> dict[str, Any]:  # noqa:
     return {"message": problem.message}
 
 
+def page_error(problem: Problem, request_id: str) -> Response:
+    """Return a page, for who opened the URL with a browser."""
+    return page_response("error.html", status=problem.status, problem=problem, request_id=request_id, links=())
+
+
 def sentence_error(problem: Problem, request_id: str) -> str:  # noqa: ARG001
     """Return the sentence alone, as plain text: for clients that show the body of an error as it is."""
     return problem.message
 
 
 # By the URL, not by the view: what is refused before a view is found has the form of its neighbours.
-_FORMATS: tuple[tuple[str, ErrorBody], ...] = (("/v1/", openai_error),)
+_FORMATS: tuple[tuple[str, ErrorBody], ...] = (("/v1/", openai_error), ("/api/", api_error))
 
 # OpenAI's SDKs wait for at most so long, and some of them try again at once what takes longer.
 _MAX_SDK_WAIT_S = 120
@@ -118,8 +124,8 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
     return mark
 
 
-def init_errors(app: Flask) -> None:
-    """Register the handler that answers every exception."""
+def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None = None) -> None:
+    """Register the handler that answers every exception. `note_refusal` is told of each problem and its route."""
     bound = LogBound()
 
     def handle_error(error: Exception) -> Response:
@@ -127,6 +133,8 @@ def init_errors(app: Flask) -> None:
         g.error_code = problem.code
         if not log_bug(error, g.request_id):
             _log_refusal(problem, bound)
+        if note_refusal is not None:
+            note_refusal(problem, request.endpoint or "-")
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)
@@ -150,9 +158,11 @@ def _log_refusal(problem: Problem, bound: LogBound) -> None:
 
 def _build_response(error: Exception, problem: Problem) -> Response:
     view = current_app.view_functions.get(request.endpoint or "")
-    form: ErrorBody = getattr(view, "error_body", None) or _find_format(request.path)
+    form: ErrorBody = getattr(view, "error_body", None) or _find_format(request)
     body = form(problem, g.request_id)
-    if isinstance(body, str):
+    if isinstance(body, Response):
+        response = body
+    elif isinstance(body, str):
         response = Response(body, status=problem.status, mimetype="text/plain")
     else:
         response = Response(orjson.dumps(body), status=problem.status, mimetype="application/json")
@@ -172,8 +182,11 @@ def _build_response(error: Exception, problem: Problem) -> Response:
     return response
 
 
-def _find_format(path: str) -> ErrorBody:
-    return next((body for prefix, body in _FORMATS if path.startswith(prefix)), api_error)
+def _find_format(request: Request) -> ErrorBody:
+    for prefix, body in _FORMATS:
+        if request.path.startswith(prefix):
+            return body
+    return page_error if accepts_page(request) else api_error
 
 
 def _may_help_to_retry(problem: Problem) -> bool:

@@ -29,6 +29,7 @@ _ALLOWED_HEADERS = (
     "Idempotency-Key",
     "Last-Event-ID",
     "X-Request-ID",
+    "X-Simulate",  # in development
     # of OpenAI's SDKs
     "OpenAI-*",
     "X-Stainless-*",
@@ -54,6 +55,7 @@ _EXPOSED_HEADERS = [
     "X-Params-Adjusted",
     "X-Should-Retry",
     "X-Stream-Id",
+    "Idempotency-Kept",
     "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600

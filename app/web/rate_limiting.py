@@ -16,10 +16,9 @@ from app.web.request_id import add_headers, current_request, current_state
 
 def init_rate_limiting(api: Blueprint, limits: AccountLimits, limiter: RateLimiter) -> None:
     """Count every request of a blueprint that has a principal, after the guards have admitted it."""
-    if limits.requests:
-        api.before_request(lambda: _count_request(limits, limiter))
-    if limits.requests or limits.tokens:
-        api.after_request(_add_quota_headers)
+    # Also if no setting limits anything: a single account may have limits of its own.
+    api.before_request(lambda: _count_request(limits, limiter))
+    api.after_request(_add_quota_headers)
 
 
 def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
@@ -27,8 +26,11 @@ def _count_request(limits: AccountLimits, limiter: RateLimiter) -> None:
     principal: Principal | None = context.principal
     if principal is None:
         return
+    rates = limits.request_rates(principal, client_address(current_request()))
+    if not rates:
+        return
     try:
-        context.quota = limiter.admit(limits.request_rates(principal, client_address(current_request())))
+        context.quota = limiter.admit(rates)
     except RateLimited as refusal:
         context.quota = refusal.quota
         raise

@@ -18,7 +18,7 @@ from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request
-from app.web.schemas.json_values import MAX_VALUES, check_value_count, split_list
+from app.web.schemas.json_values import MAX_VALUES, check_value_count, count_swelling, split_list
 from app.web.schemas.validation import RequestModel, parse_json, prefixed, validate
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ T = TypeVar("T")
 
 # Reading, parsing and validating a larger body takes so long that others get a turn in between.
 _LARGE_BYTES = 256 * 1024
+_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
+_MAX_FORM_FIELDS = 64
+# What the texts of a list may take in memory beyond their bytes.
+_MAX_SWELLING_BYTES = 24 * 1024 * 1024
 _CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
@@ -115,9 +119,13 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
         return parse_json(data, model, max_values)
     check_value_count(data, max_values)
     items: list[RequestModel] = []
+    swelling = 0
     for text in in_turns(split_list(data, name, limit)):
         with prefixed(f"{name}.{len(items)}"):
             items.append(parse_json(text, item))
+        swelling += count_swelling(text)
+        if swelling > _MAX_SWELLING_BYTES:
+            raise RequestEntityTooLarge
     return validate({name: items}, model)
 
 
@@ -156,14 +164,15 @@ def _cut(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
     return cut_data_urls(text) if len(text) > LARGE_URL_BYTES else (text, {})
 
 
-def buffer_body() -> bytes:
-    """Read the body as it is, and let the view read it again.
+def buffer_body(limit: int | None = None) -> bytes:
+    """Read the body as it is, up to MAX_BODY_BYTES or another limit, and let the view read it again.
 
     Raises:
         InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
     """
     environ = current_request().environ
-    data = _read_or_refuse(lambda: _read_content(environ, current_app.config["MAX_CONTENT_LENGTH"]))
+    limit = current_app.config["MAX_CONTENT_LENGTH"] if limit is None else limit
+    data = _read_or_refuse(lambda: _read_content(environ, limit))
     environ["wsgi.input"] = io.BytesIO(data)
     environ["CONTENT_LENGTH"] = str(len(data))
     return data
@@ -187,6 +196,27 @@ def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
     """
     request = current_request()
     return _read_or_refuse(lambda: _parse_form(request, current_app.config["MAX_CONTENT_LENGTH"]))
+
+
+def read_text_form() -> MultiDict[str, str]:
+    """Read the fields of a form that has no files, and let it be read again.
+
+    Raises:
+        UnsupportedMediaType: the body is no form.
+        InvalidRequest: it has too many fields, or files; or it cannot be read.
+        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
+    """
+    request = current_request()
+    if request.mimetype not in _FORM_TYPES:
+        raise UnsupportedMediaType("Send the body as a form: application/x-www-form-urlencoded.")
+    data = buffer_body(current_app.config["MAX_JSON_BYTES"])
+    if request.mimetype == _FORM_TYPES[0] and data.count(b"&") >= _MAX_FORM_FIELDS:
+        raise InvalidRequest(f"The form must have at most {_MAX_FORM_FIELDS} fields.")
+    form = request.form
+    request.environ["wsgi.input"] = io.BytesIO(data)
+    if request.files:
+        raise InvalidRequest("The form must not have files.")
+    return form
 
 
 def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
-import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from flask import Flask, Request, Response, g, request
@@ -24,6 +24,12 @@ class RequestState:
     token_rate_limit: Any = None
     call_record: Any = None
     idempotent: Any = None
+    admin_session: Any = False
+    """The administrator's session, None without one; False as long as nobody has looked."""
+    form: Any = None
+    """The fields of a form, once they were read."""
+    form_pass: Any = None
+    """What the form token of the request stands for."""
     is_ui_request: bool | None = None
     """Whether the body is the AI SDK's; None as long as nobody has read it."""
 
@@ -32,16 +38,10 @@ class RequestState:
         return getattr(self, name, default)
 
 
-def current_request() -> Request:
-    """Return the request behind the proxy. Each attribute read through the proxy takes four calls."""
-    found: Request = request._get_current_object()  # type: ignore[attr-defined]
-    return found
-
-
-def current_state() -> RequestState:
-    """Return the state behind the proxy `g`."""
-    found: RequestState = g._get_current_object()
-    return found
+current_request: Callable[[], Request] = request._get_current_object  # type: ignore[attr-defined]
+"""Returns the request behind the proxy. Each attribute read through the proxy takes four calls."""
+current_state: Callable[[], RequestState] = g._get_current_object
+"""Returns the state behind the proxy `g`."""
 
 
 def add_headers(response: Response, headers: Sequence[tuple[str, str]]) -> None:
@@ -60,7 +60,7 @@ def _begin() -> None:
     state = current_state()
     state.started = time.perf_counter()
     given = current_request().environ.get("HTTP_X_REQUEST_ID", "")
-    state.request_id = given if _VALID_ID.fullmatch(given) else secrets.token_hex(12)
+    state.request_id = given if _VALID_ID.fullmatch(given) else os.urandom(12).hex()
 
 
 def _end(response: Response) -> Response:

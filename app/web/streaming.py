@@ -14,6 +14,7 @@ from app.limits.concurrency import StreamPermit
 from app.openai_service import CallContext, ChatCall, ChatStream, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
+from app.safety.reported_users import UserReported
 from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.base import Encoder, PricedEncoder
@@ -88,7 +89,7 @@ def stream_response(
     try:
         body.begin()
     except BaseException as error:
-        if isinstance(error, Draining):
+        if isinstance(error, Draining | UserReported):
             stream.fail(error)
         body.close()
         raise
@@ -179,7 +180,7 @@ class _StreamBody:
                 check_at = now + self._check_every_s
                 try:
                     self._check_client()
-                except (StreamStopped, Draining) as error:
+                except (StreamStopped, Draining, UserReported) as error:
                     self._stream.fail(error)
                     yield encode([Failed(error)])
                     return

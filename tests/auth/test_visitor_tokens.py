@@ -172,7 +172,7 @@ def test_what_would_be_expired_anyway_is_not_remembered_as_revoked(tokens, key, 
     token = issue(tokens, key)
     tokens.revoke(token.id, tenant="acme")
     tokens.revoke_all("anna", tenant="acme")
-    clock.move(3601)
+    clock.move(3631)  # the clocks of others may be 30 seconds behind
     assert reason_of(tokens, token.text) == "expired token"
     tokens.revoke("x" * 22, tenant="acme")
 

@@ -257,7 +257,7 @@ def test_no_output_beside_a_text_tells_nothing(client, upstream, time, rows, mes
         b"{}",
         b'{"custom_id": 7, "response": null}',
         b'{"custom_id": "request-1", "response": "x"}',
-        b'{"custom_id": "request-1", "response": {"status_code": "200", "body": {}}}',
+        b'{"custom_id": "request-1", "response": {"status_code": "fine", "body": {}}}',
         b'{"custom_id": "request-99", "response": {"status_code": 200, "body": {}}}',
         b'{"custom_id": "request-01", "response": {"status_code": 200, "body": {}}}',
         b'{"custom_id": "x", "response": {"status_code": 200, "body": {}}}',
@@ -330,6 +330,18 @@ def test_answers_that_are_gone_before_they_were_counted_cost_all_they_can(client
     del upstream.files[upstream.only["output_file_id"]]
     # As of a server that does not count.
     upstream.only["request_counts"] = None
+    time.move(10)
+
+    assert client.get(made.headers["Location"]).json["status"] == "completed"
+
+    entry = books(rows)
+    assert (entry["source"], entry["cost_micro_usd"]) == ("estimated", cost_of(*held_of(rows, 0, 1)))
+
+
+def test_a_complete_batch_that_names_no_file_costs_all_it_can(client, upstream, time, rows):
+    made = client.post("/api/batches", json=chats("a", "b", maxTokens=50))
+    upstream.end(answer(), answer())
+    upstream.only.update({"request_counts": None, "output_file_id": None, "status": "SUCCEEDED"})
     time.move(10)
 
     assert client.get(made.headers["Location"]).json["status"] == "completed"

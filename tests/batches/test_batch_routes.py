@@ -575,7 +575,7 @@ def test_batches_are_for_whom_the_setting_says(make_site, time, upstream, settin
     credential = {"key": site.key, "token": site.token(), "provider": site.provider.token()}.get(who)
     headers = {"Origin": "http://localhost"} | (bearer(credential) if credential else {})
     if who == "session":
-        site.client.get("/")
+        site.client.get("/", headers={"Accept": "text/html"})
 
     answer = site.client.post("/api/batches", json=chats("Hi"), headers=headers)
 
@@ -760,3 +760,22 @@ def test_a_repeated_batch_waits_for_one_that_takes_long_to_send(client, upstream
     assert again[0].data == made.data
     assert again[0].headers["Idempotent-Replay"] == "true"
     assert len(upstream.batches) == 1
+
+
+def test_texts_that_grow_fourfold_in_memory_are_bounded(client, upstream, monkeypatch):
+    monkeypatch.setattr("app.web.request_body._MAX_SWELLING_BYTES", 3_500_000)
+
+    def status_of(*texts, **options):
+        requests = [{"chat": {"message": text}} for text in texts]
+        body = json.dumps({"requests": requests}, **options).encode()
+        assert len(body) > 1024 * 1024  # smaller ones are parsed at once
+        return client.post("/api/batches", data=body, content_type="application/json").status_code
+
+    text = "a" * 400_000
+    assert status_of(text, text, text) == 201
+    assert status_of(text + "é€", text + "é€", text + "ж") == 201
+    assert status_of("😀" * 100_000, "😀" * 100_000, "😀" * 100_000, ensure_ascii=False) == 201
+    assert status_of(text + "😀", text + "😀", text) == 201
+    for is_escaped in (False, True):
+        assert status_of(*[text + "😀"] * 3, ensure_ascii=is_escaped) == 413
+        assert status_of(*['"\\' * 30_000 + text + "😀"] * 3, ensure_ascii=is_escaped) == 413

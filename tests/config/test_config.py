@@ -243,10 +243,33 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_repeated(key):
 
 
 @pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
-@pytest.mark.parametrize("model", ["", "a b", "é", "-x", "x" * 201, "a\nb"])
+@pytest.mark.parametrize("model", ["", "a b", "a,b", "'a'", '"a"', "é", "-x", "x" * 201, "a\nb", "a\x7f"])
 def test_a_model_that_cannot_be_one_is_refused(name, model):
     with pytest.raises(ConfigError):
         Config(**{name: model})
+
+
+@pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        "meta-llama/Llama-3.3-70B-Instruct-Turbo",
+        "qwen2.5:7b-instruct-q4_K_M",
+        "deepseek/deepseek-r1:free",
+        "models/gemini-2.5-flash",
+        "claude-sonnet-4@20250514",
+        "@cf/meta/llama-3.1-8b-instruct",
+        "accounts/fireworks/models/a#accounts/b/deployments/c",
+        "/models/llama-3.gguf",
+        "../models/llama-3.gguf",
+        "C:\\models\\llama-3.gguf",
+        "~anthropic/claude-latest",
+        "ft:gpt-4o-mini-2024-07-18:acme::abc123",
+        "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-3-5-sonnet-20240620-v1:0",
+    ],
+)
+def test_the_names_that_providers_give_models_are_taken(name, model):
+    assert getattr(Config.from_env({name.upper(): model, "OPENAI_API_KEY": "k"}), name) == model
 
 
 def test_every_problem_is_named_at_once():
@@ -460,3 +483,11 @@ def test_the_example_has_the_defaults():
         assert field.default is not MISSING
         if field.default not in ("", (), None):
             assert values[field.name.upper()], f"{field.name} has a default that the example does not show"
+
+
+def test_tools_that_openai_runs_need_the_endpoint_that_has_them():
+    [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search", "UPSTREAM_API": "chat"})
+    assert "ALLOWED_OPENAI_TOOLS" in problem
+
+    [unknown] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search,shell"})
+    assert "'shell'" in unknown

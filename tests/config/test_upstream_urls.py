@@ -42,6 +42,14 @@ def problem_of(name: str, url: str) -> str:
         ("https://<your-resource>/v1", "URL of a server"),
         ("https://api.example.com/v1?key=secret", "query"),
         ("https://api.example.com/v1#x", "fragment"),
+        ("https://api.example.com/v1/Chat/Completions", "/Chat/Completions"),
+        ("https://api.example.com/v1/chat/completions//", "/chat/completions"),
+        ("http://127.0.0.1:8080/completion", "/completion"),
+        ("https://api.example.com/v1/images", "/images"),
+        ("https://api.example.com/v1/models/gpt-4o", "/models/gpt-4o"),
+        ("https://api.example.com/v1//", "two slashes"),
+        ("https://api.example.com//v1", "two slashes"),
+        ("https://user:secret@api.example.com/v1", "OPENAI_API_KEY"),
     ],
 )
 def test_a_base_url_that_cannot_work_is_told_with_what_is_wrong(url, part):
@@ -68,6 +76,10 @@ def test_a_base_url_that_cannot_work_is_told_with_what_is_wrong(url, part):
         "https://x.openai.azure.com/openai/v1/",
         "https://x.services.ai.azure.com/models",
         "https://api.fireworks.ai/inference/v1",
+        "https://api.cloudflare.com/client/v4/accounts/abc/ai/v1",
+        "https://api.example.com/openai/deployments/v1/models-of-ours",
+        "HTTPS://API.EXAMPLE.COM/v1",
+        "http://[::1]:11434/v1",
     ],
 )
 def test_base_urls_as_providers_give_them_are_taken(url):

@@ -16,8 +16,10 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
+import app.audit.tables
 import app.auth.tables
-import app.ledger.tables  # noqa: F401
+import app.ledger.tables
+import app.limits.tables  # noqa: F401
 from app.database.database import DatabaseUnavailable, open_database
 from app.database.metadata import metadata
 from app.database.migrate import NEW_SQLITE, SCRIPTS, find_newest_revision, migrate, upgrade

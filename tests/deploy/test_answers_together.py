@@ -15,6 +15,8 @@ import pytest
 
 from tests.fakes.servers import FakeUpstream, Gunicorn, free_port, gunicorn, wait_until
 
+pytestmark = pytest.mark.servers
+
 WORKERS = 3
 BODY = json.dumps({"message": "Hello"})
 

@@ -5,7 +5,11 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import pytest
+
 from tests.fakes.servers import ROOT
+
+pytestmark = pytest.mark.servers
 
 
 def test_a_few_seconds_of_chaos_leave_nothing_hung_leaked_or_miscounted() -> None:

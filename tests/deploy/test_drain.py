@@ -26,6 +26,8 @@ from tests.fakes.servers import (
 )
 from tests.fakes.stopwatch import Stopwatch
 
+pytestmark = pytest.mark.servers
+
 WORKER_CLASSES = ["gevent", "gthread"]
 CHAT = {"message": "Hello"}
 

@@ -30,6 +30,8 @@ from tests.fakes.raw_server import chunked, read_request
 from tests.fakes.servers import Gunicorn, free_port, gunicorn, wait_until
 from tests.fakes.stopwatch import Stopwatch
 
+pytestmark = pytest.mark.servers
+
 WORKER_CLASSES = ["gevent", "gthread"]
 # A look around each second, and what a busy machine may add to that.
 SEEN_S = 2.0

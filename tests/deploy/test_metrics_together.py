@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.fakes.servers import FakeUpstream, Gunicorn, exchange, free_port, gunicorn, next_event, wait_until
 
+pytestmark = pytest.mark.servers
+
 WORKERS = 2
 
 

@@ -30,6 +30,8 @@ from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import exchange, free_port, gunicorn, next_event, wait_until
 from tests.fakes.stores import PostgresDatabase, SqliteFile, Store, postgres_server
 
+pytestmark = pytest.mark.servers
+
 MAX_TOKENS = 100
 ASKED = {"messages": [{"role": "user", "content": "Hello"}], "max_completion_tokens": MAX_TOKENS}
 # What one call costs, in micro-dollars: the upstream bills the most that it may, so that no hold is too large.

@@ -16,6 +16,8 @@ from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import exchange
 from tests.fakes.stores import PostgresDatabase, postgres_server
 
+pytestmark = pytest.mark.servers
+
 OPEN = {
     "APP_ENV": "production",
     "OPENAI_API_KEY": "sk-canary",

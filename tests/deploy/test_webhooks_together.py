@@ -1,4 +1,4 @@
-"""A webhook that is sent again and again to four workers is taken once."""
+"""A webhook that is sent again and again to four workers is taken once, and all of them end its user's streams."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
 from app.database.database import open_database
@@ -18,8 +20,25 @@ from app.safety.pseudonyms import Pseudonyms
 from tests.fakes.servers import free_port, gunicorn
 from tests.fakes.site import SECRET_KEY, bearer
 
+pytestmark = pytest.mark.servers
+
 KEY = b"canary-webhook-secret-1"
 COPIES = 12
+STREAMS = 7
+WORDS = 400  # 12 s of the offline model
+
+
+def read_stream(port: int, credential: dict[str, str], words: int, told: list[int], at: int) -> bytes:
+    """Read a whole stream, and tell meanwhile how many tokens it had."""
+    connection = HTTPConnection("127.0.0.1", port, timeout=60)
+    content = json.dumps({"message": "word " * words})
+    connection.request("POST", "/api/chat/stream", content, {"Content-Type": "application/json", **credential})
+    answer, data = connection.getresponse(), b""
+    while piece := answer.read1():
+        data += piece
+        told[at] = data.count(b'"token"')
+    connection.close()
+    return data
 
 
 def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path) -> None:
@@ -73,7 +92,17 @@ def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path) ->
         def send(_: int) -> int:
             return ask("POST", "/webhooks/openai", body, signed)[0]
 
-        first = list(pool.map(send, range(COPIES)))
+        people = [(anna, WORDS)] * STREAMS + [(bob, WORDS // 4)]
+        told = [0] * len(people)
+        with ThreadPoolExecutor(len(people)) as readers:
+            streams = [readers.submit(read_stream, port, *person, told, at) for at, person in enumerate(people)]
+            while not all(told) and not any(stream.done() for stream in streams):
+                time.sleep(0.05)
+            first = list(pool.map(send, range(COPIES)))
+        *ended, bobs = [stream.result() for stream in streams]
+        assert all(b'"code":"forbidden"' in data for data in ended)
+        assert b'"done":true' in bobs
+        assert max(told[:-1]) < WORDS / 2
         assert 204 in first
         assert set(first) <= {204, 503}  # 503: while another worker was still at it
         assert list(pool.map(lambda _: chat(anna), range(8))) == [401] * 8

@@ -20,6 +20,8 @@ import pytest
 from tests.fakes.redis_server import RedisServer, redis_server
 from tests.fakes.servers import FakeUpstream, GatedStream, Gunicorn, free_port, gunicorn, next_event, wait_until
 
+pytestmark = pytest.mark.servers
+
 COOLDOWN_S = 2.0
 MAX_STREAMS = 6
 SETTINGS = {

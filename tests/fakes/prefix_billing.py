@@ -140,16 +140,12 @@ def compare(room: int, turns: int, turn_tokens: int) -> tuple[float, float]:
     return grid.micro_usd / each_turn.micro_usd, sum(used[turns // 2 :]) / (turns - turns // 2)
 
 
-CASES = [
-    (8_000, 100, 300),
-    (8_000, 100, 600),
-    (20_000, 100, 600),
-    (20_000, 100, 1_200),
-    (100_000, 300, 1_000),
-    (100_000, 300, 2_000),
-]
+CASES = [(8_000, 100), (20_000, 100), (100_000, 300)]
+TURN_TOKENS = [300, 600, 1_200, 2_000, 2_500]
 
 if __name__ == "__main__":
-    for room, turns, turn_tokens in CASES:
+    for (room, turns), turn_tokens in itertools.product(CASES, TURN_TOKENS):
+        if turns * turn_tokens < 1.5 * room:
+            continue  # most of it fits
         ratio, share = compare(room, turns, turn_tokens)
         print(f"| {room:,} | {turns} | {turn_tokens:,} | {ratio:.2f} | {share:.2f} |")  # noqa: T201

@@ -88,6 +88,29 @@ def test_a_file_that_could_only_be_read_is_opened_again(
     database.close()
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give files away")
+@pytest.mark.parametrize("what", [".", "ledger.sqlite3", "ledger.sqlite3-wal"])
+def test_a_file_that_root_made_is_told_with_its_owner(folder, entry, asked_at_once, what):
+    database = open_database(f"sqlite:///{folder}/ledger.sqlite3", folder)
+    path = folder / what
+    os.seteuid(0)
+    path.touch()
+    os.chown(path, 0, 0)
+    path.chmod(0o755 if what == "." else 0o600)
+    os.seteuid(_NOBODY)
+
+    with pytest.raises(DatabaseUnavailable) as caught:
+        hold(Ledger(database, folder / "journal"), entry)
+    name = folder.name if what == "." else what
+    assert f"({name} belongs to root, and the server runs as nobody)" in caught.value.advice
+
+    os.seteuid(0)
+    os.chown(path, _NOBODY, _NOBODY)
+    os.seteuid(_NOBODY)
+    hold(Ledger(database, folder / "journal"), entry)
+    database.close()
+
+
 @pytest.mark.parametrize("store", ["sqlite"], indirect=True)
 def test_a_file_that_is_gone_is_told_in_plain_words(
     store, database, ledger, entry, monkeypatch, asked_at_once, told

@@ -3,7 +3,8 @@ from __future__ import annotations
 from app.auth import Principal
 from app.config import Config
 from app.ledger.records import Limit
-from app.limits.accounts import parse_account_kind, read_limits
+from app.limits.account_names import parse_account_kind
+from app.limits.accounts import read_limits
 from app.limits.rate_limiter import Rate
 
 ADA = Principal(kind="visitor", tenant="acme", user="ada", scopes=frozenset(), token_id="t1")

@@ -15,7 +15,7 @@ def test_a_row_has_what_is_known_of_a_family():
 
     assert row == (
         "| `gpt-6-astra`, `gpt-6.1-sol` | `/chat/completions`, `/responses` "
-        "| low, medium, high, xhigh, max (`/responses` only) | medium | never | never | no | low, medium, high | yes |"
+        "| low, medium, high, xhigh, max (`/responses` only) | medium | never | never | no | low, medium, high | yes | yes |"
     )
 
 

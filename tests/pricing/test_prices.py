@@ -67,13 +67,27 @@ def test_many_input_tokens_cost_more_each(prices):
     assert prices.cost_micro_usd("gpt-6.1-terra", usage(272_001, 10)) == 544_002 + 75
 
 
-@pytest.mark.parametrize("model", ["gpt-6.1-terra-2026-10-01", "GPT-6.1-Terra", "gpt-6.1-terra-20261001"])
-def test_a_dated_name_is_the_model(prices, own, model):
+@pytest.mark.parametrize(
+    "model",
+    [
+        "gpt-6.1-terra-2026-10-01",
+        "GPT-6.1-Terra",
+        "gpt-6.1-terra-20261001",
+        "gpt-6.1-terra@20261001",
+        "gpt-6.1-terra@2026-10-01",
+        "gpt-6.1-terra@default",
+        "models/gpt-6.1-terra",
+        "models/GPT-6.1-terra-2026-10-01",
+    ],
+)
+def test_a_name_in_another_spelling_is_the_model(prices, own, model):
     assert prices.cost_micro_usd(model, usage(100, 0)) == 100
     assert own.cost_micro_usd(model, usage(100, 0)) == 1_000
 
 
-@pytest.mark.parametrize("model", ["nobody-knows", "gpt-6.1-terrax", "", "whisper-1"])
+@pytest.mark.parametrize(
+    "model", ["nobody-knows", "gpt-6.1-terrax", "", "whisper-1", "models/", "@default", "x/gpt-6.1-terra"]
+)
 def test_no_known_price_is_none_and_not_nothing(prices, model):
     assert prices.cost_micro_usd(model, usage(1, 1)) is None
     assert prices.bound_micro_usd(model, 1, 1) is None

@@ -7,6 +7,7 @@ import gzip
 import hashlib
 import random
 import time
+from mmap import mmap
 
 import pytest
 from hypothesis import given, settings
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from app.token_counts import vocabulary
 from app.token_counts.encodings import PATTERNS, Effort, count_bytes, load_encoding
 from app.token_counts.model_encodings import find_encoding_name
-from app.token_counts.vocabulary import HASHES, load_vocabulary
+from app.token_counts.vocabulary import HASHES, TABLE_HASHES, load_vocabulary
 from tests.fakes.encodings import count, read_file, real_encoding
 from tests.fakes.servers import ROOT
 
@@ -78,8 +79,42 @@ def test_the_vocabulary_is_the_one_that_tiktoken_expects(name):
     assert real_encoding(name)._pat_str == PATTERNS[name]
 
     ranks = real_encoding(name)._mergeable_ranks
-    assert all(load_vocabulary(name).find_rank(token) == rank for token, rank in ranks.items())
-    assert load_vocabulary(name).find_rank(b" gatehouses") is None
+    built = load_vocabulary(name)
+    assert all(built.find_rank(token) == rank for token, rank in ranks.items())
+    assert built.find_rank(b" gatehouses") is None
+
+
+def test_the_table_of_a_vocabulary_is_kept_and_mapped_by_later_processes(monkeypatch, tmp_path):
+    folder = tmp_path / "state"
+    first = load_vocabulary("cl100k_base", folder)
+    monkeypatch.setattr(vocabulary, "build_table", None)
+
+    later = load_vocabulary("cl100k_base", folder)
+
+    assert type(first._table) is type(later._table) is mmap
+    assert (
+        later.find_rank(b" house")
+        == first.find_rank(b" house")
+        == real_encoding("cl100k_base").encode_single_token(" house")
+    )
+    assert [file.name for file in folder.iterdir()] == ["cl100k_base.table"]
+
+
+@pytest.mark.parametrize("content", [b"", b"half of it", bytes(3_142_010)])
+def test_a_damaged_table_is_replaced(tmp_path, content):
+    (tmp_path / "cl100k_base.table").write_bytes(content)
+
+    assert load_vocabulary("cl100k_base", tmp_path).find_rank(b" house") is not None
+    assert hashlib.sha256((tmp_path / "cl100k_base.table").read_bytes()).hexdigest() == TABLE_HASHES["cl100k_base"]
+
+
+def test_where_no_table_can_be_kept_each_process_has_its_own(tmp_path):
+    (tmp_path / "file").touch()
+
+    found = load_vocabulary("cl100k_base", tmp_path / "file")
+
+    assert type(found._table) is bytes
+    assert found.find_rank(b" house") is not None
 
 
 @NAMES
@@ -142,7 +177,7 @@ def test_another_file_is_refused(monkeypatch, tmp_path, content):
     monkeypatch.setattr(vocabulary, "_find_data", lambda: tmp_path)
 
     with pytest.raises(ValueError, match="o200k_base is not the one that OpenAI published"):
-        load_vocabulary.__wrapped__("o200k_base")
+        load_vocabulary("o200k_base")
 
 
 @pytest.mark.parametrize(
@@ -156,6 +191,9 @@ def test_another_file_is_refused(monkeypatch, tmp_path, content):
         ("gpt-4o-mini", "o200k_base"),
         ("ft:gpt-4o:ours::1", "o200k_base"),
         ("gpt-oss-20b", "o200k_base"),
+        ("openai/gpt-oss-120b", "o200k_base"),
+        ("openai/gpt-4", "cl100k_base"),
+        ("ours/gpt-4o", None),
         ("o3", "o200k_base"),
         ("o4-mini", "o200k_base"),
         ("gpt-4", "cl100k_base"),

@@ -91,7 +91,7 @@ def test_a_model_that_nobody_knows_counts_bytes_or_by_the_default():
 
 
 def test_a_damaged_vocabulary_is_not_counted_by_and_said_once(monkeypatch):
-    def refuse(name):
+    def refuse(name, folder):
         raise ValueError("it is damaged")
 
     warnings = []

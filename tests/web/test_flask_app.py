@@ -66,6 +66,16 @@ def test_every_request_is_matched_as_flask_matches_it(method, path):
         assert ask(ours, path, method=method) == ask(theirs, path, method=method)
 
 
+@pytest.mark.parametrize("values", [{}, {"name": "é/ü"}, {"name": "me", "more": "a b"}])
+def test_urls_are_built_as_flask_builds_them(values):
+    urls = []
+    for app in (build(WebApp), build(Flask)):
+        with app.test_request_context():
+            endpoint = "of" if values else "fixed"
+            urls.append([app.url_for(endpoint, **values) for _ in range(2)])  # compiled first, then kept
+    assert urls[0] == urls[1]
+
+
 def test_every_host_is_taken_or_refused_as_flask_does_it(host):
     ours, theirs = build(WebApp), build(Flask)
     for _ in range(3):

@@ -59,6 +59,21 @@ def test_an_answer_that_is_sent_back_as_it_was_given_goes_on_where_the_model_was
     assert sent.raw["input"][1]["encrypted_content"] == "gAAAA-encrypted"
 
 
+def test_a_budget_is_held_for_what_the_model_told_of_it(make_app, upstream):
+    """In bytes, 100,000 of them would be 0.1 USD."""
+    client = make_app(upstream_api="responses", user_budget_usd=0.05).test_client()
+    usage = {"input_tokens": 9, "output_tokens": 803, "output_tokens_details": {"reasoning_tokens": 800}}
+    calls = [reasoning("g" * 100_000), function_call("call_1", "get_weather")]
+    upstream.answers(response("completed", *calls, usage=usage))
+    body = {"messages": [HI], "tools": [TOOL], "maxTokens": 1_000}
+    answer = client.post("/api/chat", json=body)
+    assert answer.status_code == 200
+
+    upstream.answers(completion("Rain"))
+    assert bring_back(client, answer.json, maxTokens=1_000).status_code == 200
+    assert "tokens" not in upstream.sent[1].raw["input"][1]
+
+
 def test_the_page_can_read_nothing_of_it(client, upstream):
     answer = ask(client, upstream)
 

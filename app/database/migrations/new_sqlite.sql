@@ -127,4 +127,41 @@ CREATE TABLE safety_events (
     PRIMARY KEY (webhook_id)
 ) WITHOUT ROWID;
 CREATE INDEX safety_events_by_time ON safety_events (received_at);
-INSERT INTO alembic_version (version_num) VALUES ('0006');
+CREATE TABLE account_limits (
+    account TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    request_rate TEXT,
+    token_rate TEXT,
+    concurrent_streams TEXT,
+    budget_usd TEXT,
+    budget_tokens TEXT,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (account)
+) WITHOUT ROWID;
+CREATE INDEX account_limits_by_version ON account_limits (version);
+CREATE TABLE limit_versions (
+    name TEXT NOT NULL,
+    version BIGINT NOT NULL,
+    PRIMARY KEY (name)
+) WITHOUT ROWID;
+CREATE TABLE audit_trail (
+    id TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    actor TEXT NOT NULL,
+    address TEXT,
+    action TEXT NOT NULL,
+    tenant TEXT,
+    target TEXT NOT NULL,
+    details TEXT NOT NULL,
+    PRIMARY KEY (id)
+) WITHOUT ROWID;
+CREATE TABLE admin_sessions (
+    id TEXT NOT NULL,
+    name TEXT NOT NULL,
+    address TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    PRIMARY KEY (id)
+) WITHOUT ROWID;
+INSERT INTO alembic_version (version_num) VALUES ('0007');

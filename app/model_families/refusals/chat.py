@@ -49,9 +49,19 @@ def _find_what_the_family_refuses(request: Request, family: Family) -> Iterator[
     yield from reasoning.find_tools_while_reasoning(request, family)
     yield from reasoning.find_sampling(request, family)
     yield from reasoning.find_wrong_verbosity(request, family)
+    yield from _find_wrong_details(request, family)
     if request.get("max_completion_tokens") == 1 and request.effort not in (None, "none"):
         message = "Could not finish the message because max_tokens or model output limit was reached."
         yield Refusal(f"{message} Please try again with higher max_tokens.", None, None)
+
+
+def _find_wrong_details(request: Request, family: Family) -> Iterator[Refusal]:
+    for index, message in request.list_objects("messages"):
+        for at, part in iter_objects(message.get("content")):
+            image = part.get("image_url")
+            if part.get("type") == "image_url" and isinstance(image, dict):
+                place = f"messages[{index}].content[{at}].image_url.detail"
+                yield from common.find_wrong_detail(image.get("detail"), place, family)
 
 
 def _refuse_model(family: Family) -> Refusal:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from app.model_families.catalog import read_table
+from app.model_families.family import Family
 from app.model_families.refusals.refusal import Refusal, refuse_invalid, refuse_parameter, refuse_unknown
 from app.model_families.refusals.request import Request
 
 _MAX_CHARS = {"prompt_cache_key": 64, "safety_identifier": 128}
 _MIN_TOKENS = {"max_tokens": 1, "max_completion_tokens": 1, "max_output_tokens": 16}
+_DETAILS = ("low", "high", "auto")
 _CACHE_MODES = ("implicit", "explicit")
 _CACHE_LIVES = {"chat": ("30m",), "responses": ("30m", "12h")}
+
+
+def find_wrong_detail(detail: object, place: str, family: Family | None) -> Iterator[Refusal]:
+    """Yield a refusal for an image's detail that does not exist, or not for this model."""
+    takes_original = family is None or family.takes_original_detail
+    known = (*_DETAILS, "original") if takes_original else _DETAILS
+    if detail is not None and detail not in known:
+        yield refuse_invalid(place, detail, known)
 
 
 def find_unknown_parameters(request: Request) -> Iterator[Refusal]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from app.model_families.refusals.common import find_wrong_detail
 from app.model_families.refusals.refusal import Refusal, refuse_invalid, refuse_missing
 from app.model_families.refusals.request import Request, iter_objects
 
@@ -19,14 +20,14 @@ def find_wrong_items(request: Request) -> Iterator[Refusal]:
     for index, item in items:
         kind = item.get("type", "message")
         if kind == "message":
-            yield from _find_wrong_message(item, index)
+            yield from _find_wrong_message(request, item, index)
         elif kind in ("reasoning", "item_reference"):
             yield from _find_wrong_memory(request, item, index)
     if request.get("previous_response_id") is None and request.get("conversation") is None:
         yield from _find_lonely_calls(item for _, item in items)
 
 
-def _find_wrong_message(item: dict[str, Any], index: int) -> Iterator[Refusal]:
+def _find_wrong_message(request: Request, item: dict[str, Any], index: int) -> Iterator[Refusal]:
     role = item.get("role")
     if role not in _ROLES:
         yield refuse_invalid(f"input[{index}].role" if role else f"input[{index}]", role, _ROLES)
@@ -38,6 +39,9 @@ def _find_wrong_message(item: dict[str, Any], index: int) -> Iterator[Refusal]:
         if part.get("type") == "input_image" and isinstance(part.get("image_url"), dict):
             message = f"Invalid type for 'input[{index}].content[{at}].image_url': expected an image URL, but got an object instead."
             yield Refusal(message, f"input[{index}].content[{at}].image_url", "invalid_type")
+        if part.get("type") == "input_image":
+            place = f"input[{index}].content[{at}].detail"
+            yield from find_wrong_detail(part.get("detail"), place, request.family)
 
 
 def _find_wrong_memory(request: Request, item: dict[str, Any], index: int) -> Iterator[Refusal]:

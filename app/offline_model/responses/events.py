@@ -63,9 +63,12 @@ def _iter_text(
 ) -> Iterator[JsonObject]:
     here = {**place, "content_index": 0}
     (part,) = item["content"]
-    yield {"type": "response.content_part.added", **here, "part": {**part, "text": ""}}
-    yield from _iter_deltas(response, "response.output_text", {**here, "logprobs": []}, token_delay_s)
-    yield {"type": "response.output_text.done", **here, "text": part["text"], "logprobs": []}
+    field = "refusal" if part["type"] == "refusal" else "text"
+    kind = f"response.{part['type']}"
+    also: JsonObject = {} if field == "refusal" else {"logprobs": []}
+    yield {"type": "response.content_part.added", **here, "part": {**part, field: ""}}
+    yield from _iter_deltas(response, kind, {**here, **also}, token_delay_s)
+    yield {"type": f"{kind}.done", **here, field: part[field], **also}
     yield {"type": "response.content_part.done", **here, "part": part}
 
 

@@ -9,6 +9,8 @@ from app.offline_model.requests.fields import JsonObject
 from app.offline_model.responses.request import ResponsesRequest
 from app.offline_model.responses.sealed_reasoning import seal_thought
 
+_INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
 
 @dataclass(frozen=True)
 class Response:
@@ -20,11 +22,11 @@ class Response:
     @property
     def status(self) -> str:
         """How it ended."""
-        return "incomplete" if self.answer.finish_reason == "length" else "completed"
+        return "incomplete" if self.answer.finish_reason in _INCOMPLETE else "completed"
 
     def to_dict(self) -> JsonObject:
         """Return the `response` object."""
-        reason = {"reason": "max_output_tokens"} if self.status == "incomplete" else None
+        reason = {"reason": _INCOMPLETE[self.answer.finish_reason]} if self.status == "incomplete" else None
         return self.make_head(self.status) | {
             "completed_at": self.answer.created_s if self.status == "completed" else None,
             "incomplete_details": reason,
@@ -102,8 +104,13 @@ class Response:
             "type": "message",
             "status": self.status,
             "role": "assistant",
-            "content": [{"type": "output_text", "text": self.answer.text, "annotations": [], "logprobs": []}],
+            "content": [self._make_part()],
         }
+
+    def _make_part(self) -> JsonObject:
+        if self.answer.is_refusal:
+            return {"type": "refusal", "refusal": self.answer.text}
+        return {"type": "output_text", "text": self.answer.text, "annotations": [], "logprobs": []}
 
     def _count_usage(self) -> JsonObject:
         answer = self.answer

@@ -6,6 +6,7 @@ calls at index 0, leave the index or the id out, and write the arguments as an o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -54,6 +55,14 @@ class _Call:
         except orjson.JSONDecodeError:
             return False
         return True
+
+
+def find_tool_calls(message: Mapping[str, Any]) -> object:
+    """Return the calls of a message or delta. Old servers have one, without an id, as a `function_call`."""
+    if calls := message.get("tool_calls"):
+        return calls
+    call = message.get("function_call")
+    return [{"index": 0, "function": call}] if isinstance(call, dict) and call else None
 
 
 class ToolCalls:

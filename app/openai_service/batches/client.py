@@ -16,6 +16,7 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
+from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat_call import ChatCall
@@ -42,6 +43,7 @@ from app.upstream_http.call_state import CallState, Tick
 
 _TICK_S = 1.0
 _PAGE = 100
+_NOT_THERE = (404, 405)
 # An item may be 2,048 texts, whose vectors come to some 30 kB each.
 _MAX_LINE = 256 * 1024 * 1024
 
@@ -66,13 +68,19 @@ class OpenAIBatches:
     """
 
     def __init__(
-        self, settings: UpstreamBatchSettings, client: BatchClient, input_limits: InputWindow | None = None
+        self,
+        settings: UpstreamBatchSettings,
+        client: BatchClient,
+        input_limits: InputWindow | None = None,
+        note_failure: NoteFailure = ignore_failure,
     ) -> None:
         self._settings = settings
         self._upstream = Upstream.from_settings(settings.upstream)
         self._attribution = Attribution.from_settings(settings.attribution, self._upstream)
         self._client = client
         self._input_limits = input_limits
+        self.note_failure = note_failure
+        """Is told of each request that failed, unless it was about something that the upstream does not have."""
 
     def check(self, path: str) -> None:
         """Raise BatchesNotOffered if the upstream or the settings rule out batches of this path."""
@@ -123,11 +131,12 @@ class OpenAIBatches:
         adjusted: dict[str, str] = {}
         for body in in_turns(bodies):
             changed_body, changes = parameter_support.adapt(path, model, body)
+            changed_body, lowered = parameter_support.lower_details(model, changed_body)
             if path == RESPONSES_PATH:
                 changed_body, more = lift_limit(changed_body)
                 changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
             adapted.append(changed_body)
-            adjusted |= changes
+            adjusted |= changes | lowered
         return path, adapted, adjusted
 
     def build_body(self, path: str, model: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -156,7 +165,8 @@ class OpenAIBatches:
         try:
             return read_id(self._call(send, deadline))
         except UpstreamError as error:
-            if error.upstream_status in (404, 405):
+            if error.upstream_status in _NOT_THERE:
+                self.note_failure(error)
                 raise BatchesNotOffered from None
             raise
 
@@ -192,10 +202,11 @@ class OpenAIBatches:
             for batch in found:
                 if batch.reference == reference:
                     return batch
-            # The newest come first.
-            if len(found) < _PAGE or found[-1].created_at < since_s:
+            if len(found) < _PAGE or _are_older(found, since_s):
                 return None
-            after = f"&after={quote(found[-1].id, safe='')}"
+            before, after = after, f"&after={quote(found[-1].id, safe='')}"
+            if after == before:  # the server knows no pages
+                return None
 
     def retrieve(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
         """Return the batch's current state."""
@@ -243,13 +254,19 @@ class OpenAIBatches:
             except UpstreamError as error:
                 failure = error
             wait_s = waits.next_s(failure)
-            if number >= self._settings.max_attempts or not is_transient(failure) or not is_safe(failure):
-                raise failure
-            if wait_s >= deadline - monotonic():
+            may_retry = number < self._settings.max_attempts and is_transient(failure) and is_safe(failure)
+            if not may_retry or wait_s >= deadline - monotonic():
+                if failure.upstream_status not in _NOT_THERE:
+                    self.note_failure(failure)
                 raise failure
             for _ in pause(wait_s, tick_s=_TICK_S):
                 pass
         raise AssertionError("the last attempt returns or raises")
+
+
+def _are_older(found: Sequence[UpstreamBatch], since_s: int) -> bool:
+    """Return whether all further batches are older. At OpenAI the newest come first; some servers tell no time."""
+    return 0 < found[-1].created_at < since_s and found[-1].created_at <= found[0].created_at
 
 
 def may_exist(error: UpstreamError) -> bool:

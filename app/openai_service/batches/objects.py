@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -11,7 +12,7 @@ import orjson
 from app.openai_service.answers.text import read_json
 from app.openai_service.chat.completion import parse_completion
 from app.openai_service.embeddings.vectors import read_embeddings
-from app.openai_service.errors import SchemaMismatch, UpstreamFailed, UpstreamTimeout
+from app.openai_service.errors import SchemaMismatch, UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.responses.answer import is_response
 from app.openai_service.responses.output import read_items
 from app.openai_service.results import CallRecord, ChatResult, EmbeddingResult, StructuredResult
@@ -22,6 +23,25 @@ REFERENCE = "gatehouse_batch"
 """The name of our own id in a batch's metadata."""
 
 ENDED = frozenset({"completed", "failed", "expired", "cancelled"})
+
+_STATUSES = {
+    word: status
+    for status, words in {
+        "validating": "validating validation created",
+        "in_progress": "in_progress running processing queued pending submitted scheduled",
+        "finalizing": "finalizing finalising",
+        "completed": "completed complete succeeded success done ended",
+        "failed": "failed failure error",
+        "expired": "expired timeout timed_out timeout_exceeded",
+        "cancelling": "cancelling canceling cancellation_requested",
+        "cancelled": "cancelled canceled aborted",
+    }.items()
+    for word in words.split()
+}
+"""OpenAI's status for that of other servers, all in lower case."""
+_PREFIXES = ("batch_state_", "job_state_", "state_")
+_MS_FROM = 100_000_000_000
+"""Numbers from here on (in seconds, the year 5138) are milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +71,11 @@ class UpstreamBatch:
         """Whether the status is final."""
         return self.status in ENDED
 
+    @property
+    def lacks_files(self) -> bool:
+        """Whether it was completed and says nowhere what came of its requests."""
+        return self.status == "completed" and self.output_file_id is None and self.error_file_id is None
+
 
 @dataclass(frozen=True, slots=True)
 class OutputLine:
@@ -68,6 +93,13 @@ class OutputLine:
     body: Any
     error_code: str | None
 
+    def read_failure(self) -> UpstreamError:
+        """Return what failed, of a request that has no answer."""
+        if self.status is None:
+            return UpstreamTimeout() if self.error_code == "batch_expired" else UpstreamFailed()
+        error = self.body.get("error") if isinstance(self.body, dict) else None
+        return translate_error_object(error, status=self.status)
+
     @property
     def has_text(self) -> bool:
         """Whether the body is a chat answer in which the model wrote something, be it a refusal or a tool call."""
@@ -76,7 +108,7 @@ class OutputLine:
             return bool(output.text or output.refusal or output.calls)
         try:
             message = self.body["choices"][0]["message"]
-            return any(message.get(name) for name in ("content", "refusal", "tool_calls"))
+            return any(message.get(name) for name in ("content", "refusal", "tool_calls", "function_call"))
         except (TypeError, KeyError, IndexError, AttributeError):
             return False
 
@@ -89,19 +121,18 @@ def read_id(response: httpx2.Response) -> str:
 def read_batch(content: bytes) -> UpstreamBatch:
     """Parse a batch. Raises UpstreamFailed if it is invalid."""
     body = _parse_object(content)
-    counts, metadata, errors = (body.get(name) for name in ("request_counts", "metadata", "errors"))
-    reasons = errors.get("data") if isinstance(errors, dict) else None
+    counts, metadata = (body.get(name) for name in ("request_counts", "metadata"))
     return UpstreamBatch(
         id=_require_text(body, "id"),
         status=_read_status(_require_text(body, "status")),
-        created_at=_require_count(body, "created_at"),
+        created_at=_read_time(body.get("created_at")),
         reference=_optional_text(metadata, REFERENCE),
-        completed=_require_count(counts, "completed"),
-        failed=_require_count(counts, "failed"),
+        completed=_read_number(counts, "completed", "succeeded"),
+        failed=_read_number(counts, "failed", "errored"),
         input_file_id=_optional_text(body, "input_file_id"),
         output_file_id=_optional_text(body, "output_file_id"),
         error_file_id=_optional_text(body, "error_file_id"),
-        error_code=_optional_text(reasons[0], "code") if isinstance(reasons, list) and reasons else None,
+        error_code=_find_error_code(body.get("errors") or body.get("error")),
     )
 
 
@@ -110,11 +141,11 @@ def read_line(line: bytes) -> OutputLine | None:
     try:
         body = read_json(line)
         custom_id, response, error = body["custom_id"], body.get("response"), body.get("error")
-        status = response["status_code"] if response else None
+        status = int(response["status_code"]) if response else None  # some write "200" or 200.0
         answer = response.get("body") if response else None
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, OverflowError):
         return None
-    if not isinstance(custom_id, str) or not (status is None or type(status) is int):
+    if not isinstance(custom_id, str):
         return None
     return OutputLine(custom_id, status, answer, _optional_text(error, "code"))
 
@@ -143,11 +174,8 @@ def parse_embeddings_answer(line: OutputLine, record: CallRecord) -> EmbeddingRe
 
 
 def _parse_answer(line: OutputLine) -> Any:
-    if line.status is None:
-        raise UpstreamTimeout if line.error_code == "batch_expired" else UpstreamFailed
     if line.status != 200:
-        error = line.body.get("error") if isinstance(line.body, dict) else None
-        raise translate_error_object(error, status=line.status)
+        raise line.read_failure()
     return line.body
 
 
@@ -162,8 +190,31 @@ def _parse_object(content: bytes) -> dict[str, Any]:
 
 
 def _read_status(status: str) -> str:
-    """Return OpenAI's spelling of a status: Together writes COMPLETED, others "canceled"."""
-    return status.lower().replace("canceled", "cancelled")
+    """Return OpenAI's word for a status, in any case; one that nobody knows has not ended."""
+    word = status.strip().lower().replace("-", "_").replace(" ", "_")
+    for prefix in _PREFIXES:
+        word = word.removeprefix(prefix)
+    return _STATUSES.get(word, "in_progress")
+
+
+def _read_time(value: object) -> int:
+    """Return a moment in whole seconds since 1970, from a number or a date; 0 if it is neither."""
+    try:
+        if isinstance(value, str) and not value.strip().replace(".", "", 1).isdigit():
+            at = datetime.fromisoformat(value.strip())
+            return max(int((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()), 0)
+        seconds = int(float(value))  # type: ignore[arg-type]
+    except (ValueError, TypeError, OverflowError):
+        return 0
+    return max(seconds // 1000 if seconds >= _MS_FROM else seconds, 0)
+
+
+def _find_error_code(errors: object) -> str | None:
+    """Return the code of the first reason, from a list, OpenAI's object around one, or an object by itself."""
+    reasons = errors.get("data", errors) if isinstance(errors, dict) else errors
+    if isinstance(reasons, list):
+        reasons = reasons[0] if reasons else None
+    return _optional_text(reasons, "code") or _optional_text(reasons, "type")
 
 
 def _require_text(body: dict[str, Any], name: str) -> str:
@@ -174,10 +225,17 @@ def _require_text(body: dict[str, Any], name: str) -> str:
 
 
 def _optional_text(body: object, name: str) -> str | None:
+    """Return a text; the digits of a whole number, which some servers write for a code or an id."""
     value = body.get(name) if isinstance(body, dict) else None
-    return value if isinstance(value, str) else None
+    return str(value) if type(value) is int else value if isinstance(value, str) else None
 
 
-def _require_count(body: object, name: str) -> int:
-    value = body.get(name) if isinstance(body, dict) else None
-    return value if type(value) is int and value >= 0 else 0
+def _read_number(counts: object, *names: str) -> int:
+    """Return the first of these numbers that is given; 0 if none is."""
+    given = [counts.get(name) for name in names] if isinstance(counts, dict) else []
+    for value in given:
+        try:
+            return max(int(float(value)), 0)  # type: ignore[arg-type]
+        except (ValueError, TypeError, OverflowError):
+            continue
+    return 0

@@ -8,7 +8,7 @@ import httpx2
 
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import read_json
-from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.responses.answer import is_response, parse_response
 from app.openai_service.results import CallRecord, ChatResult
@@ -34,8 +34,9 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     if (tier := body.get("service_tier")) and isinstance(tier, str):
         attempt.service_tier = tier
     record.note_usage(result.usage)
-    arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
-    attempt.received = sum(map(estimate_text, [result.text, *arguments]))
+    if attempt.billed == "unknown":  # otherwise nobody asks for the estimate, which takes time for a long text
+        arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
+        attempt.received = sum(map(estimate_text, [result.text, *arguments]))
     return result
 
 
@@ -49,7 +50,7 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         choice = body["choices"][0]
         message = choice["message"]
         text, refusal = message.get("content"), message.get("refusal")
-        calls = message.get("tool_calls") or []
+        calls = find_tool_calls(message) or []
     except (TypeError, KeyError, IndexError, AttributeError):
         raise _unreadable(body) from None
     if not isinstance(text, str | None):

@@ -7,7 +7,10 @@ from typing import Any
 
 Message = dict[str, Any]
 
-_STEPS = 4
+# A cut moves on by a quarter of the room; by more, and half at most, where turns have over 600 tokens. What a step costs is
+# that the rest is written to the cache again, and a step by few turns has to be paid for by those few.
+_LEAST_STEP, _MOST_STEP = 1 / 4, 1 / 2
+_TURN_TOKENS_FOR_ALL = 2_400
 _PROMPT_ROLES = {"system", "developer"}
 
 
@@ -20,8 +23,9 @@ def trim(
     """Leave out the oldest turns until the rest fits, at a cut that stays where it is for as many turns as possible.
 
     The upstream's prompt cache matches the longest common beginning of two requests. If each turn left out one more,
-    nothing would match but the system prompt. So the conversation is cut on a grid only, whose lines are a quarter of
-    the room apart, counted from the first message: the next turn is cut at the same line until the rest no longer fits.
+    nothing would match but the system prompt. So the conversation is cut on a grid only, whose lines are a quarter to a
+    half of the room apart, counted from the first message: the next turn is cut at the same line until the rest no
+    longer fits. Where a line is depends on nothing but what is before it.
 
     A turn is a user's message and everything up to the next user's message, or up to the last tool result that
     answers one of its calls. System and developer messages always stay; so does the last turn, even if it is too long.
@@ -40,7 +44,7 @@ def trim(
     oldest = starts.pop()
     prompt_tokens = sum(count_tokens(message) for message in messages[:oldest] if _is_prompt(message))
     tokens = prompt_tokens + sum(map(count_tokens, messages[oldest:]))
-    lines = _find_lines(messages, starts, max(1, max_tokens - prompt_tokens) / _STEPS, measure)
+    lines = _find_lines(messages, starts, max(1, max_tokens - prompt_tokens), measure)
     on_line = None
     for start in reversed(starts):
         turn = (message for message in messages[start:oldest] if not _is_prompt(message))
@@ -56,18 +60,23 @@ def trim(
 
 
 def _find_lines(
-    messages: Sequence[Message], starts: Sequence[int], step: float, measure: Callable[[Message], int]
+    messages: Sequence[Message], starts: Sequence[int], room: float, measure: Callable[[Message], int]
 ) -> set[int]:
     """Return the first turn's start, and that of each turn that is the first beyond a line of the grid."""
-    lines, measured, at = {0}, 0, 0
-    next_line = step
+    lines, measured, turns, at, line = {0}, 0, 0, 0, 0.0
     for start in starts:
-        measured += sum(measure(message) for message in messages[at:start] if not _is_prompt(message))
-        at = start
-        if measured >= next_line:
+        turn = sum(measure(message) for message in messages[at:start] if not _is_prompt(message))
+        measured, turns, at = measured + turn, turns + (turn > 0), start
+        step = room * _choose_step(measured / max(1, turns))
+        if measured >= line + step:
             lines.add(start)
-            next_line = (measured // step + 1) * step
+            line += (measured - line) // step * step
     return lines
+
+
+def _choose_step(turn_tokens: float) -> float:
+    """Return the part of the room by which a cut moves on, for turns of so many tokens on average."""
+    return min(_MOST_STEP, max(_LEAST_STEP, turn_tokens / _TURN_TOKENS_FOR_ALL))
 
 
 def _find_turn_starts(messages: Sequence[Message]) -> list[int]:

@@ -12,7 +12,7 @@ from app.config import ModelSettings
 from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
-from app.token_counts import TokenCounts, find_input_window, find_window
+from app.token_counts import REASONING_ITEMS, TokenCounts, count_spared_reasoning, find_input_window, find_window
 from app.token_counts.encodings import count_bytes
 from app.token_counts.estimates import bound_input, least_tokens
 
@@ -22,6 +22,7 @@ _MESSAGE_OVERHEAD = 4
 _REQUEST_OVERHEAD = 3
 _ABOUT_AN_IMAGE = 1_000
 # What counts as input besides the messages.
+_COUNTED_APART = ("role", "content", REASONING_ITEMS)
 _INPUT_FIELDS = ("tools", "response_format")
 
 
@@ -90,8 +91,10 @@ class _MessageCount:
         self._bytes_per_token = 4 if is_exact else 1
 
     def __call__(self, message: dict[str, Any]) -> int:
-        others = {name: value for name, value in message.items() if name not in ("role", "content")}
+        others = {name: value for name, value in message.items() if name not in _COUNTED_APART}
         tokens = _MESSAGE_OVERHEAD + self.count_json(others)
+        if reasoning := message.get(REASONING_ITEMS):
+            tokens += len(orjson.dumps(reasoning)) - count_spared_reasoning(reasoning)
         content = message.get("content") or ""
         if isinstance(content, str):
             return tokens + self._count(content)

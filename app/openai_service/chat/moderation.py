@@ -32,6 +32,7 @@ from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
+from app.token_counts.estimates import FileInput, ImageInput
 from app.upstream_http.call_state import CallState
 
 # Limits of one moderation request. It usually takes far less, and the user is waiting for the answer.
@@ -169,9 +170,13 @@ def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator
         elif content:
             texts += [part["text"] for part in content if part["type"] == "text"]
         texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+    # The endpoint reads texts and images only, so a file is shown as those in it.
+    files = [one.url for one in request.media if isinstance(one, FileInput)]
+    texts += [file.text for file in files]
     yield from _group_requests(texts)
-    # A file is never sent here (MediaSettings.takes_files); were one, the endpoint would refuse it.
-    yield from ([{"type": "image_url", "image_url": {"url": one.url}}] for one in request.media)
+    urls = [one.url for one in request.media if isinstance(one, ImageInput)]
+    for url in [*urls, *(url for file in files for url in file.images)]:
+        yield [{"type": "image_url", "image_url": {"url": url}}]
 
 
 def _collect_answer_texts(result: ChatResult) -> list[str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from app.openai_service.results import CallRecord, ChatResult
 from app.token_counts import Usage
 
@@ -22,4 +20,4 @@ def show_usage(usage: Usage | None, record: CallRecord) -> Usage | None:
 def show_result(result: ChatResult) -> ChatResult:
     """Return a result with its usage as its caller may see it."""
     usage = show_usage(result.usage, result.record)
-    return result if usage is result.usage else replace(result, usage=usage)
+    return result if usage is result.usage else result.with_usage(usage)

@@ -9,8 +9,10 @@ from typing import Any
 
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
+from app.openai_service.responses.hosted_tools import count_calls, hide_kept_ids
 from app.openai_service.responses.output import read_end, read_items, read_usage
 from app.openai_service.results import CallRecord, ChatResult
+from app.token_counts import note_tokens
 
 
 def is_response(body: object) -> bool:
@@ -29,8 +31,11 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         UpstreamError: the response failed.
     """
     output = read_items(body.get("output"), record.models[-1] if record.models else record.model)
+    if output.hosted and record.attempt_log:  # a batch has no attempts
+        record.attempt_log[-1].hosted_calls = count_calls(output.hosted)
     wrote = bool(output.text or output.refusal or output.calls)
     usage = read_usage(body, wrote=wrote)
+    note_tokens(output.kept, usage)
     try:
         tool_calls = ToolCalls.read(output.calls) if output.calls else []
         finish_reason = read_end(body, has_calls=bool(tool_calls))
@@ -49,6 +54,8 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
         refusal=output.refusal or None,
         record=record,
         reasoning_items=output.kept,
+        hosted_items=[hide_kept_ids(item) for item in output.hosted],
+        annotations=output.annotations,
     )
 
 

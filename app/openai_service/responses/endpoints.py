@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from app.model_families import Family, find_family
 from app.openai_service.errors import UpstreamError
+from app.openai_service.responses.hosted_tools import MAX_CALLS, HostedToolsUnavailable
 from app.openai_service.responses.request_body import MIN_OUTPUT_TOKENS, find_chat_only, get_limit
 from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
 from app.openai_service.transport.upstream import Upstream
@@ -38,7 +39,15 @@ class Endpoints:
         self._has_route = True
 
     def choose(self, model: str, body: Mapping[str, Any]) -> str:
-        """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body."""
+        """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body.
+
+        Raises:
+            HostedToolsUnavailable: it has tools that run at OpenAI, and the upstream has no /responses.
+        """
+        if MAX_CALLS in body:
+            if self._api == "chat" or not self._has_route:
+                raise HostedToolsUnavailable
+            return RESPONSES_PATH
         if self._api == "chat" or not self._has_route:
             return CHAT_PATH
         if self._api == "responses":
@@ -63,6 +72,8 @@ class Endpoints:
         limit = get_limit(body)
         if limit is None or limit >= MIN_OUTPUT_TOKENS:
             return 0
+        if MAX_CALLS in body:
+            return MIN_OUTPUT_TOKENS
         family = self._find_family(model)
         is_certain = family is not None and self.choose(model, body) == CHAT_PATH
         return 0 if is_certain else MIN_OUTPUT_TOKENS

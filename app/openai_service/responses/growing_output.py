@@ -8,10 +8,21 @@ from typing import Any
 
 from app.openai_service.answers.text import TextEvent, mend
 from app.openai_service.errors import UpstreamFailed
-from app.openai_service.responses.output import COMMENTARY, Output, read_items, read_parts
-from app.openai_service.streaming.events import Events, Reasoning, Refusal, Token, ToolCallDelta
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
+from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
+from app.openai_service.streaming.events import (
+    Annotation,
+    Events,
+    HostedStep,
+    Reasoning,
+    Refusal,
+    Token,
+    ToolCallDelta,
+)
 
 _MAX_ITEMS = 2_000
+# What an event tells of the place of its item, which is another one for the caller.
+_OF_PLACE = {"type", "item_id", "output_index", "sequence_number", "obfuscation"}
 
 
 @dataclass(slots=True)
@@ -21,10 +32,12 @@ class GrowingItem:
     Attributes:
         kind: message, commentary, function_call, or what else the server says.
         latest: the item as the server last told it whole.
-        position: of a call among the calls.
+        position: of a call among the calls; of an item of a hosted tool, among those.
         arguments: of a call, in pieces.
         half: the first half of a letter with which the last piece of its arguments ended, if it did.
         has_text: whether a piece of its text has come.
+        annotated: how many annotations of its text have come.
+        is_complete: whether it has been told whole.
     """
 
     kind: str
@@ -33,6 +46,8 @@ class GrowingItem:
     arguments: list[str] = field(default_factory=list)
     half: str = ""
     has_text: bool = False
+    annotated: int = 0
+    is_complete: bool = False
 
 
 class GrowingOutput:
@@ -43,6 +58,12 @@ class GrowingOutput:
         self._by_place: dict[int, GrowingItem] = {}
         self._items: list[GrowingItem] = []
         self._calls = 0
+        self._hosted: list[GrowingItem] = []
+
+    @property
+    def hosted_calls(self) -> dict[str, int]:
+        """The calls of tools that ran at the upstream, by type."""
+        return count_calls([item.latest for item in self._hosted])
 
     def begin(self, event: Mapping[str, Any]) -> Events:
         """Take an item that begins, or one that has ended without having begun."""
@@ -71,6 +92,22 @@ class GrowingOutput:
         item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
         return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)))]
 
+    def add_step(self, kind: str, event: Mapping[str, Any]) -> Events:
+        """Take an event that tells how far the call of a hosted tool is."""
+        item = self._find(event.get("item_id"), event.get("output_index"))
+        if item is None or item.kind not in HOSTED_ITEMS:
+            return []
+        fields = {name: value for name, value in event.items() if name not in _OF_PLACE}
+        return [HostedStep(item.position, kind, hide_kept_ids(fields))]
+
+    def annotate(self, event: Mapping[str, Any]) -> Events:
+        """Take an annotation on the text so far."""
+        item, annotation = self.find_message(event), event.get("annotation")
+        if item.kind != "message" or not isinstance(annotation, dict):
+            return []
+        item.annotated += 1
+        return [Annotation(hide_kept_ids(annotation))]
+
     def complete(self, event: Mapping[str, Any]) -> Events:
         """Take an item as it is at its end, with what no event has told before."""
         events = self.begin(event)
@@ -86,6 +123,13 @@ class GrowingOutput:
             ]
             events += [event for event in texts if event.text]
             item.has_text = bool(texts)
+        if item.kind == "message":
+            untold = [*read_annotations(whole)][item.annotated :]
+            item.annotated += len(untold)
+            events += map(Annotation, untold)
+        elif item.kind in HOSTED_ITEMS and not item.is_complete:
+            item.is_complete = True
+            events.append(HostedStep(item.position, "done", hide_kept_ids(whole)))
         elif item.kind == "function_call" and not item.arguments and isinstance(whole.get("arguments"), str):
             item.arguments.append(whole["arguments"])
             events.append(ToolCallDelta(item.position, "", "", whole["arguments"]))
@@ -110,6 +154,10 @@ class GrowingOutput:
             self._by_id[id_] = added
         if isinstance(place, int):
             self._by_place[place] = added
+        if added.kind in HOSTED_ITEMS:
+            added.position = len(self._hosted)
+            self._hosted.append(added)
+            return [HostedStep(added.position, "added", hide_kept_ids(item))]
         if added.kind != "function_call":
             return []
         added.position = self._calls

@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-KEY = "reasoning_items"
+from app.token_counts import REASONING_ITEMS
+
+KEY = REASONING_ITEMS
 """The key of an assistant message."""
 KEY_JSON = b'"reasoning_items"'
 

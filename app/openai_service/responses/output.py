@@ -9,6 +9,7 @@ from typing import Any
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import mend
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_kept_ids
 from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
 from app.openai_service.responses.usage import rename_usage
 from app.openai_service.transport.sdk_errors import translate_error_object
@@ -35,12 +36,16 @@ class Output:
     Attributes:
         calls: in the form of chat completions, as a server spells them.
         kept: items that a tool loop hands back.
+        hosted: items of tools that run at OpenAI.
+        annotations: on the text.
     """
 
     text: str = ""
     refusal: str = ""
     calls: list[dict[str, Any]] = field(default_factory=list)
     kept: list[KeptItem] = field(default_factory=list)
+    hosted: list[Mapping[str, Any]] = field(default_factory=list)
+    annotations: list[dict[str, Any]] = field(default_factory=list)
 
 
 def read_items(items: object, model: str) -> Output:
@@ -59,8 +64,11 @@ def read_items(items: object, model: str) -> Output:
             case "message" if item.get("phase") == COMMENTARY:
                 kept.append(keep_item(item, model, at))
             case "message":
+                output.annotations += read_annotations(item, len(output.text))
                 output.text += "".join(read_parts(item, "output_text", "text"))
                 output.refusal += "".join(read_parts(item, "refusal", "refusal"))
+            case kind if kind in HOSTED_ITEMS:
+                output.hosted.append(item)
     output.kept = limit_items([entry for entry in kept if entry])
     return output
 
@@ -79,6 +87,27 @@ def read_parts(item: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
     for part in parts:
         if isinstance(part, Mapping) and part.get("type") == kind and isinstance(part.get(name), str):
             yield mend(part[name])
+
+
+def read_annotations(item: Mapping[str, Any], begin: int = 0) -> Iterator[dict[str, Any]]:
+    """Yield the annotations of a message, whose text begins at this place of the whole text."""
+    parts: Iterable[object] = item["content"] if isinstance(item.get("content"), list) else ()
+    for part in parts:
+        if not isinstance(part, Mapping) or part.get("type") != "output_text":
+            continue
+        listed = part.get("annotations")
+        for each in listed if isinstance(listed, list) else ():
+            if isinstance(each, dict):
+                yield _shift(hide_kept_ids(each), begin)
+        begin += len(part["text"]) if isinstance(part.get("text"), str) else 0
+
+
+def _shift(annotation: dict[str, Any], by: int) -> dict[str, Any]:
+    """Move the places that an annotation names in its text; that of a file names none."""
+    places = ("start_index", "end_index") if "start_index" in annotation else ("index",)
+    is_of_text = annotation.get("type") != "file_path"
+    moved = {name: annotation[name] + by for name in places if is_of_text and type(annotation.get(name)) is int}
+    return annotation | moved
 
 
 def read_usage(response: Mapping[str, Any], *, wrote: bool) -> Usage | None:

@@ -21,6 +21,7 @@ ENCRYPTED_REASONING = "reasoning.encrypted_content"
 
 _SAME = frozenset(
     {
+        "max_tool_calls",
         "metadata",
         "moderation",
         "parallel_tool_calls",
@@ -37,6 +38,7 @@ _SAME = frozenset(
 )
 _LIMITS = frozenset({"max_completion_tokens", "max_tokens"})
 _TRANSLATED = _LIMITS | {
+    "include",
     "messages",
     "reasoning_effort",
     "response_format",
@@ -66,15 +68,15 @@ def build_response_body(
     if (limit := get_limit(body)) is not None:
         translated["max_output_tokens"] = limit
     if tools := body.get("tools"):
-        translated["tools"] = [_flatten_tool(tool) for tool in tools]
+        translated["tools"] = [_flatten_tool(tool) if tool["type"] == "function" else tool for tool in tools]
     if (choice := body.get("tool_choice")) is not None:
         translated["tool_choice"] = _flatten_choice(choice)
     if text := _build_text(body):
         translated["text"] = text
     if (effort := body.get("reasoning_effort")) is not None:
         translated["reasoning"] = {"effort": effort}
-    if reasons:
-        translated["include"] = [ENCRYPTED_REASONING]
+    if included := [*(body.get("include") or ()), *((ENCRYPTED_REASONING,) if reasons else ())]:
+        translated["include"] = included
     if options := _leave_out(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
         translated["stream_options"] = options
     translated["input"] = build_items(body["messages"], model)  # what grows comes last, as in chat completions
@@ -125,7 +127,9 @@ def _flatten_choice(choice: str | Mapping[str, Any]) -> Any:
     if choice["type"] == "allowed_tools":
         allowed = choice["allowed_tools"]
         return {"type": "allowed_tools", **allowed, "tools": [_flatten_choice(tool) for tool in allowed["tools"]]}
-    return {"type": "function", "name": choice["function"]["name"]}
+    return (
+        {"type": "function", "name": choice["function"]["name"]} if choice["type"] == "function" else dict(choice)
+    )
 
 
 def _build_text(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -5,6 +5,7 @@ Source: https://platform.openai.com/docs/api-reference/responses-streaming
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import orjson
@@ -15,10 +16,11 @@ from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
 from app.openai_service.responses.answer import make_answer_id
 from app.openai_service.responses.event_order import EventOrder
 from app.openai_service.responses.growing_output import GrowingItem, GrowingOutput, make_text_event
+from app.openai_service.responses.hosted_tools import STEP_EVENTS
 from app.openai_service.responses.output import read_end, read_failure, read_usage
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
 from app.openai_service.streaming.sse import EventSplitter
-from app.token_counts import Usage
+from app.token_counts import Usage, note_tokens
 
 _END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'
@@ -86,6 +88,11 @@ class ResponseReader:
             events += self._joiner.flush()
             raise UpstreamTruncated if self.chunks else UpstreamFailed
 
+    @property
+    def hosted_calls(self) -> Mapping[str, int]:
+        """The calls of tools that ran at the upstream so far, by type."""
+        return self._output.hosted_calls
+
     def usage_so_far(self) -> Usage | None:
         """Return what is known of the usage of an answer that has not come to its end: nothing before that."""
         return None
@@ -135,6 +142,10 @@ class ResponseReader:
             found = self._output.begin(event)
         elif kind == "response.output_item.done":
             found = self._output.complete(event)
+        elif kind == "response.output_text.annotation.added":
+            found = self._output.annotate(event)
+        elif isinstance(kind, str) and kind.startswith(STEP_EVENTS):
+            found = self._output.add_step(kind, event)
         else:
             found = self._read_response(str(kind), event)
         self._has_text = self._has_text or bool(found)
@@ -167,6 +178,7 @@ class ResponseReader:
         answer = self._output.finish(self._requested)
         wrote = self._has_text or bool(events or answer.calls)
         self.usage = read_usage(response, wrote=wrote)
+        note_tokens(answer.kept, self.usage)
         if response["status"] == "failed":
             raise read_failure(response.get("error")).paid_for(self.usage)
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []

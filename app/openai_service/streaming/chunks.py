@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -9,7 +10,7 @@ import orjson
 
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
-from app.openai_service.answers.tool_calls import ToolCalls
+from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
 from app.openai_service.streaming.events import (
     Done,
@@ -28,6 +29,8 @@ _CONTENT = b'"delta":{"content":"'
 
 class ChunkReader:
     """Reads the bytes of one answer in order, and collects what its Done event needs."""
+
+    hosted_calls: Mapping[str, int] = {}
 
     def __init__(self) -> None:
         self.model = ""
@@ -139,8 +142,8 @@ class ChunkReader:
             texts.append(Reasoning(text))
         if joiner is not None:
             texts = [event for event in map(joiner.join, texts) if event.text]
-        if delta.get("tool_calls"):
-            return [*texts, *self._tool_calls.add(delta["tool_calls"])]
+        if calls := find_tool_calls(delta):
+            return [*texts, *self._tool_calls.add(calls)]
         return [*texts]
 
 

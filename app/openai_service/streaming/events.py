@@ -55,6 +55,26 @@ class ToolRun(NamedTuple):
     ms: int | None
 
 
+class HostedStep(NamedTuple):
+    """A step of a tool that runs at OpenAI.
+
+    Attributes:
+        position: of its item among those of hosted tools.
+        kind: "added" or "done", or the type of an event of /responses.
+        fields: the item; or what the event tells, without its place.
+    """
+
+    position: int
+    kind: str
+    fields: dict[str, Any]
+
+
+class Annotation(NamedTuple):
+    """A note on the text so far, such as the source of a sentence, in the form of /responses."""
+
+    fields: dict[str, Any]
+
+
 class PartialParsed(NamedTuple):
     """The structured value so far. After a repair the value starts again from nothing."""
 
@@ -97,7 +117,8 @@ class Failed(NamedTuple):
     error: Exception
 
 
-Event = Token | Reasoning | Refusal | ToolCallDelta | ToolRun | PartialParsed | Parsed | Done | Failed
+_Tool = ToolCallDelta | ToolRun | HostedStep
+Event = Token | Reasoning | Refusal | Annotation | _Tool | PartialParsed | Parsed | Done | Failed
 
 Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""
@@ -111,4 +132,6 @@ def estimate_tokens(events: Events) -> int:
             tokens += estimate_text(event.text) or 1
         elif isinstance(event, ToolCallDelta):
             tokens += estimate_text(event.name + event.arguments) or 1
+        elif isinstance(event, HostedStep):
+            tokens += estimate_text(str(event.fields.get("delta") or ""))
     return tokens

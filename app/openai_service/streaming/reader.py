@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,6 +32,10 @@ class AnswerReader(Protocol):
     is_done: bool
     usage: Usage | None
     service_tier: str
+
+    @property
+    def hosted_calls(self) -> Mapping[str, int]:
+        """The calls of tools that ran at the upstream so far, by type."""
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete."""
@@ -121,12 +125,14 @@ def _read(
         raise UpstreamFailed from None
     except UpstreamError as error:
         if error.is_given_up and error.paid is not None:
+            attempt.hosted_calls = reader.hosted_calls
             record.note_usage(error.paid)
         raise
     finally:
         attempt.service_tier = reader.service_tier or attempt.service_tier
         if attempt.usage is None:
             attempt.usage = reader.usage_so_far()
+            attempt.hosted_calls = reader.hosted_calls
         response.close()
 
 
@@ -176,6 +182,7 @@ def _note_end(reader: AnswerReader, record: CallRecord) -> None:
     """Note what a complete answer has used, and the tier whose price it has."""
     attempt = record.attempt_log[-1]
     attempt.service_tier = reader.service_tier or attempt.service_tier
+    attempt.hosted_calls = reader.hosted_calls
     record.note_usage(reader.usage)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from app.config.models import REASONING_EFFORTS, VERBOSITIES
 from app.model_families import Family, find_family
 from app.openai_service.transport.request_bodies import RESPONSES_PATH
+from app.token_counts.estimates import ImageInput, find_media
 
 SAMPLING = (
     "temperature",
@@ -70,6 +71,35 @@ def find_family_changes(model: str, path: str, body: Mapping[str, Any]) -> Chang
     if not is_chat:
         changes |= {name: None for name in _ONLY_IN_CHATS if name in body}
     return changes
+
+
+def lower_details(model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+    """Have images looked at in high detail where a model does not take the original one.
+
+    Returns:
+        the body to send, which is a new dict if it was changed; and the changes for the caller to read.
+    """
+    family = find_family(model)
+    if family is None or family.takes_original_detail or not has_original_detail(body):
+        return body, {}
+    messages = [{**message, "content": _lower_parts(message.get("content"))} for message in body["messages"]]
+    return {**body, "messages": messages}, {"detail": "high"}
+
+
+def has_original_detail(body: Mapping[str, Any]) -> bool:
+    """Return whether an image in a body is to be looked at in the original detail."""
+    return any(isinstance(one, ImageInput) and one.detail == "original" for one in find_media(body))
+
+
+def _lower_parts(content: Any) -> Any:
+    if not isinstance(content, list):
+        return content
+    return [
+        {**part, "image_url": {**part["image_url"], "detail": "high"}}
+        if part["type"] == "image_url" and part["image_url"].get("detail") == "original"
+        else part
+        for part in content
+    ]
 
 
 def _change_effort(family: Family, body: Mapping[str, Any], *, is_chat: bool) -> Changes:

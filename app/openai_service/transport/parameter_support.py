@@ -11,7 +11,14 @@ from typing import Any
 
 from app.model_families import find_family
 from app.openai_service.errors import UpstreamRejected
-from app.openai_service.transport.family_rules import ORDERED, SAMPLING, Changes, find_family_changes, find_nearest
+from app.openai_service.transport.family_rules import (
+    ORDERED,
+    SAMPLING,
+    Changes,
+    find_family_changes,
+    find_nearest,
+    lower_details,
+)
 from app.openai_service.transport.parameter_names import to_api_name, to_chat_name
 from app.token_counts.estimates import UNREAD_FIELDS
 
@@ -95,6 +102,10 @@ class ParameterSupport:
             adapted = _apply(adapted, changes)
             adjusted |= _describe(changes)
         return adapted, adjusted
+
+    def lower_details(self, model: str, body: dict[str, Any]) -> tuple[dict[str, Any], dict[str, str]]:
+        """Lower the detail of images that the model does not take. Returns as adapt() does."""
+        return lower_details(model, body) if self._has_families else (body, {})
 
     def learn(
         self, path: str, model: str, error: UpstreamRejected, body: dict[str, Any], tried: set[object]

@@ -31,6 +31,10 @@ _UNKNOWN = [
 _SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
 _LARGER_THAN_RATE = re.compile(r"request too large for .{1,200}?\bon (?:input |output )?tokens per", re.IGNORECASE)
 _QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too low", re.IGNORECASE)
+# Of Google, with status 400, and of xAI.
+_KEY = re.compile(
+    r"api key (?:not valid|not found|expired)|incorrect api key|missing or invalid authorization", re.IGNORECASE
+)
 _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
 )
@@ -63,6 +67,13 @@ _BLOCKED = re.compile(
     r"|.{0,200}\bsafety[_ -]identifier\b[^.\n]{0,60}\bblocked\b|.{0,200}\bblocked\b[^.\n]{0,60}\bsafety[_ -]identifier\b",
     re.IGNORECASE,
 )
+_IDENTIFIER = re.compile(r".{0,200}\bsafety[_ -]identifier\b", re.IGNORECASE)
+# The field is not known, or its value has the wrong form.
+_ABOUT_FIELD = re.compile(
+    r"\W*(?:un(?:supported|known|recognized|expected)|invalid|missing|string|integer|array|object|empty)(?:_|\b)"
+    r"|.{0,80}\b(?:too (?:long|short|large)|at most|maximum|must be|required|not (?:supported|recognized|permitted))\b",
+    re.IGNORECASE,
+)
 _MAY_BLOCK = {400, 403, None}  # an error within a stream has no status
 
 
@@ -74,6 +85,7 @@ class Fault(NamedTuple):
         is_unknown_param: whether the upstream does not know it at all.
         supported_values: the values that it accepts instead, if the upstream lists any.
         needs_no_reasoning: whether tools are accepted at the effort "none" only.
+        is_key: whether the site's key is refused.
         is_quota: whether the account can pay for nothing more.
         is_larger_than_rate: whether the request needs more tokens than the account has a minute.
         place: of what is wrong in a JSON schema.
@@ -87,6 +99,7 @@ class Fault(NamedTuple):
     is_unknown_param: bool = False
     supported_values: tuple[str, ...] = ()
     needs_no_reasoning: bool = False
+    is_key: bool = False
     is_quota: bool = False
     is_larger_than_rate: bool = False
     place: tuple[str, ...] = ()
@@ -105,6 +118,8 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
     if _QUOTA.match(sentence):
         return Fault(is_quota=True)
+    if _KEY.match(sentence):
+        return Fault(is_key=True)
     if found := _SCHEMA_PLACE.match(sentence):
         return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
@@ -135,9 +150,16 @@ def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
     code, sentence = str(error.get("code") or "").lower(), _find_sentence(error)
     if _BLOCKED_CODE.search(code):
         return True
-    if error.get("param") == "safety_identifier" and "block" in f"{code} {sentence.lower()}":
+    param = error.get("param")
+    if param == "safety_identifier" and "block" in f"{code} {sentence.lower()}":
         return True
-    return _BLOCKED.match(sentence) is not None
+    if _BLOCKED.match(sentence):
+        return True
+    # OpenAI documents no more than the words "identifier blocked", so any other refusal for the identifier's sake counts.
+    names_it = param == "safety_identifier" or "safety_identifier" in code or _IDENTIFIER.match(sentence)
+    if status is None or not names_it or param not in (None, "safety_identifier"):
+        return False
+    return not (_ABOUT_FIELD.match(code) or _ABOUT_FIELD.match(sentence) or read_fault(error).is_unknown_param)
 
 
 def _find_sentence(error: Mapping[str, Any]) -> str:

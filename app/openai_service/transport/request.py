@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from app.openai_service.chat_call import ChatCall
+from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
 from app.openai_service.results import CallRecord
 from app.token_counts import BY_NAME, TokenCounts, cap_input
 from app.token_counts.estimates import (
@@ -84,9 +85,17 @@ class UpstreamRequest:
 
     def billable_input(self, model: str) -> int:
         """Return the maximum number of input tokens that a model can bill: no more than its window."""
+        if (calls := self.body.get(MAX_CALLS)) is not None:
+            return self._bound_rounds(model, calls)
         texts = self.body.get("input")
         inputs = len(texts) if isinstance(texts, list) else 1
         return cap_input(self.input_bound(model), model, self.max_output_tokens, inputs)
+
+    def _bound_rounds(self, model: str, calls: int) -> int:
+        """Return the bound of an input that the model reads again after each call of a hosted tool, with what it brought."""
+        rounds = calls + 1
+        brought = TOKENS_OF_CALL * calls * rounds // 2
+        return cap_input(self.input_bound(model) * rounds + brought, model, self.max_output_tokens, rounds)
 
 
 @dataclass(frozen=True, slots=True)

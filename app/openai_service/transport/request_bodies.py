@@ -8,6 +8,7 @@ from typing import Any
 from app.config import ModelSettings
 from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
+from app.openai_service.responses.hosted_tools import MAX_CALLS
 
 CHAT_PATH = "/chat/completions"
 RESPONSES_PATH = "/responses"
@@ -60,7 +61,9 @@ def chat_body(
         if call.max_tokens > max_tokens:
             adjusted["maxTokens"] = str(max_tokens)
         max_tokens = min(call.max_tokens, max_tokens)
-    tools = [tool.definition for tool in call.server_tools] or call.tools
+    tools, hosted = [tool.definition for tool in call.server_tools] or call.tools, call.hosted
+    if hosted is not None:
+        tools = [*(tools or ()), *map(dict, hosted.tools)]
     parallel_tool_calls = call.parallel_tool_calls
     if parallel_tool_calls is not None and not tools:  # OpenAI refuses it without tools
         parallel_tool_calls = None
@@ -83,6 +86,8 @@ def chat_body(
         "service_tier": call.service_tier or settings.service_tier,
         "tool_choice": call.tool_choice,
         "parallel_tool_calls": parallel_tool_calls,
+        MAX_CALLS: None if hosted is None else hosted.max_calls,
+        "include": None if hosted is None or not hosted.include else list(hosted.include),
     }
     return {name: value for name, value in fields.items() if value is not None}, adjusted
 

@@ -11,6 +11,7 @@ import httpx2
 
 from app.openai_service.errors import (
     LARGER_THAN_RATE,
+    MODEL_GONE_CODES,
     QUOTA_CODES,
     BodyTooLarge,
     ContentFiltered,
@@ -84,7 +85,7 @@ def translate_error_object(
 ) -> UpstreamError:
     """Translate an error object, from a response or from a stream."""
     fields = _find_error(body)
-    code = _text(fields.get("code")) or _text(fields.get("type"))
+    code = _find_code(fields)
     status = status or _infer_status(fields)
     fault = read_fault(fields)
     param = _text(fields.get("param")) or fault.param
@@ -93,6 +94,8 @@ def translate_error_object(
         code = "insufficient_quota"
     if fault.is_larger_than_rate:
         code = LARGER_THAN_RATE
+    if fault.is_key:
+        code = _INVALID_KEY
     kind = _classify(status, code, param, fault)
     if blocks_user(fields, status):
         kind = UserBlocked
@@ -132,6 +135,15 @@ def _find_error(body: object) -> dict[str, Any]:
     return body if isinstance(body, dict) else {}
 
 
+def _find_code(error: dict[str, Any]) -> str | None:
+    """Return the word for what is wrong, in OpenAI's case if it is one of theirs; else the number that stands for it."""
+    code = error.get("code")
+    words = (_text(code), _text(error.get("type")), _text(error.get("status")))
+    word = next(filter(None, words), str(code) if type(code) is int else None)
+    return word.lower() if word and word.lower() in _KNOWN else word
+
+
+_INVALID_KEY = "invalid_api_key"
 _LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500
 _BY_CODE: dict[str, type[UpstreamError]] = {
     "context_length_exceeded": ContextLengthExceeded,
@@ -147,6 +159,7 @@ _BY_CODE: dict[str, type[UpstreamError]] = {
     "invalid_json_schema": UnsupportedSchema,
     "rate_limit_exceeded": UpstreamRateLimited,
 }
+_KNOWN = {*_BY_CODE, *QUOTA_CODES, *MODEL_GONE_CODES, _INVALID_KEY}
 _REJECTED_STATUSES = {400, 422}
 _NO_ROUTE = {404, 405, 501}
 _NO_MODEL = {"model_not_found", "DeploymentNotFound"}
@@ -155,7 +168,7 @@ _POLICY = re.compile(r"[a-z_]+_policy(?:_violation)?")
 
 
 def _classify(status: int | None, code: str | None, param: str | None, fault: Fault) -> type[UpstreamError]:
-    if code in QUOTA_CODES:
+    if code in QUOTA_CODES or code == _INVALID_KEY:
         return UpstreamFailed
     if fault.is_larger_than_rate:
         return LargerThanRate
@@ -185,9 +198,9 @@ def _infer_status(error: dict[str, Any]) -> int | None:
     """Return the status of an error within a 200: compatible servers give it as the code, OpenAI's type implies it."""
     code = error.get("code")
     code = int(code) if isinstance(code, str) and re.fullmatch("[45][0-9][0-9]", code) else code
-    if isinstance(code, int) and 400 <= code < 600:
-        return code
-    is_callers_fault = error.get("type") == "invalid_request_error" and code != "invalid_api_key"
+    if isinstance(code, int | float) and 400 <= code < 600:
+        return int(code)
+    is_callers_fault = error.get("type") == "invalid_request_error" and code != _INVALID_KEY
     return 400 if is_callers_fault else None
 
 

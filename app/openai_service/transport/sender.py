@@ -157,6 +157,9 @@ class Sender:
         if path == RESPONSES_PATH and "store" not in body:
             body = {**NOT_STORED, **body}
         body, changed = self._parameter_support.adapt(path, model, body)
+        if request.media:
+            body, lowered = self._parameter_support.lower_details(model, body)
+            changed |= lowered
         adjusted = record.adjusted = request.adjusted | changed
         record.has_own_cache = "prompt_cache_key" in body
         record.attempt_log[-1].service_tier = body.get("service_tier")

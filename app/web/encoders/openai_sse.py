@@ -20,6 +20,7 @@ from app.openai_service import (
 from app.web.encoders.openai_error import openai_error
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
+from app.web.schemas.kept_reasoning import Seal, build_details, seal_nothing
 
 _END = b"data: [DONE]\n\n"
 
@@ -36,10 +37,19 @@ class OpenAISse:
 
     record: CallRecord
 
-    def __init__(self, completion_id: str, created: int, padding: Padding, *, includes_usage: bool) -> None:
+    def __init__(
+        self,
+        completion_id: str,
+        created: int,
+        padding: Padding,
+        *,
+        includes_usage: bool,
+        seal: Seal = seal_nothing,
+    ) -> None:
         self._frame = {"id": completion_id, "object": "chat.completion.chunk", "created": created}
         self._padding = padding
         self._includes_usage = includes_usage
+        self._seal = seal
         self._begin_chunk = self._begin_text = self._end_text = b""
         self._calls: dict[int, bool] = {}
         """The calls of tools so far, by position, and whether any of their arguments were sent."""
@@ -100,6 +110,8 @@ class OpenAISse:
         if tier := read_service_tier(self.record):  # which is known from now on
             self._begin_chunk += b',"service_tier":%b' % orjson.dumps(tier)
         chunks = [self._encode_choice({"tool_calls": calls})] if (calls := self._list_unsent(done)) else []
+        if done.reasoning_items and (details := build_details(self._seal(done))):
+            chunks.append(self._encode_choice(details))
         chunks.append(self._encode_choice({}, name_finish_reason(done.finish_reason, bool(done.tool_calls))))
         if self._includes_usage:
             chunks.append(self._encode_chunk([], None if done.usage is None else done.usage.raw))

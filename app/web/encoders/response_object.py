@@ -16,6 +16,14 @@ Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
+_HOSTED_PREFIXES = {
+    "web_search_call": "ws",
+    "code_interpreter_call": "ci",
+    "file_search_call": "fs",
+    "mcp_call": "mcp",
+    "mcp_list_tools": "mcpl",
+}
+
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
     """Return OpenAI's word for why an answer is not complete; None if it is."""
@@ -74,11 +82,11 @@ def build_response(frame: ResponseFrame, result: ChatResult) -> dict[str, Any]:
     """Return the response of a complete answer."""
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
-    texts = [build_text(result.text)] if result.text or not result.refusal else []
+    output = [build_hosted(frame, place, item) for place, item in enumerate(result.hosted_items)]
+    texts = [build_text(result.text, result.annotations)] if result.text or not result.refusal else []
     refusals = [build_refusal(result.refusal)] if result.refusal else []
-    output = []
     if result.text or result.refusal or not result.tool_calls:
-        output.append(build_message(frame.name_item("msg", 0), [*texts, *refusals], status))
+        output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
     for place, call in enumerate(result.tool_calls, start=len(output)):
         output.append(build_call(frame.name_item("fc", place), call, status))
     tier = read_service_tier(result.record)
@@ -96,9 +104,15 @@ def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]
     return {**item, "name": call["function"]["name"], "arguments": call["function"]["arguments"]}
 
 
-def build_text(text: str) -> dict[str, Any]:
+def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:
+    """Return the item of a tool that ran at OpenAI, with an id of ours."""
+    kind = item["type"]
+    return {**item, "id": frame.name_item(_HOSTED_PREFIXES.get(kind, "item"), place)}
+
+
+def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:
     """Return the part of a message that is its text."""
-    return {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {"type": "output_text", "text": text, "annotations": list(annotations), "logprobs": []}
 
 
 def build_refusal(text: str) -> dict[str, Any]:

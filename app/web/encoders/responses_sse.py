@@ -7,9 +7,21 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from app.openai_service import CallRecord, Done, Event, Events, Failed, Refusal, Token, ToolCallDelta
+from app.openai_service import (
+    Annotation,
+    CallRecord,
+    Done,
+    Event,
+    Events,
+    Failed,
+    HostedStep,
+    Refusal,
+    Token,
+    ToolCallDelta,
+)
 from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.streaming.events import ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
@@ -17,6 +29,7 @@ from app.web.encoders.response_object import (
     ResponseFrame,
     Status,
     build_call,
+    build_hosted,
     build_message,
     build_refusal,
     build_text,
@@ -49,7 +62,7 @@ class _Call:
     sent: list[str] = field(default_factory=list)
 
 
-class ResponsesSse:
+class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
@@ -65,11 +78,11 @@ class ResponsesSse:
     record: CallRecord
 
     def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+        super().__init__()
         self._frame = frame
         self._padding = padding
         self._number = 0
         """Of the next event."""
-        self._chunks: list[bytes] = []
         self._output: list[dict[str, Any]] = []
         """The items by their place, those that are not complete as they began."""
         self._message: _Message | None = None
@@ -79,7 +92,11 @@ class ResponsesSse:
         """Of the text of that part."""
         self._delta = b""
         """The event of its next piece, but for the number, the text and the end."""
+        self._annotations: list[dict[str, Any]] = []
+        """On the text of that part."""
         self._calls: dict[int, _Call] = {}
+        self._hosted: dict[int, int] = {}
+        """The places of the items of tools that run at OpenAI, by their position."""
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
@@ -87,14 +104,11 @@ class ResponsesSse:
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
-        if not isinstance(event, Token | Refusal | ToolCallDelta | Done | Failed):
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
+        if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
             return
         if not self._number:
             begun = self._frame.build("in_progress", self.record.model)
@@ -106,6 +120,10 @@ class ResponsesSse:
             self._write("refusal", event.text)
         elif isinstance(event, ToolCallDelta):
             self._write_call(event)
+        elif isinstance(event, HostedStep):
+            self._write_step(event)
+        elif isinstance(event, Annotation):
+            self._annotate(event.fields)
         elif isinstance(event, Done):
             self._finish(event)
         else:
@@ -114,7 +132,7 @@ class ResponsesSse:
     def _add(self, kind: str, **fields: Any) -> None:
         data = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        self._chunks.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
+        self.pieces.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
 
     def _add_item(self, item: dict[str, Any]) -> None:
         self._add("response.output_item.added", output_index=len(self._output), item=item)
@@ -130,7 +148,7 @@ class ResponsesSse:
         if self._part != kind:
             self._begin_part(kind)
         self._pieces.append(text)
-        self._chunks.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
+        self.pieces.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
         self._number += 1
 
     def _begin_part(self, kind: _PartKind) -> None:
@@ -161,14 +179,23 @@ class ResponsesSse:
         if self._part is None:
             return
         text, where = "".join(self._pieces), self._locate_part(message)
-        part = _build_part(self._part, text)
+        part = build_refusal(text) if self._part == "refusal" else build_text(text, self._annotations)
         if self._part == "output_text":
             self._add("response.output_text.done", **where, text=text, logprobs=[])
         else:
             self._add("response.refusal.done", **where, refusal=text)
         self._add("response.content_part.done", **where, part=part)
         message.content.append(part)
-        self._part, self._pieces = None, []
+        self._part, self._pieces, self._annotations = None, [], []
+
+    def _annotate(self, annotation: dict[str, Any]) -> None:
+        if self._part != "output_text" or (message := self._message) is None:
+            return
+        where = self._locate_part(message)
+        number = len(self._annotations)
+        self._annotations.append(annotation)
+        name = "response.output_text.annotation.added"
+        self._add(name, **where, annotation_index=number, annotation=annotation)
 
     def _end_message(self, status: Status) -> None:
         if (message := self._message) is None:
@@ -176,6 +203,18 @@ class ResponsesSse:
         self._end_part(message)
         self._message = None
         self._end_item(message.place, build_message(message.id, message.content, status))
+
+    def _write_step(self, step: HostedStep) -> None:
+        if step.kind == "added":
+            self._end_message("completed")
+            place = self._hosted[step.position] = len(self._output)
+            self._add_item(build_hosted(self._frame, place, step.fields))
+            return
+        place = self._hosted[step.position]
+        if step.kind == "done":
+            self._end_item(place, build_hosted(self._frame, place, step.fields))
+        else:
+            self._add(step.kind, item_id=self._output[place]["id"], output_index=place, **step.fields)
 
     def _write_call(self, delta: ToolCallDelta) -> None:
         call = self._calls.setdefault(delta.position, _Call())
@@ -203,7 +242,7 @@ class ResponsesSse:
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
         event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
-        self._chunks.append(self._padding.close(event))
+        self.pieces.append(self._padding.close(event))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
         """End a call; one of a cached answer has not begun."""
@@ -239,6 +278,9 @@ class ResponsesSse:
         for call in self._calls.values():  # they are not ended, so that nobody runs them
             if call.place is not None:
                 self._output[call.place] |= {"status": "incomplete", "arguments": "".join(call.sent)}
+        for place in self._hosted.values():
+            if self._output[place].get("status") in ("in_progress", "searching", "interpreting", "calling"):
+                self._output[place] |= {"status": "failed"}
         response = self._frame.build(
             "failed",
             self.record.model,

@@ -20,8 +20,12 @@ from app.web.schemas.messages import ConversationRequest
 MAX_MEDIA = 50
 """Images and files of all turns together: a conversation about pictures goes on for a while."""
 
-# From the cheapest; `auto` is the largest that the model takes.
-_DETAILS = ("low", "high", "auto")
+# From the cheapest; `auto` is what the model chooses, up to all that it can see.
+_DETAILS = ("low", "high", "auto", "original")
+
+
+def _name_part(place: int, number: int, kind: str) -> str:
+    return f"messages.{place}.content.{number}.{kind}"
 
 
 class MediaIntake:
@@ -65,7 +69,12 @@ class MediaIntake:
         return Preparation(work, model, self._embedded, self.adjusted)
 
     def prepare(
-        self, body: ConversationRequest, operation: str, model: str | None, prompts: PromptSelection
+        self,
+        body: ConversationRequest,
+        operation: str,
+        model: str | None,
+        prompts: PromptSelection,
+        name_part: Callable[[int, int, str], str] = _name_part,
     ) -> None:
         """Replace the images and files in a body's messages, in place, by what the model gets.
 
@@ -74,6 +83,7 @@ class MediaIntake:
             operation: as of begin(), as are the next two.
             model: the one that the client asks for.
             prompts: the prompts that this user may use.
+            name_part: returns the path of a part in the body, from the places of its message and of itself, and its type.
 
         Raises:
             InvalidRequest, InvalidImageInput: there are too many, or one cannot be used.
@@ -89,7 +99,7 @@ class MediaIntake:
         preparation = self.begin(body, operation, model, prompts)
         for place, number, part in in_turns(media):
             kind = part["type"]
-            fields, where = part[kind], f"messages.{place}.content.{number}.{kind}"
+            fields, where = part[kind], name_part(place, number, kind)
             if kind == "image_url":
                 part[kind] = preparation.prepare_image(fields["url"], fields.get("detail"), where)
             else:
@@ -132,9 +142,7 @@ class Preparation:
             where: its path in the body.
         """
         settings, data = self._work.settings, file["file_data"]
-        if not settings.takes_files:
-            raise InvalidRequest("files are not accepted here, as they cannot be moderated.", field=where)
-        rules = PdfRules(settings.max_file_bytes, self._pages_left)
+        rules = PdfRules(settings.max_file_bytes, self._pages_left, is_moderated=settings.are_moderated)
         reading = PdfReading(rules, self._work.document_processes, self._work.claim)
         url = read_file(data, self._embedded.get(data), where, reading)
         self._pages_left -= url.pages
@@ -143,7 +151,7 @@ class Preparation:
     def _make_normalizer(self, asked: str | None) -> tuple[str, ImageNormalizer]:
         """Return the detail at which an image is looked at, and what normalizes the image for that."""
         settings = self._work.settings
-        detail = min(asked or _DETAILS[-1], settings.max_detail, key=_DETAILS.index)
+        detail = min(asked or "auto", settings.max_detail, key=_DETAILS.index)
         if asked not in (None, detail):
             self._adjusted["detail"] = detail
         rules = ImageRules(settings.max_bytes, settings.max_pixels, find_bounds(self._model, detail))

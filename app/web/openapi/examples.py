@@ -37,3 +37,8 @@ EXAMPLES: dict[str, dict[str, Any]] = {
     "/api/tokens": {"userId": "user-1", "ttlS": 600, "scopes": ["chat"]},
     "/api/batches": {"requests": [{"id": "first", "chat": {"message": "Hello"}}]},
 }
+
+PUTS: dict[str, dict[str, Any]] = {
+    "/api/limits/<kind>/<path:name>": {"requestRate": "10/minute", "budgetUsd": 5},
+}
+"""The examples of bodies that replace something, by the rule of their route."""

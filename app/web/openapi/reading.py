@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.web.openapi.answers import Schema
+from app.web.openapi.schema import Schema
 
 _MAX_WORDS = 60
 
@@ -130,7 +130,8 @@ def _shorten(words: str) -> str:
 
 
 def _make_command(method: str, path: str, example: Any) -> str:
-    begin = "curl" if method == "GET" or example is not None else f"curl -X {method}"
+    is_plain = method == "GET" or (method == "POST" and example is not None)
+    begin = "curl" if is_plain else f"curl -X {method}"
     if example is None:
         return f"{begin} https://your-server{path}"
     body = json.dumps(example).replace("'", "'\\''")

@@ -2,38 +2,52 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any
 
-from flask import Response, render_template
+from flask import Request, Response, render_template
 
 from app.web.pages.navigation import list_links
 
 # What model or visitor wrote cannot become a script, even if a mistake of a page let it through: scripts and styles come
-# only from this server and never from the markup, and text is made into HTML only by the policies named here.
-# gatehouse is for the scripts of the pages, gatehouse-chat for the component, dompurify is DOMPurify's own.
+# only from this server and never from the markup, and no script makes HTML of a text (Trusted Types without any policy).
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
-    "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types gatehouse gatehouse-chat dompurify"
+    "base-uri 'none'; form-action 'self'; frame-ancestors {frames}; "
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
-    "Content-Security-Policy": _POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
     # Not no-referrer: browsers would send the forms of these pages with `Origin: null`.
     "Referrer-Policy": "same-origin",
 }
 
 
-def page_response(template: str, *, status: int = 200, cache_control: str = "no-store", **values: Any) -> Response:
-    """Render a template that extends base.html.
+def page_response(
+    template: str,
+    *,
+    status: int = 200,
+    cache_control: str = "no-store",
+    frame_ancestors: Collection[str] = (),
+    **values: Any,
+) -> Response:
+    """Render a template that extends base.html, or a part of a page.
 
     Args:
         template: the template's file name.
         status: the HTTP status.
         cache_control: most pages show what belongs to one visitor, so nobody keeps them.
-        values: what the template is given.
+        frame_ancestors: the origins whose pages may show this one in a frame.
+        values: what the template is given; `links` are those of the top bar, unless given.
     """
-    page = Response(render_template(template, links=list_links(), **values), status=status, mimetype="text/html")
-    page.headers["Cache-Control"] = cache_control
-    page.headers.update(_HEADERS)
+    if "links" not in values:
+        values["links"] = list_links()
+    page = Response(render_template(template, **values), status=status, mimetype="text/html")
+    policy = _POLICY.format(frames=" ".join(sorted(frame_ancestors)) or "'none'")
+    page.headers.update({**_HEADERS, "Content-Security-Policy": policy, "Cache-Control": cache_control})
     return page
+
+
+def accepts_page(request: Request) -> bool:
+    """Return whether a request is a browser's for a page: those of programs accept anything, or JSON."""
+    return "text/html" in request.headers.get("Accept", "")

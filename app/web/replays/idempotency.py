@@ -18,8 +18,9 @@ from flask import Blueprint, Request, Response, current_app
 
 from app.problems import InvalidRequest
 from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
-from app.replays.answer_log import ALIVE_S, MAX_BYTES
+from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyInDoubt
+from app.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
@@ -32,7 +33,8 @@ from app.web.replays.waiting import WaitingBodies
 from app.web.request_body import buffer_body
 from app.web.request_id import current_request, current_state
 
-_VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# Without a comma: two headers of one name arrive joined by it, and which of two keys is meant nobody knows.
+_VALID_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 _BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
 _RENEW_EVERY_S = 1.0
@@ -43,9 +45,20 @@ _MAX_POLL_S = 0.5
 _NOT_KEPT = ("X-Request-ID", "Content-Length", "Vary", "RateLimit-", "Access-Control-", "Set-Cookie")
 
 
-def init_idempotency(api: Blueprint) -> None:
-    """Register the hooks. They come last, when the principal is known and the request was counted."""
-    api.before_request(partial(_claim_key, WaitingBodies()))
+def read_key_header(request: Request) -> str | None:
+    """Return the header Idempotency-Key."""
+    key: str | None = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    return key
+
+
+def init_idempotency(api: Blueprint, read_key: Callable[[Request], str | None] = read_key_header) -> None:
+    """Register the hooks. They come last, when the principal is known and the request was counted.
+
+    Args:
+        api: whose requests may be repeated.
+        read_key: returns the key of a request, if it has one.
+    """
+    api.before_request(partial(_claim_key, WaitingBodies(), read_key))
     api.after_request(_keep_answer)
 
 
@@ -79,11 +92,13 @@ class IdempotentRequest:
     def keep(self, response: Response, answers: AnswerStore, *, keep_s: float) -> None:
         """Keep a complete response, or free the key if the request failed."""
         has_failed = response.status_code >= 400
-        # It would not be kept, and comes in pieces so that it is never in memory as a whole.
-        is_too_large = (response.content_length or 0) > MAX_BYTES
         with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
-            if not has_failed and not is_too_large:
-                answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
+            if not has_failed:
+                is_small = (response.content_length or 0) <= MAX_COMPLETE_BYTES
+                body = response.get_data() if is_small else None
+                if not is_small:
+                    response.headers["Idempotency-Kept"] = "false"
+                answer = CompleteAnswer(response.status_code, kept_headers(response), body)
                 answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
             self.end(has_failed=has_failed)
 
@@ -118,16 +133,18 @@ def kept_headers(response: Response) -> list[tuple[str, str]]:
     return [(name, value) for name, value in response.headers.items() if not name.startswith(_NOT_KEPT)]
 
 
-def _claim_key(waiting: WaitingBodies) -> Response | None:
+def _claim_key(waiting: WaitingBodies, read_key: Callable[[Request], str | None]) -> Response | None:
     request = current_request()
-    key = request.environ.get("HTTP_IDEMPOTENCY_KEY")
+    key = read_key(request)
     if key is None or request.method != "POST":
         return None
     guard = find_guard(current_app.view_functions[str(request.endpoint)])
     if guard is None or _BILLED_SCOPES.isdisjoint(guard.scopes):
         return None
     if not _VALID_KEY.fullmatch(key):
-        raise InvalidRequest("must be 1 to 255 visible ASCII characters.", field="Idempotency-Key")
+        raise InvalidRequest(
+            "must be given once, as 1 to 255 visible ASCII characters without a comma.", field="Idempotency-Key"
+        )
     built, owner = services(), name_current_user()
     body = buffer_body()
     wanted = _hash_request(request, body)

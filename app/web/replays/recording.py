@@ -26,6 +26,7 @@ from app.web.replays.idempotency import IdempotentRequest, kept_headers
 from app.web.schemas.fields import StreamFields
 
 _RENEW_EVERY_S = 1.0
+_ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
 
 
 class StreamStopped(CallerGone):
@@ -87,17 +88,19 @@ class RecordedClient:
             self._renew_at = now + _RENEW_EVERY_S
             with suppress(DatabaseUnavailable):
                 self._log.renew()
-                if self._log.stop_asked():
+                is_stopped, is_followed = self._log.read_signs()
+                if is_stopped:
                     raise StreamStopped
+                self._log.follow(is_followed=is_followed or self._seen_at is not None)
         if self._seen_at is None:
             try:
                 self._connection.check()
             except CallerGone:
-                self._seen_at = now
+                self._note_leaving()
         if self._seen_at is None or (self._can_return and now - self._seen_at < self._linger_s):
             return
         with suppress(DatabaseUnavailable):
-            if self._log.has_readers():
+            if self._log.read_signs()[1]:
                 self._seen_at = now
                 return
         raise CallerGone
@@ -109,8 +112,13 @@ class RecordedClient:
     def leave(self) -> bool:
         """Note that the connection is closed, and return whether the stream goes on."""
         if self._seen_at is None:
-            self._seen_at = time.monotonic()
+            self._note_leaving()
         return self._can_return and self._linger_s > 0 and not self._lifecycle.must_end
+
+    def _note_leaving(self) -> None:
+        """Note that the client is gone: whoever comes back for the answer wants it soon."""
+        self._seen_at = time.monotonic()
+        self._log.follow(is_followed=True)
 
 
 class RecordingEncoder:
@@ -155,17 +163,20 @@ class RecordingEncoder:
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events, and keep them."""
+        log = self._log
         try:
-            data = self._log.number(self._encoder.encode(events))
+            data = self._encoder.encode(events)
         except BrokenStream:
             self.end("failed")
             raise
-        with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
-            self._log.append(data)
-        if isinstance(events[-1], Done):
-            self.end("complete")
-        elif isinstance(events[-1], Failed):
-            self.end("failed")
+        if log.is_numbered:
+            data = log.number(data)
+        try:  # noqa: SIM105 - suppress() takes three calls at each token
+            log.append(data)
+        except DatabaseUnavailable:  # the log gives up; the client has its stream
+            pass
+        if (ended_as := _ENDS.get(type(events[-1]))) is not None:
+            self.end(ended_as)
         return data
 
     def end(self, state: str) -> None:

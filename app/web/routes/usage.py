@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import orjson
 from flask import Blueprint, Response, g, request
 
 from app.auth.address import client_address
+from app.limits.standing import find_standing
 from app.services import services
 from app.web.guards import needs
 from app.web.schemas.usage import format_safety_event, parse_usage_query, sum_savings, usage_csv, usage_response
@@ -21,19 +20,13 @@ def show() -> Response:
     """Report the caller's usage and remaining budgets; with an admin key, the usage of any user of its tenant."""
     built = services()
     query = parse_usage_query(request.args, g.principal)
-    totals = partial(
-        built.reports.totals,
-        tenant=query.tenant,
-        user=query.user,
-        first_day=query.first_day,
-        last_day=query.last_day,
-    )
-    rows, savings = totals(query.by), sum_savings(totals((*query.by, "model")), built.prices)
+    rows = query.read(built.reports, query.by)
+    savings = sum_savings(query.read(built.reports, (*query.by, "model")), built.prices)
     if query.is_csv:
         return Response(usage_csv(query, rows, savings), mimetype="text/csv")
-    (total,) = totals()
-    limits = built.reports.remaining(built.limits.spending(g.principal, client_address(request)))
-    answer = usage_response(query, total, rows, savings, limits)
+    (total,) = query.read(built.reports, ())
+    standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
+    answer = usage_response(query, total, rows, savings, standing)
     if g.principal.may("admin"):
         events = built.safety_events.list_all(
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day

@@ -32,7 +32,7 @@ Stop = Annotated[
     Annotated[StopText, Tag(AS_TEXT)] | Annotated[StopTexts, Tag(AS_OTHER)], Discriminator(get_union_tag)
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
-Detail = Literal["low", "high", "auto"]
+Detail = Literal["low", "high", "auto", "original"]
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 

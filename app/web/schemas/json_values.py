@@ -6,6 +6,8 @@ import math
 import re
 from collections.abc import Iterator
 
+import orjson
+
 from app.problems import InvalidRequest
 from app.runtime.turns import give_turn
 
@@ -25,6 +27,8 @@ _MAX_SPECIAL = 2_000_000
 
 # A string, or a character that begins, ends or separates values. No part is tried twice.
 _TOKEN = re.compile(rb'"(?:[^"\\]++|\\.)*+"|[\[\]{},]', re.DOTALL)
+_TEXT = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_WIDE = re.compile(rb"[\xf0-\xf4]|\\u[dD][89abAB]")
 
 
 def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
@@ -53,6 +57,17 @@ def split_list(data: bytes, name: str, max_bytes: int) -> Iterator[bytes]:
             start, count = at, count + 1
     if not re.fullmatch(rb"\s*}\s*", data[at:]) or data[at - 1 : at] != b"]":
         raise InvalidRequest(f"A body of this size must have the one field {name}, a list.")
+
+
+def count_swelling(data: bytes) -> int:
+    """Return how many bytes more than in JSON its texts take once they are parsed.
+
+    A text with one letter beyond the Basic Multilingual Plane, as an emoji is, takes four bytes for each of its letters.
+    """
+    if not _WIDE.search(data):
+        return 0
+    texts = (found[0] for found in _TEXT.finditer(data))
+    return sum(max(4 * len(orjson.loads(text)) - len(text), 0) for text in texts if _WIDE.search(text))
 
 
 def check_value_count(data: bytes, max_values: int) -> None:

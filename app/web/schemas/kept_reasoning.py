@@ -10,11 +10,13 @@ from flask import g
 
 from app.openai_service import KEPT_REASONING, ChatResult, Done
 from app.problems import InvalidRequest
-from app.safety.sealed_reasoning import NotSealedHere
+from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
 
 FIELD = b'"reasoning"'
 """Is in each body that may have sealed reasoning."""
+
+_ENCRYPTED = "reasoning.encrypted"
 
 Seal = Callable[[ChatResult | Done], str | None]
 
@@ -50,6 +52,26 @@ def open_reasoning(messages: Iterable[Any] | None) -> None:
     for index, message in enumerate(messages or ()):
         if sealed := message.get("reasoning"):
             message[KEPT_REASONING] = open_sealed(sealed, f"messages.{index}.reasoning")
+
+
+def build_details(sealed: str | None) -> dict[str, Any]:
+    """Return the field of a message of /v1 that has sealed reasoning, as OpenRouter calls it; OpenAI has none."""
+    return {} if sealed is None else {"reasoning_details": [{"type": _ENCRYPTED, "index": 0, "data": sealed}]}
+
+
+def open_details(messages: Iterable[Any]) -> None:
+    """Open the sealed reasoning of each message of /v1, in place. Other servers' details are ignored.
+
+    Raises:
+        InvalidRequest: one was sealed for another user.
+    """
+    for index, message in enumerate(messages):
+        details = message.pop("reasoning_details", None)
+        for place, detail in enumerate(details if isinstance(details, list) else ()):
+            sealed = detail.get("data") if isinstance(detail, dict) and detail.get("type") == _ENCRYPTED else None
+            if isinstance(sealed, str) and is_sealed_here(sealed):
+                field = f"messages.{index}.reasoning_details.{place}"
+                message[KEPT_REASONING] = open_sealed(sealed, field)
 
 
 def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:

@@ -79,5 +79,6 @@ class TokenRequest(RequestModel):
 
 
 def token_response(token: VisitorToken) -> dict[str, Any]:
-    """Return {"token", "tokenId", "expiresAt"}."""
-    return {"token": token.text, "tokenId": token.id, "expiresAt": format_iso(token.expires_at)}
+    """Return {"token", "tokenId", "formToken", "expiresAt"}."""
+    expires_at = format_iso(token.expires_at)
+    return {"token": token.text, "tokenId": token.id, "formToken": token.form, "expiresAt": expires_at}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -13,8 +14,10 @@ from typing import Any, get_args
 from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
-from app.ledger.reports import SUMS, Grouping, Remaining, Total
-from app.limits.accounts import parse_account_kind
+from app.ledger.reports import SUMS, Grouping, Remaining, Reports, Total
+from app.limits.account_names import parse_account_kind
+from app.limits.rate_limiter import Quota
+from app.limits.standing import Standing
 from app.pricing.interface import PriceList
 from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
@@ -40,6 +43,17 @@ class UsageQuery:
     user: str | None
     tenant: str | None
     is_csv: bool
+
+    def read(self, reports: Reports, by: Sequence[Grouping], most: int | None = None) -> list[Total]:
+        """Return the totals of what the query is about, by other groups than its own. Raises DatabaseUnavailable."""
+        return reports.totals(
+            by,
+            tenant=self.tenant,
+            user=self.user,
+            first_day=self.first_day,
+            last_day=self.last_day,
+            most=most,
+        )
 
 
 def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:
@@ -88,9 +102,9 @@ def sum_savings(by_model: Sequence[Total], prices: PriceList) -> Savings:
 
 
 def usage_response(
-    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, limits: Sequence[Remaining]
+    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, standing: Standing
 ) -> dict[str, Any]:
-    """Return {"from", "to", "totals", "rows": [...], "limits": [...]}."""
+    """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
     return {
         "from": query.first_day,
         "to": query.last_day,
@@ -99,7 +113,14 @@ def usage_response(
             dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
             for row in rows
         ],
-        "limits": [_format_limit(left) for left in limits],
+        "limits": [_format_limit(left) for left in standing.budgets],
+        "rates": [
+            *(_format_quota(account, "requests", quota) for account, quota in standing.requests.items()),
+            *(_format_quota(account, "tokens", quota) for account, quota in standing.tokens.items()),
+        ],
+        "streams": [
+            {"of": parse_account_kind(account), "limit": limit} for account, limit in standing.streams.items()
+        ],
     }
 
 
@@ -147,6 +168,17 @@ def _format_limit(left: Remaining) -> dict[str, Any]:
         "leftMicroUsd": left.micro_usd,
         "leftTokens": left.tokens,
         "resetsInS": left.resets_in_s,
+    }
+
+
+def _format_quota(account: str, counted: str, quota: Quota) -> dict[str, Any]:
+    return {
+        "of": parse_account_kind(account),
+        "counts": counted,
+        "limit": quota.limit,
+        "windowS": quota.window_s,
+        "left": quota.remaining,
+        "resetsInS": max(1, math.ceil(quota.reset_s)),
     }
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Annotated, Any
 
-import orjson
 from flask import request
 from pydantic import Field
 from werkzeug.datastructures import FileStorage
@@ -15,6 +12,7 @@ from werkzeug.datastructures import FileStorage
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
+from app.web.forms.fields import read_fields
 from app.web.media.images import MAX_IMAGES
 from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_media_body
@@ -24,11 +22,6 @@ from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.validation import validate
 
-_INTEGER_FIELDS = {"maxTokens", "seed", "n"}
-_INTEGER = re.compile("-?[0-9]{1,19}")
-_NUMBER_FIELDS = {"temperature", "topP"}
-_BOOLEAN_FIELDS = {"parallelToolCalls", "resumable"}
-_BOOLEANS = {"true": True, "false": False}
 # Each part of a form costs work before any of its fields can be checked.
 MAX_FORM_PARTS = 64
 
@@ -114,14 +107,8 @@ def _build_call(
 
 
 def _read_form() -> tuple[VisionFields, list[FileStorage]]:
-    fields: dict[str, Any] = {}
     form, uploads = read_form_body()
-    for name, values in form.lists():
-        if len(values) > 1:
-            raise InvalidRequest("must be given once.", field=f"{name[:64]!a}")
-        if "\0" in values[0]:
-            raise InvalidRequest("must not contain the character NUL.", field=f"{name[:64]!a}")
-        fields[name] = _convert_field(name, values[0])
+    fields = read_fields(form)
     unknown = [name for name in uploads if name != "image"]
     if unknown:
         raise InvalidRequest.unknown(f"{unknown[0][:64]!a}")
@@ -144,18 +131,3 @@ def _build_form_call(
         for index, file in enumerate(files)
     ]
     return _build_call(body, images, prompts, media, request_id)
-
-
-def _convert_field(name: str, text: str) -> Any:
-    """Convert a form's text to the field's type."""
-    if name in _INTEGER_FIELDS and _INTEGER.fullmatch(text):
-        return int(text)
-    if name in _NUMBER_FIELDS:
-        with suppress(ValueError):
-            return float(text)
-    if name in _BOOLEAN_FIELDS:
-        return _BOOLEANS.get(text, text)
-    if name == "variables":
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(text)
-    return text

@@ -131,6 +131,31 @@ def test_endless_calls_are_no_answer():
             calls.add([entry("f", "{}", id_=str(number))])
 
 
+@pytest.mark.parametrize("arguments", ['{"a":1}', {"a": 1}], ids=["text", "object"])
+def test_a_function_call_as_it_was_before_tools_is_a_tool_call(arguments):
+    answer = completion("", finish_reason="function_call")
+    answer["choices"][0]["message"] |= {"content": None, "function_call": {"name": "f", "arguments": arguments}}
+    plain = parse_completion(answer, CallRecord("r", "chat", "m"))
+    deltas = [{"name": "f", "arguments": ""}, *[{"arguments": piece} for piece in ('{"a"', ":1}")]]
+    if not isinstance(arguments, str):
+        deltas = [{"name": "f", "arguments": arguments}]
+    reader, events = ChunkReader(), []
+    pieces = [chunk({"role": "assistant", "content": None, "function_call": delta}) for delta in deltas]
+    reader.feed(sse(*pieces, chunk(finish_reason="function_call"), "[DONE]"), events)
+
+    assert plain.tool_calls == events[-1].tool_calls
+    assert (plain.finish_reason, events[-1].finish_reason) == ("tool_calls", "tool_calls")
+    assert [(name, json.loads(written)) for _, name, written in told(plain.tool_calls)] == [("f", {"a": 1})]
+
+
+@pytest.mark.parametrize("nothing", [None, {}, "", []])
+def test_an_empty_function_call_is_none(nothing):
+    answer = completion("Hi")
+    answer["choices"][0]["message"]["function_call"] = nothing
+
+    assert parse_completion(answer, CallRecord("r", "chat", "m")).tool_calls == []
+
+
 SPELLINGS = st.sampled_from(["string", "object", "pieces"])
 REASONS = st.sampled_from(["stop", "tool_calls", "function_call", "eos", "TOOL_USE", "odd"])
 CALLS = st.lists(

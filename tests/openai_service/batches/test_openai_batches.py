@@ -121,7 +121,18 @@ def test_a_line_without_end_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> Non
         lines_from(*chunked(*[b"x" * 300] * 5))
 
 
-@pytest.mark.parametrize("body", [b"", b"x", b"[]", b"{}", b'{"id": 7, "status": "completed"}', b'{"id": "b"}'])
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"x",
+        b"[]",
+        b"{}",
+        b'{"id": [7], "status": "completed"}',
+        b'{"id": "b", "status": 7.5}',
+        b'{"id": "b"}',
+    ],
+)
 def test_what_is_no_batch_is_a_failure(body: bytes) -> None:
     with (
         RawServer([READ, answer(body)]) as server,
@@ -141,6 +152,104 @@ def test_what_is_no_list_of_batches_is_a_failure(body: bytes) -> None:
         batches.find("batch_1", since_s=0, deadline=within(5))
 
 
-@pytest.mark.parametrize("status", ["COMPLETED", "Failed", "canceled", "EXPIRED"])
-def test_a_batch_has_ended_however_its_server_spells_it(status: str) -> None:
-    assert read_batch(orjson.dumps({"id": "b", "status": status})).has_ended
+@pytest.mark.parametrize(
+    ("words", "status"),
+    [
+        ("COMPLETED Complete succeeded SUCCESS done ended JOB_STATE_SUCCEEDED BATCH_STATE_COMPLETED", "completed"),
+        ("Failed FAILURE JOB_STATE_FAILED error", "failed"),
+        ("EXPIRED TIMEOUT_EXCEEDED timeout", "expired"),
+        ("canceled CANCELLED Aborted", "cancelled"),
+        ("canceling CANCELLATION_REQUESTED", "cancelling"),
+        ("IN_PROGRESS In-Progress running QUEUED Pending brewing", "in_progress"),
+        ("VALIDATING", "validating"),
+    ],
+)
+def test_a_batch_has_openais_status_however_its_server_spells_it(words: str, status: str) -> None:
+    found = {read_batch(orjson.dumps({"id": "b", "status": word})).status for word in words.split()}
+
+    assert found == {status}
+
+
+@pytest.mark.parametrize(
+    ("given", "seconds"),
+    [
+        (1_800_000_000, 1_800_000_000),
+        (1_800_000_000.75, 1_800_000_000),
+        ("1800000000", 1_800_000_000),
+        ("1800000000.5", 1_800_000_000),
+        (1_800_000_000_123, 1_800_000_000),
+        ("2027-01-15T08:00:00Z", 1_800_000_000),
+        ("2027-01-15T08:00:00.123456Z", 1_800_000_000),
+        ("2027-01-15T10:00:00+02:00", 1_800_000_000),
+        ("2027-01-15T08:00:00", 1_800_000_000),
+        ("2027-01-15 08:00:00", 1_800_000_000),
+        ("yesterday", 0),
+        ("", 0),
+        (None, 0),
+        (-5, 0),
+        ("1e999", 0),
+        ([], 0),
+        ({}, 0),
+    ],
+)
+def test_the_time_of_a_batch_is_read_as_its_server_writes_it(given: object, seconds: int) -> None:
+    assert read_batch(orjson.dumps({"id": "b", "status": "queued", "created_at": given})).created_at == seconds
+
+
+def test_a_batch_of_another_server_is_read() -> None:
+    counts = {"completed": "3", "failed": 2.0}
+    error = {"code": 429, "message": "full"}
+    batch = read_batch(orjson.dumps({"id": 7, "status": "FAILED", "request_counts": counts, "errors": [error]}))
+
+    assert (batch.id, batch.completed, batch.failed, batch.error_code) == ("7", 3, 2, "429")
+    for errors in (error, {"data": [error]}, [error]):
+        assert read_batch(orjson.dumps({"id": "b", "status": "failed", "errors": errors})).error_code == "429"
+    for errors in (None, [], {}, {"data": []}, {"data": None}, "full", [7]):
+        assert read_batch(orjson.dumps({"id": "b", "status": "failed", "errors": errors})).error_code is None
+    for counts in (None, [], {}, {"completed": None}, {"completed": "many"}, {"completed": -1}):
+        batch = read_batch(orjson.dumps({"id": "b", "status": "done", "request_counts": counts}))
+        assert (batch.completed, batch.failed) == (0, 0)
+    counts = {"succeeded": 3, "errored": 2}
+    batch = read_batch(orjson.dumps({"id": "b", "status": "done", "request_counts": counts}))
+    assert (batch.completed, batch.failed) == (3, 2)
+
+
+@pytest.mark.parametrize("status", [200, 200.0, "200"])
+def test_a_line_of_another_server_is_read(status: object) -> None:
+    response = {"status_code": status, "body": {"a": 1}}
+    line = read_line(orjson.dumps({"custom_id": "request-0", "response": response, "error": {"code": 500}}))
+
+    assert line is not None
+    assert (line.status, line.body, line.error_code) == (200, {"a": 1}, "500")
+
+
+def page(*times: object, first: int = 0) -> bytes:
+    return answer(
+        orjson.dumps(
+            {"data": [{"id": f"b{first + n}", "status": "queued", "created_at": at} for n, at in enumerate(times)]}
+        )
+    )
+
+
+OURS = answer(orjson.dumps({"data": [{"id": "ours", "status": "queued", "metadata": {"gatehouse_batch": "r"}}]}))
+
+
+@pytest.mark.parametrize(
+    "times",
+    [[None] * 100, ["soon"] * 100, list(range(1, 101)), [2_000_000_000 - n for n in range(100)]],
+    ids=["no time", "no date", "oldest first", "newer ones first"],
+)
+def test_a_batch_is_looked_for_on_every_page_that_may_have_it(times: list[object]) -> None:
+    with RawServer([READ, page(*times), READ, OURS]) as server, batches_at(server.url) as batches:
+        found = batches.find("r", since_s=1_800_000_000, deadline=within(5))
+
+    assert found is not None and found.id == "ours"
+
+
+def test_it_is_not_looked_for_among_older_ones_nor_where_there_are_no_pages() -> None:
+    older = [f"2026-01-{28 - n // 4:02}T00:00:00Z" for n in range(100)]
+    with RawServer([READ, page(*older), READ, OURS]) as server, batches_at(server.url) as batches:
+        assert batches.find("r", since_s=1_800_000_000, deadline=within(5)) is None
+    without_pages = page(*[None] * 100)
+    with RawServer([READ, without_pages] * 2) as server, batches_at(server.url) as batches:
+        assert batches.find("r", since_s=1_800_000_000, deadline=within(5)) is None

@@ -15,6 +15,10 @@ BLOCKED = [
     (400, error("This identifier has been blocked.", kind="invalid_request_error", param="safety_identifier")),
     (400, error("x", code="safety_identifier_blocked", kind="invalid_request_error")),
     (403, error("Requests are blocked for this safety_identifier.", kind="permission_error")),
+    (403, error("Access denied", param="safety_identifier")),
+    (400, error("This safety identifier was suspended for repeated violations.")),
+    (400, error("No longer served", code="safety_identifier_deactivated", param="safety_identifier")),
+    (403, error("You may not use the models any more (safety_identifier).", kind="permission_error")),
 ]
 OTHERS = [
     (403, error("Your project may not use this model", code="model_not_allowed"), 502),
@@ -22,6 +26,17 @@ OTHERS = [
     (400, error("Your prompt was blocked by our policy", code="content_policy_violation"), 422),
     (400, error("You wrote 'identifier blocked'", param="messages"), 400),
     (429, error("identifier blocked"), 503),
+    (400, error("You wrote 'safety_identifier'", param="messages"), 400),
+]
+ABOUT_THE_FIELD = [
+    error("Unknown parameter: 'safety_identifier'.", code="unknown_parameter", param="safety_identifier"),
+    error("Unrecognized request argument supplied: safety_identifier"),
+    error("safety_identifier: Extra inputs are not permitted"),
+    error(
+        "Invalid 'safety_identifier': string too long.", code="string_above_max_length", param="safety_identifier"
+    ),
+    error("Invalid value for safety_identifier", param="safety_identifier"),
+    error("The parameter safety_identifier is not supported by this server."),
 ]
 
 
@@ -71,3 +86,14 @@ def test_other_refusals_mean_what_they_did(client, upstream, status, body, seen)
     upstream.answers(body, status=status)
 
     assert client.post("/api/chat", json=CHAT).status_code == seen
+
+
+@pytest.mark.one_attempt
+@pytest.mark.parametrize("body", ABOUT_THE_FIELD)
+def test_a_server_that_does_not_take_the_field_blocks_nobody(client, upstream, body):
+    for _ in range(3):
+        upstream.answers(body, status=400)
+
+    answer = client.post("/api/chat", json=CHAT)
+
+    assert answer.json.get("code") != "forbidden"

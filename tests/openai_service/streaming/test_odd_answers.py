@@ -10,6 +10,7 @@ import time
 import zlib
 from contextlib import ExitStack, closing
 
+import brotli
 import httpx2
 import pytest
 
@@ -17,9 +18,10 @@ from app import create_app
 from app.config import Config
 from app.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
-from tests.fakes.bodies import ROUTES, SMALLEST
+from app.upstream_http.decoding import zstd
+from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST, ROUTES, SMALLEST
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, sse, stream_of
-from tests.fakes.raw_server import CLOSE, READ, RawServer, answer, chunked
+from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.reading import events_of, without_padding
 from tests.fakes.servers import wait_until
 
@@ -136,7 +138,26 @@ class TestAnotherKindOfBody:
         assert [record.outcome for record in records] in (["upstream_error"], ["upstream_truncated"])
 
 
+class TestAnEarlyAnswer:
+    """Which comes before the request has been read, and after which the connection breaks."""
+
+    @pytest.mark.parametrize("route", EVERY_ROUTE)
+    @pytest.mark.parametrize(
+        ("status", "ours"), [("413 Content Too Large", 413), ("401 Unauthorized", 502), ("400 Bad Request", 400)]
+    )
+    def test_of_any_route_is_what_the_visitor_is_told(self, real_client, records, route, status, ours):
+        early = answer({"error": {"message": "no", "type": "t"}}, status=status)
+        with RawServer([early, 0.05, RESET], [early, 0.05, RESET]) as server:
+            assert real_client(server).post(route, json=EVERY_SMALLEST[route]).status_code == ours
+            assert server.connections == 1
+        assert [(record.outcome == "rejected") for record in records] == [ours != 502]
+
+
 def packed(method, content):
+    if method == "br":
+        return brotli.compress(content)
+    if method == "zstd":
+        return zstd.compress(content)
     raw = zlib.compressobj(wbits={"gzip": 31, "deflate": 15}[method])
     return raw.compress(content) + raw.flush()
 
@@ -144,7 +165,7 @@ def packed(method, content):
 class TestACompressedBody:
     """Which nobody asked for."""
 
-    @pytest.mark.parametrize("method", ["gzip", "deflate"])
+    @pytest.mark.parametrize("method", ["gzip", "deflate", "br", "zstd"])
     def test_in_one_piece_is_unpacked(self, real_client, method):
         body = packed(method, json.dumps(completion("Hello")).encode())
         with RawServer([READ, answer(body, f"Content-Encoding: {method}")]) as server:
@@ -158,17 +179,19 @@ class TestACompressedBody:
             ("gzip", json.dumps(completion()).encode()),
             ("gzip", b""),
             ("deflate", b"\0\xff" * 30),
+            ("br", json.dumps(completion()).encode()),
             ("br", b"\x8b\x0f\x80Hello\x03"),
+            ("zstd", json.dumps(completion()).encode()),
             ("x-own", gzip.compress(b"{}", mtime=0)),
         ],
-        ids=["cut off", "not packed", "nothing", "junk", "brotli", "unknown"],
+        ids=["cut off", "not packed", "nothing", "junk", "no brotli", "brotli of no JSON", "no zstd", "unknown"],
     )
     def test_in_one_piece_that_cannot_be_unpacked_is_a_failure(self, real_client, records, route, encoding, body):
         with RawServer([READ, answer(body, f"Content-Encoding: {encoding}")]) as server:
             assert failure_of(real_client(server).post(route, json=SMALLEST[route])) == (502, "upstream_failed")
         assert [record.outcome for record in records] == ["upstream_error"]
 
-    @pytest.mark.parametrize("method", ["gzip", "deflate"])
+    @pytest.mark.parametrize("method", ["gzip", "deflate", "br", "zstd"])
     def test_of_a_stream_is_unpacked(self, real_client, method):
         body = packed(method, WHOLE_STREAM)
         with RawServer([READ, answer(body, f"Content-Encoding: {method}")]) as server:

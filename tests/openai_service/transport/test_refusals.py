@@ -129,6 +129,49 @@ def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstre
     )
 
 
+CODES = {
+    "in capitals": (400, {"code": "CONTEXT_LENGTH_EXCEEDED"}, 400, "context_length_exceeded"),
+    "a number of the server's own": (400, {"code": 1301}, 400, "invalid_request"),
+    "a number beside OpenAI's type": (429, {"code": 429, "type": "Insufficient_Quota"}, 502, "upstream_failed"),
+    "the status as a number in a 200": (200, {"code": 400.0}, 400, "invalid_request"),
+    "the status as a text in a 200": (200, {"code": "503"}, 502, "upstream_failed"),
+    "Google's words": (404, {"code": 404, "status": "NOT_FOUND"}, 502, "upstream_failed"),
+    "true": (400, {"code": True}, 400, "invalid_request"),
+    "a list": (400, {"code": [400]}, 400, "invalid_request"),
+}
+
+
+@pytest.mark.parametrize(("status", "members", "ours", "code"), CODES.values(), ids=CODES)
+@pytest.mark.one_attempt
+def test_codes_are_read_as_servers_write_them(make_app, upstream, status, members, ours, code):
+    upstream.answers({"error": {"message": "no"} | members}, status=status)
+
+    answer = make_app(chat_fallback_models=()).test_client().post("/api/chat", json=HI)
+
+    assert (answer.status_code, answer.json["code"]) == (ours, code)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "API key not valid. Please pass a valid API key.",
+        "API Key not found. Please pass a valid API key.",
+        "API key expired. Please renew the API key.",
+        "Missing or invalid Authorization header.",
+        "Incorrect API key provided: xa***. You can obtain an API key from https://console.x.ai.",
+    ],
+)
+@pytest.mark.one_attempt
+def test_a_refused_key_is_the_owners_fault_whatever_its_status(make_app, upstream, message):
+    upstream.answers([{"error": {"code": 400, "message": message, "status": "INVALID_ARGUMENT"}}], status=400)
+    client = make_app(chat_fallback_models=()).test_client()
+
+    answer = client.post("/api/chat", json=HI)
+
+    assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
+    assert "The upstream refuses OPENAI_API_KEY" in client.get("/").text
+
+
 @pytest.mark.parametrize(
     ("message", "end"),
     [

@@ -115,14 +115,6 @@ def test_wrong_fields_are_refused_and_named(client, upstream, given, sentence):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("mode", ["input", "both"])
-def test_a_file_that_cannot_be_moderated_is_refused(make_app, upstream, mode):
-    sentence = refusal_of(make_app(moderation=mode).test_client().post("/api/chat", json=body_of(part())))
-
-    assert sentence == "messages.0.content.1.file: files are not accepted here, as they cannot be moderated."
-    assert upstream.sent == []
-
-
 @pytest.mark.parametrize(
     ("ceiling", "asked", "sent", "header"),
     [

@@ -136,7 +136,7 @@ def test_large_images_do_not_count_towards_the_size_of_the_json(make_app, upstre
         ([{"type": "image_url", "image_url": {}}], "Missing messages.0.content.0.image_url.url."),
         (
             [{"type": "image_url", "image_url": {"url": IMAGE_URL, "detail": "huge"}}],
-            "messages.0.content.0.image_url.detail: should be 'low', 'high' or 'auto'.",
+            "messages.0.content.0.image_url.detail: should be 'low', 'high', 'auto' or 'original'.",
         ),
         ([{"type": "input_image", "file_id": "file-1"}], "messages.0.content.0: file_id is not accepted; "),
         ([{"type": "input_image"}], "messages.0.content.0: image_url is missing."),

@@ -26,7 +26,7 @@ def test_a_sites_server_gets_a_token_for_its_visitor(site, principals):
     answer = site.token_answer()
 
     assert answer.status_code == 201
-    assert list(answer.json) == ["token", "tokenId", "expiresAt"]
+    assert list(answer.json) == ["token", "tokenId", "formToken", "expiresAt"]
     assert answer.headers["Cache-Control"] == "no-store"
     assert answer.json["expiresAt"] == f"{datetime.fromtimestamp(NOW + 600, UTC):%Y-%m-%dT%H:%M:%SZ}"
     assert re.fullmatch(r"[A-Za-z0-9_-]{22}", answer.json["tokenId"])

@@ -14,6 +14,7 @@ from app.web.guards import needs
 from app.web.media.reading import read_conversation
 from app.web.replays.recording import Resumption, find_resumption
 from app.web.responses import json_response
+from app.web.schemas.kept_reasoning import make_seal, open_details, seal_reasoning
 from app.web.schemas.v1.chat_completions import ChatCompletionsRequest, chat_completion
 from app.web.streaming import stream_response
 
@@ -26,6 +27,7 @@ bp = Blueprint("chat", __name__, url_prefix="/chat/completions")
 def create() -> Response:
     """Answer a conversation."""
     body, media = read_conversation(ChatCompletionsRequest)
+    open_details(body.messages)
     built, request_id = services(), g.request_id
     call = body.to_call(
         built.prompts.restrict_to(g.principal),
@@ -36,10 +38,10 @@ def create() -> Response:
     completion_id, created = f"chatcmpl-{request_id}", int(clock.now())
     if body.stream:
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
-        encoder = OpenAISse(completion_id, created, padding, includes_usage=body.includes_usage)
+        encoder = OpenAISse(completion_id, created, padding, includes_usage=body.includes_usage, seal=make_seal())
         return _stream(call, encoder, find_resumption(body))
     result = built.openai_service.chat(call, caller=billed_context())
-    return json_response(chat_completion(result, completion_id, created), result.record)
+    return json_response(chat_completion(result, completion_id, created, seal_reasoning(result)), result.record)
 
 
 def _stream(call: ChatCall, encoder: OpenAISse, resumption: Resumption | None) -> Response:

@@ -38,6 +38,7 @@ def create() -> Response:
         media,
         request_id=request_id,
         server_tools=built.toolbox.offer_to(g.principal, request_id),
+        hosted_tools=built.config.hosted_tools,
     )
     frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
     if body.stream:

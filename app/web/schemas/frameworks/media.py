@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, get_args
 
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
+from app.web.schemas.fields import Detail
 from app.web.schemas.messages import ConversationRequest
 
 NO_FILES = "only images and PDF files are accepted."
 _PDF = "application/pdf"
+_DETAILS = get_args(Detail)
 
 
 def is_image(media_type: Any) -> bool:
@@ -25,9 +27,10 @@ def is_pdf(media_type: Any) -> bool:
     return isinstance(media_type, str) and media_type.partition(";")[0].strip().lower() == _PDF
 
 
-def make_image_part(url: str) -> ChatPart:
-    """Return the part of an image, which prepare_parts() then has prepared in place."""
-    return {"type": "image_url", "image_url": {"url": url}}
+def make_image_part(url: str, detail: object = None) -> ChatPart:
+    """Return the part of an image, which prepare_parts() then has prepared in place. An unknown detail is ignored."""
+    image = {"url": url} | ({"detail": detail} if detail in _DETAILS else {})
+    return {"type": "image_url", "image_url": image}
 
 
 def make_file_part(data: str, filename: str | None) -> ChatPart:
@@ -44,7 +47,11 @@ def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
 
 
 def prepare_parts(
-    contents: Sequence[str | Sequence[ChatPart]], body: ChatFields, media: MediaIntake, prompts: PromptSelection
+    contents: Sequence[str | Sequence[ChatPart]],
+    body: ChatFields,
+    media: MediaIntake,
+    prompts: PromptSelection,
+    name_part: Callable[[int, int], str],
 ) -> None:
     """Replace the images and files, in place, by what the model gets. Raises as MediaIntake.prepare() does.
 
@@ -53,10 +60,11 @@ def prepare_parts(
         body: that has them.
         media: prepares the images.
         prompts: the prompts that this user may use.
+        name_part: returns the path of a part in the body, from the places of its message and of itself.
     """
     conversation = ConversationRequest.model_construct(
         messages=[{"content": content} for content in contents],
         prompt_name=body.prompt_name,
         variables=body.variables,
     )
-    media.prepare(conversation, "chat", body.model, prompts)
+    media.prepare(conversation, "chat", body.model, prompts, lambda place, number, _: name_part(place, number))

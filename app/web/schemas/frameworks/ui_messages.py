@@ -30,6 +30,8 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 _AS_FILE, _AS_TOOL = "(as file)", "(as tool)"
 _TRIGGERS = ("submit-message", "regenerate-message")
+# Of the parts of a user's message, once its files are in OpenAI's form.
+_SPOKEN = ("text", "image_url", "file")
 _DENIED = "The user did not allow this call."
 
 # Each version of the SDK adds fields and kinds of parts, and sends back what it was given: unknown ones are ignored.
@@ -54,6 +56,7 @@ class FilePart(TypedDict):
     media_type: Annotated[str, Field(validation_alias="mediaType", max_length=200)]
     url: Annotated[str, Field(min_length=1)]
     filename: NotRequired[str | None]
+    provider_metadata: NotRequired[Annotated[Any, Field(validation_alias="providerMetadata")]]
 
 
 class ToolPart(TypedDict):
@@ -166,9 +169,14 @@ class UIMessagesRequest(ChatFields):
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         if self.list_urls():
-            prepare_parts(
-                [_read_content(each, index) for index, each in enumerate(self.messages)], self, media, prompts
-            )
+            contents = [_read_content(each, index) for index, each in enumerate(self.messages)]
+            prepare_parts(contents, self, media, prompts, self._name_part)
+
+    def _name_part(self, index: int, number: int) -> str:
+        """Return the path of a part, from its place among those that the model gets."""
+        parts: Sequence[Any] = self.messages[index]["parts"]
+        places = [place for place, part in enumerate(parts) if part["type"] in _SPOKEN]
+        return f"messages.{index}.parts.{places[number]}"
 
     def _build_messages(self) -> list[dict[str, Any]]:
         return build_turns(
@@ -185,14 +193,21 @@ def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
     for place, part in enumerate(parts):
         if part["type"] == "file" and "file" not in part:
             if is_image(part["media_type"]):
-                parts[place] = make_image_part(part["url"])
+                parts[place] = make_image_part(part["url"], _find_detail(part))
             elif is_pdf(part["media_type"]):
                 parts[place] = make_file_part(part["url"], part.get("filename"))
             else:
                 raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
-        if parts[place]["type"] in ("text", "image_url", "file"):
+        if parts[place]["type"] in _SPOKEN:
             content.append(parts[place])
     return content
+
+
+def _find_detail(part: FilePart) -> object:
+    """Return how closely an image is looked at, where the SDK's provider of OpenAI expects it."""
+    metadata = part.get("provider_metadata")
+    options = metadata.get("openai") if isinstance(metadata, dict) else None
+    return options.get("imageDetail") if isinstance(options, dict) else None
 
 
 def _read_message(message: UIMessage, index: int) -> list[dict[str, Any]]:

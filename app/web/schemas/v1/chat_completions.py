@@ -13,6 +13,7 @@ from app.web.encoders.openai_sse import name_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
+from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
 from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
 from app.web.schemas.v1.fields import OpenAIModel, only
@@ -132,13 +133,16 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
 
 
-def chat_completion(result: ChatResult, completion_id: str, created: int) -> dict[str, Any]:
+def chat_completion(
+    result: ChatResult, completion_id: str, created: int, reasoning: str | None = None
+) -> dict[str, Any]:
     """Return OpenAI's `chat.completion`.
 
     Args:
         result: the answer.
         completion_id: for an answer of a server that gives none.
         created: in seconds since 1970.
+        reasoning: sealed, if the next turn needs it.
     """
     has_calls = bool(result.tool_calls)
     message: dict[str, Any] = {
@@ -147,7 +151,7 @@ def chat_completion(result: ChatResult, completion_id: str, created: int) -> dic
         "refusal": result.refusal,
     }
     if has_calls:
-        message["tool_calls"] = result.tool_calls
+        message |= {"tool_calls": result.tool_calls, **build_details(reasoning)}
     choice = {
         "index": 0,
         "message": message,

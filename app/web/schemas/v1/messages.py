@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
-from app.web.media.parts import Content, join_text_parts
+from app.problems import InvalidRequest
+from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES
 
@@ -53,7 +54,7 @@ class SystemMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    content: Annotated[NonEmptyText, JOINED_TEXT]
     name: NotRequired[_Speaker | None]
 
 
@@ -63,16 +64,17 @@ class AssistantMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
+    content: NotRequired[Annotated[str | None, JOINED_TEXT_OR_NULL]]
     refusal: NotRequired[str | None]
     tool_calls: NotRequired[Annotated[list[ToolCall] | None, Field(fail_fast=True)]]
     name: NotRequired[_Speaker | None]
-    function_call: NotRequired[None]
+    function_call: NotRequired[FunctionCall | None]
     audio: NotRequired[None]
     annotations: NotRequired[Any]
     parsed: NotRequired[Any]
     reasoning_content: NotRequired[Any]
     reasoning: NotRequired[Any]
+    reasoning_details: NotRequired[Any]
 
 
 class ToolMessage(TypedDict):
@@ -81,18 +83,34 @@ class ToolMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["tool"]
-    content: Annotated[Text, BeforeValidator(join_text_parts)]
+    content: Annotated[Text, JOINED_TEXT]
     tool_call_id: str
 
 
-_Message = Annotated[UserMessage | AssistantMessage | ToolMessage | SystemMessage, Field(discriminator="role")]
+class FunctionMessage(TypedDict):
+    """The result of a function call, as it was before there were tools."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    role: Literal["function"]
+    content: Annotated[Text | None, JOINED_TEXT_OR_NULL]
+    name: _Speaker
+
+
+_Message = Annotated[
+    UserMessage | AssistantMessage | ToolMessage | FunctionMessage | SystemMessage, Field(discriminator="role")
+]
 
 Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
 
 
 def to_turns(messages: Messages) -> list[dict[str, Any]]:
-    """Return the messages without what only an SDK added to them."""
-    return [_to_turn(dict(message)) for message in messages]
+    """Return the messages without what only an SDK added to them, and functions as tools.
+
+    Raises:
+        InvalidRequest: a function's result belongs to no earlier call of it.
+    """
+    return _to_tools([_to_turn(dict(message)) for message in messages])
 
 
 def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
@@ -101,6 +119,21 @@ def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
     if calls := message.get("tool_calls"):
         message["tool_calls"] = [_to_call(call) for call in calls]
     return message
+
+
+def _to_tools(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Make tool calls and their results of function calls and theirs, which have a name but no id."""
+    ids: dict[str, str] = {}
+    for place, turn in enumerate(turns):
+        if call := turn.pop("function_call", None):
+            if not turn.get("tool_calls"):  # some libraries write both
+                turn["tool_calls"] = [_to_call({"id": f"call_function_{place}", "function": call})]
+            ids |= {call["function"]["name"]: call["id"] for call in turn["tool_calls"]}
+        elif turn["role"] == "function":
+            if (id_ := ids.get(turn["name"])) is None:
+                raise InvalidRequest("answers no function call before it.", field=f"messages.{place}.name")
+            turns[place] = {"role": "tool", "tool_call_id": id_, "content": turn["content"] or ""}
+    return turns
 
 
 def _to_call(call: dict[str, Any]) -> dict[str, Any]:

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
-from app.web.media.parts import Content, join_text_parts
+from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
+from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
-_SHOWN_TYPE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _INSTEAD = {
     "item_reference": "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
@@ -45,7 +45,7 @@ class SystemItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    content: Annotated[NonEmptyText, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -58,7 +58,7 @@ class AssistantItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["assistant"]
-    content: Annotated[str, BeforeValidator(join_text_parts)]
+    content: Annotated[str, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -87,7 +87,7 @@ class FunctionCallOutputItem(TypedDict):
 
     type: Literal["function_call_output"]
     call_id: _CallId
-    output: Annotated[Text, BeforeValidator(join_text_parts)]
+    output: Annotated[Text, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]
@@ -107,7 +107,15 @@ class ReasoningItem(TypedDict):
     status: NotRequired[Any]
 
 
-def _drop_reasoning(item: ReasoningItem) -> dict[str, Any]:
+class HostedItem(TypedDict):
+    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
+
+    type: Literal["web_search_call", "code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools"]
+
+
+def _drop_item(item: ReasoningItem | HostedItem) -> dict[str, Any]:
     return {"type": item["type"]}
 
 
@@ -118,7 +126,7 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES:
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
 
@@ -126,15 +134,9 @@ def _check_type(item: Any) -> Any:
 _LISTED = " or ".join(ITEM_TYPES)
 
 
-def refuse_type(kind: Any, instead: str) -> str:
-    """Return the sentence that refuses an item or tool of this type, whatever it is."""
-    named = f"the type {kind}" if isinstance(kind, str) and _SHOWN_TYPE.fullmatch(kind) else "this type"
-    return f"{named} is not accepted: {instead}"
-
-
 def _get_tag(item: Any) -> str:
     tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
-    return tag
+    return AS_HOSTED if tag in HOSTED_ITEMS else tag
 
 
 _Item = Annotated[
@@ -144,7 +146,8 @@ _Item = Annotated[
     | Annotated[SystemItem, Tag("developer")]
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
-    | Annotated[ReasoningItem, AfterValidator(_drop_reasoning), Tag("reasoning")],
+    | Annotated[ReasoningItem, AfterValidator(_drop_item), Tag("reasoning")]
+    | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
 ]

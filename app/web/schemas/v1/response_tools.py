@@ -5,15 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, TypeAdapter
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
 from app.json_schema.strict_rules import find_problems
+from app.openai_service import HostedTools
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
 from app.web.schemas.tools import MAX_TOOLS, Parameters
-from app.web.schemas.v1.response_items import refuse_type
-from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
+from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, ONLY_FUNCTIONS, HostedTool, check_hosted_choice
+from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -39,20 +43,60 @@ class NamedFunction(TypedDict):
     name: Name
 
 
+class NamedHostedTool(TypedDict):
+    """A tool choice that names one tool that runs at OpenAI; of an MCP server's, also which one."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["web_search", "web_search_2025_08_26", "code_interpreter", "file_search", "mcp"]
+    server_label: NotRequired[Annotated[str, Field(max_length=64)]]
+    name: NotRequired[Annotated[str, Field(max_length=256)] | None]
+
+
 def _check_type(tool: Any) -> Any:
-    if isinstance(tool, dict) and (kind := tool.get("type", "function")) != "function":
-        raise ValueError(refuse_type(kind, "only functions are"))
+    if isinstance(tool, dict) and (kind := tool.get("type", "function")) not in ("function", *HOSTED_TYPES):
+        raise ValueError(refuse_type(kind, ONLY_FUNCTIONS))
     return tool
 
 
-Tools = Annotated[
-    list[Annotated[FunctionTool, BeforeValidator(_check_type)]], Field(max_length=MAX_TOOLS, fail_fast=True)
+def _get_tag(tool: Any) -> str:
+    return AS_HOSTED if isinstance(tool, dict) and tool.get("type") in HOSTED_TYPES else AS_OTHER
+
+
+def _get_choice_tag(choice: Any) -> str:
+    return AS_TEXT if isinstance(choice, str) else _get_tag(choice)
+
+
+class _DescribedAs:
+    """Describe a value in the OpenAPI document as what it is validated as later."""
+
+    def __init__(self, kind: Any) -> None:
+        self._schema = TypeAdapter(kind).core_schema
+
+    def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(self._schema)
+
+
+# What is wrong with a hosted tool is told once it is known that it is allowed at all.
+_HostedTool = Annotated[dict[str, Any], _DescribedAs(HostedTool)]
+_Tool = Annotated[
+    Annotated[FunctionTool, Tag(AS_OTHER)] | Annotated[_HostedTool, Tag(AS_HOSTED)],
+    Discriminator(_get_tag),
+    BeforeValidator(_check_type),
 ]
+Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
-    | Annotated[NamedFunction, BeforeValidator(_check_type), Tag(AS_OTHER)],
-    Discriminator(get_union_tag),
+    | Annotated[NamedFunction, Tag(AS_OTHER)]
+    | Annotated[NamedHostedTool, Tag(AS_HOSTED)],
+    Discriminator(_get_choice_tag),
+    BeforeValidator(_check_type),
 ]
+
+
+def list_functions(tools: Sequence[Any]) -> list[FunctionTool]:
+    """Return the tools that the client runs."""
+    return [tool for tool in tools if tool.get("type") == "function"]
 
 
 def to_chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]] | None:
@@ -75,7 +119,9 @@ def _is_strict(tool: FunctionTool) -> bool:
 
 
 def to_chat_choice(
-    choice: str | NamedFunction | None, tools: Sequence[FunctionTool]
+    choice: str | NamedFunction | NamedHostedTool | None,
+    tools: Sequence[FunctionTool],
+    hosted: HostedTools | None = None,
 ) -> str | dict[str, Any] | None:
     """Return the choice in the form of OpenAI's chat; None if it says nothing, as without tools.
 
@@ -83,12 +129,15 @@ def to_chat_choice(
         InvalidRequest: it needs a tool that is not given.
     """
     if choice is not None and not isinstance(choice, str):
+        if choice["type"] != "function":
+            return check_hosted_choice(choice, hosted)
         if choice["name"] not in [tool["name"] for tool in tools]:
             raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
         return {"type": "function", "function": {"name": choice["name"]}}
-    if choice == "required" and not tools:
+    has_tools = bool(tools or hosted)
+    if choice == "required" and not has_tools:
         raise InvalidRequest("needs tools.", field="tool_choice")
-    return choice if tools else None
+    return choice if has_tools else None
 
 
 def describe_tools(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
-from app.config import ReasoningEffort, ServiceTier
+from app.config import HostedToolSettings, ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest
 from app.prompts.parameters import TopP
@@ -17,10 +17,18 @@ from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFie
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.fields import OpenAIModel, only
+from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import check_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
 from app.web.schemas.v1.response_text import TextOptions
-from app.web.schemas.v1.response_tools import ToolChoice, Tools, describe_tools, to_chat_choice, to_chat_tools
+from app.web.schemas.v1.response_tools import (
+    ToolChoice,
+    Tools,
+    describe_tools,
+    list_functions,
+    to_chat_choice,
+    to_chat_tools,
+)
 
 _SEND_ALL = "nothing is stored, so send the whole conversation as input"
 _LOGPROBS = "message.output_text.logprobs"
@@ -92,7 +100,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
 
     metadata: Metadata | None = None
     truncation: Literal["auto", "disabled"] | None = None
-    max_tool_calls: Any = None  # of tools that OpenAI runs
+    max_tool_calls: Annotated[int, Field(ge=1)] | None = None
     include: Include | None = None
     image: Any = None
     user: Any = None  # who calls is known from the credential
@@ -123,12 +131,16 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         *,
         request_id: str,
         server_tools: OfferedTools | None = None,
+        hosted_tools: HostedToolSettings,
     ) -> ChatCall:
-        """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
+        """Build the call to the service. Args and Raises as ChatRequest.to_call(); `hosted_tools` may be used."""
         self._check()
         self._prepare_media(media, prompts)
         prompt = prompts.select(self)
-        text, tools = self.text or TextOptions(), self.tools or []
+        text, tools = self.text or TextOptions(), list_functions(self.tools or ())
+        hosted = read_hosted_tools(
+            self.tools or (), hosted_tools, max_calls=self.max_tool_calls, include=self.include or ()
+        )
         settings = {
             # Every SDK sends a model, so that of a stored prompt replaces it.
             "model": None if prompts.overrides("model", prompt) else self.model,
@@ -139,8 +151,9 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "verbosity": text.verbosity,
             "service_tier": self.service_tier,
             "tools": to_chat_tools(tools),
-            "tool_choice": to_chat_choice(self.tool_choice, tools),
-            "parallel_tool_calls": self.parallel_tool_calls if tools else None,
+            "tool_choice": to_chat_choice(self.tool_choice, tools, hosted),
+            "parallel_tool_calls": self.parallel_tool_calls if tools or hosted else None,
+            "hosted": hosted,
             "response_format": text.to_response_format(),
             "may_be_cached": bool(self.cache),
         }
@@ -155,14 +168,14 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         return {
             "instructions": self.instructions,
             "max_output_tokens": self.max_output_tokens,
-            "max_tool_calls": None,
+            "max_tool_calls": call.hosted and call.hosted.max_calls,
             "metadata": self.metadata or {},
             "parallel_tool_calls": self.parallel_tool_calls is not False,
             "reasoning": {"effort": self.reasoning.effort if self.reasoning else None, "summary": None},
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "text": text.describe(),
             "tool_choice": self.tool_choice or "auto",
-            "tools": describe_tools(tools),
+            "tools": [*describe_tools(tools), *describe_hosted_tools(call.hosted)],
             "top_logprobs": 0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "presence_penalty": 0.0,

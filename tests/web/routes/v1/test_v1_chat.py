@@ -187,6 +187,48 @@ def call_delta(index, id_=None, name=None, arguments=None):
     return chunk({"tool_calls": [{"index": index, **named, "function": function}]})
 
 
+@pytest.mark.chat_form
+def test_calls_of_functions_as_they_were_before_tools_are_history(client, upstream):
+    def called(city):
+        return {"name": "get_weather", "arguments": json.dumps({"city": city})}
+
+    history = [
+        {"role": "user", "content": "Hi"},
+        {"role": "assistant", "content": None, "function_call": called("Oslo")},
+        {"role": "function", "name": "get_weather", "content": "rain"},
+        {"role": "assistant", "content": "And", "function_call": called("Bergen"), "tool_calls": None},
+        {"role": "function", "name": "get_weather", "content": None},
+        {"role": "assistant", "content": "Rain.", "function_call": None},
+        {"role": "assistant", "content": None, "function_call": called("Kiel"), "tool_calls": [CALL]},
+        {"role": "function", "name": "get_weather", "content": "sun"},
+        {"role": "user", "content": "And?"},
+    ]
+
+    answer = client.post("/v1/chat/completions", json={**ASKED, "messages": history})
+
+    assert answer.status_code == 200, answer.text
+    turns = upstream.sent[0].body["messages"]
+    calls = [call for turn in turns for call in turn.get("tool_calls") or ()]
+    results = [turn for turn in turns if turn["role"] == "tool"]
+    assert [turn["role"] for turn in turns] == [
+        "user",
+        "assistant",
+        "tool",
+        "assistant",
+        "tool",
+        "assistant",
+        "assistant",
+        "tool",
+        "user",
+    ]
+    assert [json.loads(call["function"]["arguments"])["city"] for call in calls] == ["Oslo", "Bergen", "Oslo"]
+    assert [(turn["tool_call_id"], turn["content"]) for turn in results] == [
+        (call["id"], content) for call, content in zip(calls, ["rain", "", "sun"], strict=True)
+    ]
+    assert len({call["id"] for call in calls}) == 3
+    assert not any("function_call" in turn or turn["role"] == "function" for turn in turns)
+
+
 def test_calls_of_tools_are_streamed_as_they_come(sdk, upstream):
     pieces = [
         call_delta(0, "call_1", "get_weather", ""),
@@ -446,7 +488,8 @@ def test_parameters_that_change_nothing_are_taken(sdk, upstream, name):
         ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens", "either"),
         ({"tool_choice": "auto"}, "tool_choice", "tools"),
         ({"tools": [{"type": "custom", "custom": {"name": "a"}}]}, "tools[0].type", "function"),
-        ({"messages": [{"role": "function", "content": "a", "name": "b"}]}, "messages[0].role", "one of"),
+        ({"messages": [{"role": "robot", "content": "a", "name": "b"}]}, "messages[0].role", "one of"),
+        ({"messages": [{"role": "function", "content": "a", "name": "b"}]}, "messages[0].name", "function call"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].tool_call_id", "Missing"),
         (
             {"messages": [{"role": "tool", "content": "a", "tool_call_id": "b"}]},

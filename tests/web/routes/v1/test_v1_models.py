@@ -39,6 +39,18 @@ def test_a_model_is_described_whatever_its_name(make_app, connect):
     assert sdk.models.retrieve("c").id == "c"
 
 
+@pytest.mark.parametrize(
+    "name", ["models/a.gguf", "../a.gguf", "@cf/a/b", "a#b/c", "C:\\a.gguf", "a//b", "100%a?b"]
+)
+def test_a_model_with_any_providers_name_answers_and_is_described(make_app, connect, name):
+    app = make_app(chat_model=name)
+    sdk = connect(app)
+
+    assert sdk.models.retrieve(name).id == name
+    asked = sdk.chat.completions.with_raw_response.create(model=name, messages=[{"role": "user", "content": "Hi"}])
+    assert asked.status_code == 200
+
+
 @pytest.mark.parametrize("name", ["d", "own/chat", "own//chat:1"])
 def test_an_unknown_model_is_not_found(make_app, connect, name):
     with pytest.raises(openai.NotFoundError) as caught:

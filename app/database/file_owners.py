@@ -1,0 +1,31 @@
+"""Tell whose a file is that the server's user may not write: one that root made, as a rule."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from contextlib import suppress
+from pathlib import Path
+
+
+def find_foreign_file(path: Path) -> str | None:
+    """Return which of a ledger's files belongs to another user and may not be written, in words; None if none does."""
+    user = os.geteuid()
+    for each in (path.parent, path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm"))):
+        with suppress(OSError):  # it does not exist, or nothing in its folder can be seen
+            owner = each.stat().st_uid
+            if owner != user and not _may_write(each):
+                return f"{each.name} belongs to {_name(owner)}, and the server runs as {_name(user)}"
+    return None
+
+
+def _may_write(path: Path) -> bool:
+    needed = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+    return os.access(path, needed, effective_ids=os.access in os.supports_effective_ids)
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"

@@ -1,0 +1,44 @@
+"""Read what one request has cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from sqlalchemy import bindparam, select
+
+from app.database.database import Database
+from app.ledger.tables import entries
+
+_SELECT = select(entries.c.settled_at, entries.c.cost_micro_usd, entries.c.source).where(
+    entries.c.request_id == bindparam("request_id")
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CallCost:
+    """What a request has cost, all of its attempts together.
+
+    Attributes:
+        micro_usd: None if a price is unknown.
+        is_estimated: whether the upstream did not report the usage of one of them.
+    """
+
+    micro_usd: int | None
+    is_estimated: bool
+
+
+def find_cost(database: Database, request_id: str) -> CallCost | None:
+    """Return what a request has cost; None if that is not settled, or there is no such request.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    with database.read_transaction() as connection:
+        rows = connection.execute(_SELECT, {"request_id": request_id}).all()
+    if not rows or any(settled_at is None for settled_at, _, _ in rows):
+        return None
+    costs = [cost for _, cost, _ in rows]
+    return CallCost(
+        micro_usd=None if None in costs else sum(costs),
+        is_estimated=any(source == "estimated" for _, _, source in rows),
+    )

@@ -1,0 +1,134 @@
+"""Name accounts: what a limit counts for. No other file spells such a name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal, Protocol, get_args
+
+AccountKind = Literal["user", "tenant", "address"]
+OwnerKind = Literal["key", "visitor", "session", "anonymous", "admin"]
+OwnKind = Literal["tenant", "key", "user"]
+"""The kinds of accounts that can have limits of their own."""
+
+ANONYMOUS = "anonymous"
+
+_USER = re.compile(r"[!-+\--~]{1,200}")
+_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEY = re.compile(r"[A-Za-z0-9]{8}")
+
+
+class AccountOwner(Protocol):
+    """The principal of a request, as far as limits need it."""
+
+    @property
+    def kind(self) -> OwnerKind:
+        """How they authenticated."""
+
+    @property
+    def is_named(self) -> bool:
+        """Whether a credential says who they are."""
+
+    @property
+    def tenant(self) -> str:
+        """The site that the user belongs to."""
+
+    @property
+    def user(self) -> str:
+        """The user, unique within the tenant."""
+
+    @property
+    def token_id(self) -> str | None:
+        """The id of the visitor token that the request was sent with, if any."""
+
+    @property
+    def key_id(self) -> str | None:
+        """The id of the key that the request was sent with, or that issued its token."""
+
+    @property
+    def budget_micro_usd(self) -> int | None:
+        """The budget of that token, if it has one."""
+
+
+NAMES: dict[AccountKind, Callable[[AccountOwner, str], str]] = {
+    "user": lambda owner, _: f"user:{owner.tenant}/{owner.user}",
+    "tenant": lambda owner, _: f"tenant:{owner.tenant}",
+    "address": lambda _, address: f"address:{address}",
+}
+"""How the name of an account is made from its owner and the network address that the request comes from."""
+
+
+def list_own_names(owner: AccountOwner) -> list[str]:
+    """Return the names of the accounts of an owner that can have limits of their own."""
+    names = [f"user:{owner.tenant}/{owner.user}", f"tenant:{owner.tenant}"]
+    if owner.key_id is not None:
+        names.append(f"key:{owner.key_id}")
+    return names
+
+
+def name_token(token_id: str | None) -> str:
+    """Return the account of a visitor token."""
+    return f"token:{token_id}"
+
+
+def name_network(network: str) -> str:
+    """Return the account of a wider network."""
+    return f"address:{network}"
+
+
+def name_user_of_network(tenant: str, network: str) -> str:
+    """Return the account of all unnamed users of a wider network."""
+    return f"user:{tenant}/address:{network}"
+
+
+def parse_account_kind(account: str) -> str:
+    """Return the kind of account in its name: user, tenant, address, token, key or anonymous."""
+    return account.partition(":")[0]
+
+
+class InvalidAccount(ValueError):
+    """There can be no such account. The message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountName:
+    """An account that can have limits of its own.
+
+    Attributes:
+        id: of the tenant, the key, or the user within its tenant.
+    """
+
+    kind: OwnKind
+    tenant: str
+    id: str
+
+    @classmethod
+    def check(cls, kind: str, tenant: str, name: str) -> AccountName:
+        """Return the account of these names.
+
+        Raises:
+            InvalidAccount: one of them is not valid.
+        """
+        if kind not in get_args(OwnKind):
+            raise InvalidAccount(f"An account is of one of the kinds {', '.join(get_args(OwnKind))}.")
+        if not _TENANT.fullmatch(tenant):
+            raise InvalidAccount("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
+        if kind == "tenant" and name != tenant:
+            raise InvalidAccount("A tenant belongs to no other tenant.")
+        if kind == "key" and not _KEY.fullmatch(name):
+            raise InvalidAccount("The id of a key is 8 letters or digits; `flask keys list` shows it.")
+        if kind == "user" and not _USER.fullmatch(name):
+            raise InvalidAccount("A user is 1 to 200 visible ASCII characters without a comma.")
+        return cls(kind, tenant, name)  # type: ignore[arg-type]
+
+    @classmethod
+    def parse(cls, text: str, tenant: str) -> AccountName:
+        """Return the account that has this name."""
+        kind, _, rest = text.partition(":")
+        return cls(kind, tenant, rest.partition("/")[2] if kind == "user" else rest)  # type: ignore[arg-type]
+
+    @property
+    def text(self) -> str:
+        """Its name, as in the ledger: user:acme/42."""
+        return f"user:{self.tenant}/{self.id}" if self.kind == "user" else f"{self.kind}:{self.id}"

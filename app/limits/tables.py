@@ -1,0 +1,33 @@
+"""The tables of limits that single accounts have instead of those of the settings."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, Index, Table, Text
+
+from app.database.metadata import metadata
+
+# Each limit is a text as in the settings, 'none' for no limit, '0' for nothing at all; null is what the settings say. A
+# row without any limit stays, so that other processes notice that its limits are gone.
+account_limits = Table(
+    "account_limits",
+    metadata,
+    Column("account", Text, primary_key=True),
+    Column("tenant", Text, nullable=False),
+    Column("request_rate", Text),
+    Column("token_rate", Text),
+    Column("concurrent_streams", Text),
+    Column("budget_usd", Text),
+    Column("budget_tokens", Text),
+    Column("version", BigInteger, nullable=False),  # of the last change
+    Index("account_limits_by_version", "version"),
+    sqlite_with_rowid=False,
+)
+
+# One row, counted up by each change. Who changes limits holds its lock until the end, so that versions are in order.
+limit_versions = Table(
+    "limit_versions",
+    metadata,
+    Column("name", Text, primary_key=True),
+    Column("version", BigInteger, nullable=False),
+    sqlite_with_rowid=False,
+)

@@ -1,0 +1,141 @@
+"""Show a conversation on a page without scripts, with the form of the next question."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from flask import Response, g, request
+
+from app.markdown import MarkdownRendering
+from app.openai_service import ChatResult
+from app.problems import Problem
+from app.replays.errors import IdempotencyConflict
+from app.services import services
+from app.side_process import Claim
+from app.web.call_context import name_current_user
+from app.web.forms.ask_form import AskForm, dump_history, find_form
+from app.web.pages.answers import accepts_page, page_response
+
+_RENDERING_S = 10.0
+_NOTES = {
+    "length": "The answer ends here, as it has reached its greatest length.",
+    "content_filter": "The answer was withheld by a content filter.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """A turn of the conversation. `html` is empty if `text` is shown as it is."""
+
+    is_visitor: bool
+    text: str
+    html: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class NextForm:
+    """What the next form has in it.
+
+    Attributes:
+        token: whose form it is.
+        once: what it is known by if it has no token.
+        history: what was said before.
+        message: what the visitor has written already.
+        settings: the fields that stay as they are.
+    """
+
+    token: str
+    once: str
+    history: str = ""
+    message: str = ""
+    settings: Sequence[tuple[str, str]] = ()
+
+
+def show_answer(form: AskForm, result: ChatResult) -> Response:
+    """Answer with the conversation and the form that goes on with it."""
+    reply = result.text or result.refusal or ""
+    turns = _render([*form.history, _turn("user", form.question), _turn("assistant", reply)])
+    note = _NOTES.get(result.finish_reason or "", "" if reply else "The model wrote nothing.")
+    following = NextForm(_next_token(), _make_id(), form.continue_with(reply), settings=form.settings)
+    return _show(200, turns=turns, note=note, form=following)
+
+
+def show_problem(problem: Problem, request_id: str) -> Response:
+    """Answer with an error, and the form as it was, to be sent again."""
+    form, wait_s = find_form(), problem.retry_after_s
+    may_repeat = problem.status not in (401, 403, 405, 421)
+    return _show(
+        problem.status,
+        problem=_explain(problem),
+        wait_s=None if wait_s is None else max(1, round(wait_s)),
+        request_id=request_id,
+        turns=[],
+        form=_repeat(form, problem) if form is not None and may_repeat else None,
+    )
+
+
+def _repeat(form: AskForm, problem: Problem) -> NextForm:
+    # The token of a form that has been answered already is spent.
+    token = _next_token() if isinstance(problem, IdempotencyConflict) else g.form.get("formToken", "")
+    history = dump_history(form.history) if form.history else ""
+    return NextForm(token, _make_id(), history, form.question, form.settings)
+
+
+def _explain(problem: Problem) -> str:
+    if isinstance(problem, IdempotencyConflict):
+        return "This form was sent before, with another text."
+    if problem.status == 401:
+        return "This form is no longer valid. Open the page with it once more."
+    return problem.message
+
+
+def _show(status: int, **values: Any) -> Response:
+    is_fragment = not accepts_page(request) or (g.form or {}).get("fragment") == "1"
+    granted = g.form_pass
+    return page_response(
+        "ask_fragment.html" if is_fragment else "ask.html",
+        status=status,
+        frame_ancestors=services().config.origins.allowed,
+        back=granted and granted.origin,
+        links=(),
+        **values,
+    )
+
+
+def _render(messages: list[dict[str, Any]]) -> list[Turn]:
+    """Return the turns that people wrote or read, with the model's as HTML."""
+    shown = [message for message in messages if message.get("role") in ("user", "assistant")]
+    texts = [_read_text(message) for message in shown]
+    claim = Claim(name_current_user(), time.monotonic() + _RENDERING_S, check=lambda: None)
+    rendering = MarkdownRendering(services().markdown_processes, claim)
+    replies = [text for text, message in zip(texts, shown, strict=True) if message["role"] == "assistant"]
+    rendered = iter(rendering.render(replies))
+    return [
+        Turn(is_visitor=True, text=text)
+        if message["role"] == "user"
+        else Turn(is_visitor=False, text=text, html=next(rendered))
+        for text, message in zip(texts, shown, strict=True)
+    ]
+
+
+def _read_text(message: Mapping[str, Any]) -> str:
+    content = message.get("content")
+    if isinstance(content, list):
+        return "\n".join(part["text"] for part in content if isinstance(part, dict) and "text" in part)
+    return content or ""
+
+
+def _turn(role: str, content: str) -> dict[str, Any]:
+    return {"role": role, "content": content}
+
+
+def _next_token() -> str:
+    return g.form_pass.next if g.form_pass is not None else ""
+
+
+def _make_id() -> str:
+    return secrets.token_urlsafe(16)

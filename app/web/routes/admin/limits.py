@@ -1,0 +1,105 @@
+"""Serve /api/limits: what a single tenant, key or user may use."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+from flask import Blueprint, Response, g, request
+
+from app.auth import Principal
+from app.limits.account_lookup import UnknownKey, find_account
+from app.limits.account_names import AccountName, InvalidAccount
+from app.limits.own_limits import OwnLimits
+from app.problems import Forbidden, InvalidRequest
+from app.services import services
+from app.web.errors import NotFound
+from app.web.guards import needs, request_actor
+from app.web.request_body import read_json_body
+from app.web.schemas.admin.limits import LimitsRequest, limits_response
+
+bp = Blueprint("limits", __name__, url_prefix="/limits")
+
+
+@bp.get("")
+@needs("admin")
+def list_limits() -> Response:
+    """List the accounts that have limits of their own."""
+    tenant = _read_tenant()
+    found = services().stored_limits.list_all(tenant)
+    return _respond({"limits": [_describe(each.account, each.limits) for each in found]})
+
+
+@bp.get("/<kind>/<path:name>")
+@needs("admin")
+def show(kind: str, name: str) -> Response:
+    """Show the limits that a tenant, a key or a user has of its own, and those that it has otherwise."""
+    account = _find(kind, name)
+    return _respond(_describe(account, services().stored_limits.get(account)))
+
+
+@bp.put("/<kind>/<path:name>")
+@needs("admin")
+def replace(kind: str, name: str) -> Response:
+    """Replace the limits that a tenant, a key or a user has of its own."""
+    account = _find_to_change(kind, name)
+    limits = read_json_body(LimitsRequest).to_limits()
+    services().stored_limits.set(account, limits, by=request_actor())
+    return _respond(_describe(account, limits))
+
+
+@bp.delete("/<kind>/<path:name>")
+@needs("admin")
+def clear(kind: str, name: str) -> Response:
+    """Give a tenant, a key or a user the limits of the settings again."""
+    services().stored_limits.clear(_find_to_change(kind, name), by=request_actor())
+    return Response(status=204)
+
+
+def _find_to_change(kind: str, name: str) -> AccountName:
+    """Return the account, if the caller may change its limits: no key lifts what it is itself bound by."""
+    account, principal = _find(kind, name), _get_principal()
+    if not principal.administers_all:
+        if account.kind == "tenant":
+            raise Forbidden("Only a key for all tenants may change the limits of a tenant.")
+        if account.kind == "key" and account.id == principal.key_id:
+            raise Forbidden("Only a key for all tenants may change its own limits.")
+    return account
+
+
+def _find(kind: str, name: str) -> AccountName:
+    tenant, principal = _read_tenant(), _get_principal()
+    try:
+        account = find_account(services().authenticator.keys, kind, name, tenant=tenant)
+    except UnknownKey:
+        raise NotFound from None
+    except InvalidAccount as error:
+        raise InvalidRequest(str(error)) from None
+    if not principal.administers_all and account.tenant != principal.tenant:
+        raise Forbidden("This key sees its own tenant only.")
+    return account
+
+
+def _read_tenant() -> str | None:
+    """Return the tenant that the query names, else the caller's own, or None for an admin of all tenants."""
+    principal = _get_principal()
+    for name in request.args:
+        if name != "tenant" or not principal.administers_all or len(request.args.getlist(name)) > 1:
+            raise InvalidRequest("is not known here, or given twice.", field=ascii(name[:50]).strip("'"))
+    tenant = request.args.get("tenant", None if principal.administers_all else principal.tenant)
+    if tenant is not None and "\0" in tenant:
+        raise InvalidRequest("must not contain the character NUL.", field="tenant")
+    return tenant
+
+
+def _get_principal() -> Principal:
+    principal: Principal = g.principal
+    return principal
+
+
+def _describe(account: AccountName, own: OwnLimits) -> dict[str, Any]:
+    return limits_response(account, own, services().limits.describe_defaults(account.kind))
+
+
+def _respond(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps(body), mimetype="application/json", headers={"Cache-Control": "no-store"})

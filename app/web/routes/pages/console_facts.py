@@ -1,0 +1,88 @@
+"""Serve /console: facts that only the owner's console shows, and that no answer of the API has."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flask import Blueprint
+
+from app.auth.principal import CONVERSATION_SCOPES
+from app.images import ImageNormalizer, ImageRules, UnusableImage, find_bounds, typical_image_tokens
+from app.images.kinds import detect_kind
+from app.images.stripped import CorruptImage
+from app.ledger.single_calls import find_cost
+from app.problems import InvalidRequest
+from app.services import services
+from app.web.errors import NotFound
+from app.web.guards import needs
+from app.web.media.images import InvalidImageInput
+from app.web.media.work import begin_work
+from app.web.pages.navigation import is_owner
+from app.web.request_body import read_form_body
+
+bp = Blueprint("facts", __name__)
+
+
+@bp.before_request
+def check_owner() -> None:
+    """Let only the owner in."""
+    if not is_owner():
+        raise NotFound
+
+
+@bp.get("/calls/<request_id>")
+@needs(*CONVERSATION_SCOPES, "embeddings")
+def show_call(request_id: str) -> dict[str, Any]:
+    """Show what a request has cost, once it is settled."""
+    cost = find_cost(services().database, request_id)
+    if cost is None:
+        return {"isSettled": False}
+    return {"isSettled": True, "costMicroUsd": cost.micro_usd, "isEstimated": cost.is_estimated}
+
+
+@bp.get("/fault")
+@needs(*CONVERSATION_SCOPES, "embeddings")
+def show_fault() -> dict[str, Any]:
+    """Show what only the owner can mend, if something has failed because of it."""
+    return {"fault": services().owner_faults.find_hint()}
+
+
+@bp.post("/image")
+@needs("vision")
+def show_intake() -> dict[str, Any]:
+    """Show what becomes of an image before a model gets it."""
+    form, files = read_form_body()
+    upload = files.get("image")
+    if upload is None:
+        raise InvalidRequest.missing("image")
+    data, work = upload.read(), begin_work()
+    detail, model = form.get("detail") or "auto", form.get("model") or services().config.vision_model
+    bounds = find_bounds(model, detail)
+    rules = ImageRules(work.settings.max_bytes, work.settings.max_pixels, bounds)
+    try:
+        image = ImageNormalizer(rules, work.image_processes, work.claim).normalize(data)
+    except UnusableImage as error:
+        raise InvalidImageInput(str(error), field="image") from None
+    return {
+        "given": {"bytes": len(data), **_describe_given(data)},
+        "sent": {
+            "type": image.media_type,
+            "bytes": len(image.base64) * 3 // 4,
+            "width": image.width,
+            "height": image.height,
+        },
+        "tokens": typical_image_tokens((image.width, image.height), detail),
+        "model": model,
+        "detail": detail,
+    }
+
+
+def _describe_given(data: bytes) -> dict[str, Any]:
+    kind = detect_kind(data)
+    if kind is None:
+        return {}
+    try:
+        stripped = kind.strip(data)
+    except CorruptImage:
+        return {"type": kind.media_type}
+    return {"type": kind.media_type, "width": stripped.width, "height": stripped.height}

@@ -1,0 +1,1 @@
+"""The bodies of administration in the API: limits.py."""

@@ -1,0 +1,214 @@
+"""Define the tools of /v1/responses that run at OpenAI, and hold them to what the site's owner allows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, Field, Tag
+
+from app.config import HostedToolSettings
+from app.openai_service import HostedTools
+from app.problems import InvalidRequest
+from app.web.schemas.v1.fields import OpenAIModel
+from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefixed, validate
+
+ONLY_FUNCTIONS = "only functions are"
+
+_Short = Annotated[str, Field(min_length=1, max_length=256)]
+_Host = Annotated[str, Field(min_length=1, max_length=253)]
+_Id = Annotated[str, Field(min_length=1, max_length=200)]
+_Label = Annotated[str, Field(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,63}$")]
+_Secret = Annotated[str, Field(min_length=1, max_length=8_192)]
+_Scalar = str | int | float | bool
+
+
+class UserLocation(OpenAIModel):
+    """About where the user is."""
+
+    type: Literal["approximate"]
+    city: _Short | None = None
+    country: Annotated[str, Field(pattern=r"^[A-Za-z]{2}$")] | None = None
+    region: _Short | None = None
+    timezone: _Short | None = None
+
+
+class SearchFilters(OpenAIModel):
+    """The sites that are searched."""
+
+    allowed_domains: Annotated[list[_Host], Field(max_length=100)] | None = None
+    blocked_domains: Annotated[list[_Host], Field(max_length=100)] | None = None
+
+
+class WebSearch(OpenAIModel):
+    """OpenAI's search of the web."""
+
+    type: Literal["web_search", "web_search_2025_08_26"]
+    search_context_size: Literal["low", "medium", "high"] | None = None
+    user_location: UserLocation | None = None
+    filters: SearchFilters | None = None
+    external_web_access: bool | None = None
+
+
+class AutoContainer(OpenAIModel):
+    """A container that is made for the answer. What it may reach in the network is OpenAI's default: nothing."""
+
+    type: Literal["auto"]
+    memory_limit: Literal["1g", "4g", "16g", "64g"] | None = None
+    file_ids: Annotated[list[_Id], Field(max_length=50)] | None = None
+
+
+class CodeInterpreter(OpenAIModel):
+    """Python that the model writes, run in a container at OpenAI."""
+
+    type: Literal["code_interpreter"]
+    container: Annotated[
+        Annotated[_Id, Tag(AS_TEXT)] | Annotated[AutoContainer, Tag(AS_OTHER)], Discriminator(get_union_tag)
+    ]
+
+
+class ComparisonFilter(OpenAIModel):
+    """A comparison of one attribute of a file."""
+
+    type: Literal["eq", "ne", "gt", "gte", "lt", "lte", "in", "nin"]
+    key: _Short
+    value: _Scalar | Annotated[list[str | int | float], Field(max_length=100)]
+
+
+class CompoundFilter(OpenAIModel):
+    """Several comparisons, of which all or one must hold."""
+
+    type: Literal["and", "or"]
+    filters: Annotated[list[ComparisonFilter], Field(min_length=1, max_length=32)]
+
+
+class RankingOptions(OpenAIModel):
+    """How the results are ranked."""
+
+    ranker: Literal["auto", "default-2024-11-15"] | None = None
+    score_threshold: Annotated[float, Field(ge=0, le=1)] | None = None
+
+
+class FileSearch(OpenAIModel):
+    """OpenAI's search of the site's vector stores."""
+
+    type: Literal["file_search"]
+    vector_store_ids: Annotated[list[_Id], Field(min_length=1, max_length=10)]
+    max_num_results: Annotated[int, Field(ge=1, le=50)] | None = None
+    filters: Annotated[ComparisonFilter | CompoundFilter, Field(discriminator="type")] | None = None
+    ranking_options: RankingOptions | None = None
+
+
+class ToolFilter(OpenAIModel):
+    """The tools of an MCP server that may be called."""
+
+    tool_names: Annotated[list[_Short], Field(max_length=128)] | None = None
+    read_only: bool | None = None
+
+
+class Mcp(OpenAIModel):
+    """The tools of an MCP server, which OpenAI calls. Approvals would need a stored response, so it must ask for none."""
+
+    type: Literal["mcp"]
+    server_label: _Label
+    server_url: Annotated[str, Field(min_length=1, max_length=2_000)] | None = None
+    connector_id: _Id | None = None
+    server_description: Annotated[str, Field(max_length=2_000)] | None = None
+    authorization: _Secret | None = None
+    headers: Annotated[dict[_Short, _Secret], Field(max_length=16)] | None = None
+    allowed_tools: Annotated[list[_Short], Field(max_length=128)] | ToolFilter | None = None
+    require_approval: Literal["never"]
+
+
+HostedTool = WebSearch | CodeInterpreter | FileSearch | Mcp
+
+_MODELS: dict[str, tuple[str, type[OpenAIModel]]] = {
+    "web_search": ("web_search", WebSearch),
+    "web_search_2025_08_26": ("web_search", WebSearch),
+    "code_interpreter": ("code_interpreter", CodeInterpreter),
+    "file_search": ("file_search", FileSearch),
+    "mcp": ("mcp", Mcp),
+}
+HOSTED_TYPES = tuple(_MODELS)
+
+# Of what an answer can tell beside the usual, and the tool that it is about.
+_INCLUDED = {
+    "web_search_call.action.sources": "web_search",
+    "web_search_call.results": "web_search",
+    "file_search_call.results": "file_search",
+    "code_interpreter_call.outputs": "code_interpreter",
+}
+_SECRETS = ("authorization", "headers")
+
+
+def read_hosted_tools(
+    tools: Sequence[Mapping[str, Any]],
+    settings: HostedToolSettings,
+    *,
+    max_calls: int | None,
+    include: Sequence[str],
+) -> HostedTools | None:
+    """Check the tools of a request that run at OpenAI, and return them; None if there are none.
+
+    Args:
+        tools: all of the request's.
+        settings: what the owner allows.
+        max_calls: that the request allows, if it says so.
+        include: all that the request wants to be told.
+
+    Raises:
+        InvalidRequest: a tool is not allowed, is not valid, or names what callers may not use.
+    """
+    hosted = []
+    for place, tool in enumerate(tools):
+        if (kind := tool.get("type")) in _MODELS:
+            name, model = _MODELS[str(kind)]
+            if name not in settings.allowed:
+                raise InvalidRequest(f"{refuse_type(kind, ONLY_FUNCTIONS)}.", field=f"tools.{place}")
+            with prefixed(f"tools.{place}"):
+                _check_resources(validate(dict(tool), model), settings.resources)
+            hosted.append({field: value for field, value in tool.items() if value is not None})
+    if not hosted:
+        return None
+    types = {_MODELS[tool["type"]][0] for tool in hosted}
+    included = tuple(dict.fromkeys(name for name in include if _INCLUDED.get(name) in types))
+    return HostedTools(hosted, min(max_calls or settings.max_calls, settings.max_calls), included)
+
+
+def check_hosted_choice(choice: Mapping[str, Any], hosted: HostedTools | None) -> dict[str, Any]:
+    """Return the choice of a hosted tool. Raises InvalidRequest if it is not among the request's tools."""
+    offered = [tool["type"] for tool in hosted.tools] if hosted is not None else []
+    if choice["type"] not in offered:
+        raise InvalidRequest(f"{refuse_type(choice['type'], ONLY_FUNCTIONS)}.", field="tool_choice")
+    return dict(choice)
+
+
+def describe_hosted_tools(hosted: HostedTools | None) -> list[dict[str, Any]]:
+    """Return the tools as a response repeats them, without what lets somebody in."""
+    tools = hosted.tools if hosted is not None else ()
+    return [{name: value for name, value in tool.items() if name not in _SECRETS} for tool in tools]
+
+
+def _check_resources(tool: OpenAIModel, allowed: frozenset[str]) -> None:
+    """Raise InvalidRequest if a tool is pointed at what the owner's settings do not name: it is the site's, or is outside."""
+    for field, value in _list_resources(tool):
+        if value not in allowed:
+            raise InvalidRequest("not offered here.", field=field)
+    if isinstance(tool, Mcp) and (tool.server_url is None) == (tool.connector_id is None):
+        raise InvalidRequest("give either server_url or connector_id.", field="server_url")
+
+
+def _list_resources(tool: OpenAIModel) -> Iterator[tuple[str, str]]:
+    if isinstance(tool, CodeInterpreter):
+        container = tool.container
+        if isinstance(container, str):
+            yield "container", container
+        else:
+            yield from (("container.file_ids", id_) for id_ in container.file_ids or ())
+    elif isinstance(tool, FileSearch):
+        yield from (("vector_store_ids", id_) for id_ in tool.vector_store_ids)
+    elif isinstance(tool, Mcp):
+        for name in ("server_url", "connector_id"):
+            if (value := getattr(tool, name)) is not None:
+                yield name, value

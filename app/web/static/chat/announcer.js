@@ -1,0 +1,39 @@
+// Tells a screen reader what is written: whole sentences instead of each token.
+
+import { h } from "./dom.js";
+
+const SENTENCE = /[^]*(?:[.!?…]["'”»)]?(?=\s)|[。！？]|\n)/;
+const KEPT_LINES = 30;
+
+export class Announcer {
+  element = h("div", { class: "hidden", role: "status", "aria-live": "polite", "aria-atomic": "false" });
+  #told = Infinity; // characters of the answer that have been told; of one that was here before, all
+
+  say(text) {
+    if (!text) return;
+    this.element.append(h("p", {}, text));
+    while (this.element.childNodes.length > KEPT_LINES) this.element.firstChild.remove();
+  }
+
+  begin() {
+    this.#told = 0;
+  }
+
+  /** Tells the sentences that have been completed since the last time; with `isOver` the rest as well. */
+  follow(text, isOver) {
+    if (text.length < this.#told && this.#told < Infinity) this.#told = 0; // the answer began anew
+    const rest = text.slice(this.#told);
+    const sentences = isOver ? rest : (SENTENCE.exec(rest)?.[0] ?? "");
+    this.#told = isOver ? Infinity : this.#told + sentences.length;
+    this.say(strip(sentences));
+  }
+}
+
+/** Leaves out the marks of Markdown, which would be read aloud. */
+function strip(text) {
+  return text
+    .replace(/!?\[([^\]]*)\]\([^)]*\)/g, "$1")
+    .replace(/^[ \t]*(?:#{1,6}|>|[-*+]|`{3,}\w*|~{3,}\w*)[ \t]*|[*`|]+|_{2,}|^[|:\- \t]+$/gm, " ")
+    .replace(/\s+/g, " ")
+    .trim();
+}

@@ -1,0 +1,65 @@
+// Images and PDF files on their way into a message: what is taken, how large, and as what it is sent.
+
+const KINDS = /^(?:image\/(?:png|jpeg|webp|gif|heic|heif|avif)|application\/pdf)$/;
+const TYPES_BY_ENDING = { heic: "image/heic", heif: "image/heif", avif: "image/avif", pdf: "application/pdf" };
+const LONGEST_EDGE_PX = 2048;
+const KEPT_AS_IT_IS_BYTES = 1_000_000;
+const THUMBNAIL_PX = 96;
+
+/**
+ * Returns {name, type, size, url} with a data URL. Large pictures are scaled down to what models use.
+ * Throws {kind, name} of a text that says what is wrong.
+ */
+export async function readFile(file, maxBytes) {
+  const name = file.name || "file";
+  const type = file.type || TYPES_BY_ENDING[name.split(".").at(-1).toLowerCase()];
+  if (!KINDS.test(type)) throw { kind: "fileKind", name };
+  const taken = type === "application/pdf" ? file : await shrink(file);
+  if (taken.size > maxBytes) throw { kind: "fileSize", name };
+  if (!taken.size) throw { kind: "fileBad", name };
+  return { name, type: taken.type || type, size: taken.size, url: await toDataUrl(taken, type) };
+}
+
+/** Scales a picture down. One that the browser cannot read is sent as it is: the server knows more formats. */
+async function shrink(file) {
+  const picture = await createImageBitmap(file).catch(() => null);
+  if (!picture) return file;
+  const scale = LONGEST_EDGE_PX / Math.max(picture.width, picture.height);
+  if (scale >= 1 && file.size <= KEPT_AS_IT_IS_BYTES) return file;
+  const blob = await new Promise((resolve) => draw(picture, Math.min(scale, 1), "#fff").toBlob(resolve, "image/jpeg", 0.85));
+  return blob && blob.size < file.size ? blob : file;
+}
+
+function draw(picture, scale, background) {
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.max(1, Math.round(picture.width * scale));
+  canvas.height = Math.max(1, Math.round(picture.height * scale));
+  const context = canvas.getContext("2d");
+  if (background) {
+    context.fillStyle = background;
+    context.fillRect(0, 0, canvas.width, canvas.height);
+  }
+  context.drawImage(picture, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+async function toDataUrl(blob, type) {
+  const reader = new FileReader();
+  await new Promise((resolve, reject) => {
+    Object.assign(reader, { onload: resolve, onerror: () => reject({ kind: "fileBad", name: blob.name }) });
+    reader.readAsDataURL(blob.type ? blob : new Blob([blob], { type }));
+  });
+  return reader.result;
+}
+
+/** Returns a small picture of a file, or null. A canvas, as a policy may forbid images of `data:` and `blob:`. */
+export async function drawThumbnail({ type, url }) {
+  if (!type.startsWith("image/") || !url) return null;
+  try {
+    const bytes = Uint8Array.from(atob(url.slice(url.indexOf(",") + 1)), (char) => char.charCodeAt(0));
+    const picture = await createImageBitmap(new Blob([bytes], { type }));
+    return draw(picture, Math.min(1, THUMBNAIL_PX / Math.min(picture.width, picture.height)));
+  } catch {
+    return null; // a format that this browser does not know
+  }
+}

@@ -1,0 +1,67 @@
+// Keeps a conversation over a reload, in the page's own storage.
+
+const MAX_MESSAGES = 200;
+
+export class History {
+  #store;
+  #key;
+  #kind;
+
+  /** @param kind "session" (until the tab is closed), "local", or "none" */
+  constructor(kind, key) {
+    [this.#kind, this.#key] = [kind, `gatehouse-chat:${key}`];
+    try {
+      this.#store = { session: globalThis.sessionStorage, local: globalThis.localStorage }[kind] ?? null;
+    } catch {
+      this.#store = null; // forbidden here, as in a sandboxed frame
+    }
+  }
+
+  is(kind, key) {
+    return kind === this.#kind && this.#key === `gatehouse-chat:${key}`;
+  }
+
+  load() {
+    try {
+      const { messages } = JSON.parse(this.#store?.getItem(this.#key)) ?? {};
+      return Array.isArray(messages) ? messages.filter(isMessage) : [];
+    } catch {
+      return [];
+    }
+  }
+
+  /** Keeps the latest messages. If there is no room, first the contents of files go, then the oldest messages. */
+  save(messages) {
+    if (!this.#store) return;
+    if (!messages.length) return this.#attempt(() => this.#store.removeItem(this.#key));
+    for (let kept = messages.slice(-MAX_MESSAGES), hasFiles = true; kept.length; hasFiles ? (hasFiles = false) : (kept = kept.slice(Math.ceil(kept.length / 2)))) {
+      const text = JSON.stringify({ messages: hasFiles ? kept : kept.map(withoutContents) });
+      if (this.#attempt(() => this.#store.setItem(this.#key, text))) return;
+    }
+    this.#attempt(() => this.#store.removeItem(this.#key));
+  }
+
+  #attempt(change) {
+    try {
+      change();
+      return true;
+    } catch {
+      return false;
+    }
+  }
+}
+
+function withoutContents({ files, ...message }) {
+  return files ? { ...message, files: files.map(({ url, ...file }) => file) } : message;
+}
+
+/** Whether a value is a message: storage may have been written by an older version, or by somebody else. */
+function isMessage(value) {
+  const isFile = (file) => typeof file?.name === "string" && typeof file.type === "string" && ["string", "undefined"].includes(typeof file.url);
+  return (
+    ["user", "assistant"].includes(value?.role) &&
+    typeof value.text === "string" &&
+    (value.files === undefined || (Array.isArray(value.files) && value.files.every(isFile))) &&
+    (value.tools === undefined || (Array.isArray(value.tools) && value.tools.every((tool) => typeof tool?.name === "string")))
+  );
+}

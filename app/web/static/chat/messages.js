@@ -1,0 +1,152 @@
+// Shows the messages of a conversation.
+
+import { h, icon, iconButton } from "./dom.js";
+
+/** The log: one element for each message, which is kept while its message stands. */
+export class MessageLog {
+  element;
+  #views = new Map();
+  #context;
+  #isFollowing = true; // until the reader scrolls up
+
+  /** @param context `{text, again, say}`: the words, what asks for another answer, what tells a screen reader */
+  constructor(context, greeting) {
+    this.#context = context;
+    this.greeting = h("div", { class: "greeting", part: "greeting" }, greeting);
+    this.element = h("div", { class: "log", part: "log", role: "log", "aria-live": "off", tabindex: "0", "aria-label": context.text("conversation") });
+    this.element.addEventListener("scroll", () => (this.#isFollowing = this.isAtEnd), { passive: true });
+  }
+
+  update({ messages, lastAnswer, state }) {
+    const { element } = this;
+    for (const [message, view] of this.#views) {
+      if (messages.includes(message)) continue;
+      view.element.remove();
+      this.#views.delete(message);
+    }
+    this.greeting.remove();
+    if (!messages.length) element.append(this.greeting);
+    for (const message of messages) {
+      if (!this.#views.has(message)) {
+        const view = message.role === "user" ? new UserMessage(message, this.#context) : new Answer(message, this.#context, () => this.follow());
+        this.#views.set(message, view);
+        element.append(view.element);
+      }
+      this.#views.get(message).update(message === lastAnswer, state);
+    }
+    this.follow();
+  }
+
+  /** Stays at the end, unless the reader has scrolled up. */
+  follow() {
+    if (this.#isFollowing) this.scrollToEnd();
+  }
+
+  scrollToEnd() {
+    this.element.scrollTop = this.element.scrollHeight;
+  }
+
+  get isAtEnd() {
+    const { scrollHeight, scrollTop, clientHeight } = this.element;
+    return scrollHeight - scrollTop - clientHeight < 48;
+  }
+}
+
+class UserMessage {
+  constructor({ text, files = [] }, context) {
+    this.element = h(
+      "article",
+      { class: "user", part: "message user-message" },
+      h("span", { class: "hidden" }, context.text("you")),
+      files.length > 0 && h("div", { class: "files" }, files.map((file) => showFile(file, context))),
+      text && h("div", { class: "text plain", dir: "auto" }, text),
+    );
+  }
+
+  update() {}
+}
+
+class Answer {
+  #text = h("div", { class: "text", part: "text" });
+  #tools = h("div");
+  #end = h("div");
+  #markdown = null;
+  #shown = [];
+
+  constructor(message, context, onLoad) {
+    Object.assign(this, { message, context });
+    this.element = h(
+      "article",
+      { part: "message assistant-message" },
+      h("span", { class: "hidden" }, context.text("assistant")),
+      this.#tools,
+      this.#text,
+      this.#end,
+    );
+    void this.#load().then(onLoad);
+  }
+
+  async #load() {
+    const { MarkdownView } = await import("./markdown.js").catch(() => ({})); // without it the text is shown as it is
+    if (!MarkdownView) return;
+    this.#text.textContent = "";
+    this.#text.classList.remove("plain");
+    this.#markdown = new MarkdownView(this.#text, { codeBar: (getText, language) => this.#showCodeBar(getText, language) });
+    this.#showText();
+  }
+
+  update(isLast, state) {
+    const { text, status, tools = [], finishReason } = this.message;
+    const shown = [text, status, this.message.tools, isLast, status === "writing" && state];
+    if (shown.every((value, at) => value === this.#shown[at])) return;
+    this.#shown = shown;
+    this.#showText();
+    this.#tools.replaceChildren(...tools.map((tool) => this.#showTool(tool)));
+    this.#end.replaceChildren(...this.#describeEnd(isLast, state, status, finishReason));
+  }
+
+  #showText() {
+    const { text, status } = this.message;
+    if (this.#markdown) return this.#markdown.update(text, status === "writing");
+    this.#text.classList.add("plain");
+    this.#text.textContent = text;
+  }
+
+  #showTool({ name, status }) {
+    const words = this.context.text(status === "failed" ? "toolFailed" : "tool", { name });
+    return h("div", { class: "note tool", part: "tool", "data-status": status }, words);
+  }
+
+  #describeEnd(isLast, state, status, finishReason) {
+    const { text, again } = this.context;
+    if (status === "writing") return state === "waiting" ? [h("div", { class: "typing", part: "typing" }, text("writing"))] : [];
+    const note = status === "stopped" ? "stopped" : status === "cut" ? "cut" : finishReason === "length" ? "length" : null;
+    const copy = iconButton("copy", text("copy"), "copy", () => this.#copy(copy, this.message.text));
+    const regenerate = isLast && iconButton("again", text("regenerate"), "regenerate", again);
+    return [...(note ? [h("div", { class: "note", part: "note" }, text(note))] : []), h("div", { class: "actions", part: "actions" }, copy, regenerate)];
+  }
+
+  #showCodeBar(getText, language) {
+    const copy = iconButton("copy", this.context.text("copy"), "copy", () => this.#copy(copy, getText()));
+    return h("div", { class: "bar" }, h("span", {}, language), copy);
+  }
+
+  async #copy(button, words) {
+    const { copyText } = await import("./clipboard.js");
+    await copyText(words, button);
+    this.context.say(this.context.text("copied"));
+    button.replaceChildren("✓");
+    setTimeout(() => button.replaceChildren(icon("copy")), 1500);
+  }
+}
+
+/** Shows a file: a small picture or a sign, its name, and a button if it can be removed. */
+export function showFile(file, { text }, remove) {
+  const picture = h("span", {}, icon("file"));
+  const button = remove && iconButton("close", text("remove", { name: file.name }), "remove", remove);
+  import("./attachments.js").then(async ({ drawThumbnail }) => {
+    const canvas = await drawThumbnail(file);
+    if (canvas) picture.replaceWith(canvas);
+  }, () => {});
+  return h("div", { class: "file", part: "file", title: file.name }, picture, h("span", {}, file.name), button);
+}

@@ -1,0 +1,18 @@
+// The words of the interface, in several languages; a page can replace each of them (see docs/component.md).
+
+import { words as english } from "./texts/en.js";
+
+const OTHERS = ["de", "fr", "es", "zh"];
+
+/** Returns the words of the first language of a list that there are any for; English else, and while others cannot be loaded. */
+export async function loadWords(wishes) {
+  const languages = wishes.map((wish) => wish?.slice(0, 2).toLowerCase());
+  const language = languages.find((each) => each === "en" || OTHERS.includes(each)) ?? "en";
+  const { words } = language === "en" ? {} : await import(`./texts/${language}.js`).catch(() => ({}));
+  return words ? { language, words } : { language: "en", words: english };
+}
+
+/** Returns a function from a name, and what to fill in for `{…}`, to words. `replace` returns a page's own words, if any. */
+export function createTexts(words, replace) {
+  return (name, values = {}) => (replace(name) || words[name]).replace(/\{(\w+)\}/g, (whole, key) => values[key] ?? whole);
+}

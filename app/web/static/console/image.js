@@ -1,0 +1,62 @@
+// The image panel: what intake makes of a picture, and a question about it.
+
+import { byId, formatCount, h } from "./dom.js";
+import { Panel } from "./panel.js";
+import { readSettings } from "./settings.js";
+
+const element = byId("image");
+const [file, prompt, detail] = ["image-file", "image-prompt", "image-detail"].map(byId);
+const intake = element.querySelector(".intake");
+const output = element.querySelector(".output");
+
+export function startImage(gatehouse) {
+  const fields = () => ({ ...readSettings("image"), detail: detail.value });
+  const panel = new Panel(
+    element,
+    async (signal) => {
+      const answer = output.querySelector("p");
+      answer.textContent = "";
+      output.hidden = false;
+      for await (const event of gatehouse.streamVision(prompt.value, file.files[0], { ...fields(), signal })) {
+        if (event.type === "token") answer.append(event.token);
+        else if (event.type === "retrying") panel.retrying(event);
+      }
+      panel.problem.hidden = true;
+    },
+    () => ({
+      path: "/api/vision/stream",
+      body: { prompt: prompt.value, images: ["data:image/png;base64,…"], ...fields() },
+      form: { image: `@${file.files[0]?.name ?? "picture.png"}`, prompt: prompt.value, ...fields() },
+    }),
+  );
+  for (const input of [file, detail]) input.addEventListener("change", () => void showIntake(panel));
+  return panel;
+}
+
+/** Show what a model would get of the chosen picture. */
+async function showIntake(panel) {
+  const [chosen] = file.files;
+  if (!chosen) return;
+  const form = new FormData();
+  form.append("image", chosen);
+  form.append("detail", detail.value);
+  const { model } = readSettings("image");
+  if (model) form.append("model", model);
+  const response = await fetch("/console/image", { method: "POST", body: form });
+  const found = await response.json();
+  panel.problem.hidden = response.ok;
+  if (!response.ok) {
+    intake.hidden = true;
+    panel.problem.textContent = found.error;
+    return;
+  }
+  const { given, sent } = found;
+  const tokens = h("div", {}, h("strong", {}, `≈ ${formatCount(found.tokens)} tokens`), h("br"), `${found.model}, detail ${found.detail}`);
+  intake.querySelector(".intake-facts").replaceChildren(describe("Given", given), "→", describe("Sent", sent), tokens);
+  intake.hidden = false;
+}
+
+function describe(title, { type = "unknown", width, height, bytes }) {
+  const size = width ? `${formatCount(width)} × ${formatCount(height)} px` : "";
+  return h("div", {}, h("strong", {}, title), h("br"), [type, size, `${formatCount(bytes)} bytes`].filter(Boolean).join(", "));
+}

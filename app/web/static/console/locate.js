@@ -1,0 +1,34 @@
+// Find the place of a value in the text of a JSON document.
+
+const TOKEN = /\s*("(?:[^"\\]|\\.)*"|[{}[\],:]|[^\s{}[\],:"]+)/gy;
+
+/**
+ * Return [start, end] of what a path leads to; as far as the path can be followed.
+ * @param {string} text valid JSON
+ * @param {string[]} path names of members and indexes of items
+ */
+export function locate(text, path) {
+  const tokens = [...text.matchAll(TOKEN)].map((match) => ({ text: match[1], end: match.index + match[0].length }));
+  let at = 0;
+  const start = () => tokens[at].end - tokens[at].text.length;
+
+  /** Return the range of the value at `at`, or of what the path leads to in it, and go behind it. */
+  function read(rest) {
+    const begin = start();
+    const opening = tokens[at++].text;
+    let found = null;
+    if (opening === "{" || opening === "[") {
+      for (let index = 0; !"}]".includes(tokens[at].text); index += 1) {
+        const nameAt = start();
+        const name = opening === "{" ? JSON.parse(tokens[at].text) : String(index);
+        if (opening === "{") at += 2;
+        const range = read(name === rest[0] ? rest.slice(1) : []);
+        if (name === rest[0]) found = rest.length > 1 || opening === "[" ? range : [nameAt, range[1]];
+        if (tokens[at].text === ",") at += 1;
+      }
+      at += 1;
+    }
+    return found ?? [begin, tokens[at - 1].end];
+  }
+  return read(path);
+}

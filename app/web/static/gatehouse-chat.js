@@ -1,0 +1,281 @@
+/**
+ * <gatehouse-chat>: a conversation with a model, for any page.
+ *
+ *   <script type="module" src="https://ai.example.com/static/gatehouse-chat.js"></script>
+ *   <gatehouse-chat token-url="/gatehouse-token"></gatehouse-chat>
+ *
+ * docs/component.md has its attributes, properties, events, texts and parts.
+ */
+
+import { Announcer } from "./chat/announcer.js";
+import { Composer } from "./chat/composer.js";
+import { Conversation } from "./chat/conversation.js";
+import { h } from "./chat/dom.js";
+import { createFrame } from "./chat/frame.js";
+import { History } from "./chat/history.js";
+import { MessageLog } from "./chat/messages.js";
+import { Notice } from "./chat/notice.js";
+import { getStyleSheet } from "./chat/styles.js";
+import { createTexts, loadWords } from "./chat/texts.js";
+import { Gatehouse } from "./gatehouse.js";
+
+const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
+const SAVE_EVERY_MS = 1000;
+const DRAW_EVERY_MS = 40;
+const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
+
+export class GatehouseChat extends HTMLElement {
+  static observedAttributes = ["lang", "mode", "url", "token-url", "attachments", "storage", "storage-key", ...OWN_TEXTS];
+
+  token; // a function that returns a visitor's token, or a promise of it or of an answer that holds it; instead of token-url
+  fields = {}; // of each request, such as {temperature: 0.2}
+  texts = {}; // instead of the interface's own, by name
+  fetch; // instead of the browser's
+
+  #conversation;
+  #history;
+  #client;
+  #views;
+  #budget = null;
+  #builds = 0;
+  #saved = 0;
+  #drawing;
+
+  constructor() {
+    super();
+    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [getStyleSheet()];
+  }
+
+  connectedCallback() {
+    this.#restore();
+    void this.#build();
+    addEventListener("pagehide", this.#save);
+  }
+
+  disconnectedCallback() {
+    removeEventListener("pagehide", this.#save);
+    this.#save();
+    this.#views?.notice.close();
+  }
+
+  attributeChangedCallback(name, before, after) {
+    if (before === after || !this.#conversation) return;
+    if (name.endsWith("url")) this.#client = null; // and its token
+    else if (name.startsWith("storage")) this.#restore();
+    else void this.#build();
+  }
+
+  get messages() {
+    return structuredClone(this.#conversation?.messages ?? []);
+  }
+
+  get isOpen() {
+    return !this.#views?.panel.hidden;
+  }
+
+  /** Sends a message, as if the visitor had written it. */
+  send(text, files) {
+    return this.#conversation.send(text, files);
+  }
+
+  stop() {
+    return this.#conversation.stop();
+  }
+
+  /** Asks for another answer in place of the last one, or for the one that failed. */
+  retry() {
+    return this.#conversation.again();
+  }
+
+  clear() {
+    this.#conversation.clear();
+    this.focus();
+  }
+
+  open() {
+    if (!this.isOpen) this.#toggle();
+  }
+
+  close() {
+    if (this.isOpen) this.#toggle();
+  }
+
+  focus(options) {
+    this.#views?.composer.input.focus(options);
+  }
+
+  /** Takes up the conversation that is kept under the element's key, unless it has it already. */
+  #restore() {
+    const kind = this.getAttribute("storage") ?? "session";
+    const key = this.getAttribute("storage-key") ?? `${location.pathname}#${this.id}`;
+    if (this.#history?.is(kind, key)) return;
+    this.#history = new History(kind, key);
+    const conversation = new Conversation({
+      client: () => this.#getClient(),
+      fields: () => this.#listFields(),
+      onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
+      report: (what, detail) => this.#report(what, detail),
+    });
+    this.#conversation = conversation;
+    conversation.restore(this.#history.load());
+    whenScriptsHaveRun(() => {
+      if (conversation === this.#conversation) void conversation.resume();
+      if (this.getAttribute("allowance") === "budget") void this.#readBudget();
+    });
+  }
+
+  #getClient() {
+    return (this.#client ??= new Gatehouse({
+      url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
+      token: () => this.#fetchToken(),
+      fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
+    }));
+  }
+
+  async #readBudget() {
+    const { readBudget } = await import("./chat/budget.js");
+    this.#budget = await readBudget(this.#getClient(), this.#views?.language);
+    this.#draw();
+  }
+
+  #fetchToken() {
+    const url = this.getAttribute("token-url");
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
+  }
+
+  #listFields() {
+    const [model, promptName] = [this.getAttribute("model"), this.getAttribute("prompt")];
+    return { ...(model && { model }), ...(promptName && { promptName }), ...this.fields };
+  }
+
+  /** Shows everything anew; the conversation and what is being written stay. */
+  async #build() {
+    const build = (this.#builds += 1);
+    const { language, words } = await loadWords([this.lang, this.closest("[lang]")?.lang, ...navigator.languages]);
+    if (build !== this.#builds) return; // there is a later one
+    const text = createTexts(words, (name) => this.#findOwnText(name));
+    const isFloating = this.getAttribute("mode") === "floating";
+    const announcer = new Announcer();
+    const context = {
+      text,
+      language,
+      say: (words) => announcer.say(words),
+      send: (...message) => void this.send(...message),
+      stop: () => void this.stop(),
+      again: () => this.#leaveButton(() => void this.retry()),
+      clear: () => this.clear(),
+      dismiss: () => this.#leaveButton(() => this.#conversation.dismiss()),
+      warn: (kind, values) => this.#conversation.warn(kind, values),
+      limits: () => this.#readLimits(),
+      toggle: () => this.#toggle(),
+      onKey: (event) => this.#onKey(event),
+      isFloating,
+      isOpen: !isFloating || this.hasAttribute("open"),
+      hasDisclosure: this.getAttribute("disclosure") !== "none",
+      hasFiles: this.#readLimits().maxFiles > 0,
+    };
+    const log = new MessageLog(context, h("slot", { name: "greeting" }, text("greeting")));
+    const views = { log, announcer, composer: new Composer(context, this.#views?.composer), notice: new Notice(context) };
+    const frame = createFrame(context, views);
+    log.element.addEventListener("scroll", () => (frame.latest.hidden = log.isAtEnd), { passive: true });
+    this.#views?.notice.close();
+    this.#views = { ...views, ...frame, text, language };
+    this.shadowRoot.replaceChildren(frame.root);
+    if (isFloating && this.isConnected) frame.root.showPopover();
+    this.#draw();
+    log.scrollToEnd();
+  }
+
+  #findOwnText(name) {
+    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
+    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(`text-${kebab}`) || this.texts[name];
+  }
+
+  #readLimits() {
+    const read = (name, fallback) => Number(this.getAttribute(name)) || fallback;
+    return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
+  }
+
+  #onChange(isToKeep) {
+    const { messages, isBusy, notice, state } = this.#conversation;
+    const { text, status } = messages.at(-1) ?? {};
+    const shown = notice && !isBusy ? notice.kind : state;
+    if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
+    if (state === "waiting") this.#views?.announcer.begin();
+    else if (status) this.#views?.announcer.follow(text, status !== "writing");
+    if (shown === this.getAttribute("state")) this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
+    else this.#draw();
+    this.setAttribute("state", shown);
+  }
+
+  #draw() {
+    clearTimeout(this.#drawing);
+    this.#drawing = null;
+    if (!this.#views) return;
+    const { log, composer, notice, clear, latest, allowance, text } = this.#views;
+    const conversation = this.#conversation;
+    composer.update(conversation.isBusy);
+    notice.update(conversation.notice, conversation.isBusy);
+    clear.hidden = !conversation.messages.length;
+    const kind = this.getAttribute("allowance");
+    const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
+    allowance.hidden = !left || kind === "none";
+    allowance.textContent = left;
+    log.update(conversation);
+    latest.hidden = log.isAtEnd;
+  }
+
+  #save = () => {
+    this.#saved = Date.now();
+    this.#history.save(this.#conversation.messages);
+  };
+
+  #report(what, detail) {
+    if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
+    this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
+  }
+
+  #toggle() {
+    const { panel, launcher, log, text } = this.#views;
+    if (!launcher) return;
+    panel.hidden = !panel.hidden;
+    launcher.title = text(panel.hidden ? "open" : "close");
+    launcher.setAttribute("aria-label", launcher.title);
+    launcher.setAttribute("aria-expanded", !panel.hidden);
+    this.toggleAttribute("open", !panel.hidden);
+    if (panel.hidden) {
+      launcher.focus();
+    } else {
+      log.scrollToEnd();
+      this.focus();
+    }
+    this.#report(panel.hidden ? "close" : "open");
+  }
+
+  /** Does what its button will be gone after, and keeps the focus near. Not in the input: a phone would show its keyboard. */
+  #leaveButton(act) {
+    this.#views.log.element.focus({ preventScroll: true });
+    act();
+  }
+
+  /** Escape stops an answer, and closes a floating chat where there is none. */
+  #onKey(event) {
+    if (event.key !== "Escape" || event.isComposing) return;
+    if (this.#conversation.isBusy) void this.stop();
+    else this.close();
+  }
+}
+
+/** Waits for the page's own scripts, which may set the element's properties. */
+function whenScriptsHaveRun(go) {
+  if (document.readyState === "complete") return setTimeout(go);
+  const controller = new AbortController();
+  const options = { signal: controller.signal };
+  const run = () => (controller.abort(), go());
+  addEventListener("DOMContentLoaded", run, options);
+  addEventListener("load", run, options);
+}
+
+// A page may have loaded this file under another address before.
+if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);
