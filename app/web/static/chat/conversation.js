@@ -136,9 +136,6 @@ export class Conversation {
       case "tool":
         answer.tools = [...answer.tools.filter(({ id }) => id !== event.tool.id), event.tool];
         return this.#set(this.state === "streaming" ? "streaming" : "waiting", null, isNew);
-      case "reset":
-        answer.text = "";
-        break;
       case "offline":
         return this.#set("paused", { kind: "offline" });
       case "retrying":
