@@ -160,8 +160,12 @@ export async function a_long_wait_locks_the_button_until_it_is_over({ open, view
   await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "600" } });
   await view.say("Hello");
   await view.state("wait");
-  assert.match(await view.notice.textContent(), /in (600|599) sec/);
+  assert.match(await view.notice.textContent(), /try again in (600|599) sec/);
   assert.equal(await view.button("Try again").isDisabled(), true);
+  await view.page.evaluate((now) => (Date.now = () => now), Date.now() + 600_000);
+  await view.notice.getByText("The service is busy.").waitFor();
+  await view.button("Try again").click();
+  await view.lastAnswer("Hello.");
 }
 
 export async function a_used_up_allowance_tells_when_there_is_more({ open, view }) {
@@ -231,6 +235,15 @@ export async function tools_of_the_server_are_shown_while_they_run({ open, view 
   await view.say("Where is it?");
   const answer = await view.lastAnswer("On its way.");
   assert.deepEqual(await answer.locator("[part=tool]").allTextContents(), ["Looking up: order_status", "Failed: stock"]);
+}
+
+export async function calls_of_the_pages_own_tools_are_shown_and_told({ open, view }) {
+  await open({ script: `addEventListener("gatehouse-message", ({ detail }) => (globalThis.told = detail.toolCalls));` });
+  const calls = [{ id: "c1", type: "function", function: { name: "find_shop", arguments: "{}" } }];
+  await answerWith(view, 200, { body: `data: ${JSON.stringify({ done: true, finishReason: "tool_calls", toolCalls: calls })}\n\n`, headers: { "Content-Type": "text/event-stream" } });
+  await view.say("Where is your shop?");
+  await view.lastAnswer("Looking up: find_shop");
+  assert.deepEqual(await view.page.evaluate(() => told), calls);
 }
 
 export async function what_is_left_of_the_allowance_is_shown({ open, view }) {

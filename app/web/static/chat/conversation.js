@@ -146,10 +146,15 @@ export class Conversation {
         return this.#set("waiting", null);
       case "done":
         answer.finishReason = event.finishReason;
-        if (event.toolCalls) answer.toolCalls = event.toolCalls;
+        if (event.toolCalls) this.#takeCalls(answer, event.toolCalls);
         if (event.reasoning) answer.reasoning = event.reasoning;
     }
     this.#onChange(isNew);
+  }
+
+  #takeCalls(answer, calls) {
+    answer.toolCalls = calls;
+    answer.tools = [...answer.tools, ...calls.map(({ id, function: { name } }) => ({ id, name, status: "done" }))];
   }
 
   #finish(answer, status) {
