@@ -16,7 +16,7 @@ import { History } from "./chat/history.js";
 import { MessageLog } from "./chat/messages.js";
 import { Notice } from "./chat/notice.js";
 import { getStyleSheet } from "./chat/styles.js";
-import { createTexts, loadWords } from "./chat/texts.js";
+import { createTexts, loadWords, TEXT_NAMES } from "./chat/texts.js";
 import { Gatehouse } from "./gatehouse.js";
 
 const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
@@ -24,14 +24,13 @@ const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
 const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
 
+const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 export class GatehouseChat extends HTMLElement {
-  static observedAttributes = ["lang", "mode", "url", "token-url", "attachments", "storage", "storage-key", ...OWN_TEXTS];
+  static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
-  token; // a function that returns a visitor's token, or a promise of it or of an answer that holds it; instead of token-url
-  fields = {}; // of each request, such as {temperature: 0.2}
-  texts = {}; // instead of the interface's own, by name
-  fetch; // instead of the browser's
-
+  // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
+  #texts = {};
   #conversation;
   #history;
   #client;
@@ -44,6 +43,9 @@ export class GatehouseChat extends HTMLElement {
   constructor() {
     super();
     this.attachShadow({ mode: "open" }).adoptedStyleSheets = [getStyleSheet()];
+    const { texts } = this;
+    delete this.texts; // set before this file was there
+    this.#texts = texts ?? {};
   }
 
   connectedCallback() {
@@ -61,12 +63,22 @@ export class GatehouseChat extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
     if (name.endsWith("url")) this.#client = null; // and its token
+    else if (name === "open") this.#follow(after !== null);
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
 
   get messages() {
     return structuredClone(this.#conversation?.messages ?? []);
+  }
+
+  get texts() {
+    return this.#texts;
+  }
+
+  set texts(texts) {
+    this.#texts = texts;
+    if (this.#conversation) void this.#build();
   }
 
   get isOpen() {
@@ -93,11 +105,11 @@ export class GatehouseChat extends HTMLElement {
   }
 
   open() {
-    if (!this.isOpen) this.#toggle();
+    this.#follow(true);
   }
 
   close() {
-    if (this.isOpen) this.#toggle();
+    this.#follow(false);
   }
 
   focus(options) {
@@ -182,14 +194,13 @@ export class GatehouseChat extends HTMLElement {
     this.#views?.notice.close();
     this.#views = { ...views, ...frame, text, language };
     this.shadowRoot.replaceChildren(frame.root);
-    if (isFloating && this.isConnected) frame.root.showPopover();
+    if (isFloating && this.isConnected) frame.root.showPopover?.();
     this.#draw();
     log.scrollToEnd();
   }
 
   #findOwnText(name) {
-    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(`text-${kebab}`) || this.texts[name];
+    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(toAttribute(name)) || this.texts[name];
   }
 
   #readLimits() {
@@ -234,6 +245,10 @@ export class GatehouseChat extends HTMLElement {
   #report(what, detail) {
     if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
+  }
+
+  #follow(isOpen) {
+    if (this.#views && isOpen !== this.isOpen) this.#toggle();
   }
 
   #toggle() {

@@ -122,7 +122,7 @@ textarea::placeholder { color: var(--muted); opacity: 1 }
 .allowance { color: var(--muted); font-size: .75em; text-align: center; margin: 0 }
 .dropping { position: absolute; inset: var(--s2); z-index: 1; display: grid; place-items: center; background: var(--bg); border: 2px dashed var(--accent); border-radius: var(--radius); color: var(--accent); font-weight: 600 }
 
-.root[popover] { position: fixed; inset: auto; inset-block-end: var(--s4); inset-inline-end: var(--s4); block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
+.root[popover] { position: fixed; z-index: 2147483647; inset: auto; inset-block-end: var(--s4); inset-inline-end: var(--s4); block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
 .root[popover] .panel { inline-size: min(416px, calc(100vw - 2 * var(--s4))); block-size: min(576px, calc(100dvh - 96px)); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
 .launcher { inline-size: 52px; block-size: 52px; border-radius: 50%; box-shadow: 0 4px 16px rgb(0 0 0 / .25) }
 @media (max-width: 480px) {
