@@ -15,7 +15,7 @@ import { createFrame } from "./chat/frame.js";
 import { History } from "./chat/history.js";
 import { MessageLog } from "./chat/messages.js";
 import { Notice } from "./chat/notice.js";
-import { getStyleSheet } from "./chat/styles.js";
+import { adoptStyles } from "./chat/styles.js";
 import { createTexts, loadWords, TEXT_NAMES } from "./chat/texts.js";
 import { Gatehouse } from "./gatehouse.js";
 
@@ -42,7 +42,7 @@ export class GatehouseChat extends HTMLElement {
 
   constructor() {
     super();
-    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [getStyleSheet()];
+    adoptStyles(this.attachShadow({ mode: "open" }));
     const { texts } = this;
     delete this.texts; // set before this file was there
     this.#texts = texts ?? {};
@@ -170,6 +170,7 @@ export class GatehouseChat extends HTMLElement {
     const isFloating = this.getAttribute("mode") === "floating";
     const announcer = new Announcer();
     const context = {
+      root: this.shadowRoot,
       text,
       language,
       say: (words) => announcer.say(words),
