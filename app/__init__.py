@@ -28,6 +28,8 @@ from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
+from app.web.pages.board import REFUSALS
+from app.web.pages.refusals import Refusals
 from app.web.pages.simulation import init_simulation
 from app.web.rate_limiting import init_rate_limiting
 from app.web.replays.idempotency import init_idempotency, read_key_header
@@ -101,7 +103,8 @@ def create_app(
 
     init_request_context(app)
     init_origins(app, config.origins, services.own_hosts)
-    init_errors(app)
+    app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
+    init_errors(app, refusals.note)
 
     own = (
         chat.bp,

@@ -13,12 +13,8 @@ from flask import Flask, current_app
 
 from app.audit.trail import AuditTrail
 from app.auth import Authenticator
-from app.auth.failed_attempts import FailedAttemptLimit
-from app.auth.keys import ApiKeys
+from app.auth.identify import build_authenticator
 from app.auth.own_hosts import OwnHosts
-from app.auth.sessions import Sessions
-from app.auth.store import LazyStore
-from app.auth.visitor_tokens import VisitorTokens
 from app.batches import Batches
 from app.config import Config, ConfigError
 from app.database.database import Database, DatabaseUnavailable, open_database
@@ -54,7 +50,6 @@ from app.side_process import SideProcessPool
 from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
-    from app.auth.jwt_issuer import JwtIssuer
     from app.metrics.metrics import Metrics
 
 _ROOT = Path(__file__).parent.parent
@@ -177,7 +172,7 @@ def build_services(
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or config.openai_api_key
     pseudonyms = Pseudonyms(secret)
-    authenticator = _build_authenticator(config, database, state, own_hosts)
+    authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)
     stored_limits = StoredLimits(database, reports, "day" if config.budget_window == "day" else "month")
@@ -261,36 +256,6 @@ def services() -> Services:
     # Not read through the proxy, which takes two calls more.
     built: Services = current_app._get_current_object().extensions[_KEY]  # type: ignore[attr-defined]
     return built
-
-
-def _build_authenticator(
-    config: Config, database: Database, state: SharedState, own_hosts: OwnHosts
-) -> Authenticator:
-    # The database is opened only when a credential is checked that is stored there.
-    store = LazyStore(database)
-    tokens = VisitorTokens(
-        config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
-    )
-    return Authenticator(
-        keys=ApiKeys(store),
-        tokens=tokens,
-        jwt_issuer=_build_jwt_issuer(config, tokens),
-        # Production serves no page, so no cookie is accepted there, not even one that is signed with the same secret.
-        sessions=Sessions(
-            "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
-        ),
-        failures=FailedAttemptLimit(state),
-        auth_required=config.auth_required,
-        anonymous_scopes=config.allowed_anonymous_scopes,
-    )
-
-
-def _build_jwt_issuer(config: Config, tokens: VisitorTokens) -> JwtIssuer | None:
-    if config.identity_provider is None:
-        return None
-    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
-
-    return JwtIssuer(config.identity_provider, is_revoked=tokens.is_user_revoked)
 
 
 def _build_prices(config: Config) -> PriceList:

@@ -78,11 +78,13 @@ class AuditTrail:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def list_newest(self, most: int, *, tenant: str | None = None) -> list[AuditRow]:
-        """Return the newest rows first; those of one tenant, or all."""
+    def list_newest(self, most: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
+        """Return the newest rows first; those of one tenant, or all; those older than the row `before`, if there is one."""
         query = select(audit_trail).order_by(audit_trail.c.id.desc()).limit(most)
         if tenant is not None:
             query = query.where(audit_trail.c.tenant == tenant)
+        if before:
+            query = query.where(audit_trail.c.id < before)
         with self._database.read_transaction() as connection:
             rows = connection.execute(query).mappings().all()
         return [AuditRow(**{**row, "details": orjson.loads(row["details"])}) for row in rows]

@@ -7,6 +7,7 @@ visitor_tokens   short-lived tokens that a site's server issues for visitors of 
 jwt_issuer       JWTs of the site's identity provider, checked with the public keys of jwks
 claims           decodes JWTs and checks their claims
 sessions         signed cookies for pages that are served here
+page_sessions    of administrators, and of callers who look at their usage
 own_hosts        the host names of this server's own pages
 address          the client's address, for anonymous use while AUTH_REQUIRED=false
 failed_attempts  a limit on wrong credentials for each address

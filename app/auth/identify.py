@@ -15,10 +15,17 @@ from app.auth.address import client_address
 from app.auth.errors import Unauthenticated, UnusableUserId
 from app.auth.failed_attempts import FailedAttemptLimit
 from app.auth.keys import KEY_PREFIX, ApiKeys
-from app.auth.principal import DEFAULT_TENANT, Kind, Principal, parse_user_id
-from app.auth.sessions import Sessions
+from app.auth.own_hosts import OwnHosts
+from app.auth.page_sessions.admin import AdminSession, AdminSessions
+from app.auth.page_sessions.callers import CallerSessions
+from app.auth.principal import DEFAULT_TENANT, SCOPES, Kind, Principal, parse_user_id
+from app.auth.sessions import SAFE_METHODS, Sessions
+from app.auth.store import LazyStore
 from app.auth.visitor_tokens import JWT_TYPE, FormPass, VisitorTokens
+from app.config import Config
+from app.database.database import Database
 from app.problems import Forbidden
+from app.shared_state import SharedState
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import WSGIEnvironment
@@ -45,6 +52,9 @@ class Authenticator:
     tokens: VisitorTokens
     jwt_issuer: JwtIssuer | None
     sessions: Sessions
+    admin_sessions: AdminSessions
+    caller_sessions: CallerSessions
+    own_hosts: OwnHosts
     failures: FailedAttemptLimit
     auth_required: bool
     anonymous_scopes: frozenset[str]
@@ -87,7 +97,29 @@ class Authenticator:
                 self.failures.count(client_address(request), token)
             raise
 
+    def identify_credential(self, credential: str, request: Request) -> Principal:
+        """Return the principal of a key or token that a form has, not the request's header.
+
+        Raises:
+            Unauthenticated, Forbidden, TooManyFailures, AuthUnavailable
+        """
+        return self._identify_by_authorization(f"Bearer {credential}", request)
+
+    def find_admin(self, request: Request) -> AdminSession | None:
+        """Return the administrator's session that a request has, if any.
+
+        Raises:
+            Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
+            DatabaseUnavailable: the sessions cannot be read.
+        """
+        session = self.admin_sessions.find(request)
+        if session is not None and request.method not in SAFE_METHODS and not self.own_hosts.sent(request):
+            raise Forbidden("A session is accepted only from this server's own pages.")
+        return session
+
     def _identify_by_address(self, request: Request) -> Principal:
+        if "HTTP_COOKIE" in request.environ and (admin := self.find_admin(request)) is not None:
+            return admin_principal(admin)
         has_session = self.sessions.check(request)
         if self.auth_required and not has_session:
             raise Unauthenticated("no credential")
@@ -119,6 +151,11 @@ class Authenticator:
         return self.jwt_issuer.verify(credential)
 
 
+def admin_principal(session: AdminSession) -> Principal:
+    """Return who an administrator is: a user of the default tenant, who may see and change everything."""
+    return Principal(kind="admin", tenant=DEFAULT_TENANT, user=f"admin:{session.name}", scopes=SCOPES)
+
+
 def read_authorization(environ: WSGIEnvironment) -> str | None:
     """Return the header Authorization; None for `Bearer anonymous`, as OpenAI's SDKs cannot be without an `api_key`."""
     authorization: str | None = environ.get("HTTP_AUTHORIZATION")
@@ -137,3 +174,38 @@ def _read_type(token: str) -> object:
     except ValueError:
         raise Unauthenticated("malformed token", is_guess=True) from None
     return header.get("typ") if isinstance(header, dict) else None
+
+
+def build_authenticator(
+    config: Config, database: Database, state: SharedState, own_hosts: OwnHosts
+) -> Authenticator:
+    """Build it from the settings."""
+    # The database is opened only when a credential is checked that is stored there.
+    store = LazyStore(database)
+    keys = ApiKeys(store)
+    tokens = VisitorTokens(
+        config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
+    )
+    return Authenticator(
+        keys=keys,
+        tokens=tokens,
+        jwt_issuer=_build_jwt_issuer(config, tokens),
+        # Production opens no such session, so none is accepted there, not even one that is signed with the same secret.
+        sessions=Sessions(
+            "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
+        ),
+        admin_sessions=AdminSessions(config.secret_key, store, own_hosts),
+        caller_sessions=CallerSessions(config.secret_key, keys, own_hosts),
+        own_hosts=own_hosts,
+        failures=FailedAttemptLimit(state),
+        auth_required=config.auth_required,
+        anonymous_scopes=config.allowed_anonymous_scopes,
+    )
+
+
+def _build_jwt_issuer(config: Config, tokens: VisitorTokens) -> JwtIssuer | None:
+    if config.identity_provider is None:
+        return None
+    from app.auth.jwt_issuer import JwtIssuer  # loads PyJWT, which most sites do not need
+
+    return JwtIssuer(config.identity_provider, is_revoked=tokens.is_user_revoked)

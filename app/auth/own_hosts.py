@@ -37,6 +37,20 @@ class OwnHosts:
         """Return whether an Origin is that of this server's own pages."""
         return origin == f"{request.scheme}://{request.host.lower()}" and self.include(request)
 
+    def sent(self, request: Request) -> bool:
+        """Return whether the headers say that a page of this origin sent a request.
+
+        Sec-Fetch-Site may be missing, as it is on plain http.
+        """
+        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
+        if site is None and origin is None:
+            return False
+        return site in (None, "same-origin") and (origin is None or self.is_own_origin(request, origin))
+
+    def has_name(self, host: str, scheme: str) -> bool:
+        """Return whether a host, with its port if it has one, is one of these names."""
+        return self._contains(host.lower(), scheme)
+
     def _check(self, host: str, scheme: str) -> bool:
         found = _HOST.fullmatch(host)
         if found is None:

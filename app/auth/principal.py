@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-Kind = Literal["key", "visitor", "session", "anonymous"]
+Kind = Literal["key", "visitor", "session", "anonymous", "admin"]
 VisitorScope = Literal["chat", "vision", "embeddings", "structured", "usage"]
 
 VISITOR_SCOPES = frozenset(get_args(VisitorScope))
@@ -27,7 +27,7 @@ DEFAULT_TENANT = "default"
 # No comma: a header that is sent twice arrives as one, joined by a comma.
 _USER_ID = re.compile(r"[!-+\--~]{1,128}")
 # Prefixes of the ids that Gatehouse gives to unnamed users. A site's ids must not begin with them.
-_RESERVED = ("address:", "key:", "session:")
+_RESERVED = ("address:", "key:", "session:", "admin:")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class Principal:
     Args:
         kind: how they authenticated.
         tenant: the site that they belong to.
-        user: the site's name of its user; without one, an id that begins with `address:` or `key:`.
+        user: the site's name of its user; without one, an id that begins with `address:`, `key:` or `admin:`.
         token_id: of the visitor token.
         key_id: of the API key, or of the key that issued the visitor token.
         budget_micro_usd: what may be spent with this token, if limited.
@@ -60,7 +60,7 @@ class Principal:
     @property
     def is_named(self) -> bool:
         """Whether a credential says who they are. A session does not: anybody gets another one."""
-        return self.kind in ("key", "visitor")
+        return self.kind in ("key", "visitor", "admin")
 
     @property
     def administers_all(self) -> bool:

@@ -21,7 +21,7 @@ from app.runtime import clock
 # A browser accepts a cookie of the first name only over https and from this host, so no sibling domain can set one.
 _SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse", "gatehouse"
 _SALT = "gatehouse session"
-_SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
+SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
 
 class Sessions:
@@ -62,7 +62,7 @@ class Sessions:
         """
         if self._read_id(request) is None:
             return False
-        if request.method not in _SAFE_METHODS and not self._is_from_own_page(request):
+        if request.method not in SAFE_METHODS and not self._own_hosts.sent(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
         return True
 
@@ -76,14 +76,6 @@ class Sessions:
             return self._signer.unsign(cookie, max_age=self._ttl_s).decode("ascii")
         except (BadSignature, UnicodeError):
             return None
-
-    def _is_from_own_page(self, request: Request) -> bool:
-        """Return whether the headers name this origin. Sec-Fetch-Site may be missing, as it is on plain http."""
-        site, origin = request.headers.get("Sec-Fetch-Site"), request.headers.get("Origin")
-        if site is None and origin is None:
-            return False
-        is_own = origin is None or self._own_hosts.is_own_origin(request, origin)
-        return site in (None, "same-origin") and is_own
 
 
 class _Signer(TimestampSigner):

@@ -1,6 +1,7 @@
 """The `flask` commands, one file for each.
 
 keys           create, list, rotate and revoke API keys
+admin          open the pages of administration; the audit trail
 limits         show and change what a single tenant, key or user may use
 usage          print the tokens and the cost of a month
 batches        poll and list batches
@@ -16,6 +17,7 @@ from __future__ import annotations
 from flask import Flask
 
 # Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
+from app.cli.admin import admin as admin_commands
 from app.cli.batches import batches as batch_commands
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
@@ -28,6 +30,7 @@ def init_cli(app: Flask) -> None:
     """Add the commands to an application."""
     for command in (
         key_commands,
+        admin_commands,
         limit_commands,
         usage_command,
         batch_commands,

@@ -13,7 +13,7 @@ from app.ledger.records import Limit
 from app.ledger.tables import accounts, daily_totals, entries
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
-from app.runtime.periods import Window, get_period, get_seconds_left
+from app.runtime.periods import DAY_MS, Window, get_period, get_seconds_left, get_start_ms
 from app.token_counts.usage import FIGURES, Figures
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
@@ -88,6 +88,7 @@ class Reports:
         user: str | None = None,
         first_day: str | None = None,
         last_day: str | None = None,
+        most: int | None = None,
     ) -> list[Total]:
         """Return the totals of requests by group, ordered by group. Without `by`, return one total.
 
@@ -97,6 +98,7 @@ class Reports:
             user: only this user's requests.
             first_day: inclusive, in UTC, such as "2026-11-20".
             last_day: inclusive.
+            most: only so many groups, those that cost most, in that order.
         """
         conditions: list[ColumnElement[bool]] = []
         if tenant is not None:
@@ -109,7 +111,14 @@ class Reports:
             conditions.append(daily_totals.c.day <= last_day)
         groups = [_COLUMNS[name] for name in by]
         sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
-        query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*groups)
+        order = groups
+        if most is not None:
+            order = [
+                func.sum(daily_totals.c.cost_micro_usd).desc(),
+                func.sum(daily_totals.c.tokens).desc(),
+                *groups,
+            ]
+        query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*order).limit(most)
         with self._database.read_transaction(_REPORT_S) as connection:
             rows = self._fetch_all(connection, query)
         return [
@@ -128,6 +137,33 @@ class Reports:
         values = [compiled.params[name] for name in compiled.positiontup or ()]
         raw: Any = connection.connection.driver_connection
         return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
+
+    def sample_calls(
+        self, *, first_day: str, last_day: str, tenant: str | None = None, most: int = 5000
+    ) -> list[tuple[str, int | None]]:
+        """Return how the latest calls of a time ended, and after how many milliseconds their first token came.
+
+        Args:
+            first_day: inclusive, in UTC, such as "2026-11-20".
+            last_day: inclusive.
+            tenant: only this tenant's, of the latest calls of all.
+            most: how many of the latest calls are looked at.
+        """
+        first_ms, end_ms = get_start_ms(first_day), get_start_ms(last_day) + DAY_MS
+        # The id begins with the time: so many rows are read and no more, however many there are.
+        latest = (
+            select(entries.c.tenant, entries.c.outcome, entries.c.first_token_ms)
+            .where(
+                entries.c.id >= f"{first_ms:012x}", entries.c.id < f"{end_ms:012x}", entries.c.state == "settled"
+            )
+            .order_by(entries.c.id.desc())
+            .limit(most)
+        ).subquery()
+        query = select(latest.c.outcome, latest.c.first_token_ms)
+        if tenant is not None:
+            query = query.where(latest.c.tenant == tenant)
+        with self._database.read_transaction(_REPORT_S) as connection:
+            return [(str(outcome), first_ms) for outcome, first_ms in self._fetch_all(connection, query)]
 
     def count_holds(self) -> int:
         """Return how many entries are not settled."""

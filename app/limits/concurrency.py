@@ -24,10 +24,13 @@ class AccountConcurrencyExceeded(Problem):
     code = "concurrency_limit"
     sentence = "Too many of your requests are running now; try again shortly."
     message_is_safe = True
+    retry_after_s: float | None = 1.0
 
     def __init__(self, limit: int) -> None:
+        """Create the error for an account that may run so many streams."""
         super().__init__("" if limit else "This account may run no streams.")
-        self.retry_after_s = 1.0 if limit else None
+        if not limit:
+            self.retry_after_s = None  # no wait helps
 
 
 class ConcurrencyLimit:

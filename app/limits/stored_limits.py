@@ -34,7 +34,7 @@ _VERSION = select(limit_versions.c.version)
 _CHANGED = select(account_limits).where(account_limits.c.version > bindparam("version"))
 _COUNT_UP = text(
     "INSERT INTO limit_versions (name, version) VALUES ('limits', 1)"
-    " ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1 RETURNING version"
+    " ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1"
 )
 _PUT = text(
     f"INSERT INTO account_limits (account, tenant, version, {', '.join(LIMIT_NAMES)})"  # noqa: S608 - constants
@@ -148,7 +148,8 @@ class StoredLimits:
     def _set(self, account: AccountName, limits: OwnLimits, spent: dict[str, Any] | None, *, by: Actor) -> None:
         with self._database.transaction() as connection:
             before = _get(connection, account)
-            version = connection.execute(_COUNT_UP).scalar_one()
+            connection.execute(_COUNT_UP)  # and not RETURNING, which needs SQLite 3.35
+            version = connection.execute(_VERSION).scalar_one()
             values = {"account": account.text, "tenant": account.tenant, "version": version}
             connection.execute(_PUT, values | limits.to_texts())
             if spent is not None:

@@ -18,7 +18,7 @@ A writer whose client reads nothing gives none either. So this is more than what
 """
 
 MAX_BYTES = 4 * 1024 * 1024
-"""The longest answer that is kept. A longer one cannot be given again."""
+"""The longest stream that is kept. A longer one cannot be given again."""
 
 _FLUSH_BYTES = 16 * 1024
 # How long events may wait for others while somebody follows, and while nobody is known to: nearly always.
@@ -97,7 +97,14 @@ class AnswerLog:
     """Writes an answer while it is sent. Only one worker writes it."""
 
     def __init__(
-        self, records: SharedRecords, owner: str, answer_id: str, *, keep_s: float, is_numbered: bool = False
+        self,
+        records: SharedRecords,
+        owner: str,
+        answer_id: str,
+        *,
+        keep_s: float,
+        is_numbered: bool = False,
+        max_bytes: int = MAX_BYTES,
     ) -> None:
         """Write nothing yet.
 
@@ -107,6 +114,7 @@ class AnswerLog:
             answer_id: its name.
             keep_s: how long it is kept after its last change.
             is_numbered: whether each event gets an `id:` line, so that a reader can say where it was.
+            max_bytes: above which it is dropped.
         """
         self.id = answer_id
         self.owner = owner
@@ -118,6 +126,7 @@ class AnswerLog:
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._bytes = 0
+        self._max_bytes = max_bytes
         self._flush_at = 0.0
         self._flush_every_s = _FLUSH_S
 
@@ -166,8 +175,8 @@ class AnswerLog:
         self._bytes += len(data)
         self._pending.append(data)
         self._pending_bytes += len(data)
-        if self._bytes > MAX_BYTES:
-            self._drop()
+        if self._bytes > self._max_bytes:
+            self.drop()
         elif self._pending_bytes >= _FLUSH_BYTES or clock.ticks() >= self._flush_at:
             try:
                 self._write()
@@ -185,7 +194,7 @@ class AnswerLog:
     def abandon(self) -> None:
         """Keep nothing more: the store is away, and what comes next would have a gap before it."""
         self._is_open = False
-        self._drop()
+        self.drop()
 
     def read_signs(self) -> tuple[bool, bool]:
         """Return whether its owner has stopped the answer, and whether another worker has read it during the last seconds."""
@@ -213,7 +222,8 @@ class AnswerLog:
             self._pending_bytes = 0
             self._flush_at = clock.ticks() + self._flush_every_s
 
-    def _drop(self) -> None:
+    def drop(self) -> None:
+        """Keep nothing of the answer but that it was too long to be kept."""
         self._pending.clear()
         self._head = replace(self._head, state="dropped")
         self._write(head=True)

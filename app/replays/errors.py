@@ -21,6 +21,12 @@ class IdempotencyInDoubt(Problem):
     sentence = "The first request with this Idempotency-Key may have been billed, but its answer is not available."
 
 
+class AnswerTooLong(IdempotencyInDoubt):
+    """The first request with this `Idempotency-Key` was answered and billed, but its answer was too long to be kept."""
+
+    sentence = "The first request with this Idempotency-Key was answered, but its answer was too long to be kept."
+
+
 class AnswerLost(Problem):
     """The worker that wrote a resumed or repeated stream has died; only such a stream shows it."""
 

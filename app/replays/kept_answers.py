@@ -21,6 +21,9 @@ MAX_ANSWERS = 200
 MAX_BYTES = 16 * 1024 * 1024
 """How many bytes of answers are kept for one user."""
 
+MAX_COMPLETE_BYTES = 16 * 1024 * 1024
+"""The longest answer in one piece that is kept: some 600 vectors of 1,536 numbers, or all that is kept for a user."""
+
 MAX_RUNNING = 20
 """How many answers of one user may be written at the same time."""
 
@@ -31,11 +34,15 @@ _DROPPED_S = 0.001
 
 @dataclass(frozen=True, slots=True)
 class CompleteAnswer:
-    """A response that is not streamed, and no error."""
+    """A response that is not streamed, and no error.
+
+    Attributes:
+        body: None if it is too long to be kept.
+    """
 
     status: int
     headers: Sequence[tuple[str, str]]
-    body: bytes
+    body: bytes | None
 
 
 class AnswerStore:
@@ -58,9 +65,12 @@ class AnswerStore:
 
     def keep(self, owner: str, answer_id: str, answer: CompleteAnswer, *, keep_s: float) -> None:
         """Keep a complete answer."""
-        log = AnswerLog(self._records, owner, answer_id, keep_s=keep_s)
+        log = AnswerLog(self._records, owner, answer_id, keep_s=keep_s, max_bytes=MAX_COMPLETE_BYTES)
         log.open(answer.status, answer.headers)
-        log.append(answer.body)
+        if answer.body is None:
+            log.drop()
+        else:
+            log.append(answer.body)
         log.finish("complete")
         self.close(log)
 

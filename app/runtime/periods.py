@@ -16,6 +16,11 @@ def get_day(at_ms: int) -> str:
     return _format_day(at_ms // DAY_MS)
 
 
+def get_start_ms(day: str) -> int:
+    """Return the first millisecond of a day."""
+    return int(datetime.fromisoformat(day).replace(tzinfo=UTC).timestamp()) * 1000
+
+
 def get_period(window: Window, at_ms: int) -> str:
     """Return the day (2026-11-20) or month (2026-11) of a time."""
     day = get_day(at_ms)

@@ -44,6 +44,9 @@ class SharedState(Protocol):
     def take_lease(self, name: str, limit: int) -> Lease | None:
         """Take one of at most `limit` leases of a name, over all processes. Return None if all are taken."""
 
+    def count_leases(self, name: str) -> int:
+        """Return how many leases of a name are taken, over all processes."""
+
     def check(self) -> None:
         """Raise DatabaseUnavailable unless the store answers now: the one call that tells."""
 

@@ -41,6 +41,13 @@ class Leases:
             taken = self._add(name, 1, limit=limit)
         return HeldLease(self, name) if taken else None
 
+    def count(self, name: str) -> int:
+        """Return how many leases of a name all processes hold; this one alone while the store is unavailable."""
+        try:
+            return self._guard.call(lambda: self._store.count_leases(name))
+        except DatabaseUnavailable:
+            return self._held.get(name, 0)
+
     def renew(self) -> None:
         """Report all counts to the store, at most once in RENEW_S seconds."""
         at = clock.ticks()

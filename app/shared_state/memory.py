@@ -45,6 +45,10 @@ class MemoryState:
             self._held[name] += 1
         return MemoryLease(self, name)
 
+    def count_leases(self, name: str) -> int:
+        """Return how many leases of a name are taken."""
+        return self._held.get(name, 0)
+
     def check(self) -> None:
         """Do nothing: memory answers."""
 

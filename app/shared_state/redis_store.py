@@ -60,6 +60,17 @@ local taken = math.min(wanted, free)
 note(KEYS[1], process, held + taken, lease)
 return taken
 """
+_COUNT_LEASES = f"""{_NOW}
+local held, fields = 0, redis.call('HGETALL', KEYS[1])
+for i = 1, #fields, 2 do
+    local count, expiry = string.match(fields[i + 1], '^(%d+) (%d+)$')
+    local left = tonumber(expiry) - now
+    if left > 0 and left <= tonumber(ARGV[1]) + {CLOCK_SLACK_S * 1000:.0f} then
+        held = held + tonumber(count)
+    end
+end
+return held
+"""
 _SET_LEASES = f"""{_NOW}
 note(KEYS[1], ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]))
 """
@@ -115,6 +126,10 @@ class RedisStore:
         arguments: list[str | int] = [process, held, wanted, limit, _LEASE_MS]
         return int(self._run(lambda client: client.take_leases([_build_lease_key(name)], arguments)))
 
+    def count_leases(self, name: str) -> int:
+        """Return how many leases all processes hold."""
+        return int(self._run(lambda client: client.count_leases([_build_lease_key(name)], [_LEASE_MS])))
+
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases a process holds."""
         self._run(lambda client: client.set_leases([_build_lease_key(name)], [process, held, _LEASE_MS]))
@@ -149,6 +164,7 @@ class _Client:
         self.redis: Any = redis.Redis(connection_pool=make_connection_pool(url))
         self.compare_and_swap = self.redis.register_script(_COMPARE_AND_SWAP)
         self.take_leases = self.redis.register_script(_TAKE_LEASES)
+        self.count_leases = self.redis.register_script(_COUNT_LEASES)
         self.set_leases = self.redis.register_script(_SET_LEASES)
 
 

@@ -39,6 +39,10 @@ class ResilientState:
         """Take a lease, or return None if all are taken."""
         return self._own.get().leases.take(name, limit)
 
+    def count_leases(self, name: str) -> int:
+        """Return how many leases of a name are taken."""
+        return self._own.get().leases.count(name)
+
     def check(self) -> None:
         """Raise DatabaseUnavailable unless the store answers now."""
         self._own.get().guard.call(lambda: self._store.read("check"))

@@ -59,6 +59,7 @@ SELECT :name, :process, :held + min(:wanted, free), :now + {LEASE_S} FROM (
 ) WHERE free > 0
 ON CONFLICT (name, process) DO UPDATE SET held = excluded.held, expires_at = excluded.expires_at
 """
+_COUNT_LEASES = f"SELECT coalesce(sum(held), 0) FROM leases WHERE name = :name AND {_IS_LIVE_LEASE}"
 _READ_LEASES = "SELECT held FROM leases WHERE name = :name AND process = :process"
 _SET_LEASES = f"""
 INSERT INTO leases (name, process, held, expires_at) VALUES (:name, :process, :held, :now + {LEASE_S})
@@ -132,6 +133,10 @@ class SqliteStore:
         # Not RETURNING, which needs SQLite 3.35. Only this process writes its row, so a second statement is safe.
         rows = self._file.query(_READ_LEASES, values)
         return rows[0][0] - held if rows else 0
+
+    def count_leases(self, name: str) -> int:
+        """Return how many leases all processes hold."""
+        return int(self._file.query(_COUNT_LEASES, {"name": name, "now": clock.now()})[0][0])
 
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases a process holds."""

@@ -63,6 +63,9 @@ class Store(Protocol):
         The total over all processes stays within `limit`. If none is free, nothing is written.
         """
 
+    def count_leases(self, name: str) -> int:
+        """Return how many leases of a name all processes hold."""
+
     def set_leases(self, process: str, name: str, held: int) -> None:
         """Write how many leases of a name a process holds, for the next LEASE_S seconds."""
 

@@ -124,8 +124,8 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
     return mark
 
 
-def init_errors(app: Flask) -> None:
-    """Register the handler that answers every exception."""
+def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None = None) -> None:
+    """Register the handler that answers every exception. `note_refusal` is told of each problem and its route."""
     bound = LogBound()
 
     def handle_error(error: Exception) -> Response:
@@ -133,6 +133,8 @@ def init_errors(app: Flask) -> None:
         g.error_code = problem.code
         if not log_bug(error, g.request_id):
             _log_refusal(problem, bound)
+        if note_refusal is not None:
+            note_refusal(problem, request.endpoint or "-")
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)

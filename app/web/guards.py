@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import wraps
 from typing import Any, TypeVar
 
 from flask import Blueprint, Request, current_app
@@ -12,11 +13,19 @@ from flask import Blueprint, Request, current_app
 from app.audit.actors import Actor
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
+from app.auth.identify import admin_principal
+from app.auth.page_sessions.admin import AdminSession
 from app.auth.principal import SCOPES, Principal
+from app.auth.sessions import SAFE_METHODS
 from app.problems import Forbidden
+from app.services import services
+from app.web.request_body import read_text_form
 from app.web.request_id import current_request, current_state
 
 log = logging.getLogger(__name__)
+
+
+_FORM_NOT_OWN = "This form was not sent by a page of your session. Open the page once more, and send it again."
 
 V = TypeVar("V", bound=Callable[..., Any])
 
@@ -50,6 +59,41 @@ def needs_key(view: V) -> V:
 def public(view: V) -> V:
     """Allow every request. There is no g.principal."""
     return _mark_guard(RouteGuard(is_public=True))(view)
+
+
+def needs_admin_session(view: V) -> V:
+    """Require an administrator's session; for what changes something, a form of this server's own page as well.
+
+    For the views of pages, which have no guard of a blueprint. Their principal is the administrator.
+    """
+
+    @wraps(view)
+    def checked(*args: Any, **values: Any) -> Any:
+        request, state = current_request(), current_state()
+        session = find_admin_session()
+        if session is None:
+            raise Unauthenticated("no admin session")
+        if request.method not in SAFE_METHODS:
+            token = read_text_form().get("formToken", "")
+            if not services().authenticator.admin_sessions.allows_form(session, request, token):
+                raise Forbidden(_FORM_NOT_OWN)
+        state.principal = admin_principal(session)
+        return view(*args, **values)
+
+    return _mark_guard(RouteGuard(scopes=("admin",)))(checked)  # type: ignore[return-value]
+
+
+def find_admin_session() -> AdminSession | None:
+    """Return the administrator's session of the current request, looked up once; None without one.
+
+    Raises:
+        Forbidden: as Authenticator.find_admin() does.
+    """
+    state = current_state()
+    if state.admin_session is False:
+        state.admin_session = services().authenticator.find_admin(current_request())
+    found: AdminSession | None = state.admin_session
+    return found
 
 
 def request_actor() -> Actor:

@@ -55,6 +55,7 @@ _EXPOSED_HEADERS = [
     "X-Params-Adjusted",
     "X-Should-Retry",
     "X-Stream-Id",
+    "Idempotency-Kept",
     "Idempotent-Replay",
 ]
 _PREFLIGHT_MAX_AGE_S = 3600

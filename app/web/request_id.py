@@ -24,6 +24,8 @@ class RequestState:
     token_rate_limit: Any = None
     call_record: Any = None
     idempotent: Any = None
+    admin_session: Any = False
+    """The administrator's session, None without one; False as long as nobody has looked."""
     form: Any = None
     """The fields of a form, once they were read."""
     form_pass: Any = None

@@ -575,7 +575,7 @@ def test_batches_are_for_whom_the_setting_says(make_site, time, upstream, settin
     credential = {"key": site.key, "token": site.token(), "provider": site.provider.token()}.get(who)
     headers = {"Origin": "http://localhost"} | (bearer(credential) if credential else {})
     if who == "session":
-        site.client.get("/")
+        site.client.get("/", headers={"Accept": "text/html"})
 
     answer = site.client.post("/api/batches", json=chats("Hi"), headers=headers)
 

@@ -165,11 +165,11 @@ def test_a_broken_form_is_the_callers_fault(offline: tuple[Gunicorn, int]) -> No
 
 def test_files_and_answers_without_a_body_come_whole_over_one_connection(offline: tuple[Gunicorn, int]) -> None:
     _, port = offline
-    css = Path(__file__).parents[2].joinpath("app", "web", "static", "playground.css").read_bytes()
+    css = Path(__file__).parents[2].joinpath("app", "web", "static", "pages.css").read_bytes()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     for method, path, expected in [
-        ("GET", "/static/playground.css", css),
-        ("HEAD", "/static/playground.css", b""),
+        ("GET", "/static/pages.css", css),
+        ("HEAD", "/static/pages.css", b""),
         ("OPTIONS", "/api/chat", b""),
         ("GET", "/favicon.ico", b""),
         ("GET", "/healthz", b'{"status":"alive"}'),

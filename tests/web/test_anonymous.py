@@ -121,7 +121,7 @@ def test_a_new_cookie_is_not_a_new_share_of_the_budget(make_public, upstream):
     statuses = []
     for _ in range(40):
         browser = site.app.test_client()
-        browser.get("/")
+        browser.get("/", headers={"Accept": "text/html"})
         statuses.append(browser.post("/api/chat", json=CHAT, headers={"Origin": HERE}).status_code)
 
     assert set(statuses) == {200, 429}

@@ -148,7 +148,7 @@ def test_only_a_sites_server_may_name_a_user(make_site, upstream, kind):
     site = make_site(auth_required=False)
     credential = {"token": site.token, "provided": site.provider.token}.get(kind, lambda: None)()
     if kind == "session":
-        site.client.get("/")
+        site.client.get("/", headers={"Accept": "text/html"})
 
     for named in ("bob", "anna", ""):
         assert code_of(site.chat(credential, X_User_Id=named, Origin=HERE)) == (403, "forbidden")
@@ -608,7 +608,7 @@ def test_whoever_shows_nothing_is_let_in_without_a_look_at_the_keys(make_app, mo
     client = make_app(secret_key=SECRET_KEY).test_client()
 
     assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
-    client.get("/")
+    client.get("/", headers={"Accept": "text/html"})
     assert client.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code == 200
 
 
@@ -661,12 +661,12 @@ def test_a_page_served_here_gives_each_browser_a_session_that_counts_for_its_add
     browsers = [site.app.test_client() for _ in range(2)]
 
     for browser in browsers:
-        name, attributes = session_cookie(browser.get("/"))
+        name, attributes = session_cookie(browser.get("/", headers={"Accept": "text/html"}))
         assert name == "gatehouse"
         assert {"HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=28800"} <= set(attributes)
         assert "Secure" not in attributes
         for _ in range(2):
-            browser.get("/")  # a page opened again goes on with the session
+            browser.get("/", headers={"Accept": "text/html"})  # a page opened again goes on with the session
             assert browser.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code == 200
 
     assert {principal.user for principal in principals} == {"address:127.0.0.1"}
@@ -678,7 +678,7 @@ def test_a_new_cookie_is_no_new_user(make_site):
     statuses = []
     for _ in range(5):
         browser = site.app.test_client()
-        browser.get("/")
+        browser.get("/", headers={"Accept": "text/html"})
         statuses.append(browser.post("/api/chat", json={"message": "Hi"}, headers={"Origin": HERE}).status_code)
 
     assert statuses == [200, 200, 200, 429, 429]
@@ -687,7 +687,7 @@ def test_a_new_cookie_is_no_new_user(make_site):
 
 def test_production_accepts_no_session_of_a_page_that_it_does_not_serve(make_site):
     development = make_site()
-    development.client.get("/")
+    development.client.get("/", headers={"Accept": "text/html"})
     cookie = development.client.get_cookie("gatehouse").value
     production = make_site(app_env="production", auth_required=True, trusted_hosts=("localhost",))
     production.client.set_cookie("gatehouse", cookie)
@@ -699,7 +699,9 @@ def test_over_https_the_cookie_is_bound_to_this_host_and_secure(make_site, princ
     site = make_site(trusted_proxies=1)
     https = {"X-Forwarded-Proto": "https", "X-Forwarded-For": "203.0.113.7"}
 
-    name, attributes = session_cookie(site.client.get("/", headers=https, base_url="https://localhost"))
+    name, attributes = session_cookie(
+        site.client.get("/", headers={**https, "Accept": "text/html"}, base_url="https://localhost")
+    )
 
     assert name == "__Host-gatehouse"
     assert {"Secure", "HttpOnly", "SameSite=Lax", "Path=/"} <= set(attributes)
@@ -716,7 +718,7 @@ def test_over_https_the_cookie_is_bound_to_this_host_and_secure(make_site, princ
 
 def test_a_cookie_set_over_http_does_not_count_over_https(make_site):
     site = make_site(trusted_proxies=1)
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
 
     answer = site.chat(Origin="https://localhost", X_Forwarded_Proto="https")
 
@@ -748,7 +750,7 @@ def test_a_session_counts_only_on_requests_of_this_servers_own_pages(
     make_site, upstream, headers, status, auth_required
 ):
     site = make_site(auth_required=auth_required)
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
 
     assert site.client.post("/api/chat", json={"message": "Hi"}, headers=headers).status_code == status
     assert bool(upstream.sent) is (status == 200)
@@ -758,7 +760,7 @@ def test_a_session_counts_only_on_requests_of_this_servers_own_pages(
     "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data"]
 )
 def test_a_form_of_another_site_cannot_use_a_session(site, upstream, content_type):
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
 
     answer = site.client.post(
         "/api/chat", data=b'{"message": "Hi"}', content_type=content_type, headers={"Sec-Fetch-Site": "cross-site"}
@@ -770,19 +772,19 @@ def test_a_form_of_another_site_cannot_use_a_session(site, upstream, content_typ
 
 def test_a_session_ends_after_its_time_and_opening_a_page_prolongs_it(make_site, clock):
     site = make_site(session_ttl_s=100)
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
     clock.move(90)
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
     clock.move(90)
     assert site.chat(Origin=HERE).status_code == 200
     clock.move(11)
     assert site.chat(Origin=HERE).status_code == 401
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
     assert site.chat(Origin=HERE).status_code == 200
 
 
 def test_a_forged_cookie_is_none(site):
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
     good = site.client.get_cookie("gatehouse").value
     session_id, time, signature = good.split(".")
 
@@ -803,7 +805,7 @@ def test_a_forged_cookie_is_none(site):
 
 
 def test_a_credential_goes_before_a_session_and_needs_no_page(site, principals):
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
 
     assert site.chat(site.key).status_code == 200
     assert site.chat("wrong", Origin=HERE).status_code == 401
@@ -811,13 +813,13 @@ def test_a_credential_goes_before_a_session_and_needs_no_page(site, principals):
 
 
 def test_without_a_secret_key_there_are_no_sessions(make_app):
-    answer = make_app().test_client().get("/")
+    answer = make_app().test_client().get("/", headers={"Accept": "text/html"})
 
     assert "Set-Cookie" not in answer.headers
 
 
 def test_a_session_cannot_make_tokens(site):
-    site.client.get("/")
+    site.client.get("/", headers={"Accept": "text/html"})
 
     answer = site.client.post("/api/tokens", json={}, headers={"Origin": HERE})
 

@@ -55,7 +55,7 @@ def test_own_pages_and_their_cookie_are_of_https(make_app, proto, proxies):
     client = make_app(trusted_proxies=proxies, trusted_hosts=(HOST,), secret_key="s" * 32).test_client()
     headers = {"Host": HOST, "X-Forwarded-Proto": proto}
 
-    page = client.get("/", headers=headers)
+    page = client.get("/", headers={**headers, "Accept": "text/html"})
     answer = client.post("/api/chat", json={"message": "Hi"}, headers={**headers, "Origin": f"https://{HOST}"})
 
     assert page.headers["Set-Cookie"].startswith("__Host-gatehouse=")

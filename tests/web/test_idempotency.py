@@ -16,7 +16,7 @@ from app.shared_state.records import SharedRecords
 from app.shared_state.sqlite_store import SqliteStore
 from app.web.replays import waiting
 from app.web.replays.waiting import WaitingBodies
-from tests.fakes.openai_answers import chunk, completion, error, sse, stream_of
+from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.site import bearer
 from tests.images.pictures import png
 
@@ -132,6 +132,40 @@ def test_an_answer_that_was_just_dropped_is_in_doubt(client, key, monkeypatch, i
     again = client.post(CHAT, json=HELLO, headers=key)
 
     assert (again.status_code, again.json["code"]) == (409, "idempotency_in_doubt")
+
+
+@pytest.mark.parametrize("route", ["/api/embeddings", "/v1/embeddings"])
+def test_an_answer_that_is_too_long_to_be_kept_says_so_both_times(client, upstream, key, monkeypatch, route):
+    monkeypatch.setattr("app.web.replays.idempotency.MAX_COMPLETE_BYTES", 1_000)
+    upstream.answers(embeddings([[0.5] * 300] * 2))
+    body = {"input": ["a", "b"]}
+
+    first = client.post(route, json=body, headers=key)
+    again = client.post(route, json=body, headers=key)
+
+    assert (first.status_code, first.headers["Idempotency-Kept"]) == (200, "false")
+    assert again.status_code == 409 and "too long to be kept" in again.text
+    assert again.headers["X-Should-Retry"] == "false"
+    assert len(upstream.sent) == 1
+
+
+def test_an_answer_in_one_piece_may_be_longer_than_a_stream(client, upstream, key, monkeypatch):
+    monkeypatch.setattr("app.replays.answer_log.MAX_BYTES", 1_000)
+    upstream.answers(completion("x" * 20_000))
+
+    first = client.post(CHAT, json=HELLO, headers=key)
+
+    assert client.post(CHAT, json=HELLO, headers=key).data == first.data
+    assert "Idempotency-Kept" not in first.headers
+
+
+@pytest.mark.parametrize("value", ["one,two", "one, two", ",", "one,one"])
+def test_two_keys_are_one_too_many(client, upstream, value):
+    """As a server joins two headers of one name."""
+    answer = client.post(CHAT, json=HELLO, headers={"Idempotency-Key": value})
+
+    assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+    assert upstream.sent == []
 
 
 def test_failures_do_not_take_the_place_of_answers(client, upstream, key):

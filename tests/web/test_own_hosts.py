@@ -107,8 +107,8 @@ def test_only_the_origin_of_the_same_host_is_the_sites_own(client, origin):
 
 def test_under_a_foreign_name_there_is_no_session(make_app):
     client = make_app(secret_key=SECRET_KEY, auth_required=True).test_client()
-    assert "Set-Cookie" not in client.get("/", headers={"Host": "evil.example"}).headers
-    cookie = client.get("/").headers["Set-Cookie"].partition(";")[0]
+    assert "Set-Cookie" not in client.get("/", headers={"Host": "evil.example", "Accept": "text/html"}).headers
+    cookie = client.get("/", headers={"Accept": "text/html"}).headers["Set-Cookie"].partition(";")[0]
 
     assert (
         client.post("/api/chat", json=CHAT, headers={"Cookie": cookie, "Origin": "http://localhost"}).status_code

@@ -10,6 +10,7 @@ import orjson
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
 from app.token_counts import Usage
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -28,7 +29,7 @@ _COUNTS = {
 }
 
 
-class Agui:
+class Agui(JoiningEncoder):
     """Server-sent events of one run. Whatever was started is ended before the run is; an optional field is never null.
 
     Args:
@@ -46,6 +47,7 @@ class Agui:
     def __init__(
         self, thread_id: str, run_id: str, *, token: str, call_ids: CallIds, padding: Padding, request_id: str
     ) -> None:
+        super().__init__()
         self._run = {"threadId": thread_id, "runId": run_id}
         self._token = token
         self._call_ids = call_ids
@@ -53,7 +55,6 @@ class Agui:
         self._request_id = request_id
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
-        self._chunks: list[bytes] = []
         self._has_started = False
         self._messages = 0
         self._open: Literal["text", "reasoning"] | None = None
@@ -73,13 +74,10 @@ class Agui:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(self._delta % orjson.dumps(event.text))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add("RUN_STARTED", **self._run, protocolVersion=_PROTOCOL_VERSION)
@@ -97,7 +95,7 @@ class Agui:
             self._fail(event.error)
 
     def _add(self, kind: str, **fields: Any) -> None:
-        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
+        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
 
     def _begin_message(self) -> str:
         self._messages += 1
@@ -120,7 +118,7 @@ class Agui:
                 self._add("REASONING_MESSAGE_START", messageId=id_, role="reasoning")
             head = {"type": f"{name}_CONTENT", "messageId": id_}
             self._delta = b'data: %b,"delta":%%b' % orjson.dumps(head)[:-1]
-        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
+        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_message(self) -> None:
         if self._open == "text":

@@ -1,12 +1,13 @@
-"""Define the protocol that each wire format of a stream implements."""
+"""Define the protocol that each wire format of a stream implements, and what several of them share."""
 
 from __future__ import annotations
 
 import errno
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Protocol
 
-from app.openai_service import Events
+from app.openai_service import Event, Events
 
 
 class Encoder(Protocol):
@@ -47,3 +48,23 @@ class BrokenStream(ConnectionResetError):
 
     def __init__(self) -> None:
         super().__init__(errno.ECONNRESET, "the answer cannot be finished")
+
+
+class JoiningEncoder(ABC):
+    """An encoder whose format makes several pieces of one event, and joins those of the events that come together."""
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        """The pieces that wait to be joined."""
+
+    @abstractmethod
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
+
+    def join(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        for event in events:
+            self.encode_event(event)
+        encoded = b"".join(self.pieces)
+        self.pieces.clear()
+        return encoded

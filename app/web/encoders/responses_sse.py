@@ -21,6 +21,7 @@ from app.openai_service import (
 )
 from app.openai_service.chat.shown_usage import show_usage
 from app.openai_service.streaming.events import ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
@@ -61,7 +62,7 @@ class _Call:
     sent: list[str] = field(default_factory=list)
 
 
-class ResponsesSse:
+class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
@@ -77,11 +78,11 @@ class ResponsesSse:
     record: CallRecord
 
     def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+        super().__init__()
         self._frame = frame
         self._padding = padding
         self._number = 0
         """Of the next event."""
-        self._chunks: list[bytes] = []
         self._output: list[dict[str, Any]] = []
         """The items by their place, those that are not complete as they began."""
         self._message: _Message | None = None
@@ -103,13 +104,10 @@ class ResponsesSse:
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
             return
         if not self._number:
@@ -134,7 +132,7 @@ class ResponsesSse:
     def _add(self, kind: str, **fields: Any) -> None:
         data = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        self._chunks.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
+        self.pieces.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
 
     def _add_item(self, item: dict[str, Any]) -> None:
         self._add("response.output_item.added", output_index=len(self._output), item=item)
@@ -150,7 +148,7 @@ class ResponsesSse:
         if self._part != kind:
             self._begin_part(kind)
         self._pieces.append(text)
-        self._chunks.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
+        self.pieces.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
         self._number += 1
 
     def _begin_part(self, kind: _PartKind) -> None:
@@ -244,7 +242,7 @@ class ResponsesSse:
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
         event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
-        self._chunks.append(self._padding.close(event))
+        self.pieces.append(self._padding.close(event))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
         """End a call; one of a cached answer has not begun."""

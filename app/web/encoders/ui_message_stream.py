@@ -9,6 +9,7 @@ import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -25,7 +26,7 @@ _TOOL_FAILED = "The tool failed."
 _NOT_JSON = "The model's input for this tool is not valid JSON."
 
 
-class UIMessageStream:
+class UIMessageStream(JoiningEncoder):
     """Server-sent events that build one message: its steps, and in each the parts of text, reasoning and tools.
 
     A reader fails at a type that it does not know, and at a piece of a part that was not started. So only types that
@@ -51,6 +52,7 @@ class UIMessageStream:
         request_id: str,
         seal: Seal = seal_nothing,
     ) -> None:
+        super().__init__()
         self._message_id = message_id
         self._call_ids = call_ids
         self._padding = padding
@@ -58,7 +60,6 @@ class UIMessageStream:
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
-        self._chunks: list[bytes] = []
         self._has_started = False
         self._parts = 0
         self._open: Literal["text", "reasoning"] | None = None
@@ -76,13 +77,10 @@ class UIMessageStream:
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(self._delta % orjson.dumps(event.text))
-        for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
-        return encoded
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add({"type": "start", "messageId": self._message_id})
@@ -101,7 +99,7 @@ class UIMessageStream:
             self._fail(event.error)
 
     def _add(self, data: dict[str, Any]) -> None:
-        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
+        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
 
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
@@ -113,7 +111,7 @@ class UIMessageStream:
             self._open = kind
             self._add({"type": f"{kind}-start", "id": str(self._parts)})
             self._delta = b'data: {"type":"%b-delta","id":"%d","delta":%%b' % (kind.encode(), self._parts)
-        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
+        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_part(self) -> None:
         if self._open is not None:
@@ -178,7 +176,7 @@ class UIMessageStream:
             metadata["reasoning"] = {self._call_ids.rename(done.tool_calls[0]["id"]): sealed}
         reason = _FINISH_REASONS.get(done.finish_reason, "other")
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": metadata})
-        self._chunks.append(b"data: [DONE]\n\n")
+        self.pieces.append(b"data: [DONE]\n\n")
 
     def _finish_call(self, call: ToolCallObject) -> None:
         chunk = {"toolCallId": self._call_ids.rename(call["id"]), "toolName": call["function"]["name"]}
@@ -194,7 +192,7 @@ class UIMessageStream:
         self._end_part()
         if isinstance(error, StreamStopped):  # what its user wanted
             self._add({"type": "abort"})
-            self._chunks.append(b"data: [DONE]\n\n")
+            self.pieces.append(b"data: [DONE]\n\n")
             return
         problem = problem_for(error)
         # Readers show the text; the other two fields are for the page's own code.
@@ -206,4 +204,4 @@ class UIMessageStream:
                 "requestId": self._request_id,
             }
         )
-        self._chunks.append(b"data: [DONE]\n\n")
+        self.pieces.append(b"data: [DONE]\n\n")

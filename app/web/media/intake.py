@@ -24,6 +24,10 @@ MAX_MEDIA = 50
 _DETAILS = ("low", "high", "auto", "original")
 
 
+def _name_part(place: int, number: int, kind: str) -> str:
+    return f"messages.{place}.content.{number}.{kind}"
+
+
 class MediaIntake:
     """Prepares the images and files of one request.
 
@@ -65,7 +69,12 @@ class MediaIntake:
         return Preparation(work, model, self._embedded, self.adjusted)
 
     def prepare(
-        self, body: ConversationRequest, operation: str, model: str | None, prompts: PromptSelection
+        self,
+        body: ConversationRequest,
+        operation: str,
+        model: str | None,
+        prompts: PromptSelection,
+        name_part: Callable[[int, int, str], str] = _name_part,
     ) -> None:
         """Replace the images and files in a body's messages, in place, by what the model gets.
 
@@ -74,6 +83,7 @@ class MediaIntake:
             operation: as of begin(), as are the next two.
             model: the one that the client asks for.
             prompts: the prompts that this user may use.
+            name_part: returns the path of a part in the body, from the places of its message and of itself, and its type.
 
         Raises:
             InvalidRequest, InvalidImageInput: there are too many, or one cannot be used.
@@ -89,7 +99,7 @@ class MediaIntake:
         preparation = self.begin(body, operation, model, prompts)
         for place, number, part in in_turns(media):
             kind = part["type"]
-            fields, where = part[kind], f"messages.{place}.content.{number}.{kind}"
+            fields, where = part[kind], name_part(place, number, kind)
             if kind == "image_url":
                 part[kind] = preparation.prepare_image(fields["url"], fields.get("detail"), where)
             else:

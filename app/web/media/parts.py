@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.web.schemas.fields import MAX_TEXT_CHARS, Detail, NonEmptyText, Text
@@ -175,6 +175,24 @@ def join_text_parts(content: Any) -> Any:
     if not texts or len(texts) != len(content):
         raise ValueError("must be a text, or a list of text parts")
     return _check_text("\n\n".join(texts)) if any(texts) else ""
+
+
+class SpokenPart(TypedDict):
+    """A text part in the spelling of any of OpenAI's APIs, also of an earlier answer, whose other fields are left out."""
+
+    __pydantic_config__ = ConfigDict(extra="allow")  # type: ignore[misc]
+
+    type: Literal["text", "input_text", "output_text", "refusal"]
+
+
+JOINED_TEXT = BeforeValidator(
+    join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)]
+)
+"""Takes a text, or a list of text parts, of which it makes one."""
+
+JOINED_TEXT_OR_NULL = BeforeValidator(
+    join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)] | None
+)
 
 
 def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[int, int, ChatPart]]:

@@ -1,87 +1,192 @@
-"""The schemas of what routes answer."""
+"""The schemas of what routes answer in one piece."""
 
 from __future__ import annotations
 
-from typing import Any
+from app.web.openapi.schema import (
+    ANY,
+    FLAG,
+    INTEGER,
+    MOMENT,
+    NULL,
+    NUMBER,
+    OBJECT,
+    TEXT,
+    Schema,
+    closed,
+    const,
+    list_of,
+    maybe,
+    one_of,
+    refer,
+)
 
-Schema = dict[str, Any]
-
-_TEXT: Schema = {"type": "string"}
-_INTEGER: Schema = {"type": "integer"}
-_NUMBER: Schema = {"type": "number"}
-_OBJECT: Schema = {"type": "object"}
-_OBJECTS: Schema = {"type": "array", "items": _OBJECT}
-_USAGE: Schema = {"type": ["object", "null"], "description": "The token counts, as OpenAI names them."}
-
-
-def _answer(required: dict[str, Schema], optional: dict[str, Schema] | None = None) -> Schema:
-    return {
-        "type": "object",
-        "properties": {**required, **(optional or {})},
-        "required": list(required),
-    }
-
-
-_END: dict[str, Schema] = {
-    "finishReason": {"type": ["string", "null"]},
-    "usage": _USAGE,
-    "model": _TEXT,
-    "id": {"type": ["string", "null"]},
+FINISH_REASON = one_of("stop", "length", "content_filter", "tool_calls", "unknown")
+END: dict[str, Schema] = {
+    "finishReason": maybe(FINISH_REASON),
+    "usage": maybe(refer("Usage")),
+    "model": TEXT,
+    "id": maybe(TEXT),
 }
-_MAYBE: dict[str, Schema] = {"trimmed": _INTEGER, "cached": {"type": "boolean"}}
+"""What every complete answer of a model tells."""
+TOOL_RUN = closed({"id": TEXT, "name": TEXT, "status": one_of("running", "done", "failed")}, ms=INTEGER)
+MAYBE: dict[str, Schema] = {"trimmed": INTEGER, "cached": FLAG}
+CHAT_MAYBE: dict[str, Schema] = {"toolCalls": list_of(refer("ToolCall")), "reasoning": TEXT, **MAYBE}
 
-CHAT = _answer({"reply": _TEXT, **_END}, {"toolCalls": _OBJECTS, "toolRuns": _OBJECTS, **_MAYBE})
-STRUCTURED = _answer({"data": {}, **_END}, {"normalized": {"type": "array", "items": _TEXT}, **_MAYBE})
-EMBEDDINGS = _answer(
-    {
-        "embeddings": {"type": "array", "items": {"type": "array", "items": _NUMBER}},
-        "model": _TEXT,
-        "usage": _USAGE,
-    },
-    {"cached": _INTEGER},
+CHAT = closed(
+    {"reply": TEXT, **END},
+    **CHAT_MAYBE,
+    toolRuns=list_of(TOOL_RUN),
+    text=TEXT,
+    role=const("assistant"),
+    content=TEXT,
 )
-SIMILARITY = _answer({}, {"similarity": _NUMBER, "results": _OBJECTS, "cached": _INTEGER})
-TOKEN = _answer(
+STRUCTURED = closed({"data": ANY, **END}, normalized=list_of(TEXT), **MAYBE)
+EMBEDDINGS = closed(
+    {"embeddings": list_of(list_of(NUMBER)), "model": TEXT, "usage": maybe(refer("Usage"))}, cached=INTEGER
+)
+SIMILARITY: Schema = {
+    "anyOf": [
+        closed({"similarity": NUMBER}, cached=INTEGER),
+        closed(
+            {"results": list_of(closed({"index": INTEGER, "similarity": NUMBER}, document=TEXT))}, cached=INTEGER
+        ),
+    ]
+}
+TOKEN = closed({"token": TEXT, "tokenId": TEXT, "formToken": TEXT, "expiresAt": MOMENT})
+
+_COUNTS = ("requests", "estimated", "unpriced", "promptTokens", "cachedTokens", "cacheWriteTokens")
+_SUMS: dict[str, Schema] = dict.fromkeys(
+    (*_COUNTS, "completionTokens", "reasoningTokens", "tokens", "costMicroUsd", "cacheSavedMicroUsd"), INTEGER
+)
+_LIMIT = closed(
     {
-        "token": _TEXT,
-        "tokenId": _TEXT,
-        "formToken": _TEXT,
-        "expiresAt": {"type": "string", "format": "date-time"},
+        "of": TEXT,
+        "window": one_of("day", "month"),
+        **dict.fromkeys(("microUsd", "tokens", "leftMicroUsd", "leftTokens"), maybe(INTEGER)),
+        "resetsInS": INTEGER,
     }
 )
-USAGE = _answer(
+_RATE = closed(
     {
-        "from": _TEXT,
-        "to": _TEXT,
-        "totals": _OBJECT,
-        "rows": _OBJECTS,
-        "limits": _OBJECTS,
-        "rates": _OBJECTS,
-        "streams": _OBJECTS,
-    },
-    {"safetyEvents": _OBJECTS},
-)
-LIMITS = _answer({"kind": _TEXT, "tenant": _TEXT, "id": _TEXT, "limits": _OBJECT, "defaults": _OBJECT})
-ALL_LIMITS = _answer({"limits": {"type": "array", "items": LIMITS}})
-BATCH = _answer({"id": _TEXT, "status": _TEXT})
-BATCHES = _answer({"batches": _OBJECTS, "next": {"type": ["string", "null"]}})
-COMPLETION = _answer({"id": _TEXT, "object": _TEXT, "created": _INTEGER, "model": _TEXT, "choices": _OBJECTS})
-V1_EMBEDDINGS = _answer({"object": _TEXT, "data": _OBJECTS, "model": _TEXT, "usage": _USAGE})
-MODEL = _answer({"id": _TEXT, "object": _TEXT, "created": _INTEGER, "owned_by": _TEXT})
-MODELS = _answer({"object": _TEXT, "data": {"type": "array", "items": MODEL}})
-ANY = _OBJECT
-
-API_ERROR = _answer({"error": _TEXT, "code": _TEXT, "requestId": _TEXT})
-MESSAGE_ERROR = _answer({"message": _TEXT})
-OPENAI_ERROR = _answer(
-    {
-        "error": _answer(
-            {
-                "message": _TEXT,
-                "type": _TEXT,
-                "param": {"type": ["string", "null"]},
-                "code": {"type": ["string", "null"]},
-            }
-        )
+        "of": TEXT,
+        "counts": one_of("requests", "tokens"),
+        **dict.fromkeys(("limit", "windowS", "left", "resetsInS"), INTEGER),
     }
+)
+_STREAMS = closed({"of": TEXT, "limit": INTEGER})
+_SAFETY_EVENT = closed(
+    {"at": MOMENT, "type": TEXT, **dict.fromkeys(("tenant", "user", "category", "caseId", "action"), maybe(TEXT))}
+)
+USAGE = closed(
+    {
+        "from": {"type": "string", "format": "date"},
+        "to": {"type": "string", "format": "date"},
+        "totals": closed(_SUMS),
+        "rows": list_of({"type": "object", "properties": _SUMS, "required": list(_SUMS)}),
+        "limits": list_of(_LIMIT),
+        "rates": list_of(_RATE),
+        "streams": list_of(_STREAMS),
+    },
+    safetyEvents=list_of(_SAFETY_EVENT),
+)
+
+_OWN_LIMIT: Schema = {"type": ["number", "string", "null"]}
+_OWN_LIMITS = closed(
+    dict.fromkeys(("requestRate", "tokenRate", "concurrentStreams", "budgetUsd", "budgetTokens"), _OWN_LIMIT)
+)
+LIMITS = closed({"kind": TEXT, "tenant": TEXT, "id": TEXT, "limits": _OWN_LIMITS, "defaults": _OWN_LIMITS})
+ALL_LIMITS = closed({"limits": list_of(refer("Limits"))})
+
+BATCH = closed(
+    {
+        "id": TEXT,
+        "kind": one_of("chat", "structured", "embeddings"),
+        "model": TEXT,
+        "status": TEXT,
+        "createdAt": MOMENT,
+        "endedAt": maybe(MOMENT),
+        "counts": closed({"total": INTEGER, "completed": INTEGER, "failed": INTEGER}),
+        "costMicroUsd": maybe(INTEGER),
+    },
+    user=maybe(TEXT),
+    tenant=maybe(TEXT),
+)
+BATCHES = closed({"batches": list_of(refer("Batch")), "next": maybe(TEXT)})
+BATCH_RESULTS: Schema = {
+    "type": "object",
+    "description": "The answers in order, each with the id of its request; written as they are read.",
+    "properties": {"results": list_of(OBJECT)},
+}
+
+TOOL_CALL: Schema = {
+    "type": "object",
+    "properties": {
+        "id": TEXT,
+        "type": const("function"),
+        "function": {
+            "type": "object",
+            "properties": {"name": TEXT, "arguments": TEXT},
+            "required": ["name", "arguments"],
+        },
+    },
+    "required": ["id", "type", "function"],
+}
+TOKEN_COUNTS: Schema = {
+    "type": "object",
+    "description": "The token counts as the upstream tells them, in OpenAI's names.",
+    "properties": {
+        **dict.fromkeys(("prompt_tokens", "completion_tokens", "total_tokens"), INTEGER),
+        "prompt_tokens_details": maybe(OBJECT),
+        "completion_tokens_details": maybe(OBJECT),
+    },
+}
+
+COMPLETION = closed(
+    {
+        "id": TEXT,
+        "object": const("chat.completion"),
+        "created": INTEGER,
+        "model": TEXT,
+        "choices": list_of(
+            closed(
+                {
+                    "index": const(0),
+                    "message": closed(
+                        {"role": const("assistant"), "content": maybe(TEXT), "refusal": maybe(TEXT)},
+                        tool_calls=list_of(refer("ToolCall")),
+                    ),
+                    "logprobs": NULL,
+                    "finish_reason": FINISH_REASON,
+                }
+            )
+        ),
+        "usage": maybe(refer("Usage")),
+        "service_tier": maybe(TEXT),
+        "system_fingerprint": maybe(TEXT),
+    }
+)
+V1_EMBEDDINGS = closed(
+    {
+        "object": const("list"),
+        "data": list_of(
+            closed(
+                {
+                    "object": const("embedding"),
+                    "index": INTEGER,
+                    "embedding": {"anyOf": [list_of(NUMBER), {"type": "string", "contentEncoding": "base64"}]},
+                }
+            )
+        ),
+        "model": TEXT,
+        "usage": maybe(refer("Usage")),
+    }
+)
+MODEL = closed({"id": TEXT, "object": const("model"), "created": INTEGER, "owned_by": TEXT})
+MODELS = closed({"object": const("list"), "data": list_of(refer("Model"))})
+STATUS = closed({"status": TEXT}, advice=TEXT)
+
+API_ERROR = closed({"error": TEXT, "code": TEXT, "requestId": TEXT})
+MESSAGE_ERROR = closed({"message": TEXT})
+OPENAI_ERROR = closed(
+    {"error": closed({"message": TEXT, "type": TEXT, "param": maybe(TEXT), "code": maybe(TEXT)})}
 )

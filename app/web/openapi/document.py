@@ -13,9 +13,10 @@ from werkzeug.routing import Rule
 from app.web.error_table import list_problems
 from app.web.errors import api_error, message_error, sentence_error
 from app.web.guards import RouteGuard, find_guard
-from app.web.openapi.answers import API_ERROR, MESSAGE_ERROR, OPENAI_ERROR, Schema
+from app.web.openapi.components import COMPONENTS
 from app.web.openapi.examples import EXAMPLES, PUTS
 from app.web.openapi.operations import OPERATIONS, Operation
+from app.web.openapi.schema import Schema
 from app.web.schemas.validation import RequestModel
 
 _REF = "#/components/schemas/{model}"
@@ -55,7 +56,7 @@ def build_document(app: Flask) -> dict[str, Any]:
             "summary": summary,
             "tags": [rule.rule.split("/")[2] if rule.rule.count("/") > 1 else "server"],
             "parameters": _list_parameters(rule, operation),
-            "responses": _list_responses(operation, {} if guard.is_public else errors[form]),
+            "responses": _list_responses(operation, {} if guard.is_public and method == "GET" else errors[form]),
             "security": _list_security(guard),
         }
         if rest.strip():
@@ -73,12 +74,7 @@ def build_document(app: Flask) -> dict[str, Any]:
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": {
-                **definitions,
-                "Error": API_ERROR,
-                "MessageError": MESSAGE_ERROR,
-                "OpenAIError": OPENAI_ERROR,
-            },
+            "schemas": {**definitions, **COMPONENTS},
             "securitySchemes": _SECURITY,
         },
     }
@@ -93,7 +89,20 @@ def _define_models() -> tuple[dict[type[RequestModel], Schema], dict[str, Schema
         if model is not None
     }
     refs, schema = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
+    _loosen_unions(schema["$defs"])
     return {model: refs[model, "validation"] for model in models}, schema["$defs"]
+
+
+def _loosen_unions(schema: Any) -> None:
+    """Let a value of a union fit several branches if no field tells them apart: some take whatever is yet to come."""
+    if isinstance(schema, dict):
+        if "oneOf" in schema and "discriminator" not in schema:
+            schema["anyOf"] = schema.pop("oneOf")
+        for value in schema.values():
+            _loosen_unions(value)
+    elif isinstance(schema, list):
+        for value in schema:
+            _loosen_unions(value)
 
 
 def _list_parameters(rule: Rule, operation: Operation) -> list[dict[str, Any]]:
@@ -131,7 +140,12 @@ def _list_responses(operation: Operation, errors: dict[str, Schema]) -> dict[str
     success: Schema = {"description": "Done." if operation.answers is None else "The answer."}
     if operation.answers is not None:
         success["content"] = {kind: {"schema": schema} for kind, schema in operation.answers.items()}
-    return {str(operation.status): success, **errors}
+    others: dict[str, Schema] = {}
+    for status, (meaning, schema) in operation.also.items():
+        others[str(status)] = {"description": meaning}
+        if schema is not None:
+            others[str(status)]["content"] = {"application/json": {"schema": schema}}
+    return {str(operation.status): success, **errors, **others}
 
 
 def _list_security(guard: RouteGuard) -> list[dict[str, list[str]]]:
@@ -144,13 +158,13 @@ def _list_security(guard: RouteGuard) -> list[dict[str, list[str]]]:
 
 
 def _find_error_form(view: Any, path: str) -> str:
+    if path.startswith("/v1/"):
+        return "OpenAIError"
     form = getattr(view, "error_body", None)
     if form is message_error:
         return "MessageError"
     if form is sentence_error:
         return "text"
-    if form is None and path.startswith("/v1/"):
-        return "OpenAIError"
     return "Error" if form in (None, api_error) else "either"
 
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from app.web.openapi import answers
-from app.web.openapi.answers import Schema
+from app.web.openapi.schema import Schema, refer
 from app.web.schemas.admin.limits import LimitsRequest
 from app.web.schemas.batches import CreateBatchRequest
 from app.web.schemas.chat import ChatRequest
@@ -35,6 +35,8 @@ _AGUI = "The events of AG-UI, from RUN_STARTED to RUN_FINISHED or RUN_ERROR."
 _RESPONSE_EVENTS = "With `stream`: the events of OpenAI's Responses API."
 _CHUNKS = "With `stream`: OpenAI's chunks, then `[DONE]`."
 
+Also = Mapping[int, tuple[str, Schema | None]]
+
 
 @dataclass(frozen=True, slots=True)
 class Operation:
@@ -47,6 +49,7 @@ class Operation:
         query: the parameters that its URL may have, each with what it means.
         headers: that the request may have, besides those that all may have.
         status: of a success.
+        also: what else may be answered that is no error, by its status: what it means, and its JSON if it has any.
         is_billed: whether it may cost money, so that it takes an Idempotency-Key.
     """
 
@@ -56,11 +59,18 @@ class Operation:
     query: tuple[tuple[str, str], ...] = ()
     headers: tuple[tuple[str, str], ...] = ()
     status: int = 200
+    also: Also = field(default_factory=dict)
     is_billed: bool = False
 
 
-def _events(description: str) -> dict[str, Schema]:
-    return {EVENTS: {"type": "string", "description": description}}
+def _events(event: str | None, description: str) -> dict[str, Schema]:
+    """Describe a stream by the schema of one event. OpenAPI 3.1 has no keyword for that."""
+    schema: Schema = {"description": description}
+    return {EVENTS: schema if event is None else {**schema, "x-event": refer(event)}}
+
+
+_NOTHING_MORE: Also = {204: ("There is nothing more.", None)}
+_UNCHANGED: Also = {304: ("It is still what the reader has.", None)}
 
 
 _PLAIN_TEXT: dict[str, Schema] = {TEXT: {"type": "string"}}
@@ -69,48 +79,55 @@ _NONE = Operation(status=204)
 
 OPERATIONS: dict[tuple[str, str], Operation] = {
     ("POST", "/api/chat"): Operation(
-        (ChatRequest, UIMessagesRequest), answers={JSON: answers.CHAT, **_events(_UI)}, is_billed=True
+        (ChatRequest, UIMessagesRequest),
+        answers={JSON: refer("ChatAnswer"), **_events("UIMessageEvent", _UI)},
+        is_billed=True,
     ),
-    ("POST", "/api/chat/stream"): Operation((ChatRequest,), answers=_events(_TOKENS), is_billed=True),
+    ("POST", "/api/chat/stream"): Operation(
+        (ChatRequest,), answers=_events("TokenEvent", _TOKENS), is_billed=True
+    ),
     ("POST", "/api/chat/openai"): Operation((OpenAIChatRequest,), answers=_PLAIN_TEXT, is_billed=True),
     ("GET", "/api/chat/stream/<stream_id>"): Operation(
-        answers=_events("The events of the stream, from the next one on, in its own format."),
+        answers=_events(None, "The events of the stream, from the next one on, in its own format."),
+        also=_NOTHING_MORE,
         query=(
             ("after", "The number of the last event that the reader has."),
             ("access_token", "The credential, as an EventSource cannot send a header."),
         ),
         headers=(("Last-Event-ID", "As `after`, which it comes before."),),
     ),
-    ("GET", "/api/chat/<chat_id>/stream"): Operation(answers=_events("The stream, from its beginning.")),
+    ("GET", "/api/chat/<chat_id>/stream"): Operation(
+        answers=_events("UIMessageEvent", "The stream, from its beginning."), also=_NOTHING_MORE
+    ),
     ("POST", "/api/chat/stream/<stream_id>/stop"): _NONE,
     ("POST", "/api/completion"): Operation((CompletionRequest,), answers=_PLAIN_TEXT, is_billed=True),
-    ("POST", "/api/agui"): Operation((AguiRequest,), answers=_events(_AGUI), is_billed=True),
+    ("POST", "/api/agui"): Operation((AguiRequest,), answers=_events("AguiEvent", _AGUI), is_billed=True),
     ("POST", "/api/vision"): Operation(
-        (VisionRequest,), form=VisionFields, answers={JSON: answers.CHAT}, is_billed=True
+        (VisionRequest,), form=VisionFields, answers={JSON: refer("ChatAnswer")}, is_billed=True
     ),
     ("POST", "/api/vision/stream"): Operation(
-        (VisionRequest,), form=VisionFields, answers=_events(_TOKENS), is_billed=True
+        (VisionRequest,), form=VisionFields, answers=_events("TokenEvent", _TOKENS), is_billed=True
     ),
     ("POST", "/api/embeddings"): Operation(
-        (EmbeddingsRequest,), answers={JSON: answers.EMBEDDINGS}, is_billed=True
+        (EmbeddingsRequest,), answers={JSON: refer("EmbeddingsAnswer")}, is_billed=True
     ),
     ("POST", "/api/embeddings/similarity"): Operation(
-        (SimilarityRequest,), answers={JSON: answers.SIMILARITY}, is_billed=True
+        (SimilarityRequest,), answers={JSON: refer("SimilarityAnswer")}, is_billed=True
     ),
     ("POST", "/api/structured"): Operation(
-        (StructuredRequest,), answers={JSON: answers.STRUCTURED}, is_billed=True
+        (StructuredRequest,), answers={JSON: refer("StructuredAnswer")}, is_billed=True
     ),
     ("POST", "/api/structured/stream"): Operation(
         (StructuredRequest,),
-        answers={**_events(_VALUES), **_PLAIN_TEXT},
+        answers={**_events("ValueEvent", _VALUES), **_PLAIN_TEXT},
         query=(("format", "`text`: the bare JSON text, as it grows."),),
         is_billed=True,
     ),
-    ("POST", "/api/tokens"): Operation((TokenRequest,), answers={JSON: answers.TOKEN}, status=201),
+    ("POST", "/api/tokens"): Operation((TokenRequest,), answers={JSON: refer("TokenAnswer")}, status=201),
     ("DELETE", "/api/tokens"): Operation(query=(("userId", "Whose tokens."), _TENANT), status=204),
     ("DELETE", "/api/tokens/<token_id>"): Operation(query=(_TENANT,), status=204),
     ("GET", "/api/usage"): Operation(
-        answers={JSON: answers.USAGE, CSV: {"type": "string"}},
+        answers={JSON: refer("UsageAnswer"), CSV: {"type": "string"}},
         query=(
             ("from", "The first day, as 2026-01-31; without it the first of this month."),
             ("to", "The last day; without it today."),
@@ -120,37 +137,43 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
             _TENANT,
         ),
     ),
-    ("GET", "/api/limits"): Operation(answers={JSON: answers.ALL_LIMITS}, query=(_TENANT,)),
-    ("GET", "/api/limits/<kind>/<path:name>"): Operation(answers={JSON: answers.LIMITS}, query=(_TENANT,)),
+    ("GET", "/api/limits"): Operation(answers={JSON: refer("AllLimits")}, query=(_TENANT,)),
+    ("GET", "/api/limits/<kind>/<path:name>"): Operation(answers={JSON: refer("Limits")}, query=(_TENANT,)),
     ("PUT", "/api/limits/<kind>/<path:name>"): Operation(
-        (LimitsRequest,), answers={JSON: answers.LIMITS}, query=(_TENANT,)
+        (LimitsRequest,), answers={JSON: refer("Limits")}, query=(_TENANT,)
     ),
     ("DELETE", "/api/limits/<kind>/<path:name>"): Operation(query=(_TENANT,), status=204),
     ("POST", "/api/batches"): Operation(
-        (CreateBatchRequest,), answers={JSON: answers.BATCH}, status=201, is_billed=True
+        (CreateBatchRequest,), answers={JSON: refer("Batch")}, status=201, is_billed=True
     ),
     ("GET", "/api/batches"): Operation(
-        answers={JSON: answers.BATCHES},
+        answers={JSON: refer("Batches")},
         query=(("limit", "How many at most."), ("before", "The id in `next` of the page before.")),
     ),
-    ("GET", "/api/batches/<batch_id>"): Operation(answers={JSON: answers.BATCH}),
-    ("GET", "/api/batches/<batch_id>/results"): Operation(answers={JSON: answers.ANY}),
-    ("POST", "/api/batches/<batch_id>/cancel"): Operation(answers={JSON: answers.BATCH}),
+    ("GET", "/api/batches/<batch_id>"): Operation(answers={JSON: refer("Batch")}),
+    ("GET", "/api/batches/<batch_id>/results"): Operation(answers={JSON: refer("BatchResults")}),
+    ("POST", "/api/batches/<batch_id>/cancel"): Operation(answers={JSON: refer("Batch")}),
     ("POST", "/v1/chat/completions"): Operation(
-        (ChatCompletionsRequest,), answers={JSON: answers.COMPLETION, **_events(_CHUNKS)}, is_billed=True
+        (ChatCompletionsRequest,),
+        answers={JSON: refer("ChatCompletion"), **_events("ChatCompletionChunk", _CHUNKS)},
+        is_billed=True,
     ),
     ("POST", "/v1/responses"): Operation(
-        (ResponsesRequest,), answers={JSON: answers.ANY, **_events(_RESPONSE_EVENTS)}, is_billed=True
+        (ResponsesRequest,),
+        answers={JSON: refer("Response"), **_events("ResponseEvent", _RESPONSE_EVENTS)},
+        is_billed=True,
     ),
     ("POST", "/v1/embeddings"): Operation(
-        (V1EmbeddingsRequest,), answers={JSON: answers.V1_EMBEDDINGS}, is_billed=True
+        (V1EmbeddingsRequest,), answers={JSON: refer("V1Embeddings")}, is_billed=True
     ),
-    ("GET", "/v1/models"): Operation(answers={JSON: answers.MODELS}),
-    ("GET", "/v1/models/<path:model>"): Operation(answers={JSON: answers.MODEL}),
-    ("GET", "/healthz"): Operation(answers={JSON: answers.ANY}),
-    ("GET", "/readyz"): Operation(answers={JSON: answers.ANY}),
+    ("GET", "/v1/models"): Operation(answers={JSON: refer("Models")}),
+    ("GET", "/v1/models/<path:model>"): Operation(answers={JSON: refer("Model")}),
+    ("GET", "/healthz"): Operation(answers={JSON: refer("Status")}),
+    ("GET", "/readyz"): Operation(
+        answers={JSON: refer("Status")}, also={503: ("It cannot serve now.", refer("Status"))}
+    ),
     ("POST", "/webhooks/openai"): Operation(
-        answers={JSON: answers.ANY},
+        status=204,
         headers=(
             ("webhook-id", "Of the delivery."),
             ("webhook-timestamp", "When it was sent."),
@@ -158,7 +181,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         ),
     ),
     ("GET", "/metrics"): Operation(answers=_PLAIN_TEXT),
-    ("GET", "/openapi.json"): Operation(answers={JSON: answers.ANY}),
-    ("GET", "/docs"): Operation(answers={"text/html": {"type": "string"}}),
-    ("GET", "/docs/style.css"): Operation(answers={"text/css": {"type": "string"}}),
+    ("GET", "/openapi.json"): Operation(answers={JSON: {"type": "object"}}, also=_UNCHANGED),
+    ("GET", "/docs"): Operation(answers={"text/html": {"type": "string"}}, also=_UNCHANGED),
+    ("GET", "/docs/style.css"): Operation(answers={"text/css": {"type": "string"}}, also=_UNCHANGED),
 }

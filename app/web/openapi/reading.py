@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from app.web.openapi.answers import Schema
+from app.web.openapi.schema import Schema
 
 _MAX_WORDS = 60
 

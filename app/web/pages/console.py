@@ -33,6 +33,7 @@ class ConsoleView:
         tools: the names of the server tools.
         schemas: the names of the kept schemas.
         fault: what only the owner can mend, if there is something.
+        chosen: the prompt whose variables are shown.
         simulated: what the header X-Simulate can ask for; none if it is refused.
     """
 
@@ -42,6 +43,7 @@ class ConsoleView:
     tools: Sequence[str]
     schemas: Sequence[str]
     fault: str | None
+    chosen: str
     simulated: dict[str, str]
     efforts: Sequence[str] = REASONING_EFFORTS
     verbosities: Sequence[str] = VERBOSITIES
@@ -58,8 +60,8 @@ class ConsoleView:
         return json.dumps(facts)
 
 
-def describe_console(built: Services) -> ConsoleView:
-    """Return what the console shows."""
+def describe_console(built: Services, chosen: str) -> ConsoleView:
+    """Return what the console shows, with the fields of a chosen prompt."""
     config = built.config
     may_simulate = config.is_offline and not config.is_production
     return ConsoleView(
@@ -69,5 +71,6 @@ def describe_console(built: Services) -> ConsoleView:
         tools=sorted(built.toolbox.declared),
         schemas=sorted(built.schemas),
         fault=built.owner_faults.find_hint(),
+        chosen=chosen,
         simulated=SIMULATED if may_simulate else {},
     )

@@ -6,7 +6,10 @@ from typing import NamedTuple
 
 from flask import current_app, request, url_for
 
+from app.database.database import DatabaseUnavailable
+from app.problems import Forbidden
 from app.services import services
+from app.web.guards import find_admin_session
 
 
 class Link(NamedTuple):
@@ -35,12 +38,17 @@ def list_links() -> list[Link]:
     """Return the links for who sent the current request."""
     sees_all = is_owner()
     return [
-        Link(url_for(page.endpoint), page.label, page.endpoint == request.endpoint)
+        Link(url_for(page.endpoint), page.label, (request.endpoint or "").startswith(page.endpoint))
         for page in _PAGES
         if page.endpoint in current_app.view_functions and (sees_all or not page.is_for_owners)
     ]
 
 
 def is_owner() -> bool:
-    """Return whether the current request may see the owner's pages: every request may in development."""
-    return not services().config.is_production
+    """Return whether the current request may see the owner's pages: in development, or with an administrator's session."""
+    if not services().config.is_production:
+        return True
+    try:
+        return find_admin_session() is not None
+    except (Forbidden, DatabaseUnavailable):
+        return False

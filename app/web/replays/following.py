@@ -11,7 +11,7 @@ from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
 from app.openai_service.errors import CallerGone
 from app.replays import AnswerHead, AnswerReader
-from app.replays.errors import IdempotencyInDoubt
+from app.replays.errors import AnswerTooLong, IdempotencyInDoubt
 from app.runtime.lifecycle import Draining
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
@@ -31,6 +31,7 @@ def follow_answer(reader: AnswerReader, head: AnswerHead) -> Response:
 
     Raises:
         IdempotencyInDoubt: it is no longer kept.
+        AnswerTooLong: it never was.
         ServerBusy, AccountConcurrencyExceeded: too many streams are running.
         DatabaseUnavailable: it cannot be read.
     """
@@ -39,7 +40,9 @@ def follow_answer(reader: AnswerReader, head: AnswerHead) -> Response:
         response = Response(body, status=head.status, direct_passthrough=True)
     else:
         data = reader.read_new(head)
-        if head.state == "dropped" or data is None:
+        if head.state == "dropped":
+            raise AnswerTooLong
+        if data is None:
             raise IdempotencyInDoubt
         response = Response(data, status=head.status)
     response.headers.pop("Content-Type")

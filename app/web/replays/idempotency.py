@@ -20,6 +20,7 @@ from app.problems import InvalidRequest
 from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
 from app.replays.answer_log import ALIVE_S
 from app.replays.errors import IdempotencyInDoubt
+from app.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
@@ -32,7 +33,8 @@ from app.web.replays.waiting import WaitingBodies
 from app.web.request_body import buffer_body
 from app.web.request_id import current_request, current_state
 
-_VALID_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+# Without a comma: two headers of one name arrive joined by it, and which of two keys is meant nobody knows.
+_VALID_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 _BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
 _RENEW_EVERY_S = 1.0
@@ -92,7 +94,11 @@ class IdempotentRequest:
         has_failed = response.status_code >= 400
         with suppress(DatabaseUnavailable):  # then the key stays in doubt, but this client has its answer
             if not has_failed:
-                answer = CompleteAnswer(response.status_code, kept_headers(response), response.get_data())
+                is_small = (response.content_length or 0) <= MAX_COMPLETE_BYTES
+                body = response.get_data() if is_small else None
+                if not is_small:
+                    response.headers["Idempotency-Kept"] = "false"
+                answer = CompleteAnswer(response.status_code, kept_headers(response), body)
                 answers.keep(self.owner, self.claim.answer_id, answer, keep_s=keep_s)
             self.end(has_failed=has_failed)
 
@@ -136,7 +142,9 @@ def _claim_key(waiting: WaitingBodies, read_key: Callable[[Request], str | None]
     if guard is None or _BILLED_SCOPES.isdisjoint(guard.scopes):
         return None
     if not _VALID_KEY.fullmatch(key):
-        raise InvalidRequest("must be 1 to 255 visible ASCII characters.", field="Idempotency-Key")
+        raise InvalidRequest(
+            "must be given once, as 1 to 255 visible ASCII characters without a comma.", field="Idempotency-Key"
+        )
     built, owner = services(), name_current_user()
     body = buffer_body()
     wanted = _hash_request(request, body)

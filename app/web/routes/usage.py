@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import orjson
 from flask import Blueprint, Response, g, request
 
@@ -22,17 +20,11 @@ def show() -> Response:
     """Report the caller's usage and remaining budgets; with an admin key, the usage of any user of its tenant."""
     built = services()
     query = parse_usage_query(request.args, g.principal)
-    totals = partial(
-        built.reports.totals,
-        tenant=query.tenant,
-        user=query.user,
-        first_day=query.first_day,
-        last_day=query.last_day,
-    )
-    rows, savings = totals(query.by), sum_savings(totals((*query.by, "model")), built.prices)
+    rows = query.read(built.reports, query.by)
+    savings = sum_savings(query.read(built.reports, (*query.by, "model")), built.prices)
     if query.is_csv:
         return Response(usage_csv(query, rows, savings), mimetype="text/csv")
-    (total,) = totals()
+    (total,) = query.read(built.reports, ())
     standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
     answer = usage_response(query, total, rows, savings, standing)
     if g.principal.may("admin"):

@@ -6,19 +6,34 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 import orjson
-from pydantic import AliasChoices, BeforeValidator, ConfigDict, Field
+from pydantic import AliasChoices, ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS
-from app.web.media.parts import Content, join_text_parts
+from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import NonEmptyText, PromptFields, Text
 
 MAX_MESSAGES = 2_000
 _NO_RESULT = "(no result)"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+def _name_aliases(schema: dict[str, Any]) -> None:
+    """Add to a JSON schema the names of OpenAI's that are accepted for our own."""
+    fields, required = schema["properties"], schema.get("required", [])
+    for ours, theirs in (("toolCalls", "tool_calls"), ("toolCallId", "tool_call_id")):
+        if ours not in fields:
+            continue
+        fields[theirs] = {**fields[ours], "title": theirs}
+        if ours in required:
+            required.remove(ours)
+            schema["anyOf"] = [{"required": [ours]}, {"required": [theirs]}]
+
+
+_ALIASED = ConfigDict(extra="forbid", strict=True, json_schema_extra=_name_aliases)
 
 # Typed dicts instead of models: a long history is validated without running Python code, and is sent without
 # converting it back to dicts.
@@ -58,7 +73,7 @@ class SystemMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    content: Annotated[NonEmptyText, JOINED_TEXT]
 
 
 class AssistantMessage(TypedDict):
@@ -68,10 +83,10 @@ class AssistantMessage(TypedDict):
     them go back to the model.
     """
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    __pydantic_config__ = _ALIASED  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
+    content: NotRequired[Annotated[str | None, JOINED_TEXT_OR_NULL]]
     tool_calls: NotRequired[
         Annotated[
             list[ToolCall] | None,
@@ -96,10 +111,10 @@ class AssistantMessage(TypedDict):
 class ToolMessage(TypedDict):
     """The result of one tool call."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
+    __pydantic_config__ = _ALIASED  # type: ignore[misc]
 
     role: Literal["tool"]
-    content: Annotated[Text, BeforeValidator(join_text_parts)]
+    content: Annotated[Text, JOINED_TEXT]
     tool_call_id: Annotated[str, Field(validation_alias=AliasChoices("toolCallId", "tool_call_id"))]
 
 

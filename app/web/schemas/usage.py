@@ -14,7 +14,7 @@ from typing import Any, get_args
 from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
-from app.ledger.reports import SUMS, Grouping, Remaining, Total
+from app.ledger.reports import SUMS, Grouping, Remaining, Reports, Total
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota
 from app.limits.standing import Standing
@@ -43,6 +43,17 @@ class UsageQuery:
     user: str | None
     tenant: str | None
     is_csv: bool
+
+    def read(self, reports: Reports, by: Sequence[Grouping], most: int | None = None) -> list[Total]:
+        """Return the totals of what the query is about, by other groups than its own. Raises DatabaseUnavailable."""
+        return reports.totals(
+            by,
+            tenant=self.tenant,
+            user=self.user,
+            first_day=self.first_day,
+            last_day=self.last_day,
+            most=most,
+        )
 
 
 def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQuery:

@@ -47,7 +47,7 @@ def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_m
     assert (line.levelno, line.fault) == (logging.ERROR, fault)
     assert part in line.hint
     assert "CANARY" not in line.hint
-    assert part in client.get("/").text
+    assert part in client.get("/", headers={"Accept": "text/html"}).text
 
     clock.move(60)
     upstream.answers(error("again", **members), status)
@@ -56,7 +56,12 @@ def test_each_fault_is_an_error_line_once_a_minute_and_on_the_page_until_it_is_m
 
     upstream.answers(completion("Hi"))
     assert client.post("/api/chat", json=CHAT).status_code == 200
-    assert part not in client.get("/").text.partition("</header>")[0].partition('id="fault"')[2]
+    assert (
+        part
+        not in client.get("/", headers={"Accept": "text/html"})
+        .text.partition('id="fault"')[2]
+        .partition("</p>")[0]
+    )
 
 
 def test_a_server_that_cannot_be_reached_is_told(client, upstream, caplog):
@@ -76,7 +81,10 @@ def test_what_the_owner_cannot_mend_is_no_such_line(client, upstream, caplog, st
     client.post("/api/chat", json=CHAT)
 
     assert not lines_of(caplog)
-    assert "hidden" in client.get("/").text.partition('id="fault"')[2].partition(">")[0]
+    assert (
+        "hidden"
+        in client.get("/", headers={"Accept": "text/html"}).text.partition('id="fault"')[2].partition(">")[0]
+    )
 
 
 @pytest.fixture
@@ -100,7 +108,7 @@ def test_a_model_that_is_gone_is_told_although_another_one_answers(covered, upst
     assert [sent.body["model"] for sent in upstream.sent] == ["gpt-6.1-terra", "gpt-6-luna"] * 3
     (line,) = lines_of(caplog)
     assert (line.fault, line.model, "CANARY" in line.hint) == ("model", "gpt-6.1-terra", False)
-    assert "CHAT_MODEL" in covered.get("/").text
+    assert "CHAT_MODEL" in covered.get("/", headers={"Accept": "text/html"}).text
 
 
 def test_an_outage_that_another_model_covers_is_no_fault_of_the_owners(covered, upstream, caplog):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import html
+import json
 import re
+import shlex
 
 import pytest
 
+from app import create_app
+from app.config import Config
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
+from tests.fakes.bodies import ROUTES
 
 
 @pytest.fixture
@@ -27,6 +33,19 @@ def test_it_shows_every_route(app, page):
 def test_it_shows_a_command_for_every_example(page):
     for path in EXAMPLES:
         assert f"https://your-server{path} " in page.text
+
+
+@pytest.mark.parametrize("route", ROUTES)
+def test_the_command_of_every_route_works(page, monkeypatch, route):
+    monkeypatch.setattr("app.offline_model.completion.time.sleep", lambda _: None)
+    commands = [html.unescape(command) for command in re.findall(r"<code>(curl .*?)</code>", page.text, re.DOTALL)]
+    words = next(words for words in map(shlex.split, commands) if f"https://your-server{route}" in words)
+
+    offline = create_app(Config()).test_client()
+    answer = offline.post(route, json=json.loads(words[words.index("-d") + 1]))
+
+    assert answer.status_code == 200, answer.text
+    assert answer.data
 
 
 def test_its_links_lead_somewhere(page):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from openapi_spec_validator import validate
 
@@ -11,12 +13,21 @@ from app.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from app.web.openapi.operations import OPERATIONS
+from tests.fakes.described import Described
 from tests.fakes.site import SECRET_KEY, Site, bearer
+
+STREAMED = ("/v1/chat/completions", "/v1/responses")
+"""What is answered as a stream if the body says so."""
 
 
 @pytest.fixture
 def document(client):
     return client.get("/openapi.json").json
+
+
+@pytest.fixture
+def described(document):
+    return Described(document)
 
 
 @pytest.fixture
@@ -57,11 +68,116 @@ def test_every_body_has_an_example(document):
 
 
 @pytest.mark.parametrize("path", EXAMPLES)
-def test_the_examples_work(offline_site, path):
-    answer = offline_site.client.post(path, json=EXAMPLES[path], headers=bearer(offline_site.key))
+def test_the_examples_work_as_they_are_described(offline_site, described, path):
+    described.check_body(path, EXAMPLES[path])
 
-    assert answer.status_code in (200, 201), answer.text
-    assert b'"error"' not in answer.data.replace(b'"error":null', b"")
+    for fields in ({}, {"stream": True}) if path in STREAMED else ({},):
+        body = {**EXAMPLES[path], **fields}
+        answer = offline_site.client.post(path, json=body, headers=bearer(offline_site.key))
+
+        assert answer.status_code in (200, 201), answer.text
+        assert b'"error"' not in answer.data.replace(b'"error":null', b"")
+        described.check_answer("POST", path, answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/api/chat", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]}),
+        ("/api/chat", {"messages": [{"role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}),
+        (
+            "/api/chat",
+            {"messages": [{"role": "developer", "content": [{"type": "input_text", "text": "Be brief"}]}]},
+        ),
+        (
+            "/api/chat",
+            {
+                "messages": [
+                    {"role": "user", "content": "Hi"},
+                    {
+                        "role": "assistant",
+                        "tool_calls": [
+                            {"id": "1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+                        ],
+                    },
+                    {"role": "tool", "tool_call_id": "1", "content": [{"type": "text", "text": "done"}]},
+                ]
+            },
+        ),
+        ("/v1/chat/completions", {"messages": [{"role": "system", "content": [{"type": "text", "text": "Hi"}]}]}),
+        ("/v1/responses", {"input": [{"role": "user", "content": "Hi"}]}),
+        (
+            "/v1/responses",
+            {
+                "input": [
+                    {"role": "user", "content": [{"type": "input_text", "text": "Hi"}]},
+                    {
+                        "type": "message",
+                        "role": "assistant",
+                        "content": [{"type": "output_text", "text": "Hello", "annotations": [], "logprobs": []}],
+                    },
+                    {"type": "web_search_call", "id": "ws_1", "status": "completed"},
+                    {"role": "developer", "content": [{"type": "input_text", "text": "Be brief"}]},
+                ]
+            },
+        ),
+        ("/v1/embeddings", {"input": ["a", "b"]}),
+        ("/v1/embeddings", {"input": [1, 2, 3]}),
+        ("/v1/embeddings", {"input": [[1, 2], [3]], "encoding_format": "base64"}),
+        (
+            "/api/agui",
+            {
+                **EXAMPLES["/api/agui"],
+                "tools": [{"name": "f", "description": "d", "parameters": {"type": "object"}}],
+                "forwardedProps": {"temperature": 1},
+                "state": None,
+            },
+        ),
+        ("/api/embeddings/similarity", {"a": "x", "b": "y"}),
+        ("/api/structured", {"prompt": "A cat", "schema": {"type": "json_schema", "json_schema": {"schema": {}}}}),
+    ],
+)
+def test_what_is_taken_is_described(offline_site, described, path, body):
+    described.check_body(path, body)
+
+    answer = offline_site.client.post(path, json=body, headers=bearer(offline_site.key))
+
+    described.check_answer("POST", path, answer)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        *(("GET", path) for path in ("/healthz", "/readyz", "/v1/models", "/api/usage", "/api/batches", "/docs")),
+        *(("GET", path) for path in ("/openapi.json", "/api/chat/{chat_id}/stream", "/v1/models/{model}")),
+        *(("GET", path) for path in ("/api/batches/{batch_id}", "/api/chat/stream/{stream_id}")),
+        ("POST", "/webhooks/openai"),
+        ("POST", "/api/chat/stream/{stream_id}/stop"),
+        ("DELETE", "/api/tokens/{token_id}"),
+    ],
+)
+def test_other_routes_answer_as_they_are_described(offline_site, described, method, path):
+    address = re.sub(r"{(\w+)}", "nothing", path)
+
+    described.check_answer(
+        method, path, offline_site.client.open(address, method=method, headers=bearer(offline_site.key))
+    )
+
+
+def test_a_server_that_cannot_serve_answers_as_it_is_described(app, described, monkeypatch):
+    monkeypatch.setattr("app.runtime.lifecycle.Lifecycle.is_draining", property(lambda _: True))
+    answer = app.test_client().get("/readyz")
+
+    assert answer.status_code == 503
+    described.check_answer("GET", "/readyz", answer)
+
+
+@pytest.mark.parametrize("path", EXAMPLES)
+def test_refusals_are_described(app, described, path):
+    answer = app.test_client().post(path, json={"nobodyHasThis": 1})
+
+    assert answer.status_code in (400, 401)
+    described.check_answer("POST", path, answer)
 
 
 def test_it_is_asked_for_again_only_if_it_has_changed(client):

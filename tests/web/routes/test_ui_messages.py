@@ -377,3 +377,15 @@ class TestErrors:
         answer = client.post(ROUTE, json={"message": "Hi", "promptName": "p", "variables": {"parts": []}})
 
         assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
+
+
+def test_a_file_that_cannot_be_used_is_named_as_the_page_has_it(client, upstream):
+    broken = {"type": "file", "mediaType": "image/png", "url": "data:image/png;base64,AAAA"}
+    parts = [{"type": "step-start"}, {"type": "text", "text": "Look"}, {"type": "data-x", "data": 1}, broken]
+    body = {"messages": [{"id": "1", "role": "user", "parts": parts}]}
+
+    answer = client.post("/api/chat", json=body)
+
+    assert answer.status_code == 400
+    assert "messages.0.parts.3" in answer.text or "messages[0].parts[3]" in answer.text
+    assert upstream.sent == []

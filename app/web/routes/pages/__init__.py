@@ -2,7 +2,10 @@
 
 ask.py            /embed/ask, the form of a page without scripts
 console.py        / for the owner: try the API; and what everybody else gets there
-console_facts.py  /console, what only the owner's console shows
+admin.py          /admin: the way in and out, the board, the audit trail
+admin_keys.py     /admin/keys
+admin_limits.py   /admin/limits
+usage.py          /usage and /usage.csv
 static_files.py   /static, what browsers load
 """
 
@@ -10,13 +13,21 @@ from __future__ import annotations
 
 from flask import Blueprint
 
+from app.web.routes.pages.admin import add_admin
+from app.web.routes.pages.admin_keys import add_admin_keys
+from app.web.routes.pages.admin_limits import add_admin_limits
 from app.web.routes.pages.console import add_console
 from app.web.routes.pages.static_files import add_static_files
+from app.web.routes.pages.usage import add_usage
 
 
 def create_pages() -> Blueprint:
     """Create the blueprint of all pages."""
     bp = Blueprint("pages", __name__, template_folder="../../templates")
     add_console(bp)
+    add_admin(bp)
+    add_admin_keys(bp)
+    add_admin_limits(bp)
+    add_usage(bp)
     add_static_files(bp)
     return bp

@@ -24,7 +24,7 @@ def add_console(bp: Blueprint) -> None:
             )
         if not is_owner():
             return _vary(page_response("about.html"))
-        page = page_response("console.html", console=describe_console(services()))
+        page = page_response("console.html", console=describe_console(services(), request.args.get("prompt", "")))
         services().authenticator.sessions.open(request, page)
         return _vary(page)
 

@@ -33,11 +33,11 @@ def check_owner() -> None:
 @bp.get("/calls/<request_id>")
 @needs(*CONVERSATION_SCOPES, "embeddings")
 def show_call(request_id: str) -> dict[str, Any]:
-    """Show what a request has cost."""
+    """Show what a request has cost, once it is settled."""
     cost = find_cost(services().database, request_id)
     if cost is None:
-        raise NotFound
-    return {"costMicroUsd": cost.micro_usd, "isEstimated": cost.is_estimated}
+        return {"isSettled": False}
+    return {"isSettled": True, "costMicroUsd": cost.micro_usd, "isEstimated": cost.is_estimated}
 
 
 @bp.get("/fault")

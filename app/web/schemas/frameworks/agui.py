@@ -123,13 +123,33 @@ class ContextItem(TypedDict):
     value: Text
 
 
+def _describe_protocol(schema: dict[str, Any]) -> None:
+    """Make the JSON schema that of the protocol, in which our own fields are in `forwardedProps`."""
+    fields = schema["properties"]
+    protocol = {name: fields.pop(name) for name in ("threadId", "runId", "messages", "context")}
+    fields.pop("tools")
+    tool = {
+        "type": "object",
+        "properties": {"name": {"type": "string"}, "description": {"type": "string"}, "parameters": {}},
+        "required": ["name"],
+    }
+    schema["properties"] = {
+        **protocol,
+        "tools": {"anyOf": [{"type": "array", "items": tool}, {"type": "null"}]},
+        "forwardedProps": {"anyOf": [{"type": "object", "properties": fields}, {}]},
+        "state": {},
+        "resume": {},
+    }
+    schema.pop("additionalProperties", None)
+
+
 class AguiRequest(ChatFields):
     """A run: a thread's messages, the page's tools, and in `forwardedProps` the fields of ChatFields.
 
     `state` and `resume` are taken and ignored: runs have no state here, and are never interrupted.
     """
 
-    model_config = ConfigDict(extra="ignore")
+    model_config = ConfigDict(extra="ignore", json_schema_extra=_describe_protocol)
 
     thread_id: Text
     run_id: Text
@@ -156,7 +176,7 @@ class AguiRequest(ChatFields):
             else []
             for index, each in enumerate(self.messages)
         ]
-        prepare_parts(contents, self, media, prompts)
+        prepare_parts(contents, self, media, prompts, lambda index, number: f"messages.{index}.content.{number}")
 
     def _build_messages(self) -> list[dict[str, Any]]:
         turns = [turn for index, each in enumerate(self.messages) if (turn := _read_message(each, index))]

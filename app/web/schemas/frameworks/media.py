@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, get_args
 
 from app.prompts.selection import PromptSelection
@@ -47,7 +47,11 @@ def join_parts(parts: Sequence[ChatPart]) -> str | list[ChatPart]:
 
 
 def prepare_parts(
-    contents: Sequence[str | Sequence[ChatPart]], body: ChatFields, media: MediaIntake, prompts: PromptSelection
+    contents: Sequence[str | Sequence[ChatPart]],
+    body: ChatFields,
+    media: MediaIntake,
+    prompts: PromptSelection,
+    name_part: Callable[[int, int], str],
 ) -> None:
     """Replace the images and files, in place, by what the model gets. Raises as MediaIntake.prepare() does.
 
@@ -56,10 +60,11 @@ def prepare_parts(
         body: that has them.
         media: prepares the images.
         prompts: the prompts that this user may use.
+        name_part: returns the path of a part in the body, from the places of its message and of itself.
     """
     conversation = ConversationRequest.model_construct(
         messages=[{"content": content} for content in contents],
         prompt_name=body.prompt_name,
         variables=body.variables,
     )
-    media.prepare(conversation, "chat", body.model, prompts)
+    media.prepare(conversation, "chat", body.model, prompts, lambda place, number, _: name_part(place, number))

@@ -30,6 +30,8 @@ from app.web.schemas.validation import AS_OTHER, AS_TEXT
 
 _AS_FILE, _AS_TOOL = "(as file)", "(as tool)"
 _TRIGGERS = ("submit-message", "regenerate-message")
+# Of the parts of a user's message, once its files are in OpenAI's form.
+_SPOKEN = ("text", "image_url", "file")
 _DENIED = "The user did not allow this call."
 
 # Each version of the SDK adds fields and kinds of parts, and sends back what it was given: unknown ones are ignored.
@@ -167,9 +169,14 @@ class UIMessagesRequest(ChatFields):
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         if self.list_urls():
-            prepare_parts(
-                [_read_content(each, index) for index, each in enumerate(self.messages)], self, media, prompts
-            )
+            contents = [_read_content(each, index) for index, each in enumerate(self.messages)]
+            prepare_parts(contents, self, media, prompts, self._name_part)
+
+    def _name_part(self, index: int, number: int) -> str:
+        """Return the path of a part, from its place among those that the model gets."""
+        parts: Sequence[Any] = self.messages[index]["parts"]
+        places = [place for place, part in enumerate(parts) if part["type"] in _SPOKEN]
+        return f"messages.{index}.parts.{places[number]}"
 
     def _build_messages(self) -> list[dict[str, Any]]:
         return build_turns(
@@ -191,7 +198,7 @@ def _read_content(message: UIMessage, index: int) -> list[ChatPart]:
                 parts[place] = make_file_part(part["url"], part.get("filename"))
             else:
                 raise InvalidRequest(NO_FILES, field=f"messages.{index}.parts.{place}")
-        if parts[place]["type"] in ("text", "image_url", "file"):
+        if parts[place]["type"] in _SPOKEN:
             content.append(parts[place])
     return content
 

@@ -49,7 +49,9 @@ _Inputs = Annotated[
 class EmbeddingsRequest(OpenAIModel):
     """The body of POST /v1/embeddings. An input is a text, or its tokens; parameters of type Any are ignored."""
 
-    input: Annotated[_Inputs, BeforeValidator(_as_list)]
+    input: Annotated[
+        _Inputs, BeforeValidator(_as_list, json_schema_input_type=NonEmptyText | _Texts | _Tokens | _TokenLists)
+    ]
     model: ModelName | None = None
     dimensions: Annotated[int, Field(ge=1, le=3_072)] | None = None
     encoding_format: Literal["float", "base64"] | None = None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
-from app.web.media.parts import Content, join_text_parts
+from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES
 
@@ -54,7 +54,7 @@ class SystemMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    content: Annotated[NonEmptyText, JOINED_TEXT]
     name: NotRequired[_Speaker | None]
 
 
@@ -64,7 +64,7 @@ class AssistantMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["assistant"]
-    content: NotRequired[Annotated[str | None, BeforeValidator(join_text_parts)]]
+    content: NotRequired[Annotated[str | None, JOINED_TEXT_OR_NULL]]
     refusal: NotRequired[str | None]
     tool_calls: NotRequired[Annotated[list[ToolCall] | None, Field(fail_fast=True)]]
     name: NotRequired[_Speaker | None]
@@ -83,7 +83,7 @@ class ToolMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["tool"]
-    content: Annotated[Text, BeforeValidator(join_text_parts)]
+    content: Annotated[Text, JOINED_TEXT]
     tool_call_id: str
 
 
@@ -93,7 +93,7 @@ class FunctionMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["function"]
-    content: Annotated[Text | None, BeforeValidator(join_text_parts)]
+    content: Annotated[Text | None, JOINED_TEXT_OR_NULL]
     name: _Speaker
 
 

@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
-from app.web.media.parts import Content, join_text_parts
+from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.v1.refused_types import refuse_type
@@ -45,7 +45,7 @@ class SystemItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, BeforeValidator(join_text_parts)]
+    content: Annotated[NonEmptyText, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -58,7 +58,7 @@ class AssistantItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["assistant"]
-    content: Annotated[str, BeforeValidator(join_text_parts)]
+    content: Annotated[str, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -87,7 +87,7 @@ class FunctionCallOutputItem(TypedDict):
 
     type: Literal["function_call_output"]
     call_id: _CallId
-    output: Annotated[Text, BeforeValidator(join_text_parts)]
+    output: Annotated[Text, JOINED_TEXT]
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]

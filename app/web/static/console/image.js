@@ -17,14 +17,17 @@ export function startImage(gatehouse) {
       const answer = output.querySelector("p");
       answer.textContent = "";
       output.hidden = false;
-      await showIntake(panel);
       for await (const event of gatehouse.streamVision(prompt.value, file.files[0], { ...fields(), signal })) {
         if (event.type === "token") answer.append(event.token);
         else if (event.type === "retrying") panel.retrying(event);
       }
       panel.problem.hidden = true;
     },
-    () => ({ path: "/api/vision/stream", body: { prompt: prompt.value, images: ["data:image/png;base64,…"], ...fields() } }),
+    () => ({
+      path: "/api/vision/stream",
+      body: { prompt: prompt.value, images: ["data:image/png;base64,…"], ...fields() },
+      form: { image: `@${file.files[0]?.name ?? "picture.png"}`, prompt: prompt.value, ...fields() },
+    }),
   );
   for (const input of [file, detail]) input.addEventListener("change", () => void showIntake(panel));
   return panel;

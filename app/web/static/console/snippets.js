@@ -4,7 +4,7 @@ import { byId } from "./dom.js";
 
 const { model, embeddingModel, needsToken } = JSON.parse(byId("what").dataset.console);
 
-/** @type {Record<string, (call: { path: string, body: any }) => string>} */
+/** @type {Record<string, (call: { path: string, body: any, form?: object }) => string>} */
 const WRITERS = { curl: writeCurl, fetch: writeFetch, useChat: writeUseChat, "openai-python": writePython, "openai-node": writeNode };
 
 export const LANGUAGES = Object.keys(WRITERS);
@@ -24,14 +24,21 @@ const OPENAI_NAMES = {
 const EXTRA = ["promptName", "variables"];
 const MAX_TEXT = 300;
 
-export function writeSnippet(language, { path, body }) {
-  return WRITERS[language]({ path, body: shorten(body) });
+export function writeSnippet(language, call) {
+  return WRITERS[language]({ ...call, body: shorten(call.body) });
 }
 
-function writeCurl({ path, body }) {
-  const lines = [`curl -N ${location.origin}${path}`, ...headerLines().map((line) => `-H '${line}'`)];
-  const json = JSON.stringify(body, null, 2).replaceAll("'", "'\\''");
-  return [...lines, `-d '${json}'`].join(" \\\n  ");
+function writeCurl({ path, body, form }) {
+  const [type, ...others] = headerLines().map((line) => `-H ${quote(line)}`);
+  const sent = form
+    ? Object.entries(form).map(([name, value]) => `-F ${quote(`${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)}`)
+    : [type, `-d ${quote(JSON.stringify(body, null, 2))}`];
+  return [`curl -N ${location.origin}${path}`, ...others, ...sent].join(" \\\n  ");
+}
+
+/** Quote a text for a shell; variables in it, such as $TOKEN, are still replaced in double quotes. */
+function quote(text) {
+  return text.includes("$TOKEN") ? `"${text}"` : `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function writeFetch({ path, body }) {

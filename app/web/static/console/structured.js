@@ -37,8 +37,7 @@ export function startStructured(gatehouse, example) {
         panel.problem.hidden = true;
       } catch (error) {
         if (!value.textContent) output.hidden = true;
-        markFault(error);
-        throw error;
+        if (signal.aborted || !markFault(error)) throw error;
       }
     },
     () => ({ path: "/api/structured/stream", body: { messages: [{ role: "user", content: prompt.value }], ...fields() } }),
@@ -68,16 +67,17 @@ function checkJson() {
   }
 }
 
-/** Mark the place that the server names, such as schema.properties.age, and take the writer there. */
+/** Mark the place that the server names, such as schema.properties.age, take the writer there, and return whether there is one. */
 function markFault({ field, message }) {
   const path = /schema((?:[.[/#][^:\s]*)?)/.exec(field ?? message)?.[1];
-  if (path === undefined || schema.disabled) return;
+  if (path === undefined || schema.disabled) return false;
   const range = locate(schema.value, path.split(/[.[\]/#]+/).filter(Boolean));
   const line = schema.value.slice(0, range[0]).split("\n").length;
   setFault(`Line ${line}: ${message}`);
   schema.focus();
   schema.setSelectionRange(...range);
   schema.scrollTop = (line - 4) * 20;
+  return true;
 }
 
 function setFault(text) {

@@ -6,7 +6,7 @@ import { LANGUAGES, writeSnippet } from "./snippets.js";
 
 const MAX_EVENTS = 500;
 const MAX_SHOWN_CHARS = 2_000;
-const COST_TRIES = 5;
+const COST_TRIES = 8;
 const FIRST = new Set(["token", "partial", "reasoning"]);
 
 const [events, status, facts, code, copy] = ["events", "status", "facts", "code", "copy"].map(byId);
@@ -96,7 +96,8 @@ function showEvent(call, block) {
     call.hasFailed = true;
     showState(call, value.code ?? "error", "danger");
   }
-  addLine(call, text);
+  addLine(call, text, true);
+  if (value?.done || value?.error) finish(call); // its reader may read no further
 }
 
 function showBody(call, text) {
@@ -105,28 +106,29 @@ function showBody(call, text) {
   addLine(call, value ? JSON.stringify(value, null, 2) : text);
 }
 
-function addLine(call, text) {
+function addLine(call, text, follows = false) {
   if (call !== shown || (call.count += 1) > MAX_EVENTS) return;
   const isAtEnd = events.scrollTop + events.clientHeight >= events.scrollHeight - 8;
   const at = h("span", { className: "at" }, formatSeconds(performance.now() - call.started));
   const cut = text.length > MAX_SHOWN_CHARS ? `${text.slice(0, MAX_SHOWN_CHARS)} …` : text;
   events.append(h("li", {}, at, h("span", { className: "plain" }, cut)));
   if (call.count === MAX_EVENTS) events.append(h("li", {}, "", "More events are not shown."));
-  if (isAtEnd) events.scrollTop = events.scrollHeight;
+  if (follows && isAtEnd) events.scrollTop = events.scrollHeight;
 }
 
 function finish(call) {
+  if (call.total) return;
   showFacts(call, { total: performance.now() - call.started });
   if (call.hasFailed || call.status >= 500) void showFault();
-  if (call.requestId && call.status < 500 && call.path.startsWith("/api/")) void askCost(call);
+  if (call.requestId && call.status < 400 && call.path.startsWith("/api/")) void askCost(call);
 }
 
 /** The ledger has the cost a moment after the answer. */
 async function askCost(call) {
   for (let tries = 0; tries < COST_TRIES && call === shown; tries += 1) {
     const response = await fetch(`/console/calls/${encodeURIComponent(call.requestId)}`);
-    if (response.ok) {
-      const { costMicroUsd: cost, isEstimated } = await response.json();
+    const { isSettled, costMicroUsd: cost, isEstimated } = response.ok ? await response.json() : {};
+    if (isSettled) {
       const text = cost === null ? "price unknown" : `$${(cost / 1e6).toFixed(6)}${isEstimated ? " (estimated)" : ""}`;
       return showFacts(call, { cost: text });
     }
@@ -197,5 +199,5 @@ choose(tabs[0]);
 copy.addEventListener("click", async () => {
   await navigator.clipboard.writeText(code.textContent).catch(() => {});
   copy.textContent = "Copied";
-  setTimeout(() => (copy.textContent = "Copy"), 2000);
+  setTimeout(() => (copy.textContent = "Copy code"), 2000);
 });

@@ -1,0 +1,200 @@
+"""Open, find and end the sessions of administrators.
+
+A session is a row in the database and a signed cookie with its id. The cookie goes to nobody but this server, is sent
+by its own pages only, and no script can read it. Whatever changes something needs a token of the session as well, which
+only its own pages have.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from flask import Request
+from itsdangerous import BadSignature, Signer
+from sqlalchemy import delete, insert, select, update
+from sqlalchemy.exc import IntegrityError
+from werkzeug.wrappers import Response as BaseResponse
+
+from app.audit.actors import Actor
+from app.audit.trail import Action, record
+from app.auth.errors import AuthUnavailable, Unauthenticated
+from app.auth.own_hosts import OwnHosts
+from app.auth.page_sessions.links import Links
+from app.auth.store import CredentialStore
+from app.auth.tables import admin_sessions
+from app.runtime import clock
+
+SESSION_S = 8 * 3600
+LINK_S = 10 * 60
+
+# How long an ended session stays listed; its link has expired long before.
+_KEPT_S = 30 * 24 * 3600
+_MIN_SECRET_CHARS = 32
+_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse-admin", "gatehouse-admin"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminSession:
+    """A session. Times are seconds since 1970."""
+
+    id: str
+    name: str
+    address: str
+    created_at: int
+    expires_at: int
+    ended_at: int | None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it still lets its administrator in."""
+        return self.ended_at is None and clock.now() < self.expires_at
+
+
+class AdminSessions:
+    """The sessions of administrators. All methods but issue_link() raise DatabaseUnavailable.
+
+    Args:
+        secret_key: signs links, cookies and the tokens of forms. If it is too short, there are no sessions.
+        store: where the sessions are.
+        own_hosts: the host names of the pages that have sessions.
+    """
+
+    def __init__(self, secret_key: str, store: CredentialStore, own_hosts: OwnHosts) -> None:
+        has_secret = len(secret_key) >= _MIN_SECRET_CHARS
+        self._links = Links(secret_key) if has_secret else None
+        self._cookies = _make_signer(secret_key, "gatehouse admin session")
+        self._forms = _make_signer(secret_key, "gatehouse admin form")
+        self._store = store
+        self._own_hosts = own_hosts
+
+    def issue_link(self, name: str, *, by: Actor, ttl_s: int = LINK_S) -> str:
+        """Return the token of a link that opens one session.
+
+        Raises:
+            AuthUnavailable: there is no SECRET_KEY to sign with.
+            InvalidName: the name has characters that it must not have.
+        """
+        token = self._require_links().make(name, ttl_s=ttl_s)
+        with self._store.transaction() as connection:
+            record(connection, "admin.login_url", f"admin:{name}", by=by, details={"ttl_s": ttl_s})
+        return token
+
+    def open(self, token: str, request: Request, address: str) -> AdminSession:
+        """Open the session of a link, which can be done once.
+
+        Raises:
+            Unauthenticated: the link is not ours, has expired, or was used before.
+            AuthUnavailable: there is no SECRET_KEY.
+        """
+        link = self._require_links().read(token)
+        if not self._own_hosts.include(request):
+            raise Unauthenticated("foreign host")
+        now = int(clock.now())
+        session = AdminSession(
+            id=link.session_id,
+            name=link.name,
+            address=address,
+            created_at=now,
+            expires_at=now + SESSION_S,
+            ended_at=None,
+        )
+        values = {name: getattr(session, name) for name in AdminSession.__slots__}
+        try:
+            with self._store.transaction() as connection:
+                connection.execute(delete(admin_sessions).where(admin_sessions.c.expires_at < now - _KEPT_S))
+                connection.execute(insert(admin_sessions).values(**values))
+                record(connection, "admin.sign_in", f"admin:{link.name}", by=Actor(f"admin:{link.name}", address))
+        except IntegrityError:
+            raise Unauthenticated("used link") from None
+        return session
+
+    def set_cookie(self, session: AdminSession, request: Request, response: BaseResponse) -> None:
+        """Give the cookie of a session to the browser that opened it."""
+        response.set_cookie(
+            _name_cookie(request),
+            self._cookies.sign(session.id).decode(),
+            max_age=SESSION_S,
+            httponly=True,
+            secure=request.is_secure,
+            samesite="Strict",
+            path="/",
+        )
+
+    def delete_cookie(self, request: Request, response: BaseResponse) -> None:
+        """Take the cookie away from a browser."""
+        response.delete_cookie(_name_cookie(request), secure=request.is_secure, httponly=True, samesite="Strict")
+
+    def find(self, request: Request) -> AdminSession | None:
+        """Return the session of a request; None without one, or if it has expired or was ended."""
+        if "HTTP_COOKIE" not in request.environ or self._links is None:
+            return None
+        cookie = request.cookies.get(_name_cookie(request))
+        if cookie is None or not self._own_hosts.include(request):
+            return None
+        try:
+            session_id = self._cookies.unsign(cookie).decode()
+        except (BadSignature, UnicodeError):
+            return None
+        query = select(admin_sessions).where(admin_sessions.c.id == session_id)
+        with self._store.read_transaction() as connection:
+            row = connection.execute(query).mappings().one_or_none()
+        session = None if row is None else AdminSession(**row)
+        return session if session is not None and session.is_running else None
+
+    def make_form_token(self, session: AdminSession) -> str:
+        """Return what a form of a session's page has to send back."""
+        return self._forms.get_signature(session.id).decode()
+
+    def allows_form(self, session: AdminSession, request: Request, token: str) -> bool:
+        """Return whether a form comes from a page of this session: by its Origin, and by its token."""
+        origin = request.headers.get("Origin")
+        if (
+            origin is None
+            or not self._own_hosts.is_own_origin(request, origin)
+            or not self._own_hosts.sent(request)
+        ):
+            return False
+        return hmac.compare_digest(self.make_form_token(session).encode(), token.encode())
+
+    def end(self, session: AdminSession, *, by: Actor) -> None:
+        """End a session: its administrator signs out."""
+        self._end([session], "admin.sign_out", by=by)
+
+    def end_all(self, *, by: Actor) -> Sequence[AdminSession]:
+        """End all sessions, and return those that ran."""
+        running = self.list_running()
+        self._end(running, "admin.end_sessions", by=by)
+        return running
+
+    def list_running(self) -> list[AdminSession]:
+        """Return the sessions that have not ended, the newest first."""
+        query = select(admin_sessions).order_by(admin_sessions.c.created_at.desc())
+        with self._store.read_transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [session for row in rows if (session := AdminSession(**row)).is_running]
+
+    def _end(self, sessions: Sequence[AdminSession], action: Action, *, by: Actor) -> None:
+        with self._store.transaction() as connection:
+            for session in sessions:
+                connection.execute(
+                    update(admin_sessions)
+                    .where(admin_sessions.c.id == session.id)
+                    .values(ended_at=int(clock.now()))
+                )
+                record(connection, action, f"admin:{session.name}", by=by)
+
+    def _require_links(self) -> Links:
+        if self._links is None:
+            raise AuthUnavailable("An administrator's session needs a SECRET_KEY of at least 32 characters.")
+        return self._links
+
+
+def _make_signer(secret_key: str, salt: str) -> Signer:
+    return Signer(secret_key, salt, key_derivation="hmac", digest_method=hashlib.sha256)
+
+
+def _name_cookie(request: Request) -> str:
+    return _SECURE_NAME if request.is_secure else _PLAIN_NAME

@@ -1,0 +1,119 @@
+"""Let a caller look at their usage in a browser, after they have given their key or token once.
+
+The cookie of a key has its id only, never the key; a token is for browsers anyhow, and is in the cookie itself. Both are
+checked again with each request, so a session ends with the key or the token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import replace
+
+from flask import Request
+from itsdangerous import BadSignature, TimestampSigner
+from werkzeug.wrappers import Response as BaseResponse
+
+from app.auth.errors import AuthUnavailable, Unauthenticated
+from app.auth.keys import ApiKeys
+from app.auth.own_hosts import OwnHosts
+from app.auth.principal import ALL_TENANTS, Principal
+from app.problems import Forbidden, InvalidRequest
+from app.runtime import clock
+
+SESSION_S = 8 * 3600
+
+_SCOPES = frozenset({"usage", "admin", ALL_TENANTS})
+_MIN_SECRET_CHARS = 32
+_MAX_COOKIE_CHARS = 3900  # browsers keep 4,096 bytes with the name and the attributes
+_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse-usage", "gatehouse-usage"
+_KEY, _TOKEN = "key:", "token:"
+
+Identify = Callable[[str], Principal]
+"""Returns the principal of a credential, or raises."""
+
+
+class CallerSessions:
+    """The sessions of callers.
+
+    Args:
+        secret_key: signs the cookies. If it is too short, there are no sessions.
+        keys: where the keys are.
+        own_hosts: the host names of the pages that have sessions.
+    """
+
+    def __init__(self, secret_key: str, keys: ApiKeys, own_hosts: OwnHosts) -> None:
+        self._signer = _Signer(secret_key, "gatehouse usage session", digest_method=hashlib.sha256)
+        self._is_on = len(secret_key) >= _MIN_SECRET_CHARS
+        self._keys = keys
+        self._own_hosts = own_hosts
+
+    def open(self, credential: str, identify: Identify, request: Request, response: BaseResponse) -> None:
+        """Check a key or a token, and give a session's cookie to the browser.
+
+        Raises:
+            Unauthenticated, TooManyFailures: the credential is not valid.
+            Forbidden: it may not see usage.
+            InvalidRequest: the token is too long for a cookie.
+            AuthUnavailable: there is no SECRET_KEY.
+        """
+        if not self._is_on or not self._own_hosts.include(request):
+            raise AuthUnavailable("To sign in here needs a SECRET_KEY of at least 32 characters.")
+        principal = identify(credential)
+        if not _SCOPES.intersection(principal.scopes):
+            raise Forbidden("This credential may not see usage.")
+        text = f"{_KEY}{principal.key_id}" if principal.kind == "key" else f"{_TOKEN}{credential}"
+        cookie = self._signer.sign(text).decode()
+        if len(cookie) > _MAX_COOKIE_CHARS:
+            raise InvalidRequest("This token is too long to sign in with.")
+        response.set_cookie(
+            _name_cookie(request),
+            cookie,
+            max_age=SESSION_S,
+            httponly=True,
+            secure=request.is_secure,
+            samesite="Strict",
+            path="/",
+        )
+
+    def find(self, request: Request, identify: Identify) -> Principal | None:
+        """Return who has signed in, with the rights to see usage only; None if nobody has, or their time is over.
+
+        Raises:
+            DatabaseUnavailable: it cannot be checked now.
+        """
+        if "HTTP_COOKIE" not in request.environ or not self._is_on or not self._own_hosts.include(request):
+            return None
+        try:
+            cookie = request.cookies.get(_name_cookie(request), "")
+            text = self._signer.unsign(cookie, max_age=SESSION_S).decode()
+        except (BadSignature, UnicodeError):
+            return None
+        if text.startswith(_KEY):
+            return self._find_key(text.removeprefix(_KEY))
+        try:
+            found = identify(text.removeprefix(_TOKEN))
+        except (Unauthenticated, Forbidden):
+            return None
+        return replace(found, scopes=found.scopes & _SCOPES)
+
+    def close(self, request: Request, response: BaseResponse) -> None:
+        """Take the cookie away."""
+        response.delete_cookie(_name_cookie(request), secure=request.is_secure, httponly=True, samesite="Strict")
+
+    def _find_key(self, key_id: str) -> Principal | None:
+        key = self._keys.find(key_id)
+        if key is None or key.state(clock.now()) in ("revoked", "expired"):
+            return None
+        return Principal(
+            kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes & _SCOPES, key_id=key.id
+        )
+
+
+class _Signer(TimestampSigner):
+    def get_timestamp(self) -> int:
+        return int(clock.now())
+
+
+def _name_cookie(request: Request) -> str:
+    return _SECURE_NAME if request.is_secure else _PLAIN_NAME

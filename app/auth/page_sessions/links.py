@@ -1,0 +1,60 @@
+"""Make and read the links that open an administrator's session. Each has the id of the one session that it can open."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+from dataclasses import dataclass
+
+from itsdangerous import BadSignature, Signer
+
+from app.auth.errors import Unauthenticated
+from app.runtime import clock
+
+_SALT = "gatehouse admin link"
+_NAME = re.compile(r"[A-Za-z0-9._@-]{1,64}")
+
+
+class InvalidName(ValueError):
+    """A session cannot be named so. The message is a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """What a link says: which session it opens, and whose."""
+
+    session_id: str
+    name: str
+
+
+class Links:
+    """Signs and reads the tokens of links."""
+
+    def __init__(self, secret_key: str) -> None:
+        self._signer = Signer(secret_key, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+
+    def make(self, name: str, *, ttl_s: int) -> str:
+        """Return the token of a new link. `name` is shown in the audit trail.
+
+        Raises:
+            InvalidName: the name has other characters than letters, digits, dots, @, underscores or hyphens.
+        """
+        if not _NAME.fullmatch(name):
+            raise InvalidName("A name is 1 to 64 letters, digits, dots, @, underscores or hyphens.")
+        text = f"{secrets.token_urlsafe(16)}:{int(clock.now()) + ttl_s}:{name}"
+        return self._signer.sign(text).decode()
+
+    def read(self, token: str) -> Link:
+        """Return what a token says.
+
+        Raises:
+            Unauthenticated: it is not ours, or has expired.
+        """
+        try:
+            session_id, until, name = self._signer.unsign(token).decode().split(":")
+        except (BadSignature, ValueError):
+            raise Unauthenticated("bad link", is_guess=True) from None
+        if int(until) <= clock.now():
+            raise Unauthenticated("expired link")
+        return Link(session_id, name)

@@ -1,0 +1,159 @@
+"""Collect what the page of usage shows, from the daily totals: few rows, however many requests there were."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from statistics import quantiles
+
+from app.auth import Principal
+from app.ledger.reports import Grouping, Remaining, Total
+from app.limits.standing import Standing, find_standing
+from app.pricing.savings import find_cache_savings
+from app.services import Services
+from app.token_counts import FIGURES
+from app.web.pages.charts import Chart, choose_series, list_days, stack_bars
+from app.web.schemas.usage import UsageQuery
+
+MOST_GROUPS = 15
+"""How many users, tenants or routes are listed: those that cost most."""
+
+# Read once: a year of a busy site is a scan of some hundred thousand rows. Users are too many for that.
+_BY: tuple[Grouping, ...] = ("day", "model", "tenant", "route")
+_FINE = {"complete", "client_gone"}
+_SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How the latest calls went: how many they are, how many failed, and when their first token came, in ms."""
+
+    calls: int
+    failed: int
+    first_token_ms: tuple[int, int] | None
+    """Of half of them, and of 95 in a hundred."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UsageFigures:
+    """What the page shows.
+
+    Attributes:
+        models: the totals of each model, the dearest first.
+        days: the totals of each bar, with its first day, the newest first.
+        groups: the dearest users, tenants and routes.
+        saved_micro_usd: by how much the upstream's prompt cache made it cheaper.
+        standing: the limits of the viewer; None for administrators, who have budgets of tenants instead.
+        budgets: what is spent of the budgets that several users share: account, spent, budget, in micro-dollars.
+        quality: None if the viewer sees only their own, of which there is no sample.
+    """
+
+    total: Total
+    models: list[Total]
+    days: list[Total]
+    cost: Chart
+    tokens: Chart
+    groups: list[tuple[str, list[Total]]]
+    saved_micro_usd: int
+    standing: Standing | None
+    budgets: list[tuple[str, int, int]]
+    quality: Quality | None
+
+
+def collect_figures(built: Services, query: UsageQuery, principal: Principal, address: str) -> UsageFigures:
+    """Read the totals and lay out the charts. Raises DatabaseUnavailable."""
+    rows = query.read(built.reports, _BY)
+    models, tenants, routes = (_list_dearest(rows, at) for at in (1, 2, 3))
+    groups = [("route", routes[:MOST_GROUPS])]
+    if principal.may("admin"):
+        users = query.read(built.reports, ("user",), MOST_GROUPS)
+        groups = [("user", users), ("tenant", tenants[:MOST_GROUPS]), *groups]
+    bars = list_days(query.first_day, query.last_day)
+    bar_of = {day: bar[0] for bar in bars for day in bar}
+    return UsageFigures(
+        total=_add(("",), rows),
+        models=models,
+        days=_sum_by(rows, lambda row: bar_of[row.group[0]])[::-1],
+        cost=_draw(bars, rows, "cost_micro_usd", show_money),
+        tokens=_draw(bars, rows, "tokens", show_count),
+        groups=groups,
+        saved_micro_usd=sum(
+            find_cache_savings(built.prices, each.group[0], each.cached_tokens or 0, each.cache_write_tokens or 0)
+            for each in models
+        ),
+        standing=None
+        if principal.administers_all
+        else find_standing(built.limits, built.rate_limiter, built.reports, principal, address),
+        budgets=_list_budgets(built) if principal.administers_all else [],
+        quality=_look_at_calls(built, query) if principal.may("admin") and query.user is None else None,
+    )
+
+
+def show_money(micro_usd: float) -> str:
+    """Write micro-dollars as dollars, with as many decimals as they need to be read."""
+    usd = micro_usd / 1_000_000
+    if usd == int(usd):
+        return f"${usd:,.0f}"
+    return f"${usd:,.2f}" if usd >= 0.1 else f"${usd:.6f}".rstrip("0")
+
+
+def show_count(count: float) -> str:
+    """Write a count briefly: 1.2 M."""
+    for size, unit in ((1e9, " G"), (1e6, " M"), (1e3, " k")):
+        if count >= size:
+            return f"{count / size:.3g}{unit}"
+    return f"{count:g}"
+
+
+def show_used(left: Remaining) -> tuple[str, int, int, str]:
+    """Return what of a budget is used in per cent, the figures, and their text."""
+    if left.limit.micro_usd is not None:
+        used = left.spent_micro_usd + left.held_micro_usd
+        return "money", used, left.limit.micro_usd, f"{show_money(used)} of {show_money(left.limit.micro_usd)}"
+    used, most = left.spent_tokens + left.held_tokens, left.limit.tokens or 0
+    return "tokens", used, most, f"{used:,} of {most:,} tokens"
+
+
+def _draw(bars: list[list[str]], rows: Sequence[Total], name: str, show: Callable[[float], str]) -> Chart:
+    values: Counter[tuple[str, str]] = Counter()
+    of_model: Counter[str] = Counter()
+    for row in rows:
+        value = getattr(row, name) or 0
+        values[row.group[0], row.group[1]] += value
+        of_model[row.group[1]] += row.cost_micro_usd or row.tokens  # the same colours in both charts
+    return stack_bars(bars, values, choose_series(of_model), show)
+
+
+def _list_dearest(rows: Sequence[Total], at: int) -> list[Total]:
+    """Return the totals by one part of the rows' groups, those that cost most first."""
+    groups = _sum_by(rows, lambda row: row.group[at])
+    return sorted(groups, key=lambda each: (-each.cost_micro_usd, -each.tokens, each.group))
+
+
+def _sum_by(rows: Sequence[Total], group_of: Callable[[Total], str]) -> list[Total]:
+    groups: dict[str, list[Total]] = {}
+    for row in rows:
+        groups.setdefault(group_of(row), []).append(row)
+    return [_add((name,), members) for name, members in groups.items()]
+
+
+def _add(group: tuple[str, ...], rows: Sequence[Total]) -> Total:
+    return Total(group=group, **{name: sum(getattr(row, name) or 0 for row in rows) for name in _SUMS})
+
+
+def _list_budgets(built: Services) -> list[tuple[str, int, int]]:
+    spent, _ = built.reports.find_spending(built.limits.window)
+    budgets = ((account, used, built.limits.find_shared_budget(account)) for account, used in spent.items())
+    return [(account, used, budget) for account, used, budget in budgets if budget is not None]
+
+
+def _look_at_calls(built: Services, query: UsageQuery) -> Quality:
+    calls = built.reports.sample_calls(first_day=query.first_day, last_day=query.last_day, tenant=query.tenant)
+    first = [ms for _, ms in calls if ms is not None]
+    parts = quantiles(first, n=20) if len(first) > 1 else first * 19
+    return Quality(
+        calls=len(calls),
+        failed=sum(outcome not in _FINE for outcome, _ in calls),
+        first_token_ms=(round(parts[9]), round(parts[18])) if parts else None,
+    )

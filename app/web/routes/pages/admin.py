@@ -1,0 +1,81 @@
+"""Serve /admin: the way in and out, the board, and who changed what."""
+
+from __future__ import annotations
+
+from flask import Blueprint, Response, redirect, request, url_for
+from werkzeug.wrappers import Response as Redirection
+
+from app.auth.address import client_address
+from app.auth.errors import Unauthenticated
+from app.problems import Forbidden
+from app.runtime.times import format_minute
+from app.services import services
+from app.web.errors import error_format
+from app.web.guards import find_admin_session, needs_admin_session, public, request_actor
+from app.web.pages.administration import admin_page, show_admin_problem, sign_in_page
+from app.web.pages.answers import page_response
+from app.web.pages.board import collect_board
+from app.web.request_body import read_text_form
+
+_ROWS = 100
+_NOT_USABLE = "This link was used before, or its time is over. Let the command print another one."
+
+
+def add_admin(bp: Blueprint) -> None:
+    """Add the views, and how pages show moments."""
+    bp.add_app_template_filter(format_minute, "minute")
+
+    @bp.get("/admin")
+    @needs_admin_session
+    @error_format(show_admin_problem)
+    def admin() -> Response:
+        return admin_page("board.html", "Live", board=collect_board())
+
+    @bp.get("/admin/board")
+    @needs_admin_session
+    @error_format(show_admin_problem)
+    def admin_board() -> Response:
+        return page_response("admin/board_part.html", board=collect_board(), links=())
+
+    @bp.get("/admin/audit")
+    @needs_admin_session
+    @error_format(show_admin_problem)
+    def admin_audit() -> Response:
+        rows = services().audit.list_newest(_ROWS, before=request.args.get("before", "")[:64])
+        return admin_page("audit.html", "Changes", rows=rows, older=rows[-1].id if len(rows) == _ROWS else "")
+
+    @bp.get("/admin/sign-in")
+    @public
+    def admin_sign_in() -> Response:
+        # Only the form of this page uses the link up: programs that look at links before people do send no forms.
+        return sign_in_page(link=request.args.get("link", "")[:500])
+
+    @bp.post("/admin/sign-in")
+    @public
+    @error_format(show_admin_problem)
+    def admin_sign_in_by_link() -> Response | Redirection:
+        token, authenticator = read_text_form().get("link", "")[:500], services().authenticator
+        origin = request.headers.get("Origin")
+        if origin is None or not authenticator.own_hosts.is_own_origin(request, origin):
+            raise Forbidden("A link is used by this server's own page only.")
+        address = client_address(request)
+        try:
+            session = authenticator.admin_sessions.open(token, request, address)
+        except Unauthenticated as error:
+            if error.is_guess:
+                authenticator.failures.count(address, token)
+            return sign_in_page(fault=_NOT_USABLE, status=401)
+        answer = redirect(url_for("pages.admin"), 303)
+        authenticator.admin_sessions.set_cookie(session, request, answer)
+        return answer
+
+    @bp.post("/admin/sign-out")
+    @needs_admin_session
+    @error_format(show_admin_problem)
+    def admin_sign_out() -> Redirection:
+        session, sessions = find_admin_session(), services().authenticator.admin_sessions
+        assert session is not None
+        sessions.end(session, by=request_actor())
+        answer = redirect(url_for("pages.admin_sign_in"), 303)
+        sessions.delete_cookie(request, answer)
+        return answer
