@@ -1,5 +1,6 @@
 // What a visitor does with a conversation.
 import assert from "node:assert/strict";
+import { startProxy } from "../gatehouse_js/proxy.mjs";
 
 export async function streams_and_shows_markdown({ open, upstream, view }) {
   const held = upstream.holds("# Title\n\nSome ", "**bold** text", "\n\n| a | b |\n|---|---|\n| 1 | 2 |\n");
@@ -219,6 +220,23 @@ export async function a_lost_network_is_told_and_waited_for({ open, upstream, vi
   await view.button("Try again").click();
   await view.lastAnswer("Hello.");
   assert.equal(upstream.received.length, 1);
+}
+
+export async function an_answer_survives_a_lost_connection({ open, pages, upstream, view, server }) {
+  const held = upstream.holds("One ", "two ", "three.");
+  const proxy = await startProxy(server);
+  pages.proxy = proxy.url;
+  await open({ tag: `<gatehouse-chat url="${proxy.url}"></gatehouse-chat>` });
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  proxy.breakAll();
+  held.release();
+  await view.lastAnswer("One two three.");
+  await view.state("idle");
+  assert.equal(await view.notice.isVisible(), false);
+  assert.equal(upstream.received.length, 1);
+  proxy.close();
 }
 
 export async function an_answer_cut_at_its_length_says_so({ open, upstream, view }) {
