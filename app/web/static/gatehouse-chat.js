@@ -121,6 +121,7 @@ export class GatehouseChat extends HTMLElement {
     const kind = this.getAttribute("storage") ?? "session";
     const key = this.getAttribute("storage-key") ?? `${location.pathname}#${this.id}`;
     if (this.#history?.is(kind, key)) return;
+    if (this.#history) this.#save();
     this.#history = new History(kind, key);
     const conversation = new Conversation({
       client: () => this.#getClient(),
@@ -210,9 +211,9 @@ export class GatehouseChat extends HTMLElement {
   }
 
   #onChange(isToKeep) {
-    const { messages, isBusy, notice, state } = this.#conversation;
+    const { messages, isBusy, state, notice, warning } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
-    const shown = notice && !isBusy ? notice.kind : state;
+    const shown = isBusy ? state : ((notice ?? warning)?.kind ?? state);
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
@@ -228,7 +229,7 @@ export class GatehouseChat extends HTMLElement {
     const { log, composer, notice, clear, latest, allowance, text } = this.#views;
     const conversation = this.#conversation;
     composer.update(conversation.isBusy);
-    notice.update(conversation.notice, conversation.isBusy);
+    notice.update(conversation.notice ?? conversation.warning, conversation.isBusy);
     clear.hidden = !conversation.messages.length;
     const kind = this.getAttribute("allowance");
     const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
@@ -244,7 +245,7 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
-    if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
+    if ((what === "error" || detail?.role === "assistant") && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
   }
 

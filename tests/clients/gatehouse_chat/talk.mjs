@@ -175,6 +175,11 @@ export async function a_used_up_allowance_tells_when_there_is_more({ open, view 
   await view.say("Hello");
   await view.state("budget");
   assert.match(await view.notice.textContent(), /allowance is used up until .*\d:\d\d/);
+  assert.equal(await view.button("Try again").count(), 0);
+  await answerWith(view, 429, { code: "budget_exceeded", headers: { "Retry-After": "600" } });
+  await view.say("Hello");
+  await view.notice.getByText("allowance is used up until").waitFor();
+  assert.equal(await view.button("Try again").isDisabled(), true);
 }
 
 export async function what_is_wrong_is_said_in_the_visitors_words({ open, view }) {
@@ -319,6 +324,26 @@ export async function a_wrong_address_is_an_error_and_no_hang({ open, view }) {
   await view.say("Hello");
   await view.state("failed");
   assert.equal(await view.answers.count(), 0);
+}
+
+export async function a_page_keeps_several_conversations({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  const show = (key) => view.page.evaluate((key) => document.querySelector("gatehouse-chat").setAttribute("storage-key", key), key);
+  await open({ tag: '<gatehouse-chat storage-key="one"></gatehouse-chat>' });
+  await view.say("First");
+  held.release(1);
+  await view.lastAnswer("One");
+  await show("two");
+  await view.chat.getByText("How can I help?").waitFor();
+  await view.say("Second");
+  await view.lastAnswer("Hello.");
+  held.release();
+  await show("one");
+  await view.lastAnswer("One two.");
+  assert.equal(await view.asked.last().textContent(), "YouFirst");
+  await show("two");
+  await view.lastAnswer("Hello.");
+  assert.equal(upstream.received.length, 2);
 }
 
 export async function what_a_later_script_sets_is_used_from_the_first_request({ open, upstream, view }) {

@@ -24,7 +24,7 @@ export class Notice {
     if (!notice) return;
     const words = h("p", { dir: "auto" });
     const retry = !isBusy && notice.canRetry && h("button", { type: "button", part: "button retry", click: again }, text("retry"));
-    const close = !isBusy && iconButton("close", text("dismiss"), "dismiss", dismiss);
+    const close = (!isBusy || notice.values) && iconButton("close", text("dismiss"), "dismiss", dismiss);
     this.element.className = CALM.has(notice.kind) ? "notice calm" : "notice";
     this.element.replaceChildren(words, ...[retry, close].filter(Boolean));
     const tick = () => {
