@@ -19,7 +19,7 @@ LAYERS = [
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches safety tools metrics",
+    "limits batches safety tools metrics doctor",
     "services",
     "web cli",
     "__init__",
