@@ -73,6 +73,21 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least that is.
+        form: text or json.
+        with_priorities: whether each line begins with its priority for systemd's journal.
+    """
+
+    level: str
+    form: str
+    with_priorities: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginSettings:
     """The origins of the pages that may call the API.
 

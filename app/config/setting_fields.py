@@ -27,6 +27,9 @@ class SettingFields:
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
+    log_format: str = one_of("text", "json", default="text")
+    log_priorities: str = one_of("auto", "always", "never", default="auto")
+    log_users: str = one_of("hash", "id", "none", default="hash")
 
     openai_api_key: str = secret()
     openai_base_url: str = text(check_base_url)

@@ -15,6 +15,7 @@ from app.config.groups import (
     CacheSettings,
     ConnectionSettings,
     HostedToolSettings,
+    LogSettings,
     MediaSettings,
     ModerationSettings,
     OriginSettings,
@@ -80,6 +81,18 @@ class Config(SettingFields):
         if self.anonymous_scopes is not None:
             return frozenset(self.anonymous_scopes)
         return frozenset(("chat",) if self.is_production else VISITOR_SCOPES)
+
+    @property
+    def logs(self) -> LogSettings:
+        """What is logged, and how. systemd says by a variable whether its journal reads the output of a service."""
+        is_read_by_journal = bool(os.environ.get("JOURNAL_STREAM")) and not os.isatty(2)
+        return LogSettings(
+            level=self.log_level,
+            form=self.log_format,
+            with_priorities=is_read_by_journal
+            if self.log_priorities == "auto"
+            else self.log_priorities == "always",
+        )
 
     @cached_property
     def identity_provider(self) -> ProviderSettings | None:
