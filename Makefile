@@ -28,7 +28,7 @@ servers: .venv/installed-dev ## Test several workers at once: stops, reloads, ki
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
@@ -68,7 +68,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
-	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/.venv
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -88,9 +88,9 @@ clean: ## Remove the virtual environments and all caches, but not .env and data
 	@$(PIP) -r requirements-dev.txt
 	@touch $@
 
-tests/clients/node_modules/installed: tests/clients/package-lock.json
-	@echo "==> Installing the packages of tests/clients/package-lock.json"
-	@cd tests/clients && npm ci --no-audit --no-fund --loglevel=error
+tests/clients/node_modules/installed tests/clients/examples/node_modules/installed: %/node_modules/installed: %/package-lock.json
+	@echo "==> Installing the packages of $<"
+	@cd $* && npm ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 tests/clients/.venv/installed: tests/clients/requirements.txt .venv/installed-dev

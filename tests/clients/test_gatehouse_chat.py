@@ -51,7 +51,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     }
     with gunicorn(wait_for=port, **settings):
         key = make_key("flask keys create --name site", settings)
-        body = {"userId": "anna", "ttlS": 600, "scopes": ["chat", "vision"]}
+        body = {"userId": "anna", "ttlS": 600, "scopes": ["chat", "vision", "usage"], "budgetUsd": 5}
         with exchange(port, "POST", "/api/tokens", body, headers={"Authorization": f"Bearer {key}"}) as answer:
             token = json.loads(answer.read())["token"]
         server = f"http://127.0.0.1:{port}"

@@ -104,9 +104,10 @@ class ResponsesSse(JoiningEncoder):
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        return self._join(events)
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
             return
         if not self._number:
@@ -131,7 +132,7 @@ class ResponsesSse(JoiningEncoder):
     def _add(self, kind: str, **fields: Any) -> None:
         data = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        self._chunks.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
+        self.pieces.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
 
     def _add_item(self, item: dict[str, Any]) -> None:
         self._add("response.output_item.added", output_index=len(self._output), item=item)
@@ -147,7 +148,7 @@ class ResponsesSse(JoiningEncoder):
         if self._part != kind:
             self._begin_part(kind)
         self._pieces.append(text)
-        self._chunks.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
+        self.pieces.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
         self._number += 1
 
     def _begin_part(self, kind: _PartKind) -> None:
@@ -241,7 +242,7 @@ class ResponsesSse(JoiningEncoder):
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
         event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
-        self._chunks.append(self._padding.close(event))
+        self.pieces.append(self._padding.close(event))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
         """End a call; one of a cached answer has not begun."""

@@ -36,6 +36,7 @@ export class GatehouseChat extends HTMLElement {
   #history;
   #client;
   #views;
+  #budget = null;
   #builds = 0;
   #saved = 0;
   #drawing;
@@ -110,22 +111,31 @@ export class GatehouseChat extends HTMLElement {
     if (this.#history?.is(kind, key)) return;
     this.#history = new History(kind, key);
     const conversation = new Conversation({
-      client: () => (this.#client ??= this.#createClient()),
+      client: () => this.#getClient(),
       fields: () => this.#listFields(),
       onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
     conversation.restore(this.#history.load());
-    whenScriptsHaveRun(() => conversation === this.#conversation && conversation.resume());
+    whenScriptsHaveRun(() => {
+      if (conversation === this.#conversation) void conversation.resume();
+      if (this.getAttribute("allowance") === "budget") void this.#readBudget();
+    });
   }
 
-  #createClient() {
-    return new Gatehouse({
+  #getClient() {
+    return (this.#client ??= new Gatehouse({
       url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
       token: () => this.#fetchToken(),
       fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
-    });
+    }));
+  }
+
+  async #readBudget() {
+    const { readBudget } = await import("./chat/budget.js");
+    this.#budget = await readBudget(this.#getClient(), this.#views?.language);
+    this.#draw();
   }
 
   #fetchToken() {
@@ -151,7 +161,7 @@ export class GatehouseChat extends HTMLElement {
       text,
       language,
       say: (words) => announcer.say(words),
-      send: (words, files) => void this.send(words, files),
+      send: (...message) => void this.send(...message),
       stop: () => void this.stop(),
       again: () => this.#leaveButton(() => void this.retry()),
       clear: () => this.clear(),
@@ -170,7 +180,7 @@ export class GatehouseChat extends HTMLElement {
     const frame = createFrame(context, views);
     log.element.addEventListener("scroll", () => (frame.latest.hidden = log.isAtEnd), { passive: true });
     this.#views?.notice.close();
-    this.#views = { ...views, ...frame, text };
+    this.#views = { ...views, ...frame, text, language };
     this.shadowRoot.replaceChildren(frame.root);
     if (isFloating && this.isConnected) frame.root.showPopover();
     this.#draw();
@@ -183,7 +193,7 @@ export class GatehouseChat extends HTMLElement {
   }
 
   #readLimits() {
-    const read = (name, fallback) => (this.getAttribute(name) > 0 ? Number(this.getAttribute(name)) : fallback);
+    const read = (name, fallback) => Number(this.getAttribute(name)) || fallback;
     return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
   }
 
@@ -208,8 +218,10 @@ export class GatehouseChat extends HTMLElement {
     composer.update(conversation.isBusy);
     notice.update(conversation.notice, conversation.isBusy);
     clear.hidden = !conversation.messages.length;
-    allowance.hidden = !conversation.allowance || this.getAttribute("allowance") === "none";
-    if (!allowance.hidden) allowance.textContent = text("left", conversation.allowance);
+    const kind = this.getAttribute("allowance");
+    const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
+    allowance.hidden = !left || kind === "none";
+    allowance.textContent = left;
     log.update(conversation);
     latest.hidden = log.isAtEnd;
   }
@@ -220,6 +232,7 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
+    if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
   }
 

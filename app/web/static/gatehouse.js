@@ -82,7 +82,7 @@ export class Gatehouse {
   }
 
   /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
-  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+  resumeStream(streamId, { lastEventId = "0", ...options } = {}) {
     return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
@@ -135,10 +135,10 @@ export class Gatehouse {
   }
 }
 
-/** The events of one answer, for `for await`. Where the server keeps the answer, a lost connection is made again. */
+/** The events of one answer. If the server keeps it, a lost connection is made again. */
 class AnswerStream {
   streamId = null;
-  lastEventId = 0;
+  lastEventId = "0";
   #send;
   #path;
   #body;
@@ -160,13 +160,13 @@ class AnswerStream {
     return (this.#events ??= this.#read());
   }
 
-  /** End the answer here and on the server; `for await` then ends without an error. Never fails. */
+  /** End the answer here and on the server. `for await` then just ends. */
   async stop() {
     this.#isStopped = true;
     this.#closing.abort();
     if (!this.streamId || this.#isOver) return;
     const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
-    await finish(sending).catch(() => {}); // the server ends by itself what nobody reads
+    await finish(sending).catch(() => {}); // nobody reads it, so it ends
   }
 
   async *#read() {
@@ -195,7 +195,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
     if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
-    const headers = { "Last-Event-ID": String(this.lastEventId) };
+    const headers = { "Last-Event-ID": this.lastEventId };
     return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
   }
 
@@ -207,7 +207,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
       signal.throwIfAborted(); // also amid the events of one chunk
-      if (id) this.lastEventId = Number(id);
+      this.lastEventId = id ?? this.lastEventId;
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
       if (error) throw new GatehouseError(error, { requestId, ...fields });
@@ -256,21 +256,22 @@ class Token {
   }
 
   async #fetch() {
-    let given;
     try {
-      given = await this.#source();
+      let given = await this.#source();
       if (given?.text) {
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
+      const { token = given, expiresAt } = given ?? {};
+      if (token && !/^[!-~]+$/.test(token)) throw new TypeError("not a token");
+      const lifetime = readLifetime(token, expiresAt);
+      const early = lifetime > RENEW_EARLY_S ? RENEW_EARLY_S : lifetime / 2;
+      this.#expiresAt = Date.now() + lifetime * 1000;
+      this.#renewAt = this.#expiresAt - early * 1000;
+      return (this.#value = token);
     } catch (cause) {
-      throw new GatehouseError("The page got no token for the server.", { ...cause, code: "token_failed", cause });
+      throw new GatehouseError("The page got no token.", { ...cause, code: "token_failed", cause });
     }
-    const { token = given, expiresAt } = given ?? {};
-    const lifetime = readLifetime(token, expiresAt) * 1000;
-    this.#expiresAt = Date.now() + lifetime;
-    this.#renewAt = this.#expiresAt - Math.min(RENEW_EARLY_S * 1000, lifetime / 2);
-    return (this.#value = token);
   }
 }
 
@@ -313,7 +314,7 @@ async function* readEvents(body, signal, maxSilenceS) {
 }
 
 function disconnected(cause) {
-  return new GatehouseError("The connection to the server was lost.", { code: "network_error", cause });
+  return new GatehouseError("The connection was lost.", { code: "network_error", cause });
 }
 
 async function readError(response) {

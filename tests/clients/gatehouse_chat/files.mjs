@@ -96,6 +96,19 @@ export async function pictures_survive_a_reload({ open, upstream, view }) {
   assert.equal(upstream.received[1].messages[0].content[1].type, "image_url");
 }
 
+export async function where_storage_has_no_room_files_go_first({ open, upstream, view }) {
+  await open({ script: `sessionStorage.setItem("x", "y".repeat(5_100_000));` });
+  await choose(view, [{ ...PDF, buffer: Buffer.concat([PDF.buffer, Buffer.alloc(300_000)]) }]);
+  await view.say("What is this?");
+  await view.lastAnswer("Hello.");
+  await view.page.reload();
+  await view.lastAnswer("Hello.");
+  assert.equal(await view.asked.last().locator(".file").textContent(), "bill.pdf");
+  await view.say("And now?");
+  await view.answers.nth(1).getByText("Hello.").waitFor();
+  assert.equal(upstream.received[1].messages[0].content, "What is this?\n\n[bill.pdf]");
+}
+
 export async function a_page_may_take_no_files({ open, view }) {
   await open({ tag: '<gatehouse-chat attachments="none"></gatehouse-chat>' });
   assert.equal(await view.button("Add pictures or PDF").count(), 0);

@@ -89,12 +89,12 @@ export async function code_and_answers_are_copied({ open, upstream, view }) {
   await open();
   await view.say("Hello");
   await view.state("idle");
-  const clipboard = () => view.page.evaluate(() => navigator.clipboard.readText());
+  const copied = (text) => view.page.waitForFunction(async (text) => (await navigator.clipboard.readText()) === text, text);
   await view.answers.last().locator(".code").getByRole("button", { name: "Copy" }).click();
   await view.chat.getByText("Copied").waitFor({ state: "attached" });
-  assert.equal(await clipboard(), "let a = 1;");
+  await copied("let a = 1;");
   await view.answers.last().locator("[part=actions]").getByRole("button", { name: "Copy" }).click();
-  assert.equal(await clipboard(), "Look:\n\n```js\nlet a = 1;\n```");
+  await copied("Look:\n\n```js\nlet a = 1;\n```");
 }
 
 export async function a_reload_keeps_the_conversation({ open, upstream, view }) {
@@ -238,6 +238,16 @@ export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
   await view.say("Hello");
   await view.state("idle");
   assert.match(await view.chat.locator("[part=allowance]").textContent(), /^\d+ of 500 requests left$/);
+}
+
+export async function what_is_left_of_a_budget_is_shown({ open, pages, upstream, view, visitorToken }) {
+  pages.token = { token: visitorToken };
+  await open({ tag: '<gatehouse-chat token-url="/token" allowance="budget"></gatehouse-chat>' });
+  const allowance = view.chat.locator("[part=allowance]");
+  await allowance.getByText("$5.00 of your allowance left").waitFor();
+  upstream.says("word ".repeat(9_000));
+  await view.say("Hello");
+  await allowance.getByText(/\$4\.\d\d of your allowance left/).waitFor();
 }
 
 export async function a_page_drives_it_and_hears_of_it({ open, upstream, view }) {

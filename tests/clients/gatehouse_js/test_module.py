@@ -119,6 +119,16 @@ def test_what_is_stopped_ends_on_the_server(
     assert stream.left.wait(3)
 
 
+def test_what_has_not_begun_is_stopped_as_well(site: Site, pages: Pages) -> None:
+    """As while a model reasons: there is no answer yet that a page could come back to."""
+    stream = site.upstream.streams("Hel", "lo")
+
+    seen = use(pages, "stop early")
+
+    assert seen == []
+    assert stream.left.wait(4)
+
+
 def test_a_busy_model_is_waited_for(site: Site, pages: Pages) -> None:
     site.answers(error(code="rate_limit_exceeded"))
     site.says("Hel", "lo 😀")

@@ -22,7 +22,7 @@ SCRIPTS = sorted((Path(__file__).parents[3] / "app/web/static/console").glob("*.
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors 'none'; "
-    "require-trusted-types-for 'script'; trusted-types gatehouse gatehouse-chat dompurify"
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 
 

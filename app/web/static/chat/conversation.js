@@ -31,12 +31,7 @@ export class Conversation {
   #onChange;
   #report;
 
-  /**
-   * @param client returns the Gatehouse to ask
-   * @param fields returns further fields of each request
-   * @param onChange is called after each change; with true where it should be kept at once
-   * @param report is called with "message" or "error", and the message or error
-   */
+  /** `onChange` is called with true where the conversation should be kept at once, `report` with "message" or "error" and which. */
   constructor({ client, fields, onChange, report }) {
     this.#client = client;
     this.#fields = fields;

@@ -132,25 +132,11 @@ class Answer {
   }
 
   async #copy(button, words) {
+    const { copyText } = await import("./clipboard.js");
     await copyText(words, button);
     this.context.say(this.context.text("copied"));
     button.replaceChildren("✓");
     setTimeout(() => button.replaceChildren(icon("copy")), 1500);
-  }
-}
-
-/** Copies a text, also where a page has no clipboard, as over plain HTTP. */
-async function copyText(text, near) {
-  try {
-    await navigator.clipboard.writeText(text);
-  } catch {
-    const area = h("textarea", { class: "hidden" });
-    area.value = text;
-    near.after(area);
-    area.select();
-    document.execCommand("copy");
-    area.remove();
-    near.focus();
   }
 }
 

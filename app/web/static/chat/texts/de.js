@@ -45,4 +45,5 @@ export const words = {
   fileBad: "{name} ist nicht lesbar.",
   fileCount: "Höchstens {count} Dateien auf einmal.",
   left: "{left} von {limit} Anfragen übrig",
+  budgetLeft: "{left} vom Kontingent übrig",
 };

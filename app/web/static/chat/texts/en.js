@@ -45,4 +45,5 @@ export const words = {
   fileBad: "{name} cannot be read.",
   fileCount: "No more than {count} files at once.",
   left: "{left} of {limit} requests left",
+  budgetLeft: "{left} of your allowance left",
 };

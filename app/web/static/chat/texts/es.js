@@ -45,4 +45,5 @@ export const words = {
   fileBad: "{name} no se puede leer.",
   fileCount: "No más de {count} archivos a la vez.",
   left: "Quedan {left} de {limit} solicitudes",
+  budgetLeft: "Quedan {left} de su cuota",
 };

@@ -45,4 +45,5 @@ export const words = {
   fileBad: "{name} est illisible.",
   fileCount: "Pas plus de {count} fichiers à la fois.",
   left: "{left} demandes restantes sur {limit}",
+  budgetLeft: "{left} restants de votre quota",
 };

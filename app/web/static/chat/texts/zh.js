@@ -45,4 +45,5 @@ export const words = {
   fileBad: "无法读取 {name}。",
   fileCount: "一次最多 {count} 个文件。",
   left: "剩余 {left}/{limit} 次请求",
+  budgetLeft: "额度剩余 {left}",
 };
