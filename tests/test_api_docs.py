@@ -245,7 +245,8 @@ def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None
     outcomes, events = (
         set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
     )
-    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py"))
+    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "server").glob("*.py"), ROOT / "gunicorn.conf.py"]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
 
     named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}
     assert {"complete", "request.bug"} <= named
