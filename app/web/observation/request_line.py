@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,14 +15,10 @@ from app.runtime.log_throttle import LogBound
 from app.runtime.logs.events import log_event
 from app.safety.pseudonyms import Pseudonyms
 from app.web.observation.bodies import ObservedBody
+from app.web.observation.naming import name_origin, name_route
 from app.web.request_id import current_request, current_state
 
-NO_ROUTE = "none"
-"""Stands for the route of a request that no route has."""
-
 _METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
-# Whatever else a client may write there is not logged.
-_is_origin = re.compile(r"(?:[a-z][a-z0-9+.-]{1,20}://[A-Za-z0-9._\[\]:-]{1,200}|null)").fullmatch
 _HASH_DIGITS = 16
 
 log = logging.getLogger("app.request")
@@ -71,7 +66,7 @@ def make_user_names(how: str, pseudonyms: Pseudonyms) -> Callable[[Principal], s
 
 def _describe_request(response: Response, name_user: Callable[[Principal], str | None]) -> dict[str, Any]:
     request, state = current_request(), current_state()
-    environ, rule = request.environ, request.url_rule
+    environ = request.environ
     method, origin, length = (
         environ["REQUEST_METHOD"],
         environ.get("HTTP_ORIGIN"),
@@ -80,7 +75,7 @@ def _describe_request(response: Response, name_user: Callable[[Principal], str |
     principal: Principal | None = state.principal
     return {
         "request_id": state.request_id,
-        "route": NO_ROUTE if rule is None else rule.rule,
+        "route": name_route(request),
         "method": method if method in _METHODS else "other",
         "status": response.status_code,
         "code": None,
@@ -88,7 +83,7 @@ def _describe_request(response: Response, name_user: Callable[[Principal], str |
         "tenant": principal and principal.tenant,
         "user": principal and name_user(principal),
         "key_id": principal and principal.key_id,
-        "origin": origin and (origin if _is_origin(origin) else "invalid"),
+        "origin": origin and name_origin(origin),
         "bytes_in": int(length) if length and length.isdecimal() else None,
         "bytes_out": None,
     }
