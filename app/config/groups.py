@@ -88,6 +88,25 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Where traces go, and what all of them say.
+
+    Attributes:
+        endpoint: of the collector; spans go to /v1/traces below it.
+        headers: sent with them, such as a credential.
+        service_name: of this server.
+        provider: of the upstream, by the conventions' name.
+        upstream_url: whose host is told.
+    """
+
+    endpoint: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    service_name: str
+    provider: str
+    upstream_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginSettings:
     """The origins of the pages that may call the API.
 

@@ -30,6 +30,9 @@ class SettingFields:
     log_format: str = one_of("text", "json", default="text")
     log_priorities: str = one_of("auto", "always", "never", default="auto")
     log_users: str = one_of("hash", "id", "none", default="hash")
+    otel_exporter_otlp_endpoint: str = text(formats.check_http_url)
+    otel_exporter_otlp_headers: str = secret(formats.check_header_pairs)
+    otel_service_name: str = "gatehouse"
 
     openai_api_key: str = secret()
     openai_base_url: str = text(check_base_url)

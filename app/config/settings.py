@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from urllib.parse import unquote
 
 from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
@@ -22,6 +23,7 @@ from app.config.groups import (
     SendSettings,
     ServiceSettings,
     TokenSettings,
+    TracingSettings,
     UpstreamBatchSettings,
     UpstreamSettings,
 )
@@ -92,6 +94,21 @@ class Config(SettingFields):
             with_priorities=is_read_by_journal
             if self.log_priorities == "auto"
             else self.log_priorities == "always",
+        )
+
+    @cached_property
+    def tracing(self) -> TracingSettings | None:
+        """Where traces go; None if there are none."""
+        if not self.otel_exporter_otlp_endpoint:
+            return None
+        pairs = [pair.partition("=") for pair in self.otel_exporter_otlp_headers.split(",") if pair]
+        is_azure = bool(self.azure_openai_endpoint)
+        return TracingSettings(
+            endpoint=self.otel_exporter_otlp_endpoint,
+            headers=tuple((name.strip(), unquote(value.strip())) for name, _, value in pairs),
+            service_name=self.otel_service_name,
+            provider="azure.ai.openai" if is_azure else "openai",
+            upstream_url=self.azure_openai_endpoint or self.openai_base_url or "https://api.openai.com/v1",
         )
 
     @cached_property

@@ -38,7 +38,7 @@ T = TypeVar("T")
 class SdkClient(Protocol):
     """The part of the SDK's client that is used here: see sdk_client.py."""
 
-    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
+    def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
         """Send a POST and return the response."""
 
 
@@ -121,7 +121,7 @@ class Sender:
         except Exception:
             record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
             raise
-        attempt = Attempt(model, watch=watch)
+        attempt = Attempt(model, watch=watch, traceparent=record.caller.traceparent)
         record.attempt_log.append(attempt)
         return attempt
 
@@ -208,7 +208,10 @@ class Sender:
         # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(self._client.post_bytes, path, content, stream=stream)
         record.attempts += 1
-        record.attempt_log[-1].note_sent()
+        attempt = record.attempt_log[-1]
+        attempt.note_sent()
+        if attempt.traceparent:
+            post = functools.partial(post, traceparent=attempt.traceparent)
         try:
             with TranslatedErrors():
                 while True:

@@ -11,15 +11,18 @@ class ObservedBody:
     Attributes:
         sent: how many bytes were given to the server.
         error_code: of the error in the stream, or empty.
-        when_ended: called once, with the body, when it has ended.
     """
 
     sent = 0
     error_code = ""
-    when_ended: Callable[[ObservedBody], None] | None = None
+    _listeners: tuple[Callable[[ObservedBody], None], ...] = ()
+
+    def when_ended(self, listener: Callable[[ObservedBody], None]) -> None:
+        """Have a listener called once, with the body, when it has ended."""
+        self._listeners = (*self._listeners, listener)
 
     def tell_ended(self) -> None:
         """Tell that the body has ended."""
-        tell, self.when_ended = self.when_ended, None
-        if tell is not None:
-            tell(self)
+        listeners, self._listeners = self._listeners, ()
+        for listener in listeners:
+            listener(self)

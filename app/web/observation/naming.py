@@ -9,10 +9,17 @@ from flask import Request
 NO_ROUTE = "none"
 """Stands for the route of a request that no route has."""
 
+_METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _MAX_CHARS = 200
 _is_origin = re.compile(
     r"(?:[a-z][a-z0-9+.-]{0,20}://[\w.\[\]:-]{1,200}|null)", re.ASCII | re.IGNORECASE
 ).fullmatch
+
+
+def name_method(request: Request) -> str:
+    """Return the method of a request; `other` if it is none of the usual."""
+    method: str = request.environ["REQUEST_METHOD"]
+    return method if method in _METHODS else "other"
 
 
 def name_route(request: Request) -> str:

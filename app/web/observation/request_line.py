@@ -15,10 +15,9 @@ from app.runtime.log_throttle import LogBound
 from app.runtime.logs.events import log_event
 from app.safety.pseudonyms import Pseudonyms
 from app.web.observation.bodies import ObservedBody
-from app.web.observation.naming import name_origin, name_route
+from app.web.observation.naming import name_method, name_origin, name_route
 from app.web.request_id import current_request, current_state
 
-_METHODS = {"GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE"}
 _HASH_DIGITS = 16
 
 log = logging.getLogger("app.request")
@@ -51,7 +50,7 @@ def init_request_line(app: Flask, name_user: Callable[[Principal], str | None]) 
             fields["bytes_out"] = ended.sent
             _write(fields, ended.error_code, record, started, bound)
 
-        body.when_ended = note_end
+        body.when_ended(note_end)
         return response
 
     app.after_request(note_answer)
@@ -67,16 +66,12 @@ def make_user_names(how: str, pseudonyms: Pseudonyms) -> Callable[[Principal], s
 def _describe_request(response: Response, name_user: Callable[[Principal], str | None]) -> dict[str, Any]:
     request, state = current_request(), current_state()
     environ = request.environ
-    method, origin, length = (
-        environ["REQUEST_METHOD"],
-        environ.get("HTTP_ORIGIN"),
-        environ.get("CONTENT_LENGTH"),
-    )
+    origin, length = environ.get("HTTP_ORIGIN"), environ.get("CONTENT_LENGTH")
     principal: Principal | None = state.principal
     return {
         "request_id": state.request_id,
         "route": name_route(request),
-        "method": method if method in _METHODS else "other",
+        "method": name_method(request),
         "status": response.status_code,
         "code": None,
         "outcome": None,
