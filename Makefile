@@ -55,6 +55,7 @@ models: .venv/installed ## Update the tables of models in docs/models.md
 
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-otel.in -o requirements-otel.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
 

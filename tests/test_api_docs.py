@@ -247,17 +247,27 @@ def test_the_table_of_a_route_has_each_of_its_fields_and_no_other(title: str) ->
 
 
 def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None:
-    log = PAGES["health.md"].partition("\n## The log\n")[2]
+    log = PAGES["logs.md"].partition("\n## `call`")[2]
     outcomes, events = (
         set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
     )
-    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py"))
+    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "server").glob("*.py"), ROOT / "gunicorn.conf.py"]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
 
     named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}
     assert {"complete", "request.bug"} <= named
     # StoreGuard puts "gone" or "back" behind a prefix of its store's.
     known = {name for name in named if f'"{name}"' in source or f'"{name[:-4]}"' in source}
     assert named == known
+
+
+def test_the_fields_of_a_request_line_are_those_that_are_written() -> None:
+    table = PAGES["logs.md"].partition("| field | meaning |")[2].partition("\n\n")[0]
+    source = (ROOT / "app/web/observation/request_line.py").read_text(encoding="utf-8")
+
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    written = set(re.findall(r'^        "(\w+)": |fields\["(\w+)"\] = ', source, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == {one or other for one, other in written}
 
 
 def anchors_of(page: str) -> set[str]:

@@ -74,6 +74,40 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least that is.
+        form: text or json.
+        with_priorities: whether each line begins with its priority for systemd's journal.
+    """
+
+    level: str
+    form: str
+    with_priorities: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Where traces go, and what all of them say.
+
+    Attributes:
+        endpoint: of the collector; spans go to /v1/traces below it.
+        headers: sent with them, such as a credential.
+        service_name: of this server.
+        provider: of the upstream, by the conventions' name.
+        upstream_url: whose host is told.
+    """
+
+    endpoint: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    service_name: str
+    provider: str
+    upstream_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginSettings:
     """The origins of the pages that may call the API.
 

@@ -20,6 +20,7 @@ from app.auth.own_hosts import OwnHosts
 from app.config import OriginSettings
 from app.problems import Problem
 from app.runtime.log_throttle import LogThrottle
+from app.web.observation.naming import name_origin, name_route
 from app.web.request_id import add_headers, current_request
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -123,12 +124,12 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
             return
         # A page that came under the Host of its own request is most probably the site's own.
         is_of_host = origin.lower().partition("://")[2] == request.host.lower()
-        warn(request, "origin.refused", origin, "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+        warn(request, "origin.refused", name_origin(origin), "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
 
     def warn(request: Request, event: str, name: str, setting: str) -> None:
         name = name[:_MAX_LOGGED_CHARS]
         if throttle.allows(f"{event} {name}"):
-            extra = {event.partition(".")[0]: name, "method": request.method, "path": request.path}
+            extra = {event.partition(".")[0]: name, "method": request.method, "route": name_route(request)}
             hint = f"if its pages are yours, add it to {setting}"
             log.warning(event, extra={**extra, "hint": hint})
 

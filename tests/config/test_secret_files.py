@@ -18,6 +18,7 @@ SECRETS = {
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
     "DATABASE_URL": "postgresql+psycopg://user:canary@db.example/gatehouse",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary",
     "REDIS_URL": "redis://:canary@redis.example:6379/0",
 }
 

@@ -115,6 +115,6 @@ def test_a_development_server_that_others_can_reach_warns_once() -> None:
         log = server.log()
     warnings = [line for line in log.splitlines() if "HOST=0.0.0.0" in line]
     assert len(warnings) == 1
-    assert "[WARNING]" in warnings[0]
+    assert " WARNING gunicorn message=" in warnings[0]
     assert "everyone who can reach this machine can use your OPENAI_API_KEY, without a credential" in warnings[0]
     assert "sk-canary" not in log

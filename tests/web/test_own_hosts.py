@@ -150,7 +150,7 @@ class TestARefusedOrigin:
             ask(origin)
         told = self.lines(caplog)
         assert [line.origin for line in told] == ["https://forgotten.example", "capacitor://localhost"]
-        assert {(line.levelname, line.path) for line in told} == {("WARNING", "/api/chat")}
+        assert {(line.levelname, line.route) for line in told} == {("WARNING", "/api/chat")}
         assert "ALLOWED_ORIGINS" in told[0].hint
         clock.move(61)
         ask("https://forgotten.example")
