@@ -224,7 +224,7 @@ class VisitorTokens:
             audience=audience,
             max_ttl_s=self._max_ttl_s,
         )
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
@@ -237,7 +237,7 @@ class VisitorTokens:
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return -1 if found is None else int(found)
 
