@@ -20,6 +20,7 @@ LAYERS = [
     "openai_service pricing",
     "ledger server_tools",
     "limits batches safety tools metrics tracing doctor",
+    "retention outbox exports reconciliation",
     "services",
     "web cli",
     "__init__",

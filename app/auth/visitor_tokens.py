@@ -226,7 +226,7 @@ class VisitorTokens:
             raise Unauthenticated("bad token", is_guess=True)
         rules = {"algorithm": _ALGORITHM, "issuer": _ISSUER, "audience": audience}
         claims = decode_with_any(token, self._keys, **rules, max_ttl_s=self._max_ttl_s)
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
@@ -238,7 +238,7 @@ class VisitorTokens:
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return -1 if found is None else int(found)
 
