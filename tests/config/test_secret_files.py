@@ -27,11 +27,9 @@ SECRETS = {
 
 LISTS = {"OPENAI_API_KEYS": ("sk-canary-1", "sk-canary-2"), "SECRET_KEY_FALLBACKS": ("f" * 40,)}
 JWT = {"JWT_ISSUER": "https://me.example", "JWT_AUDIENCE": "me", "JWT_ALGORITHM": "HS256"}
-NEEDED = {"JWT_SECRET": JWT, "SECRET_KEY_FALLBACKS": {"SECRET_KEY": SECRET_KEY}}
-
-
 NEEDED = {
     "JWT_SECRET": JWT,
+    "SECRET_KEY_FALLBACKS": {"SECRET_KEY": SECRET_KEY},
     "USAGE_WEBHOOK_SECRET": {"USAGE_WEBHOOK_URL": "https://me.example/usage"},
     "STRIPE_API_KEY": {"STRIPE_METER": "tokens"},
 }
