@@ -28,7 +28,7 @@ servers: .venv/installed-dev ## Test several workers at once: stops, reloads, ki
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
-clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients (needs Node and npm)
+clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
 
 pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
@@ -65,6 +65,7 @@ audit: supply_chain/.venv/installed ## Ask PyPI for known holes in the pinned pa
 
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-otel.in -o requirements-otel.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade supply_chain/requirements.in -o supply_chain/requirements.txt

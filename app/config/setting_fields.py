@@ -28,6 +28,12 @@ class SettingFields:
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
+    log_format: str = one_of("text", "json", default="text")
+    log_priorities: str = one_of("auto", "always", "never", default="auto")
+    log_users: str = one_of("hash", "id", "none", default="hash")
+    otel_exporter_otlp_endpoint: str = text(formats.check_http_url)
+    otel_exporter_otlp_headers: str = secret(formats.check_header_pairs)
+    otel_service_name: str = "gatehouse"
 
     openai_api_key: str = secret()
     openai_api_keys: tuple[str, ...] = secrets()

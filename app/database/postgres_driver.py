@@ -24,6 +24,7 @@ _CONNECT_S = 1.0
 _STATEMENT_S = 2.0
 _MIGRATION_S = 60.0
 _MIGRATION_LOCK = 0x6761746568
+_IDLE = psycopg.pq.TransactionStatus.IDLE
 _SETTINGS = f"SET statement_timeout = {int(_STATEMENT_S * 1000)}; SET lock_timeout = 1500; SET idle_in_transaction_session_timeout = 10000"
 # The server works, but a lock or statement timed out, or transactions deadlocked.
 _CONTENDED = {"55P03", "57014", "40P01", "40001"}
@@ -133,6 +134,10 @@ class PostgresDriver:
         if left_s > _STATEMENT_S:
             raw.execute(f"SET LOCAL statement_timeout = {int(left_s * 1000)}")
 
+    def begin_single(self, raw: Any, deadline: float) -> None:
+        """Prepare the connection: a statement alone is a transaction, and sees one snapshot."""
+        self.prepare(raw, deadline)
+
     def prepare(self, raw: Any, deadline: float) -> None:
         """Set the deadline, and raise if the server has closed the connection."""
         raw.deadline = deadline
@@ -147,9 +152,10 @@ class PostgresDriver:
         return int(raw.execute(sql, values).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
-        """Commit the transaction."""
+        """Commit the transaction, if there is one."""
         raw.deadline = deadline
-        raw.execute("COMMIT")
+        if raw.pgconn.transaction_status != _IDLE:
+            raw.execute("COMMIT")
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         """Return SQLSTATE, and whether the server is available; None if the error is not an outage."""

@@ -20,6 +20,7 @@ SECRETS = {
     "USAGE_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
     "STRIPE_API_KEY": "rk_live_canary",
     "DATABASE_URL": "postgresql+psycopg://user:canary@db.example/gatehouse",
+    "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary",
     "REDIS_URL": "redis://:canary@redis.example:6379/0",
 }
 
