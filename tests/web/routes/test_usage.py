@@ -89,6 +89,11 @@ def test_nobody_but_an_admin_asks_for_others(site, query):
     assert (answer.status_code, answer.json["code"]) == (400, "invalid_request")
 
 
+def test_nobody_but_an_admin_is_told_of_reported_users(site):
+    assert "safetyEvents" not in site.get("", user="anna").json
+    assert "safetyEvents" in site.get("", key=site.admin).json
+
+
 def test_an_admin_sees_anybody_of_its_tenant(site):
     def requests(query):
         return site.get(query, key=site.admin).json["totals"]["requests"]
