@@ -19,7 +19,7 @@ LAYERS = [
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches safety tools metrics tracing doctor",
+    "limits batches safety tools metrics doctor tracing",
     "retention outbox exports reconciliation",
     "services",
     "web cli",
