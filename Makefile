@@ -53,7 +53,7 @@ errors: .venv/installed ## Update the table of errors in docs/errors.md
 models: .venv/installed ## Update the tables of models in docs/models.md
 	@$(BIN)/python -m app.model_families.table docs/models.md
 
-licences: .venv/installed ## Update docs/licences.md, and check the licences of the pinned packages
+licences: .venv/installed-dev ## Update docs/licences.md, and check the licences of the pinned packages
 	@$(BIN)/python -m supply_chain.licences docs/licences.md
 
 sbom: supply_chain/.venv/installed ## Write sbom.cdx.json, the list of the pinned packages in the format CycloneDX

@@ -71,7 +71,7 @@ def _in(seconds: float) -> float:
 
 async def until_ready(server: Gunicorn, port: int) -> None:
     until = _in(_START_S)
-    while not _is_alive(port):
+    while not await asyncio.to_thread(_is_alive, port):  # it may wait, and the upstream is in this loop
         if server.has_ended() or time.monotonic() > until:
             raise BenchError(f"gunicorn did not start\n{server.log_tail()}")
         await asyncio.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Ask pip-audit for known holes in what requirements.txt pins, for `make audit`.
+"""Ask pip-audit for known holes in what is pinned for the server, for `make audit`.
 
 pip-audit itself ends with 0 where it could ask nobody: each package is then merely skipped. Here that is told apart.
 """
@@ -13,6 +13,7 @@ from typing import Any
 
 ROOT = Path(__file__).parent.parent
 PROGRAM = Path(sys.executable).parent / "pip-audit"
+PIN_FILES = ("requirements.txt", "requirements-otel.txt")
 CLEAN, VULNERABLE, UNCHECKED = 0, 1, 2
 
 
@@ -49,7 +50,7 @@ def main() -> int:
     """Ask, and tell. `--strict` makes a check that could not be made a failure."""
     options = ["--require-hashes", "--disable-pip", "--progress-spinner=off", "--format=json"]
     done = subprocess.run(
-        [str(PROGRAM), *options, "--requirement", str(ROOT / "requirements.txt")],
+        [str(PROGRAM), *options, *(f"--requirement={ROOT / name}" for name in PIN_FILES)],
         capture_output=True,
         text=True,
         check=False,

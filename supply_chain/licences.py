@@ -1,4 +1,4 @@
-"""Write docs/licences.md: the licence of each package that requirements.txt pins, for `make licences`.
+"""Write docs/licences.md: the licence of each package that the server may run on, for `make licences`.
 
 A licence is what the installed package says of itself, as an SPDX expression. `find_faults()` names those that are not
 allowed; a test asks it.
@@ -16,6 +16,7 @@ from pathlib import Path
 from packaging.licenses import InvalidLicenseExpression, canonicalize_license_expression
 
 ROOT = Path(__file__).parent.parent
+PIN_FILES = (ROOT / "requirements.txt", ROOT / "requirements-otel.txt")
 _PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)(?: ; (.+?))?(?: \\)?$", re.MULTILINE)
 
 # None asks for more than its text and a notice of those who use it unchanged, as an application does that is not
@@ -40,6 +41,7 @@ READ_BY_HAND = {
     "httpx2-jsfetch": "BSD-3-Clause",
     "itsdangerous": "BSD-3-Clause",
     "jinja2": "BSD-3-Clause",
+    "protobuf": "BSD-3-Clause",
     "pysqlite3": "Zlib",
     "tzdata": "Apache-2.0",
 }
@@ -69,9 +71,10 @@ class Package:
     licence: str | None
 
 
-def list_packages(pins: str) -> list[Package]:
-    """Return the packages that a file of pins has, with their licences."""
-    return [Package(name, version, marker, _find_licence(name)) for name, version, marker in _PIN.findall(pins)]
+def list_packages() -> list[Package]:
+    """Return the packages that are pinned, with their licences; those for traces, which are not always there, last."""
+    pins = {pin[0]: pin for file in PIN_FILES for pin in _PIN.findall(file.read_text("utf-8"))}
+    return [Package(name, version, marker, _find_licence(name)) for name, version, marker in pins.values()]
 
 
 def find_faults(packages: list[Package]) -> list[str]:
@@ -94,8 +97,8 @@ def render(packages: list[Package]) -> str:
     )
     return f"""# Licences
 
-Of the {len(packages)} packages that the server runs on, as each says itself. `make licences` writes this page from `requirements.txt`; a test
-compares it, and refuses a licence that `supply_chain/licences.py` does not allow. Pages load nothing but files of this repository, whose own licence is
+Of the {len(packages)} packages that the server runs on, as each says itself. `make licences` writes this page from `requirements.txt` and, for
+traces only, `requirements-otel.txt`, whose packages are the last here; a test compares it, and refuses a licence that `supply_chain/licences.py` does not allow. Pages load nothing but files of this repository, whose own licence is
 in [LICENSE](../LICENSE).
 
 | package | version | licence | note |
@@ -137,7 +140,7 @@ def _list_ids(licence: str) -> set[str]:
 
 def main() -> int:
     """Write the page to the path that is given, and tell what is wrong."""
-    packages = list_packages((ROOT / "requirements.txt").read_text("utf-8"))
+    packages = list_packages()
     Path(sys.argv[1]).write_text(render(packages), encoding="utf-8")
     faults = find_faults(packages)
     print("\n".join(faults), end="\n" if faults else "", file=sys.stderr)

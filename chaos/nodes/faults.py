@@ -31,7 +31,7 @@ async def break_things(site: Site, seconds: float) -> list[Fault]:
     """Kill a node and start it again, and freeze each store for a while."""
     faults = []
     await asyncio.sleep(0.15 * seconds)
-    faults.append(_kill_node(site))
+    faults.append(await _kill_node(site))
     await asyncio.sleep(0.15 * seconds)
     node = site.nodes[1]
     node.start_again()
@@ -56,13 +56,13 @@ async def break_things(site: Site, seconds: float) -> list[Fault]:
     return faults
 
 
-def _kill_node(site: Site) -> Fault:
+async def _kill_node(site: Site) -> Fault:
     """Only what ran there at that moment may break: what comes later goes to the other node."""
     server = site.nodes[1].server
     began_at = time.monotonic()
     for pid in server.pids():
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
-    server.stop()
+    await asyncio.to_thread(server.stop)
     say("a node is killed")
     return Fault("node killed", began_at, time.monotonic())
