@@ -348,3 +348,16 @@ def test_an_administrator_may_use_the_api_from_these_pages_only(site, admin):
     assert admin.post("/api/chat", json=body, headers={"Origin": ORIGIN}).status_code == 403
     assert admin.get("/api/limits").status_code == 200
     assert admin.put("/api/limits/tenant/acme", json={"budgetUsd": 1}, headers=OWN).status_code == 200
+
+
+def test_a_page_of_an_allowed_origin_reads_nothing_as_an_administrator(make_site):
+    # Its browser sends the cookie with what it requests from another host of the same site.
+    site = make_site(cors_credentials=True)
+    browser = site.app.test_client()
+    link = new_link(lambda *words: site.app.test_cli_runner().invoke(args=list(words)))
+    assert sign_in(browser, link).status_code == 303
+    for path in (*PAGES, "/usage", "/usage.csv", "/api/limits", "/api/usage"):
+        assert browser.get(path).status_code == 200
+        read = browser.get(path, headers={"Origin": ORIGIN})
+        assert read.headers["Access-Control-Allow-Credentials"] == "true"
+        assert read.status_code == 401, path
