@@ -28,6 +28,7 @@ from app.runtime import clock
 KEY_PREFIX = "gh_"
 """Begins every key."""
 
+_ID = re.compile(r"[A-Za-z0-9]{8}")
 _KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
 _TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
@@ -198,7 +199,9 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
 
 
 def _get(connection: Connection, key_id: str) -> ApiKey:
-    row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
+    # Whatever stands in a URL comes here, and PostgreSQL takes no NUL.
+    is_id = _ID.fullmatch(key_id) is not None
+    row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none() if is_id else None
     if row is None:
         raise InvalidKeyRequest(f"There is no key {key_id!r}; `flask keys list` shows the ids.")
     return _key_from_row(row)

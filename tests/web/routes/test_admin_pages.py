@@ -7,6 +7,7 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import Engine, event
 
 from app.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
@@ -361,3 +362,38 @@ def test_a_page_of_an_allowed_origin_reads_nothing_as_an_administrator(make_site
         read = browser.get(path, headers={"Origin": ORIGIN})
         assert read.headers["Access-Control-Allow-Credentials"] == "true"
         assert read.status_code == 401, path
+
+
+@pytest.fixture
+def strict_database():
+    """Refuses NUL in a text, as PostgreSQL does."""
+
+    def check(_connection, _cursor, _statement, parameters, *_):
+        assert "\\x00" not in repr(parameters)
+
+    event.listen(Engine, "before_cursor_execute", check)
+    yield
+    event.remove(Engine, "before_cursor_execute", check)
+
+
+@pytest.mark.usefixtures("strict_database")
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/audit?before=%00", 200),
+        ("/admin/limits?kind=key&id=%00", 404),
+        ("/admin/limits?kind=user&tenant=%00&id=a", 404),
+        ("/usage?user=%00", 400),
+        ("/usage?tenant=%00", 400),
+        ("/console/calls/%00", 200),
+    ],
+)
+def test_no_url_brings_a_nul_to_the_database(admin, path, status):
+    assert admin.get(path).status_code == status
+
+
+@pytest.mark.usefixtures("strict_database")
+@pytest.mark.parametrize("path", ["/admin/keys/%00/rotate", "/admin/keys/%00/revoke"])
+def test_no_form_brings_a_nul_to_the_database(admin, path):
+    refused = send(admin, path, {"hours": "1"})
+    assert (refused.status_code, "There is no key" in refused.text) == (400, True)
