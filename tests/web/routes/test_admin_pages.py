@@ -180,6 +180,13 @@ class TestTheWayIn:
         )
         assert "letters" in output("--name", "a b")
 
+    @pytest.mark.parametrize(
+        "url", ["https://localhost/x", "https://localhost/?x", "https://localhost#x", "localhost"]
+    )
+    def test_a_command_prints_no_link_that_leads_nowhere(self, command, url):
+        refused = command("admin", "login-url", "--url", url)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+
 
 class TestEveryPage:
     @pytest.mark.parametrize("path", PAGES)
