@@ -182,6 +182,8 @@ class TestWhoMayChangeWhat:
         ({"budgetUsd": [1]}, "budgetUsd"),
         ({"budgetTokens": "many"}, "budgetTokens"),
         ({"budgetTokens": 10**18}, "budgetTokens"),
+        ({"budgetTokens": "٣"}, "budgetTokens"),
+        ({"budgetUsd": "٣.٥"}, "budgetUsd"),
         ({"budget": 1}, "budget"),
     ],
 )
