@@ -23,6 +23,7 @@ from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
+from app.config.formats import TENANT
 from app.runtime import clock
 
 KEY_PREFIX = "gh_"
@@ -31,7 +32,6 @@ KEY_PREFIX = "gh_"
 _ID = re.compile(r"[A-Za-z0-9]{8}")
 _KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
 _NO_SECRET_SHA256 = "0" * 64
 # Built once, since building a query takes longer than running it.
@@ -88,7 +88,7 @@ class ApiKeys:
             InvalidKeyRequest: the tenant, the name or a scope is invalid.
         """
         scopes = frozenset(scopes)
-        if not _TENANT.fullmatch(tenant):
+        if not TENANT.fullmatch(tenant):
             raise InvalidKeyRequest("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
         if not (1 <= len(name) <= 100 and name.isprintable() and name.strip()):
             raise InvalidKeyRequest("A name is 1 to 100 printable characters.")
