@@ -108,12 +108,19 @@ class Authenticator:
     def find_admin(self, request: Request) -> AdminSession | None:
         """Return the administrator's session that a request has, if any.
 
+        What an allowed origin's page reads has none: with CORS_CREDENTIALS its scripts could read what only an
+        administrator may, since browsers send the cookie from all hosts of the same site.
+
         Raises:
             Forbidden: the method is unsafe, and the headers do not say that a page served here sent the request.
             DatabaseUnavailable: the sessions cannot be read.
         """
         session = self.admin_sessions.find(request)
-        if session is not None and request.method not in SAFE_METHODS and not self.own_hosts.sent(request):
+        if session is None:
+            return None
+        if request.method in SAFE_METHODS:
+            return None if self.own_hosts.is_foreign(request) else session
+        if not self.own_hosts.sent(request):
             raise Forbidden("A session is accepted only from this server's own pages.")
         return session
 

@@ -23,14 +23,15 @@ from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore
 from app.auth.tables import api_keys
+from app.config.formats import TENANT
 from app.runtime import clock
 
 KEY_PREFIX = "gh_"
 """Begins every key."""
 
+_ID = re.compile(r"[A-Za-z0-9]{8}")
 _KEY = re.compile(KEY_PREFIX + r"([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 _ALPHABET = string.ascii_letters + string.digits
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 # Compared with if there is no such key, so that the comparison always runs. No known secret has this hash.
 _NO_SECRET_SHA256 = "0" * 64
 # Built once, since building a query takes longer than running it.
@@ -87,7 +88,7 @@ class ApiKeys:
             InvalidKeyRequest: the tenant, the name or a scope is invalid.
         """
         scopes = frozenset(scopes)
-        if not _TENANT.fullmatch(tenant):
+        if not TENANT.fullmatch(tenant):
             raise InvalidKeyRequest("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
         if not (1 <= len(name) <= 100 and name.isprintable() and name.strip()):
             raise InvalidKeyRequest("A name is 1 to 100 printable characters.")
@@ -198,7 +199,9 @@ def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str])
 
 
 def _get(connection: Connection, key_id: str) -> ApiKey:
-    row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
+    # Whatever stands in a URL comes here, and PostgreSQL takes no NUL.
+    is_id = _ID.fullmatch(key_id) is not None
+    row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none() if is_id else None
     if row is None:
         raise InvalidKeyRequest(f"There is no key {key_id!r}; `flask keys list` shows the ids.")
     return _key_from_row(row)

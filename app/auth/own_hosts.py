@@ -37,6 +37,11 @@ class OwnHosts:
         """Return whether an Origin is that of this server's own pages."""
         return origin == f"{request.scheme}://{request.host.lower()}" and self.include(request)
 
+    def is_foreign(self, request: Request) -> bool:
+        """Return whether a script of another origin sent a request: to read an answer, it must say which (CORS)."""
+        origin = request.headers.get("Origin")
+        return origin is not None and not self.is_own_origin(request, origin)
+
     def sent(self, request: Request) -> bool:
         """Return whether the headers say that a page of this origin sent a request.
 

@@ -120,6 +120,8 @@ def _find_base(config: Config, url: str | None) -> str:
     if url is not None:
         if not is_url(url):
             raise click.BadParameter("must be an http:// or https:// URL.", param_hint="--url")
+        if url.rstrip("/").count("/") > 2 or "?" in url or "#" in url:
+            raise click.BadParameter("must have no path: its pages are at /admin.", param_hint="--url")
         return url.rstrip("/")
     if config.trusted_hosts:
         return f"https://{config.trusted_hosts[0]}"

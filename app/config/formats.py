@@ -10,6 +10,9 @@ from urllib.parse import urlsplit
 NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 """The names of prompts, schemas and tools."""
 
+TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+"""The names of tenants. With a slash, two users could have the same account: a slash parts tenant and user there."""
+
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 # Visible ASCII: servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…. But a comma parts two
@@ -74,6 +77,11 @@ def check_model(value: str) -> str | None:
 def check_name(value: str) -> str | None:
     """Check the name of a prompt, schema or tool."""
     return None if _NAME.fullmatch(value) else f"{value!r} is not of the form [A-Za-z0-9_-]{{1,64}}."
+
+
+def check_tenant(value: str) -> str | None:
+    """Check the name of a tenant."""
+    return None if TENANT.fullmatch(value) else "must be 1 to 64 letters, digits, dots, underscores or hyphens."
 
 
 def check_header(value: str) -> str | None:

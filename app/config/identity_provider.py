@@ -64,6 +64,8 @@ def find_provider_problems(config: Config) -> Iterator[str]:
         yield f"JWT_ALGORITHM must be one of {', '.join((*_PUBLIC_KEY_ALGORITHMS, *_MIN_SECRET_BYTES))}."
     if unknown := [scope for scope in config.jwt_scopes if scope not in VISITOR_SCOPES]:
         yield f"JWT_SCOPES: visitors can have {', '.join(sorted(VISITOR_SCOPES))}, but not {unknown[0]!r}."
+    if problem := formats.check_tenant(config.jwt_tenant):
+        yield f"JWT_TENANT {problem}"
     if not (config.jwt_issuer or config.jwt_audience or config.jwt_jwks_url or config.jwt_secret):
         return
     if not config.jwt_issuer:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
+from app.config.formats import TENANT
+
 AccountKind = Literal["user", "tenant", "address"]
 OwnerKind = Literal["key", "visitor", "session", "anonymous", "admin"]
 OwnKind = Literal["tenant", "key", "user"]
@@ -15,7 +17,6 @@ OwnKind = Literal["tenant", "key", "user"]
 ANONYMOUS = "anonymous"
 
 _USER = re.compile(r"[!-+\--~]{1,200}")
-_TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _KEY = re.compile(r"[A-Za-z0-9]{8}")
 
 
@@ -112,7 +113,7 @@ class AccountName:
         """
         if kind not in get_args(OwnKind):
             raise InvalidAccount(f"An account is of one of the kinds {', '.join(get_args(OwnKind))}.")
-        if not _TENANT.fullmatch(tenant):
+        if not TENANT.fullmatch(tenant):
             raise InvalidAccount("A tenant is 1 to 64 letters, digits, dots, underscores or hyphens.")
         if kind == "tenant" and name != tenant:
             raise InvalidAccount("A tenant belongs to no other tenant.")

@@ -15,8 +15,8 @@ NO_LIMIT: Final = "none"
 """Stands for no limit, where None stands for what the settings say."""
 
 _NOTHING: Final = "0"
-_NUMBER = re.compile(r"\d{1,15}")
-_USD = re.compile(r"\d{1,9}(\.\d{1,6})?")
+_NUMBER = re.compile("[0-9]{1,15}")
+_USD = re.compile(r"[0-9]{1,9}(\.[0-9]{1,6})?")
 _BLOCKED = Rate(0, 60)
 
 

@@ -46,6 +46,11 @@ current_state: Callable[[], RequestState] = g._get_current_object
 """Returns the state behind the proxy `g`."""
 
 
+def is_request_id(text: str) -> bool:
+    """Return whether a request can have this id."""
+    return _VALID_ID.fullmatch(text) is not None
+
+
 def add_headers(response: Response, headers: Sequence[tuple[str, str]]) -> None:
     """Add headers whose values cannot contain a line break, without werkzeug's check for one."""
     # private API: _list of werkzeug's Headers; guarded by tests/web/test_flask_app.py

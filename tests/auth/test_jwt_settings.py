@@ -58,6 +58,8 @@ def test_what_goes_together_has_no_problem(settings):
             "JWT_SECRET",
         ),
         ({**GOOD, "jwt_scopes": ("chat", "admin")}, "JWT_SCOPES"),
+        ({**GOOD, "jwt_tenant": "acme/eu"}, "JWT_TENANT"),
+        ({**GOOD, "jwt_tenant": ""}, "JWT_TENANT"),
     ],
 )
 def test_what_does_not_go_together_is_named(settings, name):

@@ -83,10 +83,14 @@ class CallerSessions:
     def find(self, request: Request, identify: Identify) -> Principal | None:
         """Return who has signed in, with the rights to see usage only; None if nobody has, or their time is over.
 
+        None as well if a page of another origin reads, whose scripts shall not see it.
+
         Raises:
             DatabaseUnavailable: it cannot be checked now.
         """
         if "HTTP_COOKIE" not in request.environ or not self._is_on or not self._own_hosts.include(request):
+            return None
+        if self._own_hosts.is_foreign(request):
             return None
         try:
             cookie = request.cookies.get(_name_cookie(request), "")

@@ -7,6 +7,7 @@ from html import unescape
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
+from sqlalchemy import Engine, event
 
 from app.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
@@ -179,6 +180,13 @@ class TestTheWayIn:
         )
         assert "letters" in output("--name", "a b")
 
+    @pytest.mark.parametrize(
+        "url", ["https://localhost/x", "https://localhost/?x", "https://localhost#x", "localhost"]
+    )
+    def test_a_command_prints_no_link_that_leads_nowhere(self, command, url):
+        refused = command("admin", "login-url", "--url", url)
+        assert (refused.exit_code, refused.stdout) == (2, "")
+
 
 class TestEveryPage:
     @pytest.mark.parametrize("path", PAGES)
@@ -348,3 +356,51 @@ def test_an_administrator_may_use_the_api_from_these_pages_only(site, admin):
     assert admin.post("/api/chat", json=body, headers={"Origin": ORIGIN}).status_code == 403
     assert admin.get("/api/limits").status_code == 200
     assert admin.put("/api/limits/tenant/acme", json={"budgetUsd": 1}, headers=OWN).status_code == 200
+
+
+def test_a_page_of_an_allowed_origin_reads_nothing_as_an_administrator(make_site):
+    # Its browser sends the cookie with what it requests from another host of the same site.
+    site = make_site(cors_credentials=True)
+    browser = site.app.test_client()
+    link = new_link(lambda *words: site.app.test_cli_runner().invoke(args=list(words)))
+    assert sign_in(browser, link).status_code == 303
+    for path in (*PAGES, "/usage", "/usage.csv", "/api/limits", "/api/usage"):
+        assert browser.get(path).status_code == 200
+        read = browser.get(path, headers={"Origin": ORIGIN})
+        assert read.headers["Access-Control-Allow-Credentials"] == "true"
+        assert read.status_code == 401, path
+
+
+@pytest.fixture
+def strict_database():
+    """Refuses NUL in a text, as PostgreSQL does."""
+
+    def check(_connection, _cursor, _statement, parameters, *_):
+        assert "\\x00" not in repr(parameters)
+
+    event.listen(Engine, "before_cursor_execute", check)
+    yield
+    event.remove(Engine, "before_cursor_execute", check)
+
+
+@pytest.mark.usefixtures("strict_database")
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/admin/audit?before=%00", 200),
+        ("/admin/limits?kind=key&id=%00", 404),
+        ("/admin/limits?kind=user&tenant=%00&id=a", 404),
+        ("/usage?user=%00", 400),
+        ("/usage?tenant=%00", 400),
+        ("/console/calls/%00", 200),
+    ],
+)
+def test_no_url_brings_a_nul_to_the_database(admin, path, status):
+    assert admin.get(path).status_code == status
+
+
+@pytest.mark.usefixtures("strict_database")
+@pytest.mark.parametrize("path", ["/admin/keys/%00/rotate", "/admin/keys/%00/revoke"])
+def test_no_form_brings_a_nul_to_the_database(admin, path):
+    refused = send(admin, path, {"hours": "1"})
+    assert (refused.status_code, "There is no key" in refused.text) == (400, True)

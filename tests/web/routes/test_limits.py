@@ -157,7 +157,8 @@ class TestWhoMayChangeWhat:
         assert ask_as_admin(site, "GET", f"{PATH}?tenant=acme", other).status_code == 400
 
     def test_no_key_lifts_what_binds_itself(self, site):
-        for path in ("/api/limits/tenant/acme", f"/api/limits/key/{site.key[3:11]}"):
+        own = site.key[3:11]
+        for path in ("/api/limits/tenant/acme", f"/api/limits/key/{own}", f"/api/limits/user/key:{own}"):
             assert ask_as_admin(site, "GET", path).status_code == 200
             for method in ("PUT", "DELETE"):
                 refused = ask_as_admin(site, method, path, json={"budgetUsd": "none"})
@@ -181,6 +182,8 @@ class TestWhoMayChangeWhat:
         ({"budgetUsd": [1]}, "budgetUsd"),
         ({"budgetTokens": "many"}, "budgetTokens"),
         ({"budgetTokens": 10**18}, "budgetTokens"),
+        ({"budgetTokens": "٣"}, "budgetTokens"),
+        ({"budgetUsd": "٣.٥"}, "budgetUsd"),
         ({"budget": 1}, "budget"),
     ],
 )

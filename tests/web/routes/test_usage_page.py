@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from app.ledger.tables import daily_totals
+from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import USAGE
 from tests.fakes.site import bearer
 
@@ -262,6 +263,14 @@ class TestTheFigures:
         page = admin.get("/usage?days=365")
         assert time.process_time() - began < 0.9
         assert tile(page, "Requests") == "4.96 M"
+
+
+def test_a_page_of_an_allowed_origin_does_not_read_what_who_has_signed_in_sees(make_site):
+    site = make_site(cors_credentials=True)
+    browser = sign_in(site, site.key)
+    for path in ("/usage", "/usage.csv"):
+        assert browser.get(path).status_code == 200
+        assert browser.get(path, headers={"Origin": ORIGIN}).status_code == 401
 
 
 def put_rows(site, rows):

@@ -62,7 +62,8 @@ def _find_to_change(kind: str, name: str) -> AccountName:
     if not principal.administers_all:
         if account.kind == "tenant":
             raise Forbidden("Only a key for all tenants may change the limits of a tenant.")
-        if account.kind == "key" and account.id == principal.key_id:
+        # Requests of a key that names no user are those of a user with the key's name.
+        if account.id == (principal.key_id if account.kind == "key" else f"key:{principal.key_id}"):
             raise Forbidden("Only a key for all tenants may change its own limits.")
     return account
 

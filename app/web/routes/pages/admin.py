@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from flask import Blueprint, Response, redirect, request, url_for
 from werkzeug.wrappers import Response as Redirection
 
@@ -18,6 +20,7 @@ from app.web.pages.board import collect_board
 from app.web.request_body import read_text_form
 
 _ROWS = 100
+_ROW_ID = re.compile("[0-9a-f]{1,64}")
 _NOT_USABLE = "This link was used before, or its time is over. Let the command print another one."
 
 
@@ -41,7 +44,8 @@ def add_admin(bp: Blueprint) -> None:
     @needs_admin_session
     @error_format(show_admin_problem)
     def admin_audit() -> Response:
-        rows = services().audit.list_newest(_ROWS, before=request.args.get("before", "")[:64])
+        before = request.args.get("before", "")
+        rows = services().audit.list_newest(_ROWS, before=before if _ROW_ID.fullmatch(before) else "")
         return admin_page("audit.html", "Changes", rows=rows, older=rows[-1].id if len(rows) == _ROWS else "")
 
     @bp.get("/admin/sign-in")

@@ -19,6 +19,7 @@ from app.web.media.images import InvalidImageInput
 from app.web.media.work import begin_work
 from app.web.pages.navigation import is_owner
 from app.web.request_body import read_form_body
+from app.web.request_id import is_request_id
 
 bp = Blueprint("facts", __name__)
 
@@ -34,7 +35,7 @@ def check_owner() -> None:
 @needs(*CONVERSATION_SCOPES, "embeddings")
 def show_call(request_id: str) -> dict[str, Any]:
     """Show what a request has cost, once it is settled."""
-    cost = find_cost(services().database, request_id)
+    cost = find_cost(services().database, request_id) if is_request_id(request_id) else None
     if cost is None:
         return {"isSettled": False}
     return {"isSettled": True, "costMicroUsd": cost.micro_usd, "isEstimated": cost.is_estimated}
