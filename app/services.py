@@ -160,7 +160,7 @@ def build_services(
     token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
     owner_faults = OwnerFaults(state)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
+    openai_batches = OpenAIBatches(config.upstream_batches, client, state, input_window, owner_faults.note_failure)
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
