@@ -169,7 +169,7 @@ def build_services(
     input_window = InputWindow(config.models, token_counts)
     owner_faults = OwnerFaults(state)
     openai_batches = OpenAIBatches(
-        config.upstream_batches, BatchSender(client.keys), input_window, owner_faults.note_failure
+        config.upstream_batches, BatchSender(client.keys), state, input_window, owner_faults.note_failure
     )
     rate_limiter = RateLimiter(state)
     ledger = Ledger(

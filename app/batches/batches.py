@@ -153,6 +153,6 @@ class Batches:
             if file_id is None:
                 continue
             try:
-                yield from self._upstream.read_lines(file_id, deadline=deadline)
+                yield from self._upstream.read_lines(file_id, caller=batch.caller, deadline=deadline)
             except UpstreamError as error:
                 raise ResultsGone if error.upstream_status == 404 else error from None

@@ -59,7 +59,7 @@ class Poller:
             self._submission.void(batch)
             return
         if batch.cancel_requested_at is not None and not upstream.has_ended and upstream.status != "cancelling":
-            upstream = self._cancel(upstream, deadline)
+            upstream = self._cancel(upstream, batch.caller, deadline)
         if upstream.has_ended:
             self._settle(batch, upstream, deadline)
         else:
@@ -68,28 +68,31 @@ class Poller:
     def _retrieve(self, batch: Batch, deadline: float) -> UpstreamBatch | None:
         if batch.upstream_id is None:
             return self._upstream.find(
-                batch.id, since_s=batch.created_at // 1000 - _CLOCK_SKEW_S, deadline=deadline
+                batch.id,
+                since_s=batch.created_at // 1000 - _CLOCK_SKEW_S,
+                caller=batch.caller,
+                deadline=deadline,
             )
         try:
-            return self._upstream.retrieve(batch.upstream_id, deadline=deadline)
+            return self._upstream.retrieve(batch.upstream_id, caller=batch.caller, deadline=deadline)
         except UpstreamError as error:
             if error.upstream_status == 404 and clock.now_ms() > batch.created_at + HOLD_S * 1000:
                 # OPENAI_API_KEY may belong to another account now. The hold counts as spent.
                 self._store.mark_lost(batch.id)
             raise
 
-    def _cancel(self, upstream: UpstreamBatch, deadline: float) -> UpstreamBatch:
+    def _cancel(self, upstream: UpstreamBatch, caller: str, deadline: float) -> UpstreamBatch:
         try:
-            return self._upstream.cancel(upstream.id, deadline=deadline)
+            return self._upstream.cancel(upstream.id, caller=caller, deadline=deadline)
         except UpstreamError as error:
             if error.upstream_status not in (400, 409):
                 raise
-            return self._upstream.retrieve(upstream.id, deadline=deadline)  # it ended meanwhile
+            return self._upstream.retrieve(upstream.id, caller=caller, deadline=deadline)  # it ended meanwhile
 
     def _settle(self, batch: Batch, upstream: UpstreamBatch, deadline: float) -> None:
         costs = BatchSettlement(batch, self._store.get_requests(batch.id))
-        self._add_file(costs, upstream.output_file_id, deadline, are_answers=True)
-        self._add_file(costs, upstream.error_file_id, deadline, are_answers=False)
+        self._add_file(costs, upstream.output_file_id, batch.caller, deadline, are_answers=True)
+        self._add_file(costs, upstream.error_file_id, batch.caller, deadline, are_answers=False)
         if costs.completed < upstream.completed or upstream.lacks_files:
             costs.add_missing()
         settlement = costs.settle(upstream, self._prices, at_ms=clock.now_ms())
@@ -125,15 +128,16 @@ class Poller:
         if upstream.input_file_id is not None:
             # If this fails, the upstream deletes the file after 30 days.
             with suppress(UpstreamError):
-                self._upstream.delete_file(upstream.input_file_id, deadline=deadline)
+                self._upstream.delete_file(upstream.input_file_id, caller=batch.caller, deadline=deadline)
 
     def _add_file(
-        self, costs: BatchSettlement, file_id: str | None, deadline: float, *, are_answers: bool
+        self, costs: BatchSettlement, file_id: str | None, caller: str, deadline: float, *, are_answers: bool
     ) -> None:
         if file_id is None:
             return
         try:
-            costs.add(self._upstream.read_lines(file_id, deadline=deadline), are_answers=are_answers)
+            lines = self._upstream.read_lines(file_id, caller=caller, deadline=deadline)
+            costs.add(lines, are_answers=are_answers)
         except UpstreamError as error:
             if error.upstream_status != 404:
                 raise

@@ -99,6 +99,11 @@ class Batch:
     ended_at: int | None = None
 
     @property
+    def caller(self) -> str:
+        """Whose failures they are that requests about it meet."""
+        return f"{self.tenant}/{self.user}"
+
+    @property
     def has_ended(self) -> bool:
         """Whether the batch is settled."""
         return self.ended_at is not None

@@ -81,19 +81,19 @@ class Submission:
         batch = self._record(new, entry, limits)
         deadline = monotonic() + self._settings.timeout_s
         try:
-            file_id = self._upstream.upload(f"{batch.id}.jsonl", lines, deadline=deadline)
+            file_id = self._upstream.upload(f"{batch.id}.jsonl", lines, caller=batch.caller, deadline=deadline)
         except (UpstreamError, BatchesNotOffered):
             self.void(batch)
             raise
         try:
-            created = self._upstream.create(file_id, new.path, batch.id, deadline=deadline)
+            created = self._upstream.create(file_id, new.path, batch.id, caller=batch.caller, deadline=deadline)
         except UpstreamError as error:
             if may_exist(error):
                 log.warning("batch.unsure", extra={"batch_id": batch.id, "error": type(error).__name__})
                 return batch
             self.void(batch)
             with suppress(UpstreamError):
-                self._upstream.delete_file(file_id, deadline=deadline)
+                self._upstream.delete_file(file_id, caller=batch.caller, deadline=deadline)
             raise
         log.info(
             "batch.submitted", extra={"batch_id": batch.id, "requests": batch.total, "upstream_id": created.id}

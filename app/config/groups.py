@@ -188,6 +188,7 @@ class UpstreamBatchSettings:
     models: ModelSettings
     chat_is_moderated: bool
     max_attempts: int
+    breaker: BreakerSettings
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -211,7 +211,13 @@ class Config(SettingFields):
             models=self.models,
             chat_is_moderated=self.moderation != "off",
             max_attempts=self.retry_max_attempts,
+            breaker=self.breaking,
         )
+
+    @cached_property
+    def breaking(self) -> BreakerSettings:
+        """When circuits open, and for how long."""
+        return BreakerSettings(failures=self.breaker_failures, cooldown_s=self.breaker_cooldown_s)
 
     @cached_property
     def sending(self) -> SendSettings:
@@ -220,7 +226,7 @@ class Config(SettingFields):
             max_attempts=self.retry_max_attempts,
             first_token_timeout_s=self.first_token_timeout_s,
             idle_timeout_s=self.idle_timeout_s,
-            breaker=BreakerSettings(failures=self.breaker_failures, cooldown_s=self.breaker_cooldown_s),
+            breaker=self.breaking,
         )
 
     @cached_property

@@ -11,6 +11,7 @@ import orjson
 
 from app.config import ServiceSettings
 from app.json_schema.optional_nulls import OriginalSchema
+from app.openai_service.batches.calls import CIRCUIT as BATCHES_CIRCUIT
 from app.openai_service.cache import CacheStore
 from app.openai_service.call_recording import CallRecording, Listener
 from app.openai_service.chat.completion import read_completion
@@ -97,6 +98,7 @@ class OpenAIService:
         if self._settings.moderating.mode != "off":
             offered["moderation"] = (self._settings.moderating.model,)
         pairs = {(operation, model): None for operation, models in offered.items() for model in models}
+        pairs[BATCHES_CIRCUIT] = None
         return {pair: self._sender.breaker.read_state(":".join(pair)) for pair in pairs}
 
     def read_retry_budget(self) -> tuple[int, float]:

@@ -19,7 +19,7 @@ from chaos.settings import Settings, environment
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little."""
+    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little, or a request such that OpenAI refuses it."""
     parser = argparse.ArgumentParser(prog="python -m chaos.killing", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of load (default 60)")
     parser.add_argument("--callers", type=int, default=32, metavar="N", help="at once (default 32)")

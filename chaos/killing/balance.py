@@ -38,8 +38,15 @@ class Part:
 class Balance:
     """Of a whole storm."""
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]], bills: Mapping[str, list[Bill]], held: int) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        bills: Mapping[str, list[Bill]],
+        held: int,
+        refused: Sequence[str] = (),
+    ) -> None:
         self.held = held
+        self.refused = Counter(refused)
         by_user: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_user.setdefault(row["user_id"], []).append(row)
@@ -66,14 +73,15 @@ class Balance:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is lost, doubled, held for ever or charged too little."""
-        return not (self.lost or self.doubled or self.held or self.undercharged)
+        """Whether nothing is lost, doubled, held for ever or charged too little, and nothing sent that OpenAI refuses."""
+        return not (self.lost or self.doubled or self.held or self.undercharged or self.refused)
 
     def report(self) -> str:
         lines = [f"{name:14} {self.parts[name]}" for name in sorted(self.parts)]
         return "\n".join(
             [
                 f"lost {self.lost}, doubled {self.doubled}, still held {self.held}",
+                f"refused by OpenAI: {self.refused or 'none'}",
                 f"charged too little: {Counter(self.undercharged) or 'none'}",
                 *lines,
             ]
@@ -90,4 +98,4 @@ def settle(url: str, data_dirs: Sequence[Path], upstream: BillingUpstream) -> Ba
         with database.read_transaction() as connection:
             rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
             held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
-    return Balance(rows, upstream.bills, int(held or 0))
+    return Balance(rows, upstream.bills, int(held or 0), upstream.refused)

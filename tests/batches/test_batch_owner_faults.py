@@ -14,7 +14,7 @@ from tests.fakes.openai_answers import error
 
 @pytest.fixture
 def app(start, monkeypatch):
-    monkeypatch.setattr("app.openai_service.batches.client.pause", lambda *_, **__: iter(()))
+    monkeypatch.setattr("app.openai_service.batches.calls.pause", lambda *_, **__: iter(()))
     return start()
 
 

@@ -45,8 +45,15 @@ def kinds_of(sent):
 
 def stream_tools(upstream):
     """Prepare the stream of a model that reasons, then calls the page's tool."""
-    whole = response("completed", reasoning("gAAAA-encrypted"), function_call("call_1", "get_weather"))
-    upstream.streams_events({"type": "response.completed", "response": whole, "sequence_number": 0})
+    end_stream(
+        upstream, response("completed", reasoning("gAAAA-encrypted"), function_call("call_1", "get_weather"))
+    )
+
+
+def end_stream(upstream, whole=None):
+    """Prepare the stream of a whole response."""
+    event = {"type": "response.completed", "response": whole or response("completed"), "sequence_number": 0}
+    upstream.streams_events(event)
 
 
 def test_an_answer_that_is_sent_back_as_it_was_given_goes_on_where_the_model_was(client, upstream):
@@ -274,9 +281,7 @@ class TestUseChat:
 
     def test_metadata_brings_it_back(self, client, upstream):
         metadata = self.ask(client, upstream)
-        upstream.streams_events(
-            {"type": "response.completed", "response": response("completed"), "sequence_number": 0}
-        )
+        end_stream(upstream)
 
         assert list(metadata["reasoning"]) == ["call_1"]
         assert self.post(client, self.message(metadata)).status_code == 200
@@ -371,3 +376,106 @@ class TestResponses:
         upstream.answers(completion("Rain"))
         assert self.post(client, [HI, {**item, "encrypted_content": "gAAAA"}, call, result]).status_code == 200
         assert "reasoning" not in kinds_of(upstream.sent[0])
+
+
+class TestAgui:
+    """The events and messages of AG-UI, whose clients keep what an event tells of a call with the call."""
+
+    USER: ClassVar = {"id": "u1", "role": "user", "content": "Hi"}
+    TOOLS: ClassVar = [TOOL["function"]]
+
+    def post(self, client, messages, **fields):
+        body = {"threadId": "t1", "runId": "r1", "messages": messages, "tools": self.TOOLS, **fields}
+        return client.post("/api/agui", json=body)
+
+    def ask(self, client, upstream, messages=(USER,)):
+        """Run, and return the event that has the reasoning."""
+        stream_tools(upstream)
+        events = events_of(self.post(client, [*messages]).data)
+        assert [event["type"] for event in events][-2:] == ["REASONING_ENCRYPTED_VALUE", "RUN_FINISHED"]
+        assert events[-1]["outcome"]["pendingToolCallIds"] == [events[-2]["entityId"]]
+        return events[-2]
+
+    def turn(self, *, of_call=None, of_turn=None, of_reasoning=None, id_="call_1"):
+        """The messages of an earlier run with a value in one place, and the result."""
+        function = {"name": "get_weather", "arguments": "{}"}
+        call = {"id": id_, "type": "function", "function": function, "encryptedValue": of_call}
+        messages = [
+            {"id": "m1", "role": "reasoning", "content": "Hm", "encryptedValue": of_reasoning},
+            {"id": "m2", "role": "assistant", "toolCalls": [call], "encryptedValue": of_turn},
+            {"id": "m3", "role": "tool", "toolCallId": id_, "content": "rain"},
+        ]
+        return [{name: value for name, value in each.items() if value is not None} for each in messages]
+
+    @pytest.mark.parametrize("place", ["of_call", "of_turn", "of_reasoning"])
+    def test_it_comes_back_wherever_a_client_keeps_it(self, client, upstream, place):
+        event = self.ask(client, upstream)
+        assert {**event, "encryptedValue": "", "rawEvent": ""} == {
+            "type": "REASONING_ENCRYPTED_VALUE",
+            "subtype": "tool-call",
+            "entityId": "call_1",
+            "encryptedValue": "",
+            "rawEvent": "",
+        }
+        end_stream(upstream)
+
+        again = self.post(client, [self.USER, *self.turn(**{place: event["encryptedValue"]})])
+        assert again.status_code == 200
+        again.get_data()
+        sent = upstream.sent[1]
+        assert kinds_of(sent) == ["user", "reasoning", "function_call", "function_call_output"]
+        assert sent.raw["input"][1]["encrypted_content"] == "gAAAA-encrypted"
+
+    def test_a_long_one_comes_back_whole(self, client, upstream):
+        content = base64.b64encode(random.Random(1).randbytes(120_000)).decode()
+        end_stream(upstream, response("completed", reasoning(content), function_call("call_1", "get_weather")))
+        sealed = events_of(self.post(client, [self.USER]).data)[-2]["encryptedValue"]
+
+        end_stream(upstream)
+        self.post(client, [self.USER, *self.turn(of_call=sealed)]).get_data()
+        assert upstream.sent[1].raw["input"][1]["encrypted_content"] == content
+
+    def test_each_turn_has_its_own(self, client, upstream):
+        messages = [self.USER]
+        for _ in "12":
+            event = self.ask(client, upstream, messages)
+            messages += self.turn(of_call=event["encryptedValue"], id_=event["entityId"])
+        end_stream(upstream)
+        self.post(client, messages).get_data()
+
+        turn = ["reasoning", "function_call", "function_call_output"]
+        assert kinds_of(upstream.sent[-1]) == ["user", *turn, *turn]
+
+    def test_that_of_an_earlier_turn_is_not_taken_for_a_later_one(self, client, upstream):
+        sealed = self.ask(client, upstream)["encryptedValue"]
+        reasoned = {"id": "m0", "role": "reasoning", "encryptedValue": sealed}
+
+        end_stream(upstream)
+        self.post(client, [self.USER, reasoned, self.USER, *self.turn()]).get_data()
+        assert "reasoning" not in kinds_of(upstream.sent[1])
+
+    @pytest.mark.parametrize(
+        ("place", "field"),
+        [
+            ("of_call", "messages.2.toolCalls.0.encryptedValue"),
+            ("of_turn", "messages.2.encryptedValue"),
+            ("of_reasoning", "messages.1.encryptedValue"),
+        ],
+    )
+    def test_what_was_altered_is_refused_and_what_is_of_another_server_ignored(
+        self, client, upstream, place, field
+    ):
+        refused = self.post(client, [self.USER, *self.turn(**{place: "r1.AAAA"})])
+        assert (refused.status_code, refused.json["error"].partition(":")[0]) == (400, field)
+
+        for foreign in ("gAAAA", 7, {"a": 1}, ""):
+            end_stream(upstream)
+            answered = self.post(client, [self.USER, *self.turn(**{place: foreign})])
+            assert answered.status_code == 200
+            answered.get_data()
+            assert "reasoning" not in kinds_of(upstream.sent[-1])
+
+    def test_an_answer_without_calls_has_none(self, client, upstream):
+        end_stream(upstream, response("completed", reasoning(), *response()["output"]))
+
+        assert "REASONING_ENCRYPTED_VALUE" not in self.post(client, [self.USER]).text

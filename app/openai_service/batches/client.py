@@ -5,10 +5,9 @@ Source: https://platform.openai.com/docs/guides/batch and https://platform.opena
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from itertools import count
-from time import monotonic
+from hashlib import blake2b
 from typing import Any, Protocol
 from urllib.parse import quote
 
@@ -16,16 +15,16 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
+from app.openai_service.batches.calls import NOT_THERE, BatchCalls
 from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
 from app.openai_service.chat_call import ChatCall
 from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
-from app.openai_service.resilience.retry import BackoffWaits, is_transient
+from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body, find_chat_only, lift_limit
-from app.openai_service.streaming.ticks import pause
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request import UpstreamRequest
@@ -39,11 +38,8 @@ from app.openai_service.transport.request_bodies import (
 from app.openai_service.transport.sdk_errors import TranslatedErrors
 from app.openai_service.transport.upstream import Upstream
 from app.runtime.turns import in_turns
-from app.upstream_http.call_state import CallState, Tick
 
-_TICK_S = 1.0
 _PAGE = 100
-_NOT_THERE = (404, 405)
 # An item may be 2,048 texts, whose vectors come to some 30 kB each.
 _MAX_LINE = 256 * 1024 * 1024
 
@@ -61,16 +57,16 @@ class BatchClient(Protocol):
 
 
 class OpenAIBatches:
-    """The operations of the Batch API. Each raises UpstreamError if it fails.
+    """The operations of the Batch API. Each raises UpstreamError if it fails, CircuitOpen if the server is left alone.
 
-    Safe requests are retried until `deadline`, in seconds of time.monotonic(). There is no circuit breaker: circuits
-    belong to models, and these requests call none.
+    Safe requests are retried until `deadline`, in seconds of time.monotonic(). `caller` is whose batch it is about.
     """
 
     def __init__(
         self,
         settings: UpstreamBatchSettings,
         client: BatchClient,
+        store: KeyValueStore,
         input_limits: InputWindow | None = None,
         note_failure: NoteFailure = ignore_failure,
     ) -> None:
@@ -81,6 +77,8 @@ class OpenAIBatches:
         self._input_limits = input_limits
         self.note_failure = note_failure
         """Is told of each request that failed, unless it was about something that the upstream does not have."""
+        breaker = CircuitBreaker(store, settings.breaker, upstream=self._upstream.breaker_key)
+        self._calls = BatchCalls(breaker, note_failure, max_attempts=settings.max_attempts)
 
     def check(self, path: str) -> None:
         """Raise BatchesNotOffered if the upstream or the settings rule out batches of this path."""
@@ -152,7 +150,7 @@ class OpenAIBatches:
         model = offered_model(self._settings.models, "embeddings", model)
         return model, embeddings_body(texts, dimensions=dimensions)
 
-    def upload(self, name: str, lines: bytes, *, deadline: float) -> str:
+    def upload(self, name: str, lines: bytes, *, caller: str, deadline: float) -> str:
         """Upload requests, one JSON object a line, and return the file's id.
 
         Raises:
@@ -163,20 +161,24 @@ class OpenAIBatches:
             return self._client.send_file("/files", {"purpose": "batch"}, name, lines)
 
         try:
-            return read_id(self._call(send, deadline))
+            response = self._calls.send(
+                send, caller=caller, deadline=deadline, fingerprint=lambda: blake2b(lines).hexdigest()
+            )
+            return read_id(response)
         except UpstreamError as error:
-            if error.upstream_status in _NOT_THERE:
+            if error.upstream_status in NOT_THERE:
                 self.note_failure(error)
                 raise BatchesNotOffered from None
             raise
 
-    def create(self, file_id: str, path: str, reference: str, *, deadline: float) -> UpstreamBatch:
+    def create(self, file_id: str, path: str, reference: str, *, caller: str, deadline: float) -> UpstreamBatch:
         """Create a batch of a file's requests. Not retried if a failed attempt may have created it.
 
         Args:
             file_id: of the uploaded requests.
             path: of each request.
             reference: our id, by which find() finds the batch.
+            caller: whose batch it is.
             deadline: for all attempts.
         """
         body = {
@@ -185,19 +187,21 @@ class OpenAIBatches:
             "completion_window": "24h",
             "metadata": {REFERENCE: reference},
         }
-        response = self._call(
+        response = self._calls.send(
             lambda: self._client.send_json("post", "/batches", body),
-            deadline,
+            caller=caller,
+            deadline=deadline,
+            fingerprint=lambda: f"create {reference}",
             is_safe=lambda error: not may_exist(error),
         )
         return read_batch(response.content)
 
-    def find(self, reference: str, *, since_s: int, deadline: float) -> UpstreamBatch | None:
+    def find(self, reference: str, *, since_s: int, caller: str, deadline: float) -> UpstreamBatch | None:
         """Return the batch with a reference, created at or after `since_s` (Unix time), if any."""
         after = ""
         while True:
             path = f"/batches?limit={_PAGE}{after}"
-            page = self._call(lambda path=path: self._client.send_json("get", path), deadline)  # type: ignore[misc]
+            page = self._send("get", path, caller, deadline)
             found = _parse_list(page.content)
             for batch in found:
                 if batch.reference == reference:
@@ -208,20 +212,20 @@ class OpenAIBatches:
             if after == before:  # the server knows no pages
                 return None
 
-    def retrieve(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
+    def retrieve(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
         """Return the batch's current state."""
         path = f"/batches/{quote(batch_id, safe='')}"
-        return read_batch(self._call(lambda: self._client.send_json("get", path), deadline).content)
+        return read_batch(self._send("get", path, caller, deadline).content)
 
-    def cancel(self, batch_id: str, *, deadline: float) -> UpstreamBatch:
+    def cancel(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
         """Request cancellation, which may take ten minutes. Requests answered until then are billed."""
         path = f"/batches/{quote(batch_id, safe='')}/cancel"
-        return read_batch(self._call(lambda: self._client.send_json("post", path), deadline).content)
+        return read_batch(self._send("post", path, caller, deadline).content)
 
-    def read_lines(self, file_id: str, *, deadline: float) -> Iterator[bytes]:
+    def read_lines(self, file_id: str, *, caller: str, deadline: float) -> Iterator[bytes]:
         """Yield the lines of a file as they arrive, without blank ones."""
         path = f"/files/{quote(file_id, safe='')}/content"
-        with closing(self._call(lambda: self._client.send_json("get", path, stream=True), deadline)) as response:
+        with closing(self._send("get", path, caller, deadline, stream=True)) as response:
             rest = bytearray()
             with TranslatedErrors():
                 # Not iter_raw(): an empty chunk marks a tick.
@@ -235,33 +239,20 @@ class OpenAIBatches:
             if rest.strip():
                 yield bytes(rest)
 
-    def delete_file(self, file_id: str, *, deadline: float) -> None:
+    def delete_file(self, file_id: str, *, caller: str, deadline: float) -> None:
         """Delete a file."""
-        self._call(lambda: self._client.send_json("delete", f"/files/{quote(file_id, safe='')}"), deadline)
+        self._send("delete", f"/files/{quote(file_id, safe='')}", caller, deadline)
 
-    def _call(
-        self,
-        send: Callable[[], httpx2.Response],
-        deadline: float,
-        *,
-        is_safe: Callable[[UpstreamError], bool] = lambda _: True,
+    def _send(
+        self, method: str, path: str, caller: str, deadline: float, *, stream: bool = False
     ) -> httpx2.Response:
-        """Send a request, and retry transient failures for which `is_safe` is true."""
-        waits = BackoffWaits()
-        for number in count(1):
-            try:
-                return _send(send, deadline)
-            except UpstreamError as error:
-                failure = error
-            wait_s = waits.next_s(failure)
-            may_retry = number < self._settings.max_attempts and is_transient(failure) and is_safe(failure)
-            if not may_retry or wait_s >= deadline - monotonic():
-                if failure.upstream_status not in _NOT_THERE:
-                    self.note_failure(failure)
-                raise failure
-            for _ in pause(wait_s, tick_s=_TICK_S):
-                pass
-        raise AssertionError("the last attempt returns or raises")
+        """Send a request without a body."""
+        return self._calls.send(
+            lambda: self._client.send_json(method, path, stream=stream),
+            caller=caller,
+            deadline=deadline,
+            fingerprint=lambda: f"{method} {path}",
+        )
 
 
 def _are_older(found: Sequence[UpstreamBatch], since_s: int) -> bool:
@@ -272,19 +263,6 @@ def _are_older(found: Sequence[UpstreamBatch], since_s: int) -> bool:
 def may_exist(error: UpstreamError) -> bool:
     """Return whether a batch may exist although its creation failed: the upstream may have received the request."""
     return error.was_sent and (error.upstream_status is None or error.upstream_status >= 500)
-
-
-def _send(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
-    call_state = CallState(deadline, tick_s=_TICK_S)
-    try:
-        with TranslatedErrors():
-            while True:
-                try:
-                    return call_state.run(send)
-                except Tick:
-                    continue
-    finally:
-        call_state.close_connection()
 
 
 def _parse_list(content: bytes) -> list[UpstreamBatch]:

@@ -158,7 +158,11 @@ class CircuitBreaker:
         if bool(after.open_until) != bool(before.open_until) or after.only_for != before.only_for:
             event = "breaker.opened" if after.open_until else "breaker.closed"
             operation, _, model = permit.circuit.partition(":")
-            fields = {"operation": operation, "model": model, "only_for_one_caller": bool(after.only_for) or None}
+            fields = {
+                "operation": operation,
+                "model": model or None,
+                "only_for_one_caller": bool(after.only_for) or None,
+            }
             log.warning(event, extra=fields)
 
     def _succeeded(self, permit: Permit) -> None:

@@ -26,8 +26,8 @@ MakeAttempt = Callable[[str], Ticks[T]]
 
 # A longer wait is not worth it while another model may answer immediately.
 _MAX_WAIT_BEFORE_FALLBACK_S = 5.0
-# If a call has not reported back this long after its deadline, its process is dead and its probe is void.
-_PROBE_GRACE_S = 5.0
+PROBE_GRACE_S = 5.0
+"""If a call has not reported back this long after its deadline, its process is dead and its probe is void."""
 
 
 class Policy:
@@ -74,8 +74,8 @@ class Policy:
                 answer = yield from make_attempt(model)
             except UpstreamError as error:
                 failure = error
-                if _counts_for_breaker(error) and not call_state.is_abandoned:
-                    permit.failed(_find_cause(error, request))
+                if counts_for_breaker(error) and not call_state.is_abandoned:
+                    permit.failed(find_cause(error, lambda: request.fingerprint))
             else:
                 permit.succeeded()
                 return answer
@@ -97,9 +97,7 @@ class Policy:
         remaining_s = request.call_state.remaining_s()
         if remaining_s <= 0:
             raise UpstreamTimeout
-        return self._breaker.admit(
-            circuit, lease_s=remaining_s + _PROBE_GRACE_S, caller=request.record.caller.user
-        )
+        return self._breaker.admit(circuit, lease_s=remaining_s + PROBE_GRACE_S, caller=request.record.caller.user)
 
     def _admit_retry(self, circuit: str, request: PendingRequest) -> Permit | None:
         """Return a permit after a pause, or None if the client left or the circuit opened meanwhile."""
@@ -130,12 +128,12 @@ class Policy:
         return wait_s if self.budget.take(caller) else None
 
 
-def _find_cause(error: UpstreamError, request: PendingRequest) -> str:
+def find_cause(error: UpstreamError, fingerprint: Callable[[], str]) -> str:
     """Return what tells apart the requests that may have caused a failure, and how; "" if none was received."""
-    return f"{request.fingerprint} {type(error).__name__} {error.upstream_status}" if error.was_sent else ""
+    return f"{fingerprint()} {type(error).__name__} {error.upstream_status}" if error.was_sent else ""
 
 
-def _counts_for_breaker(error: UpstreamError) -> bool:
+def counts_for_breaker(error: UpstreamError) -> bool:
     """Return whether the breaker counts it as a failure.
 
     No answer, or none in time, is one. A rate limit is none, as the model does answer.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -15,6 +15,7 @@ from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
 from app.web.schemas.frameworks.agui import SERVER_CALL_PREFIX
+from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _PROTOCOL_VERSION = "1.0"
 PADDING = "rawEvent"
@@ -33,26 +34,34 @@ class Agui(JoiningEncoder):
     """Server-sent events of one run. Whatever was started is ended before the run is; an optional field is never null.
 
     Args:
-        thread_id: of the conversation, by the client.
-        run_id: of the run, by the client.
+        run: `threadId` of the conversation and `runId` of the run, by the client.
         token: part of all ids of messages, so that no two runs have the same ones.
         call_ids: of the answer's calls.
         padding: of the events, by the field PADDING.
         request_id: of the request, for errors.
+        seal: seals the reasoning before calls, for the next run.
     """
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
 
     def __init__(
-        self, thread_id: str, run_id: str, *, token: str, call_ids: CallIds, padding: Padding, request_id: str
+        self,
+        run: Mapping[str, str],
+        *,
+        token: str,
+        call_ids: CallIds,
+        padding: Padding,
+        request_id: str,
+        seal: Seal = seal_nothing,
     ) -> None:
         super().__init__()
-        self._run = {"threadId": thread_id, "runId": run_id}
+        self._run = run
         self._token = token
         self._call_ids = call_ids
         self._padding = padding
         self._request_id = request_id
+        self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
         self._has_started = False
@@ -170,6 +179,9 @@ class Agui(JoiningEncoder):
             self._finish_call(position, call)
         self._end_all()
         pending = [self._call_ids.rename(call["id"]) for call in done.tool_calls]
+        if sealed := self._seal(done):
+            # Clients keep it with the call, and send it back with that.
+            self._add("REASONING_ENCRYPTED_VALUE", subtype="tool-call", entityId=pending[0], encryptedValue=sealed)
         outcome = {"type": "success", **({"pendingToolCallIds": pending} if pending else {})}
         metadata: dict[str, Any] = {"finishReason": done.finish_reason, "model": done.model, "id": done.id}
         if (cost := self.read_cost()) is not None:

@@ -17,6 +17,7 @@ from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
 from app.web.schemas.frameworks.agui import AguiRequest
 from app.web.schemas.frameworks.completion import CompletionRequest
+from app.web.schemas.kept_reasoning import make_seal, open_encrypted_values
 from app.web.streaming import padding, stream_chat_response, stream_priced
 
 bp = Blueprint("frameworks", __name__)
@@ -39,14 +40,15 @@ def complete() -> Response:
 def run() -> Response:
     """Stream the answer to a thread as the events of AG-UI."""
     body, media = read_media_body(AguiRequest, AguiRequest.list_urls, bare_images=True)
+    open_encrypted_values(body.messages)
     call = build_call(body, media)
     encoder = Agui(
-        body.thread_id,
-        body.run_id,
+        {"threadId": body.thread_id, "runId": body.run_id},
         token=secrets.token_hex(12),
         call_ids=CallIds(call.messages),
         padding=padding(PADDING),
         request_id=call.request_id,
+        seal=make_seal(),
     )
     return stream_priced(call, encoder, find_resumption(body))
 

@@ -91,6 +91,29 @@ def open_items(items: Iterable[dict[str, Any]]) -> None:
             item[KEPT_REASONING] = open_sealed(sealed, f"input.{index}.encrypted_content")
 
 
+def open_encrypted_values(messages: Iterable[Any]) -> None:
+    """Open the sealed reasoning of each turn of AG-UI that has calls, in place. Other servers' is ignored.
+
+    It is at one of the calls, where it was given, at the turn itself, or at the reasoning that was told before it.
+
+    Raises:
+        InvalidRequest: one was sealed for another user.
+    """
+    kept: Sequence[dict[str, Any]] | None = None
+    for index, message in enumerate(messages):
+        calls = message.get("tool_calls") or ()
+        places = {"encryptedValue": message}
+        places |= {f"toolCalls.{place}.encryptedValue": call for place, call in enumerate(calls)}
+        for path, entity in places.items():
+            sealed = entity.get("encrypted_value")
+            if isinstance(sealed, str) and is_sealed_here(sealed):
+                kept = open_sealed(sealed, f"messages.{index}.{path}")
+        if calls and kept:
+            message[KEPT_REASONING] = kept
+        if calls or message["role"] in ("user", "tool"):
+            kept = None
+
+
 def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:
     """Return what was sealed. Raises InvalidRequest if that was not done here, or for another user."""
     try:

@@ -17,6 +17,7 @@ from app.offline_model import create_offline_model
 from app.openai_service import CHAT_PATH, OpenAIBatches, build_client, read_line
 from app.openai_service.batches.objects import read_batch
 from app.openai_service.errors import UpstreamFailed, UpstreamTimeout
+from app.shared_state import MemoryState
 from tests.fakes.raw_server import CLOSE, READ, RawServer, Step, answer, chunked
 
 FILE = b"".join(
@@ -56,7 +57,7 @@ def address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 def batches_at(url: str) -> Iterator[OpenAIBatches]:
     config = Config(openai_api_key="sk-1", openai_base_url=url)
     with build_client(config.connection) as client:
-        yield OpenAIBatches(config.upstream_batches, client)
+        yield OpenAIBatches(config.upstream_batches, client, MemoryState())
 
 
 def within(seconds: float) -> float:
@@ -70,13 +71,13 @@ def batches(address: str) -> Iterator[OpenAIBatches]:
 
 
 def test_a_batch_goes_all_its_way(batches: OpenAIBatches) -> None:
-    file_id = batches.upload("batch_1.jsonl", FILE, deadline=within(5))
-    made = batches.create(file_id, CHAT_PATH, "batch_1", deadline=within(5))
-    found = batches.find("batch_1", since_s=0, deadline=within(5))
-    done = batches.retrieve(made.id, deadline=within(5))
+    file_id = batches.upload("batch_1.jsonl", FILE, caller="acme/anna", deadline=within(5))
+    made = batches.create(file_id, CHAT_PATH, "batch_1", caller="acme/anna", deadline=within(5))
+    found = batches.find("batch_1", since_s=0, caller="acme/anna", deadline=within(5))
+    done = batches.retrieve(made.id, caller="acme/anna", deadline=within(5))
 
     assert found is not None and found.id == made.id
-    assert batches.find("batch_2", since_s=0, deadline=within(5)) is None
+    assert batches.find("batch_2", since_s=0, caller="acme/anna", deadline=within(5)) is None
     assert (done.status, done.completed, done.reference, done.input_file_id) == (
         "completed",
         200,
@@ -84,16 +85,18 @@ def test_a_batch_goes_all_its_way(batches: OpenAIBatches) -> None:
         file_id,
     )
     assert done.output_file_id is not None
-    lines = [read_line(line) for line in batches.read_lines(done.output_file_id, deadline=within(5))]
+    lines = [
+        read_line(line) for line in batches.read_lines(done.output_file_id, caller="acme/anna", deadline=within(5))
+    ]
     assert [line.custom_id for line in lines if line] == [f"request-{place}" for place in range(200)]
-    batches.delete_file(file_id, deadline=within(5))
+    batches.delete_file(file_id, caller="acme/anna", deadline=within(5))
     with pytest.raises(UpstreamFailed):
-        list(batches.read_lines(file_id, deadline=within(5)))
+        list(batches.read_lines(file_id, caller="acme/anna", deadline=within(5)))
 
 
 def lines_from(*steps: Step, seconds: float = 5.0) -> list[bytes]:
     with RawServer([READ, *steps]) as server, batches_at(server.url) as batches:
-        return list(batches.read_lines("file-1", deadline=within(seconds)))
+        return list(batches.read_lines("file-1", caller="acme/anna", deadline=within(seconds)))
 
 
 def test_lines_are_whole_however_they_come() -> None:
@@ -139,7 +142,7 @@ def test_what_is_no_batch_is_a_failure(body: bytes) -> None:
         batches_at(server.url) as batches,
         pytest.raises(UpstreamFailed),
     ):
-        batches.retrieve("batch_1", deadline=within(5))
+        batches.retrieve("batch_1", caller="acme/anna", deadline=within(5))
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"data": 7}', b'{"data": [7]}', b'{"data": [{"id": "b"}]}'])
@@ -149,7 +152,7 @@ def test_what_is_no_list_of_batches_is_a_failure(body: bytes) -> None:
         batches_at(server.url) as batches,
         pytest.raises(UpstreamFailed),
     ):
-        batches.find("batch_1", since_s=0, deadline=within(5))
+        batches.find("batch_1", since_s=0, caller="acme/anna", deadline=within(5))
 
 
 @pytest.mark.parametrize(
@@ -241,7 +244,7 @@ OURS = answer(orjson.dumps({"data": [{"id": "ours", "status": "queued", "metadat
 )
 def test_a_batch_is_looked_for_on_every_page_that_may_have_it(times: list[object]) -> None:
     with RawServer([READ, page(*times), READ, OURS]) as server, batches_at(server.url) as batches:
-        found = batches.find("r", since_s=1_800_000_000, deadline=within(5))
+        found = batches.find("r", since_s=1_800_000_000, caller="acme/anna", deadline=within(5))
 
     assert found is not None and found.id == "ours"
 
@@ -249,7 +252,7 @@ def test_a_batch_is_looked_for_on_every_page_that_may_have_it(times: list[object
 def test_it_is_not_looked_for_among_older_ones_nor_where_there_are_no_pages() -> None:
     older = [f"2026-01-{28 - n // 4:02}T00:00:00Z" for n in range(100)]
     with RawServer([READ, page(*older), READ, OURS]) as server, batches_at(server.url) as batches:
-        assert batches.find("r", since_s=1_800_000_000, deadline=within(5)) is None
+        assert batches.find("r", since_s=1_800_000_000, caller="acme/anna", deadline=within(5)) is None
     without_pages = page(*[None] * 100)
     with RawServer([READ, without_pages] * 2) as server, batches_at(server.url) as batches:
-        assert batches.find("r", since_s=1_800_000_000, deadline=within(5)) is None
+        assert batches.find("r", since_s=1_800_000_000, caller="acme/anna", deadline=within(5)) is None

@@ -15,7 +15,11 @@ from tests.fakes.recorded_events import RECORDED, TEXT, call, text_of
 
 def make_encoder(messages=()):
     return Agui(
-        "thread1", "run1", token="ab", call_ids=CallIds(messages), padding=get_padding(0, PADDING), request_id="r1"
+        {"threadId": "thread1", "runId": "run1"},
+        token="ab",
+        call_ids=CallIds(messages),
+        padding=get_padding(0, PADDING),
+        request_id="r1",
     )
 
 

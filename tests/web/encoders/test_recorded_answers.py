@@ -235,7 +235,11 @@ def test_a_token_of_a_running_part_is_one_event_of_one_write():
 def test_padded_events_say_the_same(name):
     ui = UIMessageStream("msg_1", call_ids=CallIds([]), padding=get_padding(16), request_id="r1")
     agui = Agui(
-        "thread1", "run1", token="ab", call_ids=CallIds([]), padding=get_padding(16, PADDING), request_id="r1"
+        {"threadId": "thread1", "runId": "run1"},
+        token="ab",
+        call_ids=CallIds([]),
+        padding=get_padding(16, PADDING),
+        request_id="r1",
     )
     for encoder, plain, field in [(ui, ui_encoder(), "p"), (agui, None, PADDING)]:
         encoded = encode(encoder, RECORDED[name]).removesuffix(b"data: [DONE]\n\n")

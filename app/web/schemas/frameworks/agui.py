@@ -8,6 +8,7 @@ from pydantic import ConfigDict, Discriminator, Field, Tag, model_validator
 from pydantic.alias_generators import to_camel
 from typing_extensions import TypedDict
 
+from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
@@ -76,12 +77,13 @@ class AguiFunction(TypedDict):
 
 
 class AguiToolCall(TypedDict):
-    """A call in a message of the assistant."""
+    """A call in a message of the assistant, perhaps with what was reasoned before it, sealed here."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     id: Annotated[str, Field(min_length=1)]
     function: AguiFunction
+    encrypted_value: NotRequired[Any]
 
 
 class SpokenMessage(TypedDict):
@@ -94,14 +96,16 @@ class SpokenMessage(TypedDict):
     tool_calls: NotRequired[Annotated[list[AguiToolCall] | None, Field(fail_fast=True)]]
     tool_call_id: NotRequired[str]
     error: NotRequired[str | None]
+    encrypted_value: NotRequired[Any]
 
 
 class SilentMessage(TypedDict):
-    """What the page shows beside the conversation; the model is not told of it."""
+    """What the page shows beside the conversation; the model is told nothing of it but reasoning that was sealed here."""
 
     __pydantic_config__ = _OPEN  # type: ignore[misc]
 
     role: Literal["activity", "reasoning"]
+    encrypted_value: NotRequired[Any]
 
 
 def _get_message_tag(message: Any) -> str:
@@ -232,6 +236,8 @@ def _read_message(message: Any, index: int) -> dict[str, Any] | None:
             turn["tool_calls"] = [
                 {"id": each["id"], "type": "function", "function": each["function"]} for each in calls
             ]
+            if kept := message.get(KEPT_REASONING):
+                turn[KEPT_REASONING] = kept
         return turn
     if role == "tool":
         if "tool_call_id" not in message:

@@ -1,0 +1,111 @@
+"""BatchCalls: one request to the Batch API, with its retries, within the circuit that all these requests share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import count
+from time import monotonic
+
+import httpx2
+
+from app.openai_service.batches.failures import NoteFailure
+from app.openai_service.errors import CircuitOpen, UpstreamError
+from app.openai_service.resilience.breaker import CircuitBreaker, Permit
+from app.openai_service.resilience.policy import PROBE_GRACE_S, counts_for_breaker, find_cause
+from app.openai_service.resilience.retry import BackoffWaits, is_transient
+from app.openai_service.streaming.ticks import pause
+from app.openai_service.transport.sdk_errors import TranslatedErrors
+from app.upstream_http.call_state import CallState, Tick
+
+CIRCUIT = ("batches", "")
+"""The operation, and no model: these requests call none."""
+
+NOT_THERE = (404, 405)
+"""How a server answers that has no such object, or no Batch API."""
+
+_TICK_S = 1.0
+
+
+class BatchCalls:
+    """Sends requests, and retries transient failures, until a server that answers none of them is left alone."""
+
+    def __init__(self, breaker: CircuitBreaker, note_failure: NoteFailure, *, max_attempts: int) -> None:
+        self._breaker = breaker
+        self._circuit = ":".join(CIRCUIT)
+        self._note_failure = note_failure
+        self._max_attempts = max_attempts
+
+    def send(
+        self,
+        send: Callable[[], httpx2.Response],
+        *,
+        caller: str,
+        deadline: float,
+        fingerprint: Callable[[], str],
+        is_safe: Callable[[UpstreamError], bool] = lambda _: True,
+    ) -> httpx2.Response:
+        """Send a request.
+
+        Args:
+            send: makes one attempt.
+            caller: whose batch it is about.
+            deadline: for all attempts, in seconds of time.monotonic().
+            fingerprint: tells the request from others; asked only if it fails.
+            is_safe: whether the request may be sent again after a failure.
+
+        Raises:
+            CircuitOpen: nothing was sent.
+            UpstreamError: every attempt failed; this is the last one's error.
+        """
+        permit: Permit | None = self._admit(caller, deadline)
+        waits = BackoffWaits()
+        for number in count(1):
+            if permit is None:
+                break
+            try:
+                response = _attempt(send, deadline)
+            except UpstreamError as error:
+                failure = error
+                if counts_for_breaker(error):
+                    permit.failed(find_cause(error, fingerprint))
+            else:
+                permit.succeeded()
+                return response
+            finally:
+                permit.release()  # unless its result is reported already
+            wait_s = waits.next_s(failure)
+            may_retry = number < self._max_attempts and is_transient(failure) and is_safe(failure)
+            if not may_retry or wait_s >= deadline - monotonic():
+                break
+            if self._breaker.is_open(self._circuit, caller=caller):
+                break
+            for _ in pause(wait_s, tick_s=_TICK_S):
+                pass
+            permit = self._admit_retry(caller, deadline)
+        if failure.upstream_status not in NOT_THERE:
+            self._note_failure(failure)
+        raise failure
+
+    def _admit(self, caller: str, deadline: float) -> Permit:
+        lease_s = max(deadline - monotonic(), 0) + PROBE_GRACE_S
+        return self._breaker.admit(self._circuit, lease_s=lease_s, caller=caller)
+
+    def _admit_retry(self, caller: str, deadline: float) -> Permit | None:
+        """Return a permit after a pause, or None if the circuit opened meanwhile."""
+        try:
+            return self._admit(caller, deadline)
+        except CircuitOpen:
+            return None
+
+
+def _attempt(send: Callable[[], httpx2.Response], deadline: float) -> httpx2.Response:
+    call_state = CallState(deadline, tick_s=_TICK_S)
+    try:
+        with TranslatedErrors():
+            while True:
+                try:
+                    return call_state.run(send)
+                except Tick:
+                    continue
+    finally:
+        call_state.close_connection()
