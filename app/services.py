@@ -32,12 +32,14 @@ from app.markdown import make_markdown_processes
 from app.openai_service import BatchSender, CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
+from app.outbox.targets import name_targets
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
 from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.runtime.version import find_version
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
@@ -51,6 +53,7 @@ from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from app.metrics.metrics import Metrics
+    from app.tracing.provider import Tracing
 
 _ROOT = Path(__file__).parent.parent
 _KEY = "gatehouse"
@@ -96,6 +99,7 @@ class Services:
     document_processes: SideProcessPool
     markdown_processes: SideProcessPool
     metrics: Metrics | None = None
+    tracing: Tracing | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
@@ -122,6 +126,8 @@ class Services:
         self.cache.close()
         self.records.close()
         self.database.close()
+        if self.tracing is not None:
+            self.tracing.close()  # last, as it waits for a collector that is away
 
 
 def build_services(
@@ -131,6 +137,7 @@ def build_services(
     http_client: httpx2.Client | None = None,
     shared_state: SharedState | None = None,
     metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
 ) -> Services:
     """Build every object from the settings.
 
@@ -140,6 +147,7 @@ def build_services(
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
         metrics: where what happens is counted, if it is.
+        tracing: where traces go, if there are any.
 
     Raises:
         ConfigError: the settings do not allow a start.
@@ -170,6 +178,7 @@ def build_services(
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
+        told=name_targets(config),
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or next(iter(config.api_keys), "")
@@ -233,6 +242,7 @@ def build_services(
         document_processes=make_document_processes(config.max_file_bytes),
         markdown_processes=make_markdown_processes(),
         metrics=metrics,
+        tracing=tracing,
     )
     if metrics is not None:
         metrics.connect(built)
@@ -246,6 +256,24 @@ def build_metrics(config: Config) -> Metrics | None:
     from app.metrics.metrics import open_metrics  # loads prometheus-client
 
     return open_metrics(config, _ROOT)
+
+
+def open_tracing(config: Config) -> Tracing | None:
+    """Return where traces go; None if there are none.
+
+    Raises:
+        ConfigError: the packages for it are not installed.
+    """
+    if config.tracing is None:
+        return None
+    try:
+        from app.tracing.provider import Tracing  # loads OpenTelemetry
+    except ModuleNotFoundError as error:
+        hint = (
+            f"OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of requirements-otel.txt (there is no {error.name})."
+        )
+        raise ConfigError([hint]) from None
+    return Tracing(config.tracing, find_version(_ROOT))
 
 
 def install(app: Flask, built: Services) -> None:

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.audit.actors import ITSELF, Actor
 from app.audit.trail import Action, record
-from app.auth.claims import LEEWAY_S, decode_with_any
+from app.auth.claims import LEEWAY_S, decode_with_any, disguise, undisguise
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -186,7 +186,7 @@ class VisitorTokens:
         """Return what a form token stands for.
 
         Args:
-            token: the encoded JWT.
+            token: the form's.
             origin: the Origin header of the request. A form that follows another is on this server's own page, so its
                 origin is not compared.
 
@@ -194,7 +194,7 @@ class VisitorTokens:
             Unauthenticated: the token is not ours, expired, revoked, or that of no form.
             Forbidden: it is bound to another origin.
         """
-        claims = self._check(token, _FORM_AUDIENCE)
+        claims = self._check(undisguise(token), _FORM_AUDIENCE)
         if "origin" in claims and claims["origin"] != origin and not claims["follows"]:
             raise Forbidden("This form is for pages of another origin.")
         return FormPass(
@@ -226,7 +226,7 @@ class VisitorTokens:
             raise Unauthenticated("bad token", is_guess=True)
         rules = {"algorithm": _ALGORITHM, "issuer": _ISSUER, "audience": audience}
         claims = decode_with_any(token, self._keys, **rules, max_ttl_s=self._max_ttl_s)
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
@@ -234,11 +234,11 @@ class VisitorTokens:
 
     def _encode_form(self, claims: Mapping[str, Any], *, follows: bool = False) -> str:
         form = {"aud": _FORM_AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
-        return _encode({**claims, **form}, self._keys[0], _FORM_TYPE)
+        return disguise(_encode({**claims, **form}, self._keys[0], _FORM_TYPE))
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return -1 if found is None else int(found)
 

@@ -9,6 +9,7 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
+data/          back up and restore, check the tables, delete old rows, the outbox
 table          print a table of plain text
 errors         end a command with a sentence
 actor          who runs a command
@@ -23,6 +24,10 @@ from flask import Flask
 # Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
 from app.cli.admin import admin as admin_commands
 from app.cli.batches import batches as batch_commands
+from app.cli.data.backup import backup_command, restore_command
+from app.cli.data.outbox import outbox as outbox_commands
+from app.cli.data.prune import prune as prune_command
+from app.cli.data.schema import schema as schema_commands
 from app.cli.doctor import PROBLEMS
 from app.cli.doctor import doctor as doctor_command
 from app.cli.keys import keys as key_commands
@@ -45,6 +50,11 @@ def init_cli(app: Flask) -> None:
         offline_model_command,
         doctor_command,
         nginx_conf_command,
+        backup_command,
+        restore_command,
+        schema_commands,
+        prune_command,
+        outbox_commands,
     ):
         app.cli.add_command(command)
 

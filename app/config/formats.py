@@ -36,6 +36,22 @@ def check_webhook_secret(value: str) -> str | None:
     return None if _WEBHOOK_SECRET.fullmatch(value) else "must be whsec_ and Base64, as OpenAI shows it once."
 
 
+def check_own_webhook_secret(value: str) -> str | None:
+    """Check the secret by which the site's own webhook knows us."""
+    if _WEBHOOK_SECRET.fullmatch(value):
+        return None
+    return "must be whsec_ and Base64, such as that of `openssl rand -base64 32`."
+
+
+def check_usage_webhook(value: str) -> str | None:
+    """Check the URL of the site's own webhook: what is sent names users, so only this machine has it unencrypted."""
+    if is_url(value, ("https",)) or (
+        is_url(value) and urlsplit(value).hostname in ("localhost", "127.0.0.1", "::1")
+    ):
+        return None
+    return "must be an https:// URL, or http://127.0.0.1 or http://localhost."
+
+
 def check_network(value: str) -> str | None:
     """Check a network or an address."""
     try:
@@ -65,6 +81,13 @@ def check_header(value: str) -> str | None:
     if _HEADER.fullmatch(value):
         return None
     return f"{value!r} is not the name of a header, such as X-Tenant, or a beginning of names, such as X-Trace-*."
+
+
+def check_header_pairs(value: str) -> str | None:
+    """Check headers that are written as OpenTelemetry has them; no problem contains any of them."""
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    is_valid = all(check_header(name.strip()) is None and sign for name, sign, _ in pairs)
+    return None if is_valid else "must be name=value pairs, comma-separated."
 
 
 def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:

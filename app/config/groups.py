@@ -74,6 +74,40 @@ class ConnectionSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least that is.
+        form: text or json.
+        with_priorities: whether each line begins with its priority for systemd's journal.
+    """
+
+    level: str
+    form: str
+    with_priorities: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Where traces go, and what all of them say.
+
+    Attributes:
+        endpoint: of the collector; spans go to /v1/traces below it.
+        headers: sent with them, such as a credential.
+        service_name: of this server.
+        provider: of the upstream, by the conventions' name.
+        upstream_url: whose host is told.
+    """
+
+    endpoint: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    service_name: str
+    provider: str
+    upstream_url: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OriginSettings:
     """The origins of the pages that may call the API.
 
@@ -82,7 +116,7 @@ class OriginSettings:
         allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
-        has_loopback_hosts: whether localhost is one of them, as in development.
+        has_loopback_hosts: whether localhost is one of them, and its pages of any port are allowed, as in development.
     """
 
     allowed: frozenset[str]

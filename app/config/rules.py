@@ -24,6 +24,7 @@ def find_problems(config: Config) -> list[str]:
         _check_token_rates,
         _check_access,
         _check_anonymous_scopes,
+        _check_outbox,
         find_provider_problems,
     ]
     if config.is_production:
@@ -85,6 +86,17 @@ def _check_access(config: Config) -> Iterator[str]:
     for header in config.cors_allowed_headers:
         if problem := formats.check_header(header):
             yield f"CORS_ALLOWED_HEADERS: {problem}"
+
+
+def _check_outbox(config: Config) -> Iterator[str]:
+    if bool(config.usage_webhook_url) != bool(config.usage_webhook_secret):
+        yield "USAGE_WEBHOOK_URL and USAGE_WEBHOOK_SECRET need each other."
+    if bool(config.stripe_api_key) != bool(config.stripe_meter):
+        yield "STRIPE_API_KEY and STRIPE_METER need each other."
+    for each in config.stripe_customers:
+        tenant, _, customer = each.partition("=")
+        if not tenant or not (customer == "none" or customer.startswith("cus_")):
+            yield f"STRIPE_CUSTOMERS: {each!r} is not like acme=cus_123, or acme=none for a tenant that is not billed."
 
 
 def _check_anonymous_scopes(config: Config) -> Iterator[str]:

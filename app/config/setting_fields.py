@@ -28,6 +28,12 @@ class SettingFields:
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
+    log_format: str = one_of("text", "json", default="text")
+    log_priorities: str = one_of("auto", "always", "never", default="auto")
+    log_users: str = one_of("hash", "id", "none", default="hash")
+    otel_exporter_otlp_endpoint: str = text(formats.check_http_url)
+    otel_exporter_otlp_headers: str = secret(formats.check_header_pairs)
+    otel_service_name: str = "gatehouse"
 
     openai_api_key: str = secret()
     openai_api_keys: tuple[str, ...] = secrets()
@@ -129,6 +135,15 @@ class SettingFields:
     prices_file: str = ""
     data_dir: str = "instance"
     database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
+    entries_keep_days: int = within(0, 36_500, default=0)
+    audit_keep_days: int = within(0, 36_500, default=0)
+    safety_events_keep_days: int = within(0, 36_500, default=0)
+    usage_webhook_url: str = text(formats.check_usage_webhook)
+    usage_webhook_secret: str = secret(formats.check_own_webhook_secret)
+    stripe_api_key: str = secret()
+    stripe_meter: str = ""
+    stripe_meter_value: str = one_of("cost_micro_usd", "tokens", default="cost_micro_usd")
+    stripe_customers: tuple[str, ...] = ()
     session_ttl_s: int = within(60, 2_592_000, default=8 * 3600)
     token_max_ttl_s: int = within(1, 2_592_000, default=24 * 3600)
     jwt_issuer: str = ""

@@ -29,7 +29,7 @@ class _Post:
     headers and URL are in a prepared request.
     """
 
-    __slots__ = ("content", "url")
+    __slots__ = ("content", "traceparent", "url")
 
     method = "post"
     headers = openai.not_given
@@ -38,9 +38,10 @@ class _Post:
     security = None
     idempotency_key = ""  # none is sent; without it the SDK would generate one
 
-    def __init__(self, path: str, content: bytes) -> None:
+    def __init__(self, path: str, content: bytes, traceparent: str) -> None:
         self.url = path
         self.content = content
+        self.traceparent = traceparent
 
     def model_copy(self, **_: Any) -> _Post:
         """Return the same object: it is not changed."""
@@ -67,9 +68,9 @@ class _Client(openai.OpenAI):
         self._prepared: dict[str, httpx2.Request] = {}
         super().__init__(*args, **settings)
 
-    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
+    def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
         """Send a POST like `post(path, cast_to=httpx2.Response, content=…)`, and return the response; streams are unread."""
-        options: Any = _Post(path, content)
+        options: Any = _Post(path, content, traceparent)
         response: httpx2.Response = self.request(httpx2.Response, options, stream=stream, stream_cls=_STREAM)  # type: ignore[assignment]
         return response
 
@@ -83,6 +84,8 @@ class _Client(openai.OpenAI):
         # Made from Headers, these share the encoded bytes; encoding them is nearly all of a request's cost.
         headers = httpx2.Headers(prepared.headers)
         headers["Content-Length"] = str(len(options.content))
+        if options.traceparent:
+            headers["traceparent"] = options.traceparent
         body = httpx2.ByteStream(options.content)
         request = httpx2.Request(
             "POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions

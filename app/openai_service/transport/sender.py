@@ -41,7 +41,7 @@ class SdkClient(KeyedClient, Protocol):
 
     keys: KeyRing[Any]
 
-    def post_bytes(self, path: str, content: bytes, *, stream: bool) -> httpx2.Response:
+    def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
         """Send a POST and return the response."""
 
 
@@ -142,7 +142,7 @@ class Sender:
         except Exception:
             record.attempt_log.append(Attempt(model, billed="no", is_refused=True))
             raise
-        attempt = Attempt(model, watch=watch)
+        attempt = Attempt(model, watch=watch, traceparent=record.caller.traceparent)
         record.attempt_log.append(attempt)
         return attempt
 
@@ -229,7 +229,10 @@ class Sender:
         # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
         post = functools.partial(client.post_bytes, path, content, stream=stream)
         record.attempts += 1
-        record.attempt_log[-1].note_sent()
+        attempt = record.attempt_log[-1]
+        attempt.note_sent()
+        if attempt.traceparent:
+            post = functools.partial(post, traceparent=attempt.traceparent)
         try:
             with TranslatedErrors():
                 while True:
