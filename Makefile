@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm rolling clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -78,6 +78,9 @@ chaos: .venv/installed-dev ## Test for two minutes against an upstream that fail
 
 storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare what was charged with what was billed
 	@$(BIN)/python -m chaos.killing $(ARGS)
+
+rolling: .venv/installed-dev ## Reload two nodes behind Nginx one after the other, under 200 streams and load
+	@$(BIN)/python -m chaos.rolling $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
 	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv supply_chain/.venv
