@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm load soak clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm rolling load soak clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -84,6 +84,9 @@ load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one,
 
 soak: .venv/installed-dev ## Load two nodes for ten minutes, and look whether memory, threads or files grow (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes --soak $(ARGS)
+
+rolling: .venv/installed-dev ## Reload two nodes behind Nginx one after the other, under 200 streams and load
+	@$(BIN)/python -m chaos.rolling $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
 	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv supply_chain/.venv

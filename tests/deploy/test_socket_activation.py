@@ -27,7 +27,7 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[2], sys.argv[2:])
 """
 _CLIENTS = 4
-_PATIENCE_S = 120.0
+_PATIENCE_S = 60.0
 
 
 @contextlib.contextmanager
@@ -93,7 +93,7 @@ def test_a_restart_is_no_error_to_anybody(tmp_path: Path, worker_class: str) -> 
             "DATABASE_URL": f"sqlite:///{tmp_path}/gatehouse.sqlite3",
             "WORKER_CLASS": worker_class,
         }
-        with Visitors(port) as visitors:
+        with contextlib.ExitStack() as second, Visitors(port) as visitors:
             with activated(listener, **settings) as first:
                 wait_until(lambda: visitors.answers["200"] > 10, "the first process answers", _PATIENCE_S)
                 stream = openai.streams("one", "two")
@@ -106,8 +106,7 @@ def test_a_restart_is_no_error_to_anybody(tmp_path: Path, worker_class: str) -> 
                 assert b'"done"' in rest
                 wait_until(lambda: first.poll() is not None, "the first process ends", _PATIENCE_S)
             answered = visitors.answers["200"]
-            with activated(listener, **settings):
-                wait_until(
-                    lambda: visitors.answers["200"] > answered + 10, "the second process answers", _PATIENCE_S
-                )
+            # It ends after the visitors, whose last requests would wait for a third one.
+            second.enter_context(activated(listener, **settings))
+            wait_until(lambda: visitors.answers["200"] > answered + 10, "the second process answers", _PATIENCE_S)
         assert set(visitors.answers) == {"200"}, visitors.answers

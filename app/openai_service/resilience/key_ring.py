@@ -79,9 +79,9 @@ class KeyRing(Generic[C]):
                 return send(client)
             except Exception as raised:
                 error = translate(raised)
-                if error is None or (refusal is not None and error.upstream_status == 404):
-                    raise refusal or raised from None
-                if _find_reason(error) is None:
+                if refusal is not None and (error is None or error.upstream_status == 404):
+                    raise refusal from None
+                if error is None or _find_reason(error) is None:
                     raise
                 self.set_aside(client, error)
                 refusal = refusal or raised
