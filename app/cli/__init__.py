@@ -7,7 +7,7 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-data/          back up and restore, check the tables, delete old rows, the outbox
+data/          back up and restore, check the tables, delete old rows, the outbox, OpenAI's figures
 table          print a table of plain text
 errors         end a command with a sentence
 actor          who runs a command
@@ -23,6 +23,7 @@ from app.cli.batches import batches as batch_commands
 from app.cli.data.backup import backup_command, restore_command
 from app.cli.data.outbox import outbox as outbox_commands
 from app.cli.data.prune import prune as prune_command
+from app.cli.data.reconcile import reconcile as reconcile_command
 from app.cli.data.schema import schema as schema_commands
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
@@ -46,5 +47,6 @@ def init_cli(app: Flask) -> None:
         schema_commands,
         prune_command,
         outbox_commands,
+        reconcile_command,
     ):
         app.cli.add_command(command)

@@ -12,6 +12,7 @@ from tests.fakes.site import SECRET_KEY
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-canary-0123456789",
+    "OPENAI_ADMIN_KEY": "sk-admin-canary",
     "SECRET_KEY": SECRET_KEY,
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
