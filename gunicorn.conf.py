@@ -10,9 +10,11 @@ import sys
 import types
 from pathlib import Path
 
+from server import server_log
+
 
 def _load_config():
-    """Load the settings from app/config, and what to warn of, without the rest of the application.
+    """Load the settings, what to warn of, the log's format and the version, without the rest of the application.
 
     .env is not put into the environment, so that the workers of a reload read its new content.
     """
@@ -21,18 +23,21 @@ def _load_config():
     package.__path__ = [str(root / "app")]
     try:
         config = importlib.import_module("app.config")
+        logs = importlib.import_module("app.runtime.logs.setup")
+        version = importlib.import_module("app.runtime.version")
     finally:
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
     try:
         loaded = config.load_config(root)
-        return loaded, config.describe_exposure(loaded)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
+    server_log.use_handler(logs.make_handler(loaded.logs), loaded.log_level)
+    return loaded, config.describe_exposure(loaded), version.find_version(root)
 
 
-_config, _exposure = _load_config()
+_config, _exposure, _version = _load_config()
 
 _host = f"[{_config.host}]" if ":" in _config.host else _config.host
 bind = _config.bind or f"{_host}:{_config.port}"
@@ -63,6 +68,7 @@ limit_request_fields = 64
 control_socket_disable = True
 
 loglevel = "warning"
+logger_class = server_log.ServerLog
 
 
 def on_starting(server):
@@ -74,10 +80,19 @@ def on_starting(server):
         if server.pidfile is not None:
             server.pidfile.unlink()
         sys.exit(4)
+    server_log.log_event(
+        "server.starting",
+        version=_version,
+        pid=server.pid,
+        bind=bind,
+        workers=server.cfg.workers,
+        worker_class=_config.worker_class,
+    )
 
 
 def on_reload(server):
     """Let the workers count, if METRICS_ALLOW is new."""
+    server_log.log_event("server.reloading", version=_version, workers=server.cfg.workers)
     if problem := _prepare_metrics():
         server.log.error(problem)
 
@@ -107,7 +122,9 @@ def post_worker_init(worker):
     import gc
 
     from app.runtime.log_throttle import LogBound
+    from app.runtime.logs.uncaught import log_uncaught
 
+    log_uncaught()
     worker.arrivals = _build_arrivals()
     worker.refusal_lines = LogBound()
     _get_services(worker).start()
@@ -124,11 +141,17 @@ def post_worker_init(worker):
         _announce_ready(worker)
 
 
+def on_exit(_server):
+    """Say that the server has stopped."""
+    server_log.log_event("server.stopped", version=_version)
+
+
 def child_exit(_server, worker):
     """Note when a worker died, so that the calls of a killed one are charged by the time that they had."""
     from server.death_notice import note_death
 
     note_death(worker.pid)
+    server_log.log_event("worker.exited", version=_version, worker_pid=worker.pid)
 
 
 def worker_exit(_server, worker):
@@ -204,14 +227,21 @@ def _announce_ready(worker):
     if problem is None:
         _print_ready()
         return
-    print(f"Gatehouse is not ready yet; it waits for the database of DATABASE_URL: {problem}.", flush=True)
+    server_log.log_event("server.waiting", version=_version, reason=problem)
+    if _config.log_format == "text":
+        print(f"Gatehouse is not ready yet; it waits for the database of DATABASE_URL: {problem}.", flush=True)
     threading.Thread(target=wait, daemon=True).start()
 
 
 def _print_ready():
+    server_log.log_event("server.ready", version=_version, bind=bind)
+    if _config.log_format == "json":  # whoever reads that reads no advice
+        return
     path = bind.removeprefix("unix:")
     where = f"--unix-socket {path} http://localhost" if path != bind else f"http://{bind}"
     chat = f"""curl {where}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""
     offline = " with the offline model, as there is no OPENAI_API_KEY" if _config.is_offline else ""
     ready = "is ready" if path != bind else f"is ready: open http://{bind}/"
+    if not _config.is_production:
+        print("In development, pages on localhost and 127.0.0.1 of any port may call it.")
     print(f"Gatehouse {ready}{offline}. To try it:\n  {chat}", flush=True)

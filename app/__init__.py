@@ -16,8 +16,8 @@ from app.config import Config
 from app.openai_service import CallRecord, Upstream
 from app.openai_service.call_recording import log_call
 from app.openai_service.transport.model_notices import warn_of_models
-from app.runtime.logs import configure_logging
-from app.services import Services, build_metrics, build_services, install
+from app.runtime.logs.setup import configure_logging
+from app.services import Services, build_metrics, build_services, install, open_tracing
 from app.shared_state import SharedState
 from app.web.call_context import settle_call
 from app.web.draining import init_draining
@@ -26,6 +26,7 @@ from app.web.flask_app import WebApp
 from app.web.forms.ask_form import identify_sender, read_once_key
 from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
+from app.web.observation.request_line import init_request_line, make_user_names
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
 from app.web.pages.board import REFUSALS
@@ -73,13 +74,14 @@ def create_app(
         ConfigError: the settings do not allow a start.
     """
     config = config or Config.from_env()
-    configure_logging(config.log_level)
+    configure_logging(config.logs)
     warn_of_models(Upstream.from_settings(config.upstream), config.models.answering)
 
     app = WebApp(__name__, static_folder=None)
     app.url_map.merge_slashes = False  # otherwise Flask redirects, which loses the body of a POST
     app.config.update(
         SECRET_KEY=config.secret_key or None,
+        SECRET_KEY_FALLBACKS=list(config.secret_key_fallbacks),
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         MAX_JSON_BYTES=min(config.max_json_bytes, config.max_body_bytes),
         MAX_FORM_MEMORY_SIZE=min(config.max_json_bytes, config.max_body_bytes),
@@ -96,12 +98,23 @@ def create_app(
 
         listeners.append(build_listener(metrics))
         init_metrics(app, metrics, config.metrics_allow)
+    tracing = open_tracing(config)
     services = build_services(
-        config, listeners=listeners, http_client=http_client, shared_state=shared_state, metrics=metrics
+        config,
+        listeners=listeners,
+        http_client=http_client,
+        shared_state=shared_state,
+        metrics=metrics,
+        tracing=tracing,
     )
     install(app, services)
 
+    init_request_line(app, make_user_names(config.log_users, services.pseudonyms))
     init_request_context(app)
+    if tracing is not None:
+        from app.web.observation.request_span import init_request_spans  # loads OpenTelemetry
+
+        init_request_spans(app, tracing)
     init_origins(app, config.origins, services.own_hosts)
     app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
     init_errors(app, refusals.note)

@@ -29,7 +29,7 @@ from app.limits.rate_limiter import RateLimiter
 from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
 from app.markdown import make_markdown_processes
-from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
+from app.openai_service import BatchSender, CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
 from app.outbox.targets import name_targets
@@ -39,6 +39,7 @@ from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
 from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.runtime.version import find_version
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
 from app.safety.pseudonyms import Pseudonyms
@@ -52,6 +53,7 @@ from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
     from app.metrics.metrics import Metrics
+    from app.tracing.provider import Tracing
 
 _ROOT = Path(__file__).parent.parent
 _KEY = "gatehouse"
@@ -97,6 +99,7 @@ class Services:
     document_processes: SideProcessPool
     markdown_processes: SideProcessPool
     metrics: Metrics | None = None
+    tracing: Tracing | None = None
     lifecycle: Lifecycle = field(default_factory=Lifecycle)
 
     def start(self) -> None:
@@ -123,6 +126,8 @@ class Services:
         self.cache.close()
         self.records.close()
         self.database.close()
+        if self.tracing is not None:
+            self.tracing.close()  # last, as it waits for a collector that is away
 
 
 def build_services(
@@ -132,6 +137,7 @@ def build_services(
     http_client: httpx2.Client | None = None,
     shared_state: SharedState | None = None,
     metrics: Metrics | None = None,
+    tracing: Tracing | None = None,
 ) -> Services:
     """Build every object from the settings.
 
@@ -141,6 +147,7 @@ def build_services(
         http_client: replaces the HTTP client below the SDK.
         shared_state: replaces the state that all workers share.
         metrics: where what happens is counted, if it is.
+        tracing: where traces go, if there are any.
 
     Raises:
         ConfigError: the settings do not allow a start.
@@ -161,7 +168,9 @@ def build_services(
     token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
     owner_faults = OwnerFaults(state)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
+    openai_batches = OpenAIBatches(
+        config.upstream_batches, BatchSender(client.keys), input_window, owner_faults.note_failure
+    )
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -172,8 +181,8 @@ def build_services(
         told=name_targets(config),
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
-    secret = config.secret_key or config.openai_api_key
-    pseudonyms = Pseudonyms(secret)
+    secret = config.secret_key or next(iter(config.api_keys), "")
+    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)
@@ -203,7 +212,7 @@ def build_services(
         authenticator=authenticator,
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
-        reasoning_seals=ReasoningSeals(secret),
+        reasoning_seals=ReasoningSeals(secret, config.secret_key_fallbacks),
         safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports, reported_users),
         reported_users=reported_users,
         deliveries=Deliveries(state),
@@ -233,6 +242,7 @@ def build_services(
         document_processes=make_document_processes(config.max_file_bytes),
         markdown_processes=make_markdown_processes(),
         metrics=metrics,
+        tracing=tracing,
     )
     if metrics is not None:
         metrics.connect(built)
@@ -246,6 +256,24 @@ def build_metrics(config: Config) -> Metrics | None:
     from app.metrics.metrics import open_metrics  # loads prometheus-client
 
     return open_metrics(config, _ROOT)
+
+
+def open_tracing(config: Config) -> Tracing | None:
+    """Return where traces go; None if there are none.
+
+    Raises:
+        ConfigError: the packages for it are not installed.
+    """
+    if config.tracing is None:
+        return None
+    try:
+        from app.tracing.provider import Tracing  # loads OpenTelemetry
+    except ModuleNotFoundError as error:
+        hint = (
+            f"OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of requirements-otel.txt (there is no {error.name})."
+        )
+        raise ConfigError([hint]) from None
+    return Tracing(config.tracing, find_version(_ROOT))
 
 
 def install(app: Flask, built: Services) -> None:

@@ -57,12 +57,13 @@ class JsonRefusals:
         left_out = self.refusal_lines.admit(reason)
         if left_out is None:
             return
-        fields = f"request_id={request_id} status={why[0][:3]} reason={reason}"
-        fields += f" left_out={left_out}" if left_out else ""
+        fields: dict[str, Any] = {"request_id": request_id, "status": int(why[0][:3]), "reason": reason}
+        if left_out:
+            fields["left_out"] = left_out
         if why is _INTERNAL:
             # The place, but not the message, which can contain a part of the request.
             frames = traceback.extract_tb(exc.__traceback__)[-5:]
-            places = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
-            self.log.error('request.failed %s trace="%s"', fields, places)
+            fields["trace"] = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
+            self.log.error("request.failed", extra=fields)
         else:
-            self.log.warning("request.refused %s", fields)
+            self.log.warning("request", extra=fields)

@@ -13,6 +13,8 @@ from __future__ import annotations
 import mmap
 from typing import Any
 
+from server.server_log import log_event
+
 QUIT_S = 1.5
 """How long a worker takes that quits, on SIGQUIT or SIGINT: streams notice it within a second and send a last event.
 
@@ -30,6 +32,7 @@ def announce_stop(arbiter: Any) -> None:
     def announce_and_stop(graceful: bool = True) -> None:
         # After USR2, or if systemd holds the socket, other workers take the new connections.
         _stop_flag[0] = arbiter.reexec_pid == arbiter.master_pid == 0 and not arbiter.systemd
+        log_event("server.stopping", is_graceful=graceful)
         stop(graceful)
 
     arbiter.stop = announce_and_stop

@@ -22,6 +22,7 @@ from PIL import Image
 
 from app import create_app
 from app.config import Config
+from app.web.schemas.admin.limits import LimitsRequest
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
 from app.web.schemas.openai_chat import ChatSettings, OpenAIChatRequest
@@ -33,7 +34,8 @@ from tests.fakes.reading import events_of
 from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
 
 DOCS = ROOT / "docs"
-NOT_RUN = {"deploying.md"}  # its commands need a server with systemd, Nginx and a name
+# Their commands need a server with systemd, Nginx and a name, or an engine for containers.
+NOT_RUN = {"deploying.md", "containers.md"}
 PAGES = {
     file.name: file.read_text(encoding="utf-8") for file in sorted(DOCS.glob("*.md")) if file.name not in NOT_RUN
 }
@@ -66,9 +68,11 @@ MODELS: dict[str, type[RequestModel]] = {
     "POST /api/embeddings/similarity": SimilarityRequest,
     "POST /api/structured": StructuredRequest,
     "POST /api/tokens": TokenRequest,
+    "PUT /api/limits/<kind>/<id>": LimitsRequest,
 }
 MAKE_KEY = re.compile(r"^export GATEHOUSE_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
 
+MAKE_ADMIN_KEY = re.compile(r"^export ADMIN_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
 MAKE_BATCH = re.compile(r"^export BATCH=\$\((curl .*)\)$", re.MULTILINE)
 MAKE_TOKEN = re.compile(r"^export VISITOR_TOKEN=\$\((curl .*)\)$", re.MULTILINE)
 
@@ -106,7 +110,9 @@ def key(settings: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+def results(
+    address: str, settings: dict[str, str], key: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Ran]:
     """Every command of the pages, run by the shell as it is printed, all at once."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
@@ -118,6 +124,7 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
         **os.environ,
         "CURL_HOME": str(folder),
         "GATEHOUSE_KEY": key,
+        "ADMIN_KEY": make_key(*MAKE_ADMIN_KEY.findall(PAGES["limits.md"]), settings),
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }
@@ -241,17 +248,27 @@ def test_the_table_of_a_route_has_each_of_its_fields_and_no_other(title: str) ->
 
 
 def test_the_events_and_outcomes_of_the_log_are_those_that_are_written() -> None:
-    log = PAGES["health.md"].partition("\n## The log\n")[2]
+    log = PAGES["logs.md"].partition("\n## `call`")[2]
     outcomes, events = (
         set(re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)) for table in log.split("| event |")
     )
-    source = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "app").rglob("*.py"))
+    files = [*(ROOT / "app").rglob("*.py"), *(ROOT / "server").glob("*.py"), ROOT / "gunicorn.conf.py"]
+    source = "".join(file.read_text(encoding="utf-8") for file in files)
 
     named = set(re.findall(r"`([\w.]+)`", " ".join(outcomes | events))) - {"outcome"}
     assert {"complete", "request.bug"} <= named
     # StoreGuard puts "gone" or "back" behind a prefix of its store's.
     known = {name for name in named if f'"{name}"' in source or f'"{name[:-4]}"' in source}
     assert named == known
+
+
+def test_the_fields_of_a_request_line_are_those_that_are_written() -> None:
+    table = PAGES["logs.md"].partition("| field | meaning |")[2].partition("\n\n")[0]
+    source = (ROOT / "app/web/observation/request_line.py").read_text(encoding="utf-8")
+
+    cells = [line.split("|")[1] for line in table.splitlines()[2:]]
+    written = set(re.findall(r'^        "(\w+)": |fields\["(\w+)"\] = ', source, re.MULTILINE))
+    assert set(re.findall(r"`(\w+)`", " ".join(cells))) == {one or other for one, other in written}
 
 
 def anchors_of(page: str) -> set[str]:

@@ -19,7 +19,7 @@ LAYERS = [
     "auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches safety tools metrics",
+    "limits batches safety tools metrics tracing doctor",
     "retention outbox exports reconciliation",
     "services",
     "web cli",
@@ -71,7 +71,8 @@ def test_only_the_service_knows_openai():
             return []
         imported = {dotted for dotted in imports_of(file) if dotted.split(".")[0] == "openai"}
         if "openai_service" not in file.parts:
-            imported |= {dotted for dotted in imports_of(file) if "sdk" in dotted.split(".")}
+            ours = {dotted for dotted in imports_of(file) if dotted.startswith("app.")}
+            imported |= {dotted for dotted in ours if "sdk" in dotted.split(".")}
         return sorted(imported)
 
     sdk = ROOT / "app" / "openai_service" / "transport" / "sdk.py"

@@ -3,6 +3,8 @@
 keys           create, list, rotate and revoke API keys
 admin          open the pages of administration; the audit trail
 limits         show and change what a single tenant, key or user may use
+nginx_conf     print an Nginx site from the settings
+doctor         look for whatever keeps the installation from working
 usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
@@ -15,6 +17,8 @@ actor          who runs a command
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from flask import Flask
 
 # Under other names than their files', or `app.cli.keys` would be the command and no longer the module.
@@ -25,8 +29,11 @@ from app.cli.data.outbox import outbox as outbox_commands
 from app.cli.data.prune import prune as prune_command
 from app.cli.data.reconcile import reconcile as reconcile_command
 from app.cli.data.schema import schema as schema_commands
+from app.cli.doctor import PROBLEMS
+from app.cli.doctor import doctor as doctor_command
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
+from app.cli.nginx_conf import nginx_conf as nginx_conf_command
 from app.cli.offline_model import offline_model as offline_model_command
 from app.cli.prompts import prompts as prompts_command
 from app.cli.usage import usage as usage_command
@@ -42,6 +49,8 @@ def init_cli(app: Flask) -> None:
         batch_commands,
         prompts_command,
         offline_model_command,
+        doctor_command,
+        nginx_conf_command,
         backup_command,
         restore_command,
         schema_commands,
@@ -50,3 +59,11 @@ def init_cli(app: Flask) -> None:
         reconcile_command,
     ):
         app.cli.add_command(command)
+
+
+def create_app_for_doctor(problems: Sequence[str]) -> Flask:
+    """Return an application of one command, `flask doctor`, for an installation that cannot start."""
+    app = Flask(__name__)
+    app.config[PROBLEMS] = problems
+    app.cli.add_command(doctor_command)
+    return app

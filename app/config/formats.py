@@ -83,6 +83,13 @@ def check_header(value: str) -> str | None:
     return f"{value!r} is not the name of a header, such as X-Tenant, or a beginning of names, such as X-Trace-*."
 
 
+def check_header_pairs(value: str) -> str | None:
+    """Check headers that are written as OpenTelemetry has them; no problem contains any of them."""
+    pairs = [pair.partition("=") for pair in value.split(",")]
+    is_valid = all(check_header(name.strip()) is None and sign for name, sign, _ in pairs)
+    return None if is_valid else "must be name=value pairs, comma-separated."
+
+
 def is_url(text: str, schemes: Collection[str] = ("http", "https")) -> bool:
     """Return whether a text is a URL with a valid host."""
     try:

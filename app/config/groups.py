@@ -60,6 +60,7 @@ class ConnectionSettings:
 
     Attributes:
         offline_model_as: the model that the offline model plays.
+        api_keys: in the order in which they are tried; may be empty.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
     """
@@ -67,9 +68,43 @@ class ConnectionSettings:
     upstream: UpstreamSettings
     offline_model_as: str
     azure_api_version: str
-    api_key: str = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
     organization: str
     connect_timeout_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogSettings:
+    """What is logged, and how.
+
+    Attributes:
+        level: the least that is.
+        form: text or json.
+        with_priorities: whether each line begins with its priority for systemd's journal.
+    """
+
+    level: str
+    form: str
+    with_priorities: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """Where traces go, and what all of them say.
+
+    Attributes:
+        endpoint: of the collector; spans go to /v1/traces below it.
+        headers: sent with them, such as a credential.
+        service_name: of this server.
+        provider: of the upstream, by the conventions' name.
+        upstream_url: whose host is told.
+    """
+
+    endpoint: str
+    headers: tuple[tuple[str, str], ...] = field(repr=False)
+    service_name: str
+    provider: str
+    upstream_url: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +116,7 @@ class OriginSettings:
         allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
-        has_loopback_hosts: whether localhost is one of them, as in development.
+        has_loopback_hosts: whether localhost is one of them, and its pages of any port are allowed, as in development.
     """
 
     allowed: frozenset[str]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import formats
-from app.config.fields import one_of, secret, some_of, text, within
+from app.config.fields import one_of, secret, secrets, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
 from app.config.models import HOSTED_TOOLS, REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
@@ -24,11 +24,19 @@ class SettingFields:
     worker_connections: int = within(1, 1_000_000, default=2000)
     threads: int = within(1, 10_000, default=64)
     secret_key: str = secret()
+    secret_key_fallbacks: tuple[str, ...] = secrets()
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
+    log_format: str = one_of("text", "json", default="text")
+    log_priorities: str = one_of("auto", "always", "never", default="auto")
+    log_users: str = one_of("hash", "id", "none", default="hash")
+    otel_exporter_otlp_endpoint: str = text(formats.check_http_url)
+    otel_exporter_otlp_headers: str = secret(formats.check_header_pairs)
+    otel_service_name: str = "gatehouse"
 
     openai_api_key: str = secret()
+    openai_api_keys: tuple[str, ...] = secrets()
     openai_base_url: str = text(check_base_url)
     offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""

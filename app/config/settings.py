@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from urllib.parse import unquote
 
 from app.config.fields import ConfigError, find_problem
 from app.config.groups import (
@@ -15,12 +16,14 @@ from app.config.groups import (
     CacheSettings,
     ConnectionSettings,
     HostedToolSettings,
+    LogSettings,
     MediaSettings,
     ModerationSettings,
     OriginSettings,
     SendSettings,
     ServiceSettings,
     TokenSettings,
+    TracingSettings,
     UpstreamBatchSettings,
     UpstreamSettings,
 )
@@ -70,9 +73,14 @@ class Config(SettingFields):
         return self.app_env == "production"
 
     @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys for the upstream, in the order in which they are tried: OPENAI_API_KEY, then OPENAI_API_KEYS."""
+        return tuple(dict.fromkeys(key for key in (self.openai_api_key, *self.openai_api_keys) if key))
+
+    @property
     def is_offline(self) -> bool:
         """Whether the offline model answers, because no upstream is configured."""
-        return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
+        return not (self.api_keys or self.openai_base_url or self.azure_openai_endpoint)
 
     @property
     def allowed_anonymous_scopes(self) -> frozenset[str]:
@@ -80,6 +88,33 @@ class Config(SettingFields):
         if self.anonymous_scopes is not None:
             return frozenset(self.anonymous_scopes)
         return frozenset(("chat",) if self.is_production else VISITOR_SCOPES)
+
+    @property
+    def logs(self) -> LogSettings:
+        """What is logged, and how. systemd says by a variable whether its journal reads the output of a service."""
+        is_read_by_journal = bool(os.environ.get("JOURNAL_STREAM")) and not os.isatty(2)
+        return LogSettings(
+            level=self.log_level,
+            form=self.log_format,
+            with_priorities=is_read_by_journal
+            if self.log_priorities == "auto"
+            else self.log_priorities == "always",
+        )
+
+    @cached_property
+    def tracing(self) -> TracingSettings | None:
+        """Where traces go; None if there are none."""
+        if not self.otel_exporter_otlp_endpoint:
+            return None
+        pairs = [pair.partition("=") for pair in self.otel_exporter_otlp_headers.split(",") if pair]
+        is_azure = bool(self.azure_openai_endpoint)
+        return TracingSettings(
+            endpoint=self.otel_exporter_otlp_endpoint,
+            headers=tuple((name.strip(), unquote(value.strip())) for name, _, value in pairs),
+            service_name=self.otel_service_name,
+            provider="azure.ai.openai" if is_azure else "openai",
+            upstream_url=self.azure_openai_endpoint or self.openai_base_url or "https://api.openai.com/v1",
+        )
 
     @cached_property
     def identity_provider(self) -> ProviderSettings | None:
@@ -117,7 +152,7 @@ class Config(SettingFields):
             upstream=self.upstream,
             offline_model_as=self.offline_model_as,
             azure_api_version=self.azure_openai_api_version,
-            api_key=self.openai_api_key,
+            api_keys=self.api_keys,
             organization=self.openai_org_id,
             connect_timeout_s=self.connect_timeout_s,
         )

@@ -12,6 +12,7 @@ from app.openai_service.errors import CallerGone, UpstreamError
 from app.openai_service.results import Attempt, CallRecord
 from app.problems import Problem
 from app.runtime.log_throttle import LogBound
+from app.runtime.logs.events import log_event
 
 Listener = Callable[[CallRecord], None]
 
@@ -147,5 +148,4 @@ def log_call(record: CallRecord) -> None:
         "total_ms": round(record.total_ms, 1),
         "left_out": left_out or None,
     }
-    # Not by call_log.info(), which would search the stack for the caller.
-    call_log.handle(call_log.makeRecord(call_log.name, logging.INFO, "", 0, "call", (), None, extra=fields))
+    log_event(call_log, "call", fields)

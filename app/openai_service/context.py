@@ -46,6 +46,10 @@ class CallContext(Protocol):
         """The user as the upstream knows them; None if that is unknown."""
 
     @property
+    def traceparent(self) -> str:
+        """What tells the upstream which trace a call belongs to, if an attempt's watcher says nothing else; or empty."""
+
+    @property
     def sees_cache(self) -> bool:
         """Whether it may see how much of any prompt was in the upstream's cache, as the site itself may."""
 
@@ -74,6 +78,7 @@ class NullContext:
     max_tokens = None
     tenant = ""
     pseudonym = None
+    traceparent = ""
     sees_cache = True
 
     def __init__(self, user: str = "") -> None:

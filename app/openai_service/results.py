@@ -36,6 +36,7 @@ class Attempt:
         first_at, last_at: when the first and the last part of the answer's text arrived.
         ended_at: when the attempt had failed.
         failure: the upstream's status and code, if it failed.
+        traceparent: the header that tells the upstream which trace it belongs to, or empty.
         watch: is told of each step of the attempt, if anybody wants to know.
     """
 
@@ -54,6 +55,7 @@ class Attempt:
     last_at: float = 0.0
     ended_at: float | None = None
     failure: tuple[int | None, str | None] | None = None
+    traceparent: str = ""
     watch: Callable[[Attempt], None] | None = field(default=None, repr=False)
 
     @property

@@ -3,7 +3,7 @@
 clock.py         the clocks, replaceable in tests
 times.py         formats of moments
 periods.py       days and months of budgets
-logs.py          one line for each log event
+logs/            one line for each log event
 log_throttle.py  LogThrottle: a line once a minute
 per_process.py   PerProcess: a value that each process creates for itself
 lifecycle.py     Lifecycle: whether the process is stopping

@@ -6,6 +6,7 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from flask import g, has_request_context, request
 
@@ -20,7 +21,11 @@ from app.runtime import clock
 from app.safety.pseudonyms import Pseudonym
 from app.safety.reported_users import ReportedUsers
 from app.services import services
+from app.tracing.traceparent import parse_traceparent
 from app.web.client_connection import ClientConnection, Connection
+
+if TYPE_CHECKING:
+    from app.tracing.spans import RequestTrace
 
 # How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
 # does not read can take (server/gevent_worker.py).
@@ -74,6 +79,8 @@ class BilledContext:
     begun: float
     reported_users: ReportedUsers
     note_sent: Callable[[], None] | None = None
+    trace: RequestTrace | None = None
+    traceparent: str = ""
 
     def check(self) -> None:
         """Raise an error if the client has disconnected, the server has to stop now, or the user was reported."""
@@ -85,7 +92,8 @@ class BilledContext:
         if self.note_sent is not None:
             self.note_sent()
         try:
-            return self.meter.reserve_attempt(model, request)
+            watch = self.meter.reserve_attempt(model, request)
+            return watch if self.trace is None else self.trace.watch_attempt(request.record.operation, watch)
         except Unpriced as error:
             built, tier = services(), request.body.get("service_tier")
             if (
@@ -135,7 +143,17 @@ def billed_context() -> BilledContext:
         reported_users=built.reported_users,
         sees_cache=principal.kind == "key" or principal.may("admin"),
         note_sent=context.idempotent and context.idempotent.note_sent,
+        trace=context.trace,
+        traceparent=_pass_on(current.environ.get("HTTP_TRACEPARENT")),
     )
+
+
+def _pass_on(traceparent: str | None) -> str:
+    """Return the caller's place in its trace, if the caller records it."""
+    if traceparent is None:
+        return ""
+    caller = parse_traceparent(traceparent)
+    return str(caller) if caller is not None and caller.is_sampled else ""
 
 
 def name_user(principal: Principal, address: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import math
-import traceback
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -14,7 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
-from app.runtime.log_throttle import LogBound
+from app.runtime.logs.lines import describe_place
 from app.web.encoders.openai_error import openai_error
 from app.web.pages.answers import accepts_page, page_response
 
@@ -126,34 +125,16 @@ def error_format(body: ErrorBody) -> Callable[[V], V]:
 
 def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None = None) -> None:
     """Register the handler that answers every exception. `note_refusal` is told of each problem and its route."""
-    bound = LogBound()
 
     def handle_error(error: Exception) -> Response:
         problem = problem_for(error)
         g.error_code = problem.code
-        if not log_bug(error, g.request_id):
-            _log_refusal(problem, bound)
+        log_bug(error, g.request_id)
         if note_refusal is not None:
             note_refusal(problem, request.endpoint or "-")
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)
-
-
-def _log_refusal(problem: Problem, bound: LogBound) -> None:
-    left_out = bound.admit(problem.code)
-    if left_out is None:
-        return
-    log.info(
-        "request.refused",
-        extra={
-            "request_id": g.request_id,
-            "status": problem.status,
-            "code": problem.code,
-            "route": request.endpoint,
-            "left_out": left_out or None,
-        },
-    )
 
 
 def _build_response(error: Exception, problem: Problem) -> Response:
@@ -205,7 +186,6 @@ def log_bug(error: Exception, request_id: str) -> bool:
     if problem_for(error).status != InternalError.status:
         return False
     # Log the place but not the message: an exception's text can contain a prompt or a key.
-    frames = traceback.extract_tb(error.__traceback__)
-    trace = " < ".join(f"{frame.filename}:{frame.lineno} {frame.name}" for frame in reversed(frames[-12:]))
+    trace = describe_place(error.__traceback__)
     log.error("request.bug", extra={"request_id": request_id, "error": type(error).__name__, "trace": trace})
     return True

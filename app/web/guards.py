@@ -18,6 +18,7 @@ from app.auth.page_sessions.admin import AdminSession
 from app.auth.principal import SCOPES, Principal
 from app.auth.sessions import SAFE_METHODS
 from app.problems import Forbidden
+from app.runtime.log_throttle import LogBound
 from app.services import services
 from app.web.request_body import read_text_form
 from app.web.request_id import current_request, current_state
@@ -114,6 +115,7 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
 
     Preflights pass: a browser sends them without credentials.
     """
+    bound = LogBound()
 
     def check() -> None:
         request, state = current_request(), current_state()
@@ -126,7 +128,10 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
         try:
             state.principal = _check_principal(identify(request), guard)
         except Unauthenticated as error:
-            log.info("auth.refused", extra={"request_id": state.request_id, "reason": error.reason})
+            left_out = bound.admit("auth.refused")
+            if left_out is not None:
+                fields = {"request_id": state.request_id, "reason": error.reason, "left_out": left_out or None}
+                log.info("auth.refused", extra=fields)
             raise
 
     api.before_request(check)

@@ -20,6 +20,7 @@ from app.auth.own_hosts import OwnHosts
 from app.config import OriginSettings
 from app.problems import Problem
 from app.runtime.log_throttle import LogThrottle
+from app.web.observation.naming import name_origin, name_route
 from app.web.request_id import add_headers, current_request
 
 _SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
@@ -62,6 +63,8 @@ _PREFLIGHT_MAX_AGE_S = 3600
 # No page reads these, whatever its origin.
 _WITHOUT_CORS = {"/metrics"}
 _MAX_LOGGED_CHARS = 200
+# Where a page is developed: its own server, at whatever port.
+_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1)(?::[1-9]\d{0,4})?\Z")
 
 log = logging.getLogger(__name__)
 
@@ -84,11 +87,16 @@ class HostNotTrusted(Problem):
 
 def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> None:
     """Answer preflights of the allowed origins, and refuse unsafe requests of all others."""
-    allowed = settings.allowed
-    cors = _build_cors(settings) if allowed else None
+    allows_any = bool(settings.allowed) or settings.has_loopback_hosts
+    cors = _build_cors(settings) if allows_any else None
     exposed = [("Access-Control-Expose-Headers", ", ".join(sorted(_EXPOSED_HEADERS)))]
     if settings.with_credentials:
         exposed.append(("Access-Control-Allow-Credentials", "true"))
+
+    def is_allowed(origin: str | None) -> bool:
+        if origin in settings.allowed:
+            return True
+        return settings.has_loopback_hosts and origin is not None and _LOOPBACK.fullmatch(origin) is not None
 
     throttle = LogThrottle()
     knows_own_hosts = bool(settings.own_hosts) or settings.has_loopback_hosts
@@ -97,7 +105,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         request = current_request()
         environ = request.environ
         origin, method = environ.get("HTTP_ORIGIN"), environ["REQUEST_METHOD"]
-        if origin in allowed:
+        if is_allowed(origin):
             return
         if method == "OPTIONS":
             if origin is not None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
@@ -116,12 +124,12 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
             return
         # A page that came under the Host of its own request is most probably the site's own.
         is_of_host = origin.lower().partition("://")[2] == request.host.lower()
-        warn(request, "origin.refused", origin, "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+        warn(request, "origin.refused", name_origin(origin), "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
 
     def warn(request: Request, event: str, name: str, setting: str) -> None:
         name = name[:_MAX_LOGGED_CHARS]
         if throttle.allows(f"{event} {name}"):
-            extra = {event.partition(".")[0]: name, "method": request.method, "path": request.path}
+            extra = {event.partition(".")[0]: name, "method": request.method, "route": name_route(request)}
             hint = f"if its pages are yours, add it to {setting}"
             log.warning(event, extra={**extra, "hint": hint})
 
@@ -132,7 +140,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         origin = request.environ.get("HTTP_ORIGIN")
         if cors is None or origin is None or request.environ["PATH_INFO"] in _WITHOUT_CORS:
             add_headers(response, [vary])
-        elif request.method != "OPTIONS" and origin in allowed:
+        elif request.method != "OPTIONS" and is_allowed(origin):
             # The headers that flask-cors would add. It needs a hundred calls for that.
             add_headers(response, [("Access-Control-Allow-Origin", origin), *exposed, vary])
         else:
@@ -146,9 +154,12 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
 
 def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
     """Return a function that adds CORS headers to a response."""
+    # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
+    origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed]
+    if settings.has_loopback_hosts:
+        origins.append(_LOOPBACK)
     add: Callable[[Response], Response] = cross_origin(
-        # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
-        origins=[re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed],
+        origins=origins,
         supports_credentials=settings.with_credentials,
         methods=["GET", "POST", "DELETE", "OPTIONS"],
         allow_headers=[_compile_header(name) for name in (*_ALLOWED_HEADERS, *settings.allowed_headers)],
@@ -168,4 +179,4 @@ def _compile_header(name: str) -> re.Pattern[str]:
 
 
 def _reads_without_credential(environ: dict[str, Any]) -> bool:
-    return environ["PATH_INFO"].startswith(("/api/", "/v1/")) and read_authorization(environ) is None
+    return environ["PATH_INFO"].startswith(("/api/", "/v1/", "/console/")) and read_authorization(environ) is None

@@ -24,6 +24,8 @@ class RequestState:
     token_rate_limit: Any = None
     call_record: Any = None
     idempotent: Any = None
+    trace: Any = None
+    """The spans of the request, if it is traced."""
     admin_session: Any = False
     """The administrator's session, None without one; False as long as nobody has looked."""
     form: Any = None

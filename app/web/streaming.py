@@ -19,7 +19,8 @@ from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.base import Encoder, PricedEncoder
 from app.web.encoders.padding import Padding, get_padding
-from app.web.errors import log_bug
+from app.web.errors import log_bug, problem_for
+from app.web.observation.bodies import ObservedBody
 from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
@@ -81,6 +82,7 @@ def stream_response(
     if recording is not None:
         encoder, caller = recording.encoder, replace(caller, connection=recording.client)
     stream = begin(caller)
+    g.call_record = stream.record
     built = services()
     accounts = built.limits.concurrent_streams(g.principal, client_address(request))
     permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
@@ -103,7 +105,7 @@ def stream_response(
     return response
 
 
-class _StreamBody:
+class _StreamBody(ObservedBody):
     """The body of a streamed response. The server iterates it, then closes it even if it never started."""
 
     def __init__(
@@ -125,6 +127,7 @@ class _StreamBody:
         self._start = b""
         self._rest: Iterator[bytes] | None = None
         self._is_unattended = False
+        self._written = 0
         self.recording: StreamRecording | None = None
         """If what is sent is kept, the stream may go on when its client has left."""
         self.has_answer = True
@@ -160,6 +163,7 @@ class _StreamBody:
     def _iterate(self) -> Iterator[bytes]:
         # Do not use `request` or `g` here: they no longer exist when this runs.
         encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
+        self._written = len(self._start)
         yield self._start
         written = time.monotonic()
         check_at = written + self._check_every_s
@@ -167,6 +171,7 @@ class _StreamBody:
             data = b""
             if events:
                 if isinstance(events[-1], Failed):
+                    self.error_code = problem_for(events[-1].error).code
                     log_bug(events[-1].error, self._request_id)
                 data = encode(events)
             now = time.monotonic()
@@ -174,6 +179,7 @@ class _StreamBody:
             if not data and now - written >= heartbeat_s:
                 data = heartbeat
             if data:
+                self._written += len(data)
                 yield data
                 written = now
             if now >= check_at:
@@ -182,6 +188,7 @@ class _StreamBody:
                     self._check_client()
                 except (StreamStopped, Draining, UserReported) as error:
                     self._stream.fail(error)
+                    self.error_code = error.code
                     yield encode([Failed(error)])
                     return
                 except CallerGone:
@@ -195,6 +202,7 @@ class _StreamBody:
         """End the call, and release the permit; or go on without the client, if what is sent is kept."""
         if self._is_unattended:
             return
+        self.sent = self._written
         if self.recording is not None:
             self._is_unattended = self.recording.adopt(iter(self), self._finish)
         if not self._is_unattended:
@@ -205,3 +213,4 @@ class _StreamBody:
         self._permit.release()
         if self.recording is not None:
             self.recording.encoder.break_off()
+        self.tell_ended()

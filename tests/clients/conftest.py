@@ -43,7 +43,7 @@ def pages(site: Site, tmp_path: Path) -> Iterator[Pages]:
         yield pages
 
 
-@pytest.fixture(scope="package")
+@pytest.fixture(scope="session")
 def running_site(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
     with run_site(tmp_path_factory.mktemp("site")) as site:
         yield site

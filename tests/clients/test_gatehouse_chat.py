@@ -51,7 +51,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]
     }
     with gunicorn(wait_for=port, **settings):
         key = make_key("flask keys create --name site", settings)
-        body = {"userId": "anna", "ttlS": 600, "scopes": ["chat", "vision"]}
+        body = {"userId": "anna", "ttlS": 600, "scopes": ["chat", "vision", "usage"], "budgetUsd": 5}
         with exchange(port, "POST", "/api/tokens", body, headers={"Authorization": f"Bearer {key}"}) as answer:
             token = json.loads(answer.read())["token"]
         server = f"http://127.0.0.1:{port}"
@@ -75,6 +75,31 @@ def test_markdown_is_what_a_kept_library_makes_of_it():
 
     assert result["differences"] == []
     assert result["samples"] > 40
+
+
+def test_its_types():
+    options = [
+        "--noEmit",
+        "--strict",
+        "--target",
+        "es2023",
+        "--lib",
+        "es2023,dom",
+        "--module",
+        "nodenext",
+        "--types",
+        "",
+    ]
+    ran = subprocess.run(
+        ["node_modules/.bin/tsc", *options, "gatehouse_chat/sample.ts"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout
 
 
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")

@@ -29,13 +29,13 @@ def offline(request: pytest.FixtureRequest) -> Iterator[tuple[Gunicorn, int]]:
     port = free_port()
     settings = {} if request.param == "gevent" else {"WORKER_CLASS": request.param}
     with gunicorn(wait_for=port, PORT=str(port), **settings) as server:
-        wait_until(lambda: "ready" in server.log(), "the line that says it is ready")
+        wait_until(lambda: "  curl " in server.log(), "the lines that say it is ready")
         yield server, port
 
 
 def test_last_words_of_a_start_say_what_to_open_and_what_to_try(offline: tuple[Gunicorn, int]) -> None:
     server, port = offline
-    *_, ready, command = [line for line in server.log().splitlines() if " call " not in line]
+    *_, ready, command = [line for line in server.log().splitlines() if " INFO " not in line]
     assert ready == (
         f"Gatehouse is ready: open http://127.0.0.1:{port}/ with the offline model, as there is no OPENAI_API_KEY. "
         "To try it:"

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from app.shared_state.store import LEASE_S
+
 
 def take_all(state, limit, name="streams"):
     """Takes leases until there are no more."""
@@ -176,3 +178,14 @@ def test_leases_of_dead_processes_are_cleared_away(store):
     state = store.open()
     state.take_lease("others", 1).release()
     assert state._store._file.query("SELECT * FROM leases", {}) == []
+
+
+def test_the_leases_of_all_processes_are_counted(store, clock):
+    one, other = store.open(), store.open()
+    leases = [one.take_lease("streams", 10), other.take_lease("streams", 10), other.take_lease("streams", 10)]
+
+    assert (one.count_leases("streams"), other.count_leases("streams"), one.count_leases("other")) == (3, 3, 0)
+    leases[0].release()
+    assert one.count_leases("streams") == 2
+    store.move(LEASE_S + 1)
+    assert one.count_leases("streams") == 0

@@ -65,13 +65,13 @@ def test_refused_requests_write_sixty_lines_a_minute_of_each_kind_and_the_next_c
     for _ in range(100):
         client.get("/nowhere")
     client.post("/api/chat", data="{")
-    assert len(lines_of(caplog, "request.refused")) == 61
+    assert len(lines_of(caplog, "request")) == 61
 
     clock.move(60)
     client.get("/nowhere")
     client.get("/nowhere")
 
-    assert [record.left_out for record in lines_of(caplog, "request.refused")[61:]] == [40, None]
+    assert [record.left_out for record in lines_of(caplog, "request")[61:]] == [40, None]
 
 
 def test_calls_that_are_not_admitted_write_no_more_lines_either(clock, caplog):

@@ -91,14 +91,17 @@ class Site:
         self.app = app
         self.server = server
 
-    def ask(self, route, person):
+    def ask(self, route, person, **fields):
         return self.app.test_client().post(
-            route, json=SMALLEST[route], environ_overrides={"gunicorn.socket": person.near}, buffered=False
+            route,
+            json={**SMALLEST[route], **fields},
+            environ_overrides={"gunicorn.socket": person.near},
+            buffered=False,
         )
 
-    def status_of(self, route, person):
+    def status_of(self, route, person, **fields):
         """Ask, and read all that comes."""
-        with self.ask(route, person) as answered:
+        with self.ask(route, person, **fields) as answered:
             with suppress(ConnectionError):
                 answered.get_data()
             return answered.status_code
@@ -110,10 +113,10 @@ class Site:
             pass
         return answered
 
-    def left_while(self, person, condition, route):
+    def left_while(self, person, condition, route, **fields):
         """Ask, and have the visitor leave when something is so; the answer's status."""
         statuses = []
-        asking = threading.Thread(target=lambda: statuses.append(self.status_of(route, person)))
+        asking = threading.Thread(target=lambda: statuses.append(self.status_of(route, person, **fields)))
         asking.start()
         wait_until(condition, "the moment to leave", AT_ONCE_S)
         person.leaves()
@@ -307,6 +310,17 @@ class TestLeavingAStream:
         site = site([READ], heartbeat_s=15)
 
         assert site.left_while(person, lambda: site.server.requests, route) == 499
+        assert outcomes(records) == ["client_gone"]
+
+    @pytest.mark.parametrize("route", [route for route in ALL_STREAMED if route != TEXT])
+    def test_a_resumable_one_does_not_wait_for_who_was_never_told_its_id(
+        self, site, person, records, monkeypatch, route
+    ):
+        monkeypatch.setattr("app.web.streaming._CHECK_S", 0.02)
+        monkeypatch.setattr("app.openai_service.service._TICK_S", 0.02)
+        site = site([READ], heartbeat_s=15, resume_linger_s=60.0)
+
+        assert site.left_while(person, lambda: site.server.requests, route, resumable=True) == 499
         assert outcomes(records) == ["client_gone"]
 
     @pytest.mark.parametrize("route", STREAMED)

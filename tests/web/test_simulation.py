@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from app import create_app
@@ -154,3 +157,9 @@ def test_it_is_refused_in_production_and_with_a_key(make_app, upstream):
         assert answer.status_code == 403
         assert answer.json["error"] == "X-Simulate: works only in development, with the offline model."
     assert upstream.sent == []
+
+
+def test_the_document_lists_every_state():
+    page = (Path(__file__).parents[2] / "docs/console.md").read_text()
+
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == ["X-Simulate", *SIMULATED]

@@ -74,9 +74,10 @@ class Agui(JoiningEncoder):
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(self._delta % orjson.dumps(event.text))
-        return self._join(events)
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add("RUN_STARTED", **self._run, protocolVersion=_PROTOCOL_VERSION)
@@ -94,7 +95,7 @@ class Agui(JoiningEncoder):
             self._fail(event.error)
 
     def _add(self, kind: str, **fields: Any) -> None:
-        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
+        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
 
     def _begin_message(self) -> str:
         self._messages += 1
@@ -117,7 +118,7 @@ class Agui(JoiningEncoder):
                 self._add("REASONING_MESSAGE_START", messageId=id_, role="reasoning")
             head = {"type": f"{name}_CONTENT", "messageId": id_}
             self._delta = b'data: %b,"delta":%%b' % orjson.dumps(head)[:-1]
-        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
+        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_message(self) -> None:
         if self._open == "text":

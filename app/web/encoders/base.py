@@ -54,17 +54,17 @@ class JoiningEncoder(ABC):
     """An encoder whose format makes several pieces of one event, and joins those of the events that come together."""
 
     def __init__(self) -> None:
-        self._chunks: list[bytes] = []
+        self.pieces: list[bytes] = []
         """The pieces that wait to be joined."""
 
     @abstractmethod
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
         """Append the pieces of an event."""
 
-    def _join(self, events: Events) -> bytes:
+    def join(self, events: Events) -> bytes:
         """Return the bytes of the events."""
         for event in events:
-            self._encode_event(event)
-        encoded = b"".join(self._chunks)
-        self._chunks.clear()
+            self.encode_event(event)
+        encoded = b"".join(self.pieces)
+        self.pieces.clear()
         return encoded

@@ -36,6 +36,7 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
+from app.web.schemas.kept_reasoning import Seal, build_reasoning_item, seal_nothing
 
 _PartKind = Literal["output_text", "refusal"]
 
@@ -66,7 +67,7 @@ class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
-    is not shown, and of tools that are run here, only the answer is sent.
+    is sealed, and of tools that are run here, only the answer is sent.
 
     Attributes:
         record: of the call, which knows the model that answers once the first events have come.
@@ -77,10 +78,11 @@ class ResponsesSse(JoiningEncoder):
 
     record: CallRecord
 
-    def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+    def __init__(self, frame: ResponseFrame, padding: Padding, seal: Seal = seal_nothing) -> None:
         super().__init__()
         self._frame = frame
         self._padding = padding
+        self._seal = seal
         self._number = 0
         """Of the next event."""
         self._output: list[dict[str, Any]] = []
@@ -104,9 +106,10 @@ class ResponsesSse(JoiningEncoder):
             self._pieces.append(event.text)
             number, self._number = self._number, self._number + 1
             return self._padding.close(self._delta % (number, orjson.dumps(event.text)))
-        return self._join(events)
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
             return
         if not self._number:
@@ -131,7 +134,7 @@ class ResponsesSse(JoiningEncoder):
     def _add(self, kind: str, **fields: Any) -> None:
         data = {"type": kind, "sequence_number": self._number, **fields}
         self._number += 1
-        self._chunks.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
+        self.pieces.append(self._padding.align(b"event: %b\ndata: %b" % (kind.encode(), orjson.dumps(data))))
 
     def _add_item(self, item: dict[str, Any]) -> None:
         self._add("response.output_item.added", output_index=len(self._output), item=item)
@@ -147,7 +150,7 @@ class ResponsesSse(JoiningEncoder):
         if self._part != kind:
             self._begin_part(kind)
         self._pieces.append(text)
-        self._chunks.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
+        self.pieces.append(self._padding.close(self._delta % (self._number, orjson.dumps(text))))
         self._number += 1
 
     def _begin_part(self, kind: _PartKind) -> None:
@@ -241,7 +244,7 @@ class ResponsesSse(JoiningEncoder):
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
         event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
-        self._chunks.append(self._padding.close(event))
+        self.pieces.append(self._padding.close(event))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
         """End a call; one of a cached answer has not begun."""
@@ -265,11 +268,13 @@ class ResponsesSse(JoiningEncoder):
         self._end_message(status)
         for position, call in enumerate(done.tool_calls):
             self._end_call(position, call, status)
+        if sealed := self._seal(done):  # after the calls, as it is known last
+            place = len(self._output)
+            self._add_item(build_reasoning_item(self._frame.name_item("rs", place), sealed))
+            self._end_item(place, self._output[place])
         tier = read_service_tier(self.record)
-        response = self._frame.build(
-            status, done.model, self._output, usage=done.usage, tier=tier, incomplete_reason=reason
-        )
-        self._add(f"response.{status}", response=response)
+        end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}
+        self._add(f"response.{status}", response=self._frame.build(status, done.model, self._output, **end))
 
     def _fail(self, error: Exception) -> None:
         described = response_error(problem_for(error))["error"]

@@ -77,9 +77,10 @@ class UIMessageStream(JoiningEncoder):
         """Return the bytes of the events."""
         if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
             return self._padding.close(self._delta % orjson.dumps(event.text))
-        return self._join(events)
+        return self.join(events)
 
-    def _encode_event(self, event: Event) -> None:
+    def encode_event(self, event: Event) -> None:
+        """Append the pieces of an event."""
         if not self._has_started:
             self._has_started = True
             self._add({"type": "start", "messageId": self._message_id})
@@ -98,7 +99,7 @@ class UIMessageStream(JoiningEncoder):
             self._fail(event.error)
 
     def _add(self, data: dict[str, Any]) -> None:
-        self._chunks.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
+        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
 
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
@@ -110,7 +111,7 @@ class UIMessageStream(JoiningEncoder):
             self._open = kind
             self._add({"type": f"{kind}-start", "id": str(self._parts)})
             self._delta = b'data: {"type":"%b-delta","id":"%d","delta":%%b' % (kind.encode(), self._parts)
-        self._chunks.append(self._padding.close(self._delta % orjson.dumps(text)))
+        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
 
     def _end_part(self) -> None:
         if self._open is not None:
@@ -175,7 +176,7 @@ class UIMessageStream(JoiningEncoder):
             metadata["reasoning"] = {self._call_ids.rename(done.tool_calls[0]["id"]): sealed}
         reason = _FINISH_REASONS.get(done.finish_reason, "other")
         self._add({"type": "finish", "finishReason": reason, "messageMetadata": metadata})
-        self._chunks.append(b"data: [DONE]\n\n")
+        self.pieces.append(b"data: [DONE]\n\n")
 
     def _finish_call(self, call: ToolCallObject) -> None:
         chunk = {"toolCallId": self._call_ids.rename(call["id"]), "toolName": call["function"]["name"]}
@@ -191,7 +192,7 @@ class UIMessageStream(JoiningEncoder):
         self._end_part()
         if isinstance(error, StreamStopped):  # what its user wanted
             self._add({"type": "abort"})
-            self._chunks.append(b"data: [DONE]\n\n")
+            self.pieces.append(b"data: [DONE]\n\n")
             return
         problem = problem_for(error)
         # Readers show the text; the other two fields are for the page's own code.
@@ -203,4 +204,4 @@ class UIMessageStream(JoiningEncoder):
                 "requestId": self._request_id,
             }
         )
-        self._chunks.append(b"data: [DONE]\n\n")
+        self.pieces.append(b"data: [DONE]\n\n")

@@ -10,12 +10,11 @@ from flask import Request, Response, render_template
 from app.web.pages.navigation import list_links
 
 # What model or visitor wrote cannot become a script, even if a mistake of a page let it through: scripts and styles come
-# only from this server and never from the markup, and text is made into HTML only by the policies named here.
-# gatehouse is for the scripts of the pages, gatehouse-chat for the component, dompurify is DOMPurify's own.
+# only from this server and never from the markup, and no script makes HTML of a text (Trusted Types without any policy).
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "base-uri 'none'; form-action 'self'; frame-ancestors {frames}; "
-    "require-trusted-types-for 'script'; trusted-types gatehouse gatehouse-chat dompurify"
+    "require-trusted-types-for 'script'; trusted-types 'none'"
 )
 _HEADERS = {
     "Cross-Origin-Opener-Policy": "same-origin",

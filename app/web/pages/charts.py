@@ -123,7 +123,7 @@ def _round_up(value: int) -> int:
         return 4
     power = 1
     while True:
-        for step in (4, 6, 8, 12, 16, 20, 24, 32):
+        for step in (4, 8, 12, 16, 20, 24, 32):
             if value <= step * power:
                 return step * power
         power *= 10

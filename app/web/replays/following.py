@@ -17,6 +17,7 @@ from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
 from app.web.client_connection import ClientConnection
 from app.web.encoders.base import BrokenStream
+from app.web.observation.bodies import ObservedBody
 from app.web.request_id import add_headers
 
 _POLL_S = 0.1
@@ -50,7 +51,7 @@ def follow_answer(reader: AnswerReader, head: AnswerHead) -> Response:
     return response
 
 
-class _FollowedBody:
+class _FollowedBody(ObservedBody):
     """The body of a response that follows an answer while another request writes it."""
 
     def __init__(self, reader: AnswerReader, head: AnswerHead) -> None:
@@ -87,6 +88,7 @@ class _FollowedBody:
             except Draining:
                 is_lost, data = True, data or b""
             if data:
+                self.sent += len(data)
                 yield data
                 wrote_at = now
             if is_lost:
@@ -120,3 +122,4 @@ class _FollowedBody:
     def close(self) -> None:
         """Release the permit."""
         self._permit.release()
+        self.tell_ended()

@@ -60,10 +60,14 @@ def find_resumption(body: StreamFields) -> Resumption | None:
 class RecordedClient:
     """Stands for the client of a stream that is kept: the stream goes on for a while without it."""
 
-    def __init__(self, connection: Connection, log: AnswerLog, *, linger_s: float, lifecycle: Lifecycle) -> None:
+    def __init__(
+        self, connection: Connection, log: AnswerLog, *, linger_s: float, has_name: bool, lifecycle: Lifecycle
+    ) -> None:
         self._connection = connection
         self._log = log
         self._linger_s = linger_s
+        self._can_return = has_name
+        """Whether the client can find the stream again: by a name of its own, or by the id that the response tells."""
         self._lifecycle = lifecycle
         self._renew_at = 0.0
         self._seen_at: float | None = None
@@ -93,7 +97,7 @@ class RecordedClient:
                 self._connection.check()
             except CallerGone:
                 self._note_leaving()
-        if self._seen_at is None or now - self._seen_at < self._linger_s:
+        if self._seen_at is None or (self._can_return and now - self._seen_at < self._linger_s):
             return
         with suppress(DatabaseUnavailable):
             if self._log.read_signs()[1]:
@@ -101,11 +105,15 @@ class RecordedClient:
                 return
         raise CallerGone
 
+    def open(self) -> None:
+        """Note that the client is about to learn the stream's id."""
+        self._can_return = True
+
     def leave(self) -> bool:
         """Note that the connection is closed, and return whether the stream goes on."""
         if self._seen_at is None:
             self._note_leaving()
-        return self._linger_s > 0 and not self._lifecycle.must_end
+        return self._can_return and self._linger_s > 0 and not self._lifecycle.must_end
 
     def _note_leaving(self) -> None:
         """Note that the client is gone: whoever comes back for the answer wants it soon."""
@@ -216,6 +224,7 @@ class StreamRecording:
     def open(self, response: Response) -> None:
         """Let others find the stream, whose response is about to be sent."""
         self.encoder.open(response, self.resumption, self.idempotent)
+        self.client.open()
 
     def adopt(self, rest: Iterator[bytes], finish: Callable[[], None]) -> bool:
         """Send the rest to the log only, as the client has left, if the stream goes on without it."""
@@ -248,9 +257,10 @@ def record_stream(
             return None
         raise
     linger_s = settings.resume_linger_s if idempotent is None else math.inf
+    has_name = idempotent is not None or (resumption is not None and resumption.chat_id is not None)
     return StreamRecording(
         RecordingEncoder(encoder, log, built.answers),
-        RecordedClient(connection, log, linger_s=linger_s, lifecycle=built.lifecycle),
+        RecordedClient(connection, log, linger_s=linger_s, has_name=has_name, lifecycle=built.lifecycle),
         built.unattended_streams,
         resumption,
         idempotent,

@@ -15,8 +15,8 @@ import { createFrame } from "./chat/frame.js";
 import { History } from "./chat/history.js";
 import { MessageLog } from "./chat/messages.js";
 import { Notice } from "./chat/notice.js";
-import { getStyleSheet } from "./chat/styles.js";
-import { createTexts, loadWords } from "./chat/texts.js";
+import { adoptStyles } from "./chat/styles.js";
+import { createTexts, loadWords, TEXT_NAMES } from "./chat/texts.js";
 import { Gatehouse } from "./gatehouse.js";
 
 const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
@@ -24,25 +24,28 @@ const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
 const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
 
+const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 export class GatehouseChat extends HTMLElement {
-  static observedAttributes = ["lang", "mode", "url", "token-url", "attachments", "storage", "storage-key", ...OWN_TEXTS];
+  static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
-  token; // a function that returns a visitor's token, or a promise of it or of an answer that holds it; instead of token-url
-  fields = {}; // of each request, such as {temperature: 0.2}
-  texts = {}; // instead of the interface's own, by name
-  fetch; // instead of the browser's
-
+  // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
+  #texts = {};
   #conversation;
   #history;
   #client;
   #views;
+  #budget = null;
   #builds = 0;
   #saved = 0;
   #drawing;
 
   constructor() {
     super();
-    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [getStyleSheet()];
+    adoptStyles(this.attachShadow({ mode: "open" }));
+    const { texts } = this;
+    delete this.texts; // set before this file was there
+    this.#texts = texts ?? {};
   }
 
   connectedCallback() {
@@ -60,12 +63,22 @@ export class GatehouseChat extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
     if (name.endsWith("url")) this.#client = null; // and its token
+    else if (name === "open") this.#follow(after !== null);
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
 
   get messages() {
     return structuredClone(this.#conversation?.messages ?? []);
+  }
+
+  get texts() {
+    return this.#texts;
+  }
+
+  set texts(texts) {
+    this.#texts = texts;
+    if (this.#conversation) void this.#build();
   }
 
   get isOpen() {
@@ -92,11 +105,11 @@ export class GatehouseChat extends HTMLElement {
   }
 
   open() {
-    if (!this.isOpen) this.#toggle();
+    this.#follow(true);
   }
 
   close() {
-    if (this.isOpen) this.#toggle();
+    this.#follow(false);
   }
 
   focus(options) {
@@ -108,24 +121,34 @@ export class GatehouseChat extends HTMLElement {
     const kind = this.getAttribute("storage") ?? "session";
     const key = this.getAttribute("storage-key") ?? `${location.pathname}#${this.id}`;
     if (this.#history?.is(kind, key)) return;
+    if (this.#history) this.#save();
     this.#history = new History(kind, key);
     const conversation = new Conversation({
-      client: () => (this.#client ??= this.#createClient()),
+      client: () => this.#getClient(),
       fields: () => this.#listFields(),
       onChange: (isToKeep) => conversation === this.#conversation && this.#onChange(isToKeep),
       report: (what, detail) => this.#report(what, detail),
     });
     this.#conversation = conversation;
     conversation.restore(this.#history.load());
-    whenScriptsHaveRun(() => conversation === this.#conversation && conversation.resume());
+    whenScriptsHaveRun(() => {
+      if (conversation === this.#conversation) void conversation.resume();
+      if (this.getAttribute("allowance") === "budget") void this.#readBudget();
+    });
   }
 
-  #createClient() {
-    return new Gatehouse({
+  #getClient() {
+    return (this.#client ??= new Gatehouse({
       url: new URL(this.getAttribute("url") ?? OWN_SERVER, document.baseURI).href,
       token: () => this.#fetchToken(),
       fetch: (...request) => (this.fetch ?? globalThis.fetch)(...request),
-    });
+    }));
+  }
+
+  async #readBudget() {
+    const { readBudget } = await import("./chat/budget.js");
+    this.#budget = await readBudget(this.#getClient(), this.#views?.language);
+    this.#draw();
   }
 
   #fetchToken() {
@@ -148,10 +171,11 @@ export class GatehouseChat extends HTMLElement {
     const isFloating = this.getAttribute("mode") === "floating";
     const announcer = new Announcer();
     const context = {
+      root: this.shadowRoot,
       text,
       language,
       say: (words) => announcer.say(words),
-      send: (words, files) => void this.send(words, files),
+      send: (...message) => void this.send(...message),
       stop: () => void this.stop(),
       again: () => this.#leaveButton(() => void this.retry()),
       clear: () => this.clear(),
@@ -170,27 +194,26 @@ export class GatehouseChat extends HTMLElement {
     const frame = createFrame(context, views);
     log.element.addEventListener("scroll", () => (frame.latest.hidden = log.isAtEnd), { passive: true });
     this.#views?.notice.close();
-    this.#views = { ...views, ...frame, text };
+    this.#views = { ...views, ...frame, text, language };
     this.shadowRoot.replaceChildren(frame.root);
-    if (isFloating && this.isConnected) frame.root.showPopover();
+    if (isFloating && this.isConnected) frame.root.showPopover?.();
     this.#draw();
     log.scrollToEnd();
   }
 
   #findOwnText(name) {
-    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(`text-${kebab}`) || this.texts[name];
+    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(toAttribute(name)) || this.texts[name];
   }
 
   #readLimits() {
-    const read = (name, fallback) => (this.getAttribute(name) > 0 ? Number(this.getAttribute(name)) : fallback);
+    const read = (name, fallback) => Number(this.getAttribute(name)) || fallback;
     return { maxFiles: this.getAttribute("attachments") === "none" ? 0 : read("max-files", 4), maxBytes: read("max-file-mb", 10) * 1e6 };
   }
 
   #onChange(isToKeep) {
-    const { messages, isBusy, notice, state } = this.#conversation;
+    const { messages, isBusy, state, notice, warning } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
-    const shown = notice && !isBusy ? notice.kind : state;
+    const shown = isBusy ? state : ((notice ?? warning)?.kind ?? state);
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
@@ -206,10 +229,12 @@ export class GatehouseChat extends HTMLElement {
     const { log, composer, notice, clear, latest, allowance, text } = this.#views;
     const conversation = this.#conversation;
     composer.update(conversation.isBusy);
-    notice.update(conversation.notice, conversation.isBusy);
+    notice.update(conversation.notice ?? conversation.warning, conversation.isBusy);
     clear.hidden = !conversation.messages.length;
-    allowance.hidden = !conversation.allowance || this.getAttribute("allowance") === "none";
-    if (!allowance.hidden) allowance.textContent = text("left", conversation.allowance);
+    const kind = this.getAttribute("allowance");
+    const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
+    allowance.hidden = !left || kind === "none";
+    allowance.textContent = left;
     log.update(conversation);
     latest.hidden = log.isAtEnd;
   }
@@ -220,7 +245,12 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
+    if ((what === "error" || detail?.role === "assistant") && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
+  }
+
+  #follow(isOpen) {
+    if (this.#views && isOpen !== this.isOpen) this.#toggle();
   }
 
   #toggle() {

@@ -35,7 +35,7 @@ export class Gatehouse {
   /** Go on with a stream that the page has left, as after a reload: after `lastEventId`, or from its beginning. */
   resumeStream<Event = ChatEvent>(
     streamId: string,
-    options?: CallOptions & { lastEventId?: number },
+    options?: CallOptions & { lastEventId?: string },
   ): AnswerStream<Event>;
 }
 
@@ -270,7 +270,7 @@ export type StructuredEvent<Data> =
 export interface AnswerStream<Event> extends AsyncIterable<Event> {
   /** Known once the answer begins, if it is resumable. */
   readonly streamId: string | null;
-  readonly lastEventId: number;
+  readonly lastEventId: string;
   /** End the answer here and on the server. `for await` then ends without an error. Never fails. */
   stop(): Promise<void>;
 }

@@ -81,12 +81,12 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
-  resumeStream(streamId, { lastEventId = 0, ...options } = {}) {
+  /** Go on with a stream that was left, as by a reload. */
+  resumeStream(streamId, { lastEventId = "0", ...options } = {}) {
     return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
-  /** Send a request for one answer. With its key it can be sent again without being billed again. */
+  /** Send a request for one answer. Because of its key a second try is not billed. */
   #ask(path, fields, options) {
     const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
     const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
@@ -105,6 +105,7 @@ export class Gatehouse {
     let hasRenewed = false;
     for (let tries = 0; ; ) {
       const token = await this.#token.get(signal);
+      const wasOffline = isOffline(); // what fails then was not sent
       let after, failure;
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
@@ -122,7 +123,7 @@ export class Gatehouse {
       } catch (cause) {
         signal?.throwIfAborted();
         failure = disconnected(cause);
-        after = isRepeatable ? 2 ** tries / 2 : null;
+        after = isRepeatable || wasOffline ? 2 ** tries / 2 : null;
       }
       if (failure.status === 401 && !hasRenewed && (await this.#token.replace(token, signal))) {
         hasRenewed = true;
@@ -135,10 +136,10 @@ export class Gatehouse {
   }
 }
 
-/** The events of one answer, for `for await`. Where the server keeps the answer, a lost connection is made again. */
+/** The events of one answer. If the server keeps it, a lost connection is made again. */
 class AnswerStream {
   streamId = null;
-  lastEventId = 0;
+  lastEventId = "0";
   #send;
   #path;
   #body;
@@ -160,13 +161,13 @@ class AnswerStream {
     return (this.#events ??= this.#read());
   }
 
-  /** End the answer here and on the server; `for await` then ends without an error. Never fails. */
+  /** End the answer here and on the server. `for await` then just ends. */
   async stop() {
     this.#isStopped = true;
     this.#closing.abort();
     if (!this.streamId || this.#isOver) return;
     const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
-    await finish(sending).catch(() => {}); // the server ends by itself what nobody reads
+    await finish(sending).catch(() => {}); // unread, it ends
   }
 
   async *#read() {
@@ -195,7 +196,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     if (!this.streamId) return yield* this.#send(this.#path, { body: this.#body, signal });
     if (failures) yield* pause(failures === 1 ? 0 : 2 ** failures / 8, signal);
-    const headers = { "Last-Event-ID": String(this.lastEventId) };
+    const headers = { "Last-Event-ID": this.lastEventId };
     return yield* this.#send(`/api/chat/stream/${this.streamId}`, { method: "GET", headers, signal });
   }
 
@@ -207,7 +208,7 @@ class AnswerStream {
     const { signal } = this.#closing;
     for await (const { id, data } of readEvents(response.body, signal, this.streamId && MAX_SILENCE_S)) {
       signal.throwIfAborted(); // also amid the events of one chunk
-      if (id) this.lastEventId = Number(id);
+      this.lastEventId = id ?? this.lastEventId;
       const { error, done, ...fields } = data;
       this.#isOver = Boolean(error || done);
       if (error) throw new GatehouseError(error, { requestId, ...fields });
@@ -256,21 +257,22 @@ class Token {
   }
 
   async #fetch() {
-    let given;
     try {
-      given = await this.#source();
+      let given = await this.#source();
       if (given?.text) {
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
+      const { token = given, expiresAt } = given ?? {};
+      if (token && !/^[!-~]+$/.test(token)) throw new TypeError("not a token");
+      const lifetime = readLifetime(token, expiresAt);
+      const early = lifetime > RENEW_EARLY_S ? RENEW_EARLY_S : lifetime / 2;
+      this.#expiresAt = Date.now() + lifetime * 1000;
+      this.#renewAt = this.#expiresAt - early * 1000;
+      return (this.#value = token);
     } catch (cause) {
-      throw new GatehouseError("The page got no token for the server.", { ...cause, code: "token_failed", cause });
+      throw new GatehouseError("The page got no token.", { ...cause, code: "token_failed", cause });
     }
-    const { token = given, expiresAt } = given ?? {};
-    const lifetime = readLifetime(token, expiresAt) * 1000;
-    this.#expiresAt = Date.now() + lifetime;
-    this.#renewAt = this.#expiresAt - Math.min(RENEW_EARLY_S * 1000, lifetime / 2);
-    return (this.#value = token);
   }
 }
 
@@ -313,7 +315,7 @@ async function* readEvents(body, signal, maxSilenceS) {
 }
 
 function disconnected(cause) {
-  return new GatehouseError("The connection to the server was lost.", { code: "network_error", cause });
+  return new GatehouseError("The connection was lost.", { code: "network_error", cause });
 }
 
 async function readError(response) {
@@ -363,7 +365,7 @@ async function finish(sending, onRetrying) {
 
 /** Wait, also for the network. Yields what is waited for. */
 async function* pause(seconds, signal) {
-  if (globalThis.navigator?.onLine === false) {
+  if (isOffline()) {
     yield { type: "offline" };
     await abortable(new Promise((resolve) => addEventListener("online", resolve, { once: true })), signal);
   }
@@ -372,6 +374,8 @@ async function* pause(seconds, signal) {
   const passed = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
   await abortable(passed, signal).finally(() => clearTimeout(timer));
 }
+
+const isOffline = () => globalThis.navigator?.onLine === false;
 
 function abortable(promise, signal) {
   return new Promise((resolve, reject) => {

@@ -67,6 +67,20 @@ export async function what_cannot_be_sent_is_told({ open, view }) {
   assert.deepEqual(await view.chat.locator(".composer .file").evaluateAll((files) => files.map(({ title }) => title)), ["1.png", "2.png"]);
 }
 
+export async function a_warning_stays_while_an_answer_comes({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  await open();
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  await choose(view, [{ name: "x.zip", mimeType: "application/zip", buffer: PNG }]);
+  held.release();
+  await view.lastAnswer("One two.");
+  assert.match(await view.notice.textContent(), /x\.zip is neither/);
+  await view.button("Dismiss").click();
+  await view.notice.waitFor({ state: "hidden" });
+}
+
 export async function a_large_picture_is_scaled_down({ open, upstream, view }) {
   await open();
   const bytes = await view.page.evaluate(async () => {
@@ -94,6 +108,19 @@ export async function pictures_survive_a_reload({ open, upstream, view }) {
   await view.say("And now?");
   await view.answers.nth(1).getByText("Hello.").waitFor();
   assert.equal(upstream.received[1].messages[0].content[1].type, "image_url");
+}
+
+export async function where_storage_has_no_room_files_go_first({ open, upstream, view }) {
+  await open({ script: `sessionStorage.setItem("x", "y".repeat(5_100_000));` });
+  await choose(view, [{ ...PDF, buffer: Buffer.concat([PDF.buffer, Buffer.alloc(300_000)]) }]);
+  await view.say("What is this?");
+  await view.lastAnswer("Hello.");
+  await view.page.reload();
+  await view.lastAnswer("Hello.");
+  assert.equal(await view.asked.last().locator(".file").textContent(), "bill.pdf");
+  await view.say("And now?");
+  await view.answers.nth(1).getByText("Hello.").waitFor();
+  assert.equal(upstream.received[1].messages[0].content, "What is this?\n\n[bill.pdf]");
 }
 
 export async function a_page_may_take_no_files({ open, view }) {

@@ -74,6 +74,14 @@ const uses = {
     return leave(stream, () => stream.stop());
   },
 
+  async "stop early"() {
+    const stream = g.streamChat("Hi");
+    const reading = collect(stream);
+    await new Promise((resolve) => setTimeout(resolve, 500)); // so that it is the server that waits
+    await stream.stop();
+    return reading;
+  },
+
   async break() {
     const stream = g.streamChat("Hi");
     for await (const { type } of stream) if (type === "token") break;

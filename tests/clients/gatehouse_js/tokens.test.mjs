@@ -51,6 +51,21 @@ for (const [name, make] of Object.entries({
   });
 }
 
+test("a token of a minute or less is not fetched for each call", async (t) => {
+  for (const [lifetime, renewed] of [[35, 6], [20, 11]]) {
+    setClock(t, 0);
+    const source = sourceOf((n) => ({ token: `t${n}`, expiresAt: at(lifetime * n) }));
+    const { g } = clientWith(source);
+    await g.chat("Hi");
+    setClock(t, renewed - 2);
+    await g.chat("Hi");
+    assert.equal(source.calls, 1);
+    setClock(t, renewed);
+    await g.chat("Hi");
+    assert.equal(source.calls, 2);
+  }
+});
+
 test("twenty calls at once wait for one renewal", async (t) => {
   setClock(t, 0);
   const source = sourceOf((n) => ({ token: `t${n}`, expiresAt: at(900 * n) }));
@@ -111,6 +126,8 @@ test("a page that gets no token is told why", async () => {
     [() => respondJson({ error: "Log in." }, { status: 403 }), { status: 403 }],
     [() => respond(["<html>"], { status: 500, headers: { "Retry-After": "3" } }), { status: 500, retryAfter: 3 }],
     [() => Promise.reject(new TypeError("offline")), { status: null }],
+    [() => respond(["<!doctype html>\n<title>My app</title>"]), { status: null }],
+    [() => respondJson({ error: "Log in." }), { status: null }],
   ]) {
     const { g, sent } = clientWith(source);
     await assert.rejects(g.chat("Hi"), { name: "GatehouseError", code: "token_failed", ...told });

@@ -169,7 +169,7 @@ def test_a_refused_key_is_the_owners_fault_whatever_its_status(make_app, upstrea
     answer = client.post("/api/chat", json=HI)
 
     assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
-    assert "The upstream refuses OPENAI_API_KEY" in client.get("/").text
+    assert "The upstream refuses OPENAI_API_KEY" in client.get("/", headers={"Accept": "text/html"}).text
 
 
 @pytest.mark.parametrize(

@@ -52,4 +52,4 @@ function showVariables() {
 
 promptName?.addEventListener("change", showVariables);
 if (promptName) showVariables();
-if (matchMedia("(max-width: 63.99rem)").matches) byId("drawer").open = false;
+if (matchMedia("(min-width: 64rem)").matches) byId("drawer").open = true;

@@ -27,6 +27,7 @@ export const words = {
   tool: "Schlägt nach: {name}",
   toolFailed: "Fehlgeschlagen: {name}",
   wait: "Gerade fragen viele. Es geht weiter in {time}.",
+  retryIn: "Gerade fragen viele. Neuer Versuch möglich in {time}.",
   offline: "Sie sind offline. Es geht weiter, sobald Sie wieder online sind.",
   network: "Die Verbindung ging verloren.",
   busy: "Der Dienst ist überlastet.",
@@ -45,4 +46,5 @@ export const words = {
   fileBad: "{name} ist nicht lesbar.",
   fileCount: "Höchstens {count} Dateien auf einmal.",
   left: "{left} von {limit} Anfragen übrig",
+  budgetLeft: "{left} vom Kontingent übrig",
 };

@@ -27,6 +27,7 @@ export const words = {
   tool: "Buscando: {name}",
   toolFailed: "Error: {name}",
   wait: "Hay muchas solicitudes. Sigue en {time}.",
+  retryIn: "Hay muchas solicitudes. Reintente en {time}.",
   offline: "No tiene conexión. Sigue cuando vuelva.",
   network: "Se perdió la conexión.",
   busy: "El servicio está ocupado.",
@@ -45,4 +46,5 @@ export const words = {
   fileBad: "{name} no se puede leer.",
   fileCount: "No más de {count} archivos a la vez.",
   left: "Quedan {left} de {limit} solicitudes",
+  budgetLeft: "Quedan {left} de su cuota",
 };

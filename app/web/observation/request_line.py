@@ -1,0 +1,114 @@
+"""Write one `request` line for each request: when it is answered, or when its stream has ended."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from flask import Flask, Response
+
+from app.auth import Principal
+from app.openai_service import CallRecord
+from app.runtime.log_throttle import LogBound
+from app.runtime.logs.events import log_event
+from app.safety.pseudonyms import Pseudonyms
+from app.web.observation.bodies import ObservedBody
+from app.web.observation.naming import name_method, name_origin, name_route
+from app.web.request_id import current_request, current_state
+
+_HASH_DIGITS = 16
+
+log = logging.getLogger("app.request")
+
+
+def init_request_line(app: Flask, name_user: Callable[[Principal], str | None]) -> None:
+    """Register the hook. It comes first, as the hooks after a request run in reverse.
+
+    Args:
+        app: the application.
+        name_user: how a principal's user is named in the log; see make_user_names().
+    """
+    bound = LogBound()
+
+    def note_answer(response: Response) -> Response:
+        if not log.isEnabledFor(logging.INFO):
+            return response
+        state, fields = current_state(), _describe_request(response, name_user)
+        body = response.response
+        if not isinstance(body, ObservedBody):
+            if fields["method"] != "HEAD":
+                size = len(body[0]) if type(body) is list and len(body) == 1 else response.content_length
+                fields["bytes_out"] = size
+            _write(fields, state.error_code, state.call_record, state.started, bound)
+            return response
+        # Without the state and the request: a stream may last, and they hold the request's body.
+        record, started = state.call_record, state.started
+
+        def note_end(ended: ObservedBody) -> None:
+            fields["bytes_out"] = ended.sent
+            _write(fields, ended.error_code, record, started, bound)
+
+        body.when_ended(note_end)
+        return response
+
+    app.after_request(note_answer)
+
+
+def make_user_names(how: str, pseudonyms: Pseudonyms) -> Callable[[Principal], str | None]:
+    """Return what names users as `LOG_USERS` says: by the beginning of the hash that the upstream has of them, or not."""
+    if how == "hash":
+        return lambda who: pseudonyms.of(who.tenant, who.user).safety_identifier[:_HASH_DIGITS]
+    return (lambda who: who.user) if how == "id" else lambda _: None
+
+
+def _describe_request(response: Response, name_user: Callable[[Principal], str | None]) -> dict[str, Any]:
+    request, state = current_request(), current_state()
+    environ = request.environ
+    origin, length = environ.get("HTTP_ORIGIN"), environ.get("CONTENT_LENGTH")
+    principal: Principal | None = state.principal
+    return {
+        "request_id": state.request_id,
+        "route": name_route(request),
+        "method": name_method(request),
+        "status": response.status_code,
+        "code": None,
+        "outcome": None,
+        "tenant": principal and principal.tenant,
+        "user": principal and name_user(principal),
+        "key_id": principal and principal.key_id,
+        "origin": origin and name_origin(origin),
+        "bytes_in": int(length) if length and length.isdecimal() else None,
+        "bytes_out": None,
+    }
+
+
+def _write(fields: dict[str, Any], code: str, record: CallRecord | None, started: float, bound: LogBound) -> None:
+    fields["code"] = code or None
+    if record is not None and record.attempts:
+        _add_call(fields, record)
+    elif code:
+        # What a caller can repeat at no cost must not flood the log.
+        left_out = bound.admit(code)
+        if left_out is None:
+            return
+        fields["left_out"] = left_out or None
+    elif record is not None:
+        _add_call(fields, record)
+    fields["total_ms"] = int((time.perf_counter() - started) * 10_000) / 10
+    log_event(log, "request", fields)
+
+
+def _add_call(fields: dict[str, Any], record: CallRecord) -> None:
+    fields["outcome"] = record.outcome
+    fields["model"] = record.model
+    fields["attempts"] = record.attempts
+    settlement = record.caller.meter.settlement  # type: ignore[attr-defined]  # of a request, so it is billed
+    if settlement is not None:
+        fields["prompt_tokens"] = settlement.prompt_tokens
+        fields["completion_tokens"] = settlement.completion_tokens
+        fields["cost_micro_usd"] = settlement.cost_micro_usd
+    if record.first_token_ms is not None:
+        fields["first_token_ms"] = int(record.first_token_ms * 10) / 10
+    fields["upstream_ms"] = int(record.upstream_ms * 10) / 10

@@ -1,0 +1,51 @@
+"""Begin the spans of each request, and end them when it is answered or its stream has ended."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from flask import Flask, Response
+
+from app.tracing.traceparent import parse_traceparent
+from app.web.observation.bodies import ObservedBody
+from app.web.observation.naming import name_method, name_route
+from app.web.request_id import current_request, current_state
+
+if TYPE_CHECKING:
+    from app.tracing.provider import Tracing
+
+
+def init_request_spans(app: Flask, tracing: Tracing) -> None:
+    """Register the hooks. They come first, as the hooks after a request run in reverse."""
+
+    def begin() -> None:
+        state = current_state()
+        state.trace = tracing.begin(parse_traceparent(current_request().environ.get("HTTP_TRACEPARENT")))
+
+    def end(response: Response) -> Response:
+        request, state = current_request(), current_state()
+        principal, record, trace = state.principal, state.call_record, state.trace
+        if trace is None:  # an error before the hooks
+            return response
+        state.trace = None
+        status, code = response.status_code, state.error_code
+        attributes = {
+            "http.request.method": name_method(request),
+            "http.route": name_route(request),
+            "url.scheme": request.scheme,
+            "gatehouse.request_id": state.request_id,
+            "gatehouse.tenant": principal and principal.tenant,
+        }
+
+        def end_spans(code: str) -> None:
+            trace.end(attributes, status=status, code=code, finish_reason=record and record.finish_reason)
+
+        body = response.response
+        if isinstance(body, ObservedBody):
+            body.when_ended(lambda ended: end_spans(ended.error_code))
+        else:
+            end_spans(code)
+        return response
+
+    app.before_request(begin)
+    app.after_request(end)
