@@ -9,7 +9,7 @@ usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-data/          back up and restore, check the tables, delete old rows, the outbox
+data/          back up and restore, check the tables, delete old rows, the outbox, OpenAI's figures
 table          print a table of plain text
 errors         end a command with a sentence
 actor          who runs a command
@@ -27,6 +27,7 @@ from app.cli.batches import batches as batch_commands
 from app.cli.data.backup import backup_command, restore_command
 from app.cli.data.outbox import outbox as outbox_commands
 from app.cli.data.prune import prune as prune_command
+from app.cli.data.reconcile import reconcile as reconcile_command
 from app.cli.data.schema import schema as schema_commands
 from app.cli.doctor import PROBLEMS
 from app.cli.doctor import doctor as doctor_command
@@ -55,6 +56,7 @@ def init_cli(app: Flask) -> None:
         schema_commands,
         prune_command,
         outbox_commands,
+        reconcile_command,
     ):
         app.cli.add_command(command)
 

@@ -40,6 +40,7 @@ class SettingFields:
     openai_base_url: str = text(check_base_url)
     offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
+    openai_admin_key: str = secret()
     openai_webhook_secret: str = secret(formats.check_webhook_secret)
     azure_openai_endpoint: str = text(check_azure_endpoint)
     upstream_api: str = one_of("auto", "chat", "responses", default="auto")

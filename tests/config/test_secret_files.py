@@ -12,6 +12,7 @@ from tests.fakes.site import SECRET_KEY
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-canary-0123456789",
+    "OPENAI_ADMIN_KEY": "sk-admin-canary",
     "OPENAI_API_KEYS": "sk-canary-1\nsk-canary-2",
     "SECRET_KEY": SECRET_KEY,
     "SECRET_KEY_FALLBACKS": "f" * 40,

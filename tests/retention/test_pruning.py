@@ -108,7 +108,7 @@ def test_each_table_that_grows_has_its_own_rule(database, clock, rows):
     session = {"name": "n", "address": "a", "created_at": now_s}
     with database.transaction() as connection:
         for old, new in ((1, 0), (0, 1)):
-            at = now_s - old * 20 * DAY_S + new * DAY_S
+            at = now_s - old * 40 * DAY_S + new * DAY_S
             which = "old" if old else "new"
             rows_of = {
                 revoked_tokens: {"tenant": "t", "token_id": which, "expires_at": at},

@@ -1,0 +1,83 @@
+"""`flask reconcile`: compare the ledger with what OpenAI says of the last days."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+
+import click
+import orjson
+from flask.cli import with_appcontext
+
+from app.cli.errors import reported
+from app.cli.table import print_table
+from app.pricing.money import format_usd
+from app.reconciliation.compare import Drift, compare
+from app.reconciliation.ledger_side import read_booked
+from app.reconciliation.organization import API, NoAnswer, fetch_told
+from app.runtime import clock
+from app.runtime.periods import DAY_MS, get_day
+from app.services import services
+
+
+@click.command("reconcile")
+@click.option(
+    "--days",
+    default=1,
+    show_default=True,
+    type=click.IntRange(1, 31),
+    help="How many days, up to yesterday (UTC).",
+)
+@click.option(
+    "--tolerance",
+    default=1.0,
+    show_default=True,
+    type=click.FloatRange(0, 100),
+    help="The percentage of OpenAI's costs that may differ for reasons unknown; beyond it, the exit status is 1.",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
+@with_appcontext
+def reconcile(days: int, tolerance: float, as_json: bool) -> None:
+    """Compare the ledger with OpenAI's usage and costs, by day and model, and say where differences come from."""
+    built = services()
+    config = built.config
+    if not config.openai_admin_key:
+        raise click.ClickException(
+            "OPENAI_ADMIN_KEY is not set: an admin key of the organization that may read usage."
+        )
+    now = clock.now_ms()
+    first, last = get_day(now - days * DAY_MS), get_day(now - DAY_MS)
+    with reported(NoAnswer):
+        built.database.migrate()
+        booked = read_booked(built.database, built.reports, first, last)
+        told = fetch_told(config.openai_admin_key, first, last, api=(config.openai_base_url or API).rstrip("/"))
+    drifts = compare(booked, told)
+    if as_json:
+        click.echo(orjson.dumps([asdict(drift) for drift in drifts], option=orjson.OPT_INDENT_2))
+    else:
+        _print(drifts)
+    unknown = sum(abs(each.micro_usd.unknown) + abs(each.micro_usd.elsewhere) for each in drifts)
+    if unknown * 100 > tolerance * sum(each.told.micro_usd for each in drifts):
+        click.echo(f"{format_usd(unknown)} USD differ for reasons unknown, or were used elsewhere.", err=True)
+        raise SystemExit(1)
+
+
+def _print(drifts: list[Drift]) -> None:
+    if not drifts:
+        click.echo("Neither the ledger nor OpenAI has any use in that time.")
+        return
+    head = ("DAY", "MODEL", "TOKENS", "OPENAI'S", "USD", "OPENAI'S", "DRIFT")
+    causes = ("SWEPT", "ESTIMATED", "UNPRICED", "ELSEWHERE", "UNKNOWN")
+    rows = [
+        (
+            each.day,
+            each.model,
+            f"{each.booked.tokens:,}",
+            f"{each.told.tokens:,}",
+            format_usd(each.booked.micro_usd),
+            format_usd(each.told.micro_usd),
+            format_usd(each.booked.micro_usd - each.told.micro_usd),
+            *(format_usd(getattr(each.micro_usd, cause.lower())) for cause in causes),
+        )
+        for each in drifts
+    ]
+    print_table((*head, *causes), rows, figures=10)
