@@ -242,4 +242,6 @@ def _print_ready():
     chat = f"""curl {where}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""
     offline = " with the offline model, as there is no OPENAI_API_KEY" if _config.is_offline else ""
     ready = "is ready" if path != bind else f"is ready: open http://{bind}/"
+    if not _config.is_production:
+        print("In development, pages on localhost and 127.0.0.1 of any port may call it.")
     print(f"Gatehouse {ready}{offline}. To try it:\n  {chat}", flush=True)

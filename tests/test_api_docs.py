@@ -22,6 +22,7 @@ from PIL import Image
 
 from app import create_app
 from app.config import Config
+from app.web.schemas.admin.limits import LimitsRequest
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest, SimilarityRequest
 from app.web.schemas.openai_chat import ChatSettings, OpenAIChatRequest
@@ -66,9 +67,11 @@ MODELS: dict[str, type[RequestModel]] = {
     "POST /api/embeddings/similarity": SimilarityRequest,
     "POST /api/structured": StructuredRequest,
     "POST /api/tokens": TokenRequest,
+    "PUT /api/limits/<kind>/<id>": LimitsRequest,
 }
 MAKE_KEY = re.compile(r"^export GATEHOUSE_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
 
+MAKE_ADMIN_KEY = re.compile(r"^export ADMIN_KEY=\$\(\.venv/bin/(flask keys create .*)\)$", re.MULTILINE)
 MAKE_BATCH = re.compile(r"^export BATCH=\$\((curl .*)\)$", re.MULTILINE)
 MAKE_TOKEN = re.compile(r"^export VISITOR_TOKEN=\$\((curl .*)\)$", re.MULTILINE)
 
@@ -106,7 +109,9 @@ def key(settings: dict[str, str]) -> str:
 
 
 @pytest.fixture(scope="module")
-def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ran]:
+def results(
+    address: str, settings: dict[str, str], key: str, tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, Ran]:
     """Every command of the pages, run by the shell as it is printed, all at once."""
     if shutil.which("curl") is None:
         pytest.skip("curl is not installed")
@@ -118,6 +123,7 @@ def results(address: str, key: str, tmp_path_factory: pytest.TempPathFactory) ->
         **os.environ,
         "CURL_HOME": str(folder),
         "GATEHOUSE_KEY": key,
+        "ADMIN_KEY": make_key(*MAKE_ADMIN_KEY.findall(PAGES["limits.md"]), settings),
         "NO_PROXY": "127.0.0.1",
         "no_proxy": "127.0.0.1",
     }

@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.audit.actors import ITSELF, Actor
 from app.audit.trail import Action, record
-from app.auth.claims import LEEWAY_S, decode_claims
+from app.auth.claims import LEEWAY_S, decode_claims, disguise, undisguise
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -178,7 +178,7 @@ class VisitorTokens:
         """Return what a form token stands for.
 
         Args:
-            token: the encoded JWT.
+            token: the form's.
             origin: the Origin header of the request. A form that follows another is on this server's own page, so its
                 origin is not compared.
 
@@ -186,7 +186,7 @@ class VisitorTokens:
             Unauthenticated: the token is not ours, expired, revoked, or that of no form.
             Forbidden: it is bound to another origin.
         """
-        claims = self._check(token, _FORM_AUDIENCE)
+        claims = self._check(undisguise(token), _FORM_AUDIENCE)
         if "origin" in claims and claims["origin"] != origin and not claims["follows"]:
             raise Forbidden("This form is for pages of another origin.")
         return FormPass(
@@ -233,7 +233,7 @@ class VisitorTokens:
     def _encode_form(self, claims: Mapping[str, Any], *, follows: bool = False) -> str:
         assert self._key is not None
         form = {"aud": _FORM_AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
-        return _encode({**claims, **form}, self._key, _FORM_TYPE)
+        return disguise(_encode({**claims, **form}, self._key, _FORM_TYPE))
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""

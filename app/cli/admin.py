@@ -81,7 +81,7 @@ def end_sessions() -> None:
     """End all sessions at once, in all browsers."""
     with reported():
         ended = services().authenticator.admin_sessions.end_all(by=command_actor())
-    click.echo(f"{len(ended)} sessions were open and are ended.")
+    click.echo(f"Sessions that were open and are ended: {len(ended)}.")
 
 
 @admin.command("audit")

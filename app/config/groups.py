@@ -115,7 +115,7 @@ class OriginSettings:
         allowed_headers: names of request headers, or beginnings with an asterisk, that pages may send beside those of the API.
         with_credentials: whether browsers may send cookies.
         own_hosts: names of this server; a page of theirs is the site's own.
-        has_loopback_hosts: whether localhost is one of them, as in development.
+        has_loopback_hosts: whether localhost is one of them, and its pages of any port are allowed, as in development.
     """
 
     allowed: frozenset[str]

@@ -10,6 +10,8 @@ from app.runtime.turns import give_turn, in_turns
 
 # A data URL; and the base64 of a PDF without one, as OpenAI accepts it too.
 _BEGINS = (b'"data:', b'"JVBERi')
+# PNG, JPEG (the second as PHP writes it), WebP, GIF, HEIC and AVIF in base64, as AG-UI has them.
+_BARE_IMAGES = (b'"iVBOR', b'"/9j/', b'"\\/9j', b'"UklGR', b'"R0lGOD', b'"AAAA')
 # Smaller ones cost nothing to parse, and the text of a request has room for few.
 LARGE_URL_BYTES, _MAX_URLS = 65_536, 20_000
 # Searching a text that was made to be searched slowly takes 12 ms.
@@ -18,7 +20,7 @@ _STEP_BYTES = 4 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class EmbeddedUrl:
-    """A data URL, or a PDF in base64, as it stands in a JSON text, without its quotes: a view of the text, not a copy.
+    """A data URL, or a file in base64, as it stands in a JSON text, without its quotes: a view of the text, not a copy.
 
     Attributes:
         content: begins as one of them does, and may be anything else that has no quote in it.
@@ -29,15 +31,19 @@ class EmbeddedUrl:
     is_escaped: bool
 
 
-def cut_data_urls(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
+def cut_data_urls(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:
     """Return a JSON text with a short name in place of each large data URL or PDF in base64, and these by their names.
 
     Invalid JSON remains invalid, except for what is wrong within such a URL. In valid JSON a quote that has no backslash
     before it and `data:` behind it begins a string.
+
+    Args:
+        text: JSON.
+        bare_images: whether images in base64 without a data URL are cut out too, which takes six more searches.
     """
     urls: dict[str, EmbeddedUrl] = {}
     secret = secrets.token_hex(8)  # nobody else can write a name
-    for begin in _BEGINS:
+    for begin in (*_BEGINS, *(_BARE_IMAGES if bare_images else ())):
         text = _cut(text, begin, f"data:{secret}-", urls)
     return text, urls
 

@@ -63,6 +63,8 @@ _PREFLIGHT_MAX_AGE_S = 3600
 # No page reads these, whatever its origin.
 _WITHOUT_CORS = {"/metrics"}
 _MAX_LOGGED_CHARS = 200
+# Where a page is developed: its own server, at whatever port.
+_LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1)(?::[1-9]\d{0,4})?\Z")
 
 log = logging.getLogger(__name__)
 
@@ -85,11 +87,16 @@ class HostNotTrusted(Problem):
 
 def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> None:
     """Answer preflights of the allowed origins, and refuse unsafe requests of all others."""
-    allowed = settings.allowed
-    cors = _build_cors(settings) if allowed else None
+    allows_any = bool(settings.allowed) or settings.has_loopback_hosts
+    cors = _build_cors(settings) if allows_any else None
     exposed = [("Access-Control-Expose-Headers", ", ".join(sorted(_EXPOSED_HEADERS)))]
     if settings.with_credentials:
         exposed.append(("Access-Control-Allow-Credentials", "true"))
+
+    def is_allowed(origin: str | None) -> bool:
+        if origin in settings.allowed:
+            return True
+        return settings.has_loopback_hosts and origin is not None and _LOOPBACK.fullmatch(origin) is not None
 
     throttle = LogThrottle()
     knows_own_hosts = bool(settings.own_hosts) or settings.has_loopback_hosts
@@ -98,7 +105,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         request = current_request()
         environ = request.environ
         origin, method = environ.get("HTTP_ORIGIN"), environ["REQUEST_METHOD"]
-        if origin in allowed:
+        if is_allowed(origin):
             return
         if method == "OPTIONS":
             if origin is not None and "HTTP_ACCESS_CONTROL_REQUEST_METHOD" in environ:
@@ -133,7 +140,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         origin = request.environ.get("HTTP_ORIGIN")
         if cors is None or origin is None or request.environ["PATH_INFO"] in _WITHOUT_CORS:
             add_headers(response, [vary])
-        elif request.method != "OPTIONS" and origin in allowed:
+        elif request.method != "OPTIONS" and is_allowed(origin):
             # The headers that flask-cors would add. It needs a hundred calls for that.
             add_headers(response, [("Access-Control-Allow-Origin", origin), *exposed, vary])
         else:
@@ -147,9 +154,12 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
 
 def _build_cors(settings: OriginSettings) -> Callable[[Response], Response]:
     """Return a function that adds CORS headers to a response."""
+    # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
+    origins = [re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed]
+    if settings.has_loopback_hosts:
+        origins.append(_LOOPBACK)
     add: Callable[[Response], Response] = cross_origin(
-        # Compiled patterns, since flask-cors takes a string with brackets (IPv6) for a pattern.
-        origins=[re.compile(re.escape(origin) + r"\Z") for origin in settings.allowed],
+        origins=origins,
         supports_credentials=settings.with_credentials,
         methods=["GET", "POST", "DELETE", "OPTIONS"],
         allow_headers=[_compile_header(name) for name in (*_ALLOWED_HEADERS, *settings.allowed_headers)],
@@ -169,4 +179,4 @@ def _compile_header(name: str) -> re.Pattern[str]:
 
 
 def _reads_without_credential(environ: dict[str, Any]) -> bool:
-    return environ["PATH_INFO"].startswith(("/api/", "/v1/")) and read_authorization(environ) is None
+    return environ["PATH_INFO"].startswith(("/api/", "/v1/", "/console/")) and read_authorization(environ) is None

@@ -130,13 +130,14 @@ def _parse_list(data: bytes, model: type[M], item: type[RequestModel], name: str
 
 
 def read_json_and_media(
-    parse: Callable[[bytes], M], find_urls: Callable[[M], list[str]]
+    parse: Callable[[bytes], M], find_urls: Callable[[M], list[str]], *, bare_images: bool = False
 ) -> tuple[M, dict[str, EmbeddedUrl]]:
     """Read and validate a JSON body of images, files and MAX_JSON_BYTES of other text.
 
     Args:
         parse: returns the body that a JSON text is.
         find_urls: returns its images and files, by their URLs.
+        bare_images: whether images may be in base64 without a data URL.
 
     Returns:
         The body, in which names stand for large images and files; and these by their names.
@@ -146,7 +147,7 @@ def read_json_and_media(
     """
     settings = current_app.config
     limit = settings["MAX_JSON_BYTES"]
-    text, urls = _cut(read_json_text(settings["MAX_CONTENT_LENGTH"]))
+    text, urls = _cut(read_json_text(settings["MAX_CONTENT_LENGTH"]), bare_images=bare_images)
     if len(text) > limit:
         current_request().environ["wsgi.input"] = io.BytesIO(text)  # the form of the error may depend on its start
         raise RequestEntityTooLarge
@@ -160,8 +161,8 @@ def read_json_and_media(
     return body, urls
 
 
-def _cut(text: bytes) -> tuple[bytes, dict[str, EmbeddedUrl]]:
-    return cut_data_urls(text) if len(text) > LARGE_URL_BYTES else (text, {})
+def _cut(text: bytes, *, bare_images: bool = False) -> tuple[bytes, dict[str, EmbeddedUrl]]:
+    return cut_data_urls(text, bare_images=bare_images) if len(text) > LARGE_URL_BYTES else (text, {})
 
 
 def buffer_body(limit: int | None = None) -> bytes:

@@ -77,6 +77,31 @@ def test_markdown_is_what_a_kept_library_makes_of_it():
     assert result["samples"] > 40
 
 
+def test_its_types():
+    options = [
+        "--noEmit",
+        "--strict",
+        "--target",
+        "es2023",
+        "--lib",
+        "es2023,dom",
+        "--module",
+        "nodenext",
+        "--types",
+        "",
+    ]
+    ran = subprocess.run(
+        ["node_modules/.bin/tsc", *options, "gatehouse_chat/sample.ts"],
+        cwd=HERE,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert ran.returncode == 0, ran.stdout
+
+
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
 def test_pictures_are_drawn(places):
     assert set(_run(places, ("looks.mjs",)).values()) == {None}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import random
 import re
 from typing import ClassVar
@@ -306,3 +307,67 @@ def test_processes_with_one_secret_read_each_others():
     for secret in ("another", ""):
         with pytest.raises(NotSealedHere):
             ReasoningSeals(secret).open(sealed, Anna)
+
+
+class TestResponses:
+    """The items of /v1/responses."""
+
+    BODY: ClassVar = {
+        "model": "gpt-6.1-terra",
+        "tools": [{"type": "function", **TOOL["function"]}],
+        "store": False,
+    }
+
+    def post(self, client, items, **fields):
+        return client.post("/v1/responses", json={**self.BODY, "input": items, **fields})
+
+    def test_output_that_is_sent_back_as_it_was_given_goes_on_where_the_model_was(self, client, upstream):
+        upstream.answers(
+            response("completed", reasoning("gAAAA-encrypted"), function_call("call_1", "get_weather"))
+        )
+        output = self.post(client, [HI]).json["output"]
+        assert [item["type"] for item in output] == ["reasoning", "function_call"]
+        assert output[0]["encrypted_content"].startswith("r1.")
+        self.bring_back(client, upstream, output)
+
+    def test_so_does_that_of_a_stream(self, client, upstream):
+        stream_tools(upstream)
+        text = self.post(client, [HI], stream=True).text
+        last = json.loads(text.rpartition("data: ")[2])
+        assert [item["type"] for item in last["response"]["output"]] == ["function_call", "reasoning"]
+        assert text.count("response.output_item.done") == 2 * 2
+        self.bring_back(client, upstream, last["response"]["output"])
+
+    def bring_back(self, client, upstream, output):
+        upstream.answers(completion("Rain"))
+        result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
+        assert self.post(client, [HI, *output, result]).status_code == 200
+        sent = upstream.sent[1]
+        assert kinds_of(sent) == ["user", "reasoning", "function_call", "function_call_output"]
+        assert sent.raw["input"][1]["encrypted_content"] == "gAAAA-encrypted"
+
+    def test_each_turn_of_a_loop_has_its_own(self, client, upstream):
+        items = [HI]
+        for number in "12":
+            call = function_call(f"call_{number}", "get_weather")
+            upstream.answers(response("completed", reasoning(f"thought-{number}"), call))
+            items += self.post(client, items).json["output"]
+            items.append({"type": "function_call_output", "call_id": f"call_{number}", "output": "rain"})
+        upstream.answers(completion("Rain"))
+
+        assert self.post(client, items).status_code == 200
+        sent = [item for item in upstream.sent[-1].raw["input"] if item.get("type") == "reasoning"]
+        assert [item["encrypted_content"] for item in sent] == ["thought-1", "thought-2"]
+
+    def test_what_was_altered_is_refused_and_what_is_of_another_server_ignored(self, client, upstream):
+        call = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}
+        result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
+        item = {"type": "reasoning", "id": "rs_1", "summary": []}
+
+        refused = self.post(client, [HI, {**item, "encrypted_content": "r1.AAAA"}, call, result])
+        assert refused.status_code == 400
+        assert refused.json["error"]["message"].startswith("input[1].encrypted_content: ")
+
+        upstream.answers(completion("Rain"))
+        assert self.post(client, [HI, {**item, "encrypted_content": "gAAAA"}, call, result]).status_code == 200
+        assert "reasoning" not in kinds_of(upstream.sent[0])

@@ -42,8 +42,10 @@ FOREIGN = [
     "http://[0:0:0:0:0:0:0:1]:3000",
     "http://::1:3000",
     "http://:",
-    "https://localhost",
-    "http://localhost:5000",
+    "http://localhost:0",
+    "http://localhost:5000/",
+    "http://127.0.0.2:3000",
+    "http://127.0.0.1.evil.example",
     "http://localhost.evil.example",
     "null",
     "",
@@ -204,12 +206,26 @@ def test_the_sites_own_pages_need_no_permission(client, make_app):
     assert alone.post("/api/chat", json=CHAT, headers={"Origin": ORIGIN}).status_code == 403
 
 
+@pytest.mark.parametrize("origin", ["http://localhost:5173", "https://localhost", "http://127.0.0.1:3000"])
+@pytest.mark.parametrize("allowed", [(), (ORIGIN,)])
+def test_pages_that_are_being_developed_are_allowed_in_development_only(make_app, origin, allowed):
+    client = make_app(allowed_origins=allowed).test_client()
+    answer = client.post("/api/chat", json=CHAT, headers={"Origin": origin})
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, origin)
+    assert preflight(client, origin).headers["Access-Control-Allow-Origin"] == origin
+
+    secret = {"secret_key": "k" * 40, "auth_required": True}
+    client = make_app(app_env="production", allowed_origins=(ORIGIN,), **secret).test_client()
+    assert client.post("/api/chat", json=CHAT, headers={"Origin": origin}).json["code"] == "origin_not_allowed"
+    assert cors(preflight(client, origin)) == {}
+
+
 @pytest.mark.parametrize(
     ("base_url", "origin", "status"),
     [
         ("http://127.0.0.1:8000", "http://127.0.0.1:8000", 200),
-        ("http://127.0.0.1:8000", "http://localhost:8000", 403),
-        ("http://127.0.0.1:8000", "https://127.0.0.1:8000", 403),
+        ("http://127.0.0.1:8000", "http://localhost:8000", 200),
+        ("http://[::1]:8000", "https://[::1]:8000", 403),
         ("https://chat.example.org", "https://chat.example.org", 200),
         ("https://chat.example.org:443", "https://chat.example.org", 200),
         ("http://chat.example.org:80", "http://chat.example.org", 200),

@@ -98,9 +98,7 @@ def test_no_header_stands_in_for_the_host(make_app, proxies):
     )
 
 
-@pytest.mark.parametrize(
-    "origin", ["null", "", "http://", "http://localhost:1", "https://localhost", "http://localhost/"]
-)
+@pytest.mark.parametrize("origin", ["null", "", "http://", "http://[::1]:1", "https://[::1]", "http://localhost/"])
 def test_only_the_origin_of_the_same_host_is_the_sites_own(client, origin):
     assert client.post("/api/chat", json=CHAT, headers={"Origin": origin}).status_code == 403
 
@@ -124,6 +122,7 @@ def test_a_rebound_page_cannot_read_what_an_address_alone_may(client, make_app):
     for app_client in (client, make_app(trusted_hosts=("chat.example.org",)).test_client()):
         answer = app_client.get("/api/usage", headers={"Host": "evil.example:8000"})
         assert (answer.status_code, answer.json["code"]) == (421, "host_not_trusted")
+        assert app_client.get("/console/fault", headers={"Host": "evil.example"}).status_code == 421
         assert app_client.get("/healthz", headers={"Host": "evil.example"}).status_code == 200
     assert client.get("/api/usage", headers={"Host": "localhost:8000"}).status_code != 421
     # Programs call under any name: with a credential, or with what no page can leave out.

@@ -11,6 +11,7 @@ from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
 from app.token_counts import Usage
 from app.web.encoders.openai_sse import read_service_tier
+from app.web.schemas.kept_reasoning import build_reasoning_item
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -78,8 +79,8 @@ class ResponseFrame:
         }
 
 
-def build_response(frame: ResponseFrame, result: ChatResult) -> dict[str, Any]:
-    """Return the response of a complete answer."""
+def build_response(frame: ResponseFrame, result: ChatResult, sealed: str | None = None) -> dict[str, Any]:
+    """Return the response of a complete answer, with what the model reasoned before its calls, sealed."""
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
     output = [build_hosted(frame, place, item) for place, item in enumerate(result.hosted_items)]
@@ -87,6 +88,8 @@ def build_response(frame: ResponseFrame, result: ChatResult) -> dict[str, Any]:
     refusals = [build_refusal(result.refusal)] if result.refusal else []
     if result.text or result.refusal or not result.tool_calls:
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
+    if sealed is not None:
+        output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
     for place, call in enumerate(result.tool_calls, start=len(output)):
         output.append(build_call(frame.name_item("fc", place), call, status))
     tier = read_service_tier(result.record)

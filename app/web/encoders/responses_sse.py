@@ -36,6 +36,7 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
+from app.web.schemas.kept_reasoning import Seal, build_reasoning_item, seal_nothing
 
 _PartKind = Literal["output_text", "refusal"]
 
@@ -66,7 +67,7 @@ class ResponsesSse(JoiningEncoder):
     """Server-sent events, each with its type and number, that build one response: its items, and in each its parts.
 
     Readers fail at a piece of an item or part that was not started, so each is sent in its order. What the model thinks
-    is not shown, and of tools that are run here, only the answer is sent.
+    is sealed, and of tools that are run here, only the answer is sent.
 
     Attributes:
         record: of the call, which knows the model that answers once the first events have come.
@@ -77,10 +78,11 @@ class ResponsesSse(JoiningEncoder):
 
     record: CallRecord
 
-    def __init__(self, frame: ResponseFrame, padding: Padding) -> None:
+    def __init__(self, frame: ResponseFrame, padding: Padding, seal: Seal = seal_nothing) -> None:
         super().__init__()
         self._frame = frame
         self._padding = padding
+        self._seal = seal
         self._number = 0
         """Of the next event."""
         self._output: list[dict[str, Any]] = []
@@ -266,11 +268,13 @@ class ResponsesSse(JoiningEncoder):
         self._end_message(status)
         for position, call in enumerate(done.tool_calls):
             self._end_call(position, call, status)
+        if sealed := self._seal(done):  # after the calls, as it is known last
+            place = len(self._output)
+            self._add_item(build_reasoning_item(self._frame.name_item("rs", place), sealed))
+            self._end_item(place, self._output[place])
         tier = read_service_tier(self.record)
-        response = self._frame.build(
-            status, done.model, self._output, usage=done.usage, tier=tier, incomplete_reason=reason
-        )
-        self._add(f"response.{status}", response=response)
+        end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}
+        self._add(f"response.{status}", response=self._frame.build(status, done.model, self._output, **end))
 
     def _fail(self, error: Exception) -> None:
         described = response_error(problem_for(error))["error"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -100,7 +101,12 @@ def read_once_key(request: Request) -> str | None:  # noqa: ARG001
     """Return what a form that is sent twice is known by: the id of its token, else a field of its own."""
     state = current_state()
     granted: FormPass | None = state.form_pass
-    return granted.id if granted is not None else state.form.get("once") or None
+    return granted.id if granted is not None else (state.form or {}).get("once") or None
+
+
+def make_once_key() -> str:
+    """Return what the next form without a token is known by."""
+    return secrets.token_urlsafe(16)
 
 
 def read_form() -> AskForm:

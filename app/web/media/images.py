@@ -42,7 +42,7 @@ def normalize_image(url: str, cut: EmbeddedUrl | None, where: str, normalizer: I
 
     Args:
         url: as it stands in the body, or the name that stands for it there.
-        cut: the data URL that was cut out of the body.
+        cut: the data URL, or base64, that was cut out of the body.
         where: its path in the body.
         normalizer: for the model.
 
@@ -75,12 +75,15 @@ def _normalize_url(url: str, where: str, normalizer: ImageNormalizer) -> str:
 
 
 def _normalize_cut(url: EmbeddedUrl, where: str, normalizer: ImageNormalizer) -> str:
-    """Return a data URL that was cut out of a body, normalized.
+    """Return a data URL, or base64, that was cut out of a body, normalized.
 
     Raises:
         InvalidImageInput: it is not in base64, or the image cannot be used.
     """
     head, comma, _ = bytes(url.content[:_MAX_URL_CHARS]).partition(b",")
+    if not head.lower().startswith(b"data:"):
+        with _refusals_of(where):
+            return normalizer.normalize_base64(url.content, is_escaped=url.is_escaped).data_url
     if not comma or not head.lower().endswith(b";base64"):
         raise InvalidImageInput(_NOT_BASE64, field=where)
     with _refusals_of(where):

@@ -34,12 +34,15 @@ def read_conversation(model: type[C]) -> tuple[C, MediaIntake]:
     return body, MediaIntake(begin_work, embedded)
 
 
-def read_media_body(model: type[M], find_urls: Callable[[M], list[str]]) -> tuple[M, MediaIntake]:
+def read_media_body(
+    model: type[M], find_urls: Callable[[M], list[str]], *, bare_images: bool = False
+) -> tuple[M, MediaIntake]:
     """Read and validate a JSON body.
 
     Args:
         model: of the body.
         find_urls: returns what may be large: the URLs of its images, and its files.
+        bare_images: whether images may be in base64 without a data URL.
 
     Returns:
         the body, in which names stand for large images and files; and the intake that knows them.
@@ -47,5 +50,5 @@ def read_media_body(model: type[M], find_urls: Callable[[M], list[str]]) -> tupl
     Raises:
         the same as read_json_body().
     """
-    body, embedded = read_json_and_media(lambda text: parse_json(text, model), find_urls)
+    body, embedded = read_json_and_media(lambda text: parse_json(text, model), find_urls, bare_images=bare_images)
     return body, MediaIntake(begin_work, embedded)

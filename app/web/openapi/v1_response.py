@@ -65,6 +65,7 @@ OUTPUT_ITEM: Schema = {
                 "arguments": TEXT,
             }
         ),
+        closed({"id": TEXT, "type": const("reasoning"), "summary": list_of(OBJECT), "encrypted_content": TEXT}),
         _HOSTED,
     ]
 }

@@ -11,6 +11,7 @@ from app.config import Config
 from app.config.models import REASONING_EFFORTS, VERBOSITIES
 from app.prompts import Prompt
 from app.services import Services
+from app.web.forms.ask_form import make_once_key
 from app.web.openapi.examples import EXAMPLES
 from app.web.pages.simulation import SIMULATED
 
@@ -34,6 +35,7 @@ class ConsoleView:
         schemas: the names of the kept schemas.
         fault: what only the owner can mend, if there is something.
         chosen: the prompt whose variables are shown.
+        once: what the form is known by, so that it is answered once if it is sent twice.
         simulated: what the header X-Simulate can ask for; none if it is refused.
     """
 
@@ -44,6 +46,7 @@ class ConsoleView:
     schemas: Sequence[str]
     fault: str | None
     chosen: str
+    once: str
     simulated: dict[str, str]
     efforts: Sequence[str] = REASONING_EFFORTS
     verbosities: Sequence[str] = VERBOSITIES
@@ -72,5 +75,6 @@ def describe_console(built: Services, chosen: str) -> ConsoleView:
         schemas=sorted(built.schemas),
         fault=built.owner_faults.find_hint(),
         chosen=chosen,
+        once=make_once_key(),
         simulated=SIMULATED if may_simulate else {},
     )

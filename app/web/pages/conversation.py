@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from app.replays.errors import IdempotencyConflict
 from app.services import services
 from app.side_process import Claim
 from app.web.call_context import name_current_user
-from app.web.forms.ask_form import AskForm, dump_history, find_form
+from app.web.forms.ask_form import AskForm, dump_history, find_form, make_once_key
 from app.web.pages.answers import accepts_page, page_response
 
 _RENDERING_S = 10.0
@@ -60,7 +59,7 @@ def show_answer(form: AskForm, result: ChatResult) -> Response:
     reply = result.text or result.refusal or ""
     turns = _render([*form.history, _turn("user", form.question), _turn("assistant", reply)])
     note = _NOTES.get(result.finish_reason or "", "" if reply else "The model wrote nothing.")
-    following = NextForm(_next_token(), _make_id(), form.continue_with(reply), settings=form.settings)
+    following = NextForm(_next_token(), make_once_key(), form.continue_with(reply), settings=form.settings)
     return _show(200, turns=turns, note=note, form=following)
 
 
@@ -82,7 +81,7 @@ def _repeat(form: AskForm, problem: Problem) -> NextForm:
     # The token of a form that has been answered already is spent.
     token = _next_token() if isinstance(problem, IdempotencyConflict) else g.form.get("formToken", "")
     history = dump_history(form.history) if form.history else ""
-    return NextForm(token, _make_id(), history, form.question, form.settings)
+    return NextForm(token, make_once_key(), history, form.question, form.settings)
 
 
 def _explain(problem: Problem) -> str:
@@ -135,7 +134,3 @@ def _turn(role: str, content: str) -> dict[str, Any]:
 
 def _next_token() -> str:
     return g.form_pass.next if g.form_pass is not None else ""
-
-
-def _make_id() -> str:
-    return secrets.token_urlsafe(16)

@@ -56,4 +56,8 @@ class Refusals:
 
 
 def _read(value: bytes | None) -> list[Refusal]:
-    return [(at, status, code, route) for at, status, code, route in orjson.loads(value)] if value else []
+    """Return what was written; nothing if it cannot be read: an answer must not fail for what is only shown."""
+    try:
+        return [(at, status, code, route) for at, status, code, route in orjson.loads(value or b"[]")]
+    except (TypeError, ValueError):
+        return []

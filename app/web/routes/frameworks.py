@@ -11,6 +11,7 @@ from app.web.encoders.call_ids import CallIds
 from app.web.encoders.plain_text import PlainText
 from app.web.errors import error_format, sentence_error
 from app.web.guards import needs
+from app.web.media.reading import read_media_body
 from app.web.replays.recording import find_resumption
 from app.web.request_body import read_json_body
 from app.web.routes.chat import build_call
@@ -37,8 +38,8 @@ def complete() -> Response:
 @needs("chat")
 def run() -> Response:
     """Stream the answer to a thread as the events of AG-UI."""
-    body = read_json_body(AguiRequest)
-    call = build_call(body)
+    body, media = read_media_body(AguiRequest, AguiRequest.list_urls, bare_images=True)
+    call = build_call(body, media)
     encoder = Agui(
         body.thread_id,
         body.run_id,

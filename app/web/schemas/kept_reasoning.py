@@ -74,6 +74,23 @@ def open_details(messages: Iterable[Any]) -> None:
                 message[KEPT_REASONING] = open_sealed(sealed, field)
 
 
+def build_reasoning_item(id_: str, sealed: str) -> dict[str, Any]:
+    """Return the item of sealed reasoning in a response: OpenAI's, with what is opaque there as well."""
+    return {"id": id_, "type": "reasoning", "summary": [], "encrypted_content": sealed}
+
+
+def open_items(items: Iterable[dict[str, Any]]) -> None:
+    """Open the sealed reasoning among the items of a conversation, in place. Other servers' is ignored.
+
+    Raises:
+        InvalidRequest: one was sealed for another user.
+    """
+    for index, item in enumerate(items):
+        sealed = item.get("encrypted_content") if item.get("type") == "reasoning" else None
+        if isinstance(sealed, str) and is_sealed_here(sealed):
+            item[KEPT_REASONING] = open_sealed(sealed, f"input.{index}.encrypted_content")
+
+
 def open_sealed(sealed: str, field: str) -> Sequence[dict[str, Any]]:
     """Return what was sealed. Raises InvalidRequest if that was not done here, or for another user."""
     try:

@@ -6,7 +6,7 @@ export class GatehouseChat extends HTMLElement {
   /** Instead of the attribute `token-url`. */
   token?: () => GivenToken | Promise<GivenToken>;
   /** Further fields of each request. */
-  fields: Record<string, unknown>;
+  fields?: Record<string, unknown>;
   /** Words of the interface, by name. */
   texts: Record<string, string>;
   /** Instead of the browser's. */

@@ -15,8 +15,8 @@ import { createFrame } from "./chat/frame.js";
 import { History } from "./chat/history.js";
 import { MessageLog } from "./chat/messages.js";
 import { Notice } from "./chat/notice.js";
-import { getStyleSheet } from "./chat/styles.js";
-import { createTexts, loadWords } from "./chat/texts.js";
+import { adoptStyles } from "./chat/styles.js";
+import { createTexts, loadWords, TEXT_NAMES } from "./chat/texts.js";
 import { Gatehouse } from "./gatehouse.js";
 
 const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
@@ -24,14 +24,13 @@ const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
 const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
 
+const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
+
 export class GatehouseChat extends HTMLElement {
-  static observedAttributes = ["lang", "mode", "url", "token-url", "attachments", "storage", "storage-key", ...OWN_TEXTS];
+  static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
-  token; // a function that returns a visitor's token, or a promise of it or of an answer that holds it; instead of token-url
-  fields = {}; // of each request, such as {temperature: 0.2}
-  texts = {}; // instead of the interface's own, by name
-  fetch; // instead of the browser's
-
+  // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
+  #texts = {};
   #conversation;
   #history;
   #client;
@@ -43,7 +42,10 @@ export class GatehouseChat extends HTMLElement {
 
   constructor() {
     super();
-    this.attachShadow({ mode: "open" }).adoptedStyleSheets = [getStyleSheet()];
+    adoptStyles(this.attachShadow({ mode: "open" }));
+    const { texts } = this;
+    delete this.texts; // set before this file was there
+    this.#texts = texts ?? {};
   }
 
   connectedCallback() {
@@ -61,12 +63,22 @@ export class GatehouseChat extends HTMLElement {
   attributeChangedCallback(name, before, after) {
     if (before === after || !this.#conversation) return;
     if (name.endsWith("url")) this.#client = null; // and its token
+    else if (name === "open") this.#follow(after !== null);
     else if (name.startsWith("storage")) this.#restore();
     else void this.#build();
   }
 
   get messages() {
     return structuredClone(this.#conversation?.messages ?? []);
+  }
+
+  get texts() {
+    return this.#texts;
+  }
+
+  set texts(texts) {
+    this.#texts = texts;
+    if (this.#conversation) void this.#build();
   }
 
   get isOpen() {
@@ -93,11 +105,11 @@ export class GatehouseChat extends HTMLElement {
   }
 
   open() {
-    if (!this.isOpen) this.#toggle();
+    this.#follow(true);
   }
 
   close() {
-    if (this.isOpen) this.#toggle();
+    this.#follow(false);
   }
 
   focus(options) {
@@ -109,6 +121,7 @@ export class GatehouseChat extends HTMLElement {
     const kind = this.getAttribute("storage") ?? "session";
     const key = this.getAttribute("storage-key") ?? `${location.pathname}#${this.id}`;
     if (this.#history?.is(kind, key)) return;
+    if (this.#history) this.#save();
     this.#history = new History(kind, key);
     const conversation = new Conversation({
       client: () => this.#getClient(),
@@ -158,6 +171,7 @@ export class GatehouseChat extends HTMLElement {
     const isFloating = this.getAttribute("mode") === "floating";
     const announcer = new Announcer();
     const context = {
+      root: this.shadowRoot,
       text,
       language,
       say: (words) => announcer.say(words),
@@ -182,14 +196,13 @@ export class GatehouseChat extends HTMLElement {
     this.#views?.notice.close();
     this.#views = { ...views, ...frame, text, language };
     this.shadowRoot.replaceChildren(frame.root);
-    if (isFloating && this.isConnected) frame.root.showPopover();
+    if (isFloating && this.isConnected) frame.root.showPopover?.();
     this.#draw();
     log.scrollToEnd();
   }
 
   #findOwnText(name) {
-    const kebab = name.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`);
-    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(`text-${kebab}`) || this.texts[name];
+    return (OWN_TEXTS.has(name) && this.getAttribute(name)) || this.getAttribute(toAttribute(name)) || this.texts[name];
   }
 
   #readLimits() {
@@ -198,9 +211,9 @@ export class GatehouseChat extends HTMLElement {
   }
 
   #onChange(isToKeep) {
-    const { messages, isBusy, notice, state } = this.#conversation;
+    const { messages, isBusy, state, notice, warning } = this.#conversation;
     const { text, status } = messages.at(-1) ?? {};
-    const shown = notice && !isBusy ? notice.kind : state;
+    const shown = isBusy ? state : ((notice ?? warning)?.kind ?? state);
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
@@ -216,7 +229,7 @@ export class GatehouseChat extends HTMLElement {
     const { log, composer, notice, clear, latest, allowance, text } = this.#views;
     const conversation = this.#conversation;
     composer.update(conversation.isBusy);
-    notice.update(conversation.notice, conversation.isBusy);
+    notice.update(conversation.notice ?? conversation.warning, conversation.isBusy);
     clear.hidden = !conversation.messages.length;
     const kind = this.getAttribute("allowance");
     const left = kind === "budget" ? this.#budget && text("budgetLeft", { left: this.#budget }) : conversation.allowance && text("left", conversation.allowance);
@@ -232,8 +245,12 @@ export class GatehouseChat extends HTMLElement {
   };
 
   #report(what, detail) {
-    if (detail?.role !== "user" && this.getAttribute("allowance") === "budget") void this.#readBudget();
+    if ((what === "error" || detail?.role === "assistant") && this.getAttribute("allowance") === "budget") void this.#readBudget();
     this.dispatchEvent(new CustomEvent(`gatehouse-${what}`, { detail, bubbles: true, composed: true }));
+  }
+
+  #follow(isOpen) {
+    if (this.#views && isOpen !== this.isOpen) this.#toggle();
   }
 
   #toggle() {

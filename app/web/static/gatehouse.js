@@ -81,12 +81,12 @@ export class Gatehouse {
     return finish(this.#send(path, { ...how, method: "GET", isRepeatable: true, read: readAnswer }), onRetrying);
   }
 
-  /** Go on with a stream that was left, as by a reload: after `lastEventId`, or from its beginning. */
+  /** Go on with a stream that was left, as by a reload. */
   resumeStream(streamId, { lastEventId = "0", ...options } = {}) {
     return Object.assign(this.#stream(null, {}, options), { streamId, lastEventId });
   }
 
-  /** Send a request for one answer. With its key it can be sent again without being billed again. */
+  /** Send a request for one answer. Because of its key a second try is not billed. */
   #ask(path, fields, options) {
     const { how, onRetrying, idempotencyKey: key, rest } = splitOptions(options);
     const headers = { "Idempotency-Key": key ?? crypto.getRandomValues(new Uint32Array(4)).join("-") };
@@ -105,6 +105,7 @@ export class Gatehouse {
     let hasRenewed = false;
     for (let tries = 0; ; ) {
       const token = await this.#token.get(signal);
+      const wasOffline = isOffline(); // what fails then was not sent
       let after, failure;
       try {
         const authorization = token && { Authorization: `Bearer ${token}` };
@@ -122,7 +123,7 @@ export class Gatehouse {
       } catch (cause) {
         signal?.throwIfAborted();
         failure = disconnected(cause);
-        after = isRepeatable ? 2 ** tries / 2 : null;
+        after = isRepeatable || wasOffline ? 2 ** tries / 2 : null;
       }
       if (failure.status === 401 && !hasRenewed && (await this.#token.replace(token, signal))) {
         hasRenewed = true;
@@ -166,7 +167,7 @@ class AnswerStream {
     this.#closing.abort();
     if (!this.streamId || this.#isOver) return;
     const sending = this.#send(`/api/chat/stream/${this.streamId}/stop`, { signal: null, keepalive: true });
-    await finish(sending).catch(() => {}); // nobody reads it, so it ends
+    await finish(sending).catch(() => {}); // unread, it ends
   }
 
   async *#read() {
@@ -364,7 +365,7 @@ async function finish(sending, onRetrying) {
 
 /** Wait, also for the network. Yields what is waited for. */
 async function* pause(seconds, signal) {
-  if (globalThis.navigator?.onLine === false) {
+  if (isOffline()) {
     yield { type: "offline" };
     await abortable(new Promise((resolve) => addEventListener("online", resolve, { once: true })), signal);
   }
@@ -373,6 +374,8 @@ async function* pause(seconds, signal) {
   const passed = new Promise((resolve) => (timer = setTimeout(resolve, seconds * 1000)));
   await abortable(passed, signal).finally(() => clearTimeout(timer));
 }
+
+const isOffline = () => globalThis.navigator?.onLine === false;
 
 function abortable(promise, signal) {
   return new Promise((resolve, reject) => {

@@ -133,10 +133,35 @@ export async function it_speaks_the_pages_language({ open, view }) {
     if (language !== "tlh") await set("lang", language);
     if (language !== "tlh") await view.chat.getByText(words).waitFor();
   }
-  await set("text-send", "Off it goes");
   await set("heading", "Support");
+  await set("text-send", "Off it goes");
   await view.button("Off it goes").waitFor();
   await view.chat.getByText("Support").waitFor();
+}
+
+export async function what_a_page_sets_before_the_script_is_there_stays({ open, upstream, view }) {
+  await open({ tag: "", ready: false, script: `
+    const place = document.implementation.createHTMLDocument().body; // where the tag is not yet known
+    const chat = place.appendChild(place.ownerDocument.createElement("gatehouse-chat"));
+    Object.assign(chat, { texts: { send: "Off it goes" }, fields: { maxTokens: 77 }, token: () => null });
+    document.body.append(chat);` });
+  await view.button("Off it goes").waitFor();
+  await view.say("Hello");
+  await view.lastAnswer("Hello.");
+  assert.equal(upstream.received[0].max_completion_tokens, 77);
+  await view.page.evaluate(() => (document.querySelector("gatehouse-chat").texts = { send: "Go" }));
+  await view.button("Go").waitFor();
+}
+
+export async function a_floating_chat_is_opened_by_its_attribute({ open, view }) {
+  await open({ tag: '<gatehouse-chat mode="floating" open></gatehouse-chat>' });
+  const panel = view.chat.locator("[part=panel]");
+  await panel.waitFor();
+  await view.page.evaluate(() => document.querySelector("gatehouse-chat").removeAttribute("open"));
+  await panel.waitFor({ state: "hidden" });
+  await view.page.evaluate(() => document.querySelector("gatehouse-chat").open());
+  await panel.waitFor();
+  assert.equal(await view.chat.getAttribute("open"), "");
 }
 
 export async function its_texts_come_from_slots_too({ open, view }) {

@@ -67,6 +67,20 @@ export async function what_cannot_be_sent_is_told({ open, view }) {
   assert.deepEqual(await view.chat.locator(".composer .file").evaluateAll((files) => files.map(({ title }) => title)), ["1.png", "2.png"]);
 }
 
+export async function a_warning_stays_while_an_answer_comes({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  await open();
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  await choose(view, [{ name: "x.zip", mimeType: "application/zip", buffer: PNG }]);
+  held.release();
+  await view.lastAnswer("One two.");
+  assert.match(await view.notice.textContent(), /x\.zip is neither/);
+  await view.button("Dismiss").click();
+  await view.notice.waitFor({ state: "hidden" });
+}
+
 export async function a_large_picture_is_scaled_down({ open, upstream, view }) {
   await open();
   const bytes = await view.page.evaluate(async () => {

@@ -19,6 +19,7 @@ export class Pages {
   asked = [];
   #pages = new Map();
   token = null;
+  proxy = ""; // another way to the server
 
   async listen(port, server) {
     Object.assign(this, { url: `http://127.0.0.1:${port}`, server });
@@ -48,7 +49,7 @@ export class Pages {
     }
     const style = STYLES[/^\/(\w+)\.css$/.exec(pathname)?.[1]];
     const [type, body] = style ? ["text/css", style] : (this.#pages.get(pathname) ?? ["text/plain", ""]);
-    const policy = POLICY.replaceAll("https://ai.example.com", this.server).replace("script-src", "script-src 'self'");
+    const policy = POLICY.replaceAll("https://ai.example.com", this.server).replace("script-src", "script-src 'self'").replace("connect-src", `connect-src ${this.proxy}`);
     const headers = { "Content-Type": type, "Content-Security-Policy": `${policy}; trusted-types 'none'; img-src data:; report-uri /reports` };
     response.writeHead(200, headers).end(body);
   }

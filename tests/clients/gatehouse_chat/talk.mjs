@@ -1,5 +1,6 @@
 // What a visitor does with a conversation.
 import assert from "node:assert/strict";
+import { startProxy } from "../gatehouse_js/proxy.mjs";
 
 export async function streams_and_shows_markdown({ open, upstream, view }) {
   const held = upstream.holds("# Title\n\nSome ", "**bold** text", "\n\n| a | b |\n|---|---|\n| 1 | 2 |\n");
@@ -160,8 +161,12 @@ export async function a_long_wait_locks_the_button_until_it_is_over({ open, view
   await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "600" } });
   await view.say("Hello");
   await view.state("wait");
-  assert.match(await view.notice.textContent(), /in (600|599) sec/);
+  assert.match(await view.notice.textContent(), /try again in (600|599) sec/);
   assert.equal(await view.button("Try again").isDisabled(), true);
+  await view.page.evaluate((now) => (Date.now = () => now), Date.now() + 600_000);
+  await view.notice.getByText("The service is busy.").waitFor();
+  await view.button("Try again").click();
+  await view.lastAnswer("Hello.");
 }
 
 export async function a_used_up_allowance_tells_when_there_is_more({ open, view }) {
@@ -170,6 +175,11 @@ export async function a_used_up_allowance_tells_when_there_is_more({ open, view 
   await view.say("Hello");
   await view.state("budget");
   assert.match(await view.notice.textContent(), /allowance is used up until .*\d:\d\d/);
+  assert.equal(await view.button("Try again").count(), 0);
+  await answerWith(view, 429, { code: "budget_exceeded", headers: { "Retry-After": "600" } });
+  await view.say("Hello");
+  await view.notice.getByText("allowance is used up until").waitFor();
+  assert.equal(await view.button("Try again").isDisabled(), true);
 }
 
 export async function what_is_wrong_is_said_in_the_visitors_words({ open, view }) {
@@ -209,12 +219,28 @@ export async function a_lost_network_is_told_and_waited_for({ open, upstream, vi
   await open();
   await view.page.context().setOffline(true);
   await view.say("Hello");
-  await view.state("offline");
+  await view.state("paused");
   assert.match(await view.notice.textContent(), /You are offline/);
   await view.page.context().setOffline(false);
-  await view.button("Try again").click();
   await view.lastAnswer("Hello.");
   assert.equal(upstream.received.length, 1);
+}
+
+export async function an_answer_survives_a_lost_connection({ open, pages, upstream, view, server }) {
+  const held = upstream.holds("One ", "two ", "three.");
+  const proxy = await startProxy(server);
+  pages.proxy = proxy.url;
+  await open({ tag: `<gatehouse-chat url="${proxy.url}"></gatehouse-chat>` });
+  await view.say("Hello");
+  held.release(1);
+  await view.lastAnswer("One");
+  proxy.breakAll();
+  held.release();
+  await view.lastAnswer("One two three.");
+  await view.state("idle");
+  assert.equal(await view.notice.isVisible(), false);
+  assert.equal(upstream.received.length, 1);
+  proxy.close();
 }
 
 export async function an_answer_cut_at_its_length_says_so({ open, upstream, view }) {
@@ -231,6 +257,15 @@ export async function tools_of_the_server_are_shown_while_they_run({ open, view 
   await view.say("Where is it?");
   const answer = await view.lastAnswer("On its way.");
   assert.deepEqual(await answer.locator("[part=tool]").allTextContents(), ["Looking up: order_status", "Failed: stock"]);
+}
+
+export async function calls_of_the_pages_own_tools_are_shown_and_told({ open, view }) {
+  await open({ script: `addEventListener("gatehouse-message", ({ detail }) => (globalThis.told = detail.toolCalls));` });
+  const calls = [{ id: "c1", type: "function", function: { name: "find_shop", arguments: "{}" } }];
+  await answerWith(view, 200, { body: `data: ${JSON.stringify({ done: true, finishReason: "tool_calls", toolCalls: calls })}\n\n`, headers: { "Content-Type": "text/event-stream" } });
+  await view.say("Where is your shop?");
+  await view.lastAnswer("Looking up: find_shop");
+  assert.deepEqual(await view.page.evaluate(() => told), calls);
 }
 
 export async function what_is_left_of_the_allowance_is_shown({ open, view }) {
@@ -288,6 +323,26 @@ export async function a_wrong_address_is_an_error_and_no_hang({ open, view }) {
   await view.say("Hello");
   await view.state("failed");
   assert.equal(await view.answers.count(), 0);
+}
+
+export async function a_page_keeps_several_conversations({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two.");
+  const show = (key) => view.page.evaluate((key) => document.querySelector("gatehouse-chat").setAttribute("storage-key", key), key);
+  await open({ tag: '<gatehouse-chat storage-key="one"></gatehouse-chat>' });
+  await view.say("First");
+  held.release(1);
+  await view.lastAnswer("One");
+  await show("two");
+  await view.chat.getByText("How can I help?").waitFor();
+  await view.say("Second");
+  await view.lastAnswer("Hello.");
+  held.release();
+  await show("one");
+  await view.lastAnswer("One two.");
+  assert.equal(await view.asked.last().textContent(), "YouFirst");
+  await show("two");
+  await view.lastAnswer("Hello.");
+  assert.equal(upstream.received.length, 2);
 }
 
 export async function what_a_later_script_sets_is_used_from_the_first_request({ open, upstream, view }) {

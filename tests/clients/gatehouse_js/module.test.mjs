@@ -208,32 +208,44 @@ test("a plain call whose answer is lost is sent again with the same key", async 
   assert.equal(other.requests[0].headers["Idempotency-Key"], "mine");
 });
 
-test("without a network it waits until there is one", async (t) => {
-  skipWaits(t);
+/** Pretend to be a browser without a network; what is returned brings it back. */
+function goOffline(test) {
   const events = new EventTarget();
   const navigator = { onLine: false };
   const before = Object.getOwnPropertyDescriptor(globalThis, "navigator");
   Object.defineProperty(globalThis, "navigator", { value: navigator, configurable: true });
   globalThis.addEventListener = (...listener) => events.addEventListener(...listener);
-  t.after(() => {
+  test.after(() => {
     delete globalThis.addEventListener;
     delete globalThis.navigator;
     if (before) Object.defineProperty(globalThis, "navigator", before);
   });
-  const { client, requests } = clientOf([respond([event(1, { token: "a" }), lost()], STREAM), respond([ANSWER], STREAM)]);
-  const types = [];
-  for await (const { type } of client.streamChat("Hi")) {
-    types.push(type);
-    if (type !== "offline") continue;
-    assert.equal(requests.length, 1);
-    setImmediate(() => {
-      navigator.onLine = true;
-      events.dispatchEvent(new Event("online"));
-    });
-  }
-  assert.deepEqual(types.slice(0, 3), ["token", "offline", "retrying"]);
-  assert.equal(types.at(-1), "done");
-});
+  return () => {
+    navigator.onLine = true;
+    events.dispatchEvent(new Event("online"));
+  };
+}
+
+for (const [name, answers, expected] of [
+  ["goes on", [respond([event(1, { token: "a" }), lost()], STREAM), respond([ANSWER], STREAM)], ["token", "offline", "retrying"]],
+  ["begins", [lost(), respond([ANSWER], STREAM)], ["offline", "retrying", "token"]],
+]) {
+  test(`without a network a stream waits until there is one, and then ${name}`, async (t) => {
+    skipWaits(t);
+    const goOnline = goOffline(t);
+    const { client, requests } = clientOf(answers);
+    const types = [];
+    for await (const { type } of client.streamChat("Hi")) {
+      types.push(type);
+      if (type !== "offline") continue;
+      assert.equal(requests.length, 1);
+      setImmediate(goOnline);
+    }
+    assert.deepEqual(types.slice(0, 3), expected);
+    assert.equal(types.at(-1), "done");
+    assert.equal(requests.length, 2);
+  });
+}
 
 test("an aborted signal ends a call, a stream and a wait", async () => {
   const waiting = () => refusal(503, "draining", { "Retry-After": "60" });

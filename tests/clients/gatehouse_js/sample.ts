@@ -1,5 +1,6 @@
 // What a program may write with gatehouse.d.ts, and what not. It is only checked, never run.
 import { Gatehouse, GatehouseError, type ChatEvent, type Message } from "gatehouse";
+import type { GatehouseChat } from "gatehouse/chat";
 
 const g = new Gatehouse({ url: "https://ai.example.com", token: () => fetch("/gatehouse-token") });
 new Gatehouse();
@@ -41,6 +42,11 @@ export async function streams(onEvent: (event: ChatEvent) => void): Promise<void
   for await (const event of g.streamStructured<{ name: string }>("Anna", { schemaName: "contact" })) {
     if (event.type === "done") console.log(event.data.name);
   }
+}
+
+export function askIn(chat: GatehouseChat): Promise<void> {
+  chat.token = () => fetch("/gatehouse-token");
+  return chat.send("Hi");
 }
 
 // @ts-expect-error there is no such field

@@ -47,7 +47,7 @@ def test_pages(site: Site, pages: Pages, tmp_path: Path) -> None:
     assert [event["token"] for event in seen["afterOffline"] if event["type"] == "token"] == ["Hel", "lo 😀"]
     assert seen["afterOffline"][-1]["type"] == "done"
     assert seen["stopped"] == [{"type": "token", "token": "Hel"}]
-    assert stopped.left.wait(3)
+    assert stopped.left.wait(5)
     [no_module] = seen["foreignImport"]
     assert (no_module["name"], no_module["type"]) == ("TypeError", "failed")
     [no_answer] = seen["foreignCall"]

@@ -116,7 +116,7 @@ def test_what_is_stopped_ends_on_the_server(
     seen = use(pages, name)
 
     assert expected in (None, seen)
-    assert stream.left.wait(3)
+    assert stream.left.wait(5)
 
 
 def test_what_has_not_begun_is_stopped_as_well(site: Site, pages: Pages) -> None:
@@ -126,7 +126,7 @@ def test_what_has_not_begun_is_stopped_as_well(site: Site, pages: Pages) -> None
     seen = use(pages, "stop early")
 
     assert seen == []
-    assert stream.left.wait(4)
+    assert stream.left.wait(5)
 
 
 def test_a_busy_model_is_waited_for(site: Site, pages: Pages) -> None:

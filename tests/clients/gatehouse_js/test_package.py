@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 from pathlib import Path
 from typing import Any
@@ -43,6 +44,18 @@ def test_only_its_own_files_are_packed(project: Path) -> None:
     assert {"package.json", "gatehouse.js", "gatehouse.d.ts"} <= files
     assert not [name for name in files if not name.startswith(("package.json", "gatehouse", "chat/"))]
     assert (package / "gatehouse.js").read_bytes() == (FOLDER / "gatehouse.js").read_bytes()
+
+
+def test_all_that_its_files_import_is_packed(project: Path) -> None:
+    package = project / "node_modules" / "gatehouse"
+    imports = [
+        (file, file.parent / name)
+        for file in package.rglob("*.js")
+        for name in re.findall(r"""(?:from|import)\s*\(?["'](\.[^"'`]+)["']""", file.read_text(encoding="utf-8"))
+    ]
+
+    assert len(imports) > 5
+    assert not [(file.name, str(imported)) for file, imported in imports if not imported.is_file()]
 
 
 def test_a_program_imports_it(project: Path) -> None:

@@ -1,5 +1,9 @@
 // What a developer does in the console, with a mouse, with keys only, and without scripts.
 import assert from "node:assert/strict";
+import { execFile as execute } from "node:child_process";
+import { promisify } from "node:util";
+
+const execFile = promisify(execute);
 
 const chatOf = (page) => page.locator("gatehouse-chat");
 const badge = (page) => page.locator("#status .badge");
@@ -48,8 +52,32 @@ export async function a_call_is_shown_as_the_code_of_five_clients({ open }) {
     await page.getByRole("tab", { name: language, exact: true }).click();
     assert.match(await page.locator("#code").textContent(), pattern);
   }
+  await simulate(page, "slow");
+  assert.match(await page.locator("#code").textContent(), /defaultHeaders: \{ "X-Simulate": "slow" \}/);
   await page.click("#copy");
   assert.equal(await page.evaluate(() => navigator.clipboard.readText()), await page.locator("#code").textContent());
+}
+
+export async function the_code_that_is_shown_runs({ open, python }) {
+  const page = await open();
+  const codeOf = async (language) => {
+    await page.getByRole("tab", { name: language, exact: true }).click();
+    return page.locator("#code").textContent();
+  };
+  const run = (command, ...args) => execFile(command, args, { timeout: 20_000 }).then(({ stdout }) => stdout);
+  const expected = {
+    chat: { curl: /"done":true/, fetch: /"done":true/, "openai-python": /offline model/, "openai-node": /offline model/ },
+    structured: { curl: /"data":\{"city":"Berlin"/, fetch: /"done":true/, "openai-python": /"city":"Berlin"/, "openai-node": /"city":"Berlin"/ },
+    embeddings: { curl: /"similarity":/, fetch: /similarity:/, "openai-python": /embedding=\[/, "openai-node": /embedding: \[/ },
+  };
+  for (const [kind, languages] of Object.entries(expected)) {
+    await choose(page, kind);
+    for (const [language, pattern] of Object.entries(languages)) {
+      const code = await codeOf(language);
+      const printed = language === "curl" ? run("sh", "-c", code) : language.endsWith("python") ? run(python, "-c", code) : run("node", "--input-type=module", "-e", code);
+      assert.match(await printed, pattern, `${kind}: ${language}`);
+    }
+  }
 }
 
 export async function settings_and_kept_prompts_are_sent({ open }) {
@@ -135,12 +163,22 @@ export async function similarity_is_drawn_as_bars({ open, checkAccess }) {
   await checkAccess(page, "embeddings");
 }
 
-export async function a_batch_needs_a_key_and_says_so({ open, checkAccess }) {
+export async function a_batch_needs_a_key_and_says_so({ open, checkAccess, key }) {
   const page = await open("/#batch");
   await page.fill("#batch-key", "gh_wrong");
   await page.click("#batch button.primary");
   await page.locator("#batch .problem").waitFor();
   assert.match(await badge(page).textContent(), /401/);
+  await page.fill("#batch-key", key);
+  await page.click("#batch button.primary");
+  const [results, refresh] = ["Results", "Refresh"].map((name) => page.getByRole("button", { name }));
+  await refresh.waitFor();
+  for (let tries = 0; tries < 30 && !(await results.isVisible()); tries += 1) {
+    await Promise.all([page.waitForResponse(/\/batches\/batch_/), refresh.click()]);
+    await page.waitForTimeout(500); // the offline model takes a second for a batch
+  }
+  await results.click();
+  await page.locator("#batch .results").getByText("What is ice?").waitFor();
   await checkAccess(page, "batch");
 }
 
@@ -179,6 +217,9 @@ export async function without_scripts_the_form_gets_a_page({ open }) {
   await page.click("#chat button.primary");
   await page.locator(".prose table").waitFor();
   assert.equal(new URL(page.url()).pathname, "/embed/ask");
+  const said = await page.locator(".turn").allTextContents();
+  await page.reload(); // sends the form again, and gets the same answer
+  assert.deepEqual(await page.locator(".turn").allTextContents(), said);
   assert.equal(await page.locator("input[name=promptName]").inputValue(), "shop");
   await page.fill("textarea", "and a list");
   await page.getByRole("button", { name: "Send" }).click();

@@ -8,7 +8,7 @@ import { drawPictures } from "./pictures.mjs";
 
 const PATIENCE_MS = 15_000;
 const AXE = await readFile(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
-const { server, pictures } = JSON.parse(process.argv[2]);
+const { server, key, pictures, python } = JSON.parse(process.argv[2]);
 const browser = await chromium.launch({ executablePath: "/usr/bin/chromium", args: ["--no-sandbox", "--disable-gpu"] });
 const results = {};
 
@@ -34,7 +34,7 @@ async function attempt(scenario) {
     return page;
   };
   try {
-    await scenario({ open, checkAccess, server, problems });
+    await scenario({ open, checkAccess, server, problems, python, key });
     assert.deepEqual(problems, []);
     return null;
   } catch (error) {

@@ -8,6 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from app.database.database import DatabaseUnavailable
 from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
 
@@ -107,7 +108,7 @@ class TestTheWayIn:
     @pytest.mark.parametrize("end", ["end-sessions", "other secret"])
     def test_sessions_are_ended_at_once(self, make_site, command, admin, end):
         if end == "end-sessions":
-            assert "1 sessions were open" in command("admin", "end-sessions").stdout
+            assert "are ended: 1." in command("admin", "end-sessions").stdout
             assert admin.get("/admin").status_code == 401
         else:
             other = make_site(secret_key="o" * 40).app.test_client()
@@ -155,6 +156,15 @@ class TestTheWayIn:
         opened = site.client.post("/admin/sign-in", data={"link": link}, headers={"Origin": base}, base_url=base)
         assert opened.status_code == 303
         assert site.client.get("/admin", base_url=base).status_code == 200
+
+        def opens_console(browser):
+            page = browser.get("/", base_url=base, headers={"Accept": "text/html"}).text
+            return "This is Gatehouse" not in page and "/admin" in page
+
+        assert opens_console(site.client)
+        assert not opens_console(site.app.test_client())
+        chat = site.client.post("/api/chat", json={"message": "Hi"}, headers={"Origin": base}, base_url=base)
+        assert chat.status_code == 200
 
     def test_the_command_says_what_it_needs(self, make_site):
         def output(*words, **settings):
@@ -316,6 +326,19 @@ def test_the_trail_says_who_what_when_and_from_where(site, command, admin):
     assert printed.index("tokens.revoke_all") < printed.index("key.create") < printed.index("limits.set")
     assert "command:" in printed
     assert site.key not in page + printed
+
+
+@pytest.mark.parametrize("path", [*PAGES, "/usage"])
+def test_a_database_that_is_away_is_told_on_a_page(admin, site, monkeypatch, path):
+    def fail(*_, **__):
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(site.app.extensions["gatehouse"].database, "read_transaction", fail)
+    answer = admin.get(path, headers={"Accept": "text/html"})
+
+    assert answer.status_code == 503
+    assert "Retry-After" in answer.headers
+    assert "<h1>" in answer.text
 
 
 def test_an_administrator_may_use_the_api_from_these_pages_only(site, admin):

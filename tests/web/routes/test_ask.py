@@ -7,6 +7,7 @@ import re
 
 import pytest
 
+from app.auth.claims import disguise, undisguise
 from app.web.forms import ask_form
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import completion, error
@@ -123,14 +124,17 @@ def test_a_form_that_failed_may_be_sent_again_as_it_is(site, upstream):
 
 def test_a_forged_a_foreign_and_a_changed_token_let_nobody_in(site, upstream):
     token = form_token(site)
-    head, claims, signature = token.split(".")
-    other_claims = form_token(site, userId="bob").split(".")[1]
+    head, claims, signature = undisguise(token).split(".")
+    other_claims = undisguise(form_token(site, userId="bob")).split(".")[1]
 
     for wrong in (
         "x",
         "a.b.c",
-        f"{head}.{other_claims}.{signature}",
-        f"{head}.{claims}.",
+        disguise(f"{head}.{other_claims}.{signature}"),
+        disguise(f"{head}.{claims}."),
+        disguise(site.token()),
+        undisguise(token),
+        f"{token}é",
         site.token(),  # the visitor's, which is not a form's
         site.key,
         "x" * 10_000,
@@ -138,7 +142,8 @@ def test_a_forged_a_foreign_and_a_changed_token_let_nobody_in(site, upstream):
         answer = post(site, formToken=wrong, message="Hi")
         assert answer.status_code == 401, wrong
         assert "<textarea" not in answer.text
-    assert site.chat(token, Origin=ORIGIN).status_code == 401, "a form's token is not the visitor's"
+    for as_visitors in (token, undisguise(token)):
+        assert site.chat(as_visitors, Origin=ORIGIN).status_code == 401, "a form's token is not the visitor's"
     assert upstream.sent == []
 
 
@@ -361,3 +366,25 @@ def test_rates_count_forms_as_they_count_the_api(make_site, upstream):
     assert re.search(r"Try again in \d+ seconds?\.", refused.text)
     assert refused.headers["Retry-After"]
     assert ">Ho</textarea>" in refused.text
+
+
+def test_a_preflight_is_answered(site):
+    asked = {"Origin": ORIGIN, "Access-Control-Request-Method": "POST"}
+
+    answer = site.client.options("/embed/ask", headers=asked)
+
+    assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, ORIGIN)
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT"])
+def test_other_methods_get_a_page(site, method):
+    answer = site.client.open("/embed/ask", method=method, headers=OWN_PAGE)
+
+    assert (answer.status_code, answer.mimetype) == (405, "text/html")
+
+
+def test_a_script_that_looks_for_the_visitors_token_finds_only_that(site):
+    """As `grep -o 'eyJ[^"]*'` does in many a shell script."""
+    answer = site.token_answer()
+
+    assert re.findall('eyJ[^"]*', answer.text) == [answer.json["token"]]

@@ -176,6 +176,17 @@ def test_budgets_show_what_is_spent(make_app, upstream, tmp_path):
     assert 0 < found["gatehouse_budget_window_left_seconds",] <= 86_400
 
 
+def test_a_budget_of_a_tenants_own_is_the_one_that_is_shown(make_app, upstream, tmp_path):
+    app = make_app(**ALLOWED, database_url=f"sqlite:///{tmp_path}/own.sqlite3")
+    app.test_cli_runner().invoke(args=["limits", "set", "tenant", "default", "--budget-usd", "3"])
+    client = app.test_client()
+    client.post("/api/chat", json={"message": "Hi"})
+
+    found = scrape(client)
+    assert found["gatehouse_budget_limit_dollars", "tenant:default"] == 3
+    assert 0 < found["gatehouse_budget_spent_dollars", "tenant:default"] < 0.1
+
+
 def test_a_store_that_is_away_fails_no_scrape(make_app, tmp_path):
     place = tmp_path / "data"
     place.write_text("a file where a directory should be")

@@ -97,6 +97,12 @@ class TestWhoSeesWhat:
         assert tile(site.client.get("/usage", environ_base={"REMOTE_ADDR": "198.51.100.7"}), "Requests") == "0"
         assert 'name="credential"' in site.client.get("/usage", base_url="http://rebound.example").text
 
+    def test_strangers_look_as_often_as_they_may_ask(self, make_site):
+        site = make_site(auth_required=False, rate_limit="3/minute")
+        statuses = [site.client.get("/usage", headers={"Accept": "text/html"}).status_code for _ in range(5)]
+
+        assert statuses == [200] * 3 + [429] * 2
+
     def test_the_cookie_has_no_key_and_ends_with_it(self, site):
         browser = sign_in(site, site.key)
         cookie = browser.get_cookie("gatehouse-usage").value
@@ -227,7 +233,16 @@ class TestTheFigures:
         assert "series-7" not in page
         assert "model-11" in page  # in the table
 
-    @pytest.mark.parametrize("query", ["?from=x", "?to=2026-13-01", "?from=2026-02-01&to=2026-01-01", "?by=moon"])
+    @pytest.mark.parametrize(
+        "query",
+        [
+            "?from=x",
+            "?to=2026-13-01",
+            "?from=2026-02-01&to=2026-01-01",
+            "?from=0001-01-01&to=9999-12-31",
+            "?by=moon",
+        ],
+    )
     def test_a_time_that_is_none_is_refused(self, admin, query):
         assert admin.get(f"/usage{query}").status_code == 400
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
 from flask import Blueprint, Response, redirect, request, url_for
@@ -12,7 +12,7 @@ from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.identify import admin_principal
-from app.problems import Forbidden, Problem
+from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services
 from app.web.guards import find_admin_session, public
 from app.web.pages.answers import page_response
@@ -21,6 +21,7 @@ from app.web.request_body import read_text_form
 from app.web.schemas.usage import UsageQuery, parse_usage_query, sum_savings, usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
+_MOST_DAYS = 3660  # ten years: each day is looked at, to draw it
 _OWN = ("days",)  # parameters of the page, which those of the API are made from
 
 
@@ -82,7 +83,14 @@ def _find_viewer() -> Principal | None:
             found = authenticator.identify(request)
         except (Unauthenticated, Forbidden):
             return None
+        _count_stranger(found)
     return found if found is not None and (found.may("usage") or found.may("admin")) else None
+
+
+def _count_stranger(found: Principal) -> None:
+    """Count a look of somebody without a credential as a request to the API, since anybody can look at any rate."""
+    built = services()
+    built.rate_limiter.admit(built.limits.request_rates(found, client_address(request)))
 
 
 def _identify(credential: str) -> Principal:
@@ -114,7 +122,11 @@ def _read_query(viewer: Principal) -> UsageQuery:
     if days in dict(_PERIODS):
         today = datetime.now(UTC).date()
         given |= {"from": (today - timedelta(days=int(days) - 1)).isoformat(), "to": today.isoformat()}
-    return parse_usage_query(given, viewer)
+    query = parse_usage_query(given, viewer)
+    span = date.fromisoformat(query.last_day) - date.fromisoformat(query.first_day)
+    if span.days >= _MOST_DAYS:
+        raise InvalidRequest(f"must be less than {_MOST_DAYS:,} days after from.", field="to")
+    return query
 
 
 def _to_parameters(query: UsageQuery, viewer: Principal) -> dict[str, str]:

@@ -169,6 +169,13 @@ class AguiRequest(ChatFields):
         protocol = {name: body[name] for name in ("threadId", "runId", "messages") if name in body}
         return {**own, **protocol, "tools": tools, "context": body.get("context")}
 
+    def list_urls(self) -> list[str]:
+        """Return what may be large: the images and files of its messages, in base64 or as URLs."""
+        contents = [each.get("content") for each in self.messages]
+        parts = [part for content in contents if isinstance(content, list) for part in content]
+        given = [value for part in parts for value in (part.get("data"), part.get("url"))]
+        return [*filter(None, given), *(part["source"]["value"] for part in parts if "source" in part)]
+
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         contents = [
             _read_content(each.get("content"), f"messages.{index}.content", has_images=each["role"] == "user")
@@ -270,7 +277,8 @@ def _find_media(part: Any) -> ChatPart | None:
         media_type, data, url = part.get("mime_type"), part.get("data"), part.get("url")
     else:
         return None
-    address = f"data:{media_type};base64,{data}" if data else url
+    # A whole data URL is taken as well; and where one is large, a name that begins like one stands for it.
+    address = (data if data.startswith("data:") else f"data:{media_type};base64,{data}") if data else url
     if address is None:
         return None
     if is_image(media_type):

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.openai_service import KEPT_REASONING
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, Content
@@ -95,7 +96,7 @@ class FunctionCallOutputItem(TypedDict):
 
 
 class ReasoningItem(TypedDict):
-    """What the model thought before an earlier answer. It does not go back to the model."""
+    """What the model thought before an earlier answer. It goes back to the model if it was sealed here."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -115,8 +116,13 @@ class HostedItem(TypedDict):
     type: Literal["web_search_call", "code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools"]
 
 
-def _drop_item(item: ReasoningItem | HostedItem) -> dict[str, Any]:
+def _drop_item(item: HostedItem) -> dict[str, Any]:
     return {"type": item["type"]}
+
+
+def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
+    """Return the item without all but what may be sealed reasoning: summaries and ids say nothing here."""
+    return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
 
 
 def _check_type(item: Any) -> Any:
@@ -146,7 +152,7 @@ _Item = Annotated[
     | Annotated[SystemItem, Tag("developer")]
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
-    | Annotated[ReasoningItem, AfterValidator(_drop_item), Tag("reasoning")]
+    | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
@@ -166,13 +172,22 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
+    reasoned: Any = None
+    """What the model thought before the next turn of calls."""
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
             turns.append({"role": item["role"], "content": item["content"]})
+            reasoned = reasoned if item["role"] == "assistant" else None
+        elif kind == "reasoning":
+            reasoned = item.get(KEPT_REASONING)
+            if turns and "tool_calls" in turns[-1]:  # a stream tells it after the calls
+                reasoned = turns[-1].setdefault(KEPT_REASONING, reasoned) and None
         elif kind == "function_call":
             calls.add(item["call_id"])
             _add_call(turns, item)
+            if reasoned:
+                turns[-1][KEPT_REASONING], reasoned = reasoned, None
         elif kind == "function_call_output":
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")

@@ -1,5 +1,7 @@
 // Images and PDF files on their way into a message: what is taken, how large, and as what it is sent.
 
+import { h, icon, iconButton } from "./dom.js";
+
 const KINDS = /^(?:image\/(?:png|jpeg|webp|gif|heic|heif|avif)|application\/pdf)$/;
 const TYPES_BY_ENDING = { heic: "image/heic", heif: "image/heif", avif: "image/avif", pdf: "application/pdf" };
 const LONGEST_EDGE_PX = 2048;
@@ -52,8 +54,16 @@ async function toDataUrl(blob, type) {
   return reader.result;
 }
 
+/** Returns what shows a file: a small picture or a sign, its name, and a button if it can be removed. */
+export function showFile(file, { text }, remove) {
+  const sign = h("span", {}, icon("file"));
+  const button = remove && iconButton("close", text("remove", { name: file.name }), "remove", remove);
+  void drawThumbnail(file).then((picture) => picture && sign.replaceWith(picture));
+  return h("div", { class: "file", part: "file", title: file.name }, sign, h("span", {}, file.name), button);
+}
+
 /** Returns a small picture of a file, or null. A canvas, as a policy may forbid images of `data:` and `blob:`. */
-export async function drawThumbnail({ type, url }) {
+async function drawThumbnail({ type, url }) {
   if (!type.startsWith("image/") || !url) return null;
   try {
     const bytes = Uint8Array.from(atob(url.slice(url.indexOf(",") + 1)), (char) => char.charCodeAt(0));

@@ -1,7 +1,7 @@
 // Where a message is written: a text, and files by button, drop and paste.
 
 import { h, icon, iconButton } from "./dom.js";
-import { showFile } from "./messages.js";
+import { showFiles } from "./messages.js";
 
 const ACCEPT = "image/png,image/jpeg,image/webp,image/gif,image/heic,image/avif,application/pdf,.heic,.pdf";
 
@@ -129,7 +129,7 @@ export class Composer {
       this.#showFiles();
       this.input.focus();
     };
-    this.list.replaceChildren(...this.files.map((file) => showFile(file, this.#context, remove(file))));
+    void showFiles(this.list, this.files, this.#context, remove);
     this.update();
   }
 }

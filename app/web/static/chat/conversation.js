@@ -23,8 +23,9 @@ const FINAL = new Set(["forbidden", "filtered", "tooLong", "tooLarge", "budget"]
 export class Conversation {
   messages = [];
   state = "idle"; // waiting (for the first word), streaming, paused (a countdown, or no network), idle
-  notice = null;
-  allowance = null; // {left, limit, resetsIn}
+  notice = null; // what stands in the way of an answer
+  warning = null; // what is wrong with what is being written
+  allowance = null; // {left, limit}
   #stream = null;
   #client;
   #fields;
@@ -52,6 +53,7 @@ export class Conversation {
   async send(text, files = []) {
     if (this.isBusy || (!text.trim() && !files.length)) return;
     const message = { role: "user", text, files };
+    this.warning = null;
     this.messages.push(message);
     this.#report("message", message);
     await this.#ask();
@@ -77,12 +79,13 @@ export class Conversation {
   }
 
   dismiss() {
+    this.warning = null;
     this.#set(this.state, null);
   }
 
-  /** Shows a fault of what is being written, which nothing was sent of. */
   warn(kind, values) {
-    this.#set(this.state, { kind, values });
+    this.warning = { kind, values };
+    this.#onChange();
   }
 
   /** Takes up a conversation that was kept. */
@@ -136,9 +139,6 @@ export class Conversation {
       case "tool":
         answer.tools = [...answer.tools.filter(({ id }) => id !== event.tool.id), event.tool];
         return this.#set(this.state === "streaming" ? "streaming" : "waiting", null, isNew);
-      case "reset":
-        answer.text = "";
-        break;
       case "offline":
         return this.#set("paused", { kind: "offline" });
       case "retrying":
@@ -146,10 +146,15 @@ export class Conversation {
         return this.#set("waiting", null);
       case "done":
         answer.finishReason = event.finishReason;
-        if (event.toolCalls) answer.toolCalls = event.toolCalls;
+        if (event.toolCalls) this.#takeCalls(answer, event.toolCalls);
         if (event.reasoning) answer.reasoning = event.reasoning;
     }
     this.#onChange(isNew);
+  }
+
+  #takeCalls(answer, calls) {
+    answer.toolCalls = calls;
+    answer.tools = [...answer.tools, ...calls.map(({ id, function: { name } }) => ({ id, name, status: "done" }))];
   }
 
   #finish(answer, status) {
@@ -178,21 +183,23 @@ export class Conversation {
   }
 
   #describe({ code, status, retryAfter, message, requestId }) {
-    const kind = KINDS[code] ?? (status === 429 || status === 503 ? "busy" : status === 400 ? "invalid" : "failed");
+    const isRefused = status === 401 || status === 403;
+    const kind = (code === "token_failed" && !isRefused ? "failed" : KINDS[code]) ?? (status === 429 || status === 503 ? "busy" : status === 400 ? "invalid" : "failed");
     const notice = { kind, requestId, canRetry: !FINAL.has(kind) };
     if (kind === "filtered") this.messages.findLast(({ role }) => role === "user").isRefused = true;
     if (kind === "invalid") notice.detail = message;
     if (kind === "network" && !navigator.onLine) notice.kind = "offline";
     if (retryAfter > 0) {
       notice.until = Date.now() + retryAfter * 1000;
-      if (retryAfter <= LONGEST_COUNTDOWN_S) Object.assign(notice, { kind: "wait", canRetry: true });
+      if (retryAfter <= LONGEST_COUNTDOWN_S) notice.canRetry = true;
+      if (retryAfter <= LONGEST_COUNTDOWN_S && kind !== "budget") notice.kind = "wait";
     }
     return notice;
   }
 
   #readAllowance = ({ headers }) => {
-    const [limit, left, resetsIn] = ["Limit", "Remaining", "Reset"].map((name) => headers.get(`RateLimit-${name}`));
-    if (left !== null) this.allowance = { left: Number(left), limit: Number(limit), resetsIn: Number(resetsIn) };
+    const [limit, left] = [headers.get("RateLimit-Limit"), headers.get("RateLimit-Remaining")];
+    if (left !== null) this.allowance = { left, limit };
   };
 
   #set(state, notice, isToKeep = false) {

@@ -22,8 +22,11 @@ export function createFrame({ text, language, isFloating, isOpen, hasDisclosure,
     dropSign,
   );
   composer.acceptDrops(panel, dropSign);
-  const launcher = isFloating && iconButton("chat", text("open"), "launcher", chat.toggle);
-  if (launcher) launcher.classList.add("main", "launcher");
+  const launcher = isFloating && iconButton("chat", text(isOpen ? "close" : "open"), "launcher", chat.toggle);
+  if (launcher) {
+    launcher.classList.add("main", "launcher");
+    launcher.setAttribute("aria-expanded", isOpen);
+  }
   const root = h("div", { class: "root", part: "root", lang: language, popover: isFloating && "manual", "data-files": hasFiles }, panel, launcher);
   return { root, panel, launcher, clear, latest, allowance };
 }

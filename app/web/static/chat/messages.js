@@ -1,6 +1,7 @@
 // Shows the messages of a conversation.
 
 import { h, icon, iconButton } from "./dom.js";
+import { adoptStyles } from "./styles.js";
 
 /** The log: one element for each message, which is kept while its message stands. */
 export class MessageLog {
@@ -9,7 +10,7 @@ export class MessageLog {
   #context;
   #isFollowing = true; // until the reader scrolls up
 
-  /** @param context `{text, again, say}`: the words, what asks for another answer, what tells a screen reader */
+  /** @param context `{text, again, say, root}`: the words, what asks for another answer, what tells a screen reader, the shadow root */
   constructor(context, greeting) {
     this.#context = context;
     this.greeting = h("div", { class: "greeting", part: "greeting" }, greeting);
@@ -54,11 +55,13 @@ export class MessageLog {
 
 class UserMessage {
   constructor({ text, files = [] }, context) {
+    const list = h("div", { class: "files" });
+    void showFiles(list, files, context);
     this.element = h(
       "article",
       { class: "user", part: "message user-message" },
       h("span", { class: "hidden" }, context.text("you")),
-      files.length > 0 && h("div", { class: "files" }, files.map((file) => showFile(file, context))),
+      list,
       text && h("div", { class: "text plain", dir: "auto" }, text),
     );
   }
@@ -87,8 +90,10 @@ class Answer {
   }
 
   async #load() {
-    const { MarkdownView } = await import("./markdown.js").catch(() => ({})); // without it the text is shown as it is
-    if (!MarkdownView) return;
+    const modules = await Promise.all([import("./markdown.js"), import("./answer_styles.js")]).catch(() => null);
+    if (!modules) return; // the text is shown as it is
+    const [{ MarkdownView }, { ANSWER_CSS }] = modules;
+    adoptStyles(this.context.root, ANSWER_CSS);
     this.#text.textContent = "";
     this.#text.classList.remove("plain");
     this.#markdown = new MarkdownView(this.#text, { codeBar: (getText, language) => this.#showCodeBar(getText, language) });
@@ -140,13 +145,8 @@ class Answer {
   }
 }
 
-/** Shows a file: a small picture or a sign, its name, and a button if it can be removed. */
-export function showFile(file, { text }, remove) {
-  const picture = h("span", {}, icon("file"));
-  const button = remove && iconButton("close", text("remove", { name: file.name }), "remove", remove);
-  import("./attachments.js").then(async ({ drawThumbnail }) => {
-    const canvas = await drawThumbnail(file);
-    if (canvas) picture.replaceWith(canvas);
-  }, () => {});
-  return h("div", { class: "file", part: "file", title: file.name }, picture, h("span", {}, file.name), button);
+/** Shows files in an element; `remove` returns what the button of each does. */
+export async function showFiles(element, files, context, remove) {
+  const { showFile } = files.length ? await import("./attachments.js") : {};
+  element.replaceChildren(...files.map((file) => showFile(file, context, remove?.(file))));
 }

@@ -24,7 +24,7 @@ export class Notice {
     if (!notice) return;
     const words = h("p", { dir: "auto" });
     const retry = !isBusy && notice.canRetry && h("button", { type: "button", part: "button retry", click: again }, text("retry"));
-    const close = !isBusy && iconButton("close", text("dismiss"), "dismiss", dismiss);
+    const close = (!isBusy || notice.values) && iconButton("close", text("dismiss"), "dismiss", dismiss);
     this.element.className = CALM.has(notice.kind) ? "notice calm" : "notice";
     this.element.replaceChildren(words, ...[retry, close].filter(Boolean));
     const tick = () => {
@@ -42,9 +42,13 @@ export class Notice {
     clearInterval(this.#timer);
   }
 
-  #describe({ kind, until, detail, requestId, values }, seconds) {
+  #describe({ kind, until, canRetry, detail, requestId, values }, seconds) {
     const { text, language } = this.#context;
-    if (kind === "wait") return text("wait", { time: new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "short" }).format(seconds) });
+    if (kind === "wait" && seconds) {
+      const time = new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "short" }).format(seconds);
+      return text(canRetry ? "retryIn" : "wait", { time });
+    }
+    if (kind === "wait") kind = "busy"; // over
     if (kind === "budget" && until) {
       const time = new Intl.DateTimeFormat(language, { month: "short", day: "numeric", hour: "numeric", minute: "numeric" }).format(until);
       return text("budgetUntil", { time });

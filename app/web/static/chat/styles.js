@@ -62,34 +62,6 @@ article { display: flex; flex-direction: column; gap: var(--s1); max-inline-size
 .user { align-self: flex-end; align-items: flex-end; max-inline-size: 85% }
 .user .text { padding: var(--s2) var(--s3); background: var(--tint); border-radius: calc(var(--radius) * 1.5); border-end-end-radius: var(--s1) }
 .plain { white-space: pre-wrap }
-.text > * { margin-block: 0 }
-.text > * + * { margin-block-start: var(--s3) }
-.text :is(h3, h4, h5, h6) { font-size: 1em; line-height: 1.35 }
-.text h3 { font-size: 1.25em }
-.text h4 { font-size: 1.125em }
-:is(ul, ol) { padding-inline-start: var(--s5); margin-block: 0 }
-li + li, li > :is(ul, ol), li > p + p { margin-block-start: var(--s1) }
-li > p { margin-block: 0 }
-li > :is(div, blockquote) { margin: var(--s2) 0 }
-.task { list-style: none; margin-inline-start: calc(var(--s5) * -1) }
-.task input { margin: 0; margin-inline-end: var(--s2); accent-color: var(--accent) }
-blockquote { margin-inline: 0; padding-inline-start: var(--s3); border-inline-start: 3px solid var(--line); color: var(--muted) }
-blockquote > * { margin-block: 0 }
-hr { inline-size: 100%; border: 0; border-block-start: 1px solid var(--line) }
-a { color: var(--accent) }
-code { font: .875em/1.5 var(--mono) }
-:not(pre) > code { padding: 1px var(--s1); background: var(--field); border-radius: var(--s1) }
-.code, .table { border: 1px solid var(--line); border-radius: var(--radius); overflow: hidden }
-.code { background: var(--field) }
-.bar { display: flex; justify-content: space-between; align-items: center; padding: 0 var(--s1); padding-inline-start: var(--s3); color: var(--muted); font-size: var(--small); border-block-end: 1px solid var(--line) }
-pre { margin: 0; padding: var(--s3); overflow-x: auto; overflow-wrap: normal; tab-size: 4 }
-.table { overflow-x: auto; inline-size: fit-content; max-inline-size: 100% }
-table { border-collapse: collapse; overflow-wrap: normal }
-:is(th, td) { padding: var(--s1) var(--s3); text-align: start; vertical-align: top; max-inline-size: 384px }
-th { background: var(--field); font-weight: 600 }
-td { border-block-start: 1px solid var(--line) }
-.end { text-align: end }
-.center { text-align: center }
 .note { color: var(--muted); font-size: var(--small) }
 .tool { display: flex; gap: var(--s2); align-items: center }
 .tool::before, .typing::before { content: ""; flex: none; inline-size: 8px; block-size: 8px; border-radius: 50%; background: var(--muted) }
@@ -115,14 +87,14 @@ td { border-block-start: 1px solid var(--line) }
 .composer:focus-within { outline: 2px solid var(--accent); outline-offset: -1px }
 .line { display: flex; align-items: flex-end; gap: var(--s1) }
 .files:not(:empty) { padding: var(--s1) }
-.composer .files:empty { display: none }
+.files:empty { display: none }
 textarea { flex: 1; min-inline-size: 0; field-sizing: content; min-block-size: 36px; max-block-size: 160px; padding: 6px var(--s2); border: 0; outline: 0; background: none; color: inherit; font: inherit; resize: none }
 textarea:focus-visible { outline: 0 }
 textarea::placeholder { color: var(--muted); opacity: 1 }
 .allowance { color: var(--muted); font-size: .75em; text-align: center; margin: 0 }
 .dropping { position: absolute; inset: var(--s2); z-index: 1; display: grid; place-items: center; background: var(--bg); border: 2px dashed var(--accent); border-radius: var(--radius); color: var(--accent); font-weight: 600 }
 
-.root[popover] { position: fixed; inset: auto; inset-block-end: var(--s4); inset-inline-end: var(--s4); block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
+.root[popover] { position: fixed; z-index: 2147483647; inset: auto; inset-block-end: var(--s4); inset-inline-end: var(--s4); block-size: auto; inline-size: auto; margin: 0; padding: 0; border: 0; background: none; overflow: visible; display: flex; flex-direction: column; align-items: flex-end; gap: var(--s3) }
 .root[popover] .panel { inline-size: min(416px, calc(100vw - 2 * var(--s4))); block-size: min(576px, calc(100dvh - 96px)); box-shadow: 0 8px 32px rgb(0 0 0 / .2) }
 .launcher { inline-size: 52px; block-size: 52px; border-radius: 50%; box-shadow: 0 4px 16px rgb(0 0 0 / .25) }
 @media (max-width: 480px) {
@@ -137,13 +109,13 @@ textarea::placeholder { color: var(--muted); opacity: 1 }
 @media (forced-colors: active) { .user .text, .icon { border: 1px solid } }
 `;
 
-let sheet;
+const sheets = new Map();
 
-/** Returns the sheet of all such elements of a page: made by script, so that no policy has to allow inline styles. */
-export function getStyleSheet() {
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(CSS);
-  }
-  return sheet;
+/** Gives a shadow root styles, by a sheet that all such elements of a page share: made by script, so that no policy has to allow it. */
+export function adoptStyles(root, css = CSS) {
+  if (!sheets.has(css)) sheets.set(css, new CSSStyleSheet());
+  const sheet = sheets.get(css);
+  if (root.adoptedStyleSheets.includes(sheet)) return;
+  sheet.replaceSync(css);
+  root.adoptedStyleSheets.push(sheet);
 }

@@ -2,6 +2,8 @@
 
 import { words as english } from "./texts/en.js";
 
+export const TEXT_NAMES = Object.keys(english);
+
 const OTHERS = ["de", "fr", "es", "zh"];
 
 /** Returns the words of the first language of a list that there are any for; English else, and while others cannot be loaded. */

@@ -37,10 +37,14 @@ export function startBatch() {
   }
 
   function draw({ id, status, counts }) {
-    const show = h("button", { type: "button", className: "small", disabled: status !== "completed" }, "Results");
-    show.addEventListener("click", () => void showResults(id).catch((error) => panel.fail(error)));
+    const isDone = status === "completed";
+    const button = h("button", { type: "button", className: "small" }, isDone ? "Results" : "Refresh");
     const number = (value) => h("td", { className: "number" }, `${value}`);
-    return h("tr", {}, h("td", { className: "mono" }, id), h("td", {}, status), number(`${counts.completed} of ${counts.total}`), number(counts.failed), h("td", {}, show));
+    const row = h("tr", {}, h("td", { className: "mono" }, id), h("td", {}, status), number(`${counts.completed} of ${counts.total}`), number(counts.failed), h("td", {}, button));
+    // One batch is asked for at the model's own server; the list is what is known here.
+    const refresh = async () => row.replaceWith(draw(await call(`/api/batches/${id}`)));
+    button.addEventListener("click", () => void (isDone ? showResults(id) : refresh()).catch((error) => panel.fail(error)));
+    return row;
   }
 }
 

@@ -1,6 +1,7 @@
 // A call as code: with curl and fetch as it is, with the AI SDK and OpenAI's own libraries as they would make it.
 
 import { byId } from "./dom.js";
+import { readSimulated } from "./settings.js";
 
 const { model, embeddingModel, needsToken } = JSON.parse(byId("what").dataset.console);
 
@@ -59,7 +60,7 @@ function writeUseChat({ path, body }) {
   if (!path.startsWith("/api/chat")) return "// useChat() is for conversations: choose Chat.";
   const { messages = [], resumable, ...fields } = body;
   const more = Object.keys(fields).length ? `,\n    body: ${indent(JSON.stringify(fields, null, 2), "    ")}` : "";
-  const token = needsToken ? `,\n    headers: async () => ({ Authorization: \`Bearer \${await getToken()}\` })` : "";
+  const token = needsToken ? `,\n    headers: async () => ({ Authorization: \`Bearer \${await getToken()}\` })` : extraHeaders(",\n    headers: ");
   return [
     `import { useChat } from "@ai-sdk/react";`,
     `import { DefaultChatTransport } from "ai";`,
@@ -79,7 +80,7 @@ function writePython(call) {
   const { method, fields, extra, isStream } = made;
   const all = { ...fields, ...(isStream && { stream: true }), ...(extra && { extra_body: extra }) };
   const given = Object.entries(all).map(([name, value]) => `    ${name}=${indent(toPython(value), "    ")},`);
-  const head = [`from openai import OpenAI`, ``, `client = OpenAI(base_url="${location.origin}/v1", api_key=${needsToken ? "token" : '"anonymous"'})`];
+  const head = [`from openai import OpenAI`, ``, `client = OpenAI(base_url="${location.origin}/v1", api_key=${needsToken ? "token" : '"anonymous"'}${extraHeaders(", default_headers=")})`];
   const read = isStream ? [`for chunk in answer:`, `    print(chunk.choices[0].delta.content or "", end="")`] : [`print(answer)`];
   return [...head, `answer = client.${method}(`, ...given, `)`, ...read].join("\n");
 }
@@ -93,7 +94,7 @@ function writeNode(call) {
   return [
     `import OpenAI from "openai";`,
     ``,
-    `const client = new OpenAI({ baseURL: "${location.origin}/v1", apiKey: ${needsToken ? "token" : '"anonymous"'} });`,
+    `const client = new OpenAI({ baseURL: "${location.origin}/v1", apiKey: ${needsToken ? "token" : '"anonymous"'}${extraHeaders(", defaultHeaders: ")} });`,
     `const answer = await client.${method}(${JSON.stringify(all, null, 2)});`,
     ...read,
   ].join("\n");
@@ -123,7 +124,14 @@ function contentOf({ prompt, images, imageUrl }) {
 }
 
 function headerLines() {
-  return ["Content-Type: application/json", ...(needsToken ? ["Authorization: Bearer $TOKEN"] : [])];
+  const token = needsToken ? ["Authorization: Bearer $TOKEN"] : [];
+  const simulated = readSimulated() ? [`X-Simulate: ${readSimulated()}`] : [];
+  return ["Content-Type: application/json", ...token, ...simulated];
+}
+
+/** Return the headers that a library is given besides its own, as code; "" if there are none. */
+function extraHeaders(before) {
+  return readSimulated() ? `${before}{ "X-Simulate": "${readSimulated()}" }` : "";
 }
 
 function quoteHeader(line) {

@@ -27,6 +27,7 @@ export const words = {
   tool: "Schlägt nach: {name}",
   toolFailed: "Fehlgeschlagen: {name}",
   wait: "Gerade fragen viele. Es geht weiter in {time}.",
+  retryIn: "Gerade fragen viele. Neuer Versuch möglich in {time}.",
   offline: "Sie sind offline. Es geht weiter, sobald Sie wieder online sind.",
   network: "Die Verbindung ging verloren.",
   busy: "Der Dienst ist überlastet.",

@@ -27,6 +27,7 @@ export const words = {
   tool: "Looking up: {name}",
   toolFailed: "Failed: {name}",
   wait: "Many are asking now. It goes on in {time}.",
+  retryIn: "Many are asking now. You can try again in {time}.",
   offline: "You are offline. It goes on when you are back.",
   network: "The connection was lost.",
   busy: "The service is busy.",

@@ -27,6 +27,7 @@ export const words = {
   tool: "Buscando: {name}",
   toolFailed: "Error: {name}",
   wait: "Hay muchas solicitudes. Sigue en {time}.",
+  retryIn: "Hay muchas solicitudes. Reintente en {time}.",
   offline: "No tiene conexión. Sigue cuando vuelva.",
   network: "Se perdió la conexión.",
   busy: "El servicio está ocupado.",

@@ -27,6 +27,7 @@ export const words = {
   tool: "Recherche : {name}",
   toolFailed: "Échec : {name}",
   wait: "Il y a beaucoup de demandes. Reprise dans {time}.",
+  retryIn: "Il y a beaucoup de demandes. Réessayez dans {time}.",
   offline: "Vous êtes hors ligne. Reprise dès votre retour.",
   network: "La connexion a été perdue.",
   busy: "Le service est occupé.",

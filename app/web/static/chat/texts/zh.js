@@ -27,6 +27,7 @@ export const words = {
   tool: "正在查询：{name}",
   toolFailed: "失败：{name}",
   wait: "当前请求较多，{time}后继续。",
+  retryIn: "当前请求较多，请在{time}后重试。",
   offline: "您已离线，恢复联网后将继续。",
   network: "连接已断开。",
   busy: "服务繁忙。",

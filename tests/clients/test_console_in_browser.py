@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.clients.running_server import HERE
-from tests.fakes.servers import free_port, gunicorn
+from tests.fakes.servers import free_port, gunicorn, make_key
 
 pytestmark = [
     pytest.mark.clients,
@@ -42,20 +43,27 @@ def _list_scenarios() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A server in development, without a key."""
+def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """A server in development, without an OpenAI key; and a key of its own."""
     port, prompts = free_port(), tmp_path_factory.mktemp("prompts")
     (prompts / "shop.toml").write_text(_PROMPT)
     (prompts / "other.toml").write_text('system = "Be brief."')
-    settings = {"PORT": str(port), "PROMPTS_DIR": str(prompts), "SECRET_KEY": "k" * 48, "WEB_CONCURRENCY": "1"}
+    settings = {
+        "PORT": str(port),
+        "PROMPTS_DIR": str(prompts),
+        "SECRET_KEY": "k" * 48,
+        "WEB_CONCURRENCY": "1",
+        "DATABASE_URL": f"sqlite:///{tmp_path_factory.mktemp('data')}/gatehouse.sqlite3",
+    }
     with gunicorn(wait_for=port, **settings):
-        yield f"http://127.0.0.1:{port}"
+        key = make_key("flask keys create --name console", settings)
+        yield {"server": f"http://127.0.0.1:{port}", "key": key}
 
 
 @pytest.fixture(scope="module")
-def results(url: str) -> dict[str, str | None]:
+def results(place: dict[str, str]) -> dict[str, str | None]:
     """What came of each scenario: None, or its error."""
-    return _run({"server": url})
+    return _run(place)
 
 
 @pytest.mark.parametrize("scenario", _list_scenarios())
@@ -64,13 +72,13 @@ def test_in_a_browser(results, scenario):
 
 
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
-def test_pictures_are_drawn(url):
-    assert _run({"server": url, "pictures": os.environ["PICTURES"]}) == {"pictures": None}
+def test_pictures_are_drawn(place):
+    assert _run({**place, "pictures": os.environ["PICTURES"]}) == {"pictures": None}
 
 
 def _run(options: dict[str, Any]) -> dict[str, str | None]:
     done = subprocess.run(
-        ["node", Path("pages") / "run.mjs", json.dumps(options)],
+        ["node", Path("pages") / "run.mjs", json.dumps({**options, "python": sys.executable})],
         cwd=HERE,
         capture_output=True,
         text=True,
