@@ -257,7 +257,7 @@ def test_a_stream_that_cannot_finish_says_so_before_it_is_cut(upstream: FakeUpst
         assert_ended_well(stopped, within_s=1)
         wait_until(lambda: not reloaded.workers() & old, "the old worker has ended", 2)
         for server in (stopped, reloaded):
-            assert server.log().count(" call ") == 1
+            assert server.log().count(" INFO call ") == 1
             assert "Traceback" not in server.log()
 
 
