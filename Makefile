@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models lock bench chaos storm clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -53,11 +53,22 @@ errors: .venv/installed ## Update the table of errors in docs/errors.md
 models: .venv/installed ## Update the tables of models in docs/models.md
 	@$(BIN)/python -m app.model_families.table docs/models.md
 
+licences: .venv/installed ## Update docs/licences.md, and check the licences of the pinned packages
+	@$(BIN)/python -m supply_chain.licences docs/licences.md
+
+sbom: supply_chain/.venv/installed ## Write sbom.cdx.json, the list of the pinned packages in the format CycloneDX
+	@supply_chain/.venv/bin/cyclonedx-py requirements --output-reproducible --of JSON -o sbom.cdx.json requirements.txt
+	@echo "==> Wrote sbom.cdx.json"
+
+audit: supply_chain/.venv/installed ## Ask PyPI for known holes in the pinned packages (ARGS=--strict: fail if it cannot be asked)
+	@supply_chain/.venv/bin/python -m supply_chain.audit $(ARGS)
+
 lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements.in -o requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-otel.in -o requirements-otel.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade supply_chain/requirements.in -o supply_chain/requirements.txt
 
 bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)
@@ -69,7 +80,7 @@ storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare 
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data
-	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv
+	rm -rf .venv .venv-pythons .pytest_cache .mypy_cache .ruff_cache tests/clients/node_modules tests/clients/examples/node_modules tests/clients/.venv supply_chain/.venv
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 .venv/bin/python:
@@ -98,6 +109,12 @@ tests/clients/.venv/installed: tests/clients/requirements.txt .venv/installed-de
 	@echo "==> Installing the packages of tests/clients/requirements.txt"
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python tests/clients/.venv
 	@$(BIN)/uv pip install --quiet --require-hashes --python tests/clients/.venv/bin/python -r tests/clients/requirements.txt
+	@touch $@
+
+supply_chain/.venv/installed: supply_chain/requirements.txt .venv/installed-dev
+	@echo "==> Installing the packages of supply_chain/requirements.txt"
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python supply_chain/.venv
+	@$(BIN)/uv pip install --quiet --require-hashes --python supply_chain/.venv/bin/python -r supply_chain/requirements.txt
 	@touch $@
 
 .env:

@@ -6,6 +6,7 @@ from pathlib import Path
 from dotenv import load_dotenv
 
 from app import create_app
+from app.cli import create_app_for_doctor
 from app.config import ConfigError, load_config
 
 _ROOT = Path(__file__).parent
@@ -26,5 +27,9 @@ try:
     )  # libraries read some variables, those of proxies for instance
     app = create_app(config)
 except ConfigError as error:
-    sys.stderr.write(f"{error}\n")
-    sys.exit(error.exit_status)
+    # `flask doctor` says what is wrong with the settings, and what else is.
+    if Path(sys.argv[0]).name == "flask" and "doctor" in sys.argv[1:]:
+        app = create_app_for_doctor(error.problems)
+    else:
+        sys.stderr.write(f"{error}\n")
+        sys.exit(error.exit_status)

@@ -81,6 +81,7 @@ def create_app(
     app.url_map.merge_slashes = False  # otherwise Flask redirects, which loses the body of a POST
     app.config.update(
         SECRET_KEY=config.secret_key or None,
+        SECRET_KEY_FALLBACKS=list(config.secret_key_fallbacks),
         MAX_CONTENT_LENGTH=config.max_body_bytes,
         MAX_JSON_BYTES=min(config.max_json_bytes, config.max_body_bytes),
         MAX_FORM_MEMORY_SIZE=min(config.max_json_bytes, config.max_body_bytes),

@@ -29,9 +29,10 @@ from app.limits.rate_limiter import RateLimiter
 from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
 from app.markdown import make_markdown_processes
-from app.openai_service import CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
+from app.openai_service import BatchSender, CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
+from app.outbox.targets import name_targets
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
@@ -167,7 +168,9 @@ def build_services(
     token_counts = TokenCounts(config.default_encoding, folder=_ROOT / config.state_dir)
     input_window = InputWindow(config.models, token_counts)
     owner_faults = OwnerFaults(state)
-    openai_batches = OpenAIBatches(config.upstream_batches, client, input_window, owner_faults.note_failure)
+    openai_batches = OpenAIBatches(
+        config.upstream_batches, BatchSender(client.keys), input_window, owner_faults.note_failure
+    )
     rate_limiter = RateLimiter(state)
     ledger = Ledger(
         database,
@@ -175,10 +178,11 @@ def build_services(
         writes_notes=True,
         release_reserved=lambda dump, used: TokenRateLimit.load(rate_limiter, dump).release_unused(used),
         note_swept=None if metrics is None else metrics.counters.swept_holds.inc,
+        told=name_targets(config),
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
-    secret = config.secret_key or config.openai_api_key
-    pseudonyms = Pseudonyms(secret)
+    secret = config.secret_key or next(iter(config.api_keys), "")
+    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)
@@ -208,7 +212,7 @@ def build_services(
         authenticator=authenticator,
         own_hosts=own_hosts,
         pseudonyms=pseudonyms,
-        reasoning_seals=ReasoningSeals(secret),
+        reasoning_seals=ReasoningSeals(secret, config.secret_key_fallbacks),
         safety_events=SafetyEvents(database, pseudonyms, authenticator.tokens, reports, reported_users),
         reported_users=reported_users,
         deliveries=Deliveries(state),

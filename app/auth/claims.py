@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from app.auth.errors import Unauthenticated
@@ -79,6 +80,23 @@ def undisguise(text: str) -> str:
         return base64.b32decode(text.upper() + "=" * (-len(text) % 8)).decode("ascii")
     except ValueError:
         raise Unauthenticated("bad token", is_guess=True) from None
+
+
+def decode_with_any(
+    token: str, keys: Sequence[str], *, algorithm: str, issuer: str, audience: str, max_ttl_s: int
+) -> dict[str, Any]:
+    """Return the claims of a token that one of the keys has signed. The arguments and errors are those of decode_claims()."""
+    refusal = Unauthenticated("bad token", is_guess=True)
+    for key in keys:
+        try:
+            return decode_claims(
+                token, key, algorithm=algorithm, issuer=issuer, audience=audience, max_ttl_s=max_ttl_s
+            )
+        except Unauthenticated as error:
+            if not error.is_guess:  # the signature is right
+                raise
+            refusal = error
+    raise refusal
 
 
 def _read_time(claims: dict[str, Any], name: str) -> float | None:

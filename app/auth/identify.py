@@ -183,8 +183,13 @@ def build_authenticator(
     # The database is opened only when a credential is checked that is stored there.
     store = LazyStore(database)
     keys = ApiKeys(store)
+    fallbacks = config.secret_key_fallbacks
     tokens = VisitorTokens(
-        config.secret_key, store, max_ttl_s=config.token_max_ttl_s, form_ttl_s=int(config.idempotency_keep_s)
+        config.secret_key,
+        store,
+        fallbacks=fallbacks,
+        max_ttl_s=config.token_max_ttl_s,
+        form_ttl_s=int(config.idempotency_keep_s),
     )
     return Authenticator(
         keys=keys,
@@ -192,10 +197,13 @@ def build_authenticator(
         jwt_issuer=_build_jwt_issuer(config, tokens),
         # Production opens no such session, so none is accepted there, not even one that is signed with the same secret.
         sessions=Sessions(
-            "" if config.is_production else config.secret_key, ttl_s=config.session_ttl_s, own_hosts=own_hosts
+            "" if config.is_production else config.secret_key,
+            fallbacks=fallbacks,
+            ttl_s=config.session_ttl_s,
+            own_hosts=own_hosts,
         ),
-        admin_sessions=AdminSessions(config.secret_key, store, own_hosts),
-        caller_sessions=CallerSessions(config.secret_key, keys, own_hosts),
+        admin_sessions=AdminSessions(config.secret_key, store, own_hosts, fallbacks=fallbacks),
+        caller_sessions=CallerSessions(config.secret_key, keys, own_hosts, fallbacks=fallbacks),
         own_hosts=own_hosts,
         failures=FailedAttemptLimit(state),
         auth_required=config.auth_required,

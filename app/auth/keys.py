@@ -113,7 +113,7 @@ class ApiKeys:
 
     def find(self, key_id: str) -> ApiKey | None:
         """Return a key by its id, in whatever state it is; None if there is none."""
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
         return None if row is None else _key_from_row(row)
 
@@ -160,7 +160,7 @@ class ApiKeys:
         if match is None:
             raise Unauthenticated("malformed key", is_guess=True)
         key_id, secret = match.groups()
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             row = connection.execute(_BY_ID, {"key_id": key_id}).one_or_none()
         stored = _NO_SECRET_SHA256 if row is None else row.secret_sha256
         is_equal = hmac.compare_digest(stored, _hash(secret))

@@ -9,7 +9,8 @@ not the server's own there are no sessions.
 from __future__ import annotations
 
 import hashlib
-import secrets
+from collections.abc import Sequence
+from secrets import token_urlsafe
 
 from flask import Request, Response
 from itsdangerous import BadSignature, TimestampSigner
@@ -29,12 +30,14 @@ class Sessions:
 
     Args:
         secret_key: signs the cookies. Without one there are no sessions.
+        fallbacks: former ones, whose cookies are still accepted.
         ttl_s: the lifetime of a session after its last page was opened.
         own_hosts: the host names of the pages that have sessions.
     """
 
-    def __init__(self, secret_key: str, *, ttl_s: int, own_hosts: OwnHosts) -> None:
-        self._signer = _Signer(secret_key, _SALT, digest_method=hashlib.sha256) if secret_key else None
+    def __init__(self, secret_key: str, *, fallbacks: Sequence[str] = (), ttl_s: int, own_hosts: OwnHosts) -> None:
+        secrets = [*reversed(fallbacks), secret_key]  # the last one signs
+        self._signer = _Signer(secrets, _SALT, digest_method=hashlib.sha256) if secret_key else None
         self._ttl_s = ttl_s
         self._own_hosts = own_hosts
 
@@ -42,7 +45,7 @@ class Sessions:
         """Set the cookie on the response that carries a page: that of a new session, or the current one renewed."""
         if self._signer is None or not self._own_hosts.include(request):
             return
-        session_id = self._read_id(request) or secrets.token_urlsafe(16)
+        session_id = self._read_id(request) or token_urlsafe(16)
         response.set_cookie(
             _cookie_name(request),
             self._signer.sign(session_id).decode(),

@@ -19,6 +19,9 @@ class CredentialStore(Protocol):
     def read_transaction(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that only reads."""
 
+    def read_once(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction for one statement that only reads."""
+
 
 class LazyStore:
     """A Database that is migrated when it is first used, so that requests without credentials do not wait for it."""
@@ -34,6 +37,10 @@ class LazyStore:
     def read_transaction(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that only reads."""
         return self._get_database().read_transaction()
+
+    def read_once(self) -> AbstractContextManager[Connection]:
+        """Begin a transaction for one statement that only reads."""
+        return self._get_database().read_once()
 
     def _get_database(self) -> Database:
         if not self._is_ready:

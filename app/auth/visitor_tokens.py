@@ -4,7 +4,7 @@ They are JWTs, signed by a key that is derived from SECRET_KEY for this purpose 
 same secret is accepted as one. Tokens are not stored, only revocations are.
 
 With each comes a form token, for a page without scripts: it stands for the same visitor, in one field of one form. Each
-form has an id of its own, by which a form that is sent twice is known.
+has an id of its own, by which a form that is sent twice is known.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,7 +21,7 @@ from sqlalchemy.exc import IntegrityError
 
 from app.audit.actors import ITSELF, Actor
 from app.audit.trail import Action, record
-from app.auth.claims import LEEWAY_S, decode_claims, disguise, undisguise
+from app.auth.claims import LEEWAY_S, decode_with_any, disguise, undisguise
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
@@ -103,15 +103,23 @@ class VisitorTokens:
 
     Args:
         secret_key: the signing key is derived from it. If it is too short, no tokens are issued or accepted.
+        fallbacks: former ones, whose tokens are still accepted.
         store: where revocations are stored.
         max_ttl_s: the maximum lifetime of a token. Tokens that would be valid for longer are refused.
-        form_ttl_s: the maximum lifetime of a form token: for as long, a form that is sent twice is known.
+        form_ttl_s: that of a form token: for as long, a form that is sent twice is known.
     """
 
     def __init__(
-        self, secret_key: str, store: CredentialStore, *, max_ttl_s: int, form_ttl_s: int = 86_400
+        self,
+        secret_key: str,
+        store: CredentialStore,
+        *,
+        fallbacks: Sequence[str] = (),
+        max_ttl_s: int,
+        form_ttl_s: int = 86_400,
     ) -> None:
-        self._key = _derive_key(secret_key) if len(secret_key) >= _MIN_SECRET_CHARS else None
+        # The first one signs.
+        self._keys = [*map(_derive_key, (secret_key, *fallbacks))] if len(secret_key) >= _MIN_SECRET_CHARS else []
         self._store = store
         self._max_ttl_s = max_ttl_s
         self._form_ttl_s = form_ttl_s
@@ -127,7 +135,7 @@ class VisitorTokens:
             Forbidden: the key lacks a granted scope, or the scope is not for visitors.
             AuthUnavailable: there is no SECRET_KEY to sign with.
         """
-        if self._key is None:
+        if not self._keys:
             raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
             raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
@@ -154,7 +162,7 @@ class VisitorTokens:
         return VisitorToken(
             id=token_id,
             expires_at=expires_at,
-            text=_encode(present, self._key, JWT_TYPE),
+            text=_encode(present, self._keys[0], JWT_TYPE),
             form=self._encode_form({**present, "exp": min(expires_at, now + self._form_ttl_s)}),
         )
 
@@ -214,30 +222,23 @@ class VisitorTokens:
 
     def _check(self, token: str, audience: str) -> dict[str, Any]:
         """Return the claims of a token that is valid now. Raises Unauthenticated."""
-        if self._key is None or len(token) > _MAX_CHARS:
+        if not self._keys or len(token) > _MAX_CHARS:
             raise Unauthenticated("bad token", is_guess=True)
-        claims = decode_claims(
-            token,
-            self._key,
-            algorithm=_ALGORITHM,
-            issuer=_ISSUER,
-            audience=audience,
-            max_ttl_s=self._max_ttl_s,
-        )
-        with self._store.read_transaction() as connection:
+        rules = {"algorithm": _ALGORITHM, "issuer": _ISSUER, "audience": audience}
+        claims = decode_with_any(token, self._keys, **rules, max_ttl_s=self._max_ttl_s)
+        with self._store.read_once() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
         return claims
 
     def _encode_form(self, claims: Mapping[str, Any], *, follows: bool = False) -> str:
-        assert self._key is not None
         form = {"aud": _FORM_AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
-        return disguise(_encode({**claims, **form}, self._key, _FORM_TYPE))
+        return disguise(_encode({**claims, **form}, self._keys[0], _FORM_TYPE))
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
-        with self._store.read_transaction() as connection:
+        with self._store.read_once() as connection:
             found = connection.execute(_REVOKED_UNTIL, {"tenant": tenant, "sub": user}).scalar()
         return -1 if found is None else int(found)
 

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import calendar
 import re
+import sys
 import time
 from collections.abc import Sequence
 from functools import partial
 from typing import cast, get_args
+from urllib.parse import urlsplit
 
 import click
 from flask.cli import with_appcontext
 
+from app.cli.errors import reported
 from app.cli.table import print_table
 from app.database.database import DatabaseUnavailable
+from app.exports.focus import BY, write_focus
 from app.ledger.reports import Grouping, Total
 from app.pricing.money import format_usd
 from app.runtime.times import format_minute
@@ -28,8 +32,16 @@ from app.token_counts import FIGURES, get_figures
 )
 @click.option("--tenant", help="Only this tenant.")
 @click.option("--user", help="Only this user.")
+@click.option(
+    "--format",
+    "style",
+    default="table",
+    show_default=True,
+    type=click.Choice(("table", "focus")),
+    help="focus: CSV of FOCUS 1.2, a row for each day, tenant, user, model and route.",
+)
 @with_appcontext
-def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> None:
+def usage(month: str | None, by: str, tenant: str | None, user: str | None, style: str) -> None:
     """Show the tokens and the cost of a month."""
     month = month or time.strftime("%Y-%m", time.gmtime())
     if not re.fullmatch(r"\d{4}-(0[1-9]|1[0-2])", month):
@@ -40,6 +52,11 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
     totals = partial(
         services().reports.totals, tenant=tenant, user=user, first_day=f"{month}-01", last_day=f"{month}-31"
     )
+    if style == "focus":
+        with reported():
+            rows = totals(BY)
+        _write_focus(rows)
+        return
     safety_events = partial(
         services().safety_events.list_all, tenant=tenant, first_day=f"{month}-01", last_day=_last_day(month)
     )
@@ -67,6 +84,12 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None) -> N
         who = "nobody known" if event.user_id is None else f"user {event.user_id} of tenant {event.tenant}"
         told = " ".join(filter(None, (event.kind, event.category, event.case_id)))
         click.echo(f"{format_minute(event.received_at / 1000)} OpenAI reported {told}: {who}; {event.action}.")
+
+
+def _write_focus(rows: Sequence[Total]) -> None:
+    config = services().config
+    upstream = urlsplit(config.openai_base_url or config.azure_openai_endpoint).hostname
+    write_focus(rows, sys.stdout, account=config.openai_org_id or "default", provider=upstream or "OpenAI")
 
 
 def _last_day(month: str) -> str:

@@ -70,6 +70,12 @@ def secret(check: Check | None = None, *, default: str = "") -> str:
     return value
 
 
+def secrets() -> tuple[str, ...]:
+    """Declare a list of texts that is left out of the repr, empty by default."""
+    value: tuple[str, ...] = field(default=(), repr=False)
+    return value
+
+
 def find_problem(declared: Field[Any], value: object) -> str | None:
     """Return what is wrong with a value, as a sentence that begins with the setting's name; None if it is valid."""
     check: Check | None = declared.metadata.get("check")

@@ -36,6 +36,22 @@ def check_webhook_secret(value: str) -> str | None:
     return None if _WEBHOOK_SECRET.fullmatch(value) else "must be whsec_ and Base64, as OpenAI shows it once."
 
 
+def check_own_webhook_secret(value: str) -> str | None:
+    """Check the secret by which the site's own webhook knows us."""
+    if _WEBHOOK_SECRET.fullmatch(value):
+        return None
+    return "must be whsec_ and Base64, such as that of `openssl rand -base64 32`."
+
+
+def check_usage_webhook(value: str) -> str | None:
+    """Check the URL of the site's own webhook: what is sent names users, so only this machine has it unencrypted."""
+    if is_url(value, ("https",)) or (
+        is_url(value) and urlsplit(value).hostname in ("localhost", "127.0.0.1", "::1")
+    ):
+        return None
+    return "must be an https:// URL, or http://127.0.0.1 or http://localhost."
+
+
 def check_network(value: str) -> str | None:
     """Check a network or an address."""
     try:

@@ -60,6 +60,7 @@ class ConnectionSettings:
 
     Attributes:
         offline_model_as: the model that the offline model plays.
+        api_keys: in the order in which they are tried; may be empty.
         organization: may be empty.
         connect_timeout_s: until the connection is open.
     """
@@ -67,7 +68,7 @@ class ConnectionSettings:
     upstream: UpstreamSettings
     offline_model_as: str
     azure_api_version: str
-    api_key: str = field(repr=False)
+    api_keys: tuple[str, ...] = field(repr=False)
     organization: str
     connect_timeout_s: float
 

@@ -17,6 +17,11 @@ def parse_list(text: str) -> tuple[str, ...]:
     return tuple(item for part in text.split(",") if (item := part.strip()))
 
 
+def parse_lines(text: str) -> tuple[str, ...]:
+    """Parse a list with commas or, as in a file, one item a line."""
+    return parse_list(",".join(text.splitlines()))
+
+
 def _parse_text(text: str) -> str:
     return text
 

@@ -24,6 +24,7 @@ def find_problems(config: Config) -> list[str]:
         _check_token_rates,
         _check_access,
         _check_anonymous_scopes,
+        _check_outbox,
         find_provider_problems,
     ]
     if config.is_production:
@@ -34,12 +35,13 @@ def find_problems(config: Config) -> list[str]:
 def _check_upstream(config: Config) -> Iterator[str]:
     if config.azure_openai_endpoint and config.openai_base_url:
         yield "AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other."
-    if config.azure_openai_endpoint and not config.openai_api_key:
+    if config.azure_openai_endpoint and not config.api_keys:
         yield "AZURE_OPENAI_ENDPOINT needs OPENAI_API_KEY, the key of the Azure resource."
     if config.azure_openai_endpoint and config.moderation != "off":
         yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
-    if not config.openai_api_key.isascii() or any(char <= " " for char in config.openai_api_key):
-        yield "OPENAI_API_KEY contains a space, a control character or one that is not ASCII."
+    for name, keys in (("OPENAI_API_KEY", (config.openai_api_key,)), ("OPENAI_API_KEYS", config.openai_api_keys)):
+        if any(not key.isascii() or any(char <= " " for char in key) for key in keys):
+            yield f"{name} contains a space, a control character or one that is not ASCII."
     if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
         yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
 
@@ -63,6 +65,10 @@ def _check_token_rates(config: Config) -> Iterator[str]:
 
 
 def _check_access(config: Config) -> Iterator[str]:
+    if config.secret_key_fallbacks and not config.secret_key:
+        yield "SECRET_KEY_FALLBACKS needs SECRET_KEY, which signs what is new."
+    if any(len(secret) < _MIN_SECRET_CHARS for secret in config.secret_key_fallbacks):
+        yield f"SECRET_KEY_FALLBACKS has a secret of fewer than {_MIN_SECRET_CHARS} characters."
     if config.auth_required and not config.is_production and len(config.secret_key) < _MIN_SECRET_CHARS:
         yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {_MIN_SECRET_CHARS} characters."
     for name in config.allowed_tools:
@@ -82,6 +88,17 @@ def _check_access(config: Config) -> Iterator[str]:
             yield f"CORS_ALLOWED_HEADERS: {problem}"
 
 
+def _check_outbox(config: Config) -> Iterator[str]:
+    if bool(config.usage_webhook_url) != bool(config.usage_webhook_secret):
+        yield "USAGE_WEBHOOK_URL and USAGE_WEBHOOK_SECRET need each other."
+    if bool(config.stripe_api_key) != bool(config.stripe_meter):
+        yield "STRIPE_API_KEY and STRIPE_METER need each other."
+    for each in config.stripe_customers:
+        tenant, _, customer = each.partition("=")
+        if not tenant or not (customer == "none" or customer.startswith("cus_")):
+            yield f"STRIPE_CUSTOMERS: {each!r} is not like acme=cus_123, or acme=none for a tenant that is not billed."
+
+
 def _check_anonymous_scopes(config: Config) -> Iterator[str]:
     for scope in config.anonymous_scopes or ():
         if scope == "batches":
@@ -91,7 +108,7 @@ def _check_anonymous_scopes(config: Config) -> Iterator[str]:
 
 
 def _check_production(config: Config) -> Iterator[str]:
-    if not config.openai_api_key:
+    if not config.api_keys:
         yield "OPENAI_API_KEY is missing; the offline model is for development only."
     if len(config.secret_key) < _MIN_SECRET_CHARS:
         yield f"SECRET_KEY is missing or shorter than {_MIN_SECRET_CHARS} characters."

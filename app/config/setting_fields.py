@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from app.config import formats
-from app.config.fields import one_of, secret, some_of, text, within
+from app.config.fields import one_of, secret, secrets, some_of, text, within
 from app.config.identity_provider import VISITOR_SCOPES
 from app.config.models import HOSTED_TOOLS, REASONING_EFFORTS, SERVICE_TIERS, VERBOSITIES
 from app.config.upstream_urls import check_azure_endpoint, check_azure_version, check_base_url
@@ -24,6 +24,7 @@ class SettingFields:
     worker_connections: int = within(1, 1_000_000, default=2000)
     threads: int = within(1, 10_000, default=64)
     secret_key: str = secret()
+    secret_key_fallbacks: tuple[str, ...] = secrets()
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")
@@ -35,6 +36,7 @@ class SettingFields:
     otel_service_name: str = "gatehouse"
 
     openai_api_key: str = secret()
+    openai_api_keys: tuple[str, ...] = secrets()
     openai_base_url: str = text(check_base_url)
     offline_model_as: str = "gpt-6.1-terra"
     openai_org_id: str = ""
@@ -133,6 +135,15 @@ class SettingFields:
     prices_file: str = ""
     data_dir: str = "instance"
     database_url: str = secret(default="sqlite:///instance/gatehouse.sqlite3")
+    entries_keep_days: int = within(0, 36_500, default=0)
+    audit_keep_days: int = within(0, 36_500, default=0)
+    safety_events_keep_days: int = within(0, 36_500, default=0)
+    usage_webhook_url: str = text(formats.check_usage_webhook)
+    usage_webhook_secret: str = secret(formats.check_own_webhook_secret)
+    stripe_api_key: str = secret()
+    stripe_meter: str = ""
+    stripe_meter_value: str = one_of("cost_micro_usd", "tokens", default="cost_micro_usd")
+    stripe_customers: tuple[str, ...] = ()
     session_ttl_s: int = within(60, 2_592_000, default=8 * 3600)
     token_max_ttl_s: int = within(1, 2_592_000, default=24 * 3600)
     jwt_issuer: str = ""

@@ -73,9 +73,14 @@ class Config(SettingFields):
         return self.app_env == "production"
 
     @property
+    def api_keys(self) -> tuple[str, ...]:
+        """The keys for the upstream, in the order in which they are tried: OPENAI_API_KEY, then OPENAI_API_KEYS."""
+        return tuple(dict.fromkeys(key for key in (self.openai_api_key, *self.openai_api_keys) if key))
+
+    @property
     def is_offline(self) -> bool:
         """Whether the offline model answers, because no upstream is configured."""
-        return not (self.openai_api_key or self.openai_base_url or self.azure_openai_endpoint)
+        return not (self.api_keys or self.openai_base_url or self.azure_openai_endpoint)
 
     @property
     def allowed_anonymous_scopes(self) -> frozenset[str]:
@@ -147,7 +152,7 @@ class Config(SettingFields):
             upstream=self.upstream,
             offline_model_as=self.offline_model_as,
             azure_api_version=self.azure_openai_api_version,
-            api_key=self.openai_api_key,
+            api_keys=self.api_keys,
             organization=self.openai_org_id,
             connect_timeout_s=self.connect_timeout_s,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from app.config.origins import parse_hosts, parse_origins
-from app.config.parsing import find_parser
+from app.config.parsing import find_parser, parse_lines
 
 _SUFFIX = "_FILE"
 _MAX_BYTES = 64 * 1024
@@ -20,6 +20,8 @@ _PARSERS: dict[str, Callable[[str], object]] = {
     "allowed_origins": parse_origins,
     "trusted_hosts": parse_hosts,
     "log_level": str.upper,
+    "openai_api_keys": parse_lines,
+    "secret_key_fallbacks": parse_lines,
 }
 
 

@@ -8,5 +8,10 @@ file_owners.py       tells whose a file is that may not be written
 postgres_driver.py   PostgresDriver: a server, for several machines
 metadata.py          the MetaData of all tables
 migrate.py           brings the tables up to date
+inspection.py        says which revision the tables have, and whether the data is whole
+backup.py            copies a database to a file, and puts it back
+sqlite_copies.py     does so with a SQLite file
+postgres_dumps.py    does so with PostgreSQL's own programs
+copy_files.py        writes a copy beside its place until it is whole
 migrations/          the migrations, and Alembic's entry point
 """

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,15 @@ class Database:
         Raises:
             DatabaseUnavailable: the block's statements took longer than `within_s`, TIMEOUT_S if None, or failed.
         """
-        return self._transaction(within_s, writes=True)
+        return self._transaction(within_s, partial(self.driver.begin, writes=True), writes=True)
 
     def read_transaction(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
         """Return a transaction that only reads, from one snapshot. Raises DatabaseUnavailable."""
-        return self._transaction(within_s, writes=False)
+        return self._transaction(within_s, partial(self.driver.begin, writes=False), writes=False)
+
+    def read_once(self, within_s: float | None = None) -> AbstractContextManager[Connection]:
+        """Return a transaction for one statement that only reads: one round trip. Raises DatabaseUnavailable."""
+        return self._transaction(within_s, self.driver.begin_single, writes=False)
 
     def execute(self, sql: str, values: Sequence[Any], within_s: float | None = None) -> int:
         """Run one statement as a transaction. Return how many rows it changed or found.
@@ -168,16 +173,16 @@ class Database:
         self.driver.close()
 
     @contextmanager
-    def _transaction(self, within_s: float | None, *, writes: bool) -> Iterator[Connection]:
+    def _transaction(
+        self, within_s: float | None, begin: Callable[[Any, float], None], *, writes: bool
+    ) -> Iterator[Connection]:
         deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
         is_trial = self._enter()
         is_committing = False
         try:
             with self.driver.acquire_turn(deadline, writes=writes):
                 self._guard.recheck(is_trial)
-                connection, raw = self._connect_ready(
-                    lambda raw: self.driver.begin(raw, deadline, writes=writes), deadline, writes=writes
-                )
+                connection, raw = self._connect_ready(lambda raw: begin(raw, deadline), deadline, writes=writes)
                 try:
                     yield connection
                     is_committing = True
@@ -288,8 +293,7 @@ class Database:
     def _reset_after_fork(self) -> None:
         """Forget the parent's connections after a fork, without closing them: that could damage its file."""
         if self._pid != process.pid:
-            self._parent_objects.append(self.driver.engine.pool)
-            self._parent_objects.append(self._writer)
+            self._parent_objects += (self.driver.engine.pool, self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
             self._guard = make_guard(self.driver)

@@ -26,6 +26,9 @@ class Driver(Protocol):
     def begin(self, raw: Any, deadline: float, *, writes: bool) -> None:
         """Begin a transaction that fails if it outlasts the deadline."""
 
+    def begin_single(self, raw: Any, deadline: float) -> None:
+        """Prepare for one statement that reads and fails if it outlasts the deadline."""
+
     def prepare(self, raw: Any, deadline: float) -> None:
         """Prepare a connection for execute(); raise if it is dead or its file was moved."""
 

@@ -22,7 +22,12 @@ log = logging.getLogger("app.ledger")
 
 def find_newest_revision() -> str:
     """Return the revision that the code expects, from the file names: loading the files would take time."""
-    return max(file.name.partition("_")[0] for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
+    return list_migrations()[-1].partition("_")[0]
+
+
+def list_migrations() -> list[str]:
+    """Return the names of all migrations, the oldest first."""
+    return sorted(file.stem for file in (SCRIPTS / "versions").glob("[0-9]*_*.py"))
 
 
 def migrate(driver: Driver) -> None:
@@ -31,13 +36,13 @@ def migrate(driver: Driver) -> None:
     with driver.engine.connect() as connection:
         raw: Any = connection.connection.driver_connection
         driver.begin(raw, clock.ticks() + _READ_S, writes=False)
-        found = _read_revision(connection)
+        found = read_revision(connection)
         raw.rollback()
         if found >= newest:
             return
         driver.begin_migration(connection)
         try:
-            found = _read_revision(connection)
+            found = read_revision(connection)
             if found < newest:  # no other process was faster
                 if not found and driver.name == "sqlite":
                     _create(raw)
@@ -50,7 +55,7 @@ def migrate(driver: Driver) -> None:
         connection.exec_driver_sql("COMMIT")
 
 
-def _read_revision(connection: Connection) -> str:
+def read_revision(connection: Connection) -> str:
     """Return the revision of the tables, "" if there are none. Revisions are numbers of the same length."""
     if not inspect(connection).has_table("alembic_version"):
         return ""

@@ -24,6 +24,7 @@ _CONNECT_S = 1.0
 _STATEMENT_S = 2.0
 _MIGRATION_S = 60.0
 _MIGRATION_LOCK = 0x6761746568
+_IDLE = psycopg.pq.TransactionStatus.IDLE
 _SETTINGS = f"SET statement_timeout = {int(_STATEMENT_S * 1000)}; SET lock_timeout = 1500; SET idle_in_transaction_session_timeout = 10000"
 # The server works, but a lock or statement timed out, or transactions deadlocked.
 _CONTENDED = {"55P03", "57014", "40P01", "40001"}
@@ -133,6 +134,10 @@ class PostgresDriver:
         if left_s > _STATEMENT_S:
             raw.execute(f"SET LOCAL statement_timeout = {int(left_s * 1000)}")
 
+    def begin_single(self, raw: Any, deadline: float) -> None:
+        """Prepare the connection: a statement alone is a transaction, and sees one snapshot."""
+        self.prepare(raw, deadline)
+
     def prepare(self, raw: Any, deadline: float) -> None:
         """Set the deadline, and raise if the server has closed the connection."""
         raw.deadline = deadline
@@ -147,9 +152,10 @@ class PostgresDriver:
         return int(raw.execute(sql, values).rowcount)
 
     def commit(self, raw: Any, deadline: float) -> None:
-        """Commit the transaction."""
+        """Commit the transaction, if there is one."""
         raw.deadline = deadline
-        raw.execute("COMMIT")
+        if raw.pgconn.transaction_status != _IDLE:
+            raw.execute("COMMIT")
 
     def classify_error(self, error: BaseException) -> tuple[str, bool] | None:
         """Return SQLSTATE, and whether the server is available; None if the error is not an outage."""
@@ -189,7 +195,19 @@ class PostgresDriver:
         """Close the pool's connections."""
         self.engine.dispose()
 
-    def _connect(self) -> BoundedConnection:
+    def describe_access(self) -> dict[str, str]:
+        """Return the variables by which PostgreSQL's own programs reach this database as this process does."""
+        options = self._get_options()
+        # libpq's defaults are those of the environment.
+        known = ((each.keyword.decode(), each.envvar, each.val) for each in psycopg.pq.Conninfo.get_defaults())
+        values = (
+            (variable, options.get(name, None if default is None else default.decode()))
+            for name, variable, default in known
+            if variable
+        )
+        return {variable.decode(): str(value) for variable, value in values if value is not None}
+
+    def _get_options(self) -> dict[str, Any]:
         url = self._url
         options: dict[str, Any] = {name: value for name, value in url.query.items() if isinstance(value, str)}
         named = {
@@ -199,7 +217,9 @@ class PostgresDriver:
             "password": url.password,
             "dbname": url.database,
         }
-        options |= {name: value for name, value in named.items() if value is not None}
+        return options | {name: value for name, value in named.items() if value is not None}
+
+    def _connect(self) -> BoundedConnection:
         defaults: dict[str, Any] = {
             "tcp_user_timeout": 1500,
             "keepalives_idle": 30,
@@ -207,7 +227,7 @@ class PostgresDriver:
         }
         deadline = min(getattr(_deadlines, "transaction", math.inf), clock.ticks() + _CONNECT_S)
         _deadlines.connect = deadline
-        raw = BoundedConnection.connect(make_conninfo(**(defaults | options)), autocommit=True)
+        raw = BoundedConnection.connect(make_conninfo(**(defaults | self._get_options())), autocommit=True)
         try:
             raw.deadline = deadline
             raw.execute(_SETTINGS)

@@ -90,6 +90,10 @@ class SqliteDriver:
             # A reader takes its lock with its first statement, and may find the file busy.
             self._run_step(lambda: raw.execute("PRAGMA schema_version").fetchall(), raw, deadline)
 
+    def begin_single(self, raw: Any, deadline: float) -> None:
+        """Begin a transaction: in it the file is not busy, whatever the statement is."""
+        self.begin(raw, deadline, writes=False)
+
     def prepare(self, raw: Any, deadline: float) -> None:  # noqa: ARG002
         """Raise if the file was moved."""
         self._check_file(raw)

@@ -41,6 +41,7 @@ class Ledger:
         writes_notes: bool = False,
         release_reserved: Callable[[bytes, int], None] | None = None,
         note_swept: Callable[[int], None] | None = None,
+        told: Sequence[str] = (),
     ) -> None:
         """Create it.
 
@@ -52,9 +53,10 @@ class Ledger:
             release_reserved: gives back what a swept request had reserved elsewhere, by its note and beyond the tokens
                 that it is charged.
             note_swept: is told how many entries were swept.
+            told: the systems that the outbox tells of each settlement.
         """
         self._database = database
-        self._statements = Statements(database)
+        self._statements = Statements(database, told)
         self._notes = CallNotes(str(journal_dir.absolute()))
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved
@@ -102,7 +104,7 @@ class Ledger:
         if self._writes_notes and also is None:  # what is written along with it, a batch, outlives this process
             hold.note = self._notes.begin(hold.id)
         try:
-            if also is None and self._database.execute(*self._statements.build_hold(hold, entry, **owner)):
+            if also is None and self._hold_at_once(hold, entry, **owner):
                 return hold
             # An account does not exist yet, or has less left.
             with self._database.transaction() as connection:
@@ -132,8 +134,11 @@ class Ledger:
             HoldExpired: the lease has run out and the entry is settled.
         """
         _check_price(hold.limits, micro_usd)
-        with self._database.transaction() as connection:
-            self._statements.extend(connection, hold, micro_usd=micro_usd or 0, tokens=tokens)
+        amounts = {"micro_usd": micro_usd or 0, "tokens": tokens}
+        at_once = self._statements.build_extend(hold, **amounts)
+        if at_once is None or not self._database.execute(*at_once):
+            with self._database.transaction() as connection:
+                self._statements.extend(connection, hold, **amounts)
         hold.micro_usd = None if hold.micro_usd is None else hold.micro_usd + (micro_usd or 0)
         hold.tokens += tokens
 
@@ -207,6 +212,16 @@ class Ledger:
             DatabaseUnavailable: the rest stays pending.
         """
         self._background.retry()
+
+    def _hold_at_once(self, hold: Hold, entry: NewEntry, **owner: Any) -> bool:
+        """Add a hold's entry by a statement or a few. Return False if an account is missing, or has less left."""
+        statement = self._statements.build_hold(hold, entry, **owner)
+        if self._database.execute(*statement):
+            return True
+        opening = self._statements.build_open(hold)
+        return opening is not None and bool(
+            self._database.execute(*opening) and self._database.execute(*statement)
+        )
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
         self._database.execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))

@@ -9,6 +9,8 @@ The triggers are temporary: the file's schema stays the one that every version o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from app.token_counts import FIGURES
 
 _ENTRY = """(
@@ -52,6 +54,34 @@ INSERT INTO entries {_ENTRY} SELECT {_VALUES} FROM admitted
 """
 """The same for any number of limits. Values: the limits as JSON, [[key, period, max micro-dollars, max tokens], …];
 the two amounts; the number of limits; the amounts again; the entry's."""
+
+POSTGRES_OPEN_ALL = """
+INSERT INTO accounts (key, period)
+SELECT wanted->>0, wanted->>1 FROM json_array_elements(?::json) AS wanted ORDER BY 1, 2
+ON CONFLICT DO NOTHING
+"""
+"""Opens the accounts that are missing. Values: as JSON, [[key, period, …], …]."""
+
+POSTGRES_EXTEND = """
+WITH entry AS MATERIALIZED (
+    SELECT id FROM entries WHERE id = ? AND state = 'pending' FOR UPDATE
+), locked AS MATERIALIZED (
+    SELECT account.key, account.period FROM entry CROSS JOIN json_array_elements(?::json) AS wanted
+    JOIN accounts AS account ON account.key = wanted->>0 AND account.period = wanted->>1
+    WHERE account.spent_micro_usd + account.held_micro_usd + ? <= (wanted->>2)::bigint
+    AND account.spent_tokens + account.held_tokens + ? <= (wanted->>3)::bigint
+    ORDER BY account.key, account.period FOR UPDATE OF account
+), admitted AS (
+    SELECT id FROM entry WHERE (SELECT count(*) FROM locked) = ?
+), taken AS (
+    UPDATE accounts SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
+    FROM locked, admitted WHERE accounts.key = locked.key AND accounts.period = locked.period
+)
+UPDATE entries SET held_micro_usd = held_micro_usd + ?, held_tokens = held_tokens + ?
+FROM admitted WHERE entries.id = admitted.id
+"""
+"""Increases a hold if each account has room. Values: the entry's id; the limits as for POSTGRES_HOLD; the two amounts;
+the number of limits; the amounts twice."""
 
 _TOTALS = (*FIGURES, "tokens", "cost_micro_usd")
 _SETTLE = f"""
@@ -168,3 +198,24 @@ SELECT id, held_micro_usd, held_tokens, worker FROM entries
 WHERE state = 'pending' AND lease_until < ? AND (lease_until < ? OR worker LIKE ?)
 ORDER BY lease_until LIMIT 1
 """
+
+
+def build_outbox_trigger(targets: Sequence[str]) -> str:
+    """Return SQLite's trigger that notes, with each settlement, that these systems are to be told of it."""
+    rows = ", ".join(f"('{target}', NEW.id, 0)" for target in targets)
+    return f"""
+    CREATE TEMP TRIGGER IF NOT EXISTS tell_others AFTER UPDATE OF state ON main.entries
+    BEGIN INSERT INTO outbox (target, entry_id, due_at) VALUES {rows}; END
+    """
+
+
+def build_postgres_settle(targets: Sequence[str]) -> str:
+    """Return PostgreSQL's settlement, which notes that these systems are to be told of it."""
+    if not targets:
+        return POSTGRES_SETTLE
+    rows = ", ".join(f"('{target}')" for target in targets)
+    told = f"""told AS (
+    INSERT INTO outbox (target, entry_id, due_at)
+    SELECT wanted.target, settled.id, 0 FROM settled, (VALUES {rows}) AS wanted (target)
+)"""
+    return POSTGRES_SETTLE.replace("counted AS (", f"{told}, counted AS (")

@@ -5,7 +5,7 @@ Locks are taken in one order (the entry, its accounts by key, the day), so that 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import orjson
@@ -39,15 +39,19 @@ class Expired(NamedTuple):
 class Statements:
     """The ledger's statements in the dialect of its database."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, told: Sequence[str] = ()) -> None:
+        """Create them; `told` names the systems that are told of each settlement."""
         # Only PostgreSQL has concurrent writers: a transaction sees what others commit while it runs.
         self._is_shared = is_shared = database.driver.name == "postgresql"
         if not is_shared:
-            database.set_up_writers(sql_texts.SQLITE_TRIGGERS)
+            outbox = [sql_texts.build_outbox_trigger(told)] if told else []
+            database.set_up_writers([*sql_texts.SQLITE_TRIGGERS, *outbox])
         to_text = database.render_sql
         self._hold_unlimited = to_text(sql_texts.HOLD_UNLIMITED)
         self._hold = to_text(sql_texts.POSTGRES_HOLD)
-        self._settle = to_text(sql_texts.POSTGRES_SETTLE if is_shared else sql_texts.SQLITE_SETTLE)
+        self._open_all = to_text(sql_texts.POSTGRES_OPEN_ALL)
+        self._extend = to_text(sql_texts.POSTGRES_EXTEND)
+        self._settle = to_text(sql_texts.build_postgres_settle(told) if is_shared else sql_texts.SQLITE_SETTLE)
         self._open, self._read = to_text(sql_texts.OPEN_ACCOUNT), to_text(sql_texts.READ_ACCOUNT)
         self._extend_entry, self._extend_account = (
             to_text(sql_texts.EXTEND_ENTRY),
@@ -80,12 +84,32 @@ class Statements:
         )
         if not accounts:
             return self._hold_unlimited, values
-        limits = [(*account, *_get_maxima(limit)) for account, limit in zip(accounts, hold.limits, strict=True)]
+        limits = _list_limits(hold)
         if self._is_shared:
             return self._hold, (orjson.dumps(limits).decode(), *amounts, len(limits), *amounts, *values)
         for key, period, max_micro_usd, max_tokens in limits:
             values += (key, period, amounts[0], max_micro_usd, amounts[1], max_tokens)
         return sql_texts.SQLITE_HOLDS[len(limits)], values
+
+    def build_open(self, hold: Hold) -> Statement | None:
+        """Return the statement that opens the accounts of a hold that are missing; it changes a row for each.
+
+        None where a transaction takes no round trips, and does it as well.
+        """
+        if not self._is_shared:
+            return None
+        return self._open_all, (orjson.dumps(_list_limits(hold)).decode(),)
+
+    def build_extend(self, hold: Hold, *, micro_usd: int, tokens: int) -> Statement | None:
+        """Return the statement that increases a hold if each account has room: it changes one row if so, else none.
+
+        None where a transaction takes no round trips, and does it as well.
+        """
+        if not self._is_shared:
+            return None
+        limits, amounts = _list_limits(hold), (micro_usd, tokens)
+        values = (hold.id, orjson.dumps(limits).decode(), *amounts, len(limits), *amounts, *amounts)
+        return self._extend, values
 
     def build_settle(self, entry_id: str, settlement: Settlement, *, at_ms: int) -> Statement:
         """Return the statement that settles an entry. It changes no row if that is done already."""
@@ -202,6 +226,11 @@ class Statements:
 def _get_account(limit: Limit, hold: Hold) -> tuple[str, str]:
     """Return the key and period of a limit's account."""
     return limit.key, get_period(limit.window, hold.created_at)
+
+
+def _list_limits(hold: Hold) -> list[tuple[str, str, int, int]]:
+    """Return the account, the maximum of micro-dollars and that of tokens of each limit."""
+    return [(*_get_account(limit, hold), *_get_maxima(limit)) for limit in hold.limits]
 
 
 def _get_maxima(limit: Limit) -> tuple[int, int]:

@@ -86,3 +86,18 @@ daily_totals = Table(
     Index("daily_totals_by_user", "tenant", "user_id", "day"),
     sqlite_with_rowid=False,
 )
+
+# A row for each settled entry and each system that is told of it, written with the settlement and deleted when the
+# system has it.
+outbox = Table(
+    "outbox",
+    metadata,
+    Column("target", Text, primary_key=True),  # webhook, stripe
+    Column("entry_id", Text, primary_key=True),
+    Column("due_at", BigInteger),  # of the next attempt; null: given up
+    Column("attempts", Integer, nullable=False, server_default=text("0")),
+    Column("first_sent_at", BigInteger),
+    Column("last_error", Text),
+    Index("outbox_by_due", "target", "due_at"),
+    sqlite_with_rowid=False,
+)

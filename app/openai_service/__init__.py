@@ -63,7 +63,7 @@ from app.openai_service.transport.request_bodies import (
     embeddings_body,
     offered_model,
 )
-from app.openai_service.transport.sdk_client import build_client
+from app.openai_service.transport.sdk_client import BatchSender, build_client
 from app.openai_service.transport.upstream import Upstream
 from app.token_counts import Usage
 
@@ -75,6 +75,7 @@ __all__ = [
     "AnswerChecker",
     "AnswerFormat",
     "Attempt",
+    "BatchSender",
     "CallContext",
     "CallRecord",
     "ChatCall",

@@ -95,7 +95,7 @@ def _find_fault(model: str, status: int | None, code: str) -> tuple[str, str] | 
     if status == 401 or code == "invalid_api_key":
         return "key", (
             "The upstream refuses OPENAI_API_KEY: it is wrong, revoked, or of another service."
-            " Put a valid key into .env and restart."
+            " Put a valid key into .env, or the file of OPENAI_API_KEY_FILE, and reload."
         )
     if status == 403:
         return "permission", (

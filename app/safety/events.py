@@ -106,7 +106,7 @@ class SafetyEvents:
         for first_day in (since.date().isoformat(), None):
             for total in in_turns(self._reports.totals(("tenant", "user"), first_day=first_day)):
                 tenant, user = total.group
-                if self._pseudonyms.identify(tenant, user) == identifier:
+                if self._pseudonyms.is_of(identifier, tenant, user):
                     return tenant, user
         return None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import hmac
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import orjson
@@ -42,11 +43,12 @@ class Pseudonyms:
     Args:
         secret: SECRET_KEY, or in development without one the upstream's key: something that all processes know, that
             stays the same when they restart, and that no visitor knows.
+        fallbacks: former ones: the upstream may still report a user by an identifier of one of these.
     """
 
-    def __init__(self, secret: str) -> None:
+    def __init__(self, secret: str, fallbacks: Sequence[str] = ()) -> None:
         # A key for each purpose: nothing else that is signed with the same secret can be mistaken for one of these.
-        self._user_key = _derive_key(secret, b"gatehouse safety identifier")
+        self._user_keys = [_derive_key(each, b"gatehouse safety identifier") for each in (secret, *fallbacks)]
         self._cache_key = _derive_key(secret, b"gatehouse prompt cache key")
         self.of = functools.lru_cache(maxsize=_MAX_CACHED)(self._compute)
         """Returns the pseudonym of a tenant's user."""
@@ -56,7 +58,11 @@ class Pseudonyms:
 
     def identify(self, tenant: str, user: str) -> str:
         """Return a user's safety identifier alone, without remembering it."""
-        return _hash(self._user_key, [tenant, user])
+        return _hash(self._user_keys[0], [tenant, user])
+
+    def is_of(self, identifier: str, tenant: str, user: str) -> bool:
+        """Return whether it is a user's safety identifier, or was by a former secret."""
+        return any(identifier == _hash(key, [tenant, user]) for key in self._user_keys)
 
 
 def _derive_key(secret: str, purpose: bytes) -> bytes:

@@ -7,6 +7,7 @@ import functools
 import secrets
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Protocol
 
 import orjson
@@ -58,27 +59,31 @@ class ReasoningSeals:
 
     Args:
         secret: SECRET_KEY, or in development without one something else that all processes know and no visitor does.
+        fallbacks: former ones, whose seals are still opened.
     """
 
-    def __init__(self, secret: str) -> None:
-        self._secret = secret or secrets.token_hex()
+    def __init__(self, secret: str, fallbacks: Sequence[str] = ()) -> None:
+        self._secrets = (secret or secrets.token_hex(), *fallbacks)
 
     @functools.cached_property
-    def _cipher(self) -> AESGCM:
+    def _ciphers(self) -> Sequence[AESGCM]:
         # Loaded at the first use, which most sites do not have.
         from cryptography.hazmat.primitives.ciphers.aead import AESGCM
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
-        derive = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"gatehouse sealed reasoning")
-        return AESGCM(derive.derive(self._secret.encode()))
+        def derive(secret: str) -> bytes:
+            hkdf = HKDF(algorithm=SHA256(), length=32, salt=None, info=b"gatehouse sealed reasoning")
+            return hkdf.derive(secret.encode())
+
+        return [AESGCM(derive(secret)) for secret in self._secrets]
 
     def seal(self, items: Items, owner: ReasoningOwner) -> str | None:
         """Return items as a text that only their owner can bring back; None if it would be too long."""
         content = {"at": int(clock.now()), "tenant": owner.tenant, "user": owner.user, "items": items}
         packed = zlib.compress(orjson.dumps(content), _FAST)
         nonce = secrets.token_bytes(_NONCE_BYTES)
-        sealed = nonce + self._cipher.encrypt(nonce, packed, _VERSION.encode())
+        sealed = nonce + self._ciphers[0].encrypt(nonce, packed, _VERSION.encode())
         text = _VERSION + base64.urlsafe_b64encode(sealed).decode().rstrip("=")
         return text if len(text) <= MAX_SEALED_CHARS else None
 
@@ -98,15 +103,20 @@ class ReasoningSeals:
         return items if clock.now() - content["at"] <= _KEEP_S else ()
 
     def _decrypt(self, text: str) -> dict[str, Any]:
-        from cryptography.exceptions import InvalidTag
-
         if not is_sealed_here(text) or len(text) > MAX_SEALED_CHARS:
             raise NotSealedHere
         encoded = text[len(_VERSION) :]
         try:
             sealed = base64.b64decode(encoded + "=" * (-len(encoded) % 4), altchars=b"-_", validate=True)
-            packed = self._cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _VERSION.encode())
-        except (ValueError, InvalidTag):
+        except ValueError:
             raise NotSealedHere from None
-        content: dict[str, Any] = orjson.loads(zlib.decompress(packed))
+        content: dict[str, Any] = orjson.loads(zlib.decompress(self._open(sealed)))
         return content
+
+    def _open(self, sealed: bytes) -> bytes:
+        from cryptography.exceptions import InvalidTag
+
+        for cipher in self._ciphers:
+            with suppress(ValueError, InvalidTag):
+                return cipher.decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], _VERSION.encode())
+        raise NotSealedHere

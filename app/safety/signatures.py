@@ -1,4 +1,4 @@
-"""Check the signatures of webhooks.
+"""Check and make the signatures of webhooks.
 
 Source: https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
 """
@@ -24,6 +24,12 @@ def decode_secret(secret: str) -> bytes:
     return base64.b64decode(text + "=" * (-len(text) % 4))
 
 
+def sign(body: bytes, *, key: bytes, webhook_id: str, timestamp: str) -> str:
+    """Return the signature of a body that is sent with this id and time."""
+    signed = b"%b.%b.%b" % (webhook_id.encode(), timestamp.encode(), body)
+    return "v1," + base64.b64encode(hmac.digest(key, signed, "sha256")).decode()
+
+
 def check_signature(body: bytes, *, key: bytes, webhook_id: str, timestamp: str, signatures: str) -> None:
     """Check that the owner of the key has just sent a body.
 
@@ -41,8 +47,7 @@ def check_signature(body: bytes, *, key: bytes, webhook_id: str, timestamp: str,
         raise Unauthenticated("bad signature", is_guess=True)
     if abs(clock.now() - int(timestamp)) > TOLERANCE_S:
         raise Unauthenticated("bad signature", is_guess=True)
-    signed = b"%b.%b.%b" % (webhook_id.encode(), timestamp.encode(), body)
-    expected = b"v1," + base64.b64encode(hmac.digest(key, signed, "sha256"))
+    expected = sign(body, key=key, webhook_id=webhook_id, timestamp=timestamp).encode()
     given = signatures.encode("utf-8", "replace").split(b" ")[:10]
     if not any(hmac.compare_digest(expected, each) for each in given):
         raise Unauthenticated("bad signature", is_guess=True)

@@ -194,8 +194,8 @@ def test_a_token_with_other_claims_is_refused_even_if_it_were_signed_right(token
     good = claims_of(issue(tokens, key))
     changed = {name: value for name, value in {**good, **change}.items() if value is not None}
 
-    reason_of(tokens, jwt.encode(changed, tokens._key, algorithm="HS256", headers={"typ": JWT_TYPE}))
-    assert tokens.verify(jwt.encode(good, tokens._key, algorithm="HS256"), origin=None)
+    reason_of(tokens, jwt.encode(changed, tokens._keys[0], algorithm="HS256", headers={"typ": JWT_TYPE}))
+    assert tokens.verify(jwt.encode(good, tokens._keys[0], algorithm="HS256"), origin=None)
 
 
 def test_nothing_else_that_is_signed_with_the_secret_key_passes_for_a_token(tokens, key):
@@ -207,13 +207,13 @@ def test_nothing_else_that_is_signed_with_the_secret_key_passes_for_a_token(toke
             == "bad token"
         )
     assert reason_of(tokens, by_hand({"alg": "none", "typ": JWT_TYPE}, claims)) == "bad token"
-    assert reason_of(tokens, jwt.encode(claims, tokens._key, algorithm="HS512")) == "bad token"
+    assert reason_of(tokens, jwt.encode(claims, tokens._keys[0], algorithm="HS512")) == "bad token"
 
 
 def test_no_token_gives_a_right_that_is_not_for_visitors_whatever_it_says(tokens, key):
     claims = {**claims_of(issue(tokens, key)), "scopes": ["chat", "admin"]}
 
-    assert tokens.verify(jwt.encode(claims, tokens._key, algorithm="HS256"), origin=None).scopes == {"chat"}
+    assert tokens.verify(jwt.encode(claims, tokens._keys[0], algorithm="HS256"), origin=None).scopes == {"chat"}
 
 
 def test_a_changed_claim_breaks_the_signature(tokens, key):

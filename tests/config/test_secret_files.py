@@ -12,16 +12,27 @@ from tests.fakes.site import SECRET_KEY
 
 SECRETS = {
     "OPENAI_API_KEY": "sk-canary-0123456789",
+    "OPENAI_API_KEYS": "sk-canary-1\nsk-canary-2",
     "SECRET_KEY": SECRET_KEY,
+    "SECRET_KEY_FALLBACKS": "f" * 40,
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
+    "USAGE_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
+    "STRIPE_API_KEY": "rk_live_canary",
     "DATABASE_URL": "postgresql+psycopg://user:canary@db.example/gatehouse",
     "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary",
     "REDIS_URL": "redis://:canary@redis.example:6379/0",
 }
 
 
+LISTS = {"OPENAI_API_KEYS": ("sk-canary-1", "sk-canary-2"), "SECRET_KEY_FALLBACKS": ("f" * 40,)}
 JWT = {"JWT_ISSUER": "https://me.example", "JWT_AUDIENCE": "me", "JWT_ALGORITHM": "HS256"}
+NEEDED = {
+    "JWT_SECRET": JWT,
+    "SECRET_KEY_FALLBACKS": {"SECRET_KEY": SECRET_KEY},
+    "USAGE_WEBHOOK_SECRET": {"USAGE_WEBHOOK_URL": "https://me.example/usage"},
+    "STRIPE_API_KEY": {"STRIPE_METER": "tokens"},
+}
 
 
 def test_every_secret_may_come_from_a_file(tmp_path):
@@ -29,9 +40,10 @@ def test_every_secret_may_come_from_a_file(tmp_path):
     for name, secret in SECRETS.items():
         path = tmp_path / name
         path.write_text(f"{secret}\n")
-        config = Config.from_env({f"{name}_FILE": f" {path} "} | (JWT if name == "JWT_SECRET" else {}))
+        config = Config.from_env({f"{name}_FILE": f" {path} "} | NEEDED.get(name, {}))
 
-        assert getattr(config, name.lower()) == secret
+        assert getattr(config, name.lower()) == LISTS.get(name, secret)
+        assert "canary" not in repr(config)
 
 
 def test_a_file_of_env_may_name_it(tmp_path, monkeypatch):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.fakes.servers import Gunicorn, environment, exchange, free_port, stop, wait_until
+from tests.fakes.servers import FakeUpstream, Gunicorn, environment, exchange, free_port, stop, wait_until
 
 ROOT = Path(__file__).parents[2]
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
@@ -133,10 +133,15 @@ def serving(site: Path) -> Iterator[Gunicorn]:
 
 def test_ready_is_said_when_the_database_answers_and_a_reload_with_a_fault_changes_nothing(site: Path) -> None:
     port = free_port()
-    settings = f"PORT={port}\nDATABASE_URL=sqlite:///later/gatehouse.sqlite3\n"
-    (site / ".env").write_text(settings)
+    (site / "key").write_text("sk-first\n")
     (site / "later").write_text("in place of the folder")
-    with serving(site) as server:
+    with FakeUpstream() as openai, contextlib.ExitStack() as stack:
+        settings = (
+            f"PORT={port}\nDATABASE_URL=sqlite:///later/gatehouse.sqlite3\n"
+            f"OPENAI_BASE_URL={openai.url}\nOPENAI_API_KEY_FILE={site}/key\n"
+        )
+        (site / ".env").write_text(settings)
+        server = stack.enter_context(serving(site))
         wait_until(lambda: "is not ready yet" in server.log(), "what it waits for")
         assert "is ready" not in server.log()
         (site / "later").unlink()
@@ -149,17 +154,30 @@ def test_ready_is_said_when_the_database_answers_and_a_reload_with_a_fault_chang
                 "CHAT_MODLE=x\n": "did you mean CHAT_MODEL?",
                 "TOOLS_DIR=nowhere\n": "TOOLS_DIR",
                 f"PORT={busy.getsockname()[1]}\n": "is in use",
+                "SECRET_KEY_FILE=nowhere\n": "SECRET_KEY_FILE: the file cannot be read (No such file",
+                "DATABASE_URL=mysql://u:canary@db.example/g\n": "DATABASE_URL must begin with",
+                "OPENAI_API_KEYS=a b\n": "OPENAI_API_KEYS contains a space",
             }
             for fault, part in faults.items():
                 (site / ".env").write_text(settings + fault)
                 server.signal(signal.SIGHUP)
                 wait_until(lambda part=part: part in server.log(), f"why it is not reloaded: {part}")
-        assert server.log().count("The reload is refused") == 3
+        assert server.log().count("The reload is refused") == len(faults)
         assert server.workers() == workers
         with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
             assert json.loads(response.read())["reply"]
+        assert _last_key(port, openai) == "Bearer sk-first"
 
         (site / ".env").write_text(settings)
+        (site / "key").write_text("sk-second\n")
         server.signal(signal.SIGHUP)
         wait_until(lambda: server.workers() and workers.isdisjoint(server.workers()), "new workers")
+        wait_until(lambda: _last_key(port, openai) == "Bearer sk-second", "the key that is in its file now")
         assert not server.faults()
+        assert "canary" not in server.log()
+
+
+def _last_key(port: int, openai: FakeUpstream) -> str:
+    with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
+        response.read()
+    return {name.lower(): value for name, value in openai.received[-1].headers.items()}["authorization"]

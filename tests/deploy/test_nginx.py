@@ -20,6 +20,8 @@ from typing import Any
 
 import pytest
 
+from app.cli.nginx_conf import render_site
+from app.config import Config
 from tests.fakes.servers import (
     ROOT,
     FakeUpstream,
@@ -360,13 +362,13 @@ def test_larger_body_gets_413_in_the_form_of_the_applications_errors(site: Site)
 
 def test_error_of_nginx_below_v1_has_openais_form(site_without_gunicorn: Site) -> None:
     response, body = site_without_gunicorn.post("/v1/chat/completions", {})
-    assert response.status == 502
+    assert response.status == 503
     assert body == {
         "error": {
             "message": "The server is not there at the moment; try again shortly.",
             "type": "server_error",
             "param": None,
-            "code": "upstream_failed",
+            "code": "draining",
         }
     }
 
@@ -377,16 +379,71 @@ def test_error_of_nginx_to_a_page_that_reads_text_is_a_message(site_without_guni
         assert body == {"message": "The server is not there at the moment; try again shortly."}
 
 
-def test_502_of_nginx_is_json_with_the_callers_request_id(site_without_gunicorn: Site) -> None:
-    response, body = site_without_gunicorn.post("/api/chat", CHAT, headers={"X-Request-ID": "page-7.a_B"})
-    assert response.status == 502
-    assert body["code"] == "upstream_failed"
+def test_a_server_that_is_not_there_is_503_with_a_time_to_wait(site_without_gunicorn: Site) -> None:
+    page = {"X-Request-ID": "page-7.a_B", "Origin": "https://www.example.com"}
+    response, body = site_without_gunicorn.post("/api/chat", CHAT, headers=page)
+    assert (response.status, response.headers["Retry-After"]) == (503, "3")
+    assert body["code"] == "draining"
     assert body["requestId"] == response.headers["X-Request-ID"] == "page-7.a_B"
+    assert response.headers["Access-Control-Allow-Origin"] == page["Origin"]
+    assert "Retry-After" in response.headers["Access-Control-Expose-Headers"]
+
+
+def test_a_server_that_does_not_answer_is_503_with_another_code(nginx_program: str, tmp_path: Path) -> None:
+    hangs = tmp_path / "hangs.sock"
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(hangs))
+        silent.listen()
+        hangs.chmod(0o666)
+        changes = {"proxy_read_timeout 75s;": "proxy_read_timeout 1s;"}
+        with serving(nginx_program, hangs, tmp_path, SITE.read_text("utf-8"), changes) as site:
+            response, body = site.post("/api/chat", CHAT)
+    assert (response.status, response.headers["Retry-After"]) == (503, "3")
+    assert body["code"] == "upstream_timeout"
+    assert "Access-Control-Allow-Origin" not in response.headers
+
+
+ORIGINS = ("https://www.example.com", "capacitor://localhost", "http://localhost:5173")
+
+
+def test_the_printed_site_serves_what_the_settings_say(nginx_program: str, tmp_path: Path) -> None:
+    config = Config(
+        bind=SOCKET, request_timeout_s=180, max_body_bytes=30_000, max_json_bytes=2_000, allowed_origins=ORIGINS
+    )
+    text = render_site(SITE.read_text("utf-8"), config, ["gatehouse.example.com", "b.example.com"])
+    assert "proxy_read_timeout 195s;" in text
+    assert "server_name gatehouse.example.com b.example.com;" in text
+
+    with serving(nginx_program, tmp_path / "nobody.sock", tmp_path, text) as site:
+        for origin in (*ORIGINS, "https://evil.example"):
+            for size, status in ((30_000, 503), (30_001, 413)):
+                response, _ = site.ask("POST", "/api/chat", b"x" * size, headers={"Origin": origin})
+                allowed = response.headers.get("Access-Control-Allow-Origin")
+                assert (response.status, allowed) == (status, origin if origin in ORIGINS else None)
+
+
+def test_the_printed_site_with_a_certificate_is_accepted(nginx_program: str, tmp_path: Path) -> None:
+    config = Config(
+        host="::1", metrics_allow=("10.0.0.0/24", "::1"), cors_credentials=True, trusted_hosts=("a.example",)
+    )
+    text = render_site(SITE.read_text("utf-8"), config, ["a.example"], tls=True)
+    assert "server [::1]:8000;" in text
+    assert "#tls" not in text
+    assert "gatehouse.example.com" not in text
+    for name, file in zip(("fullchain.pem", "privkey.pem"), self_signed(tmp_path), strict=True):
+        text = text.replace(f"/etc/letsencrypt/live/a.example/{name}", str(file))
+    text = re.sub(r"listen (\[::\]:)?(80|443)", lambda _: f"listen 127.0.0.1:{free_port()}", text)
+    text = text.replace("/var/log/nginx/", f"{tmp_path}/")
+    (tmp_path / "site.conf").write_text(text, "utf-8")
+    (tmp_path / "nginx.conf").write_text(NGINX_CONF.format(folder=tmp_path, user=""), "utf-8")
+    command = [nginx_program, "-t", "-p", tmp_path, "-e", tmp_path / "error.log", "-c", tmp_path / "nginx.conf"]
+    tested = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert tested.returncode == 0, tested.stderr
 
 
 def test_no_log_of_nginx_has_a_query_string(site_without_gunicorn: Site) -> None:
     response, body = site_without_gunicorn.get("/api/usage?token=canary")
-    assert response.status == 502
+    assert response.status == 503
     assert response.headers["X-Content-Type-Options"] == "nosniff"
     folder = site_without_gunicorn.folder
     wait_until(lambda: body["requestId"] in (folder / "access.log").read_text("utf-8"), "the line of the request")
@@ -461,7 +518,7 @@ def test_nginx_logs_the_id_that_the_application_answers_with(site: Site) -> None
 def test_log_of_nginxs_own_errors_has_what_was_asked(site_without_gunicorn: Site) -> None:
     site_without_gunicorn.post("/api/chat?secret=1", CHAT, headers={"X-Request-ID": "logged"})
     log = site_without_gunicorn.folder / "access.log"
-    line = '127.0.0.1 "POST /api/chat" 502 request_id=logged '
+    line = '127.0.0.1 "POST /api/chat" 503 request_id=logged '
     wait_until(lambda: line in log.read_text("utf-8"), "the request is logged", timeout_s=5)
 
 

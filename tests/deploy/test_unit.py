@@ -95,6 +95,17 @@ def test_unit_is_not_started_again_over_faults_in_the_settings(unit: dict[str, l
 def test_only_nginx_can_reach_the_socket(unit: dict[str, list[str]]) -> None:
     assert unit["Group"] == ["www-data"]
     assert unit["RuntimeDirectoryMode"] == ["0750"]
+    of_socket = values_of("gatehouse.socket")
+    assert (of_socket["SocketUser"], of_socket["SocketGroup"]) == (unit["User"], unit["Group"])
+    assert of_socket["SocketMode"] == ["0660"]
+
+
+def test_systemd_holds_the_socket_while_the_service_restarts(unit: dict[str, list[str]]) -> None:
+    (path,) = values_of("gatehouse.socket")["ListenStream"]
+    assert f"BIND=unix:{path}" in unit["Environment"]
+    assert unit["Requires"] == ["gatehouse.socket"]
+    assert "gatehouse.socket" in unit["After"][0].split()
+    assert unit["RuntimeDirectoryPreserve"] == ["yes"]  # else the socket's file would go with the folder
 
 
 def test_limits_in_time_contain_each_other(
@@ -155,10 +166,11 @@ def test_the_timer_begins_round_after_round(batches_unit: dict[str, list[str]]) 
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
 def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
     units = []
-    for file in sorted([*(ROOT / "deploy").glob("*.service"), *(ROOT / "deploy").glob("*.timer")]):
+    kinds = ("*.service", "*.socket", "*.timer")
+    for file in sorted(file for kind in kinds for file in (ROOT / "deploy").glob(kind)):
         text = file.read_text("utf-8")
         here = text.replace("/opt/gatehouse/.venv", sys.prefix).replace("/opt/gatehouse", str(ROOT))
         units.append(tmp_path / file.name)
         units[-1].write_text(here, "utf-8")
     found = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
-    assert (len(units), found.returncode, found.stderr) == (3, 0, "")
+    assert (len(units), found.returncode, found.stderr) == (4, 0, "")

@@ -74,7 +74,7 @@ def embed(service):
 
 
 def pool_of(service):
-    return service._sender._client._client._pool
+    return service._sender._keys.choose()._client._pool
 
 
 def client_of(server):

@@ -58,15 +58,19 @@ class AdminSessions:
 
     Args:
         secret_key: signs links, cookies and the tokens of forms. If it is too short, there are no sessions.
+        fallbacks: former ones, whose signatures are still accepted.
         store: where the sessions are.
         own_hosts: the host names of the pages that have sessions.
     """
 
-    def __init__(self, secret_key: str, store: CredentialStore, own_hosts: OwnHosts) -> None:
+    def __init__(
+        self, secret_key: str, store: CredentialStore, own_hosts: OwnHosts, *, fallbacks: Sequence[str] = ()
+    ) -> None:
         has_secret = len(secret_key) >= _MIN_SECRET_CHARS
-        self._links = Links(secret_key) if has_secret else None
-        self._cookies = _make_signer(secret_key, "gatehouse admin session")
-        self._forms = _make_signer(secret_key, "gatehouse admin form")
+        secrets = [*reversed(fallbacks), secret_key]  # the last one signs
+        self._links = Links(secrets) if has_secret else None
+        self._cookies = _make_signer(secrets, "gatehouse admin session")
+        self._forms = _make_signer(secrets, "gatehouse admin form")
         self._store = store
         self._own_hosts = own_hosts
 
@@ -192,8 +196,8 @@ class AdminSessions:
         return self._links
 
 
-def _make_signer(secret_key: str, salt: str) -> Signer:
-    return Signer(secret_key, salt, key_derivation="hmac", digest_method=hashlib.sha256)
+def _make_signer(secrets: Sequence[str], salt: str) -> Signer:
+    return Signer(secrets, salt, key_derivation="hmac", digest_method=hashlib.sha256)
 
 
 def _name_cookie(request: Request) -> str:

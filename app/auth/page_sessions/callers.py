@@ -7,7 +7,7 @@ checked again with each request, so a session ends with the key or the token.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flask import Request
@@ -38,12 +38,16 @@ class CallerSessions:
 
     Args:
         secret_key: signs the cookies. If it is too short, there are no sessions.
+        fallbacks: former ones, whose cookies are still accepted.
         keys: where the keys are.
         own_hosts: the host names of the pages that have sessions.
     """
 
-    def __init__(self, secret_key: str, keys: ApiKeys, own_hosts: OwnHosts) -> None:
-        self._signer = _Signer(secret_key, "gatehouse usage session", digest_method=hashlib.sha256)
+    def __init__(
+        self, secret_key: str, keys: ApiKeys, own_hosts: OwnHosts, *, fallbacks: Sequence[str] = ()
+    ) -> None:
+        secrets = [*reversed(fallbacks), secret_key]  # the last one signs
+        self._signer = _Signer(secrets, "gatehouse usage session", digest_method=hashlib.sha256)
         self._is_on = len(secret_key) >= _MIN_SECRET_CHARS
         self._keys = keys
         self._own_hosts = own_hosts

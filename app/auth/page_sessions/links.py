@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 import secrets
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from itsdangerous import BadSignature, Signer
@@ -29,10 +30,14 @@ class Link:
 
 
 class Links:
-    """Signs and reads the tokens of links."""
+    """Signs and reads the tokens of links.
 
-    def __init__(self, secret_key: str) -> None:
-        self._signer = Signer(secret_key, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
+    Args:
+        secret_keys: the last one signs, all verify.
+    """
+
+    def __init__(self, secret_keys: Sequence[str]) -> None:
+        self._signer = Signer(secret_keys, _SALT, key_derivation="hmac", digest_method=hashlib.sha256)
 
     def make(self, name: str, *, ttl_s: int) -> str:
         """Return the token of a new link. `name` is shown in the audit trail.

@@ -164,4 +164,14 @@ CREATE TABLE admin_sessions (
     ended_at BIGINT,
     PRIMARY KEY (id)
 ) WITHOUT ROWID;
-INSERT INTO alembic_version (version_num) VALUES ('0007');
+CREATE TABLE outbox (
+    target TEXT NOT NULL,
+    entry_id TEXT NOT NULL,
+    due_at BIGINT,
+    attempts INTEGER DEFAULT 0 NOT NULL,
+    first_sent_at BIGINT,
+    last_error TEXT,
+    PRIMARY KEY (target, entry_id)
+) WITHOUT ROWID;
+CREATE INDEX outbox_by_due ON outbox (target, due_at);
+INSERT INTO alembic_version (version_num) VALUES ('0008');

@@ -6,7 +6,7 @@
 - `sender.py`: `Sender`, which sends requests under the retry policy
 - `parameter_support.py`: `ParameterSupport`, which adapts bodies to the parameters that a model accepts; `family_rules.py`: what the
   table of families says of them; `parameter_names.py`: their names here and there
-- `sdk_client.py`: the SDK's client, built once for each process
+- `sdk_client.py`: the SDK's client, built once for each process and key
 - `sdk_errors.py`: from the SDK's errors to those of `app/openai_service/errors.py`
 - `sdk.py`: the import of the SDK, with its types loaded on demand
 - `model_notices.py`: a warning at start about models that will be shut down

@@ -10,7 +10,10 @@ import httpx2
 import orjson
 
 from app.config import ConnectionSettings
+from app.openai_service.errors import UpstreamError
+from app.openai_service.resilience.key_ring import KeyRing
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
+from app.openai_service.transport.sdk_errors import translate
 from app.openai_service.transport.upstream import AZURE_V1
 from app.upstream_http.client import UpstreamClient
 
@@ -57,6 +60,9 @@ class _Client(openai.OpenAI):
 
     # private API: _prepare_options, _build_request, _prepare_request, _custom_auth, _send_request and
     # _process_response of openai.OpenAI; guarded by tests/openai_service/transport/test_prepared_requests.py
+
+    keys: KeyRing[_Client]
+    """All keys of the site, this client's among them. Whoever sends chooses one for each request."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
         self._prepared: dict[str, httpx2.Request] = {}
@@ -130,6 +136,29 @@ class _Client(openai.OpenAI):
         return self.request(httpx2.Response, options)
 
 
+class BatchSender:
+    """Sends the requests of the Batch API, with the first key that the upstream accepts for each."""
+
+    def __init__(self, keys: KeyRing[_Client]) -> None:
+        self._keys = keys
+
+    def send_json(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None, *, stream: bool = False
+    ) -> httpx2.Response:
+        """Send a request as _Client.send_json() does."""
+        return self._keys.try_each(
+            lambda client: client.send_json(method, path, body, stream=stream), _read_refusal
+        )
+
+    def send_file(self, path: str, fields: Mapping[str, str], name: str, content: bytes) -> httpx2.Response:
+        """Upload a file as _Client.send_file() does."""
+        return self._keys.try_each(lambda client: client.send_file(path, fields, name, content), _read_refusal)
+
+
+def _read_refusal(error: Exception) -> UpstreamError | None:
+    return translate(error) if isinstance(error, openai.APIStatusError) else None
+
+
 class _AzureClient(_Client, openai.AzureOpenAI):
     def prepare(self, path: str) -> httpx2.Request:
         """Leave the version out of the URL of Azure's v1 API, which refuses dated ones."""
@@ -142,9 +171,9 @@ class _AzureClient(_Client, openai.AzureOpenAI):
 def build_client(
     settings: ConnectionSettings, http_client: httpx2.Client | None = None, *, offline_dir: Path | None = None
 ) -> _Client:
-    """Build the client of this process.
+    """Build the client of this process: that of the first key, whose `keys` has those of the others.
 
-    `resilience/` retries, hence `max_retries=0`; `CallState` limits the time, hence `timeout=None`.
+    All share one HTTP client. `resilience/` retries, hence `max_retries=0`; `CallState` limits the time, hence `timeout=None`.
 
     Args:
         settings: the API that is called, and the credentials for it.
@@ -154,24 +183,35 @@ def build_client(
     Raises:
         ValueError: the environment names a proxy whose scheme is not http, or OFFLINE_MODEL_AS a model that nobody knows.
     """
+    upstream = settings.upstream
+    url = upstream.azure_endpoint or (_OFFLINE_URL if upstream.is_offline else upstream.base_url or _OPENAI_URL)
+    if http_client is None:
+        http_client = _make_http_client(url, settings, offline_dir)
+    # A compatible server may need no key, but the SDK requires one.
+    clients = [_make_client(url, settings, key, http_client) for key in settings.api_keys or ("none",)]
+    keys = KeyRing(clients)
+    for client in clients:
+        client.keys = keys
+    return clients[0]
+
+
+def _make_client(url: str, settings: ConnectionSettings, api_key: str, http_client: httpx2.Client) -> _Client:
     if settings.upstream.azure_endpoint:
         return _AzureClient(
-            azure_endpoint=settings.upstream.azure_endpoint,
+            azure_endpoint=url,
             api_version=settings.azure_api_version,
-            api_key=settings.api_key,
+            api_key=api_key,
             max_retries=0,
             timeout=None,
-            http_client=http_client or _make_http_client(settings.upstream.azure_endpoint, settings, offline_dir),
+            http_client=http_client,
         )
-    base_url = _OFFLINE_URL if settings.upstream.is_offline else settings.upstream.base_url or _OPENAI_URL
     return _Client(
-        base_url=base_url,
-        # A compatible server may need no key, but the SDK requires one.
-        api_key=settings.api_key or "none",
+        base_url=url,
+        api_key=api_key,
         organization=settings.organization or None,
         max_retries=0,
         timeout=None,
-        http_client=http_client or _make_http_client(base_url, settings, offline_dir),
+        http_client=http_client,
     )
 
 

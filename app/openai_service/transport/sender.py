@@ -14,6 +14,7 @@ import httpx2
 from app.config import SendSettings
 from app.openai_service.errors import UpstreamError, UpstreamRejected
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
+from app.openai_service.resilience.key_ring import KeyedClient, KeyRing
 from app.openai_service.resilience.policy import Policy
 from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
@@ -35,8 +36,10 @@ from app.upstream_http.call_state import Tick
 T = TypeVar("T")
 
 
-class SdkClient(Protocol):
+class SdkClient(KeyedClient, Protocol):
     """The part of the SDK's client that is used here: see sdk_client.py."""
+
+    keys: KeyRing[Any]
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
         """Send a POST and return the response."""
@@ -53,7 +56,7 @@ class Sender:
     ) -> None:
         self._settings = settings
         self._upstream = upstream
-        self._client = client
+        self._keys: KeyRing[SdkClient] = client.keys
         self._endpoints = Endpoints(upstream)
         self._parameter_support = ParameterSupport(has_families=upstream.has_families)
         self._prompt_caching = PromptCaching(upstream)
@@ -69,11 +72,14 @@ class Sender:
         """Send a request, and return what `read` makes of the complete response."""
         record = request.record
 
+        def get_answer(client: SdkClient, model: str) -> Ticks[T]:
+            response, _ = yield from self._send_adapted(request, model, client)
+            return read(response, record)
+
         def make_attempt(model: str) -> Ticks[T]:
             attempt = self._begin_attempt(request, model)
             try:
-                response, _ = yield from self._send_adapted(request, model)
-                answer = read(response, record)
+                answer = yield from self._try_keys(request, lambda client: get_answer(client, model))
             except UpstreamError as error:
                 _note_failure(attempt, error)
                 if error.paid is not None:
@@ -88,21 +94,26 @@ class Sender:
         """Send a streamed request, and return the answer once it has begun."""
         call_state, record = request.call_state, request.record
 
+        def get_beginning(client: SdkClient, model: str) -> Ticks[StreamedAnswer]:
+            response, path = yield from self._send_adapted(
+                request, model, client, timeout_s=self._settings.first_token_timeout_s
+            )
+            started = time.perf_counter()
+            try:
+                reader = ResponseReader(model) if path == RESPONSES_PATH else ChunkReader()
+                return (
+                    yield from open_answer(
+                        response, reader, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
+                    )
+                )
+            finally:
+                record.upstream_ms += (time.perf_counter() - started) * 1000
+
         def make_attempt(model: str) -> Ticks[StreamedAnswer]:
             attempt = self._begin_attempt(request, model)
             attempt.is_streamed = True
             try:
-                response, path = yield from self._send_adapted(
-                    request, model, timeout_s=self._settings.first_token_timeout_s
-                )
-                started = time.perf_counter()
-                try:
-                    reader = ResponseReader(model) if path == RESPONSES_PATH else ChunkReader()
-                    answer = yield from open_answer(
-                        response, reader, call_state, record, idle_timeout_s=self._settings.idle_timeout_s
-                    )
-                finally:
-                    record.upstream_ms += (time.perf_counter() - started) * 1000
+                answer = yield from self._try_keys(request, lambda client: get_beginning(client, model))
             except UpstreamError as error:
                 _note_failure(attempt, error)
                 raise
@@ -110,6 +121,16 @@ class Sender:
             return answer
 
         return self._policy.run(make_attempt, request)
+
+    def _try_keys(self, request: PendingRequest, send: Callable[[SdkClient], Ticks[T]]) -> Ticks[T]:
+        """Send with one key after the other while the upstream refuses the key itself, which costs nothing."""
+        while True:
+            client = self._keys.choose()
+            try:
+                return (yield from send(client))
+            except UpstreamError as error:
+                if not self._keys.set_aside(client, error) or request.call_state.is_abandoned:
+                    raise
 
     def _begin_attempt(self, request: PendingRequest, model: str) -> Attempt:
         """Have the caller reserve what an attempt may cost, and add it to the record. Raises what the caller raises."""
@@ -126,7 +147,7 @@ class Sender:
         return attempt
 
     def _send_adapted(
-        self, request: PendingRequest, model: str, *, timeout_s: float = math.inf
+        self, request: PendingRequest, model: str, client: SdkClient, *, timeout_s: float = math.inf
     ) -> Ticks[tuple[httpx2.Response, str]]:
         """Send a request as its model takes it. If the model refuses it, learn from that and send it in another way.
 
@@ -138,7 +159,7 @@ class Sender:
         while True:
             path, body, content = self._prepare(request, model)
             try:
-                response = yield from self._send_once(request, model, path, content, stream="stream" in body)
+                response = yield from self._send_once(request, client, path, content, stream="stream" in body)
             except UpstreamError as error:
                 if path == RESPONSES_PATH and error.field == "input":  # not that of embeddings
                     error.field = "messages"
@@ -200,13 +221,13 @@ class Sender:
         return self._parameter_support.learn(path, model, error, body, tried)
 
     def _send_once(
-        self, request: PendingRequest, model: str, path: str, content: bytes, *, stream: bool
+        self, request: PendingRequest, client: SdkClient, path: str, content: bytes, *, stream: bool
     ) -> Ticks[httpx2.Response]:
         call_state, record = request.call_state, request.record
-        path = self._upstream.path(path, model)
+        path = self._upstream.path(path, record.attempt_log[-1].model)
 
         # Without the SDK's typed layer, which walks every message and builds a model of every chunk.
-        post = functools.partial(self._client.post_bytes, path, content, stream=stream)
+        post = functools.partial(client.post_bytes, path, content, stream=stream)
         record.attempts += 1
         attempt = record.attempt_log[-1]
         attempt.note_sent()

@@ -21,8 +21,8 @@ from app.web.schemas.validation import RequestModel
 
 _REF = "#/components/schemas/{model}"
 _VARIABLE = re.compile(r"<(?:\w+:)?(\w+)>")
-# The pages, which are no part of the API.
-_PAGES = ("pages.", "embed.", "console.")
+# The pages, and the stream of `flask doctor`, which are no part of the API.
+_PAGES = ("pages.", "embed.", "console.", "health.stream")
 
 _SECURITY = {
     "key": {"type": "http", "scheme": "bearer", "description": "A key of the site's server."},

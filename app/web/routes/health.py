@@ -1,11 +1,16 @@
-"""Serve /healthz and /readyz, for load balancers and monitoring."""
+"""Serve /healthz and /readyz, for load balancers and monitoring, and a short stream for `flask doctor`."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+
 import orjson
-from flask import Blueprint, Response
+from flask import Blueprint, Response, request
+from werkzeug.exceptions import NotFound
 
 from app.database.database import Contended, DatabaseUnavailable
+from app.doctor import probe
 from app.services import services
 from app.web.guards import public
 
@@ -33,6 +38,25 @@ def ready() -> Response:
     except DatabaseUnavailable as error:
         return _status("store_unavailable", 503, error.advice)
     return _status("ready")
+
+
+@bp.get(probe.PATH)
+@public
+def stream() -> Response:
+    """Stream a few events over one second, so that `flask doctor` sees whether they arrive one by one."""
+    config = services().config
+    secrets = [*config.secret_key_fallbacks, config.secret_key]
+    if not config.secret_key or not probe.is_signed(request.headers.get(probe.HEADER, ""), secrets):
+        raise NotFound
+    headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
+    return Response(_generate_events(), headers=headers, mimetype="text/event-stream")
+
+
+def _generate_events() -> Iterator[bytes]:
+    for number in range(probe.EVENTS):
+        if number:
+            time.sleep(probe.INTERVAL_S)
+        yield b"data: %d\n\n" % number
 
 
 def _status(word: str, status: int = 200, advice: str | None = None) -> Response:

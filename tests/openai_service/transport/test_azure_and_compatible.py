@@ -109,7 +109,7 @@ def test_a_compatible_server_may_want_no_key():
 
         assert client.post("/api/chat", json=HI).json["reply"] == "Hello"
         assert server.requests[0].startswith(b"POST /v1/chat/completions HTTP/1.1\r\n")
-        client.application.extensions["gatehouse"].openai_service._sender._client.close()
+        client.application.extensions["gatehouse"].openai_service._sender._keys.choose().close()
 
 
 def test_the_organization_is_named_where_it_is_configured(make_app, upstream):

@@ -1,0 +1,92 @@
+"""`flask nginx-conf`: print the Nginx site of deploy/nginx.conf, filled in from the settings."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from flask.cli import with_appcontext
+
+from app.config import Config
+from app.services import services
+
+_TEMPLATE = Path(__file__).parents[2] / "deploy" / "nginx.conf"
+_NAME = "gatehouse.example.com"
+_HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
+# Beyond the longest wait of the application, which must answer first.
+_GRACE_S = 15
+
+
+class TemplateChanged(Exception):
+    """deploy/nginx.conf no longer has a line that is to be filled in. The message is the line."""
+
+
+@click.command("nginx-conf")
+@click.option("--server-name", "names", multiple=True, help="Name of the site; by default those of TRUSTED_HOSTS.")
+@click.option("--tls", is_flag=True, help="Serve https, with the certificate of certbot for the first name.")
+@with_appcontext
+def nginx_conf(names: tuple[str, ...], tls: bool) -> None:
+    """Print an Nginx site with the names, sizes, timeouts and origins of the settings.
+
+    BIND, or HOST and PORT, say where gunicorn listens.
+    """
+    config = services().config
+    chosen = names or tuple(dict.fromkeys(host.rpartition(":")[0] or host for host in config.trusted_hosts))
+    if not chosen:
+        raise click.UsageError("Name the site with --server-name, or in TRUSTED_HOSTS.")
+    if wrong := [name for name in chosen if not _HOST_NAME.fullmatch(name)]:
+        raise click.BadParameter(f"{wrong[0]!r} is no name of a host.", param_hint="--server-name")
+    if config.trusted_proxies != 1:
+        click.echo("TRUSTED_PROXIES must be 1 behind this site, unless the unit sets it.", err=True)
+    click.echo(render_site(_TEMPLATE.read_text(encoding="utf-8"), config, chosen, tls=tls), nl=False)
+
+
+def render_site(template: str, config: Config, names: Iterable[str], *, tls: bool = False) -> str:
+    """Return the site.
+
+    Args:
+        template: the text of deploy/nginx.conf.
+        config: the settings.
+        names: of the site, the first of which is that of its certificate.
+        tls: whether it serves https.
+
+    Raises:
+        TemplateChanged: a line is missing in the template.
+    """
+    names = list(names)
+    heading = template[: template.index("\nupstream gatehouse")]
+    longest_s = int(max(config.request_timeout_s, config.heartbeat_s)) + _GRACE_S
+    listens_at = config.bind or f"{_bracket(config.host)}:{config.port}"
+    lines = {
+        heading: "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again when they have changed.\n",
+        "unix:/run/gatehouse/gunicorn.sock": listens_at,
+        f"    {_NAME}  1;": "\n".join(f"    {name}  1;" for name in names),
+        f"server_name {_NAME};": f"server_name {' '.join(names)};",
+        f"/live/{_NAME}/": f"/live/{names[0]}/",
+        "    # The default of MAX_BODY_BYTES; change both together.": "    # MAX_BODY_BYTES",
+        "client_max_body_size 20m;": f"client_max_body_size {max(config.max_body_bytes, config.max_json_bytes)};",
+        "(REQUEST_TIMEOUT_S, 60)": "(REQUEST_TIMEOUT_S)",
+        "(HEARTBEAT_S, 15)": "(HEARTBEAT_S)",
+        "proxy_read_timeout 75s;": f"proxy_read_timeout {longest_s}s;",
+        '    # "https://www.example.com"  $http_origin;\n': "".join(
+            f'    "{origin}"  $http_origin;\n' for origin in config.allowed_origins
+        ),
+        "        # allow 10.0.0.5;\n": "".join(f"        allow {network};\n" for network in config.metrics_allow),
+    }
+    if config.cors_credentials:
+        header = "add_header Access-Control-Allow-Credentials true always;"
+        lines[f"# {header}  # with CORS_CREDENTIALS=true"] = header
+    for old, new in lines.items():
+        if old not in template:
+            raise TemplateChanged(old)
+        template = template.replace(old, new)
+    if tls:
+        template = re.sub(r".*# plain http\n", "", template)
+        template = re.sub(r"^( *)#tls ", r"\1", template, flags=re.MULTILINE)
+    return template
+
+
+def _bracket(host: str) -> str:
+    return f"[{host}]" if ":" in host else host

@@ -1,0 +1,78 @@
+"""Say which revision a database's tables have, and whether its data is whole, without changing anything."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import text
+
+from app.database.database import Database, DatabaseUnavailable
+from app.database.migrate import find_newest_revision, list_migrations, read_revision
+from app.database.outages import to_unavailable
+from app.database.sqlite_copies import find_damage
+from app.database.sqlite_driver import SqliteDriver
+from app.runtime import clock
+
+_CONNECT_S = 2.0
+
+# What an account holds is what its pending entries hold. An account of a budget that was never held has no row.
+_HELD_BY_NOBODY = """
+SELECT count(*) FROM accounts
+WHERE (held_micro_usd <> 0 OR held_tokens <> 0) AND NOT EXISTS (SELECT 1 FROM entries WHERE state = 'pending')
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inspection:
+    """What was found.
+
+    Attributes:
+        kind: sqlite or postgresql.
+        revision: of the tables; empty if there are none.
+        newest: that this version knows.
+        pending: the migrations that an upgrade runs.
+        faults: what is wrong with the data.
+    """
+
+    kind: str
+    revision: str
+    newest: str
+    pending: tuple[str, ...]
+    faults: tuple[str, ...]
+
+    @property
+    def is_newer(self) -> bool:
+        """Whether the tables are of a newer version."""
+        return self.revision > self.newest
+
+
+def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
+    """Return what is found; without `deep`, the revision only. Raises DatabaseUnavailable."""
+    driver = database.driver
+    if isinstance(driver, SqliteDriver) and not driver.path.exists():
+        return _make(driver.name, "", ())
+    try:
+        with driver.engine.connect() as connection:
+            raw: Any = connection.connection.driver_connection
+            driver.begin(raw, clock.ticks() + _CONNECT_S, writes=False)
+            try:
+                revision = read_revision(connection)
+                faults = []
+                if deep and isinstance(driver, SqliteDriver):
+                    faults += find_damage(raw)
+                if deep and revision and not faults:
+                    held = connection.execute(text(_HELD_BY_NOBODY)).scalar_one()
+                    faults += [f"{held} accounts hold what no entry holds"] if held else []
+            finally:
+                raw.rollback()
+    except DatabaseUnavailable:
+        raise
+    except Exception as error:
+        raise to_unavailable(driver, error) or error from error
+    return _make(driver.name, revision, tuple(faults))
+
+
+def _make(kind: str, revision: str, faults: tuple[str, ...]) -> Inspection:
+    pending = tuple(name for name in list_migrations() if name.partition("_")[0] > revision)
+    return Inspection(kind=kind, revision=revision, newest=find_newest_revision(), pending=pending, faults=faults)

@@ -1,0 +1,1 @@
+"""What Gatehouse is made of: its packages' licences, and whether holes in them are known."""

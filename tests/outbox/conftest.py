@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
+from tests.ledger.conftest import clock, entry, rows, violations
+
+__all__ = [
+    "clock",
+    "database",
+    "entry",
+    "migrated_database",
+    "migrated_file",
+    "postgres_server",
+    "rows",
+    "store",
+    "violations",
+]

@@ -1,0 +1,16 @@
+from __future__ import annotations
+
+from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
+from tests.ledger.conftest import clock, entry, ledger, rows
+
+__all__ = [
+    "clock",
+    "database",
+    "entry",
+    "ledger",
+    "migrated_database",
+    "migrated_file",
+    "postgres_server",
+    "rows",
+    "store",
+]
