@@ -28,11 +28,14 @@ _stop_flag = mmap.mmap(-1, 1)
 def announce_stop(arbiter: Any) -> None:
     """Have the arbiter set the flag for its workers before it signals them to stop."""
     stop = arbiter.stop
+    arbiter.is_stopping = False
 
     def announce_and_stop(graceful: bool = True) -> None:
         # After USR2, or if systemd holds the socket, other workers take the new connections.
         _stop_flag[0] = arbiter.reexec_pid == arbiter.master_pid == 0 and not arbiter.systemd
-        log_event("server.stopping", is_graceful=graceful)
+        if not arbiter.is_stopping:  # gunicorn calls this twice
+            arbiter.is_stopping = True
+            log_event("server.stopping", is_graceful=graceful)
         stop(graceful)
 
     arbiter.stop = announce_and_stop

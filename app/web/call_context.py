@@ -144,14 +144,12 @@ def billed_context() -> BilledContext:
         sees_cache=principal.kind == "key" or principal.may("admin"),
         note_sent=context.idempotent and context.idempotent.note_sent,
         trace=context.trace,
-        traceparent=_pass_on(current.environ.get("HTTP_TRACEPARENT")),
+        traceparent=_pass_on(header) if (header := current.environ.get("HTTP_TRACEPARENT")) else "",
     )
 
 
-def _pass_on(traceparent: str | None) -> str:
+def _pass_on(traceparent: str) -> str:
     """Return the caller's place in its trace, if the caller records it."""
-    if traceparent is None:
-        return ""
     caller = parse_traceparent(traceparent)
     return str(caller) if caller is not None and caller.is_sampled else ""
 

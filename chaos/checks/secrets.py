@@ -6,7 +6,15 @@ from chaos.settings import API_KEY, PROMPT_CANARY, Settings
 from chaos.trace import Trace
 
 _SECRETS = {"the key": API_KEY, "a prompt": PROMPT_CANARY, "the upstream's words": "org-chaos"}
-_BAD_WORDS = ("Traceback", "request.bug", "Exception", "SIGKILL", "WORKER TIMEOUT", "listener_failed")
+_BAD_WORDS = (
+    "Traceback",
+    "request.bug",
+    "Exception",
+    "process.uncaught",
+    "SIGKILL",
+    "WORKER TIMEOUT",
+    "listener_failed",
+)
 
 
 def checks(trace: Trace, log: Log, _settings: Settings) -> list[Check]:
@@ -20,5 +28,7 @@ def checks(trace: Trace, log: Log, _settings: Settings) -> list[Check]:
     secrets.figure = f"{len(log.text.splitlines()):,} log lines, {len(trace.client_requests):,} answers"
     bugs = Check("the log tells of no bug")
     bugs.faults = [line[:300] for line in log.text.splitlines() if any(word in line for word in _BAD_WORDS)]
-    bugs.figure = ", ".join(f"{count}× {name}" for name, count in sorted(log.events.items()) if name != "call")
+    bugs.figure = ", ".join(
+        f"{count}× {name}" for name, count in sorted(log.events.items()) if name not in ("call", "request")
+    )
     return [secrets, bugs]

@@ -35,7 +35,7 @@ def test_each_line_of_a_server_is_one_object_and_tells_the_version(kind: str) ->
             request_id = response.headers["X-Request-ID"]
             response.read()
         line = wait_for("request", request_id=request_id)
-        assert (line["route"], line["status"], line["outcome"]) == ("/api/chat", 200, "complete")
+        assert (line["route"], line["status"], line["attempts"]) == ("/api/chat", 200, 1)
 
         with socket.create_connection(("127.0.0.1", port)) as connection:
             connection.sendall(b"NOT HTTP\r\n\r\n")

@@ -108,6 +108,11 @@ class Gunicorn:
         """Everything that the master and its workers have written so far."""
         return self.log_file.read_text(encoding="utf-8")
 
+    def faults(self) -> list[str]:
+        """The lines of exceptions that nobody expected."""
+        found = re.compile(r"Traceback|ERROR gunicorn .* exception=|process\.uncaught")
+        return [line for line in self.log().splitlines() if found.search(line)]
+
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 

@@ -74,7 +74,6 @@ def _describe_request(response: Response, name_user: Callable[[Principal], str |
         "method": name_method(request),
         "status": response.status_code,
         "code": None,
-        "outcome": None,
         "tenant": principal and principal.tenant,
         "user": principal and name_user(principal),
         "key_id": principal and principal.key_id,
@@ -101,7 +100,8 @@ def _write(fields: dict[str, Any], code: str, record: CallRecord | None, started
 
 
 def _add_call(fields: dict[str, Any], record: CallRecord) -> None:
-    fields["outcome"] = record.outcome
+    if fields["code"] is None and record.outcome != "complete":
+        fields["code"] = record.outcome  # nobody was there to be told an error
     fields["model"] = record.model
     fields["attempts"] = record.attempts
     settlement = record.caller.meter.settlement  # type: ignore[attr-defined]  # of a request, so it is billed
