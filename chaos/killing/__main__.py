@@ -25,7 +25,7 @@ _LATER_MS = 3_600_000
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little."""
+    """Run and report; 1 when a row is missing, doubled, held for ever, or charged too little, or a request such that OpenAI refuses it."""
     parser = argparse.ArgumentParser(prog="python -m chaos.killing", description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, metavar="S", help="of load (default 60)")
     parser.add_argument("--callers", type=int, default=32, metavar="N", help="at once (default 32)")
@@ -79,7 +79,7 @@ def _settle(url: str, folder: Path, upstream: BillingUpstream) -> Balance:
         with database.read_transaction() as connection:
             rows = [dict(row._mapping) for row in connection.exec_driver_sql("SELECT * FROM entries")]
             held = connection.exec_driver_sql("SELECT coalesce(sum(held_micro_usd), 0) FROM accounts").scalar()
-    return Balance(rows, upstream.bills, int(held or 0))
+    return Balance(rows, upstream.bills, int(held or 0), upstream.refused)
 
 
 if __name__ == "__main__":

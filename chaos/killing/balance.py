@@ -1,7 +1,7 @@
 """What the ledger charged beside what the upstream billed."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,8 +30,15 @@ class Part:
 class Balance:
     """Of a whole storm."""
 
-    def __init__(self, rows: Iterable[Mapping[str, Any]], bills: Mapping[str, list[Bill]], held: int) -> None:
+    def __init__(
+        self,
+        rows: Iterable[Mapping[str, Any]],
+        bills: Mapping[str, list[Bill]],
+        held: int,
+        refused: Sequence[str] = (),
+    ) -> None:
         self.held = held
+        self.refused = Counter(refused)
         by_user: dict[str, list[Mapping[str, Any]]] = {}
         for row in rows:
             by_user.setdefault(row["user_id"], []).append(row)
@@ -58,14 +65,15 @@ class Balance:
 
     @property
     def is_sound(self) -> bool:
-        """Whether nothing is lost, doubled, held for ever or charged too little."""
-        return not (self.lost or self.doubled or self.held or self.undercharged)
+        """Whether nothing is lost, doubled, held for ever or charged too little, and nothing sent that OpenAI refuses."""
+        return not (self.lost or self.doubled or self.held or self.undercharged or self.refused)
 
     def report(self) -> str:
         lines = [f"{name:14} {self.parts[name]}" for name in sorted(self.parts)]
         return "\n".join(
             [
                 f"lost {self.lost}, doubled {self.doubled}, still held {self.held}",
+                f"refused by OpenAI: {self.refused or 'none'}",
                 f"charged too little: {Counter(self.undercharged) or 'none'}",
                 *lines,
             ]

@@ -6,6 +6,9 @@ import random
 import re
 from contextlib import suppress
 from dataclasses import dataclass
+from http import HTTPStatus
+
+from app.model_families import Refusal, find_refusal
 
 INPUT, OUTPUT = 1, 8
 """What a token costs, in micro-dollars."""
@@ -42,6 +45,8 @@ class BillingUpstream:
     def __init__(self, seed: int) -> None:
         self.bills: dict[str, list[Bill]] = {}
         """Of each call, by the number at the end of its message."""
+        self.refused: list[str] = []
+        """What was asked that OpenAI refuses: nothing is billed for it."""
         self.port = 0
         self._random = random.Random(seed)
         self._server: asyncio.Server | None = None
@@ -50,15 +55,31 @@ class BillingUpstream:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    async def stop(self) -> None:
+        """Take no more connections, and see those to their end that there are."""
+        assert self._server is not None
+        self._server.close()
+        if serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(serving)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         with suppress(asyncio.IncompleteReadError, ConnectionError):
             while True:
                 head = await reader.readuntil(b"\r\n\r\n")
                 length = re.search(rb"(?i)content-length: *(\d+)", head)
                 body = json.loads(await reader.readexactly(int(length.group(1)) if length else 0))
-                if not await self._answer(body, reader, writer):
+                path = head.split(b" ", 2)[1].decode("ascii", "replace")
+                if (refusal := find_refusal(path, body)) is not None:
+                    await self._refuse(refusal, path, writer)
+                elif not await self._answer(body, reader, writer):
                     break
         writer.close()
+
+    async def _refuse(self, refusal: Refusal, path: str, writer: asyncio.StreamWriter) -> None:
+        self.refused.append(f"{path}: {refusal.message}")
+        _begin(writer, "application/json", data := json.dumps({"error": refusal.error}).encode(), refusal.status)
+        writer.write(data)
+        await writer.drain()
 
     async def _answer(
         self, body: dict[str, object], reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -97,9 +118,10 @@ def _encode(answer: dict[str, object]) -> bytes:
     return json.dumps({"id": "chatcmpl-storm", "created": 1, "model": MODEL} | answer).encode()
 
 
-def _begin(writer: asyncio.StreamWriter, content_type: str, whole: bytes | None) -> None:
+def _begin(writer: asyncio.StreamWriter, content_type: str, whole: bytes | None, status: int = 200) -> None:
     framing = "Transfer-Encoding: chunked" if whole is None else f"Content-Length: {len(whole)}"
-    writer.write(f"HTTP/1.1 200 OK\r\nContent-Type: {content_type}\r\n{framing}\r\n\r\n".encode())
+    reason = HTTPStatus(status).phrase
+    writer.write(f"HTTP/1.1 {status} {reason}\r\nContent-Type: {content_type}\r\n{framing}\r\n\r\n".encode())
 
 
 def _write_event(writer: asyncio.StreamWriter, chunk: dict[str, object]) -> None:
