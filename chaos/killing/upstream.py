@@ -55,6 +55,13 @@ class BillingUpstream:
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, limit=1 << 20, backlog=1024)
         self.port = self._server.sockets[0].getsockname()[1]
 
+    async def stop(self) -> None:
+        """Take no more connections, and see those to their end that there are."""
+        assert self._server is not None
+        self._server.close()
+        if serving := asyncio.all_tasks() - {asyncio.current_task()}:
+            await asyncio.wait(serving)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         # Cancelled at the end of the run, as it keeps connections.
         with suppress(asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):

@@ -40,6 +40,8 @@ def test_the_upstream_of_a_storm_refuses_what_openai_refuses(own: dict[str, int]
         writer.write(b"POST /v1/chat/completions HTTP/1.1\r\nContent-Length: %d\r\n\r\n%b" % (len(data), data))
         head = await reader.readuntil(b"\r\n\r\n")
         writer.close()
+        await writer.wait_closed()
+        await upstream.stop()
         return head, upstream
 
     head, upstream = asyncio.run(ask())

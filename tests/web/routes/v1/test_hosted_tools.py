@@ -246,6 +246,27 @@ def test_only_what_the_owner_allows_is_taken(make_app, upstream):
     assert "the type code_interpreter is not accepted" in answer.json["error"]["message"]
 
 
+@pytest.mark.parametrize(
+    "tool",
+    [
+        {"type": "image_generation", "quality": "low", "size": "1024x1024"},
+        {"type": "computer_use_preview", "display_width": 9, "display_height": 9, "environment": "browser"},
+        {"type": "computer"},
+        {"type": "shell", "environment": {"type": "container_auto"}},
+        {"type": "local_shell"},
+        {"type": "apply_patch"},
+        {"type": "web_search_preview"},
+    ],
+    ids=lambda tool: tool["type"],
+)
+def test_what_cannot_be_allowed_is_refused_beside_all_that_can(person, upstream, tool):
+    answer = ask(person, SEARCH, tool)
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "tools[1]")
+    assert f"the type {tool['type']} is not accepted" in answer.json["error"]["message"]
+    assert upstream.sent == []
+
+
 def test_a_tool_can_be_chosen_beside_functions(person, upstream):
     function = {"type": "function", "name": "f", "parameters": {"type": "object", "properties": {}}}
     upstream.answers(hosted.answer())

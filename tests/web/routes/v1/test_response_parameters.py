@@ -89,6 +89,7 @@ def test_null_is_as_good_as_nothing(client, name):
     [
         *("web_search", "web_search_preview", "file_search", "mcp", "code_interpreter", "image_generation"),
         *("computer_use_preview", "local_shell", "shell", "apply_patch", "custom", "namespace"),
+        *("computer", "computer_use", "tool_search", "programmatic_tool_calling"),
     ],
 )
 def test_tools_that_openai_runs_are_refused_by_name(client, upstream, kind):
