@@ -11,7 +11,7 @@ from chaos.settings import API_KEY, PROMPT_CANARY
 Play = Callable[[Call], Awaitable[None]]
 
 # What upstreams put into their messages, and nobody else is to see.
-_MESSAGE = f"Incorrect API key provided: {API_KEY}. You said: {PROMPT_CANARY}. Organization org-chaos."
+_MESSAGE = f"It did not work with {API_KEY}. You said: {PROMPT_CANARY}. Organization org-chaos."
 _REJECTED = codes("invalid_request")
 _LIMITED = codes("upstream_rate_limited")
 

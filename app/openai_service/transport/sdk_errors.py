@@ -94,7 +94,7 @@ def translate_error_object(
         code = "insufficient_quota"
     if fault.is_larger_than_rate:
         code = LARGER_THAN_RATE
-    if fault.is_key:
+    if fault.is_key and status in _KEY_STATUSES and param is None and code not in _KNOWN:
         code = _INVALID_KEY
     kind = _classify(status, code, param, fault)
     if blocks_user(fields, status):
@@ -144,6 +144,8 @@ def _find_code(error: dict[str, Any]) -> str | None:
 
 
 _INVALID_KEY = "invalid_api_key"
+# A sentence alone says that a key is refused only with one of these: Google and x.ai answer with 400.
+_KEY_STATUSES = {400, 401, 403, None}
 _LLAMA_CONTEXT = "exceed_context_size_error"  # of llama.cpp, at first with status 500
 _BY_CODE: dict[str, type[UpstreamError]] = {
     "context_length_exceeded": ContextLengthExceeded,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx2
 import pytest
 
 from tests.fakes.bodies import conversation_of
@@ -170,6 +171,26 @@ def test_a_refused_key_is_the_owners_fault_whatever_its_status(make_app, upstrea
 
     assert (answer.status_code, answer.json["code"]) == (502, "upstream_failed")
     assert "The upstream refuses OPENAI_API_KEY" in client.get("/", headers={"Accept": "text/html"}).text
+
+
+@pytest.mark.parametrize(
+    ("status", "members", "ours", "code"),
+    [
+        (413, {}, 413, "body_too_large"),
+        (422, {}, 400, "invalid_request"),
+        (429, {}, 503, "upstream_rate_limited"),
+        (400, {"code": "context_length_exceeded"}, 400, "context_length_exceeded"),
+        (400, {"param": "temperature"}, 400, "invalid_request"),
+    ],
+)
+@pytest.mark.one_attempt
+def test_a_sentence_about_keys_says_nothing_beside_what_says_more(make_app, upstream, status, members, ours, code):
+    error = {"message": "Incorrect API key provided: you wrote that.", **members}
+    upstream.otherwise = lambda _: httpx2.Response(status, json={"error": error})
+
+    answer = make_app(chat_fallback_models=()).test_client().post("/api/chat", json=HI)
+
+    assert (answer.status_code, answer.json["code"]) == (ours, code)
 
 
 @pytest.mark.parametrize(
