@@ -83,6 +83,11 @@ def name_user_of_network(tenant: str, network: str) -> str:
     return f"user:{tenant}/address:{network}"
 
 
+def name_look(account: str) -> str:
+    """Return where looks at the page of usage are counted, which take nothing from the account's requests."""
+    return f"look:{account}"
+
+
 def parse_account_kind(account: str) -> str:
     """Return the kind of account in its name: user, tenant, address, token, key or anonymous."""
     return account.partition(":")[0]

@@ -104,6 +104,14 @@ class TestWhoSeesWhat:
 
         assert statuses == [200] * 3 + [429] * 2
 
+    @pytest.mark.parametrize("path", ["/usage", "/usage.csv"])
+    def test_who_has_signed_in_looks_as_often_as_they_may_ask_and_takes_nothing_from_others(self, make_site, path):
+        site = make_site(rate_limit="3/minute")
+        anna, bob = (sign_in(site, site.token(scopes=["usage"], userId=name)) for name in ("anna", "bob"))
+
+        assert [anna.get(path).status_code for _ in range(5)] == [200] * 3 + [429] * 2
+        assert bob.get(path).status_code == 200
+
     def test_the_cookie_has_no_key_and_ends_with_it(self, site):
         browser = sign_in(site, site.key)
         cookie = browser.get_cookie("gatehouse-usage").value

@@ -12,6 +12,7 @@ from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.identify import admin_principal
+from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services
 from app.web.guards import find_admin_session, public
@@ -83,14 +84,19 @@ def _find_viewer() -> Principal | None:
             found = authenticator.identify(request)
         except (Unauthenticated, Forbidden):
             return None
-        _count_stranger(found)
+    if found is not None:
+        _count_look(found)
     return found if found is not None and (found.may("usage") or found.may("admin")) else None
 
 
-def _count_stranger(found: Principal) -> None:
-    """Count a look of somebody without a credential as a request to the API, since anybody can look at any rate."""
+def _count_look(found: Principal) -> None:
+    """Count a look of anybody but an administrator: of strangers as a request to the API, of others for itself.
+
+    It takes as much work as the figures of the API, which are counted.
+    """
     built = services()
-    built.rate_limiter.admit(built.limits.request_rates(found, client_address(request)))
+    rates = built.limits.request_rates(found, client_address(request))
+    built.rate_limiter.admit({name_look(each): rate for each, rate in rates.items()} if found.is_named else rates)
 
 
 def _identify(credential: str) -> Principal:
