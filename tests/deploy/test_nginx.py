@@ -107,6 +107,7 @@ def backend(openai: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         wait_for=sock,
         BIND=f"unix:{sock}",
         TRUSTED_PROXIES="1",
+        TRUSTED_HOSTS="chat.example.com",
         OPENAI_BASE_URL=openai.url,
     ):
         yield sock
@@ -139,7 +140,7 @@ def serving(
         SOCKET: f"unix:{backend}",
         "listen 80 default_server;": f"listen 127.0.0.1:{port} default_server;",
         "listen [::]:80 default_server;": "",  # not every machine has IPv6
-        OWN_NAME: "    127.0.0.1  1;",
+        OWN_NAME: "    127.0.0.1  1;\n    chat.example.com  1;",
         "/var/log/nginx/gatehouse.log": f"{folder}/access.log",
         "/var/log/nginx/gatehouse-error.log": f"{folder}/site-error.log",
         **(changes or {}),
@@ -268,10 +269,11 @@ def test_behind_another_proxy_its_word_counts_and_nobody_elses(
 
 
 def test_made_up_scheme_does_not_turn_a_foreign_origin_into_the_sites_own(site: Site) -> None:
-    headers = {"Origin": f"https://127.0.0.1:{site.port}", "X-Forwarded-Proto": "https"}
+    host = f"chat.example.com:{site.port}"
+    headers = {"Host": host, "Origin": f"https://{host}", "X-Forwarded-Proto": "https"}
     response, body = site.post("/api/chat", CHAT, headers=headers)
     assert (response.status, body["code"]) == (403, "origin_not_allowed")
-    response, body = site.post("/api/chat", CHAT, headers={"Origin": f"http://127.0.0.1:{site.port}"})
+    response, body = site.post("/api/chat", CHAT, headers={"Host": host, "Origin": f"http://{host}"})
     assert response.status == 200
 
 

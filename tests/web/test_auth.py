@@ -590,7 +590,8 @@ def test_nobody_is_let_in_while_keys_cannot_be_looked_up(site, upstream, monkeyp
     def away():
         raise DatabaseUnavailable("away")
 
-    monkeypatch.setattr(site.auth.keys._store, "read_transaction", away)
+    for way in ("read_transaction", "read_once"):
+        monkeypatch.setattr(site.auth.keys._store, way, away)
     for credential in (site.key, token):
         answer = site.chat(credential)
         assert code_of(answer) == (503, "store_unavailable")
