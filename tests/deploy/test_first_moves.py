@@ -16,6 +16,8 @@ import pytest
 
 from tests.fakes.servers import FakeUpstream, Gunicorn, environment, exchange, free_port, stop, wait_until
 
+pytestmark = pytest.mark.servers
+
 ROOT = Path(__file__).parents[2]
 GUNICORN = str(Path(sys.executable).with_name("gunicorn"))
 

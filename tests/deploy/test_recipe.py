@@ -14,6 +14,8 @@ from tests.deploy.test_unit import values_of
 from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.servers import ROOT, FakeUpstream, exchange, free_port, gunicorn, make_key, wait_until
 
+pytestmark = pytest.mark.servers
+
 
 def recipe(page: Path) -> list[str]:
     """The lines of a page that make .env, and the key, with their `sudo` and the owner of the file left out."""
