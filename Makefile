@@ -17,7 +17,7 @@ run: .venv/installed .env ## Serve on http://127.0.0.1:8000 (HOST, PORT); withou
 	@exec $(BIN)/gunicorn wsgi:app
 
 test: .venv/installed-dev ## Run the tests
-	@$(BIN)/python -m pytest -n 4 --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 responses: .venv/installed-dev ## Run the tests of the service once more, over /responses
 	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/server_tools tests/ledger/test_ledger_of_calls.py $(ARGS)
