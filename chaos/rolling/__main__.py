@@ -26,19 +26,20 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m chaos.rolling", description=__doc__)
     parser.add_argument("--streams", type=int, default=200, help="streams that run across the reloads (200)")
     parser.add_argument("--seconds", type=float, default=20.0, help="how long each stream takes (20)")
+    parser.add_argument("--refused", type=float, default=0.0, help="share of requests that may be refused (0)")
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that all that was started is stopped
     try:
         with ExitStack() as stack:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="rolling-")))
-            return asyncio.run(_run(folder, stack, args.streams, args.seconds))
+            return asyncio.run(_run(folder, stack, args))
     except BenchError as error:
         print(f"rolling: {error}")
         return 1
 
 
-async def _run(folder: Path, stack: ExitStack, streams: int, seconds: float) -> int:
-    upstream = await asyncio.start_server(Upstream(seconds).answer, "127.0.0.1", 0, backlog=1024)
+async def _run(folder: Path, stack: ExitStack, args: argparse.Namespace) -> int:
+    upstream = await asyncio.start_server(Upstream(args.seconds).answer, "127.0.0.1", 0, backlog=1024)
     front, *ports = _free_ports(3)
     nodes = [
         start_node(number, port, upstream.sockets[0].getsockname()[1], folder)
@@ -51,7 +52,7 @@ async def _run(folder: Path, stack: ExitStack, streams: int, seconds: float) -> 
         await _wait(lambda node=node: "is ready" in node.log_text(), node)
 
     load, must_stop = Load(front), asyncio.Event()
-    running = [asyncio.create_task(load.stream()) for _ in range(streams)]
+    running = [asyncio.create_task(load.stream()) for _ in range(args.streams)]
     asking = [asyncio.create_task(load.ask_until(must_stop)) for _ in range(_ASKERS)]
     await asyncio.sleep(1)
     for node in nodes:
@@ -59,7 +60,7 @@ async def _run(folder: Path, stack: ExitStack, streams: int, seconds: float) -> 
     await asyncio.gather(*running)
     must_stop.set()
     await asyncio.gather(*asking)
-    return await _judge(load, streams, folder)
+    return await _judge(load, args, folder)
 
 
 async def _reload(node: Gunicorn) -> None:
@@ -76,7 +77,7 @@ async def _wait(condition, node: Gunicorn) -> None:
         await asyncio.sleep(0.1)
 
 
-async def _judge(load: Load, streams: int, folder: Path) -> int:
+async def _judge(load: Load, args: argparse.Namespace, folder: Path) -> int:
     served = load.ends["done"] + load.answers["200"]
     for _ in range(50):  # the last settlements are written in the background
         with closing(sqlite3.connect(folder / "gatehouse.sqlite3")) as ledger:
@@ -85,9 +86,10 @@ async def _judge(load: Load, streams: int, folder: Path) -> int:
             break
         await asyncio.sleep(0.2)
     faults = []
-    if load.ends != {"done": streams}:
+    if load.ends != {"done": args.streams}:
         faults.append("a stream did not end as it should")
-    if set(load.answers) - {"200"}:
+    refused = load.answers.total() - load.answers["200"]
+    if set(load.answers) - {"200", "503"} or refused > args.refused * load.answers.total():
         faults.append("a request was refused")
     if rows != {"settled": served}:
         faults.append("the ledger does not have each request once, settled")
