@@ -29,7 +29,7 @@ neighbours: .venv/installed-dev ## Test what each of many hostile requests leave
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
-	@$(BIN)/python -m pytest -m clients tests/clients $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m clients tests/clients $(ARGS)
 
 pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the pictures of docs/pictures (needs Chromium)
 	@mkdir -p docs/pictures
