@@ -140,6 +140,7 @@ TOKEN_COUNTS: Schema = {
         "completion_tokens_details": maybe(OBJECT),
     },
 }
+REASONING_DETAILS = list_of(closed({"type": const("reasoning.encrypted"), "index": const(0), "data": TEXT}))
 
 COMPLETION = closed(
     {
@@ -154,6 +155,7 @@ COMPLETION = closed(
                     "message": closed(
                         {"role": const("assistant"), "content": maybe(TEXT), "refusal": maybe(TEXT)},
                         tool_calls=list_of(refer("ToolCall")),
+                        reasoning_details=REASONING_DETAILS,
                     ),
                     "logprobs": NULL,
                     "finish_reason": FINISH_REASON,

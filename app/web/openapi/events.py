@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.web.openapi.answers import CHAT_MAYBE, END, FINISH_REASON, MAYBE, TOOL_RUN
+from app.web.openapi.answers import CHAT_MAYBE, END, FINISH_REASON, MAYBE, REASONING_DETAILS, TOOL_RUN
 from app.web.openapi.schema import ANY, INTEGER, OBJECT, TEXT, Schema, closed, const, list_of, maybe, one_of, refer
 
 # What fills an event up, so that its length tells nothing of its text.
@@ -41,6 +41,7 @@ CHUNK = closed(
                         refusal=maybe(TEXT),
                         reasoning_content=TEXT,
                         tool_calls=list_of(OBJECT),
+                        reasoning_details=REASONING_DETAILS,
                     ),
                     "logprobs": {"type": "null"},
                     "finish_reason": maybe(FINISH_REASON),
@@ -102,6 +103,7 @@ AGUI_EVENT: Schema = {
             {"type": const("RUN_FINISHED"), **_RUN, "outcome": OBJECT, "metadata": OBJECT}, usage=list_of(OBJECT)
         ),
         _agui("RUN_ERROR", message=TEXT, code=TEXT, metadata=OBJECT),
+        _agui("REASONING_ENCRYPTED_VALUE", subtype=const("tool-call"), entityId=TEXT, encryptedValue=TEXT),
         _agui("TEXT_MESSAGE_START", **_MESSAGE, role=const("assistant")),
         _agui("TEXT_MESSAGE_CONTENT", **_MESSAGE, delta=TEXT),
         _agui("TEXT_MESSAGE_END", **_MESSAGE),

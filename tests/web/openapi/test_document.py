@@ -14,7 +14,9 @@ from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from app.web.openapi.operations import OPERATIONS
 from tests.fakes.described import Described
+from tests.fakes.responses_form import function_call, reasoning, response
 from tests.fakes.site import SECRET_KEY, Site, bearer
+from tests.web.test_kept_reasoning import stream_tools
 
 STREAMED = ("/v1/chat/completions", "/v1/responses")
 """What is answered as a stream if the body says so."""
@@ -142,6 +144,32 @@ def test_what_is_taken_is_described(offline_site, described, path, body):
 
     answer = offline_site.client.post(path, json=body, headers=bearer(offline_site.key))
 
+    described.check_answer("POST", path, answer)
+
+
+@pytest.mark.parametrize(
+    ("path", "key", "is_stream"),
+    [
+        ("/api/chat", "reasoning", False),
+        ("/api/chat/stream", "reasoning", True),
+        ("/api/agui", "encryptedValue", True),
+        ("/v1/chat/completions", "reasoning_details", False),
+        ("/v1/chat/completions", "reasoning_details", True),
+        ("/v1/responses", "encrypted_content", False),
+        ("/v1/responses", "encrypted_content", True),
+    ],
+)
+def test_sealed_reasoning_is_described(make_app, upstream, described, path, key, is_stream):
+    client = make_app(upstream_api="responses", secret_key=SECRET_KEY).test_client()
+    if is_stream:
+        stream_tools(upstream)
+    else:
+        upstream.answers(response("completed", reasoning("gAAAA"), function_call("call_1", "get_weather")))
+    fields = {"stream": True} if is_stream and path in STREAMED else {}
+
+    answer = client.post(path, json={**EXAMPLES[path], **fields})
+
+    assert f'"{key}":' in answer.text
     described.check_answer("POST", path, answer)
 
 
