@@ -12,6 +12,7 @@ offline_model  serve the stand-in for OpenAI
 data/          back up and restore, check the tables, delete old rows, the outbox, OpenAI's figures
 table          print a table of plain text
 errors         end a command with a sentence
+repeating      do it once, or with --watch again and again
 actor          who runs a command
 """
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
-
 import click
 from flask.cli import with_appcontext
 
+from app.cli.errors import reported
+from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
-from app.database.database import DatabaseUnavailable
 from app.pricing.money import format_usd
 from app.runtime.times import format_minute
 from app.services import services
@@ -20,30 +19,14 @@ def batches() -> None:
 
 
 @batches.command("poll")
-@click.option(
-    "--watch",
-    "every_s",
-    metavar="SECONDS",
-    type=click.IntRange(1, 86_400),
-    help="Poll again after so many seconds, instead of once.",
-)
+@watch_option("Poll")
 @with_appcontext
 def poll(every_s: int | None) -> None:
     """Update all open batches from the upstream, and settle those that have ended.
 
     Several processes may poll at the same time, and each may be stopped at any time.
     """
-    while True:
-        try:
-            found = services().batches.poll()
-        except DatabaseUnavailable as error:
-            if every_s is None:
-                raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
-        else:
-            click.echo(f"{found.ended} ended, {found.running} still open, {found.failed} could not be checked.")
-        if every_s is None:
-            return
-        time.sleep(every_s)
+    repeat(_poll_once, every_s)
 
 
 @batches.command("list")
@@ -53,10 +36,8 @@ def poll(every_s: int | None) -> None:
 @with_appcontext
 def list_batches(limit: int) -> None:
     """List the batches of all users, the newest first."""
-    try:
+    with reported():
         found = services().batches.list_page(None, limit=limit)
-    except DatabaseUnavailable as error:
-        raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = ("ID", "TENANT", "USER", "KIND", "MODEL", "CREATED", "STATUS", "REQUESTS", "ANSWERED", "USD")
     rows: list[tuple[str, ...]] = [
         (
@@ -74,3 +55,8 @@ def list_batches(limit: int) -> None:
         for batch in found
     ]
     print_table(head, rows, figures=3)
+
+
+def _poll_once() -> None:
+    found = services().batches.poll()
+    click.echo(f"{found.ended} ended, {found.running} still open, {found.failed} could not be checked.")

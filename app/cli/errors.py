@@ -12,12 +12,11 @@ from app.database.database import DatabaseUnavailable
 
 @contextlib.contextmanager
 def reported(*kinds: type[Exception]) -> Iterator[None]:
-    """End the command with the message of an error of these kinds, or a sentence about a database that is away."""
+    """End the command with the message of an error of these kinds, or why the database cannot be used."""
     try:
         yield
-    except DatabaseUnavailable:
-        raise click.ClickException(
-            "The database of DATABASE_URL cannot be used; the log line above says why."
-        ) from None
+    except DatabaseUnavailable as error:
+        advice = f": {error.advice}" if error.advice else ""
+        raise click.ClickException(f"The database of DATABASE_URL cannot be used ({error}){advice}.") from None
     except kinds as error:
         raise click.ClickException(str(error)) from None

@@ -16,7 +16,6 @@ from flask.cli import with_appcontext
 
 from app.cli.errors import reported
 from app.cli.table import print_table
-from app.database.database import DatabaseUnavailable
 from app.exports.focus import BY, write_focus
 from app.ledger.reports import Grouping, Total
 from app.pricing.money import format_usd
@@ -57,15 +56,12 @@ def usage(month: str | None, by: str, tenant: str | None, user: str | None, styl
             rows = totals(BY)
         _write_focus(rows)
         return
-    safety_events = partial(
-        services().safety_events.list_all, tenant=tenant, first_day=f"{month}-01", last_day=_last_day(month)
-    )
-    try:
-        events = safety_events()
+    with reported():
+        events = services().safety_events.list_all(
+            tenant=tenant, first_day=f"{month}-01", last_day=_last_day(month)
+        )
         rows = totals(cast(Sequence[Grouping], names)) if names else []
         (total,) = totals()
-    except DatabaseUnavailable as error:
-        raise click.ClickException(f"The database of DATABASE_URL does not answer ({error}).") from None
     head = (*names, "requests", *(name.removesuffix("_tokens") for name in FIGURES), "USD")
     lines = [(*row.group, *_format_figures(row)) for row in rows]
     if names:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import time
+from collections.abc import Sequence
 from contextlib import ExitStack
+from functools import partial
 
 import click
 from flask.cli import with_appcontext
 
 from app.cli.errors import reported
+from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
-from app.database.database import DatabaseUnavailable
 from app.outbox.delivery import deliver as deliver_due
 from app.outbox.queue import OutboxQueue
 from app.outbox.targets import Target, open_targets
@@ -52,13 +53,7 @@ def outbox(context: click.Context, limit: int) -> None:
 
 
 @outbox.command("deliver")
-@click.option(
-    "--watch",
-    "every_s",
-    metavar="SECONDS",
-    type=click.IntRange(1, 86_400),
-    help="Deliver again after so many seconds, instead of once.",
-)
+@watch_option("Deliver")
 @with_appcontext
 def deliver(every_s: int | None) -> None:
     """Tell the webhook and Stripe of what is due.
@@ -73,18 +68,7 @@ def deliver(every_s: int | None) -> None:
     with ExitStack() as stack:
         for target in targets:
             stack.callback(target.close)
-        while True:
-            try:
-                for target in targets:
-                    _deliver_one(queue, target)
-            except DatabaseUnavailable as error:
-                if every_s is None:
-                    raise click.ClickException(
-                        f"The database of DATABASE_URL does not answer ({error})."
-                    ) from None
-            if every_s is None:
-                return
-            time.sleep(every_s)
+        repeat(partial(_deliver, queue, targets), every_s)
 
 
 @outbox.command("retry")
@@ -107,8 +91,9 @@ def _open_queue() -> OutboxQueue:
     return OutboxQueue(database)
 
 
-def _deliver_one(queue: OutboxQueue, target: Target) -> None:
-    done = deliver_due(queue, target)
-    click.echo(
-        f"{target.name}: {done.taken:,} taken, {done.failed:,} to be sent again, {done.given_up:,} given up."
-    )
+def _deliver(queue: OutboxQueue, targets: Sequence[Target]) -> None:
+    for target in targets:
+        done = deliver_due(queue, target)
+        click.echo(
+            f"{target.name}: {done.taken:,} taken, {done.failed:,} to be sent again, {done.given_up:,} given up."
+        )
