@@ -13,14 +13,13 @@ from collections.abc import Sequence
 from secrets import token_urlsafe
 
 from flask import Request, Response
-from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous import BadSignature
 
 from app.auth.own_hosts import OwnHosts
+from app.auth.page_sessions.cookies import ClockSigner, SessionCookie
 from app.problems import Forbidden
-from app.runtime import clock
 
-# A browser accepts a cookie of the first name only over https and from this host, so no sibling domain can set one.
-_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse", "gatehouse"
+_COOKIE = SessionCookie("gatehouse", samesite="Lax")
 _SALT = "gatehouse session"
 SAFE_METHODS = {"GET", "HEAD", "OPTIONS"}
 
@@ -37,7 +36,7 @@ class Sessions:
 
     def __init__(self, secret_key: str, *, fallbacks: Sequence[str] = (), ttl_s: int, own_hosts: OwnHosts) -> None:
         secrets = [*reversed(fallbacks), secret_key]  # the last one signs
-        self._signer = _Signer(secrets, _SALT, digest_method=hashlib.sha256) if secret_key else None
+        self._signer = ClockSigner(secrets, _SALT, digest_method=hashlib.sha256) if secret_key else None
         self._ttl_s = ttl_s
         self._own_hosts = own_hosts
 
@@ -46,15 +45,7 @@ class Sessions:
         if self._signer is None or not self._own_hosts.include(request):
             return
         session_id = self._read_id(request) or token_urlsafe(16)
-        response.set_cookie(
-            _cookie_name(request),
-            self._signer.sign(session_id).decode(),
-            max_age=self._ttl_s,
-            httponly=True,
-            secure=request.is_secure,
-            samesite="Lax",
-            path="/",
-        )
+        _COOKIE.set(request, response, self._signer.sign(session_id).decode(), max_age_s=self._ttl_s)
         response.vary.add("Cookie")
 
     def check(self, request: Request) -> bool:
@@ -70,21 +61,10 @@ class Sessions:
         return True
 
     def _read_id(self, request: Request) -> str | None:
-        if "HTTP_COOKIE" not in request.environ or self._signer is None:
-            return None
-        cookie = request.cookies.get(_cookie_name(request))
-        if cookie is None or not self._own_hosts.include(request):
+        cookie = _COOKIE.read(request)
+        if cookie is None or self._signer is None or not self._own_hosts.include(request):
             return None
         try:
             return self._signer.unsign(cookie, max_age=self._ttl_s).decode("ascii")
         except (BadSignature, UnicodeError):
             return None
-
-
-class _Signer(TimestampSigner):
-    def get_timestamp(self) -> int:
-        return int(clock.now())
-
-
-def _cookie_name(request: Request) -> str:
-    return _SECURE_NAME if request.is_secure else _PLAIN_NAME

@@ -22,6 +22,7 @@ from app.audit.actors import Actor
 from app.audit.trail import Action, record
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.own_hosts import OwnHosts
+from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
 from app.auth.tables import admin_sessions
@@ -33,7 +34,7 @@ LINK_S = 10 * 60
 # How long an ended session stays listed; its link has expired long before.
 _KEPT_S = 30 * 24 * 3600
 _MIN_SECRET_CHARS = 32
-_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse-admin", "gatehouse-admin"
+_COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,26 +118,16 @@ class AdminSessions:
 
     def set_cookie(self, session: AdminSession, request: Request, response: BaseResponse) -> None:
         """Give the cookie of a session to the browser that opened it."""
-        response.set_cookie(
-            _name_cookie(request),
-            self._cookies.sign(session.id).decode(),
-            max_age=SESSION_S,
-            httponly=True,
-            secure=request.is_secure,
-            samesite="Strict",
-            path="/",
-        )
+        _COOKIE.set(request, response, self._cookies.sign(session.id).decode(), max_age_s=SESSION_S)
 
     def delete_cookie(self, request: Request, response: BaseResponse) -> None:
         """Take the cookie away from a browser."""
-        response.delete_cookie(_name_cookie(request), secure=request.is_secure, httponly=True, samesite="Strict")
+        _COOKIE.delete(request, response)
 
     def find(self, request: Request) -> AdminSession | None:
         """Return the session of a request; None without one, or if it has expired or was ended."""
-        if "HTTP_COOKIE" not in request.environ or self._links is None:
-            return None
-        cookie = request.cookies.get(_name_cookie(request))
-        if cookie is None or not self._own_hosts.include(request):
+        cookie = _COOKIE.read(request)
+        if cookie is None or self._links is None or not self._own_hosts.include(request):
             return None
         try:
             session_id = self._cookies.unsign(cookie).decode()
@@ -198,7 +189,3 @@ class AdminSessions:
 
 def _make_signer(secrets: Sequence[str], salt: str) -> Signer:
     return Signer(secrets, salt, key_derivation="hmac", digest_method=hashlib.sha256)
-
-
-def _name_cookie(request: Request) -> str:
-    return _SECURE_NAME if request.is_secure else _PLAIN_NAME

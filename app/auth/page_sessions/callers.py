@@ -11,12 +11,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from flask import Request
-from itsdangerous import BadSignature, TimestampSigner
+from itsdangerous import BadSignature
 from werkzeug.wrappers import Response as BaseResponse
 
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.keys import ApiKeys
 from app.auth.own_hosts import OwnHosts
+from app.auth.page_sessions.cookies import ClockSigner, SessionCookie
 from app.auth.principal import ALL_TENANTS, Principal
 from app.problems import Forbidden, InvalidRequest
 from app.runtime import clock
@@ -26,7 +27,7 @@ SESSION_S = 8 * 3600
 _SCOPES = frozenset({"usage", "admin", ALL_TENANTS})
 _MIN_SECRET_CHARS = 32
 _MAX_COOKIE_CHARS = 3900  # browsers keep 4,096 bytes with the name and the attributes
-_SECURE_NAME, _PLAIN_NAME = "__Host-gatehouse-usage", "gatehouse-usage"
+_COOKIE = SessionCookie("gatehouse-usage", samesite="Strict")
 _KEY, _TOKEN = "key:", "token:"
 
 Identify = Callable[[str], Principal]
@@ -47,7 +48,7 @@ class CallerSessions:
         self, secret_key: str, keys: ApiKeys, own_hosts: OwnHosts, *, fallbacks: Sequence[str] = ()
     ) -> None:
         secrets = [*reversed(fallbacks), secret_key]  # the last one signs
-        self._signer = _Signer(secrets, "gatehouse usage session", digest_method=hashlib.sha256)
+        self._signer = ClockSigner(secrets, "gatehouse usage session", digest_method=hashlib.sha256)
         self._is_on = len(secret_key) >= _MIN_SECRET_CHARS
         self._keys = keys
         self._own_hosts = own_hosts
@@ -70,15 +71,7 @@ class CallerSessions:
         cookie = self._signer.sign(text).decode()
         if len(cookie) > _MAX_COOKIE_CHARS:
             raise InvalidRequest("This token is too long to sign in with.")
-        response.set_cookie(
-            _name_cookie(request),
-            cookie,
-            max_age=SESSION_S,
-            httponly=True,
-            secure=request.is_secure,
-            samesite="Strict",
-            path="/",
-        )
+        _COOKIE.set(request, response, cookie, max_age_s=SESSION_S)
 
     def find(self, request: Request, identify: Identify) -> Principal | None:
         """Return who has signed in, with the rights to see usage only; None if nobody has, or their time is over.
@@ -88,12 +81,12 @@ class CallerSessions:
         Raises:
             DatabaseUnavailable: it cannot be checked now.
         """
-        if "HTTP_COOKIE" not in request.environ or not self._is_on or not self._own_hosts.include(request):
+        cookie = _COOKIE.read(request)
+        if cookie is None or not self._is_on or not self._own_hosts.include(request):
             return None
         if self._own_hosts.is_foreign(request):
             return None
         try:
-            cookie = request.cookies.get(_name_cookie(request), "")
             text = self._signer.unsign(cookie, max_age=SESSION_S).decode()
         except (BadSignature, UnicodeError):
             return None
@@ -107,7 +100,7 @@ class CallerSessions:
 
     def close(self, request: Request, response: BaseResponse) -> None:
         """Take the cookie away."""
-        response.delete_cookie(_name_cookie(request), secure=request.is_secure, httponly=True, samesite="Strict")
+        _COOKIE.delete(request, response)
 
     def _find_key(self, key_id: str) -> Principal | None:
         key = self._keys.find(key_id)
@@ -116,12 +109,3 @@ class CallerSessions:
         return Principal(
             kind="key", tenant=key.tenant, user=f"key:{key.id}", scopes=key.scopes & _SCOPES, key_id=key.id
         )
-
-
-class _Signer(TimestampSigner):
-    def get_timestamp(self) -> int:
-        return int(clock.now())
-
-
-def _name_cookie(request: Request) -> str:
-    return _SECURE_NAME if request.is_secure else _PLAIN_NAME
