@@ -26,6 +26,7 @@ from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
 from app.auth.tables import api_keys, revoked_tokens, revoked_users
+from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Forbidden
 from app.runtime import clock
 
@@ -35,7 +36,6 @@ _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
 _FORM_AUDIENCE = "gatehouse:form"
 _ALGORITHM = "HS256"
-_MIN_SECRET_CHARS = 32
 _MAX_CHARS = 8192
 
 # Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
@@ -119,7 +119,7 @@ class VisitorTokens:
         form_ttl_s: int = 86_400,
     ) -> None:
         # The first one signs.
-        self._keys = [*map(_derive_key, (secret_key, *fallbacks))] if len(secret_key) >= _MIN_SECRET_CHARS else []
+        self._keys = [*map(_derive_key, (secret_key, *fallbacks))] if len(secret_key) >= MIN_SECRET_CHARS else []
         self._store = store
         self._max_ttl_s = max_ttl_s
         self._form_ttl_s = form_ttl_s
@@ -136,7 +136,7 @@ class VisitorTokens:
             AuthUnavailable: there is no SECRET_KEY to sign with.
         """
         if not self._keys:
-            raise AuthUnavailable("Visitor tokens need a SECRET_KEY of at least 32 characters.")
+            raise AuthUnavailable(f"Visitor tokens need a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
         if missing := sorted(grant.scopes - (by.scopes & VISITOR_SCOPES)):
             raise Forbidden(f"this key cannot give {missing[0]!r}.", field="scopes")
         now = int(clock.now())

@@ -13,6 +13,9 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names of tenants. With a slash, two users could have the same account: a slash parts tenant and user there."""
 
+MIN_SECRET_CHARS = 32
+"""The shortest SECRET_KEY that tokens and sessions are signed with."""
+
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 # Visible ASCII: servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…. But a comma parts two

@@ -6,13 +6,12 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from app.config import formats
+from app.config.formats import MIN_SECRET_CHARS
 from app.config.identity_provider import VISITOR_SCOPES, find_provider_problems
 from app.config.origins import check_host, check_origin
 
 if TYPE_CHECKING:
     from app.config.settings import Config
-
-_MIN_SECRET_CHARS = 32
 
 
 def find_problems(config: Config) -> list[str]:
@@ -67,10 +66,10 @@ def _check_token_rates(config: Config) -> Iterator[str]:
 def _check_access(config: Config) -> Iterator[str]:
     if config.secret_key_fallbacks and not config.secret_key:
         yield "SECRET_KEY_FALLBACKS needs SECRET_KEY, which signs what is new."
-    if any(len(secret) < _MIN_SECRET_CHARS for secret in config.secret_key_fallbacks):
-        yield f"SECRET_KEY_FALLBACKS has a secret of fewer than {_MIN_SECRET_CHARS} characters."
-    if config.auth_required and not config.is_production and len(config.secret_key) < _MIN_SECRET_CHARS:
-        yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {_MIN_SECRET_CHARS} characters."
+    if any(len(secret) < MIN_SECRET_CHARS for secret in config.secret_key_fallbacks):
+        yield f"SECRET_KEY_FALLBACKS has a secret of fewer than {MIN_SECRET_CHARS} characters."
+    if config.auth_required and not config.is_production and len(config.secret_key) < MIN_SECRET_CHARS:
+        yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters."
     for name in config.allowed_tools:
         if problem := formats.check_name(name):
             yield f"ALLOWED_TOOLS: {problem}"
@@ -110,8 +109,8 @@ def _check_anonymous_scopes(config: Config) -> Iterator[str]:
 def _check_production(config: Config) -> Iterator[str]:
     if not config.api_keys:
         yield "OPENAI_API_KEY is missing; the offline model is for development only."
-    if len(config.secret_key) < _MIN_SECRET_CHARS:
-        yield f"SECRET_KEY is missing or shorter than {_MIN_SECRET_CHARS} characters."
+    if len(config.secret_key) < MIN_SECRET_CHARS:
+        yield f"SECRET_KEY is missing or shorter than {MIN_SECRET_CHARS} characters."
     if not config.allowed_origins:
         yield "ALLOWED_ORIGINS is missing; name the origin of your site."
     bounds = (

@@ -26,6 +26,7 @@ from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
 from app.auth.tables import admin_sessions
+from app.config.formats import MIN_SECRET_CHARS
 from app.runtime import clock
 
 SESSION_S = 8 * 3600
@@ -33,7 +34,6 @@ LINK_S = 10 * 60
 
 # How long an ended session stays listed; its link has expired long before.
 _KEPT_S = 30 * 24 * 3600
-_MIN_SECRET_CHARS = 32
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
 
 
@@ -67,7 +67,7 @@ class AdminSessions:
     def __init__(
         self, secret_key: str, store: CredentialStore, own_hosts: OwnHosts, *, fallbacks: Sequence[str] = ()
     ) -> None:
-        has_secret = len(secret_key) >= _MIN_SECRET_CHARS
+        has_secret = len(secret_key) >= MIN_SECRET_CHARS
         secrets = [*reversed(fallbacks), secret_key]  # the last one signs
         self._links = Links(secrets) if has_secret else None
         self._cookies = _make_signer(secrets, "gatehouse admin session")
@@ -183,7 +183,9 @@ class AdminSessions:
 
     def _require_links(self) -> Links:
         if self._links is None:
-            raise AuthUnavailable("An administrator's session needs a SECRET_KEY of at least 32 characters.")
+            raise AuthUnavailable(
+                f"An administrator's session needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters."
+            )
         return self._links
 
 

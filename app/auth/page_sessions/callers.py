@@ -19,13 +19,13 @@ from app.auth.keys import ApiKeys
 from app.auth.own_hosts import OwnHosts
 from app.auth.page_sessions.cookies import ClockSigner, SessionCookie
 from app.auth.principal import ALL_TENANTS, Principal
+from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Forbidden, InvalidRequest
 from app.runtime import clock
 
 SESSION_S = 8 * 3600
 
 _SCOPES = frozenset({"usage", "admin", ALL_TENANTS})
-_MIN_SECRET_CHARS = 32
 _MAX_COOKIE_CHARS = 3900  # browsers keep 4,096 bytes with the name and the attributes
 _COOKIE = SessionCookie("gatehouse-usage", samesite="Strict")
 _KEY, _TOKEN = "key:", "token:"
@@ -49,7 +49,7 @@ class CallerSessions:
     ) -> None:
         secrets = [*reversed(fallbacks), secret_key]  # the last one signs
         self._signer = ClockSigner(secrets, "gatehouse usage session", digest_method=hashlib.sha256)
-        self._is_on = len(secret_key) >= _MIN_SECRET_CHARS
+        self._is_on = len(secret_key) >= MIN_SECRET_CHARS
         self._keys = keys
         self._own_hosts = own_hosts
 
@@ -63,7 +63,7 @@ class CallerSessions:
             AuthUnavailable: there is no SECRET_KEY.
         """
         if not self._is_on or not self._own_hosts.include(request):
-            raise AuthUnavailable("To sign in here needs a SECRET_KEY of at least 32 characters.")
+            raise AuthUnavailable(f"To sign in here needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters.")
         principal = identify(credential)
         if not _SCOPES.intersection(principal.scopes):
             raise Forbidden("This credential may not see usage.")

@@ -7,6 +7,7 @@ from typing import Any
 from flask import Response, request
 
 from app.auth.page_sessions.admin import SESSION_S
+from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Problem
 from app.services import services
 from app.web.errors import page_error
@@ -53,7 +54,7 @@ def sign_in_page(*, link: str = "", fault: str = "", status: int = 200) -> Respo
         link=link,
         fault=fault,
         hours=SESSION_S // 3600,
-        has_secret=len(services().config.secret_key) >= 32,
+        has_secret=len(services().config.secret_key) >= MIN_SECRET_CHARS,
     )
 
 
