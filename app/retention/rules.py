@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Table, exists
 
 from app.audit.tables import audit_trail
-from app.auth.tables import admin_sessions, revoked_tokens, revoked_users
+from app.auth.tables import SESSIONS_KEEP_DAYS, admin_sessions, revoked_tokens, revoked_users
 from app.batches.tables import batches
 from app.config import Config
 from app.ledger.tables import accounts, entries, outbox
@@ -17,8 +17,6 @@ from app.safety.tables import safety_events
 
 # Budgets are of days and months: an account of an earlier one is read by nobody. Running requests settle in it yet.
 _ACCOUNTS_KEEP_DAYS = 62
-# For the list of who has signed in.
-_SESSIONS_KEEP_DAYS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +31,7 @@ def list_rules(config: Config, now_ms: int) -> Iterator[Rule]:
     """Yield the rule of each table that has rows to delete. A day is kept as a whole, in UTC."""
     yield Rule(revoked_tokens, revoked_tokens.c.expires_at < now_ms // 1000)
     yield Rule(revoked_users, revoked_users.c.expires_at < now_ms // 1000)
-    yield Rule(admin_sessions, admin_sessions.c.expires_at < (now_ms - _SESSIONS_KEEP_DAYS * DAY_MS) // 1000)
+    yield Rule(admin_sessions, admin_sessions.c.expires_at < (now_ms - SESSIONS_KEEP_DAYS * DAY_MS) // 1000)
     is_free = (accounts.c.held_micro_usd == 0) & (accounts.c.held_tokens == 0)
     yield Rule(accounts, is_free & (accounts.c.period < get_day(now_ms - _ACCOUNTS_KEEP_DAYS * DAY_MS)))
     if config.entries_keep_days:

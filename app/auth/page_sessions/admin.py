@@ -25,15 +25,14 @@ from app.auth.own_hosts import OwnHosts
 from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
-from app.auth.tables import admin_sessions
+from app.auth.tables import SESSIONS_KEEP_DAYS, admin_sessions
 from app.config.formats import MIN_SECRET_CHARS
 from app.runtime import clock
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60
 
-# How long an ended session stays listed; its link has expired long before.
-_KEPT_S = 30 * 24 * 3600
+_KEPT_S = SESSIONS_KEEP_DAYS * 24 * 3600
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")
 
 
