@@ -11,7 +11,7 @@ from app.database.database import Database
 
 
 class CredentialStore(Protocol):
-    """Transactions on the credentials. Both methods raise DatabaseUnavailable if the database does not answer."""
+    """Transactions on the credentials. All methods raise DatabaseUnavailable if the database does not answer."""
 
     def transaction(self) -> AbstractContextManager[Connection]:
         """Begin a transaction that may write."""

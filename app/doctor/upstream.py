@@ -16,7 +16,6 @@ from app.pricing.catalog import Prices
 
 # Tokens are refused that are further in the future than 30 s.
 _CLOCK_S = 10
-_SOON_DAYS = 60
 
 
 def check_keys(config: Config) -> Iterator[Finding]:
@@ -36,7 +35,7 @@ def check_keys(config: Config) -> Iterator[Finding]:
 
 
 def check_models(root: Path, config: Config) -> Iterator[Finding]:
-    """Check that each model has a price, and that none is shut down soon."""
+    """Check that each model has a price, and whether one is shut down."""
     if config.is_offline:
         return
     prices = Prices(root / config.prices_file if config.prices_file else None)
