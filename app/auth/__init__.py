@@ -5,7 +5,7 @@ principal        Principal: the tenant, the user and the scopes of a request
 keys             API keys of sites' own servers
 visitor_tokens   short-lived tokens that a site's server issues for visitors of its pages
 jwt_issuer       JWTs of the site's identity provider, checked with the public keys of jwks
-claims           decodes JWTs and checks their claims
+claims           encodes and decodes JWTs, and checks their claims
 sessions         signed cookies for pages that are served here
 page_sessions    of administrators, and of callers who look at their usage
 own_hosts        the host names of this server's own pages

@@ -7,7 +7,7 @@ import re
 
 import pytest
 
-from app.auth.claims import disguise, undisguise
+from app.auth.visitor_tokens.forms import disguise, undisguise
 from app.web.forms import ask_form
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import completion, error

@@ -3,8 +3,7 @@
 They are JWTs, signed by a key that is derived from SECRET_KEY for this purpose only: nothing else that is signed with the
 same secret is accepted as one. Tokens are not stored, only revocations are.
 
-With each comes a form token, for a page without scripts: it stands for the same visitor, in one field of one form. Each
-has an id of its own, by which a form that is sent twice is known.
+With each comes the token of a form, for a page without scripts: see forms.py.
 """
 
 from __future__ import annotations
@@ -21,21 +20,20 @@ from sqlalchemy.exc import IntegrityError
 
 from app.audit.actors import ITSELF, Actor
 from app.audit.trail import Action, record
-from app.auth.claims import LEEWAY_S, decode_with_any, disguise, undisguise
+from app.auth.claims import LEEWAY_S, OWN_ALGORITHM, decode_with_any, encode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal
 from app.auth.store import CredentialStore
 from app.auth.tables import api_keys, revoked_tokens, revoked_users
+from app.auth.visitor_tokens import forms
+from app.auth.visitor_tokens.forms import FormPass, check_form_origin, undisguise, write_form_token
 from app.config.formats import MIN_SECRET_CHARS
 from app.problems import Forbidden
 from app.runtime import clock
 
 JWT_TYPE = "gatehouse-visitor+jwt"
-_FORM_TYPE = "gatehouse-form+jwt"
 _ISSUER = "gatehouse"
 _AUDIENCE = "gatehouse:visitor"
-_FORM_AUDIENCE = "gatehouse:form"
-_ALGORITHM = "HS256"
 _MAX_CHARS = 8192
 
 # Whether a token is revoked: by its id, with all of its user's, or with the key that issued it. Built once, since
@@ -79,23 +77,6 @@ class VisitorToken:
     expires_at: int
     text: str = field(repr=False)
     form: str = field(repr=False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FormPass:
-    """What a form token stands for.
-
-    Attributes:
-        id: of the form.
-        principal: whose form it is.
-        origin: of the page that has the form, if the token is bound to one.
-        next: the token of the form that follows it. It expires when this one does.
-    """
-
-    id: str
-    principal: Principal
-    origin: str | None
-    next: str = field(repr=False)
 
 
 class VisitorTokens:
@@ -162,8 +143,8 @@ class VisitorTokens:
         return VisitorToken(
             id=token_id,
             expires_at=expires_at,
-            text=_encode(present, self._keys[0], JWT_TYPE),
-            form=self._encode_form({**present, "exp": min(expires_at, now + self._form_ttl_s)}),
+            text=encode_claims(present, self._keys[0], JWT_TYPE),
+            form=write_form_token({**present, "exp": min(expires_at, now + self._form_ttl_s)}, self._keys[0]),
         )
 
     def verify(self, token: str, *, origin: str | None) -> Principal:
@@ -194,14 +175,13 @@ class VisitorTokens:
             Unauthenticated: the token is not ours, expired, revoked, or that of no form.
             Forbidden: it is bound to another origin.
         """
-        claims = self._check(undisguise(token), _FORM_AUDIENCE)
-        if "origin" in claims and claims["origin"] != origin and not claims["follows"]:
-            raise Forbidden("This form is for pages of another origin.")
+        claims = self._check(undisguise(token), forms.AUDIENCE)
+        check_form_origin(claims, origin)
         return FormPass(
             id=claims["form"],
             principal=_make_principal(claims),
             origin=claims.get("origin"),
-            next=self._encode_form(claims, follows=True),
+            next=write_form_token(claims, self._keys[0], follows=True),
         )
 
     def revoke(self, token_id: str, *, tenant: str, by: Actor = ITSELF) -> None:
@@ -224,17 +204,13 @@ class VisitorTokens:
         """Return the claims of a token that is valid now. Raises Unauthenticated."""
         if not self._keys or len(token) > _MAX_CHARS:
             raise Unauthenticated("bad token", is_guess=True)
-        rules = {"algorithm": _ALGORITHM, "issuer": _ISSUER, "audience": audience}
+        rules = {"algorithm": OWN_ALGORITHM, "issuer": _ISSUER, "audience": audience}
         claims = decode_with_any(token, self._keys, **rules, max_ttl_s=self._max_ttl_s)
         with self._store.read_once() as connection:
             is_revoked = _is_revoked(connection, claims)
         if is_revoked:
             raise Unauthenticated("revoked token")
         return claims
-
-    def _encode_form(self, claims: Mapping[str, Any], *, follows: bool = False) -> str:
-        form = {"aud": _FORM_AUDIENCE, "form": secrets.token_urlsafe(16), "follows": follows}
-        return disguise(_encode({**claims, **form}, self._keys[0], _FORM_TYPE))
 
     def _get_revoked_until(self, user: str, tenant: str) -> int:
         """Return the second until which all tokens of a user are revoked; -1 if they never were."""
@@ -264,12 +240,6 @@ class VisitorTokens:
             )
             action, target, by = change
             record(connection, action, target, by=by, tenant=which["tenant"])
-
-
-def _encode(claims: Mapping[str, Any], key: str, kind: str) -> str:
-    import jwt  # imported here: see decode_claims()
-
-    return jwt.encode(dict(claims), key, algorithm=_ALGORITHM, headers={"typ": kind})
 
 
 def _make_principal(claims: Mapping[str, Any]) -> Principal:
