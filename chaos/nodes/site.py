@@ -1,26 +1,20 @@
 """Two nodes, their stores and the Nginx of deploy/containers, all on ports of 127.0.0.1."""
 
 import os
-import shutil
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.procs import BenchError, Process, running
+from bench.procs import Process, running
 from bench.targets import free_port
 from chaos.killing.upstream import MODEL, PRICES
+from chaos.nginx import start_nginx
 from chaos.server import Gunicorn
 from chaos.settings import ROOT, Settings, environment
 from tests.fakes.redis_server import RedisServer, redis_server
 from tests.fakes.stores import PostgresDatabase, postgres_server
-
-_NGINX = """
-daemon off; worker_rlimit_nofile 16384; pid {folder}/nginx.pid; error_log {folder}/nginx.log; {user}
-events {{ worker_connections 4096; }}
-http {{ {paths} include {folder}/site.conf; }}
-"""
 
 
 @dataclass
@@ -75,7 +69,7 @@ def running_site(folder: Path, upstream_port: int) -> Iterator[Site]:
         for node in nodes:
             stack.callback(lambda node=node: node.server.stop())
         port = free_port()
-        stack.enter_context(running(_start_nginx(folder, port, nodes)))
+        stack.enter_context(running(_start_front(folder, port, nodes)))
         yield Site(port, nodes, postgres, redis)
 
 
@@ -87,10 +81,7 @@ def _build_node(folder: Path, upstream_port: int, shared: dict[str, str]) -> Nod
     return Node(port, folder, own, Gunicorn(folder / "log", own))
 
 
-def _start_nginx(folder: Path, port: int, nodes: list[Node]) -> Process:
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        raise BenchError("Nginx is not installed (Debian: apt-get install nginx-light)")
+def _start_front(folder: Path, port: int, nodes: list[Node]) -> Process:
     given = {
         "SITE_NAME": "x",
         "NODES": " ".join(f"127.0.0.1:{node.port}" for node in nodes),
@@ -105,10 +96,4 @@ def _start_nginx(folder: Path, port: int, nodes: list[Node]) -> Process:
         "listen [::]:8080 default_server;", ""
     )
     site = site.replace("/dev/stdout", f"{folder}/access.log").replace("/dev/stderr", f"{folder}/site.log")
-    (folder / "site.conf").write_text(site)
-    kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    paths = " ".join(f"{kind}_temp_path {folder}/{kind};" for kind in kinds)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_NGINX.format(folder=folder, paths=paths, user=user))
-    command = [program, "-p", str(folder), "-e", f"{folder}/nginx.log", "-c", f"{folder}/nginx.conf"]
-    return Process("nginx", command, folder / "nginx.out", env={"PATH": os.environ["PATH"]}, cwd=folder)
+    return start_nginx(site, folder)

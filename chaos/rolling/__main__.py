@@ -13,7 +13,7 @@ from pathlib import Path
 
 from bench.procs import BenchError
 from chaos.rolling.load import Load
-from chaos.rolling.site import start_nginx, start_node
+from chaos.rolling.site import start_front, start_node
 from chaos.rolling.upstream import Upstream
 from chaos.server import Gunicorn
 
@@ -47,7 +47,7 @@ async def _run(folder: Path, stack: ExitStack, args: argparse.Namespace) -> int:
     ]
     for node in nodes:
         stack.callback(node.stop)
-    stack.callback(start_nginx(front, ports, folder).stop)
+    stack.callback(start_front(front, ports, folder).stop)
     for node in nodes:
         await _wait(lambda node=node: "is ready" in node.log_text(), node)
 

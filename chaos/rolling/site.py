@@ -1,29 +1,14 @@
 """Two nodes that share their database and state, and the printed Nginx site in front of them."""
 
-import os
 import re
-import shutil
 from pathlib import Path
 
 from app.cli.nginx_conf import render_site
 from app.config import Config
-from bench.procs import BenchError, Process
+from bench.procs import Process
+from chaos.nginx import start_nginx
 from chaos.server import Gunicorn
 from chaos.settings import ROOT
-
-_NGINX_CONF = """
-{user}
-worker_processes 1;
-daemon off;
-pid {folder}/pid;
-error_log {folder}/error.log;
-events {{ worker_connections 4096; }}
-http {{
-    client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
-    uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-    include {folder}/site.conf;
-}}
-"""
 
 
 def start_node(number: int, port: int, upstream_port: int, folder: Path) -> Gunicorn:
@@ -42,19 +27,12 @@ def start_node(number: int, port: int, upstream_port: int, folder: Path) -> Guni
     return Gunicorn(folder / f"node-{number}.log", env)
 
 
-def start_nginx(port: int, node_ports: list[int], folder: Path) -> Process:
+def start_front(port: int, node_ports: list[int], folder: Path) -> Process:
     """Start Nginx with the site that `flask nginx-conf` prints, without its limits of one address, which all share here."""
-    program = shutil.which("nginx", path=f"{os.environ.get('PATH', '')}:/usr/sbin")
-    if program is None:
-        raise BenchError("Nginx is not installed: apt-get install nginx-light")
     text = render_site((ROOT / "deploy/nginx.conf").read_text(), Config(port=node_ports[0]), ["127.0.0.1"])
     servers = "\n    ".join(f"server 127.0.0.1:{node};" for node in node_ports)
     text = text.replace(f"server 127.0.0.1:{node_ports[0]};", servers)
     text = re.sub(r"^ *(limit_(conn|req)\b.*|listen \[::\].*)\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^limit_(conn|req)_zone.*\n", "", text, flags=re.MULTILINE)
     text = text.replace("listen 80 ", f"listen 127.0.0.1:{port} ").replace("/var/log/nginx/", f"{folder}/")
-    (folder / "site.conf").write_text(text)
-    user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(_NGINX_CONF.format(folder=folder, user=user))
-    command = [program, "-p", str(folder), "-e", f"{folder}/error.log", "-c", f"{folder}/nginx.conf"]
-    return Process("nginx", command, folder / "nginx.log", env={"PATH": "/usr/bin"}, cwd=folder)
+    return start_nginx(text, folder)
