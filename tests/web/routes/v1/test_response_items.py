@@ -7,22 +7,7 @@ import base64
 import pytest
 
 from tests.images.pictures import encoded, photo
-
-ASKED = {"model": "gpt-6.1-terra", "input": "Hi"}
-
-
-def message(*content, place=0, status="completed", request_id=""):
-    return {
-        "id": f"msg_{request_id}_{place}",
-        "type": "message",
-        "status": status,
-        "role": "assistant",
-        "content": list(content),
-    }
-
-
-def text(value):
-    return {"type": "output_text", "text": value, "annotations": [], "logprobs": []}
+from tests.web.routes.v1.test_v1_responses import ASKED, message, text
 
 
 def test_items_of_each_kind_are_understood(sdk, upstream):
