@@ -14,6 +14,7 @@ from app import create_app
 from app.config import Config
 from app.openai_service import OpenAIService
 from app.shared_state import MemoryState
+from app.web.forms.ask_form import dump_history
 from tests.fakes.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
 from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.site import bearer
@@ -205,7 +206,11 @@ def test_forms_and_names_of_uploads(world):
             name: (io.BytesIO(CANARY.encode()), f"{CANARY}.png", f"image/{CANARY}"),
         }
         world.open("/api/vision", method="POST", data=form)
-    world.open("/embed/ask", method="POST", data={"question": CANARY, "formToken": CANARY})
+    world.open("/embed/ask", method="POST", data={"message": CANARY, "formToken": CANARY})
+    world.upstream.answers(completion(CANARY))
+    history = dump_history([{"role": "user", "content": CANARY}, {"role": "assistant", "content": CANARY}])
+    answered = world.open("/embed/ask", method="POST", data={"message": CANARY, "history": history})
+    assert (answered.status_code, CANARY in answered.text) == (200, True)
     world.check(CANARY)
 
 
