@@ -291,4 +291,9 @@ def services() -> Services:
 def _build_prices(config: Config) -> PriceList:
     if config.is_offline:
         return FreePrices()
-    return Prices(_ROOT / config.prices_file if config.prices_file else None)
+    try:
+        return Prices(_ROOT / config.prices_file if config.prices_file else None)
+    except OSError as error:
+        raise ValueError(f"PRICES_FILE: {config.prices_file!r} cannot be read: {error.strerror}") from None
+    except ValueError as error:
+        raise ValueError(f"PRICES_FILE: {error}") from None

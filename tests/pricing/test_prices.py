@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from genai_prices import Usage, calc_price
 
+from app.config import ConfigError
 from app.pricing.catalog import Prices
 from app.token_counts import Usage as UsedTokens
 
@@ -273,3 +274,21 @@ def test_no_batch_costs_more_than_its_bound(prices):
         bounds = [(each.prompt_tokens, each.completion_tokens) for each in usages]
         cost = prices.batch_cost_micro_usd([("gpt-6.1-terra", each) for each in usages])
         assert cost <= prices.batch_bound_micro_usd("gpt-6.1-terra", bounds)
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (None, "PRICES_FILE: '.*/prices.toml' cannot be read: No such file or directory"),
+        ('[models."x"]\noutput = 1\n', "PRICES_FILE: models.x: an input price is missing"),
+        ("models =", "PRICES_FILE: .+"),
+    ],
+    ids=["missing", "without a price", "no TOML"],
+)
+def test_a_price_file_that_cannot_be_used_stops_the_start_and_is_named(make_app, tmp_path, content, problem):
+    file = tmp_path / "prices.toml"
+    if content is not None:
+        file.write_text(content)
+
+    with pytest.raises(ConfigError, match=problem):
+        make_app(prices_file=str(file))

@@ -19,7 +19,8 @@ _UNKNOWN = [
         r"(?:invalid json payload received\. )?(?:unrecognized|unknown|unsupported|unexpected)"
         r" (?:request )?(?:argument|parameter|param|field|property|key|value|name|input)s?(?: supplied)?:? PARAM",
         r"(?:the )?(?:property |parameter |field )?PARAM(?: parameter| field| property)?:? (?:is |are )?"
-        r"(?:not (?:supported|permitted|allowed|recognized)|unsupported|extra inputs are not permitted)",
+        r"(?:not (?:supported|permitted|allowed|recognized)|unsupported|extra inputs are not permitted"
+        r"|no longer (?:supported|accepted)|deprecated)",
         r"extra inputs are not permitted, field: PARAM",
         r"validation error at #/PARAM: extra inputs are not permitted",
         r"json: unknown field PARAM",
@@ -46,7 +47,9 @@ _DETAIL = re.compile(
 )
 _CONTEXT = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum (?:model|prompt|input|sequence) length|prompt is too long"
-    r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens",
+    r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens"
+    r"|exceeds? (?:the )?(?:context limit|max_model_len)|input is too long for (?:the )?requested model"
+    r"|range of input length should be",
     re.IGNORECASE,
 )
 # Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
@@ -59,7 +62,13 @@ _ASKS_FOR_RESPONSES = re.compile(
 )
 _MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
-
+_ONLY_LIMIT = re.compile(r"<=|range of input length", re.IGNORECASE)
+_SUM = re.compile(r"(\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")  # of Anthropic: the input and the answer, and the limit
+# Of vLLM, for an answer that does not fit beside the input.
+_ANSWER_TOO_LARGE = re.compile(
+    r"too large: (\d{1,9})\..{0,40}maximum context length is (\d{1,9}) tokens and your request has (\d{1,9}) input",
+    re.IGNORECASE,
+)
 
 _BLOCKED_CODE = re.compile(r"identifier\w*blocked|blocked\w*identifier")
 _BLOCKED = re.compile(
@@ -184,7 +193,11 @@ def _read_sizes(error: Mapping[str, Any], sentence: str) -> tuple[int | None, in
     limit, size = error.get("n_ctx"), error.get("n_prompt_tokens")
     if type(limit) is int and type(size) is int:
         return limit, size
+    if found := _SUM.search(sentence):
+        return int(found[3]), int(found[1]) + int(found[2])
+    if found := _ANSWER_TOO_LARGE.search(sentence):
+        return int(found[2]), int(found[1]) + int(found[3])
     numbers = [int(number) for number in _NUMBER.findall(sentence.replace(",", ""))][:2]
-    if "<=" in sentence or not numbers:
+    if _ONLY_LIMIT.search(sentence) or not numbers:
         return (numbers[0] if numbers else None), None
     return min(numbers), max(numbers) if len(numbers) == 2 else None

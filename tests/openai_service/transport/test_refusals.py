@@ -39,6 +39,8 @@ UNKNOWN = {
     "Python": {"error": "create() got an unexpected keyword argument 'PARAM'"},
     "LiteLLM": openai_error("litellm.UnsupportedParamsError: together_ai does not support parameters: ['PARAM'], for model=x"),
     "a plain sentence": openai_error("PARAM is not supported"),
+    "Anthropic's other sentence": openai_error("`PARAM` is deprecated for this model."),
+    "a sentence of the past": openai_error("The parameter PARAM is no longer supported."),
 }  # fmt: skip
 
 
@@ -108,6 +110,9 @@ CONTEXTS = {
     "Anthropic": (400, openai_error("prompt is too long: 9000 tokens > 8192 maximum")),
     "Mistral": (400, {"object": "error", "message": "Prompt contains 9000 tokens and 0 draft tokens, too large for model with 8192 maximum context length", "type": "invalid_request_error", "code": "3051"}),
     "xAI": (400, {"code": "Client specified an invalid argument", "error": "This model's maximum prompt length is 8,192 but the request contains 9,000 tokens."}),
+    "Anthropic, with the answer": (400, openai_error("input length and `max_tokens` exceed context limit: 6000 + 3000 > 8192, decrease input length or `max_tokens` and try again")),
+    "vLLM's engine": (400, openai_error("The engine prompt length 9000 exceeds the max_model_len 8192. Please reduce prompt.")),
+    "vLLM, with the answer": (400, openai_error("'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context length is 8192 tokens and your request has 5000 input tokens (4000 > 8192 - 5000).")),
     "status 413": (413, openai_error("prompt is too long: 9000 tokens > 8192 maximum")),
     "in a 200": (200, llama(400)),
 }  # fmt: skip
@@ -128,6 +133,23 @@ def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstre
         answer.json["error"]
         == "The conversation is longer than the model can take: 9,000 of at most 8,192 tokens."
     )
+
+
+@pytest.mark.parametrize(
+    ("message", "told"),
+    [
+        ("Range of input length should be [1, 30720]", ": at most 30,720 tokens."),
+        ("Input is too long for requested model.", "."),
+    ],
+    ids=["DashScope", "Bedrock"],
+)
+def test_a_conversation_that_is_too_long_is_told_so_where_no_size_is_given(client, upstream, message, told):
+    upstream.answers(openai_error(message), status=400)
+
+    answer = client.post("/api/chat", json=HI)
+
+    assert (answer.status_code, answer.json["code"]) == (400, "context_length_exceeded")
+    assert answer.json["error"] == f"The conversation is longer than the model can take{told}"
 
 
 CODES = {
