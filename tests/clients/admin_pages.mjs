@@ -82,7 +82,9 @@ await inBrowser(async (page, context) => {
   seen.done = await page.getByRole("status").textContent();
   await show(page, "/admin/limits", "limits");
   await show(page, "/admin/audit", "changes");
+  seen.width = await page.locator("td.list").first().evaluate((cell) => cell.clientWidth);
   await show(page, "/usage", "usage");
+  seen.free = await page.getByText("Nothing was charged.").count();
   await show(page, "/usage?days=365", "usage-of-a-year");
   seen.bars = await page.locator("svg.chart rect").count();
 

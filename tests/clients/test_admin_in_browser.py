@@ -72,6 +72,7 @@ def test_an_administrator_does_their_work(app, url):
     assert "60/minute" in seen["fault"]
     assert "used before" in seen["usedLink"]
     assert seen["bars"] > 0
+    assert (seen["free"], seen["width"] > 150) == (1, True)  # the offline model costs nothing; read on a phone
     assert (seen["ofKey"], seen["keyInPage"], seen["keySignedOut"]) == (f"of key:{key[3:11]}", False, 1)
 
 

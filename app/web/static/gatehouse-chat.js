@@ -189,7 +189,7 @@ export class GatehouseChat extends HTMLElement {
       hasDisclosure: this.getAttribute("disclosure") !== "none",
       hasFiles: this.#readLimits().maxFiles > 0,
     };
-    const log = new MessageLog(context, h("slot", { name: "greeting" }, text("greeting")));
+    const log = new MessageLog(context, h("slot", { name: "greeting" }, h("bdi", {}, text("greeting"))));
     const views = { log, announcer, composer: new Composer(context, this.#views?.composer), notice: new Notice(context) };
     const frame = createFrame(context, views);
     log.element.addEventListener("scroll", () => (frame.latest.hidden = log.isAtEnd), { passive: true });

@@ -198,6 +198,16 @@ export async function it_is_mirrored_on_a_page_from_right_to_left({ open, view }
     return { user: left(".user .text"), log: left(".log"), send: left("[part~=send]"), input: left("textarea") };
   });
   assert.ok(places.user - places.log < 40 && places.send < places.input, JSON.stringify(places));
+  const ends = await view.page.evaluate(() => {
+    const [words] = document.querySelector("gatehouse-chat").shadowRoot.querySelector(".disclosure bdi").childNodes;
+    const range = document.createRange();
+    return [0, words.length - 1].map((at) => {
+      range.setStart(words, at);
+      range.setEnd(words, at + 1);
+      return range.getBoundingClientRect().right;
+    });
+  });
+  assert.ok(ends[0] < ends[1], "the full stop of an English sentence is at its end");
 }
 
 export async function the_page_chooses_its_colours({ open, view }) {

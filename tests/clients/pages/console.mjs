@@ -78,6 +78,12 @@ export async function the_code_that_is_shown_runs({ open, python }) {
       assert.match(await printed, pattern, `${kind}: ${language}`);
     }
   }
+  await page.fill("#set-systemPrompt", "It's \"$TOKEN\", $(echo no).");
+  await choose(page, "chat");
+  assert.match(await run("sh", "-c", await codeOf("curl")), /"done":true/);
+  await choose(page, "structured");
+  await page.selectOption("#structured-name", "contact"); // only our own routes know it
+  assert.match(await codeOf("openai-python"), /^# OpenAI's library has another form/);
 }
 
 export async function settings_and_kept_prompts_are_sent({ open }) {
@@ -170,6 +176,7 @@ export async function a_batch_needs_a_key_and_says_so({ open, checkAccess, key }
   await page.locator("#batch .problem").waitFor();
   assert.match(await badge(page).textContent(), /401/);
   await page.fill("#batch-key", key);
+  assert.match(await page.locator("#code").textContent(), /-H "Authorization: Bearer \$KEY"/);
   await page.click("#batch button.primary");
   const [results, refresh] = ["Results", "Refresh"].map((name) => page.getByRole("button", { name }));
   await refresh.waitFor();

@@ -186,10 +186,10 @@ class TestTheFigures:
         assert re.search(rf'<th scope="row">{today}</th>', page)
 
     def test_estimated_and_unpriced_requests_are_marked(self, site, admin):
-        put_rows(site, [{"estimated": 2, "unpriced": 3, "requests": 9, "cached_tokens": 7, "reasoning_tokens": 5}])
+        put_rows(site, [{"estimated": 1, "unpriced": 3, "requests": 9, "cached_tokens": 7, "reasoning_tokens": 5}])
         page = admin.get("/usage").text
 
-        assert "The tokens of 2 requests are estimates" in page
+        assert "The tokens of 1 request are estimates" in page
         assert "3 requests have no known price" in page
         assert re.search(r'<span class="badge warn"[^>]*>3</span>', page)
         assert re.search(r"<dt>Read from the prompt cache</dt><dd>7", page)

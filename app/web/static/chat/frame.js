@@ -4,13 +4,13 @@ import { h, iconButton } from "./dom.js";
 
 /** @param chat `{text, language, isFloating, isOpen, hasDisclosure, hasFiles, clear, toggle, onKey}`; @param views what it holds */
 export function createFrame({ text, language, isFloating, isOpen, hasDisclosure, hasFiles, ...chat }, { log, notice, composer, announcer }) {
-  const slot = (name) => h("slot", { name }, text(name));
+  const slot = (name) => h("slot", { name }, h("bdi", {}, text(name))); // its full stop is at its end in pages of the other direction too
   const title = h("div", {}, h("h2", { id: "title", part: "heading" }, slot("heading")), hasDisclosure && h("p", { class: "disclosure", part: "disclosure" }, slot("disclosure")));
   const clear = iconButton("clear", text("clear"), "clear", chat.clear);
   const close = isFloating && iconButton("close", text("close"), "close", chat.toggle);
   const latest = iconButton("down", text("latest"), "latest", () => log.scrollToEnd());
   latest.classList.add("latest");
-  const allowance = h("p", { class: "allowance", part: "allowance", hidden: true });
+  const allowance = h("p", { class: "allowance", part: "allowance", dir: "auto", hidden: true });
   const dropSign = h("div", { class: "dropping", part: "drop", hidden: true }, text("drop"));
   const panel = h(
     "section",

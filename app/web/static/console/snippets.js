@@ -23,6 +23,7 @@ const OPENAI_NAMES = {
   stop: "stop",
 };
 const EXTRA = ["promptName", "variables"];
+const OURS_ALONE = ["schemaName", "normalize", "serverTools"]; // left out, another answer would come
 const MAX_TEXT = 300;
 
 export function writeSnippet(language, call) {
@@ -30,20 +31,20 @@ export function writeSnippet(language, call) {
 }
 
 function writeCurl({ path, body, form }) {
-  const [type, ...others] = headerLines().map((line) => `-H ${quote(line)}`);
+  const [type, ...others] = headerLines(path).map((line) => `-H ${line.includes(" $") ? `"${line}"` : quote(line)}`);
   const sent = form
     ? Object.entries(form).map(([name, value]) => `-F ${quote(`${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)}`)
     : [type, `-d ${quote(JSON.stringify(body, null, 2))}`];
   return [`curl -N ${location.origin}${path}`, ...others, ...sent].join(" \\\n  ");
 }
 
-/** Quote a text for a shell; variables in it, such as $TOKEN, are still replaced in double quotes. */
+/** Quote a text for a shell, which then replaces nothing in it. */
 function quote(text) {
-  return text.includes("$TOKEN") ? `"${text}"` : `'${text.replaceAll("'", "'\\''")}'`;
+  return `'${text.replaceAll("'", "'\\''")}'`;
 }
 
 function writeFetch({ path, body }) {
-  const headers = headerLines().map((line) => `    ${JSON.stringify(line.split(": ")[0])}: ${quoteHeader(line)},`);
+  const headers = headerLines(path).map((line) => `    ${JSON.stringify(line.split(": ")[0])}: ${quoteHeader(line)},`);
   return [
     `const response = await fetch("${location.origin}${path}", {`,
     `  method: "POST",`,
@@ -100,13 +101,13 @@ function writeNode(call) {
   ].join("\n");
 }
 
-/** Return a call as OpenAI has it; null if it has no such call. */
+/** Return a call as OpenAI has it; null if it has no such call, or none with all that was chosen. */
 function toOpenAI({ path, body }) {
   if (path === "/api/embeddings/similarity") {
     return { method: "embeddings.create", fields: { model: body.model ?? embeddingModel, input: [body.query, ...body.documents] } };
   }
   const messages = body.messages ?? (body.prompt ? [{ role: "user", content: contentOf(body) }] : null);
-  if (!messages || path.startsWith("/api/batches")) return null;
+  if (!messages || OURS_ALONE.some((name) => name in body)) return null;
   const system = body.systemPrompt ? [{ role: "system", content: body.systemPrompt }] : [];
   const fields = { model: body.model ?? model, messages: [...system, ...messages] };
   for (const [name, theirs] of Object.entries(OPENAI_NAMES)) if (name in body) fields[theirs] = body[name];
@@ -117,14 +118,15 @@ function toOpenAI({ path, body }) {
   return { method: "chat.completions.create", fields, extra: Object.keys(extra).length ? extra : null, isStream: path.endsWith("/stream") };
 }
 
-function contentOf({ prompt, images, imageUrl }) {
+function contentOf({ prompt, images, imageUrl, detail }) {
   const urls = images ?? (imageUrl ? [imageUrl] : []);
   if (!urls.length) return prompt;
-  return [{ type: "text", text: prompt }, ...urls.map((url) => ({ type: "image_url", image_url: { url } }))];
+  return [{ type: "text", text: prompt }, ...urls.map((url) => ({ type: "image_url", image_url: { url, ...(detail && { detail }) } }))];
 }
 
-function headerLines() {
-  const token = needsToken ? ["Authorization: Bearer $TOKEN"] : [];
+function headerLines(path) {
+  const secret = path.startsWith("/api/batches") ? "KEY" : needsToken && "TOKEN"; // only a key may send batches
+  const token = secret ? [`Authorization: Bearer $${secret}`] : [];
   const simulated = readSimulated() ? [`X-Simulate: ${readSimulated()}`] : [];
   return ["Content-Type: application/json", ...token, ...simulated];
 }
@@ -136,7 +138,7 @@ function extraHeaders(before) {
 
 function quoteHeader(line) {
   const value = line.split(": ")[1];
-  return value.includes("$TOKEN") ? "`Bearer ${token}`" : JSON.stringify(value);
+  return value.startsWith("Bearer $") ? `\`Bearer \${${value.slice("Bearer $".length).toLowerCase()}}\`` : JSON.stringify(value);
 }
 
 function textOf(message) {
