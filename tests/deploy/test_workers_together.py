@@ -7,6 +7,8 @@ import json
 import os
 import select
 import signal
+import socket
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -50,8 +52,10 @@ class Asked:
         self._response: HTTPResponse | None = None
 
     @property
-    def port(self) -> int:
-        return int(self._socket.getsockname()[1])
+    def end(self) -> tuple[str, int]:
+        """Its address and its port: of two addresses, each may have a connection from the same port."""
+        address, port = self._socket.getsockname()
+        return address, port
 
     @property
     def is_answered(self) -> bool:
@@ -140,10 +144,15 @@ class Site:
         [inode] = [
             fields[9]
             for fields in ends
-            if fields[1].endswith(f":{self.port:04X}") and fields[2].endswith(f":{asked.port:04X}")
+            if fields[1].endswith(f":{self.port:04X}") and fields[2] == _as_in_proc(*asked.end)
         ]
         [worker] = [pid for pid in self.server.workers() if f"socket:[{inode}]" in _open_files(pid)]
         return worker
+
+
+def _as_in_proc(address: str, port: int) -> str:
+    """An end of a connection as /proc/net/tcp writes it: the address in the machine's byte order."""
+    return f"{int.from_bytes(socket.inet_aton(address), sys.byteorder):08X}:{port:04X}"
 
 
 def _open_files(pid: int) -> set[str]:
