@@ -54,7 +54,7 @@ class ChunkReader:
         """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without a finish_reason, or the upstream broke off.
+            UpstreamTruncated: the stream ended without a finish_reason or `[DONE]`, or the upstream broke off.
             UpstreamFailed: the data is not a stream of chunks, or has none.
             UpstreamError: the stream contains an error object.
         """
@@ -71,9 +71,11 @@ class ChunkReader:
                 self._read(raw, events)
 
     def end(self, events: Events) -> None:
-        """Append the last events of a stream that ended without `[DONE]`. Raises the errors of feed()."""
+        """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
         for raw in self._splitter.end():
-            if raw != _END:
+            if raw == _END:
+                self.is_done = True
+            else:
                 self._read(raw, events)
         self._end(events)
 
@@ -83,7 +85,8 @@ class ChunkReader:
             events.append(event)
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
-            if self._finish_reason is None:
+            # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
+            if self._finish_reason is None and not (self.is_done and self._has_text):
                 raise UpstreamTruncated if self.chunks else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
