@@ -74,7 +74,9 @@ def check_http_url(value: str) -> str | None:
 
 def check_model(value: str) -> str | None:
     """Check the name of a model."""
-    return None if value.isprintable() and _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
+    return (
+        None if value.isprintable() and _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
+    )
 
 
 def check_name(value: str) -> str | None:

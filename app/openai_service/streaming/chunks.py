@@ -8,17 +8,12 @@ from typing import Any
 
 import orjson
 
+from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
-from app.openai_service.streaming.events import (
-    Done,
-    Events,
-    Reasoning,
-    Refusal,
-    Token,
-)
+from app.openai_service.streaming.events import Done, Events, Token
 from app.openai_service.streaming.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
@@ -134,15 +129,7 @@ class ChunkReader:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
-        texts: list[TextEvent] = []
-        if text := delta.get("content"):
-            if not isinstance(text, str):
-                raise UpstreamFailed
-            texts.append(Token(text))
-        if text := _read_text(delta.get("refusal")):
-            texts.append(Refusal(text))
-        if text := _read_text(delta.get("reasoning_content")) or _read_text(delta.get("reasoning")):
-            texts.append(Reasoning(text))
+        texts = read_texts(delta)
         if joiner is not None:
             texts = [event for event in map(joiner.join, texts) if event.text]
         if calls := find_tool_calls(delta):
