@@ -18,9 +18,9 @@ MIN_SECRET_CHARS = 32
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
-# Visible ASCII: servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…. But a comma parts two
-# models, and a quote is a mistake in .env.
-_MODEL = re.compile(r"(?!-)[!#$%&()*+./0-9:;<=>?@A-Z\[\\\]^_a-z{|}~-]{1,200}")
+# Servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…, and LM Studio and Ollama as people do.
+# But a comma parts two models, a quote is a mistake in .env, and so is a comment where nothing takes it out.
+_MODEL = re.compile(r"(?![- ])(?!.* #)[^,\"'`]{1,200}(?<! )")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
 _NAME = re.compile(NAME_PATTERN)
 _HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")
@@ -74,7 +74,9 @@ def check_http_url(value: str) -> str | None:
 
 def check_model(value: str) -> str | None:
     """Check the name of a model."""
-    return None if _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
+    return (
+        None if value.isprintable() and _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
+    )
 
 
 def check_name(value: str) -> str | None:

@@ -243,7 +243,9 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_repeated(key):
 
 
 @pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
-@pytest.mark.parametrize("model", ["", "a b", "a,b", "'a'", '"a"', "é", "-x", "x" * 201, "a\nb", "a\x7f"])
+@pytest.mark.parametrize(
+    "model", ["", "a,b", "'a'", '"a"', "-x", " a", "a ", "a # my model", "x" * 201, "a\nb", "a\x7f", "a\u200bb"]
+)
 def test_a_model_that_cannot_be_one_is_refused(name, model):
     with pytest.raises(ConfigError):
         Config(**{name: model})
@@ -265,6 +267,12 @@ def test_a_model_that_cannot_be_one_is_refused(name, model):
         "C:\\models\\llama-3.gguf",
         "~anthropic/claude-latest",
         "ft:gpt-4o-mini-2024-07-18:acme::abc123",
+        "My Local Model (Q4)",
+        "GPT 5 für alle",
+        "通义千问-plus",
+        "модель-7б",
+        "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M",
+        "o4-mini[high]",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-3-5-sonnet-20240620-v1:0",
     ],
 )

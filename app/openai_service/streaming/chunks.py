@@ -8,17 +8,12 @@ from typing import Any
 
 import orjson
 
+from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
-from app.openai_service.streaming.events import (
-    Done,
-    Events,
-    Reasoning,
-    Refusal,
-    Token,
-)
+from app.openai_service.streaming.events import Done, Events, Token
 from app.openai_service.streaming.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
@@ -54,7 +49,7 @@ class ChunkReader:
         """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without a finish_reason, or the upstream broke off.
+            UpstreamTruncated: the stream ended without a finish_reason or `[DONE]`, or the upstream broke off.
             UpstreamFailed: the data is not a stream of chunks, or has none.
             UpstreamError: the stream contains an error object.
         """
@@ -71,9 +66,11 @@ class ChunkReader:
                 self._read(raw, events)
 
     def end(self, events: Events) -> None:
-        """Append the last events of a stream that ended without `[DONE]`. Raises the errors of feed()."""
+        """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
         for raw in self._splitter.end():
-            if raw != _END:
+            if raw == _END:
+                self.is_done = True
+            else:
                 self._read(raw, events)
         self._end(events)
 
@@ -83,7 +80,8 @@ class ChunkReader:
             events.append(event)
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
-            if self._finish_reason is None:
+            # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
+            if self._finish_reason is None and not (self.is_done and self._has_text):
                 raise UpstreamTruncated if self.chunks else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
@@ -131,15 +129,7 @@ class ChunkReader:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
-        texts: list[TextEvent] = []
-        if text := delta.get("content"):
-            if not isinstance(text, str):
-                raise UpstreamFailed
-            texts.append(Token(text))
-        if text := _read_text(delta.get("refusal")):
-            texts.append(Refusal(text))
-        if text := _read_text(delta.get("reasoning_content")) or _read_text(delta.get("reasoning")):
-            texts.append(Reasoning(text))
+        texts = read_texts(delta)
         if joiner is not None:
             texts = [event for event in map(joiner.join, texts) if event.text]
         if calls := find_tool_calls(delta):

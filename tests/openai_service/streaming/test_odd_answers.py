@@ -309,7 +309,7 @@ class TestNumbersThatAreNone:
         assert failure_of(client.post("/api/embeddings", json={"input": "a"})) == (502, "upstream_failed")
 
 
-@pytest.mark.parametrize("content", [["Hello"], [{"type": "text", "text": "Hello"}], {"text": "Hello"}, 1, True])
+@pytest.mark.parametrize("content", [1, True, [1], [["Hello"]], [{"type": "text", "text": "Hello"}, None]])
 class TestContentThatIsNoText:
     @pytest.mark.chat_form
     def test_in_an_answer_is_a_failure(self, client, upstream, content):
@@ -422,9 +422,9 @@ class TestOddStreams:
                 text, done = read(real_client(server))
                 assert (text, done["usage"]) == ("Hello", USAGE)
 
-    @pytest.mark.parametrize("end", [["[DONE]"], [], [OF_USAGE], [OF_USAGE, "[DONE]"], [chunk(finish_reason="")]])
+    @pytest.mark.parametrize("end", [[], [OF_USAGE], [chunk(finish_reason="")]])
     @pytest.mark.parametrize("in_one", [False, True])
-    def test_one_without_a_finish_reason_is_never_done(self, make_app, upstream, records, end, in_one):
+    def test_one_without_a_finish_reason_and_a_mark_is_never_done(self, make_app, upstream, records, end, in_one):
         pieces = [sse(payload) for payload in [*TOKENS, *end]]
         upstream.streams_bytes([b"".join(pieces)] if in_one else pieces)
 
