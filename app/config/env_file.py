@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from dotenv.parser import parse_stream
 
 from app.config.fields import ConfigError
+from app.config.paths import find_unreadable
 from app.config.settings import Config
 from app.config.variables import list_file_names
 
@@ -50,6 +51,7 @@ def load_config(root: Path) -> Config:
         config = Config.from_env(file_values=values)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
+    problems += find_unreadable(config, root)
     if problems:
         raise ConfigError(problems)
     return config

@@ -1,7 +1,8 @@
-"""Check the rules that concern several settings, or each item of a list."""
+"""Check the rules that concern several settings, or each item of a list, and say who can use an open server."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,26 @@ def find_problems(config: Config) -> list[str]:
     if config.is_production:
         rules.append(_check_production)
     return [problem for rule in rules for problem in rule(config)]
+
+
+def describe_exposure(config: Config) -> str | None:
+    """Return what it means if others can reach a development server with a real upstream; None if they cannot."""
+    if config.is_production or config.is_offline:
+        return None
+    addresses = [each for each in config.bind.split(",") if not each.startswith("unix:")]
+    hosts = [each.rpartition(":")[0] for each in addresses] if config.bind else [config.host]
+    if all(_is_loopback(host.strip("[]")) for host in hosts):
+        return None
+    where = f"BIND={config.bind}" if config.bind else f"HOST={config.host}"
+    what = "your OPENAI_API_KEY" if config.openai_api_key else "your upstream"
+    credential = (
+        "with the cookie that the page at / gives to everyone" if config.auth_required else "without a credential"
+    )
+    limit = "" if config.anonymous_budget_usd else " and without a common limit"
+    return (
+        f"{where} with APP_ENV=development: everyone who can reach this machine can use {what}, {credential}{limit}."
+        " Set HOST=127.0.0.1, or APP_ENV=production."
+    )
 
 
 def _check_upstream(config: Config) -> Iterator[str]:
@@ -123,3 +144,10 @@ def _check_production(config: Config) -> Iterator[str]:
             "AUTH_REQUIRED is not true, so anybody may spend your money: set it to true, or limit use without a"
             f" credential with {' and '.join(missing)}."
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
