@@ -225,13 +225,19 @@ def _retain_freed_memory():
 
 
 def _announce_ready(worker):
-    """Print that the server is ready, once its database answers; until then, what is waited for."""
+    """Print that the server is ready, once its database answers; until then, what is waited for.
+
+    Shared state that is away is logged, but not waited for: each worker counts alone meanwhile.
+    """
+    import contextlib
     import threading
     import time
 
     from app.database.database import Contended, DatabaseUnavailable
 
     database = _get_services(worker).database
+    with contextlib.suppress(DatabaseUnavailable):
+        _get_services(worker).shared_state.check()
 
     def find_problem():
         try:

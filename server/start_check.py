@@ -74,8 +74,11 @@ def _find_bind_problem(address: Any, name: str) -> str | None:
     where = f"{host}:{port}"
     named = f"HOST={host}" if name == "HOST" else f"{name}: {host}"
     better = "set HOST=127.0.0.1, or 0.0.0.0 for all." if name == "HOST" else "say 127.0.0.1, or 0.0.0.0 for all."
+    if not 0 <= port < 2**16:
+        return f"{where} has no port that there is: it must be from 1 to 65535."
     try:
-        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, target = found[0]
     except (OSError, ValueError):
         return f"{named} is no address or name of this machine: {better}"
     with socket.socket(family, kind, protocol) as probe:

@@ -10,6 +10,7 @@ from app.config import formats
 from app.config.formats import MIN_SECRET_CHARS
 from app.config.identity_provider import VISITOR_SCOPES, find_provider_problems
 from app.config.origins import check_host, check_origin
+from app.config.upstream_urls import check_key, is_openai, is_placeholder
 
 if TYPE_CHECKING:
     from app.config.settings import Config
@@ -60,8 +61,10 @@ def _check_upstream(config: Config) -> Iterator[str]:
     if config.azure_openai_endpoint and config.moderation != "off":
         yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
     for name, keys in (("OPENAI_API_KEY", (config.openai_api_key,)), ("OPENAI_API_KEYS", config.openai_api_keys)):
-        if any(not key.isascii() or any(char <= " " for char in key) for key in keys):
-            yield f"{name} contains a space, a control character or one that is not ASCII."
+        for problem in dict.fromkeys(filter(None, (check_key(key) for key in keys))):
+            yield f"{name} {problem}"
+        if is_openai(config.openai_base_url) and any(is_placeholder(key) for key in keys):
+            yield f"{name} is a placeholder: write your own key there."
     if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
         yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
 
@@ -72,9 +75,17 @@ def _check_hosted_tools(config: Config) -> Iterator[str]:
 
 
 def _check_models(config: Config) -> Iterator[str]:
-    for model in (*config.models.answering, config.embedding_model, config.moderation_model):
-        if problem := formats.check_model(model):
-            yield problem
+    named = {
+        "CHAT_MODEL": (config.chat_model,),
+        "CHAT_FALLBACK_MODELS": config.models.fallbacks["chat"],
+        "VISION_MODEL": (config.vision_model,),
+        "EMBEDDING_MODEL": (config.embedding_model,),
+        "ALLOWED_MODELS": config.allowed_models,
+        "MODERATION_MODEL": (config.moderation_model,),
+    }
+    for name, models in named.items():
+        for problem in filter(None, map(formats.check_model, models)):
+            yield f"{name}: {problem}"
 
 
 def _check_token_rates(config: Config) -> Iterator[str]:
