@@ -68,7 +68,7 @@ class ResponseReader:
         """
         halves = self._joiner.waiting
         for arrived in self._splitter.feed(data):
-            if arrived == _END:
+            if arrived[-1:] != b"}" and arrived.strip() == _END:
                 self.end(events)
                 return
             for raw in self._order.arrange(arrived):
@@ -82,7 +82,7 @@ class ResponseReader:
     def end(self, events: Events) -> None:
         """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
         for raw in [*self._splitter.end(), *self._order.end()]:
-            if raw != _END and not self.is_done:
+            if raw.strip() != _END and not self.is_done:
                 self._read(raw, events)
         if not self.is_done:
             events += self._joiner.flush()
