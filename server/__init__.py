@@ -3,6 +3,7 @@
 gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
 thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdown of the same kind
 http_messages.py   reads and writes the heads of plain HTTP messages faster than gunicorn
+command_line.py    what on the command line cannot work
 start_check.py     why the server cannot start, or take new settings
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address

@@ -1,4 +1,4 @@
-"""Check the URLs of the upstream: tell at start what no request could ever reach."""
+"""Check the URLs of the upstream and the keys for it: tell at start what no request could ever reach or use."""
 
 from __future__ import annotations
 
@@ -17,6 +17,12 @@ _ROUTE = re.compile(
 _VERSION_TWICE = re.compile(r"/v1/v1$")
 _VERSION = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _AZURE_API = re.compile(r"/openai(/.*)?$")
+# What examples have in place of a key; other servers may really want such a word, OpenAI never does.
+_PLACEHOLDER = re.compile(
+    r".*(\.\.\.|your[-_]|[-_]here$|change[-_]?me|replace[-_]|placeholder|insert[-_]).*|(sk-)?(proj-)?[x*]{3,}"
+    r"|none|null|undefined|empty|true|false|todo",
+    re.IGNORECASE,
+)
 _PAGES = ("platform.openai.com", "openai.com", "www.openai.com", "chat.openai.com", "chatgpt.com")
 
 
@@ -70,6 +76,20 @@ def split_version(url: str) -> tuple[str, str]:
     return (base, version) if _VERSION.fullmatch(version) else (url, "")
 
 
+def check_key(value: str) -> str | None:
+    """Check a key of the upstream; no problem contains any of it."""
+    if not value.isascii() or any(char <= " " for char in value):
+        return "contains a space, a control character or one that is not ASCII."
+    if re.search(r"[\"'`\\;,<>{}]|^\$|^OPENAI_", value):
+        return "contains a quote, a comma or another character that no key has: it must be the key alone."
+    return None
+
+
+def is_placeholder(key: str) -> bool:
+    """Return whether a key is one of an example, which stands for the real one."""
+    return _PLACEHOLDER.fullmatch(key) is not None
+
+
 def is_openai(url: str) -> bool:
     """Return whether a base URL is OpenAI's own; an empty one is."""
     host = (urlsplit(url).hostname or "") if is_url(url) else ""
@@ -84,7 +104,7 @@ def is_azure(url: str) -> bool:
 def _check_url(value: str) -> str | None:
     if not value.lower().startswith(("http://", "https://")):
         return "must begin with http:// or https://."
-    if not is_url(value) or re.search(r"[\s<>{}\"'\\]", value):
+    if not is_url(value) or re.search(r"[\s<>{}\"'\\,;]", value):
         return "must be an http:// or https:// URL of a server."
     if "?" in value or "#" in value:
         return "must not have a fragment (#…), or a query (?…) other than ?api-version=…."

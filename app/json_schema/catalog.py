@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -45,7 +46,7 @@ def _load(file: Path) -> Normalized:
     if not re.fullmatch(NAME_PATTERN, file.stem):
         raise ValueError("its name must be 1 to 64 letters, digits, underscores or hyphens.")
     try:
-        schema = orjson.loads(file.read_bytes())
+        schema = orjson.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8))  # which editors on Windows write
     except orjson.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}.") from None
     if not isinstance(schema, dict) or is_deeper(schema, MAX_DEPTH):

@@ -12,7 +12,8 @@ import time
 
 import httptools
 
-from app.upstream_http.decoding import Decoder, decode, make_decoders
+from app.upstream_http.decoding import Decoder, UndecodableBody, decode, make_decoders
+from app.upstream_http.heads import HeadParser
 from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
@@ -28,14 +29,6 @@ _LARGE_READ = 262_144
 # A large body has at least as many parts before it is worth looking at its size.
 _MANY_PARTS = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
-# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, and a Content-Length besides
-# chunks, which is not read. The danger is that of a proxy, which passes answers on to others.
-_LENIENCIES = {
-    "lenient_headers": True,
-    "lenient_optional_cr_before_lf": True,
-    "lenient_spaces_after_chunk_size": True,
-    "lenient_chunked_length": True,
-}
 # How long to wait for what the upstream said before it broke the connection off. The kernel has it already.
 _LAST_WORDS_S = 1.0
 
@@ -62,8 +55,7 @@ class Connection:
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENCIES)
+        self._heads = HeadParser(self)
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
         """Of the response: each name as received and in lower case, and its value."""
@@ -170,16 +162,33 @@ class Connection:
         self.has_answered = True
         if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
             self._add_body(data)
+            if self._decoders:
+                self._check_end()
             return
         try:
-            self._parser.feed_data(data)
+            if self.head_complete:
+                self._heads.parser.feed_data(data)
+            else:
+                self._heads.feed(data)
         except httptools.HttpParserError as error:
             self.keep_alive = False
             if self.complete:  # unrequested data after a complete response
                 return
-            if not self._body:
-                raise
-            self._failure = error  # what came before it is read first
+            self._fail(error)
+        if self._decoders:
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Fail if the body is over, and its compressed form is not."""
+        if self.complete and not self._is_refusal and any(decoder.is_cut for decoder in self._decoders):
+            self.complete = self.keep_alive = False
+            self._fail(UndecodableBody("the compressed body has no end"))
+
+    def _fail(self, error: Exception) -> None:
+        """Raise an error, unless some of the body came before it; that is read first."""
+        if not self._body:
+            raise error
+        self._failure = error
 
     @property
     def _is_refusal(self) -> bool:
@@ -240,7 +249,7 @@ class Connection:
 
     def on_headers_complete(self) -> None:
         """Read the status, and from the headers how the body is framed."""
-        self.status = self._parser.get_status_code()
+        self.status = self._heads.parser.get_status_code()
         if self.status < 200:
             return
         is_chunked = False
@@ -253,7 +262,7 @@ class Connection:
             if name == b"keep-alive" and (timeout := _KEEP_ALIVE_TIMEOUT.search(value)):
                 self._idle_limit_s = min(int(timeout[1]) - _IDLE_MARGIN_S, _MAX_IDLE_S)
         self._is_framed = is_chunked or self._missing_bytes is not None
-        self.keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = self._heads.parser.should_keep_alive()
         if is_chunked and self._missing_bytes is not None:
             self._missing_bytes = None
             self.keep_alive = False

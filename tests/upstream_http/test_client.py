@@ -646,6 +646,15 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(service_for, monkeypatc
         service_for("http://api.upstream.example/v1")
 
 
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_certificates_that_are_not_there_are_told_at_the_start(monkeypatch, tmp_path, name):
+    (tmp_path / "empty").write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+
+    with pytest.raises(ValueError, match="SSL_CERT_FILE"):
+        UpstreamClient("https://api.example/v1", connect_timeout_s=1)
+
+
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):
     with RawServer([READ, HELLO], [READ, HELLO, READ, HELLO]) as server:
         service = service_for(server.url)

@@ -69,7 +69,7 @@ class ResponseReader:
         """
         halves = self._joiner.waiting
         for arrived in self._splitter.feed(data):
-            if arrived == _END:
+            if arrived[-1:] != b"}" and arrived.strip() == _END:
                 self.end(events, is_said=True)
                 return
             for raw in self._order.arrange(arrived):
@@ -83,7 +83,7 @@ class ResponseReader:
     def end(self, events: Events, *, is_said: bool = False) -> None:
         """Append the last events of a stream that has ended, or whose end was said. Raises the errors of feed()."""
         for raw in [*self._splitter.end(), *self._order.end()]:
-            if raw == _END:
+            if raw.strip() == _END:
                 is_said = True
             elif not self.is_done:
                 self._read(raw, events)

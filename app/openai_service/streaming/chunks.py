@@ -58,7 +58,7 @@ class ChunkReader:
             if self.model and not halves and (text := _read_plain_token(raw)):
                 self._has_text = True
                 events.append(Token(text))
-            elif raw == _END:
+            elif raw.strip() == _END:
                 self.is_done = True
                 self._end(events)
                 return
@@ -68,7 +68,7 @@ class ChunkReader:
     def end(self, events: Events) -> None:
         """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
         for raw in self._splitter.end():
-            if raw == _END:
+            if raw.strip() == _END:
                 self.is_done = True
             else:
                 self._read(raw, events)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 from app.openai_service.errors import UpstreamFailed
 
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -70,5 +72,6 @@ def _parse_data(event: bytes) -> bytes:
         return event[6:]
     if event.startswith(b"event: ") and event.count(b"\n") == 1 and (start := event.find(b"\ndata: ")) > 0:
         return event[start + 7 :]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    lines = event.removeprefix(codecs.BOM_UTF8).split(b"\n")  # which may only be before the first event
+    lines = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     return b"\n".join(lines)

@@ -110,6 +110,25 @@ class TestAnotherKindOfBody:
 
         assert failure_of(client.post(route, json=CHAT)) == (502, "upstream_failed")
 
+    @pytest.mark.parametrize(
+        "change",
+        [
+            lambda body: b"\xef\xbb\xbf" + body,
+            lambda body: b"\xef\xbb\xbf" + body.replace(b"\n", b"\r\n"),
+            lambda body: body.replace(b"[DONE]", b"[DONE]  "),
+            lambda body: body.replace(b"data: ", b"data:  "),
+            lambda body: body.replace(b"data: ", b"data:\t"),
+            lambda body: b"\n\n: waiting\n\n" + body.replace(b"\n", b"\r"),
+        ],
+        ids=["BOM", "BOM and CRLF", "spaces behind DONE", "two spaces", "tab", "CR"],
+    )
+    @pytest.mark.chat_form
+    def test_what_is_around_the_events_of_a_stream_changes_nothing(self, client, upstream, change):
+        for body in (WHOLE_STREAM, change(WHOLE_STREAM)):
+            upstream.answers(body, headers=EVENT_STREAM)
+            text, done = read(client)
+            assert (text, done["done"], done["usage"]) == ("Hello", True, USAGE)
+
     @pytest.mark.parametrize("content_type", ["text/plain", "application/json", "application/octet-stream", ""])
     @pytest.mark.chat_form
     def test_what_counts_is_the_body_and_not_what_it_is_called(self, client, upstream, content_type):
