@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
 from app.openai_service import ChatResult
@@ -11,7 +13,7 @@ from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
 from app.token_counts import Usage
 from app.web.encoders.openai_sse import read_service_tier
-from app.web.schemas.kept_reasoning import build_reasoning_item
+from app.web.schemas.kept_reasoning import SealItems, build_reasoning_item, seal_nothing
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
@@ -79,19 +81,51 @@ class ResponseFrame:
         }
 
 
-def build_response(frame: ResponseFrame, result: ChatResult, sealed: str | None = None) -> dict[str, Any]:
-    """Return the response of a complete answer, with what the model reasoned before its calls, sealed."""
+@dataclass(slots=True)
+class GrowingMessage:
+    """A message that is being written."""
+
+    place: int
+    id: str
+    content: list[dict[str, Any]] = field(default_factory=list)
+    """Its complete parts."""
+
+
+@dataclass(slots=True)
+class GrowingCall:
+    """A call of a function that is being written. It has its place in the output once its name is known."""
+
+    id: str = ""
+    name: str = ""
+    place: int | None = None
+    waiting: list[str] = field(default_factory=list)
+    """Arguments that came before the name."""
+    sent: list[str] = field(default_factory=list)
+
+
+def build_response(frame: ResponseFrame, result: ChatResult, seal: SealItems = seal_nothing) -> dict[str, Any]:
+    """Return the response of a complete answer, with what the model reasoned in its place, sealed."""
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
-    output = [build_hosted(frame, place, item) for place, item in enumerate(result.hosted_items)]
+    output: list[dict[str, Any]] = []
+    thoughts = {at: [*entries] for at, entries in groupby(result.reasoning_items, itemgetter("at"))}
+
+    def add_thoughts(at: int) -> None:
+        if (items := thoughts.pop(at, None)) and (sealed := seal(items)) is not None:
+            output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
+
+    add_thoughts(0)
+    for item in result.hosted_items:
+        output.append(build_hosted(frame, len(output), item))
     texts = [build_text(result.text, result.annotations)] if result.text or not result.refusal else []
     refusals = [build_refusal(result.refusal)] if result.refusal else []
     if result.text or result.refusal or not result.tool_calls:
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
-    if sealed is not None:
-        output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
-    for place, call in enumerate(result.tool_calls, start=len(output)):
-        output.append(build_call(frame.name_item("fc", place), call, status))
+    for at, call in enumerate(result.tool_calls, start=bool(result.text)):
+        add_thoughts(at)
+        output.append(build_call(frame.name_item("fc", len(output)), call, status))
+    for at in [*thoughts]:
+        add_thoughts(at)
     tier = read_service_tier(result.record)
     return frame.build(status, result.model, output, usage=result.usage, tier=tier, incomplete_reason=reason)
 

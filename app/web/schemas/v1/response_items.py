@@ -172,22 +172,24 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
-    reasoned: Any = None
-    """What the model thought before the next turn of calls."""
+    reasoned: list[dict[str, Any]] = []
+    """What the model thought before the next call."""
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
             turns.append({"role": item["role"], "content": item["content"]})
-            reasoned = reasoned if item["role"] == "assistant" else None
+            reasoned = reasoned if item["role"] == "assistant" else []
         elif kind == "reasoning":
-            reasoned = item.get(KEPT_REASONING)
-            if turns and "tool_calls" in turns[-1]:  # a stream tells it after the calls
-                reasoned = turns[-1].setdefault(KEPT_REASONING, reasoned) and None
+            # Between two calls of a turn, or after the last, it is that turn's already.
+            is_in_turn = bool(turns) and "tool_calls" in turns[-1]
+            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
+                item.get(KEPT_REASONING, ())
+            )
         elif kind == "function_call":
             calls.add(item["call_id"])
             _add_call(turns, item)
-            if reasoned:
-                turns[-1][KEPT_REASONING], reasoned = reasoned, None
+            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
+            reasoned = []
         elif kind == "function_call_output":
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
