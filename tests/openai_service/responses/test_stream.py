@@ -237,8 +237,10 @@ def test_a_refusal():
     [
         ("max_output_tokens", "length"),
         ("content_filter", "content_filter"),
-        ("steered", "unknown"),
-        (None, "unknown"),
+        ("max_messages", "length"),
+        ("steered", "length"),
+        ("a word that is new", "length"),
+        (None, "length"),
     ],
 )
 def test_an_incomplete_answer_says_why_and_has_its_usage(reason, finish_reason):

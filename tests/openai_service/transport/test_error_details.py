@@ -41,6 +41,10 @@ TOLD = [
     ),
     ({"param": "max_output_tokens"}, "maxTokens: the model does not accept this value."),
     (
+        {"message": "Could not finish the message because max_tokens or model output limit was reached."},
+        "maxTokens: the model does not accept this value.",
+    ),
+    (
         {"param": "tools[1].function.name", "code": "invalid_value"},
         "tools.1.function.name: the model does not accept this value (invalid_value).",
     ),
