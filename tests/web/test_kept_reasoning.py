@@ -385,6 +385,42 @@ class TestResponses:
             for given in (plain, streamed, [event["item"] for event in done]):
                 self.check_order(client, upstream, given, output)
 
+    @pytest.mark.parametrize(
+        ("asked", "kinds"),
+        [
+            ({}, ["message", "reasoning", "function_call"]),
+            ({"store": False}, ["reasoning", "message", "function_call"]),
+            ({"include": ["reasoning.encrypted_content"]}, ["reasoning", "message", "function_call"]),
+        ],
+    )
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_a_client_that_takes_items_for_stored_is_told_none_before_a_text(
+        self, client, upstream, asked, kinds, stream
+    ):
+        """The AI SDK would refer to a text that comes after reasoning, rather than send it."""
+        body = {name: value for name, value in self.BODY.items() if name != "store"}
+        for name, expected in (
+            ("a text before the call", kinds),
+            ("no call", kinds[:-1] if asked else ["message"]),
+        ):
+            whole = response("completed", *self.OUTPUTS[name])
+            upstream.streams_events(*self.grow(whole)) if stream else upstream.answers(whole)
+            told = client.post("/v1/responses", json={**body, **asked, "input": [HI], "stream": stream})
+            told = json.loads(told.text.rpartition("data: ")[2])["response"] if stream else told.json
+            assert [item["type"] for item in told["output"]] == expected
+            if name != "no call":
+                self.check_order(client, upstream, told["output"], self.OUTPUTS[name])
+
+    def test_a_reference_to_it_is_left_out(self, client, upstream):
+        [thought, call] = self.ask(client, upstream)
+        upstream.answers(completion("Rain"))
+        result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
+        reference = {"type": "item_reference", "id": thought["id"]}
+
+        assert self.post(client, [HI, reference, call, result]).status_code == 200
+        assert kinds_of(upstream.sent[1]) == ["user", "function_call", "function_call_output"]
+        assert self.post(client, [HI, {**reference, "id": call["id"]}, result]).status_code == 400
+
     def check_order(self, client, upstream, given, output):
         """What comes back is sent on in the order of the answer."""
         upstream.answers(completion("Rain"))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -29,6 +28,7 @@ from app.web.encoders.padding import Padding
 from app.web.encoders.response_object import (
     GrowingCall,
     GrowingMessage,
+    GrowingThoughts,
     ResponseFrame,
     Status,
     build_call,
@@ -39,7 +39,7 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
-from app.web.schemas.kept_reasoning import SealItems, build_reasoning_item, seal_nothing
+from app.web.schemas.kept_reasoning import build_reasoning_item
 
 _PartKind = Literal["output_text", "refusal"]
 _Told = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotation | Done | Failed
@@ -60,11 +60,11 @@ class ResponsesSse(JoiningEncoder):
 
     record: CallRecord
 
-    def __init__(self, frame: ResponseFrame, padding: Padding, seal: SealItems = seal_nothing) -> None:
+    def __init__(self, frame: ResponseFrame, padding: Padding, thoughts: GrowingThoughts | None = None) -> None:
         super().__init__()
         self._frame = frame
         self._padding = padding
-        self._seal = seal
+        self._thoughts = thoughts or GrowingThoughts()
         self._number = 0
         """Of the next event."""
         self._output: list[dict[str, Any]] = []
@@ -81,8 +81,6 @@ class ResponsesSse(JoiningEncoder):
         self._calls: dict[int, GrowingCall] = {}
         self._hosted: dict[int, int] = {}
         """The places of the items of tools that run at OpenAI, by their position."""
-        self._thoughts: dict[int, Sequence[dict[str, Any]]] = {}
-        """What the model reasoned, by the place of the item that has it."""
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
@@ -105,7 +103,9 @@ class ResponsesSse(JoiningEncoder):
         elif isinstance(event, Refusal):
             self._write("refusal", event.text)
         elif isinstance(event, Thought):
-            self._write_thought(event)
+            self._thoughts.waiting += event.items
+            if self._thoughts.is_asked_for:
+                self._tell_thoughts()
         elif isinstance(event, ToolCallDelta):
             self._write_call(event)
         elif isinstance(event, HostedStep):
@@ -192,12 +192,11 @@ class ResponsesSse(JoiningEncoder):
         self._message = None
         self._end_item(message.place, build_message(message.id, message.content, status))
 
-    def _write_thought(self, thought: Thought) -> None:
-        if (sealed := self._seal(thought.items)) is None:
+    def _tell_thoughts(self) -> None:
+        place = len(self._output)
+        if (sealed := self._thoughts.tell(place)) is None:
             return
         self._end_message("completed")
-        place = len(self._output)
-        self._thoughts[place] = thought.items
         item = build_reasoning_item(self._frame.name_item("rs", place), sealed)
         self._add_item({**item, "encrypted_content": ""})  # as OpenAI, which tells it whole at the end
         self._end_item(place, item)
@@ -226,6 +225,7 @@ class ResponsesSse(JoiningEncoder):
             call.waiting.clear()
 
     def _begin_call(self, call: GrowingCall) -> None:
+        self._tell_thoughts()
         self._end_message("completed")
         call.place = len(self._output)
         begun = {"id": call.id, "function": {"name": call.name, "arguments": ""}}
@@ -259,22 +259,16 @@ class ResponsesSse(JoiningEncoder):
     def _finish(self, done: Done) -> None:
         reason = find_incomplete_reason(done.finish_reason)
         status: Status = "incomplete" if reason else "completed"
-        if len(self._output) == len(self._thoughts) and not done.tool_calls:
+        if len(self._output) == len(self._thoughts.told) and not done.tool_calls:
             self._begin_part("output_text")  # an answer is a turn of the conversation, also an empty one
         self._end_message(status)
         for position, call in enumerate(done.tool_calls):
             self._end_call(position, call, status)
-        self._seal_again(done)
+        for place, sealed in self._thoughts.tell_again(done):
+            self._output[place] = {**self._output[place], "encrypted_content": sealed}
         tier = read_service_tier(self.record)
         end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}
         self._add(f"response.{status}", response=self._frame.build(status, done.model, self._output, **end))
-
-    def _seal_again(self, done: Done) -> None:
-        """Seal what was reasoned with the number of its tokens, which the end tells. It saves a part of the next turn's hold."""
-        for place, told in self._thoughts.items():
-            items = [entry for entry in done.reasoning_items if entry["item"] in [each["item"] for each in told]]
-            if sealed := self._seal(items) if items else None:
-                self._output[place] = {**self._output[place], "encrypted_content": sealed}
 
     def _fail(self, error: Exception) -> None:
         described = response_error(problem_for(error))["error"]
