@@ -57,6 +57,7 @@ class ResponsesSse(JoiningEncoder):
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+    GROWING: ClassVar[tuple[type, ...]] = (*JoiningEncoder.GROWING, GrowingMessage)
 
     record: CallRecord
 
