@@ -201,6 +201,22 @@ def test_a_visitor_without_a_name_whose_address_changes_goes_on_without_it(clien
     assert "reasoning" not in kinds_of(upstream.sent[1])
 
 
+@pytest.mark.parametrize("has_fallback", [True, False])
+def test_a_new_secret_opens_what_a_former_one_sealed_as_long_as_it_is_a_fallback(
+    make_app, client, upstream, has_fallback
+):
+    answer = ask(client, upstream).json
+    upstream.answers(completion("Rain"))
+    fallbacks = ("k" * 40,) if has_fallback else ()
+    renewed = make_app(upstream_api="responses", secret_key="n" * 40, secret_key_fallbacks=fallbacks).test_client()
+
+    again = bring_back(renewed, answer)
+
+    assert again.status_code == (200 if has_fallback else 400)
+    if has_fallback:
+        assert "reasoning" in kinds_of(upstream.sent[1])
+
+
 def test_that_of_long_ago_is_left_out(client, upstream, clock):
     answer = ask(client, upstream).json
     upstream.answers(completion("Rain"))
