@@ -49,11 +49,10 @@ class ResponseReader:
         """The usage of the answer, once it has ended, be it by a failure."""
         self.service_tier = ""
         """The one that the response reports, if it does."""
-        self._requested = requested
         self._splitter = EventSplitter()
         self._order = EventOrder()
         self._response_id = ""
-        self._output = GrowingOutput()
+        self._output = GrowingOutput(requested)
         self._joiner = TextJoiner()
         self._has_text = False
         # The item that pieces of the answer's text belong to, as it is named in their events.
@@ -154,7 +153,7 @@ class ResponseReader:
         else:
             found = self._read_response(str(kind), event)
         self._has_text = self._has_text or bool(found)
-        events += found
+        events += self._output.precede(found)
 
     def _read_response(self, kind: str, event: dict[str, Any]) -> Events:
         """Read an event of the whole response, or an error. Unknown ones are passed over."""
@@ -178,9 +177,9 @@ class ResponseReader:
         events: Events = []
         output = response.get("output")
         for place, item in enumerate(output if isinstance(output, list) else ()):
-            events += self._output.complete({"item": item, "output_index": place})
+            events += self._output.precede(self._output.complete({"item": item, "output_index": place}))
         events += self._joiner.flush()
-        answer = self._output.finish(self._requested)
+        answer = self._output.finish()
         wrote = self._has_text or bool(events or answer.calls)
         self.usage = read_usage(response, wrote=wrote)
         note_tokens(answer.kept, self.usage)
@@ -189,17 +188,15 @@ class ResponseReader:
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []
         finish_reason = read_end(response, has_calls=bool(tool_calls))
         self.is_done = True
-        return [
-            *events,
-            Done(
-                finish_reason,
-                self.usage,
-                self.model,
-                make_answer_id(self._response_id),
-                tool_calls,
-                reasoning_items=answer.kept,
-            ),
-        ]
+        done = Done(
+            finish_reason,
+            self.usage,
+            self.model,
+            make_answer_id(self._response_id),
+            tool_calls,
+            reasoning_items=answer.kept,
+        )
+        return [*events, *self._output.precede([done])]
 
     def _note_answer(self, item: GrowingItem, event: dict[str, Any]) -> None:
         item.has_text = True

@@ -24,6 +24,12 @@ class Reasoning(NamedTuple):
     text: str
 
 
+class Thought(NamedTuple):
+    """What the model reasoned before what follows, for the next turn to bring back: entries as in `ChatResult.reasoning_items`."""
+
+    items: Sequence[dict[str, Any]]
+
+
 class Refusal(NamedTuple):
     """A piece of the text in which the model refuses to answer."""
 
@@ -118,7 +124,7 @@ class Failed(NamedTuple):
 
 
 _Tool = ToolCallDelta | ToolRun | HostedStep
-Event = Token | Reasoning | Refusal | Annotation | _Tool | PartialParsed | Parsed | Done | Failed
+Event = Token | Reasoning | Thought | Refusal | Annotation | _Tool | PartialParsed | Parsed | Done | Failed
 
 Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""

@@ -19,8 +19,9 @@ from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES,
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
+_REFERENCE = "item_reference"
 _INSTEAD = {
-    "item_reference": "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
+    _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
 
 _CallId = Annotated[str, Field(min_length=1)]
@@ -109,11 +110,21 @@ class ReasoningItem(TypedDict):
 
 
 class HostedItem(TypedDict):
-    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it."""
+    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it.
+
+    Or a reference to what a model reasoned, which then reasons anew.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
 
-    type: Literal["web_search_call", "code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools"]
+    type: Literal[
+        "web_search_call",
+        "code_interpreter_call",
+        "file_search_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "item_reference",
+    ]
 
 
 def _drop_item(item: HostedItem) -> dict[str, Any]:
@@ -132,7 +143,7 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS):
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_reasoning(item):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
 
@@ -142,7 +153,11 @@ _LISTED = " or ".join(ITEM_TYPES)
 
 def _get_tag(item: Any) -> str:
     tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
-    return AS_HOSTED if tag in HOSTED_ITEMS else tag
+    return AS_HOSTED if tag in HOSTED_ITEMS or tag == _REFERENCE else tag
+
+
+def _refers_to_reasoning(item: dict[str, Any]) -> bool:
+    return item["type"] == _REFERENCE and str(item.get("id")).startswith("rs_")
 
 
 _Item = Annotated[
@@ -172,22 +187,24 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
-    reasoned: Any = None
-    """What the model thought before the next turn of calls."""
+    reasoned: list[dict[str, Any]] = []
+    """What the model thought before the next call."""
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
             turns.append({"role": item["role"], "content": item["content"]})
-            reasoned = reasoned if item["role"] == "assistant" else None
+            reasoned = reasoned if item["role"] == "assistant" else []
         elif kind == "reasoning":
-            reasoned = item.get(KEPT_REASONING)
-            if turns and "tool_calls" in turns[-1]:  # a stream tells it after the calls
-                reasoned = turns[-1].setdefault(KEPT_REASONING, reasoned) and None
+            # Between two calls of a turn, or after the last, it is that turn's already.
+            is_in_turn = bool(turns) and "tool_calls" in turns[-1]
+            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
+                item.get(KEPT_REASONING, ())
+            )
         elif kind == "function_call":
             calls.add(item["call_id"])
             _add_call(turns, item)
-            if reasoned:
-                turns[-1][KEPT_REASONING], reasoned = reasoned, None
+            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
+            reasoned = []
         elif kind == "function_call_output":
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")

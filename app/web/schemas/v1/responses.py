@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.config import HostedToolSettings, ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
+from app.openai_service.responses.request_body import ENCRYPTED_REASONING
 from app.problems import InvalidRequest
 from app.prompts.parameters import TopP
 from app.prompts.selection import Conversation, PromptSelection
@@ -116,6 +117,15 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     def may_be_padded(self) -> bool:
         """Whether the events of a stream may have a field that only fills them up."""
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
+
+    @property
+    def asks_for_reasoning(self) -> bool:
+        """Whether the client keeps what the model reasons, since it knows that nothing is stored.
+
+        Others may refer to the items of an answer instead of sending them: the AI SDK does, also to a text that
+        comes after reasoning.
+        """
+        return self.store is False or ENCRYPTED_REASONING in (self.include or ())
 
     @property
     def items(self) -> list[dict[str, Any]]:
