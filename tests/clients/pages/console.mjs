@@ -236,7 +236,7 @@ export async function without_scripts_the_form_gets_a_page({ open }) {
   assert.equal(await page.locator(".turn").count(), 4);
 }
 
-export async function no_page_has_a_serious_fault_of_access({ open, checkAccess }) {
+export async function no_page_has_a_fault_of_access({ open, checkAccess }) {
   for (const colorScheme of ["light", "dark"]) {
     for (const viewport of [{ width: 1280, height: 800 }, { width: 390, height: 844 }]) {
       const page = await open("/", { colorScheme, viewport });
