@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 _FOLDER = HERE / "gatehouse_chat"
-_SCRIPTS = ("talk.mjs", "files.mjs", "access.mjs", "safety.mjs")
+_SCRIPTS = ("talk.mjs", "trouble.mjs", "files.mjs", "access.mjs", "safety.mjs")
 _PATIENCE_S = 240
 
 
