@@ -139,6 +139,20 @@ export async function it_speaks_the_pages_language({ open, view }) {
   await view.chat.getByText("Support").waitFor();
 }
 
+export async function a_wait_is_told_in_each_language_as_one_writes_it({ open, view }) {
+  await open();
+  for (const [language, words] of [["de", "Sekunden."], ["fr", "secondes."], ["es", "segundos."], ["zh", "秒钟后继续。"], ["en", "seconds."]]) {
+    await view.page.evaluate((language) => document.querySelector("gatehouse-chat").setAttribute("lang", language), language);
+    await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "100" } });
+    await view.say("Hello");
+    await view.state("paused");
+    await view.notice.getByText(words).waitFor();
+    assert.ok((await view.notice.textContent()).endsWith(words));
+    await view.chat.locator("[part~=send]").click();
+    await view.state("idle");
+  }
+}
+
 export async function what_a_page_sets_before_the_script_is_there_stays({ open, upstream, view }) {
   await open({ tag: "", ready: false, script: `
     const place = document.implementation.createHTMLDocument().body; // where the tag is not yet known
