@@ -86,11 +86,12 @@ def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
     app.test_client().post("/api/chat", json={"message": "Hi"})
 
     (head, row) = runner.invoke(args=["outbox"]).output.splitlines()
-    assert head.split() == ["TARGET", "OLDEST", "WAITING", "GIVEN", "UP"]
+    assert head.split() == ["TARGET", "OLDEST", "WAITING", "FAILED", "GIVEN", "UP"]
     assert row.split()[0] == "webhook"
-    assert row.split()[-2:] == ["1", "0"]
+    assert row.split()[-3:] == ["1", "0", "0"]
     delivered = runner.invoke(args=["outbox", "deliver"])
     assert delivered.output == "webhook: 0 taken, 1 to be sent again, 0 given up.\n"
+    assert runner.invoke(args=["outbox"]).output.splitlines()[1].split()[-3:] == ["1", "1", "0"]
     with app.extensions["gatehouse"].database.transaction() as connection:
         connection.execute(text("UPDATE outbox SET due_at = NULL"))
     assert "given up after 1 attempts: no answer (ConnectError)" in runner.invoke(args=["outbox"]).output
