@@ -314,3 +314,14 @@ def test_jobs_of_side_processes_and_retries_are_shown(make_app, monkeypatch):
     assert found["gatehouse_side_process_jobs", "images", "running"] == 2
     assert found["gatehouse_side_process_jobs", "images", "waiting"] == 5
     assert (found["gatehouse_retry_budget_used",], found["gatehouse_retry_budget_limit",]) == (3, 20)
+
+
+def test_a_check_of_moderation_is_a_complete_attempt(make_app, upstream):
+    client = make_app(**ALLOWED, moderation="input").test_client()
+    upstream.answers({"id": "modr-1", "results": [{"flagged": False, "categories": {}}]})
+    upstream.answers(completion("Hi"))
+    assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
+
+    outcomes = {key[1:] for key in scrape(client) if key[0] == "gatehouse_attempts_total"}
+    assert ("complete", "omni-moderation-latest") in outcomes
+    assert not [each for each in outcomes if "abandoned" in each]
