@@ -8,5 +8,5 @@ refusals.py        JSON for what gunicorn refuses, and log lines without a part 
 arrival.py         bounds slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
-stop_notice.py     informs workers whether the whole server stops, or only they do
+stop_notice.py     informs workers why they stop, and who takes what comes after
 """
