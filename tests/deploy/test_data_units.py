@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
-
 import pytest
 
 from tests.deploy.test_unit import values_of
@@ -49,22 +46,3 @@ def test_the_backup_may_write_where_it_writes_to():
 
     assert f" --into {folder} " in unit["ExecStart"][0]
     assert f"-m 0700 {folder}" in (ROOT / "docs" / "operations.md").read_text("utf-8")
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed")
-def test_systemd_takes_all_units(tmp_path):
-    """With the program and the folder of the checkout in the places of those of an installation."""
-    (tmp_path / ".venv" / "bin").mkdir(parents=True)
-    for name in ("flask", "gunicorn", "python"):
-        (tmp_path / ".venv" / "bin" / name).symlink_to("/bin/true")
-    units = [*(ROOT / "deploy").glob("gatehouse*.service"), *(ROOT / "deploy").glob("gatehouse*.timer")]
-    for unit in units:
-        (tmp_path / unit.name).write_text(unit.read_text("utf-8").replace("/opt/gatehouse", str(tmp_path)))
-    (tmp_path / "gatehouse.socket").write_text((ROOT / "deploy" / "gatehouse.socket").read_text("utf-8"))
-    command = ["systemd-analyze", "verify", "--man=no", *sorted(map(str, tmp_path.glob("gatehouse*")))]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-
-    assert len(units) >= 11
-    assert not [line for line in done.stderr.splitlines() if str(tmp_path) in line or "gatehouse" in line], (
-        done.stderr
-    )
