@@ -118,7 +118,7 @@ def when_ready(server):
     from server.stop_notice import announce_stop
 
     hold_stops(server)
-    announce_stop(server)
+    announce_stop(server, is_behind_proxy=_config.trusted_proxies > 0)
     guard_reload(server)
     listening = ",".join(server.cfg.bind)
     listening = _config if listening == bind else dataclasses.replace(_config, bind=listening)
@@ -139,6 +139,7 @@ def post_worker_init(worker):
 
     from app.runtime.log_throttle import LogBound
     from app.runtime.logs.uncaught import log_uncaught
+    from server.stop_notice import is_last
 
     log_uncaught()
     if _get_services(worker) is None:
@@ -151,6 +152,7 @@ def post_worker_init(worker):
         lambda: worker.alive,
         graceful_timeout_s=worker.cfg.graceful_timeout,
         is_quitting=lambda: worker.is_quitting,
+        is_last=is_last,
     )
     # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream. One
     # here would take 40 ms and free twenty objects: what loading leaves behind went in the collections meanwhile.

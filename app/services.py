@@ -182,7 +182,7 @@ def build_services(
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or next(iter(config.api_keys), "")
-    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks)
+    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks, in_log=config.log_users)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)

@@ -7,7 +7,8 @@ command_line.py    what on the command line cannot work
 start_check.py     why the server cannot start, or take new settings
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
+lingering.py       closes answered connections without waiting for their clients
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
-stop_notice.py     informs workers whether the whole server stops, or only they do
+stop_notice.py     informs workers why they stop, and who takes what comes after
 """
