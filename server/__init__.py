@@ -7,6 +7,7 @@ start_check.py     why the server cannot start, or take new settings
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
+relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
 stop_notice.py     informs workers whether the whole server stops, or only they do
 """
