@@ -9,6 +9,7 @@ refusals.py        JSON for what gunicorn refuses, and log lines without a part 
 arrival.py         bounds slow requests, and the connections of one address
 lingering.py       closes answered connections without waiting for their clients
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
+relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
 stop_notice.py     informs workers why they stop, and who takes what comes after
 """

@@ -5,7 +5,6 @@ Plain blocking calls with timeouts, which work under threads and under gevent.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
@@ -14,16 +13,10 @@ import httptools
 
 from app.upstream_http.decoding import Decoder, UndecodableBody, decode, make_decoders
 from app.upstream_http.heads import HeadParser
+from app.upstream_http.keep_alive import USUAL_IDLE_S, read_idle_limit
 from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
-# How long a connection is kept that says nothing of it. Most servers close idle ones after 5 s or more, and a request
-# that meets the closing one is lost, and may be billed.
-_USUAL_IDLE_S = 4.0
-_MAX_IDLE_S = 55.0
-# How much sooner than the server a connection is closed whose `Keep-Alive: timeout=…` says when the server does.
-_IDLE_MARGIN_S = 1.0
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
 _SMALL_READ = 16_384
 _LARGE_READ = 262_144
 # A large body has at least as many parts before it is worth looking at its size.
@@ -40,15 +33,14 @@ class ConnectionEnded(OSError):
 class Connection:
     """A connection that carries one request after another.
 
-    After `send()`, call `receive()` until `head_complete`, then until `complete`. `take_body()` returns the part of
-    the body that has arrived.
+    After `send()`, call `receive()` until `head_complete`, then until `complete`; `take_body()` has what arrived.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._timeout_s: float | None = sock.gettimeout()
         self._read_size = _SMALL_READ
-        self._idle_limit_s = _USUAL_IDLE_S
+        self._idle_limit_s = USUAL_IDLE_S
         self._was_idle = False
         self.expires_at = 0.0
         """When it is too old to be used again, in seconds of `time.monotonic()`."""
@@ -76,11 +68,15 @@ class Connection:
         self._sock.settimeout(timeout_s)
         self._timeout_s = timeout_s
 
+    def unblock(self) -> socket.socket:
+        """Return its socket, of which nothing can be waited for until the next call of another method."""
+        self._set_timeout(0.0)
+        return self._sock
+
     def is_usable(self) -> bool:
         """Return whether an idle connection can carry another request: open, and without unrequested data."""
-        self._set_timeout(0.0)
         try:
-            self._sock.recv(1)
+            self.unblock().recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:
@@ -151,14 +147,18 @@ class Connection:
             if not self._is_refusal:
                 raise
             data = b""
+        if len(data) == self._read_size:
+            self._read_size = _LARGE_READ
+        self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read, b"" for the end of the connection. Raises the errors of receive()."""
         if not data:
             if self._is_refusal or (self.head_complete and not self._is_framed):
                 self.complete = True  # without a length, the end of the connection ends the body
                 self.keep_alive = False
                 return
             raise ConnectionEnded
-        if len(data) == self._read_size:
-            self._read_size = _LARGE_READ
         self.has_answered = True
         if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
             self._add_body(data)
@@ -194,6 +194,15 @@ class Connection:
     def _is_refusal(self) -> bool:
         """Whether a response has begun whose status says all that matters, however its body ends."""
         return self.head_complete and self.status >= 400
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more of the response can be read."""
+        return self.complete or self._failure is not None
+
+    def put_back(self, body: bytes) -> None:
+        """Undo take_body()."""
+        self._body.append(body)
 
     def take_body(self) -> bytes:
         """Return the body's bytes that arrived since the last call, b"" if none."""
@@ -259,8 +268,8 @@ class Connection:
             is_chunked |= name == b"transfer-encoding"
             if name == b"content-encoding":
                 self._decoders += make_decoders(value)
-            if name == b"keep-alive" and (timeout := _KEEP_ALIVE_TIMEOUT.search(value)):
-                self._idle_limit_s = min(int(timeout[1]) - _IDLE_MARGIN_S, _MAX_IDLE_S)
+            if name == b"keep-alive":
+                self._idle_limit_s = read_idle_limit(value, self._idle_limit_s)
         self._is_framed = is_chunked or self._missing_bytes is not None
         self.keep_alive = self._heads.parser.should_keep_alive()
         if is_chunked and self._missing_bytes is not None:

@@ -281,7 +281,7 @@ def test_a_request_that_the_upstream_began_to_answer_is_not_sent_again(service_f
 
 
 def test_a_connection_kept_too_long_is_not_used(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.connection._USUAL_IDLE_S", -1.0)
+    monkeypatch.setattr("app.upstream_http.connection.USUAL_IDLE_S", -1.0)
     with RawServer([READ, HELLO], [READ, HELLO]) as server:
         service = service_for(server.url)
 

@@ -79,6 +79,18 @@ class ResponseReader:
                     if self.is_done:
                         return
 
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
+        if not self._answer or self.is_done or self._joiner.waiting:
+            return []
+        found = self._splitter.feed_whole(data)
+        events: Events = []
+        for raw in found:
+            if not (text := self._read_plain_token(raw)):
+                return []
+            events.append(Token(text))
+        return events if self._order.take(found) else []
+
     def end(self, events: Events, *, is_said: bool = False) -> None:
         """Append the last events of a stream that has ended, or whose end was said. Raises the errors of feed()."""
         for raw in [*self._splitter.end(), *self._order.end()]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
@@ -20,6 +21,9 @@ from app.token_counts import Usage
 
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'
+_NOT_KNOWN = b"\n", b""  # no event begins like that
+_PADDING = b'"obfuscation":"'
+_make_token = partial(tuple.__new__, Token)  # without the call of a function that Token() is
 
 
 class ChunkReader:
@@ -44,6 +48,8 @@ class ChunkReader:
         self._finish_reason: object = None
         self._tool_calls = ToolCalls()
         self._joiner = TextJoiner()
+        # What comes before and after the text of a chunk that contains only text. In most answers that never changes.
+        self._around_text = _NOT_KNOWN
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete; Done is the last one.
@@ -64,6 +70,25 @@ class ChunkReader:
                 return
             else:
                 self._read(raw, events)
+
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of chunks that contain only text; none, and nothing is read, if there is anything else."""
+        if self.is_done or self._joiner.waiting or self._splitter.rest:
+            return []
+        before, after = self._around_text
+        if data.startswith(before) and (text := _cut_text(data, len(before), after)):
+            self._has_text = True
+            return [_make_token((text,))]
+        events: Events = []
+        for raw in self._splitter.feed_whole(data):
+            plain = _read_plain_token(raw) if self.model else None
+            if not plain:
+                return []
+            events.append(_make_token((plain,)))
+        if len(events) == 1:
+            self._around_text = _cut_around(data)
+        self._has_text |= bool(events)
+        return events
 
     def end(self, events: Events) -> None:
         """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
@@ -171,6 +196,28 @@ def _read_plain_token(raw: bytes) -> str | None:
         return None
     try:
         return text.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _cut_around(data: bytes) -> tuple[bytes, bytes]:
+    """Return what comes before and after the text in a chunk that contains only text, up to what pads it."""
+    start = data.find(_CONTENT) + len(_CONTENT)
+    after, padding, _ = data[data.find(b'"', start) :].partition(_PADDING)
+    return data[:start], after + padding
+
+
+def _cut_text(data: bytes, start: int, after: bytes) -> str | None:
+    """Return the text of a chunk that begins like others do, if it ends like them too."""
+    end = data.find(b'"', start)
+    rest = end + len(after)
+    if not data.startswith(after, end) or data.find(b"\n") != len(data) - 2 or b"\r" in data:
+        return None
+    if rest != len(data) and not data.find(b'"', rest) == data.find(b'"}\n\n', rest) == len(data) - 4:
+        return None
+    text = data[start:end]
+    try:
+        return None if b"\\" in text else text.decode()
     except UnicodeDecodeError:
         return None
 
