@@ -24,6 +24,7 @@ _MANY_PARTS = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
 # How long to wait for what the upstream said before it broke the connection off. The kernel has it already.
 _LAST_WORDS_S = 1.0
+_OF_ENCODED = (b"content-encoding", b"content-length")
 
 
 class ConnectionEnded(OSError):
@@ -273,33 +274,24 @@ class Connection:
         self._is_framed = is_chunked or self._missing_bytes is not None
         self.keep_alive = self._heads.parser.should_keep_alive()
         if is_chunked and self._missing_bytes is not None:
-            self._missing_bytes = None
-            self.keep_alive = False
+            self._missing_bytes, self.keep_alive = None, False
         if self._decoders:
-            described = (b"content-encoding", b"content-length")
-            self.headers = [header for header in self.headers if header[1] not in described]
+            self.headers = [header for header in self.headers if header[1] not in _OF_ENCODED]
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
         """Add a part of the body."""
-        if self._missing_bytes is not None:
-            self._add_body(data)
-        elif self._decoders:
-            self._body += decode(self._decoders, data)
-        else:
-            self._body.append(data)
-
-    def _add_body(self, data: bytes) -> None:
-        missing = (self._missing_bytes or 0) - len(data)
-        if missing < 0:
+        missing = self._missing_bytes
+        if missing is not None and len(data) > missing:
             data = data[:missing]
             self.keep_alive = False
         if self._decoders:
             self._body += decode(self._decoders, data)
         else:
             self._body.append(data)
-        self._missing_bytes = missing
-        self.complete = missing <= 0
+        if missing is not None:
+            self._missing_bytes = missing - len(data)
+            self.complete = not self._missing_bytes
 
     def on_message_complete(self) -> None:
         """Mark the response as complete, unless it is an interim one."""
