@@ -156,13 +156,15 @@ class Connection:
         """Take in what was read, b"" for the end of the connection. Raises the errors of receive()."""
         if not data:
             if self._is_refusal or (self.head_complete and not self._is_framed):
-                self.complete = True  # without a length, the end of the connection ends the body
-                self.keep_alive = False
+                self.complete, self.keep_alive = (
+                    True,
+                    False,
+                )  # without a length, the connection's end is the body's
                 return
             raise ConnectionEnded
         self.has_answered = True
         if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
-            self._add_body(data)
+            self.on_body(data)
             if self._decoders:
                 self._check_end()
             return
