@@ -17,8 +17,7 @@ from app.upstream_http.keep_alive import USUAL_IDLE_S, read_idle_limit
 from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
-_SMALL_READ = 16_384
-_LARGE_READ = 262_144
+_SMALL_READ, _LARGE_READ = 16_384, 262_144
 # A large body has at least as many parts before it is worth looking at its size.
 _MANY_PARTS = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
@@ -52,9 +51,7 @@ class Connection:
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
         """Of the response: each name as received and in lower case, and its value."""
-        self.head_complete = False
-        self.complete = False
-        self.keep_alive = False
+        self.head_complete = self.complete = self.keep_alive = False
         self.has_sent = False
         """Whether any byte of the request may have reached the upstream."""
         self.has_answered = False
