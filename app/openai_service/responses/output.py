@@ -133,7 +133,7 @@ def read_end(response: Mapping[str, Any], *, has_calls: bool) -> str:
         return "content_filter" if is_filtered else "length"
     if status in ("in_progress", "queued", "cancelled"):
         raise UpstreamTruncated
-    return "tool_calls" if has_calls else "stop"
+    return read_finish_reason(status, has_tool_calls=has_calls)
 
 
 def read_failure(error: object) -> UpstreamError:

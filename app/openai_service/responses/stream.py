@@ -34,7 +34,8 @@ _IDLE = "keepalive"
 class ResponseReader:
     """Reads the bytes of one answer in order, and collects what its Done event needs.
 
-    Only a terminal event ends the answer, and only one of the response that the stream began with.
+    A terminal event ends the answer, if it is one of the response that the stream began with; or, of servers that have
+    none, `[DONE]` after something was said.
     """
 
     def __init__(self, requested: str) -> None:
@@ -67,8 +68,8 @@ class ResponseReader:
         """
         halves = self._joiner.waiting
         for arrived in self._splitter.feed(data):
-            if arrived == _END:
-                self.end(events)
+            if arrived[-1:] != b"}" and arrived.strip() == _END:
+                self.end(events, is_said=True)
                 return
             for raw in self._order.arrange(arrived):
                 if self._answer and not halves and (text := self._read_plain_token(raw)):
@@ -78,11 +79,27 @@ class ResponseReader:
                     if self.is_done:
                         return
 
-    def end(self, events: Events) -> None:
-        """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
+        if not self._answer or self.is_done or self._joiner.waiting:
+            return []
+        found = self._splitter.feed_whole(data)
+        events: Events = []
+        for raw in found:
+            if not (text := self._read_plain_token(raw)):
+                return []
+            events.append(Token(text))
+        return events if self._order.take(found) else []
+
+    def end(self, events: Events, *, is_said: bool = False) -> None:
+        """Append the last events of a stream that has ended, or whose end was said. Raises the errors of feed()."""
         for raw in [*self._splitter.end(), *self._order.end()]:
-            if raw != _END and not self.is_done:
+            if raw.strip() == _END:
+                is_said = True
+            elif not self.is_done:
                 self._read(raw, events)
+        if is_said and self._has_text and not self.is_done:
+            events += self._finish({"status": None})
         if not self.is_done:
             events += self._joiner.flush()
             raise UpstreamTruncated if self.chunks else UpstreamFailed

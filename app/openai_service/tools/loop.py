@@ -79,6 +79,9 @@ class ToolLoop:
         ]
         with closing(self.threads.run(jobs, request.call_state, record.request_id)) as running:
             for changed in running:
+                for job in changed:
+                    if job.outcome is not None:
+                        record.caller.note_tool_run(job.tool.name, job.outcome.ms, job.outcome.error)
                 events = [_make_event(job) for job in changed]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]

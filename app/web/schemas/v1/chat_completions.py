@@ -15,10 +15,10 @@ from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
 from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
-from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
+from app.web.schemas.tools import OfferedTools, ToolChoice, Tools, make_strict_tools
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
-from app.web.schemas.v1.response_format import ResponseFormat, check_response_format
+from app.web.schemas.v1.response_format import ResponseFormat, read_response_format
 
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 _Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
@@ -103,9 +103,9 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
             "logit_bias": self.logit_bias,
-            "tools": self.tools,
+            "tools": self.tools and make_strict_tools(self.tools),
             "tool_choice": self.tool_choice,
-            "response_format": self.response_format,
+            "response_format": read_response_format(self.response_format),
             "may_be_cached": bool(self.cache),
         }
         turns = build_turns(to_turns(self.messages))
@@ -119,8 +119,6 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             self.refuse_to_resume()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
-        if self.response_format is not None:
-            check_response_format(self.response_format)
         self._check_tools()
 
     def _check_tools(self) -> None:

@@ -19,7 +19,7 @@ from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
-from app.web.schemas.v1.response_format import check_response_format
+from app.web.schemas.v1.response_format import read_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
 from app.web.schemas.v1.response_text import TextOptions
 from app.web.schemas.v1.response_tools import (
@@ -160,11 +160,11 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "reasoning_effort": self.reasoning.effort if self.reasoning is not None else None,
             "verbosity": text.verbosity,
             "service_tier": self.service_tier,
-            "tools": to_chat_tools(tools),
+            "tools": to_chat_tools(self.tools or ()),
             "tool_choice": to_chat_choice(self.tool_choice, tools, hosted),
             "parallel_tool_calls": self.parallel_tool_calls if tools or hosted else None,
             "hosted": hosted,
-            "response_format": text.to_response_format(),
+            "response_format": read_response_format(text.to_response_format()),
             "may_be_cached": bool(self.cache),
         }
         conversation = Conversation(
@@ -174,7 +174,8 @@ class ResponsesRequest(PromptFields, OpenAIModel):
 
     def describe(self, call: ChatCall) -> dict[str, Any]:
         """Return what a response repeats of its request: the caller's own parameters, and none of a stored prompt's."""
-        text, tools = self.text or TextOptions(), (call.tools if self.tools else None) or []
+        text = self.text or TextOptions()
+        tools = list_functions(self.tools or ()) if call.tools else []
         return {
             "instructions": self.instructions,
             "max_output_tokens": self.max_output_tokens,
@@ -185,7 +186,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "text": text.describe(),
             "tool_choice": self.tool_choice or "auto",
-            "tools": [*describe_tools(tools), *describe_hosted_tools(call.hosted)],
+            "tools": [*describe_tools(tools, call.tools or ()), *describe_hosted_tools(call.hosted)],
             "top_logprobs": 0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "presence_penalty": 0.0,
@@ -200,8 +201,6 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             raise InvalidRequest("needs stream to be true.", field="stream_options")
         if self.resumable and not self.stream:
             raise InvalidRequest("only a stream can be resumed.", field="resumable")
-        if self.text is not None and (response_format := self.text.to_response_format()) is not None:
-            check_response_format(response_format)
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         """Replace the images and files of the items, in place. Raises as MediaIntake.prepare() does."""
