@@ -8,7 +8,7 @@ from typing import Any
 
 from flask import g
 
-from app.openai_service import KEPT_REASONING, ChatCall, ChatResult, Done
+from app.openai_service import KEPT_REASONING, ChatResult, Done
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
@@ -31,13 +31,9 @@ def make_seal() -> Seal:
     return partial(_seal, services(), g.principal)
 
 
-def make_items_seal(call: ChatCall) -> SealItems:
-    """Return what seals reasoning to the current request, if the caller runs the tools of a call.
-
-    Whether one will be called is not known yet where a stream tells what the model reasoned.
-    """
-    has_own_tools = call.tools and not call.server_tools
-    return partial(services().reasoning_seals.seal, owner=g.principal) if has_own_tools else seal_nothing
+def make_items_seal() -> SealItems:
+    """Return what seals reasoning to the current request."""
+    return partial(services().reasoning_seals.seal, owner=g.principal)
 
 
 def seal_reasoning(answer: ChatResult | Done) -> str | None:

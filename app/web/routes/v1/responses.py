@@ -43,13 +43,13 @@ def create() -> Response:
         hosted_tools=built.config.hosted_tools,
     )
     frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
-    seal = make_items_seal(call)
+    seal, is_asked_for = make_items_seal(), bool(call.tools) and body.asks_for_reasoning
     if body.stream:
-        thoughts = GrowingThoughts(seal, is_asked_for=body.asks_for_reasoning)
+        thoughts = GrowingThoughts(seal, is_asked_for=is_asked_for)
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
         return _stream(call, ResponsesSse(frame, padding, thoughts), Resumption() if body.resumable else None)
     result = built.openai_service.chat(call, caller=billed_context())
-    response = build_response(frame, result, seal, thoughts_are_asked_for=body.asks_for_reasoning)
+    response = build_response(frame, result, seal, thoughts_are_asked_for=is_asked_for)
     return json_response(response, result.record)
 
 
