@@ -95,6 +95,7 @@ class PostgresDriver:
 
     name = "postgresql"
     has_one_writer = False
+    readers_pass_writers = True
     placeholder = "%s"
 
     def __init__(self, url: URL) -> None:
