@@ -221,8 +221,8 @@ export class GatehouseChat extends HTMLElement {
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
-    if (shown === this.getAttribute("state")) this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
-    else this.#draw();
+    if (shown === this.getAttribute("state")) return void (this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS));
+    this.#draw();
     this.setAttribute("state", shown);
   }
 

@@ -92,6 +92,20 @@ export async function a_long_conversation_makes_a_new_answer_no_slower({ open, u
   assert.equal(await view.page.evaluate(() => globalThis.changed.size), 0, "what was said before is not drawn again");
 }
 
+export async function a_pages_css_has_the_state_set_only_when_it_changes({ open, upstream, view }) {
+  upstream.says(...Array.from({ length: 200 }, (_, at) => `${at} `));
+  await open();
+  await view.page.evaluate(() => {
+    const chat = document.querySelector("gatehouse-chat");
+    globalThis.states = [];
+    new MutationObserver((records) => globalThis.states.push(...records.map(() => chat.getAttribute("state")))).observe(chat, { attributeFilter: ["state"] });
+  });
+  await view.say("Count");
+  await view.state("idle");
+  const states = await view.page.evaluate(() => globalThis.states);
+  assert.ok(states.length <= 4, JSON.stringify(states));
+}
+
 export async function a_long_block_of_code_grows_where_it_is({ open, upstream, view }) {
   const lines = Array.from({ length: 3000 }, (_, at) => `const value${at} = compute(${at}, "with some words");\n`);
   const held = upstream.holds("```js\n", ...lines.slice(0, 20), "", ...lines.slice(20), "```\n");
