@@ -90,20 +90,20 @@ export class GatehouseChat extends HTMLElement {
 
   /** Sends a message, as if the visitor had written it. */
   send(text, files) {
-    return this.#conversation.send(text, files);
+    return this.#conversation?.send(text, files);
   }
 
   stop() {
-    return this.#conversation.stop();
+    return this.#conversation?.stop();
   }
 
   /** Asks for another answer in place of the last one, or for the one that failed. */
   retry() {
-    return this.#conversation.again();
+    return this.#conversation?.again();
   }
 
   clear() {
-    this.#conversation.clear();
+    this.#conversation?.clear();
     this.focus();
   }
 
