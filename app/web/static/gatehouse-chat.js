@@ -27,7 +27,7 @@ const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]);
 
 const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-export class GatehouseChat extends HTMLElement {
+export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
   // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
@@ -307,5 +307,5 @@ function whenScriptsHaveRun(go) {
   addEventListener("load", run, options);
 }
 
-// A page may have loaded this file under another address before.
-if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);
+// A page may have loaded this file before; on a server that renders pages there are no elements.
+if (!globalThis.customElements?.get("gatehouse-chat")) globalThis.customElements?.define("gatehouse-chat", GatehouseChat);
