@@ -27,7 +27,7 @@ const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]);
 
 const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-export class GatehouseChat extends HTMLElement {
+export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
   // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
@@ -90,20 +90,20 @@ export class GatehouseChat extends HTMLElement {
 
   /** Sends a message, as if the visitor had written it. */
   send(text, files) {
-    return this.#conversation.send(text, files);
+    return this.#conversation?.send(text, files);
   }
 
   stop() {
-    return this.#conversation.stop();
+    return this.#conversation?.stop();
   }
 
   /** Asks for another answer in place of the last one, or for the one that failed. */
   retry() {
-    return this.#conversation.again();
+    return this.#conversation?.again();
   }
 
   clear() {
-    this.#conversation.clear();
+    this.#conversation?.clear();
     this.focus();
   }
 
@@ -221,8 +221,8 @@ export class GatehouseChat extends HTMLElement {
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
-    if (shown === this.getAttribute("state")) this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
-    else this.#draw();
+    if (shown === this.getAttribute("state")) return void (this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS));
+    this.#draw();
     this.setAttribute("state", shown);
   }
 
@@ -307,5 +307,5 @@ function whenScriptsHaveRun(go) {
   addEventListener("load", run, options);
 }
 
-// A page may have loaded this file under another address before.
-if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);
+// A page may have loaded this file before; on a server that renders pages there are no elements.
+if (!globalThis.customElements?.get("gatehouse-chat")) globalThis.customElements?.define("gatehouse-chat", GatehouseChat);

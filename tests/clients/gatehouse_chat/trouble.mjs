@@ -92,6 +92,44 @@ export async function a_long_conversation_makes_a_new_answer_no_slower({ open, u
   assert.equal(await view.page.evaluate(() => globalThis.changed.size), 0, "what was said before is not drawn again");
 }
 
+export async function a_pages_css_has_the_state_set_only_when_it_changes({ open, upstream, view }) {
+  upstream.says(...Array.from({ length: 200 }, (_, at) => `${at} `));
+  await open();
+  await view.page.evaluate(() => {
+    const chat = document.querySelector("gatehouse-chat");
+    globalThis.states = [];
+    new MutationObserver((records) => globalThis.states.push(...records.map(() => chat.getAttribute("state")))).observe(chat, { attributeFilter: ["state"] });
+  });
+  await view.say("Count");
+  await view.state("idle");
+  const states = await view.page.evaluate(() => globalThis.states);
+  assert.ok(states.length <= 4, JSON.stringify(states));
+}
+
+export async function an_element_may_be_moved_taken_out_and_be_in_no_page_at_all({ open, upstream, view }) {
+  const held = upstream.holds("One ", "two ", "three.");
+  await open();
+  await view.say("Count");
+  held.release(1);
+  await view.lastAnswer("One");
+  await view.page.evaluate(() => {
+    globalThis.chat = document.querySelector("gatehouse-chat");
+    document.body.append(globalThis.chat);
+    globalThis.chat.remove();
+  });
+  held.release();
+  await view.page.waitForFunction(() => globalThis.chat.getAttribute("state") === "idle");
+  await view.page.evaluate(() => document.body.append(globalThis.chat));
+  await view.lastAnswer("One two three.");
+  const messages = await view.page.evaluate(() => {
+    const other = document.createElement("gatehouse-chat");
+    for (const method of ["open", "close", "focus", "clear", "stop", "retry"]) other[method]();
+    other.send("Hello");
+    return other.messages;
+  });
+  assert.deepEqual(messages, []);
+}
+
 export async function a_long_block_of_code_grows_where_it_is({ open, upstream, view }) {
   const lines = Array.from({ length: 3000 }, (_, at) => `const value${at} = compute(${at}, "with some words");\n`);
   const held = upstream.holds("```js\n", ...lines.slice(0, 20), "", ...lines.slice(20), "```\n");

@@ -50,7 +50,7 @@ export async function streams(onEvent: (event: ChatEvent) => void): Promise<void
   }
 }
 
-export function askIn(chat: GatehouseChat): Promise<void> {
+export function askIn(chat: GatehouseChat): Promise<void> | undefined {
   chat.token = () => fetch("/gatehouse-token");
   return chat.send("Hi");
 }
