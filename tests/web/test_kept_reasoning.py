@@ -364,6 +364,42 @@ class TestResponses:
         sent = [item for item in upstream.sent[-1].raw["input"] if item.get("type") == "reasoning"]
         assert [item["encrypted_content"] for item in sent] == ["thought-1", "thought-2"]
 
+    @pytest.mark.parametrize("stream", [False, True])
+    def test_an_id_alone_is_enough_for_clients_that_believe_it_stored(self, client, upstream, stream):
+        """`@ai-sdk/openai` refers to reasoning by its id, unless it is told that nothing is stored."""
+        whole = response("completed", reasoning("gAAAA-encrypted"), function_call("call_1", "get_weather"))
+        if stream:
+            end_stream(upstream, whole)
+        else:
+            upstream.answers(whole)
+        text = self.post(client, [HI], stream=stream, store=None).text
+        answer = json.loads(text.rpartition("data: ")[2])
+        output = (answer["response"] if stream else answer)["output"]
+
+        refers = [
+            {"type": "item_reference", "id": item["id"]} if item["type"] == "reasoning" else item
+            for item in output
+        ]
+        self.bring_back(client, upstream, refers)
+
+    @pytest.mark.parametrize(
+        "told", [{"store": False}, {"store": None, "include": ["reasoning.encrypted_content"]}]
+    )
+    def test_ids_are_short_for_clients_that_send_the_item(self, client, upstream, told):
+        upstream.answers(response("completed", reasoning("g" * 500), function_call("call_1", "get_weather")))
+
+        [item, _] = self.post(client, [HI], **told).json["output"]
+
+        assert len(item["id"]) < 64
+        assert item["encrypted_content"].startswith("r1.")
+
+    def test_an_id_that_was_altered_is_refused(self, client, upstream):
+        call = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}
+        reference = {"type": "item_reference", "id": "rs_r1.AAAA"}
+
+        assert self.post(client, [HI, reference, call]).status_code == 400
+        assert upstream.sent == []
+
     def test_what_was_altered_is_refused_and_what_is_of_another_server_ignored(self, client, upstream):
         call = {"type": "function_call", "call_id": "call_1", "name": "get_weather", "arguments": "{}"}
         result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}

@@ -11,19 +11,20 @@ from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
 from app.token_counts import Usage
 from app.web.encoders.openai_sse import read_service_tier
-from app.web.schemas.kept_reasoning import build_reasoning_item
+from app.web.schemas.kept_reasoning import build_reasoning_item, name_by_content
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
-_HOSTED_PREFIXES = {
+HOSTED_PREFIXES = {
     "web_search_call": "ws",
     "code_interpreter_call": "ci",
     "file_search_call": "fs",
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
 }
+"""Begin the ids of the items of tools that run at OpenAI, by their type."""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
@@ -39,15 +40,22 @@ class ResponseFrame:
         request_id: from which the ids are made.
         created_at: in seconds since 1970.
         described: what it repeats of its request.
+        has_references: whether the client may send back an item of reasoning by its id alone.
     """
 
     request_id: str
     created_at: int
     described: dict[str, Any]
+    has_references: bool = False
 
     def name_item(self, kind: str, place: int) -> str:
         """Return the id of an item of the output."""
         return f"{kind}_{self.request_id}_{place}"
+
+    def build_reasoning(self, sealed: str, place: int) -> dict[str, Any]:
+        """Return the item of sealed reasoning."""
+        id_ = name_by_content(sealed) if self.has_references else self.name_item("rs", place)
+        return build_reasoning_item(id_, sealed)
 
     def build(
         self,
@@ -89,7 +97,7 @@ def build_response(frame: ResponseFrame, result: ChatResult, sealed: str | None 
     if result.text or result.refusal or not result.tool_calls:
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
     if sealed is not None:
-        output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
+        output.append(frame.build_reasoning(sealed, len(output)))
     for place, call in enumerate(result.tool_calls, start=len(output)):
         output.append(build_call(frame.name_item("fc", place), call, status))
     tier = read_service_tier(result.record)
@@ -110,7 +118,7 @@ def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]
 def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:
     """Return the item of a tool that ran at OpenAI, with an id of ours."""
     kind = item["type"]
-    return {**item, "id": frame.name_item(_HOSTED_PREFIXES.get(kind, "item"), place)}
+    return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), place)}
 
 
 def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

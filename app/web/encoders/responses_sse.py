@@ -36,7 +36,7 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
-from app.web.schemas.kept_reasoning import Seal, build_reasoning_item, seal_nothing
+from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _PartKind = Literal["output_text", "refusal"]
 
@@ -270,7 +270,7 @@ class ResponsesSse(JoiningEncoder):
             self._end_call(position, call, status)
         if sealed := self._seal(done):  # after the calls, as it is known last
             place = len(self._output)
-            self._add_item(build_reasoning_item(self._frame.name_item("rs", place), sealed))
+            self._add_item(self._frame.build_reasoning(sealed, place))
             self._end_item(place, self._output[place])
         tier = read_service_tier(self.record)
         end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Any
 
@@ -15,6 +15,9 @@ from app.services import services
 
 FIELD = b'"reasoning"'
 """Is in each body that may have sealed reasoning."""
+
+REASONING_ID = "rs_"
+"""Begins the id of an item of reasoning."""
 
 _ENCRYPTED = "reasoning.encrypted"
 
@@ -77,6 +80,21 @@ def open_details(messages: Iterable[Any]) -> None:
 def build_reasoning_item(id_: str, sealed: str) -> dict[str, Any]:
     """Return the item of sealed reasoning in a response: OpenAI's, with what is opaque there as well."""
     return {"id": id_, "type": "reasoning", "summary": [], "encrypted_content": sealed}
+
+
+def name_by_content(sealed: str) -> str:
+    """Return an id for an item that is the sealed reasoning itself, for clients that send nothing else back.
+
+    At OpenAI an id is enough, since the item is stored there. Nothing is stored here.
+    """
+    return f"{REASONING_ID}{sealed}"
+
+
+def read_sealed(item: Mapping[str, Any]) -> Any:
+    """Return what may be the sealed reasoning of an item, be it whole or a reference; None if there is none."""
+    id_ = item.get("id")
+    named = id_.removeprefix(REASONING_ID) if isinstance(id_, str) else ""
+    return item.get("encrypted_content") or (named if is_sealed_here(named) else None)
 
 
 def open_items(items: Iterable[dict[str, Any]]) -> None:

@@ -42,7 +42,7 @@ def create() -> Response:
         server_tools=built.toolbox.offer_to(g.principal, request_id),
         hosted_tools=built.config.hosted_tools,
     )
-    frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
+    frame = ResponseFrame(request_id, int(clock.now()), body.describe(call), body.has_references)
     if body.stream:
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
         return _stream(call, ResponsesSse(frame, padding, make_seal()), Resumption() if body.resumable else None)

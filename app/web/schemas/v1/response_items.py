@@ -11,16 +11,22 @@ from typing_extensions import TypedDict
 from app.openai_service import KEPT_REASONING
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
+from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
+from app.web.schemas.kept_reasoning import REASONING_ID, read_sealed
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
+_REFERENCE = "item_reference"
+# Of the ids of all other items nothing follows: they are not stored.
+_RESOLVED = (REASONING_ID, *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
 _INSTEAD = {
-    "item_reference": "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
+    _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
 
 _CallId = Annotated[str, Field(min_length=1)]
@@ -46,7 +52,7 @@ class SystemItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, JOINED_TEXT]
+    content: SystemText
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -108,6 +114,15 @@ class ReasoningItem(TypedDict):
     status: NotRequired[Any]
 
 
+class ReferenceItem(TypedDict):
+    """An item of an earlier answer, by its id: reasoning, which the id itself has, or what does not go back anyway."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["item_reference"]
+    id: str
+
+
 class HostedItem(TypedDict):
     """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it."""
 
@@ -122,7 +137,12 @@ def _drop_item(item: HostedItem) -> dict[str, Any]:
 
 def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
     """Return the item without all but what may be sealed reasoning: summaries and ids say nothing here."""
-    return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
+    return {"type": item["type"], "encrypted_content": read_sealed(item)}
+
+
+def _resolve(reference: ReferenceItem) -> dict[str, Any]:
+    sealed = read_sealed(reference)
+    return {"type": "item_reference"} if sealed is None else {"type": "reasoning", "encrypted_content": sealed}
 
 
 def _check_type(item: Any) -> Any:
@@ -132,9 +152,14 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS):
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _is_resolved(item):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
+
+
+def _is_resolved(item: dict[str, Any]) -> bool:
+    id_ = item.get("id")
+    return item.get("type") == _REFERENCE and isinstance(id_, str) and id_.startswith(_RESOLVED)
 
 
 _LISTED = " or ".join(ITEM_TYPES)
@@ -153,6 +178,7 @@ _Item = Annotated[
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
     | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
+    | Annotated[ReferenceItem, AfterValidator(_resolve), Tag(_REFERENCE)]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
@@ -177,7 +203,7 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
-            turns.append({"role": item["role"], "content": item["content"]})
+            _add_message(turns, item)
             reasoned = reasoned if item["role"] == "assistant" else None
         elif kind == "reasoning":
             reasoned = item.get(KEPT_REASONING)
@@ -192,9 +218,18 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
             turns.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
-    if not turns:
+    if not (built := build_turns(turns)):
         raise InvalidRequest("must have a message.", field="input")
-    return build_turns(turns)
+    return built
+
+
+def _add_message(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    if item["role"] == "assistant" and turns and "tool_calls" in turns[-1]:
+        # What is said after calls, and before their results, belongs to the turn of the calls.
+        said = (turns[-1]["content"], item["content"])
+        turns[-1]["content"] = "\n\n".join(filter(None, said)) or None
+    else:
+        turns.append({"role": item["role"], "content": item["content"]})
 
 
 def _add_call(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:

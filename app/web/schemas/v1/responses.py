@@ -13,10 +13,11 @@ from app.prompts.parameters import TopP
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
-from app.web.schemas.v1.fields import OpenAIModel, only
+from app.web.schemas.v1.allowed_tools import choose_tools
+from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
 from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import check_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
@@ -32,6 +33,7 @@ from app.web.schemas.v1.response_tools import (
 
 _SEND_ALL = "nothing is stored, so send the whole conversation as input"
 _LOGPROBS = "message.output_text.logprobs"
+_ENCRYPTED_CONTENT = "reasoning.encrypted_content"
 _USE_PROMPT_NAME = "use promptName"
 
 Metadata = Annotated[
@@ -72,7 +74,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     """
 
     input: Input
-    instructions: NonEmptyText | None = None
+    instructions: SystemText | None = None
     model: ModelName | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -118,6 +120,11 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     @property
+    def has_references(self) -> bool:
+        """Whether the client may refer to the items of this answer, as it has not been told that none are stored."""
+        return self.store is None and _ENCRYPTED_CONTENT not in (self.include or ())
+
+    @property
     def items(self) -> list[dict[str, Any]]:
         """The input as items."""
         if isinstance(self.input, str):
@@ -137,10 +144,11 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         self._check()
         self._prepare_media(media, prompts)
         prompt = prompts.select(self)
-        text, tools = self.text or TextOptions(), list_functions(self.tools or ())
+        text = self.text or TextOptions()
         hosted = read_hosted_tools(
             self.tools or (), hosted_tools, max_calls=self.max_tool_calls, include=self.include or ()
         )
+        tools, hosted, tool_choice = choose_tools(self.tool_choice, list_functions(self.tools or ()), hosted)
         settings = {
             # Every SDK sends a model, so that of a stored prompt replaces it.
             "model": None if prompts.overrides("model", prompt) else self.model,
@@ -151,14 +159,14 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "verbosity": text.verbosity,
             "service_tier": self.service_tier,
             "tools": to_chat_tools(tools),
-            "tool_choice": to_chat_choice(self.tool_choice, tools, hosted),
+            "tool_choice": to_chat_choice(tool_choice, tools, hosted),
             "parallel_tool_calls": self.parallel_tool_calls if tools or hosted else None,
             "hosted": hosted,
             "response_format": text.to_response_format(),
             "may_be_cached": bool(self.cache),
         }
         conversation = Conversation(
-            to_turns(self.items), request_id, client_prompt=self.instructions, adjusted=media.adjusted
+            to_turns(self.items), request_id, client_prompt=self.instructions or None, adjusted=media.adjusted
         )
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
