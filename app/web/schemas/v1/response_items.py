@@ -84,6 +84,7 @@ class FunctionCallItem(TypedDict):
     status: NotRequired[Any]
     namespace: NotRequired[Any]
     caller: NotRequired[Any]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async")]]
     parsed_arguments: NotRequired[Any]
 
 
@@ -98,6 +99,7 @@ class FunctionCallOutputItem(TypedDict):
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]
+    namespace: NotRequired[Any]
     caller: NotRequired[Any]
 
 

@@ -16,6 +16,7 @@ from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
 from app.web.schemas.tools import MAX_TOOLS, Parameters
 from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfResponses
+from app.web.schemas.v1.fields import only
 from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, ONLY_FUNCTIONS, HostedTool, check_hosted_choice
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
@@ -25,7 +26,7 @@ _AS_ALLOWED = "(as allowed_tools)"
 
 
 class FunctionTool(TypedDict):
-    """A function that the client runs."""
+    """A function that the client runs. What is for OpenAI's other ways to call one is taken where it says nothing."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -34,6 +35,10 @@ class FunctionTool(TypedDict):
     description: NotRequired[Annotated[str, Field(max_length=10_000)] | None]
     parameters: NotRequired[Parameters | None]
     strict: NotRequired[bool | None]
+    output_schema: NotRequired[Any]
+    allowed_callers: NotRequired[Annotated[Any, only(["direct"])]]
+    defer_loading: NotRequired[Annotated[Any, only(False)]]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async"), only(False)]]
 
 
 class NamedFunction(TypedDict):
