@@ -36,7 +36,13 @@ class Function(TypedDict):
     name: Name
     description: NotRequired[Annotated[str, Field(max_length=10_000)]]
     parameters: NotRequired[Parameters]
-    strict: NotRequired[bool]
+    strict: NotRequired[bool | None]
+
+
+def _drop_null(function: Function) -> Function:
+    if function.get("strict", False) is None:
+        del function["strict"]
+    return function
 
 
 class Tool(TypedDict):
@@ -45,7 +51,7 @@ class Tool(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     type: Literal["function"]
-    function: Function
+    function: Annotated[Function, AfterValidator(_drop_null)]
 
 
 class NamedFunction(TypedDict):

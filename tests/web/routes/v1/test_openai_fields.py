@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, get_type_hints
+from typing import Any, get_args, get_type_hints
 
 import pytest
 from openai.types import responses, shared_params
@@ -20,13 +20,16 @@ from openai.types.chat.chat_completion_content_part_image_param import ImageURL
 from openai.types.chat.chat_completion_content_part_param import File, FileFile
 from openai.types.embedding_create_params import EmbeddingCreateParams
 from openai.types.responses import response_create_params, response_input_param
+from openai.types.shared_params import response_format_json_schema
 from pydantic import TypeAdapter
 
 from app.web.media import parts
+from app.web.schemas import tools
 from app.web.schemas.v1 import (
     chat_completions,
     embeddings,
     messages,
+    response_format,
     response_items,
     response_text,
     response_tools,
@@ -34,11 +37,22 @@ from app.web.schemas.v1 import (
 from app.web.schemas.v1 import responses as response_request
 
 
-def fields_of(model: Any) -> set[str]:
-    """The names by which a model takes its fields."""
+def fields_of(model: Any) -> dict[str, bool]:
+    """The names by which a model takes its fields, and whether each may be null."""
     schema = TypeAdapter(model).json_schema(mode="validation")
-    own = schema if "properties" in schema else schema["$defs"][schema["$ref"].rpartition("/")[2]]
-    return set(own["properties"])
+    named = schema.get("$defs", {})
+    own = schema if "properties" in schema else named[schema["$ref"].rpartition("/")[2]]
+
+    def may_be_null(field):
+        kinds = field.get("anyOf", field.get("oneOf", [field]))
+        if "$ref" in field:
+            kinds = [named[field["$ref"].rpartition("/")[2]]]
+        is_any = not {"type", "anyOf", "oneOf", "enum", "const", "$ref"} & field.keys()
+        return is_any or any(
+            kind.get("type") == "null" or ("anyOf" in kind and may_be_null(kind)) for kind in kinds
+        )
+
+    return {name: may_be_null(field) for name, field in own["properties"].items()}
 
 
 REQUESTS = [
@@ -74,13 +88,24 @@ ITEMS = [
     (response_input_param.FunctionCallOutput, response_items.FunctionCallOutputItem),
     (responses.ResponseReasoningItemParam, response_items.ReasoningItem),
     (responses.FunctionToolParam, response_tools.FunctionTool),
+    (shared_params.FunctionDefinition, tools.Function),
+    (response_format_json_schema.JSONSchema, response_format.JsonSchema),
     (responses.ResponseFormatTextJSONSchemaConfigParam, response_text.JsonSchemaFormat),
 ]
 
 
 @pytest.mark.parametrize(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
 def test_no_field_is_unknown(theirs, ours):
-    assert set(get_type_hints(theirs)) - fields_of(ours) == set()
+    assert get_type_hints(theirs).keys() - fields_of(ours) == set()
+
+
+@pytest.mark.parametrize(("theirs", "ours"), [*REQUESTS, *MESSAGES, *PARTS, *ITEMS])
+def test_what_may_be_null_there_may_be_null_here(theirs, ours):
+    can_be = {name for name, kind in get_type_hints(theirs).items() if type(None) in get_args(kind)}
+    is_refused = {name for name, may_be_null in fields_of(ours).items() if not may_be_null}
+
+    # A call's result without the call's id is of programs that call tools, which are not served.
+    assert can_be & is_refused - {"call_id"} == set()
 
 
 @pytest.mark.parametrize(
@@ -128,3 +153,13 @@ def test_a_form_that_does_not_exist_is_refused_with_those_that_do(client, path, 
 
     assert refused["param"] == param
     assert refused["message"].endswith("grammar is not accepted; it must be json_object or json_schema or text.")
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/api/chat"])
+def test_a_function_that_does_not_say_whether_it_is_strict_is_not(client, upstream, path):
+    tool = {"type": "function", "function": {"name": "f", "strict": None}}
+
+    body = {"messages": [{"role": "user", "content": "Hi"}], "tools": [tool]}
+
+    assert client.post(path, json=body).status_code == 200
+    assert upstream.sent[0].body["tools"][0]["function"].get("strict", False) is False
