@@ -36,6 +36,8 @@ _QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too
 _KEY = re.compile(
     r"api key (?:not valid|not found|expired)|incorrect api key|missing or invalid authorization", re.IGNORECASE
 )
+# A model that reasons cannot write anything within one token, and says so without naming the parameter.
+_LIMIT_TOO_SMALL = re.compile(r"could not finish the message because max_tokens", re.IGNORECASE)
 _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
 )
@@ -119,16 +121,22 @@ class Fault(NamedTuple):
     names_model: bool = False
 
 
+_SENTENCES = (
+    (_QUOTA, Fault(is_quota=True)),
+    (_KEY, Fault(is_key=True)),
+    (_LIMIT_TOO_SMALL, Fault("max_tokens")),
+)
+
+
 def read_fault(error: Mapping[str, Any]) -> Fault:
     """Read an error object of any server."""
     sentence = _find_sentence(error)
     if _LARGER_THAN_RATE.match(sentence):
         limit, size = _read_sizes(error, sentence.partition(" on ")[2])
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
-    if _QUOTA.match(sentence):
-        return Fault(is_quota=True)
-    if _KEY.match(sentence):
-        return Fault(is_key=True)
+    for pattern, fault in _SENTENCES:
+        if pattern.match(sentence):
+            return fault
     if found := _SCHEMA_PLACE.match(sentence):
         return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):

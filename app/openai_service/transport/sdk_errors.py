@@ -187,7 +187,8 @@ def _classify(status: int | None, code: str | None, param: str | None, fault: Fa
 
 
 def _classify_rejection(code: str, param: str, fault: Fault) -> type[UpstreamError]:
-    if code in _BY_CODE:
+    is_of_field = code == "string_above_max_length" and bool(param) and not param.startswith(("messages", "input"))
+    if code in _BY_CODE and not is_of_field:
         return _BY_CODE[code]
     if "image" in code or "image_url" in param:
         return InvalidImage

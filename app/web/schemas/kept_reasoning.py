@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
 from flask import g
 
-from app.openai_service import KEPT_REASONING, ChatResult, Done
+from app.openai_service import KEPT_REASONING, ChatCall, ChatResult, Done
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import NotSealedHere, is_sealed_here
 from app.services import services
@@ -16,21 +16,28 @@ from app.services import services
 FIELD = b'"reasoning"'
 """Is in each body that may have sealed reasoning."""
 
-REASONING_ID = "rs_"
-"""Begins the id of an item of reasoning."""
-
 _ENCRYPTED = "reasoning.encrypted"
 
 Seal = Callable[[ChatResult | Done], str | None]
+SealItems = Callable[[Sequence[dict[str, Any]]], str | None]
 
 
-def seal_nothing(answer: ChatResult | Done) -> None:
+def seal_nothing(answer: object) -> None:
     """Return None: the answer is nobody's who could continue it."""
 
 
 def make_seal() -> Seal:
     """Return what seals the reasoning of an answer to the current request."""
     return partial(_seal, services(), g.principal)
+
+
+def make_items_seal(call: ChatCall) -> SealItems:
+    """Return what seals reasoning to the current request, if the caller runs the tools of a call.
+
+    Whether one will be called is not known yet where a stream tells what the model reasoned.
+    """
+    has_own_tools = call.tools and not call.server_tools
+    return partial(services().reasoning_seals.seal, owner=g.principal) if has_own_tools else seal_nothing
 
 
 def seal_reasoning(answer: ChatResult | Done) -> str | None:
@@ -80,21 +87,6 @@ def open_details(messages: Iterable[Any]) -> None:
 def build_reasoning_item(id_: str, sealed: str) -> dict[str, Any]:
     """Return the item of sealed reasoning in a response: OpenAI's, with what is opaque there as well."""
     return {"id": id_, "type": "reasoning", "summary": [], "encrypted_content": sealed}
-
-
-def name_by_content(sealed: str) -> str:
-    """Return an id for an item that is the sealed reasoning itself, for clients that send nothing else back.
-
-    At OpenAI an id is enough, since the item is stored there. Nothing is stored here.
-    """
-    return f"{REASONING_ID}{sealed}"
-
-
-def read_sealed(item: Mapping[str, Any]) -> Any:
-    """Return what may be the sealed reasoning of an item, be it whole or a reference; None if there is none."""
-    id_ = item.get("id")
-    named = id_.removeprefix(REASONING_ID) if isinstance(id_, str) else ""
-    return item.get("encrypted_content") or (named if is_sealed_here(named) else None)
 
 
 def open_items(items: Iterable[dict[str, Any]]) -> None:

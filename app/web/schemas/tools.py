@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal, NotRequired, Protocol
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.json_schema.catalog import make_strict
+from app.json_schema.normalize import MAX_STEPS
 from app.json_schema.size import MAX_VALUES, is_larger
+from app.json_schema.value_sets import WorkBudget
 from app.openai_service import ServerTool
 from app.web.schemas.fields import Name
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, check_depth, get_union_tag
@@ -39,19 +42,13 @@ class Function(TypedDict):
     strict: NotRequired[bool | None]
 
 
-def _drop_null(function: Function) -> Function:
-    if function.get("strict", False) is None:
-        del function["strict"]
-    return function
-
-
 class Tool(TypedDict):
     """A tool that the client runs."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     type: Literal["function"]
-    function: Annotated[Function, AfterValidator(_drop_null)]
+    function: Function
 
 
 class NamedFunction(TypedDict):
@@ -77,6 +74,25 @@ ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
     Discriminator(get_union_tag),
 ]
+
+
+def make_strict_tools(tools: Sequence[Tool]) -> list[Any]:
+    """Return the tools, with the parameters of those with `strict` as strict models take them.
+
+    Raises:
+        InvalidSchema: parameters are not within OpenAI's subset, which would refuse them too.
+    """
+    steps = WorkBudget(MAX_STEPS)
+    made: list[Any] = []
+    for number, tool in enumerate(tools):
+        function = tool["function"]
+        if function.get("strict") and "parameters" in function:
+            field = f"tools.{number}.function.parameters"
+            parameters = make_strict(function["parameters"], field=field, steps=steps)
+            made.append({**tool, "function": {**function, "parameters": parameters}})
+        else:
+            made.append(tool)
+    return made
 
 
 class OfferedTools(Protocol):

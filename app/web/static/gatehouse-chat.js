@@ -22,6 +22,7 @@ import { Gatehouse } from "./gatehouse.js";
 const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
 const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
+const TOKEN_TIMEOUT_MS = 30_000;
 const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
 
 const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
@@ -52,10 +53,12 @@ export class GatehouseChat extends HTMLElement {
     this.#restore();
     void this.#build();
     addEventListener("pagehide", this.#save);
+    addEventListener("storage", this.#followOtherTab);
   }
 
   disconnectedCallback() {
     removeEventListener("pagehide", this.#save);
+    removeEventListener("storage", this.#followOtherTab);
     this.#save();
     this.#views?.notice.close();
   }
@@ -153,7 +156,8 @@ export class GatehouseChat extends HTMLElement {
 
   #fetchToken() {
     const url = this.getAttribute("token-url");
-    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    const signal = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" }, signal };
     return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
   }
 
@@ -242,6 +246,15 @@ export class GatehouseChat extends HTMLElement {
   #save = () => {
     this.#saved = Date.now();
     this.#history.save(this.#conversation.messages);
+  };
+
+  /** Takes over what another tab has kept, unless this one is at work. */
+  #followOtherTab = ({ key }) => {
+    const conversation = this.#conversation;
+    if (key !== this.#history.key || conversation.isBusy) return;
+    this.#saved = Date.now(); // it is kept already
+    conversation.restore(this.#history.load());
+    void conversation.resume();
   };
 
   #report(what, detail) {

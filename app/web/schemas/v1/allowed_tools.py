@@ -5,7 +5,7 @@ The others are left out of what is sent on, which every server understands.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
@@ -19,7 +19,6 @@ from app.web.schemas.tools import MAX_TOOLS, NamedTool
 ALLOWED_TOOLS = "allowed_tools"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
-_NOT_OFFERED = "names a tool that is not among the tools."
 
 
 class AllowedFunctions(TypedDict):
@@ -50,8 +49,8 @@ class AllowedOfResponses(TypedDict):
     tools: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
 
 
-def choose_functions(choice: Any, tools: list[Any]) -> tuple[list[Any], Any]:
-    """Return the tools of a chat that may be called, and the choice among them.
+def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | None, Any]:
+    """Return the functions of a chat that may be called, and the choice among them.
 
     Raises:
         InvalidRequest: a function is not among the tools.
@@ -59,37 +58,38 @@ def choose_functions(choice: Any, tools: list[Any]) -> tuple[list[Any], Any]:
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
         return tools, choice
     allowed = choice[ALLOWED_TOOLS]
-    names = [tool["function"]["name"] for tool in allowed["tools"]]
-    offered = {tool["function"]["name"]: tool for tool in tools}
-    _check_offered(names, offered)
-    return [tool for name, tool in offered.items() if name in names], allowed["mode"]
+    return _choose(allowed["tools"], tools or ()), allowed["mode"]
 
 
 def choose_tools(
-    choice: Any, functions: Sequence[Any], hosted: HostedTools | None
-) -> tuple[Sequence[Any], HostedTools | None, Any]:
-    """Return the functions and the hosted tools of a response that may be called, and the choice among them.
+    choice: Any, functions: list[Any] | None, hosted: HostedTools | None
+) -> tuple[list[Any] | None, HostedTools | None, Any]:
+    """Return the functions, in the form of a chat, and the hosted tools that may be called, and the choice among them.
 
     Raises:
         InvalidRequest: a tool is not among those of the request.
     """
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
         return functions, hosted, choice
-    keys = [_name_tool(tool) for tool in choice["tools"]]
     others = hosted.tools if hosted is not None else ()
-    _check_offered(keys, [_name_tool(tool) for tool in (*functions, *others)])
-    kept = [tool for tool in others if _name_tool(tool) in keys]
+    chosen = _choose(choice["tools"], [*(functions or ()), *others])
+    kept = [tool for tool in chosen if tool["type"] != "function"]
     return (
-        [tool for tool in functions if _name_tool(tool) in keys],
+        [tool for tool in chosen if tool["type"] == "function"] or None,
         replace(hosted, tools=kept) if hosted is not None and kept else None,
         choice["mode"],
     )
 
 
-def _name_tool(tool: Any) -> tuple[object, object]:
-    return tool.get("type", "function"), tool.get("name") or tool.get("server_label")
-
-
-def _check_offered(names: Sequence[Any], offered: Collection[Any]) -> None:
+def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
+    names = [_name_tool(tool) for tool in allowed]
+    offered = [_name_tool(tool) for tool in tools]
     if not all(name in offered for name in names):
-        raise InvalidRequest(_NOT_OFFERED, field="tool_choice")
+        raise InvalidRequest("names a tool that is not among the tools.", field="tool_choice")
+    return [tool for tool, name in zip(tools, offered, strict=True) if name in names]
+
+
+def _name_tool(tool: Any) -> tuple[object, object]:
+    """Return what tells a tool apart: its type, and its name or label. Of a function the two APIs have it in two places."""
+    named = tool.get("function", tool)
+    return tool.get("type", "function"), named.get("name") or named.get("server_label")

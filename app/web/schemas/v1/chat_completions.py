@@ -15,11 +15,11 @@ from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
 from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
-from app.web.schemas.tools import NamedTool, OfferedTools, Tools
+from app.web.schemas.tools import NamedTool, OfferedTools, Tools, make_strict_tools
 from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfChat, choose_functions
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
-from app.web.schemas.v1.response_format import ResponseFormat, check_response_format
+from app.web.schemas.v1.response_format import ResponseFormat, read_response_format
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
@@ -109,9 +109,10 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call()."""
         self._check()
-        tools, tool_choice = self._choose_tools()
         media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
+        strict_tools = self.tools and make_strict_tools(self.tools)
+        tools, tool_choice = choose_functions(self.tool_choice, strict_tools)
         settings = {
             **self.list_values(),
             # Every SDK sends a model, so that of a stored prompt replaces it.
@@ -122,7 +123,7 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             "logit_bias": self.logit_bias,
             "tools": tools,
             "tool_choice": tool_choice,
-            "response_format": self.response_format,
+            "response_format": read_response_format(self.response_format),
             "may_be_cached": bool(self.cache),
         }
         if not (turns := build_turns(to_turns(self.messages))):
@@ -137,20 +138,17 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             self.refuse_to_resume()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
-        if self.response_format is not None:
-            check_response_format(self.response_format)
+        self._check_tools()
 
-    def _choose_tools(self) -> tuple[list[Any] | None, Any]:
-        """Return the tools that may be called, and the choice among them. Raises InvalidRequest if they do not fit."""
-        if self.tool_choice is None:
-            return self.tools, None
+    def _check_tools(self) -> None:
+        choice: Any = self.tool_choice
+        if choice is None:
+            return
         if self.tools is None:
             raise InvalidRequest("needs tools.", field="tool_choice")
-        tools, choice = choose_functions(self.tool_choice, self.tools)
         names = [tool["function"]["name"] for tool in self.tools]
-        if isinstance(choice, dict) and choice["function"]["name"] not in names:
+        if _get_choice_tag(choice) == AS_OTHER and choice["function"]["name"] not in names:
             raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
-        return tools, choice
 
 
 def chat_completion(

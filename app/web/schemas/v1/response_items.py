@@ -14,7 +14,6 @@ from app.problems import InvalidRequest
 from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
-from app.web.schemas.kept_reasoning import REASONING_ID, read_sealed
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.refused_types import refuse_type
@@ -23,8 +22,8 @@ from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES,
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
-# Of the ids of all other items nothing follows: they are not stored.
-_RESOLVED = (REASONING_ID, *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
+# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
+_DROPPED = ("rs_", *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
@@ -116,21 +115,22 @@ class ReasoningItem(TypedDict):
     status: NotRequired[Any]
 
 
-class ReferenceItem(TypedDict):
-    """An item of an earlier answer, by its id: reasoning, which the id itself has, or what does not go back anyway."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    type: Literal["item_reference"]
-    id: str
-
-
 class HostedItem(TypedDict):
-    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it."""
+    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it.
+
+    Or a reference to such an item, or to what a model reasoned, which then reasons anew.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
 
-    type: Literal["web_search_call", "code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools"]
+    type: Literal[
+        "web_search_call",
+        "code_interpreter_call",
+        "file_search_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "item_reference",
+    ]
 
 
 def _drop_item(item: HostedItem) -> dict[str, Any]:
@@ -139,12 +139,7 @@ def _drop_item(item: HostedItem) -> dict[str, Any]:
 
 def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
     """Return the item without all but what may be sealed reasoning: summaries and ids say nothing here."""
-    return {"type": item["type"], "encrypted_content": read_sealed(item)}
-
-
-def _resolve(reference: ReferenceItem) -> dict[str, Any]:
-    sealed = read_sealed(reference)
-    return {"type": "item_reference"} if sealed is None else {"type": "reasoning", "encrypted_content": sealed}
+    return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
 
 
 def _check_type(item: Any) -> Any:
@@ -154,14 +149,9 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _is_resolved(item):
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_dropped(item):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
-
-
-def _is_resolved(item: dict[str, Any]) -> bool:
-    id_ = item.get("id")
-    return item.get("type") == _REFERENCE and isinstance(id_, str) and id_.startswith(_RESOLVED)
 
 
 _LISTED = " or ".join(ITEM_TYPES)
@@ -169,7 +159,11 @@ _LISTED = " or ".join(ITEM_TYPES)
 
 def _get_tag(item: Any) -> str:
     tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
-    return AS_HOSTED if tag in HOSTED_ITEMS else tag
+    return AS_HOSTED if tag in HOSTED_ITEMS or tag == _REFERENCE else tag
+
+
+def _refers_to_dropped(item: dict[str, Any]) -> bool:
+    return item["type"] == _REFERENCE and str(item.get("id")).startswith(_DROPPED)
 
 
 _Item = Annotated[
@@ -180,7 +174,6 @@ _Item = Annotated[
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
     | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
-    | Annotated[ReferenceItem, AfterValidator(_resolve), Tag(_REFERENCE)]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
@@ -200,22 +193,24 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
-    reasoned: Any = None
-    """What the model thought before the next turn of calls."""
+    reasoned: list[dict[str, Any]] = []
+    """What the model thought before the next call."""
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
             _add_message(turns, item)
-            reasoned = reasoned if item["role"] == "assistant" else None
+            reasoned = reasoned if item["role"] == "assistant" else []
         elif kind == "reasoning":
-            reasoned = item.get(KEPT_REASONING)
-            if turns and "tool_calls" in turns[-1]:  # a stream tells it after the calls
-                reasoned = turns[-1].setdefault(KEPT_REASONING, reasoned) and None
+            # Between two calls of a turn, or after the last, it is that turn's already.
+            is_in_turn = bool(turns) and "tool_calls" in turns[-1]
+            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
+                item.get(KEPT_REASONING, ())
+            )
         elif kind == "function_call":
             calls.add(item["call_id"])
             _add_call(turns, item)
-            if reasoned:
-                turns[-1][KEPT_REASONING], reasoned = reasoned, None
+            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
+            reasoned = []
         elif kind == "function_call_output":
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")

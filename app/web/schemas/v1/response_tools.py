@@ -10,7 +10,10 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
-from app.json_schema.strict_rules import find_problems
+from app.json_schema.catalog import make_strict
+from app.json_schema.normalize import MAX_STEPS
+from app.json_schema.strict_rules import InvalidSchema
+from app.json_schema.value_sets import WorkBudget
 from app.openai_service import HostedTools
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
@@ -113,23 +116,34 @@ def list_functions(tools: Sequence[Any]) -> list[FunctionTool]:
     return [tool for tool in tools if tool.get("type") == "function"]
 
 
-def to_chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]] | None:
-    """Return the tools in the form of OpenAI's chat; None if there are none."""
-    return [{"type": "function", "function": _to_function(tool)} for tool in tools] or None
+def to_chat_tools(tools: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Return the functions among the tools in the form of OpenAI's chat; None if there are none.
+
+    Raises:
+        InvalidSchema: one must be strict, and its parameters are not within OpenAI's subset.
+    """
+    steps = WorkBudget(MAX_STEPS)
+    return [
+        {"type": "function", "function": _to_function(tool, f"tools.{number}.parameters", steps)}
+        for number, tool in enumerate(tools)
+        if tool.get("type") == "function"
+    ] or None
 
 
-def _to_function(tool: FunctionTool) -> dict[str, Any]:
+def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str, Any]:
+    """Return a function, strict as asked for, else if its parameters are such that the arguments can match."""
     given = {name: tool.get(name) for name in ("name", "description", "parameters")}
-    function = {name: value for name, value in given.items() if value is not None}
-    return {**function, "strict": _is_strict(tool)}
-
-
-def _is_strict(tool: FunctionTool) -> bool:
-    """Return whether the arguments must match: as asked for, else if the parameters are such that they can."""
-    strict, parameters = tool.get("strict"), tool.get("parameters")
-    if strict is not None:
-        return strict
-    return parameters is not None and not find_problems(parameters)
+    function: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    strict = tool.get("strict")
+    if "parameters" in function and strict is not False:
+        try:
+            parameters = make_strict(function["parameters"], field=field, steps=steps)
+        except InvalidSchema:
+            if strict:
+                raise
+        else:
+            return {**function, "parameters": parameters, "strict": True}
+    return {**function, "strict": bool(strict)}
 
 
 def to_chat_choice(
@@ -154,15 +168,15 @@ def to_chat_choice(
     return choice if has_tools else None
 
 
-def describe_tools(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return tools in the form of OpenAI's chat as a response repeats them, each with all fields."""
+def describe_tools(given: Sequence[FunctionTool], sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the given tools as a response repeats them, each with all fields, and whether it was sent as strict."""
     return [
         {
             "type": "function",
-            "name": tool["function"]["name"],
-            "description": tool["function"].get("description"),
-            "parameters": tool["function"].get("parameters"),
-            "strict": tool["function"]["strict"],
+            "name": tool["name"],
+            "description": tool.get("description"),
+            "parameters": tool.get("parameters"),
+            "strict": chat_tool["function"]["strict"],
         }
-        for tool in tools
+        for tool, chat_tool in zip(given, sent, strict=True)
     ]
