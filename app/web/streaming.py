@@ -22,7 +22,13 @@ from app.web.encoders.base import Encoder, PricedEncoder
 from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
-from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
+from app.web.replays.recording import (
+    RECORDED_TICK_S,
+    Resumption,
+    StreamRecording,
+    StreamStopped,
+    record_stream,
+)
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
 
@@ -81,7 +87,8 @@ def stream_response(
     caller = billed_context()
     recording = record_stream(encoder, caller.connection, resumption)
     if recording is not None:
-        encoder, caller = recording.encoder, replace(caller, connection=recording.client)
+        tick_s = min(RECORDED_TICK_S, services().config.heartbeat_s)
+        encoder, caller = recording.encoder, replace(caller, connection=recording.client, tick_s=tick_s)
     stream = begin(caller)
     g.call_record = stream.record
     built = services()
@@ -126,7 +133,7 @@ class _StreamBody(ObservedBody):
         self._permit = permit
         self._caller = caller
         self._heartbeat_s = heartbeat_s
-        self._check_every_s = min(_CHECK_S, heartbeat_s)
+        self._check_every_s = caller.tick_s or min(_CHECK_S, heartbeat_s)
         self._start = b""
         self._rest: Iterator[bytes] | None = None
         self._is_unattended = False

@@ -20,13 +20,14 @@ Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
-_HOSTED_PREFIXES = {
+HOSTED_PREFIXES = {
     "web_search_call": "ws",
     "code_interpreter_call": "ci",
     "file_search_call": "fs",
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
 }
+"""Begin the ids of the items of tools that run at OpenAI, by their type."""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
@@ -190,7 +191,7 @@ def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]
 def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:
     """Return the item of a tool that ran at OpenAI, with an id of ours."""
     kind = item["type"]
-    return {**item, "id": frame.name_item(_HOSTED_PREFIXES.get(kind, "item"), place)}
+    return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), place)}
 
 
 def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -11,15 +11,19 @@ from typing_extensions import TypedDict
 from app.openai_service import KEPT_REASONING
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
+from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
+# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
+_DROPPED = ("rs_", *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
@@ -47,7 +51,7 @@ class SystemItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, JOINED_TEXT]
+    content: SystemText
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -79,6 +83,7 @@ class FunctionCallItem(TypedDict):
     status: NotRequired[Any]
     namespace: NotRequired[Any]
     caller: NotRequired[Any]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async")]]
     parsed_arguments: NotRequired[Any]
 
 
@@ -93,6 +98,7 @@ class FunctionCallOutputItem(TypedDict):
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]
+    namespace: NotRequired[Any]
     caller: NotRequired[Any]
 
 
@@ -112,7 +118,7 @@ class ReasoningItem(TypedDict):
 class HostedItem(TypedDict):
     """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it.
 
-    Or a reference to what a model reasoned, which then reasons anew.
+    Or a reference to such an item, or to what a model reasoned, which then reasons anew.
     """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
@@ -143,7 +149,7 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_reasoning(item):
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_dropped(item):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
 
@@ -156,8 +162,8 @@ def _get_tag(item: Any) -> str:
     return AS_HOSTED if tag in HOSTED_ITEMS or tag == _REFERENCE else tag
 
 
-def _refers_to_reasoning(item: dict[str, Any]) -> bool:
-    return item["type"] == _REFERENCE and str(item.get("id")).startswith("rs_")
+def _refers_to_dropped(item: dict[str, Any]) -> bool:
+    return item["type"] == _REFERENCE and str(item.get("id")).startswith(_DROPPED)
 
 
 _Item = Annotated[
@@ -192,7 +198,7 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
-            turns.append({"role": item["role"], "content": item["content"]})
+            _add_message(turns, item)
             reasoned = reasoned if item["role"] == "assistant" else []
         elif kind == "reasoning":
             # Between two calls of a turn, or after the last, it is that turn's already.
@@ -209,9 +215,18 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
             turns.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
-    if not turns:
+    if not (built := build_turns(turns)):
         raise InvalidRequest("must have a message.", field="input")
-    return build_turns(turns)
+    return built
+
+
+def _add_message(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    if item["role"] == "assistant" and turns and "tool_calls" in turns[-1]:
+        # What is said after calls, and before their results, belongs to the turn of the calls.
+        said = (turns[-1]["content"], item["content"])
+        turns[-1]["content"] = "\n\n".join(filter(None, said)) or None
+    else:
+        turns.append({"role": item["role"], "content": item["content"]})
 
 
 def _add_call(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:

@@ -18,15 +18,18 @@ from app.openai_service import HostedTools
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
 from app.web.schemas.tools import MAX_TOOLS, Parameters
+from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfResponses
+from app.web.schemas.v1.fields import only
 from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, ONLY_FUNCTIONS, HostedTool, check_hosted_choice
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+_AS_ALLOWED = "(as allowed_tools)"
 
 
 class FunctionTool(TypedDict):
-    """A function that the client runs."""
+    """A function that the client runs. What is for OpenAI's other ways to call one is taken where it says nothing."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -35,6 +38,10 @@ class FunctionTool(TypedDict):
     description: NotRequired[Annotated[str, Field(max_length=10_000)] | None]
     parameters: NotRequired[Parameters | None]
     strict: NotRequired[bool | None]
+    output_schema: NotRequired[Any]
+    allowed_callers: NotRequired[Annotated[Any, only(["direct"])]]
+    defer_loading: NotRequired[Annotated[Any, only(False)]]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async"), only(False)]]
 
 
 class NamedFunction(TypedDict):
@@ -62,11 +69,17 @@ def _check_type(tool: Any) -> Any:
     return tool
 
 
+def _check_choice(choice: Any) -> Any:
+    return choice if _get_choice_tag(choice) == _AS_ALLOWED else _check_type(choice)
+
+
 def _get_tag(tool: Any) -> str:
     return AS_HOSTED if isinstance(tool, dict) and tool.get("type") in HOSTED_TYPES else AS_OTHER
 
 
 def _get_choice_tag(choice: Any) -> str:
+    if isinstance(choice, dict) and choice.get("type") == ALLOWED_TOOLS:
+        return _AS_ALLOWED
     return AS_TEXT if isinstance(choice, str) else _get_tag(choice)
 
 
@@ -91,9 +104,10 @@ Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
     | Annotated[NamedFunction, Tag(AS_OTHER)]
-    | Annotated[NamedHostedTool, Tag(AS_HOSTED)],
+    | Annotated[NamedHostedTool, Tag(AS_HOSTED)]
+    | Annotated[AllowedOfResponses, Tag(_AS_ALLOWED)],
     Discriminator(_get_choice_tag),
-    BeforeValidator(_check_type),
+    BeforeValidator(_check_choice),
 ]
 
 
