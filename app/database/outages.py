@@ -25,18 +25,18 @@ class DatabaseGuard(StoreGuard):
 
     def enter(self, *, writes: bool = True) -> bool:
         """Return whether this call is the trial of an unavailable database. Raises DatabaseUnavailable."""
-        if not self._is_unavailable or (self._is_locked and not writes):
+        if not self.is_unavailable or (self._is_locked and not writes):
             return False
         return super().enter()
 
     def recheck(self, is_trial: bool, *, writes: bool = True) -> None:
         """Raise DatabaseUnavailable if the database has failed since this caller entered."""
-        if self._is_unavailable and (writes or not self._is_locked):
+        if self.is_unavailable and (writes or not self._is_locked):
             super().recheck(is_trial)
 
     def record_success(self, *, writes: bool = True) -> None:
         """Mark the database available; a reader's success says nothing of a lock that keeps writers out."""
-        if self._is_unavailable and (writes or not self._is_locked):
+        if self.is_unavailable and (writes or not self._is_locked):
             self._is_locked = False
             super().record_success()
 

@@ -62,7 +62,7 @@ class StoreGuard:
         self._events = events
         self._level = level
         self._lock = threading.Lock()
-        self._is_unavailable = False
+        self.is_unavailable = False
         self._unavailable_since = 0.0
         self._retry_at = 0.0
         self._caught_up_at = 0.0
@@ -90,17 +90,17 @@ class StoreGuard:
         Raises:
             DatabaseUnavailable: it is unavailable, and was tried within the last second.
         """
-        if not self._is_unavailable:
+        if not self.is_unavailable:
             return False
         with self._lock:
-            if self._is_unavailable and clock.ticks() < self._retry_at:
+            if self.is_unavailable and clock.ticks() < self._retry_at:
                 raise DatabaseUnavailable("away", advice=self._advice)
             self._retry_at = clock.ticks() + RETRY_AFTER_S
         return True
 
     def recheck(self, is_trial: bool) -> None:
         """Raise DatabaseUnavailable if the store has failed since this caller entered."""
-        if self._is_unavailable and not is_trial:
+        if self.is_unavailable and not is_trial:
             raise DatabaseUnavailable("away", advice=self._advice)
 
     @property
@@ -109,16 +109,16 @@ class StoreGuard:
 
         What they were about to write when it went away is written by then.
         """
-        return not self._is_unavailable and clock.ticks() >= self._caught_up_at
+        return not self.is_unavailable and clock.ticks() >= self._caught_up_at
 
     def record_failure(self, reason: str, advice: str | None = None) -> None:
         """Mark the store unavailable."""
         with self._lock:
             self._advice = advice
             self._retry_at = clock.ticks() + RETRY_AFTER_S
-            if self._is_unavailable:
+            if self.is_unavailable:
                 return
-            self._is_unavailable = True
+            self.is_unavailable = True
             self._unavailable_since = clock.ticks()
         self._log.log(
             self._level, f"{self._events}gone", extra={"store": self._store, "reason": reason, "advice": advice}
@@ -126,14 +126,14 @@ class StoreGuard:
 
     def record_success(self) -> None:
         """Mark the store available."""
-        if self._is_unavailable:
+        if self.is_unavailable:
             self._note_return()
 
     def _note_return(self) -> None:
         with self._lock:
-            if not self._is_unavailable:
+            if not self.is_unavailable:
                 return  # another caller has logged it
-            self._is_unavailable = False
+            self.is_unavailable = False
             now = clock.ticks()
             outage_s = round(now - self._unavailable_since, 3)
             self._caught_up_at = now + min(_CATCH_UP_RATIO * outage_s, _MAX_CATCH_UP_S)

@@ -161,7 +161,7 @@ class Fault(NamedTuple):
     names_model: bool = False
 
 
-_SENTENCES = (
+_FAULT_OF = (
     (_QUOTA, Fault(is_quota=True)),
     (_KEY, Fault(is_key=True)),
     (_LIMIT_TOO_SMALL, Fault("max_tokens")),
@@ -174,7 +174,7 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if _LARGER_THAN_RATE.match(sentence):
         limit, size = _read_sizes(error, sentence.partition(" on ")[2])
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
-    for pattern, fault in _SENTENCES:
+    for pattern, fault in _FAULT_OF:
         if pattern.match(sentence):
             return fault
     if found := _SCHEMA_PLACE.match(sentence):
