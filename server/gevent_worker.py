@@ -25,6 +25,7 @@ from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
 from server.refusals import JsonRefusals
+from server.relay import Relay
 from server.stop_notice import QUIT_S, Stop, find_stop
 from server.stream_socket import StreamSocket
 
@@ -256,6 +257,14 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     _head = b""
     is_read_closed = False
     """Whether the worker has closed its reading half. A read then ends as if the client had disconnected."""
+
+    is_chunked = False
+    """Whether the response that has begun is sent in chunks."""
+
+    def open_relay(self) -> Relay:
+        """Return what passes on the rest of the response that has begun."""
+        self._send_head()
+        return Relay(self, is_chunked=self.is_chunked)
 
     def sendall(self, data: Any, *flags: int) -> None:
         if not self._head and data.startswith(b"HTTP/1.") and data.endswith(b"\r\n\r\n"):

@@ -7,12 +7,14 @@ import select
 import socket
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
+from server.lingering import LingeringConnections
 from server.refusals import JsonRefusals
 from server.stop_notice import QUIT_S, Stop, find_stop, is_last
 
@@ -33,13 +35,18 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     """Whether the worker ends at once: the application then ends its streams with a last event."""
     _quits_at = math.inf
 
-    # private API: the methods and nr_conns of ThreadWorker; guarded by tests/test_private_apis.py
+    # private API: the methods, nr_conns and poller of ThreadWorker, and that it calls close() of a connection; guarded by tests/test_private_apis.py
 
     def init_process(self) -> None:
         """Prepare to count running connections, then serve."""
         self._running: set[Any] = set()
         self._to_finish: set[Any] | None = None
         super().init_process()
+
+    def run(self) -> None:
+        """Serve until the worker is to stop."""
+        self._lingering = LingeringConnections(self.poller)
+        super().run()
 
     def init_signals(self) -> None:
         """Install the handlers."""
@@ -72,7 +79,15 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
                 return
             conn.sock = _ClientSocket(fileno=conn.sock.detach())
             conn.sock.arrival = arrival
+            conn.close = partial(self._close, conn)
         super().enqueue_req(conn)
+
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        """Close a connection, in the main thread, without waiting for its client."""
+        if graceful:
+            self._lingering.add(conn.sock)
+        else:
+            conn.sock.close()
 
     def handle(self, conn: Any) -> Any:
         """Serve a request of a connection, in a thread."""
@@ -108,6 +123,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Tell the arbiter that the worker lives. gunicorn calls this in each turn of its loops."""
         super().notify()
+        self._lingering.close_late()
         if self.alive:
             return
         if time.monotonic() >= self._quits_at:

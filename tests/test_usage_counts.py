@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from app.ledger.tables import daily_totals, entries
+from app.ledger.tables import daily_totals, entries, rolled_totals
 from app.token_counts import FIGURES, Usage, get_figures
 
 WHOLE = {
@@ -201,6 +201,6 @@ def test_vectors_have_no_output_and_their_total_is_their_input(raw, means):
     assert (usage.prompt_tokens, usage.is_reported) == means
 
 
-@pytest.mark.parametrize("table", [entries, daily_totals], ids=lambda table: table.name)
+@pytest.mark.parametrize("table", [entries, daily_totals, rolled_totals], ids=lambda table: table.name)
 def test_the_ledger_has_a_column_for_each_figure(table):
     assert set(FIGURES) <= set(table.columns.keys())

@@ -17,7 +17,8 @@ from flask.cli import with_appcontext
 from app.cli.errors import reported
 from app.cli.table import print_table
 from app.exports.focus import BY, write_focus
-from app.ledger.reports import Grouping, Total
+from app.ledger.reports import Total
+from app.ledger.totals_query import Grouping
 from app.pricing.money import format_usd
 from app.runtime.times import format_minute
 from app.services import services

@@ -11,9 +11,10 @@ from typing import Any
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.config.formats import NO_DATABASE_URL
 from app.database import migrate
 from app.database.driver import Driver
-from app.database.outages import make_guard, to_unavailable
+from app.database.outages import DatabaseGuard, to_unavailable
 from app.database.sqlite_driver import SqliteDriver
 from app.runtime import clock, process
 from app.runtime.store_guard import Contended, DatabaseUnavailable
@@ -32,12 +33,12 @@ def open_database(url: str, root: Path) -> Database:
         root: where relative paths begin.
 
     Raises:
-        ValueError: the URL is not one of these. The message does not quote it, as it may hold a password.
+        ValueError: the URL is not one of these. No message quotes it, as it may hold a password.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValueError("DATABASE_URL is not a URL") from None
+        raise ValueError(f"DATABASE_URL {NO_DATABASE_URL}") from None
     kind = parsed.drivername.partition("+")[0]
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return Database(SqliteDriver(root / parsed.database))
@@ -53,7 +54,7 @@ class Database:
 
     def __init__(self, driver: Driver) -> None:
         self.driver = driver
-        self._guard = make_guard(driver)
+        self._guard = DatabaseGuard(driver)
         self._pid = process.pid
         self._parent_objects: list[Any] = []
         self._needs_migration = True
@@ -78,15 +79,12 @@ class Database:
         return self._transaction(within_s, self.driver.begin_single, writes=False)
 
     def execute(self, sql: str, values: Sequence[Any], within_s: float | None = None) -> int:
-        """Run one statement as a transaction. Return how many rows it changed or found.
+        """Run one statement as a transaction. Return how many rows it changed or found. Raises DatabaseUnavailable.
 
         Args:
             sql: text from render_sql().
             values: one for each placeholder.
             within_s: time limit; TIMEOUT_S if None.
-
-        Raises:
-            DatabaseUnavailable: as in a transaction.
         """
         deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
         is_trial = self._enter()
@@ -177,11 +175,11 @@ class Database:
         self, within_s: float | None, begin: Callable[[Any, float], None], *, writes: bool
     ) -> Iterator[Connection]:
         deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
-        is_trial = self._enter()
+        is_trial = self._enter(writes=writes)
         is_committing = False
         try:
             with self.driver.acquire_turn(deadline, writes=writes):
-                self._guard.recheck(is_trial)
+                self._guard.recheck(is_trial, writes=writes)
                 connection, raw = self._connect_ready(lambda raw: begin(raw, deadline), deadline, writes=writes)
                 try:
                     yield connection
@@ -192,30 +190,30 @@ class Database:
                     raise
                 self._return_connection(connection)
         except BaseException as error:
-            self._fail(error, is_trial=is_trial, is_unsure=is_committing)
+            self._fail(error, is_trial=is_trial, is_unsure=is_committing, writes=writes)
             raise
-        self._guard.record_success()
+        self._guard.record_success(writes=writes)
 
-    def _enter(self) -> bool:
+    def _enter(self, *, writes: bool = True) -> bool:
         """Return whether this caller tests a database that was unavailable. Raises DatabaseUnavailable."""
         if self._pid != process.pid:
             self._reset_after_fork()
-        is_trial = self._guard.enter()
+        is_trial = self._guard.enter(writes=writes)
         if self._needs_migration:
             self._migrate_late()
         return is_trial
 
-    def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool) -> None:
+    def _fail(self, error: BaseException, *, is_trial: bool, is_unsure: bool, writes: bool = True) -> None:
         """Report an outage to the guard and raise DatabaseUnavailable, if the error is one."""
         unavailable = to_unavailable(self.driver, error)
         if unavailable is None:
             if is_trial and isinstance(error, Exception):
-                self._guard.record_success()
+                self._guard.record_success(writes=writes)
             return
         # If the driver itself raised it, nothing was sent.
         unavailable.is_unsure = is_unsure and unavailable is not error and not isinstance(unavailable, Contended)
         if not isinstance(unavailable, Contended):
-            self._guard.record_failure(str(unavailable), unavailable.advice)
+            self._guard.record_failure(str(unavailable), unavailable.advice, writes=writes)
         raise unavailable from error
 
     def _connect_ready(
@@ -296,5 +294,5 @@ class Database:
             self._parent_objects += (self.driver.engine.pool, self._writer)
             self._writer = None
             self.driver.engine.dispose(close=False)
-            self._guard = make_guard(self.driver)
+            self._guard = DatabaseGuard(self.driver)
             self._pid = process.pid

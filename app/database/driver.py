@@ -18,6 +18,8 @@ class Driver(Protocol):
     """The placeholder of a value in a statement."""
     has_one_writer: bool
     """Whether acquire_turn() admits one writer at a time."""
+    readers_pass_writers: bool
+    """Whether transactions that read go on while one that writes holds its lock."""
     engine: Engine
 
     def acquire_turn(self, deadline: float, *, writes: bool) -> AbstractContextManager[None]:

@@ -13,10 +13,37 @@ from app.runtime.store_guard import Contended, DatabaseUnavailable, StoreGuard
 log = logging.getLogger("app.ledger")
 
 
-def make_guard(driver: Driver) -> StoreGuard:
-    """Return a guard that assumes that the database is available."""
-    # Requests are refused during the outage, so it is logged as an error.
-    return StoreGuard(driver.name, log=log, events="ledger.store_", level=logging.ERROR)
+class DatabaseGuard(StoreGuard):
+    """A StoreGuard that lets readers go on while another process only keeps writers out."""
+
+    def __init__(self, driver: Driver) -> None:
+        """Assume that the database is available."""
+        # Requests are refused during the outage, so it is logged as an error.
+        super().__init__(driver.name, log=log, events="ledger.store_", level=logging.ERROR)
+        self._readers_pass_writers = driver.readers_pass_writers
+        self._is_locked = False
+
+    def enter(self, *, writes: bool = True) -> bool:
+        """Return whether this call is the trial of an unavailable database. Raises DatabaseUnavailable."""
+        if not self._is_unavailable or (self._is_locked and not writes):
+            return False
+        return super().enter()
+
+    def recheck(self, is_trial: bool, *, writes: bool = True) -> None:
+        """Raise DatabaseUnavailable if the database has failed since this caller entered."""
+        if self._is_unavailable and (writes or not self._is_locked):
+            super().recheck(is_trial)
+
+    def record_success(self, *, writes: bool = True) -> None:
+        """Mark the database available; a reader's success says nothing of a lock that keeps writers out."""
+        if self._is_unavailable and (writes or not self._is_locked):
+            self._is_locked = False
+            super().record_success()
+
+    def record_failure(self, reason: str, advice: str | None = None, *, writes: bool = True) -> None:
+        """Mark the database unavailable, to writers alone if it is locked."""
+        self._is_locked = writes and self._readers_pass_writers and reason.startswith("SQLITE_BUSY")
+        super().record_failure(reason, advice)
 
 
 def to_unavailable(driver: Driver, error: BaseException) -> DatabaseUnavailable | None:

@@ -59,7 +59,7 @@ class SqliteDriver:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._dbapi = sqlite.dbapi
-        self._has_wal = sqlite.uses_wal()
+        self._has_wal = self.readers_pass_writers = sqlite.uses_wal()
         self._lock = threading.Lock()
         self._has_changes = False
         self._checkpointer: Any = None

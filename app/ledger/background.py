@@ -1,4 +1,4 @@
-"""Retry settlements, sweep expired holds and checkpoint the database, in a thread of each process."""
+"""Retry settlements, sweep expired holds, roll up totals and checkpoint the database, in a thread of each process."""
 
 from __future__ import annotations
 
@@ -30,12 +30,14 @@ class BackgroundSettler:
         *,
         settle: Callable[[str, Settlement], None],
         sweep: Callable[[], int],
+        roll_up: Callable[[], int],
         database: Database,
         journal: Journal,
         stay_alive: Callable[[], None],
     ) -> None:
         self._settle = settle
         self._sweep = sweep
+        self._roll_up = roll_up
         self._database = database
         self._journal = journal
         self._stay_alive = stay_alive
@@ -105,6 +107,7 @@ class BackgroundSettler:
                     self._journal.replay(self._settle)
                     self._sweep()
                     sweep_at = clock.ticks() + _SWEEP_S
+                    self._roll_up()
                 self._database.checkpoint()
             except DatabaseUnavailable:
                 pass  # StoreGuard has logged it

@@ -16,6 +16,7 @@ from app.ledger.background import BackgroundSettler
 from app.ledger.call_notes import CallNotes, name_worker
 from app.ledger.journal import Journal
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
+from app.ledger.rollups import roll_up
 from app.ledger.statements import Statements
 from app.runtime import clock
 from app.runtime.turns import give_turn
@@ -66,6 +67,7 @@ class Ledger:
         self._background = BackgroundSettler(
             settle=self._settle,
             sweep=self.sweep,
+            roll_up=self.roll_up,
             database=database,
             journal=self._journal,
             stay_alive=self._notes.stay_alive,
@@ -189,8 +191,12 @@ class Ledger:
                 self._note_swept(swept)
         return swept
 
+    def roll_up(self) -> int:
+        """Roll up the totals of days that are over. Return how many steps it took. Raises DatabaseUnavailable."""
+        return roll_up(self._database)
+
     def start(self) -> None:
-        """Start the background thread: it retries settlements, sweeps and checkpoints the database."""
+        """Start the background thread: it retries settlements, sweeps, rolls up totals and checkpoints the database."""
         self._background.start()
 
     def close(self) -> None:

@@ -1,34 +1,26 @@
-"""Read reports: usage from the daily totals, and what is left of budgets."""
+"""Read reports: usage from the totals of days and months, and what is left of budgets."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from operator import attrgetter
 
-from sqlalchemy import ColumnElement, Connection, Select, func, select, text
+from sqlalchemy import func, select, text
 
 from app.database.database import Database
 from app.ledger.records import Limit
-from app.ledger.tables import accounts, daily_totals, entries
+from app.ledger.rollups import SUMS, read_ends, run_off_hub
+from app.ledger.tables import accounts, entries
+from app.ledger.totals_query import Grouping, Selection, build_totals
 from app.runtime import clock
-from app.runtime.blocking import run_blocking
 from app.runtime.periods import DAY_MS, Window, get_period, get_seconds_left, get_start_ms
-from app.token_counts.usage import FIGURES, Figures
-
-Grouping = Literal["day", "model", "route", "user", "tenant"]
+from app.token_counts.usage import Figures
 
 # A report may take longer than a settlement: nothing waits for it.
 _REPORT_S = 10.0
 
-_COLUMNS: dict[str, Any] = {
-    "day": daily_totals.c.day,
-    "model": daily_totals.c.model,
-    "route": daily_totals.c.route,
-    "user": daily_totals.c.user_id,
-    "tenant": daily_totals.c.tenant,
-}
-SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
+_get_sums = attrgetter(*SUMS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +42,12 @@ class Total(Figures):
     unpriced: int
     tokens: int
     cost_micro_usd: int
+
+
+def add_totals(group: tuple[str, ...], totals: Sequence[Total]) -> Total:
+    """Return the total of a group from those of its parts."""
+    sums = map(sum, zip(*map(_get_sums, totals), strict=True)) if totals else (0 for _ in SUMS)
+    return Total(group=group, **dict(zip(SUMS, sums, strict=True)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,43 +98,14 @@ class Reports:
             last_day: inclusive.
             most: only so many groups, those that cost most, in that order.
         """
-        conditions: list[ColumnElement[bool]] = []
-        if tenant is not None:
-            conditions.append(daily_totals.c.tenant == tenant)
-        if user is not None:
-            conditions.append(daily_totals.c.user_id == user)
-        if first_day is not None:
-            conditions.append(daily_totals.c.day >= first_day)
-        if last_day is not None:
-            conditions.append(daily_totals.c.day <= last_day)
-        groups = [_COLUMNS[name] for name in by]
-        sums = [func.coalesce(func.sum(daily_totals.c[name]), 0) for name in SUMS]
-        order = groups
-        if most is not None:
-            order = [
-                func.sum(daily_totals.c.cost_micro_usd).desc(),
-                func.sum(daily_totals.c.tokens).desc(),
-                *groups,
-            ]
-        query = select(*groups, *sums).where(*conditions).group_by(*groups).order_by(*order).limit(most)
+        selected = Selection(tenant=tenant, user=user, first_day=first_day, last_day=last_day)
         with self._database.read_transaction(_REPORT_S) as connection:
-            rows = self._fetch_all(connection, query)
+            query = build_totals(by, read_ends(connection), selected, most)
+            rows = run_off_hub(self._database, connection, query)
+        size = len(by)
         return [
-            Total(
-                group=tuple(row[: len(groups)]),
-                **{name: int(row[len(groups) + at]) for at, name in enumerate(SUMS)},
-            )
-            for row in rows
+            Total(group=tuple(row[:size]), **dict(zip(SUMS, map(int, row[size:]), strict=True))) for row in rows
         ]
-
-    def _fetch_all(self, connection: Connection, query: Select[Any]) -> Sequence[Any]:
-        """Return a query's rows; on SQLite from a thread, as a long query would block all greenlets."""
-        if self._database.driver.name != "sqlite":
-            return connection.execute(query).all()
-        compiled = query.compile(connection)
-        values = [compiled.params[name] for name in compiled.positiontup or ()]
-        raw: Any = connection.connection.driver_connection
-        return run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
 
     def sample_calls(
         self, *, first_day: str, last_day: str, tenant: str | None = None, most: int = 5000
@@ -163,7 +132,9 @@ class Reports:
         if tenant is not None:
             query = query.where(latest.c.tenant == tenant)
         with self._database.read_transaction(_REPORT_S) as connection:
-            return [(str(outcome), first_ms) for outcome, first_ms in self._fetch_all(connection, query)]
+            return [
+                (str(outcome), first_ms) for outcome, first_ms in run_off_hub(self._database, connection, query)
+            ]
 
     def count_holds(self) -> int:
         """Return how many entries are not settled."""

@@ -1,4 +1,4 @@
-"""The ledger's tables: one entry per request, the accounts of budgets, and daily totals.
+"""The ledger's tables: one entry per request, the accounts of budgets, daily totals, and what is rolled up of these.
 
 Amounts are integers of micro-dollars, times integers of UTC milliseconds.
 """
@@ -84,6 +84,25 @@ daily_totals = Table(
     _amount("tokens"),
     _amount("cost_micro_usd"),
     Index("daily_totals_by_user", "tenant", "user_id", "day"),
+    sqlite_with_rowid=False,
+)
+
+# Sums of daily totals, which rollups.py makes: a trigger of daily_totals deletes those that a change makes stale.
+rolled_totals = Table(
+    "rolled_totals",
+    metadata,
+    Column("level", Text, primary_key=True),  # which columns are added up; they are empty
+    Column("last_day", Text, primary_key=True),  # the day, or the last one of the month
+    Column("tenant", Text, primary_key=True),
+    Column("user_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("route", Text, primary_key=True),
+    _amount("requests"),
+    _amount("estimated"),
+    _amount("unpriced"),
+    *map(_amount, FIGURES),
+    _amount("tokens"),
+    _amount("cost_micro_usd"),
     sqlite_with_rowid=False,
 )
 

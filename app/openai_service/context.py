@@ -30,6 +30,10 @@ class CallContext(Protocol):
         """The part of the request's time that had passed before the call, such as for receiving its body."""
 
     @property
+    def tick_s(self) -> float:
+        """The longest time between two of its checks, if it is shorter than the service's; else 0."""
+
+    @property
     def max_tokens(self) -> int | None:
         """The maximum number of tokens of one answer, if it is lower than the site's."""
 
@@ -81,6 +85,7 @@ class NullContext:
     """A caller that always waits and pays nothing."""
 
     elapsed_s = 0.0
+    tick_s = 0.0
     max_tokens = None
     tenant = ""
     pseudonym = None

@@ -18,6 +18,8 @@ def find_cache_savings(prices: PriceList, model: str, cached: int, written: int)
         cached: tokens that were read from the cache.
         written: tokens that were written to it, which some models charge more for than for plain input.
     """
+    if not cached and not written:
+        return 0
     plain = prices.cost_micro_usd(model, Usage(prompt_tokens=_SAMPLE))
     read = prices.cost_micro_usd(model, Usage(prompt_tokens=_SAMPLE, cached_tokens=_SAMPLE))
     wrote = prices.cost_micro_usd(model, Usage(prompt_tokens=_SAMPLE, cache_write_tokens=_SAMPLE))

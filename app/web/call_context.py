@@ -78,6 +78,7 @@ class BilledContext:
     sees_cache: bool
     begun: float
     reported_users: ReportedUsers
+    tick_s: float = 0.0
     note_sent: Callable[[], None] | None = None
     trace: RequestTrace | None = None
     traceparent: str = ""

@@ -14,6 +14,7 @@ from app.database import database as database_module
 from app.database.database import DatabaseUnavailable, open_database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
+from app.ledger.reports import Reports
 from app.runtime import store_guard
 from tests.fakes.stopwatch import Stopwatch
 
@@ -259,3 +260,33 @@ def test_a_child_process_opens_connections_of_its_own(database, ledger, entry, r
     hold(ledger, entry)
     assert len(rows("entries")) == 3
     assert not violations()
+
+
+@pytest.mark.parametrize("store", ["sqlite"], indirect=True)
+def test_reports_are_read_while_another_process_writes_for_long(store, database, ledger, entry, clock):
+    hold(ledger, entry)
+    reports = Reports(database)
+    with store.frozen():
+        for _ in range(2):
+            with pytest.raises(DatabaseUnavailable):
+                database.execute("UPDATE accounts SET period = period", (), 0.05)
+            assert reports.totals()[0].requests == 0
+            assert reports.count_holds() == 1  # each reading by itself, and writers are still refused at once
+        begun = time.monotonic()
+        with pytest.raises(DatabaseUnavailable, match="away"):
+            hold(ledger, entry)
+        assert time.monotonic() - begun < 1.0
+
+
+def test_a_database_that_is_gone_is_gone_for_readers_too(database, ledger, entry, monkeypatch):
+    hold(ledger, entry)
+    monkeypatch.setattr(database.driver, "begin", _begin_nowhere)
+    monkeypatch.setattr(database.driver, "execute", _begin_nowhere)
+    with pytest.raises(DatabaseUnavailable, match="SQLITE_IOERR"):
+        database.check()
+    with pytest.raises(DatabaseUnavailable, match="away"):
+        Reports(database).count_holds()
+
+
+def _begin_nowhere(*_, **__):
+    raise DatabaseUnavailable("SQLITE_IOERR")

@@ -174,4 +174,26 @@ CREATE TABLE outbox (
     PRIMARY KEY (target, entry_id)
 ) WITHOUT ROWID;
 CREATE INDEX outbox_by_due ON outbox (target, due_at);
-INSERT INTO alembic_version (version_num) VALUES ('0008');
+CREATE TABLE rolled_totals (
+    level TEXT NOT NULL,
+    last_day TEXT NOT NULL,
+    tenant TEXT NOT NULL,
+    user_id TEXT NOT NULL,
+    model TEXT NOT NULL,
+    route TEXT NOT NULL,
+    requests BIGINT DEFAULT 0 NOT NULL,
+    estimated BIGINT DEFAULT 0 NOT NULL,
+    unpriced BIGINT DEFAULT 0 NOT NULL,
+    prompt_tokens BIGINT DEFAULT 0 NOT NULL,
+    cached_tokens BIGINT DEFAULT 0 NOT NULL,
+    cache_write_tokens BIGINT DEFAULT 0 NOT NULL,
+    completion_tokens BIGINT DEFAULT 0 NOT NULL,
+    reasoning_tokens BIGINT DEFAULT 0 NOT NULL,
+    tokens BIGINT DEFAULT 0 NOT NULL,
+    cost_micro_usd BIGINT DEFAULT 0 NOT NULL,
+    PRIMARY KEY (level, last_day, tenant, user_id, model, route)
+) WITHOUT ROWID;
+CREATE TRIGGER forget_rolled_totals_insert AFTER INSERT ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= NEW.day; END;
+CREATE TRIGGER forget_rolled_totals_update AFTER UPDATE ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= min(NEW.day, OLD.day); END;
+CREATE TRIGGER forget_rolled_totals_delete AFTER DELETE ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= OLD.day; END;
+INSERT INTO alembic_version (version_num) VALUES ('0009');

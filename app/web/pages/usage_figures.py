@@ -1,4 +1,4 @@
-"""Collect what the page of usage shows, from the daily totals: few rows, however many requests there were."""
+"""Collect what the page of usage shows, from totals: few rows, however many requests there were."""
 
 from __future__ import annotations
 
@@ -8,21 +8,18 @@ from dataclasses import dataclass
 from statistics import quantiles
 
 from app.auth import Principal
-from app.ledger.reports import Grouping, Remaining, Total
+from app.ledger.reports import Remaining, Total, add_totals
+from app.ledger.totals_query import Grouping
 from app.limits.standing import Standing, find_standing
 from app.pricing.savings import find_cache_savings
 from app.services import Services
-from app.token_counts import FIGURES
 from app.web.pages.charts import Chart, choose_series, list_days, stack_bars
 from app.web.schemas.usage import UsageQuery
 
 MOST_GROUPS = 15
 """How many users, tenants or routes are listed: those that cost most."""
 
-# Read once: a year of a busy site is a scan of some hundred thousand rows. Users are too many for that.
-_BY: tuple[Grouping, ...] = ("day", "model", "tenant", "route")
 _FINE = {"complete", "client_gone"}
-_SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,7 @@ class UsageFigures:
     days: list[Total]
     cost: Chart
     tokens: Chart
-    groups: list[tuple[str, list[Total]]]
+    groups: list[tuple[Grouping, list[Total]]]
     saved_micro_usd: int
     standing: Standing | None
     budgets: list[tuple[str, int, int]]
@@ -63,21 +60,18 @@ class UsageFigures:
 
 def collect_figures(built: Services, query: UsageQuery, principal: Principal, address: str) -> UsageFigures:
     """Read the totals and lay out the charts. Raises DatabaseUnavailable."""
-    rows = query.read(built.reports, _BY)
-    models, tenants, routes = (_list_dearest(rows, at) for at in (1, 2, 3))
-    groups = [("route", routes[:MOST_GROUPS])]
-    if principal.may("admin"):
-        users = query.read(built.reports, ("user",), MOST_GROUPS)
-        groups = [("user", users), ("tenant", tenants[:MOST_GROUPS]), *groups]
+    rows = query.read(built.reports, ("day", "model"))
+    models = _list_dearest(rows, at=1)
+    listed: tuple[Grouping, ...] = ("user", "tenant", "route") if principal.may("admin") else ("route",)
     bars = list_days(query.first_day, query.last_day)
     bar_of = {day: bar[0] for bar in bars for day in bar}
     return UsageFigures(
-        total=_add(("",), rows),
+        total=add_totals((), rows),
         models=models,
         days=_sum_by(rows, lambda row: bar_of[row.group[0]])[::-1],
         cost=_draw(bars, rows, "cost_micro_usd", show_money),
         tokens=_draw(bars, rows, "tokens", show_count),
-        groups=groups,
+        groups=[(name, query.read(built.reports, (name,), MOST_GROUPS)) for name in listed],
         saved_micro_usd=sum(
             find_cache_savings(built.prices, each.group[0], each.cached_tokens or 0, each.cache_write_tokens or 0)
             for each in models
@@ -135,11 +129,7 @@ def _sum_by(rows: Sequence[Total], group_of: Callable[[Total], str]) -> list[Tot
     groups: dict[str, list[Total]] = {}
     for row in rows:
         groups.setdefault(group_of(row), []).append(row)
-    return [_add((name,), members) for name, members in groups.items()]
-
-
-def _add(group: tuple[str, ...], rows: Sequence[Total]) -> Total:
-    return Total(group=group, **{name: sum(getattr(row, name) or 0 for row in rows) for name in _SUMS})
+    return [add_totals((name,), members) for name, members in groups.items()]
 
 
 def _list_budgets(built: Services) -> list[tuple[str, int, int]]:

@@ -9,7 +9,7 @@ from app.auth.address import client_address
 from app.limits.standing import find_standing
 from app.services import services
 from app.web.guards import needs
-from app.web.schemas.usage import format_safety_event, parse_usage_query, sum_savings, usage_csv, usage_response
+from app.web.schemas.usage import format_safety_event, parse_usage_query, read_rows, usage_csv, usage_response
 
 bp = Blueprint("usage", __name__, url_prefix="/usage")
 
@@ -20,13 +20,11 @@ def show() -> Response:
     """Report the caller's usage and remaining budgets; with an admin key, the usage of any user of its tenant."""
     built = services()
     query = parse_usage_query(request.args, g.principal)
-    rows = query.read(built.reports, query.by)
-    savings = sum_savings(query.read(built.reports, (*query.by, "model")), built.prices)
+    rows, savings = read_rows(query, built.reports, built.prices)
     if query.is_csv:
         return Response(usage_csv(query, rows, savings), mimetype="text/csv")
-    (total,) = query.read(built.reports, ())
     standing = find_standing(built.limits, built.rate_limiter, built.reports, g.principal, client_address(request))
-    answer = usage_response(query, total, rows, savings, standing)
+    answer = usage_response(query, rows, savings, standing)
     if g.principal.may("admin"):
         events = built.safety_events.list_all(
             tenant=query.tenant, first_day=query.first_day, last_day=query.last_day

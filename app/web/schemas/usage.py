@@ -7,14 +7,16 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any, get_args
 
 from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
-from app.ledger.reports import SUMS, Grouping, Remaining, Reports, Total
+from app.ledger.reports import Remaining, Reports, Total, add_totals
+from app.ledger.rollups import SUMS
+from app.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota
 from app.limits.standing import Standing
@@ -91,24 +93,31 @@ def parse_usage_query(args: Mapping[str, str], principal: Principal) -> UsageQue
     )
 
 
-def sum_savings(by_model: Sequence[Total], prices: PriceList) -> Savings:
-    """Return the savings of each group, from totals that are grouped by the model last."""
+def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[list[Total], Savings]:
+    """Return the rows of a query and what the prompt cache saved in each. Raises DatabaseUnavailable."""
+    # What was saved depends on the model, and to add up is quicker than to read twice.
+    by_model = query.read(reports, query.by if "model" in query.by else (*query.by, "model"))
+    size, model_at = len(query.by), (*query.by, "model").index("model")
     savings: Counter[tuple[str, ...]] = Counter()
+    parts: dict[tuple[str, ...], list[Total]] = {} if query.by else {(): []}
     for row in by_model:
-        *group, model = row.group
-        saved = find_cache_savings(prices, model, row.cached_tokens or 0, row.cache_write_tokens or 0)
-        savings[tuple(group)] += saved
-    return savings
+        group = row.group[:size]
+        cached, written = row.cached_tokens or 0, row.cache_write_tokens or 0
+        savings[group] += find_cache_savings(prices, row.group[model_at], cached, written)
+        parts.setdefault(group, []).append(row)
+    if "model" in query.by:
+        return by_model, savings
+    return [add_totals(group, members) for group, members in parts.items()], savings
 
 
 def usage_response(
-    query: UsageQuery, total: Total, rows: Sequence[Total], savings: Savings, standing: Standing
+    query: UsageQuery, rows: Sequence[Total], savings: Savings, standing: Standing
 ) -> dict[str, Any]:
     """Return {"from", "to", "totals", "rows": [...], "limits": [...], "rates": [...], "streams": [...]}."""
     return {
         "from": query.first_day,
         "to": query.last_day,
-        "totals": _format_sums(total) | {_SAVED: sum(savings.values())},
+        "totals": _format_sums(add_totals((), rows)) | {_SAVED: sum(savings.values())},
         "rows": [
             dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
             for row in rows
@@ -154,8 +163,7 @@ def _escape_cell(cell: str) -> str:
 
 
 def _format_sums(total: Total) -> dict[str, int]:
-    values = asdict(total)
-    return {shown: values[name] for name, shown in _SUMS.items()}
+    return {shown: getattr(total, name) for name, shown in _SUMS.items()}
 
 
 def _format_limit(left: Remaining) -> dict[str, Any]:

@@ -255,8 +255,8 @@ class TestTheFigures:
     def test_a_time_that_is_none_is_refused(self, admin, query):
         assert admin.get(f"/usage{query}").status_code == 400
 
-    def test_a_year_is_read_from_daily_totals(self, site, admin):
-        """In CPU time, which neighbours on the machine do not change; measured: 0.12 s for 29,000 rows."""
+    def test_a_year_of_five_million_requests_is_read_quickly(self, site, admin):
+        """In CPU time, which neighbours on the machine do not change; measured: 0.05 s, and 0.17 for 394,000 rows."""
         today = datetime.now(UTC).date()
         put_rows(
             site,
@@ -266,10 +266,11 @@ class TestTheFigures:
                 for user in range(80)
             ],
         )
+        site.app.extensions["gatehouse"].ledger.roll_up()
         admin.get("/usage?days=365")
         began = time.process_time()
         page = admin.get("/usage?days=365")
-        assert time.process_time() - began < 0.9
+        assert time.process_time() - began < 0.3
         assert tile(page, "Requests") == "4.96 M"
 
 

@@ -19,7 +19,7 @@ from app.web.guards import find_admin_session, public
 from app.web.pages.answers import page_response
 from app.web.pages.usage_figures import collect_figures, show_count, show_money, show_used
 from app.web.request_body import read_text_form
-from app.web.schemas.usage import UsageQuery, parse_usage_query, sum_savings, usage_csv
+from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))
 _MOST_DAYS = 3660  # ten years: each day is looked at, to draw it
@@ -44,8 +44,7 @@ def add_usage(bp: Blueprint) -> None:
         if viewer is None:
             raise Unauthenticated("no session")
         built, query = services(), _read_query(viewer)
-        rows = query.read(built.reports, query.by)
-        savings = sum_savings(query.read(built.reports, (*query.by, "model")), built.prices)
+        rows, savings = read_rows(query, built.reports, built.prices)
         name = f"usage-{query.first_day}-{query.last_day}.csv"
         headers = {"Content-Disposition": f"attachment; filename={name}", "Cache-Control": "no-store"}
         return Response(usage_csv(query, rows, savings), mimetype="text/csv", headers=headers)

@@ -1,0 +1,128 @@
+"""Roll up the daily totals: sums of many of their rows, which reports of long times read instead.
+
+A level is a sum over tenants, users or the days of a month. What is rolled up is always the sum of its daily totals: a
+trigger of `daily_totals` deletes what a change of them makes stale (migration 0009), and it is rolled up anew.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Insert, func, insert, literal, select
+
+from app.database.database import Database
+from app.ledger.tables import daily_totals, rolled_totals
+from app.runtime import clock
+from app.runtime.blocking import run_blocking
+from app.runtime.periods import DAY_MS, get_day
+from app.runtime.turns import give_turn
+from app.token_counts import FIGURES
+
+SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
+"""The columns of all totals that are added up."""
+
+_DIMENSIONS = ("tenant", "user_id", "model", "route")
+# Of yesterday calls may still run, and each that ends deletes what is rolled up of its day.
+_KEPT_OPEN_DAYS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """A kind of sums.
+
+    Attributes:
+        name: in the column `level`.
+        keeps: the columns that are not added up; the others are empty.
+        is_monthly: whether a row is of a whole month; else of a day.
+    """
+
+    name: str
+    keeps: frozenset[str]
+    is_monthly: bool = False
+
+
+DAYS = Level("days", frozenset({"model", "route"}))
+TENANT_DAYS = Level("tenant_days", frozenset({"tenant", "model", "route"}))
+TENANT_MONTHS = Level("tenant_months", frozenset({"tenant", "model", "route"}), is_monthly=True)
+USER_MONTHS = Level("user_months", frozenset(_DIMENSIONS), is_monthly=True)
+LEVELS = (DAYS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS)
+
+
+def roll_up(database: Database) -> int:
+    """Roll up all days but the last ones. Return how many steps it took, of at most a month of a level each.
+
+    A step holds up writers while it adds up: 0.1 s for a month of a thousand users a day. Several processes may do it
+    at once, and each may be stopped at any time.
+
+    Raises:
+        DatabaseUnavailable: the rest stays as it is until the next time.
+    """
+    until = get_day(clock.now_ms() - _KEPT_OPEN_DAYS * DAY_MS)
+    steps = 0
+    for level in LEVELS:
+        while span := _find_next(database, level, until):
+            with database.transaction() as connection:
+                if database.driver.name == "postgresql":
+                    # A settlement that does not see these rows yet would not delete them.
+                    connection.exec_driver_sql("LOCK TABLE daily_totals IN SHARE MODE")
+                run_off_hub(database, connection, _build_step(level, *span))
+            steps += 1
+            give_turn()
+    return steps
+
+
+def read_ends(connection: Connection) -> dict[Level, str]:
+    """Return the last day that each level has, "" if none."""
+    return {level: _read_end(connection, level) for level in LEVELS}
+
+
+def end_month(day: str) -> str:
+    """Return the last day of a day's month."""
+    return f"{day[:8]}{monthrange(int(day[:4]), int(day[5:7]))[1]}"
+
+
+def run_off_hub(database: Database, connection: Connection, statement: Any) -> Sequence[Any]:
+    """Run a statement and return its rows; on SQLite from a thread, as a long one would block all greenlets."""
+    if database.driver.name != "sqlite":
+        result = connection.execute(statement)
+        return result.all() if result.returns_rows else ()
+    compiled = statement.compile(connection)
+    values = [compiled.params[name] for name in compiled.positiontup or ()]
+    raw: Any = connection.connection.driver_connection
+    found: Sequence[Any] = run_blocking(lambda: raw.execute(str(compiled), values).fetchall())
+    return found
+
+
+def _find_next(database: Database, level: Level, until: str) -> tuple[str, str] | None:
+    """Return the first and the last day of the next step: within a month, and a whole month if the level is monthly."""
+    with database.read_transaction() as connection:
+        query = select(func.min(daily_totals.c.day)).where(daily_totals.c.day > _read_end(connection, level))
+        first = connection.execute(query).scalar()
+    if first is None or first > until:
+        return None
+    last = end_month(first)
+    if last <= until:
+        return first, last
+    return None if level.is_monthly else (first, until)
+
+
+def _read_end(connection: Connection, level: Level) -> str:
+    query = select(func.max(rolled_totals.c.last_day)).where(rolled_totals.c.level == level.name)
+    return connection.execute(query).scalar() or ""
+
+
+def _build_step(level: Level, first: str, last: str) -> Insert:
+    day = literal(last).label("last_day") if level.is_monthly else daily_totals.c.day
+    kept = [daily_totals.c[name] for name in _DIMENSIONS if name in level.keeps]
+    groups = kept if level.is_monthly else [day, *kept]
+    dimensions = [daily_totals.c[name] if name in level.keeps else literal("") for name in _DIMENSIONS]
+    sums = [func.sum(daily_totals.c[name]) for name in SUMS]
+    totals = (
+        select(literal(level.name), day, *dimensions, *sums)
+        .where(daily_totals.c.day.between(first, last))
+        .group_by(*groups)
+    )
+    return insert(rolled_totals).from_select(["level", "last_day", *_DIMENSIONS, *SUMS], totals)
