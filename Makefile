@@ -83,13 +83,13 @@ chaos: .venv/installed-dev ## Test for two minutes against an upstream that fail
 storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare what was charged with what was billed
 	@$(BIN)/python -m chaos.killing $(ARGS)
 
-load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one, freeze PostgreSQL and Redis (ARGS="--help")
+load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one, unplug it, freeze PostgreSQL and Redis (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes $(ARGS)
 
 soak: .venv/installed-dev ## Load two nodes for ten minutes, and look whether memory, threads or files grow (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes --soak $(ARGS)
 
-rolling: .venv/installed-dev ## Reload two nodes behind Nginx one after the other, under 200 streams and load
+rolling: .venv/installed-dev ## Reload two nodes behind Nginx one after the other, under 200 streams and load (ARGS=--restart: stop and start them)
 	@$(BIN)/python -m chaos.rolling $(ARGS)
 
 clean: ## Remove the virtual environments and all caches, but not .env and data

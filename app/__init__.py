@@ -112,9 +112,10 @@ def create_app(
     init_request_line(app, services.pseudonyms.name_in_log)
     init_request_context(app)
     if tracing is not None:
-        from app.web.observation.request_span import init_request_spans  # loads OpenTelemetry
+        from app.web.observation.request_span import begin_request_span, init_request_spans  # loads OpenTelemetry
 
         init_request_spans(app, tracing)
+        services.openai_batches.watch_requests(begin_request_span)
     init_origins(app, config.origins, services.own_hosts)
     app.extensions[REFUSALS] = refusals = Refusals(services.shared_state)
     init_errors(app, refusals.note)

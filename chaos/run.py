@@ -69,16 +69,16 @@ def _in(seconds: float) -> float:
     return time.monotonic() + seconds
 
 
-async def until_ready(server: Gunicorn, port: int) -> None:
+async def until_ready(server: Gunicorn, port: int, host: str = "127.0.0.1") -> None:
     until = _in(_START_S)
-    while not await asyncio.to_thread(_is_alive, port):  # it may wait, and the upstream is in this loop
+    while not await asyncio.to_thread(_is_alive, host, port):  # it may wait, and the upstream is in this loop
         if server.has_ended() or time.monotonic() > until:
             raise BenchError(f"gunicorn did not start\n{server.log_tail()}")
         await asyncio.sleep(0.05)
 
 
-def _is_alive(port: int) -> bool:
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
+def _is_alive(host: str, port: int) -> bool:
+    connection = http.client.HTTPConnection(host, port, timeout=5)
     try:
         connection.request("GET", "/healthz", headers={"Connection": "close"})
         return connection.getresponse().status == 200

@@ -5,6 +5,7 @@ import signal
 import sqlite3
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
 
@@ -20,10 +21,11 @@ _TCP_CLOSE_WAIT = "08"
 class Gunicorn(Process):
     """The master process and its workers."""
 
-    def __init__(self, log: Path, env: dict[str, str]) -> None:
+    def __init__(self, log: Path, env: dict[str, str], prefix: Sequence[str] = ()) -> None:
+        """Start it, with a command before its own that gives way to it, if any."""
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG", "TMPDIR") if name in os.environ}
         program = str(Path(sys.executable).with_name("gunicorn"))
-        super().__init__("gunicorn", [program, "wsgi:app"], log, env=kept | env, cwd=ROOT)
+        super().__init__("gunicorn", [*prefix, program, "wsgi:app"], log, env=kept | env, cwd=ROOT)
 
     @property
     def pid(self) -> int:
@@ -51,8 +53,7 @@ class Gunicorn(Process):
 
 def vitals(pids: list[int], upstream_port: int) -> list[Vitals]:
     """What each worker holds now."""
-    sockets = _upstream_sockets(upstream_port)
-    return [_vitals(pid, sockets) for pid in sorted(pids)]
+    return [_vitals(pid, _upstream_sockets(pid, upstream_port)) for pid in sorted(pids)]
 
 
 def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
@@ -67,10 +68,10 @@ def _vitals(pid: int, upstream_sockets: set[str]) -> Vitals:
     return Vitals(pid, len(targets) - upstream, threads, upstream, pss_kib([pid]))
 
 
-def _upstream_sockets(port: int) -> set[str]:
-    """The sockets of connections to the upstream, as they are called in /proc/<pid>/fd."""
+def _upstream_sockets(pid: int, port: int) -> set[str]:
+    """The sockets of connections to the upstream in the network of a process, as they are called in /proc/<pid>/fd."""
     found = set()
-    for line in (_PROC / "net/tcp").read_text().splitlines()[1:]:
+    for line in (_PROC / str(pid) / "net/tcp").read_text().splitlines()[1:]:
         fields = line.split()
         if int(fields[2].rpartition(":")[2], 16) == port and fields[3] in (_TCP_ESTABLISHED, _TCP_CLOSE_WAIT):
             found.add(f"socket:[{fields[9]}]")

@@ -21,6 +21,7 @@ from opentelemetry.trace import (
 )
 
 from app.openai_service import Attempt
+from app.openai_service.errors import UpstreamError
 from app.tracing.traceparent import Traceparent
 
 _CHAT = "chat"
@@ -79,6 +80,21 @@ class RequestTrace:
         begun = _AttemptSpan(span, attempt, is_answer=name == _CHAT)
         self._attempts.append(begun)
         return begun
+
+    def begin_request(self, method: str, template: str) -> Callable[[UpstreamError | None], None]:
+        """Begin the span of a request to the upstream that asks no model. Return what ends it, with its error if any."""
+        span = self._tracer.start_span(f"{method} {template}", context=self._context, kind=SpanKind.CLIENT)
+        _set(span, self._upstream | {"http.request.method": method, "url.template": template})
+
+        def end(error: UpstreamError | None) -> None:
+            if error is not None:
+                status = error.upstream_status
+                kind = error.upstream_code or status or "_OTHER"
+                _set(span, {"http.response.status_code": status, "error.type": str(kind)})
+                span.set_status(Status(StatusCode.ERROR))
+            span.end()
+
+        return end
 
     def add_tool_run(self, name: str, ms: float, error: str | None) -> None:
         """Add the span of a server tool that has run until now.

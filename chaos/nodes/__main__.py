@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from bench.procs import BenchError
@@ -15,9 +16,10 @@ from chaos.killing.balance import Balance, settle
 from chaos.killing.upstream import BillingUpstream
 from chaos.nodes.faults import Fault, break_things
 from chaos.nodes.load import Answer, Load
+from chaos.nodes.network import open_network
 from chaos.nodes.site import running_site
 from chaos.nodes.soak import soak
-from chaos.run import say, until_ready
+from chaos.run import say
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -42,12 +44,14 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 async def _run(args: argparse.Namespace, folder: Path) -> int:
     upstream = BillingUpstream(args.seed)
-    await upstream.start()
     faults: list[Fault] = []
     grown: list[str] = []
-    with running_site(folder, upstream.port) as site:
+    with ExitStack() as stack:
+        network = stack.enter_context(open_network(2))
+        await upstream.start(network.address)
+        site = stack.enter_context(running_site(folder, network, upstream.port))
         for node in site.nodes:
-            await until_ready(node.server, node.port)
+            await node.until_ready()
         load = Load(site.port, args.seed)
         if args.soak:
             rounds = max(2, args.rounds)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from chaos.nodes.load import Answer
 from chaos.nodes.site import Site
-from chaos.run import say, until_ready
+from chaos.run import say
 
 # How long after a store is back a call may still meet what waits for it.
 _RECOVERY_S = 10.0
@@ -28,14 +28,14 @@ class Fault:
 
 
 async def break_things(site: Site, seconds: float) -> list[Fault]:
-    """Kill a node and start it again, and freeze each store for a while."""
+    """Kill a node and start it again, freeze each store for a while, and unplug a node if it has a cable."""
     faults = []
     await asyncio.sleep(0.15 * seconds)
     faults.append(await _kill_node(site))
     await asyncio.sleep(0.15 * seconds)
     node = site.nodes[1]
     node.start_again()
-    await until_ready(node.server, node.port)
+    await node.until_ready()
     say("the node is back")
 
     await asyncio.sleep(0.1 * seconds)
@@ -53,7 +53,20 @@ async def break_things(site: Site, seconds: float) -> list[Fault]:
         await asyncio.sleep(0.1 * seconds)
     faults.append(Fault("PostgreSQL frozen", began_at, time.monotonic() + _RECOVERY_S))
     say("PostgreSQL is back")
+    if site.nodes[1].place.link:
+        faults.append(await _unplug_node(site, 0.1 * seconds))
     return faults
+
+
+async def _unplug_node(site: Site, seconds: float) -> Fault:
+    """Cut the cable of a node: what is sent there is lost, and others notice by their own time limits."""
+    await asyncio.sleep(_RECOVERY_S)
+    began_at = time.monotonic()
+    with site.nodes[1].place.unplugged():
+        say("a node is unplugged")
+        await asyncio.sleep(seconds)
+    say("the node is plugged in again")
+    return Fault("node unplugged", began_at, time.monotonic() + _RECOVERY_S)
 
 
 async def _kill_node(site: Site) -> Fault:

@@ -1,4 +1,4 @@
-"""Two nodes, their stores and the Nginx of deploy/containers, all on ports of 127.0.0.1."""
+"""Two nodes, each in its own network namespace if that is allowed, their stores and the Nginx of deploy/containers."""
 
 import os
 import subprocess
@@ -11,6 +11,8 @@ from bench.procs import Process, running
 from bench.targets import free_port
 from chaos.killing.upstream import MODEL, PRICES
 from chaos.nginx import start_nginx
+from chaos.nodes.network import Network, Place
+from chaos.run import until_ready
 from chaos.server import Gunicorn
 from chaos.settings import ROOT, Settings, environment
 from tests.fakes.redis_server import RedisServer, redis_server
@@ -21,13 +23,17 @@ from tests.fakes.stores import PostgresDatabase, postgres_server
 class Node:
     """One server, which can be killed and started again on its port, with its own journal."""
 
+    place: Place
     port: int
     folder: Path
     settings: dict[str, str]
     server: Gunicorn
 
     def start_again(self) -> None:
-        self.server = Gunicorn(self.folder / "log", self.settings)
+        self.server = Gunicorn(self.folder / "log", self.settings, self.place.prefix)
+
+    async def until_ready(self) -> None:
+        await until_ready(self.server, self.port, self.place.address)
 
 
 @dataclass
@@ -45,11 +51,11 @@ class Site:
 
 
 @contextmanager
-def running_site(folder: Path, upstream_port: int) -> Iterator[Site]:
+def running_site(folder: Path, network: Network, upstream_port: int) -> Iterator[Site]:
     """Start everything but the upstream, and stop it in the end. The nodes may not answer yet."""
     with ExitStack() as stack:
         postgres = PostgresDatabase(stack.enter_context(postgres_server()))
-        redis = stack.enter_context(redis_server(folder))
+        redis = stack.enter_context(redis_server(folder, network.address))
         (folder / "prices.toml").write_text(PRICES)
         shared = {
             "CHAT_MODEL": MODEL,
@@ -64,8 +70,12 @@ def running_site(folder: Path, upstream_port: int) -> Iterator[Site]:
             "PRICES_FILE": str(folder / "prices.toml"),
             "DATABASE_URL": postgres.url.replace("postgresql:", "postgresql+psycopg:"),
             "REDIS_URL": redis.url,
+            "OPENAI_BASE_URL": f"http://{network.address}:{upstream_port}/v1",
         }
-        nodes = [_build_node(folder / name, upstream_port, shared) for name in ("node1", "node2")]
+        nodes = [
+            _build_node(folder / f"node{number}", place, upstream_port, shared)
+            for number, place in enumerate(network.places, 1)
+        ]
         for node in nodes:
             stack.callback(lambda node=node: node.server.stop())
         port = free_port()
@@ -73,18 +83,18 @@ def running_site(folder: Path, upstream_port: int) -> Iterator[Site]:
         yield Site(port, nodes, postgres, redis)
 
 
-def _build_node(folder: Path, upstream_port: int, shared: dict[str, str]) -> Node:
+def _build_node(folder: Path, place: Place, upstream_port: int, shared: dict[str, str]) -> Node:
     (folder / "state").mkdir(parents=True)
     port = free_port()
     own = environment(Settings(), port, upstream_port, folder / "state") | shared
-    own["DATA_DIR"] = str(folder / "data")
-    return Node(port, folder, own, Gunicorn(folder / "log", own))
+    own |= {"DATA_DIR": str(folder / "data"), "HOST": place.address}
+    return Node(place, port, folder, own, Gunicorn(folder / "log", own, place.prefix))
 
 
 def _start_front(folder: Path, port: int, nodes: list[Node]) -> Process:
     given = {
         "SITE_NAME": "x",
-        "NODES": " ".join(f"127.0.0.1:{node.port}" for node in nodes),
+        "NODES": " ".join(f"{node.place.address}:{node.port}" for node in nodes),
         "SITE": str(ROOT / "deploy" / "nginx.conf"),
         "OUTPUT": str(folder / "site.conf"),
         "TLS": str(folder / "none"),

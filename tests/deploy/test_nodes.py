@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -9,8 +12,10 @@ import pytest
 from chaos.nodes.__main__ import find_unexcused
 from chaos.nodes.faults import Fault
 from chaos.nodes.load import Answer, describe
+from chaos.nodes.network import Place, open_network
 from chaos.nodes.soak import find_growth
 from chaos.trace import Vitals
+from tests.fakes.servers import wait_until
 
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream; charset=utf-8\r\n\r\n"
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n"
@@ -50,3 +55,34 @@ def test_what_grows_is_found() -> None:
     assert find_growth([worker], [replace(worker, threads=50)]) == ["worker 1: 5 threads, then 50"]
     assert find_growth([worker], [replace(worker, pss_kib=200 * 1024)]) == ["worker 1: 80 MiB, then 200"]
     assert find_growth([worker], []) == ["worker 1 is gone"]
+
+
+def test_each_node_has_a_network_of_its_own_and_a_cable() -> None:
+    with open_network(2) as network, socket.create_server((network.address, 0)) as listener:
+        first, second = network.places
+        if not first.link:
+            pytest.skip("network namespaces are not allowed here")
+        port = listener.getsockname()[1]
+        assert _reaches(first, network.address, port)
+        with first.unplugged():
+            assert not _reaches(first, network.address, port)
+            assert _reaches(second, network.address, port)
+        assert first.address not in (second.address, network.address)
+        wait_until(lambda: _reaches(first, network.address, port), "it is plugged in again", 30)
+
+
+def _reaches(place: Place, address: str, port: int) -> bool:
+    code = f"import socket; socket.create_connection(({address!r}, {port}), 2)"
+    done = subprocess.run([*place.prefix, sys.executable, "-c", code], capture_output=True, check=False)
+    return done.returncode == 0
+
+
+def test_without_namespaces_all_are_on_loopback_and_it_is_said(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("chaos.nodes.network.shutil.which", lambda _: None)
+    with open_network(2) as network:
+        assert {place.address for place in network.places} == {network.address} == {"127.0.0.1"}
+
+    printed = "".join(capsys.readouterr())
+    assert "no network namespaces (the program ip is not installed" in printed

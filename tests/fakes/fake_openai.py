@@ -90,7 +90,8 @@ class FakeOpenAI:
         self._answers.append(fail)
 
     def _handle(self, request: httpx2.Request) -> httpx2.Response:
-        sent = Sent(request.url.path, request.headers, json.loads(request.content))
+        is_form = request.headers.get("Content-Type", "").startswith("multipart/")  # a file, as it is uploaded
+        sent = Sent(request.url.path, request.headers, {} if is_form else json.loads(request.content))
         self.sent.append(sent)
         if (refusal := find_refusal(sent.path, sent.raw, today=self.today)) is not None:
             return httpx2.Response(refusal.status, json={"error": refusal.error})

@@ -19,11 +19,11 @@ from tests.fakes.servers import free_port, is_listening, wait_until
 class RedisServer:
     """Keeps nothing on disk, and can be frozen: its kernel still takes connections, but nobody answers."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, address: str) -> None:
         self._process = process
         self.port = port
-        self.url = f"redis://127.0.0.1:{port}/0"
-        self.client = redis.Redis(port=port)
+        self.url = f"redis://{address}:{port}/0"
+        self.client = redis.Redis(address, port)
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
@@ -35,7 +35,7 @@ class RedisServer:
 
 
 @contextmanager
-def redis_server(directory: Path) -> Iterator[RedisServer]:
+def redis_server(directory: Path, address: str = "127.0.0.1") -> Iterator[RedisServer]:
     """Start a server, or skip the test where none is installed; CI has to have one."""
     program = shutil.which("redis-server")
     if program is None:
@@ -44,12 +44,12 @@ def redis_server(directory: Path) -> Iterator[RedisServer]:
         pytest.skip("redis-server is not installed")
     port = free_port()
     # On all addresses it would need a port that no connection from 127.0.0.0/8 has used of late.
-    where = ["--bind", "127.0.0.1", "--port", str(port)]
+    where = ["--bind", address, "--port", str(port), "--protected-mode", "no"]
     command = [program, *where, "--save", "", "--appendonly", "no", "--dir", str(directory)]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    server = RedisServer(process, port)
+    server = RedisServer(process, port, address)
     try:
-        wait_until(lambda: is_listening(("127.0.0.1", port)), "redis-server listens")
+        wait_until(lambda: is_listening((address, port)), "redis-server listens")
         yield server
     finally:
         server.client.close()

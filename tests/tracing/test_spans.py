@@ -219,6 +219,31 @@ def test_moderation_that_fails_is_an_error_of_its_span(traced, upstream):
     assert (check["is_error"], check["attributes"]["http.response.status_code"]) == (True, 500)
 
 
+def test_requests_about_a_batch_and_its_files_have_spans(traced, upstream, collector):
+    client, spans = traced(batches="all", auth_required=False, retry_max_attempts=2)
+    key = client.application.extensions["gatehouse"].authenticator.keys.create(
+        tenant="acme", name="server", scopes=["chat"]
+    )
+    upstream.answers(error(f"no {CANARY}", code="server_error"), status=500)
+    upstream.answers({"id": f"file-{CANARY}"})
+    upstream.answers({"id": f"batch_{CANARY}", "status": "validating", "endpoint": "/v1/chat/completions"})
+    body = {"requests": [{"chat": {"message": CANARY}}]}
+    made = client.post("/api/batches", json=body, headers={"Authorization": f"Bearer {key.text}"})
+    assert made.status_code < 300, made.text
+
+    spans()
+    request = next(span for span in collector.spans if span["name"] == "POST /api/batches")
+    found = [span for span in collector.spans if span["parent"] == request["id"]]
+    assert [(span["name"], span["kind"], span["is_error"]) for span in found] == [
+        ("POST /files", 3, True),
+        ("POST /files", 3, False),
+        ("POST /batches", 3, False),
+    ]
+    assert found[0]["attributes"]["error.type"] == "server_error"
+    assert found[2]["attributes"]["url.template"] == "/batches"
+    assert not any(CANARY.encode() in each for each in collector.bodies)
+
+
 def test_no_content_is_in_any_span(traced, upstream, collector):
     client, spans = traced(retry_max_attempts=1, chat_fallback_models=())
     for answer in (completion(CANARY), error(CANARY), {"id": CANARY}):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from itertools import count
 from time import monotonic
+from typing import Protocol
 
 import httpx2
 
@@ -26,6 +27,18 @@ NOT_THERE = (404, 405)
 _TICK_S = 1.0
 
 
+class WatchRequest(Protocol):
+    """Is told of each attempt at a request."""
+
+    def __call__(self, method: str, template: str) -> Callable[[UpstreamError | None], None]:
+        """Note that it begins; what is returned is told of its end, with the error if it failed."""
+
+
+def watch_nothing(method: str, template: str) -> Callable[[UpstreamError | None], None]:  # noqa: ARG001
+    """Note nothing."""
+    return lambda _: None
+
+
 class BatchCalls:
     """Sends requests, and retries transient failures, until a server that answers none of them is left alone."""
 
@@ -34,10 +47,13 @@ class BatchCalls:
         self._circuit = ":".join(CIRCUIT)
         self._note_failure = note_failure
         self._max_attempts = max_attempts
+        self.watch: WatchRequest = watch_nothing
+        """Is told of each attempt."""
 
     def send(
         self,
         send: Callable[[], httpx2.Response],
+        what: tuple[str, str],
         *,
         caller: str,
         deadline: float,
@@ -48,6 +64,7 @@ class BatchCalls:
 
         Args:
             send: makes one attempt.
+            what: its method, and the template of its path.
             caller: whose batch it is about.
             deadline: for all attempts, in seconds of time.monotonic().
             fingerprint: tells the request from others; asked only if it fails.
@@ -62,13 +79,16 @@ class BatchCalls:
         for number in count(1):
             if permit is None:
                 break
+            note_end = self.watch(*what)
             try:
                 response = _attempt(send, deadline)
             except UpstreamError as error:
                 failure = error
+                note_end(error)
                 if counts_for_breaker(error):
                     permit.failed(find_cause(error, fingerprint))
             else:
+                note_end(None)
                 permit.succeeded()
                 return response
             finally:

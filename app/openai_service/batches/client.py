@@ -15,7 +15,7 @@ import httpx2
 import orjson
 
 from app.config import UpstreamBatchSettings
-from app.openai_service.batches.calls import NOT_THERE, BatchCalls
+from app.openai_service.batches.calls import NOT_THERE, BatchCalls, WatchRequest
 from app.openai_service.batches.failures import NoteFailure, ignore_failure
 from app.openai_service.batches.objects import REFERENCE, UpstreamBatch, read_batch, read_id
 from app.openai_service.chat.input_window import InputWindow
@@ -80,6 +80,10 @@ class OpenAIBatches:
         """Is told of each request that failed, unless it was about something that the upstream does not have."""
         breaker = CircuitBreaker(store, settings.breaker, upstream=self._upstream.breaker_key)
         self._calls = BatchCalls(breaker, note_failure, max_attempts=settings.max_attempts)
+
+    def watch_requests(self, watch: WatchRequest) -> None:
+        """Have something told of each attempt at a request."""
+        self._calls.watch = watch
 
     def check(self, path: str) -> None:
         """Raise BatchesNotOffered if the upstream or the settings rule out batches of this path."""
@@ -165,7 +169,11 @@ class OpenAIBatches:
 
         try:
             response = self._calls.send(
-                send, caller=caller, deadline=deadline, fingerprint=lambda: blake2b(lines).hexdigest()
+                send,
+                ("POST", "/files"),
+                caller=caller,
+                deadline=deadline,
+                fingerprint=lambda: blake2b(lines).hexdigest(),
             )
             return read_id(response)
         except UpstreamError as error:
@@ -192,6 +200,7 @@ class OpenAIBatches:
         }
         response = self._calls.send(
             lambda: self._client.send_json("post", "/batches", body),
+            ("POST", "/batches"),
             caller=caller,
             deadline=deadline,
             fingerprint=lambda: f"create {reference}",
@@ -204,7 +213,7 @@ class OpenAIBatches:
         after = ""
         while True:
             path = f"/batches?limit={_PAGE}{after}"
-            page = self._send("get", path, caller, deadline)
+            page = self._send("get", path, "/batches", caller, deadline)
             found = _parse_list(page.content)
             for batch in found:
                 if batch.reference == reference:
@@ -218,17 +227,17 @@ class OpenAIBatches:
     def retrieve(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
         """Return the batch's current state."""
         path = f"/batches/{quote(batch_id, safe='')}"
-        return read_batch(self._send("get", path, caller, deadline).content)
+        return read_batch(self._send("get", path, "/batches/{id}", caller, deadline).content)
 
     def cancel(self, batch_id: str, *, caller: str, deadline: float) -> UpstreamBatch:
         """Request cancellation, which may take ten minutes. Requests answered until then are billed."""
         path = f"/batches/{quote(batch_id, safe='')}/cancel"
-        return read_batch(self._send("post", path, caller, deadline).content)
+        return read_batch(self._send("post", path, "/batches/{id}/cancel", caller, deadline).content)
 
     def read_lines(self, file_id: str, *, caller: str, deadline: float) -> Iterator[bytes]:
         """Yield the lines of a file as they arrive, without blank ones."""
         path = f"/files/{quote(file_id, safe='')}/content"
-        with closing(self._send("get", path, caller, deadline, stream=True)) as response:
+        with closing(self._send("get", path, "/files/{id}/content", caller, deadline, stream=True)) as response:
             rest = bytearray()
             with TranslatedErrors():
                 # Not iter_raw(): an empty chunk marks a tick.
@@ -244,14 +253,15 @@ class OpenAIBatches:
 
     def delete_file(self, file_id: str, *, caller: str, deadline: float) -> None:
         """Delete a file."""
-        self._send("delete", f"/files/{quote(file_id, safe='')}", caller, deadline)
+        self._send("delete", f"/files/{quote(file_id, safe='')}", "/files/{id}", caller, deadline)
 
     def _send(
-        self, method: str, path: str, caller: str, deadline: float, *, stream: bool = False
+        self, method: str, path: str, template: str, caller: str, deadline: float, *, stream: bool = False
     ) -> httpx2.Response:
         """Send a request without a body."""
         return self._calls.send(
             lambda: self._client.send_json(method, path, stream=stream),
+            (method.upper(), template),
             caller=caller,
             deadline=deadline,
             fingerprint=lambda: f"{method} {path}",

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from flask import Flask, Response
+from flask import Flask, Response, has_request_context
 
+from app.openai_service.batches.calls import watch_nothing
+from app.openai_service.errors import UpstreamError
 from app.tracing.traceparent import parse_traceparent
 from app.web.observation.bodies import ObservedBody
 from app.web.observation.naming import name_method, name_route
@@ -13,6 +16,12 @@ from app.web.request_id import current_request, current_state
 
 if TYPE_CHECKING:
     from app.tracing.provider import Tracing
+
+
+def begin_request_span(method: str, template: str) -> Callable[[UpstreamError | None], None]:
+    """Begin the span of a request to the upstream that asks no model, below that of the current request, if any."""
+    trace = current_state().trace if has_request_context() else None
+    return watch_nothing(method, template) if trace is None else trace.begin_request(method, template)
 
 
 def init_request_spans(app: Flask, tracing: Tracing) -> None:
