@@ -181,7 +181,7 @@ def join_text_parts(content: Any) -> Any:
     texts = [text for text in map(_read_text, content) if text is not None]
     if not texts or len(texts) != len(content):
         raise ValueError("must be a text, or a list of text parts")
-    return _check_text("\n\n".join(texts)) if any(texts) else ""
+    return "\n\n".join(texts) if any(texts) else ""
 
 
 class SpokenPart(TypedDict):

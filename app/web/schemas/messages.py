@@ -40,22 +40,24 @@ _ALIASED = ConfigDict(extra="forbid", strict=True, json_schema_extra=_name_alias
 
 
 class FunctionCall(TypedDict):
-    """The name and the JSON arguments of a call. Both are the model's words, so they may be any text."""
+    """The name and the JSON arguments of a call, in the model's words. The SDK's `parse()` adds the parsed ones."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: str
     arguments: str
+    parsed_arguments: NotRequired[Any]
 
 
 class ToolCall(TypedDict):
-    """A tool call by the model, as returned in `toolCalls`."""
+    """A tool call by the model; one that was put together from a stream may still have its index."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     id: Annotated[str, Field(min_length=1)]
     type: Literal["function"]
     function: FunctionCall
+    index: NotRequired[Any]
 
 
 class UserMessage(TypedDict):
@@ -79,7 +81,7 @@ class SystemMessage(TypedDict):
 class AssistantMessage(TypedDict):
     """A turn of the model, exactly as it was answered: with a text, tool calls, both or neither.
 
-    OpenAI's spelling is accepted too, and whole answers, of which only the text, the tool calls and the reasoning before
+    OpenAI's spelling is accepted too, and whole answers, also those of /v1 and of its SDK's helpers, of which only the text, the tool calls and the reasoning before
     them go back to the model.
     """
 
@@ -106,6 +108,12 @@ class AssistantMessage(TypedDict):
     cached: NotRequired[Any]
     normalized: NotRequired[Any]
     reasoning: NotRequired[Annotated[str, Field(max_length=MAX_SEALED_CHARS)] | None]
+    function_call: NotRequired[None]
+    audio: NotRequired[None]
+    annotations: NotRequired[Any]
+    parsed: NotRequired[Any]
+    reasoning_content: NotRequired[Any]
+    reasoning_details: NotRequired[Any]
 
 
 class ToolMessage(TypedDict):
@@ -196,8 +204,15 @@ def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
     if not text and message.get("data") is not None:
         text = orjson.dumps(message["data"]).decode()
     if calls := message.get("tool_calls"):
-        turn = {"role": "assistant", "content": text or None, "tool_calls": calls}
+        turn = {"role": "assistant", "content": text or None, "tool_calls": [strip_call(call) for call in calls]}
         if kept := message.get(KEPT_REASONING):
             turn[KEPT_REASONING] = kept
         return turn
     return {"role": "assistant", "content": text}
+
+
+def strip_call(call: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a tool call without what only an SDK added to it."""
+    function = call["function"]
+    kept = {"name": function["name"], "arguments": function["arguments"]}
+    return {"id": call["id"], "type": "function", "function": kept}

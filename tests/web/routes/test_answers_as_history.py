@@ -101,6 +101,59 @@ def test_every_answer_comes_back_as_it_was_given(client, upstream):
     check()
 
 
+def as_sdks_write(message):
+    """A message of /v1 as the SDKs' models and helpers write it back."""
+    calls = message.get("tool_calls") or []
+    helped = [{**call, "index": 0, "function": {**call["function"], "parsed_arguments": None}} for call in calls]
+    missing = dict.fromkeys(["refusal", "annotations", "audio", "function_call", "tool_calls"])
+    return [message, {**missing, **message}, {**message, "parsed": None, "tool_calls": helped or None}]
+
+
+@pytest.mark.one_attempt
+@pytest.mark.chat_form
+def test_every_answer_of_v1_comes_back_on_each_route_of_chat(client, upstream):
+    routes = {
+        "/v1/chat/completions": {"model": "gpt-6.1-terra"},
+        "/api/chat": {},
+        "/api/chat/openai": {"chatSettings": {}},
+    }
+
+    @bounded
+    @given(
+        ANSWERS, st.sampled_from([{}, {"reasoning_content": "Hm."}, {"annotations": [{"type": "url_citation"}]}])
+    )
+    def check(given_answer, more):
+        upstream.otherwise = None
+        upstream.answers(completion(given_answer.pop("text"), **given_answer, **more))
+        answer = client.post("/v1/chat/completions", json={"model": "gpt-6.1-terra", "messages": [USER]})
+        upstream.otherwise = accept_as_openai_does
+        for turn in as_sdks_write(answer.json["choices"][0]["message"]):
+            for route, body in routes.items():
+                again = client.post(route, json={**body, "messages": [USER, turn, USER]})
+                assert again.status_code == 200, (route, again.text)
+                again.close()
+
+    check()
+
+
+@pytest.mark.one_attempt
+@pytest.mark.chat_form
+def test_every_output_of_responses_comes_back_as_input(client, upstream):
+    @bounded
+    @given(ANSWERS)
+    def check(given_answer):
+        upstream.otherwise = None
+        upstream.answers(completion(given_answer.pop("text"), **given_answer))
+        output = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": "Hi"}).json["output"]
+        upstream.otherwise = accept_as_openai_does
+        bare = [{name: value for name, value in item.items() if name not in ("id", "status")} for item in output]
+        for items in (output, bare):
+            again = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": [USER, *items, USER]})
+            assert again.status_code == 200, again.text
+
+    check()
+
+
 @pytest.mark.parametrize(
     "payloads",
     [

@@ -10,33 +10,12 @@ from typing_extensions import TypedDict
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import Text
-from app.web.schemas.messages import MAX_MESSAGES
+from app.web.schemas.messages import MAX_MESSAGES, FunctionCall, ToolCall, strip_call
 from app.web.schemas.v1.fields import SystemText
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
 _Speaker = Annotated[str, Field(min_length=1, max_length=64)]
-
-
-class FunctionCall(TypedDict):
-    """The name and the JSON arguments of a call, in the model's words. The SDK's `parse()` adds the parsed ones."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    name: str
-    arguments: str
-    parsed_arguments: NotRequired[Any]
-
-
-class ToolCall(TypedDict):
-    """A tool call by the model; one that was put together from a stream may still have its index."""
-
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
-
-    id: Annotated[str, Field(min_length=1)]
-    type: Literal["function"]
-    function: FunctionCall
-    index: NotRequired[Any]
 
 
 class UserMessage(TypedDict):
@@ -119,7 +98,7 @@ def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
     if message["role"] == "tool" or message.get("name") is None:
         message.pop("name", None)
     if calls := message.get("tool_calls"):
-        message["tool_calls"] = [_to_call(call) for call in calls]
+        message["tool_calls"] = [strip_call(call) for call in calls]
     return message
 
 
@@ -129,16 +108,10 @@ def _to_tools(turns: list[dict[str, Any]]) -> list[dict[str, Any]]:
     for place, turn in enumerate(turns):
         if call := turn.pop("function_call", None):
             if not turn.get("tool_calls"):  # some libraries write both
-                turn["tool_calls"] = [_to_call({"id": f"call_function_{place}", "function": call})]
+                turn["tool_calls"] = [strip_call({"id": f"call_function_{place}", "function": call})]
             ids |= {call["function"]["name"]: call["id"] for call in turn["tool_calls"]}
         elif turn["role"] == "function":
             if (id_ := ids.get(turn["name"])) is None:
                 raise InvalidRequest("answers no function call before it.", field=f"messages.{place}.name")
             turns[place] = {"role": "tool", "tool_call_id": id_, "content": turn["content"] or ""}
     return turns
-
-
-def _to_call(call: dict[str, Any]) -> dict[str, Any]:
-    function = call["function"]
-    kept = {"name": function["name"], "arguments": function["arguments"]}
-    return {"id": call["id"], "type": "function", "function": kept}
