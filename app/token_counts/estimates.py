@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from operator import methodcaller
 from typing import Any
 
 import orjson
@@ -20,6 +21,7 @@ from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
+_get_content = methodcaller("get", "content")
 # About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
 # in Base64, makes short tokens.
 _ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
@@ -83,6 +85,8 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
     media: list[MediaInput] = []
     messages = body.get("messages")
+    if isinstance(messages, list) and _have_no_parts(messages):
+        return media
     for message in messages if isinstance(messages, list) else ():
         content = message.get("content") if type(message) is dict else None
         for part in content if type(content) is list else ():
@@ -96,6 +100,11 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
             elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
                 media.append(FileInput(url))
     return media
+
+
+def _have_no_parts(messages: list[Any]) -> bool:
+    """Return whether no message has parts, without a call for each: in most conversations none has."""
+    return set(map(type, messages)) == {dict} and list not in map(type, map(_get_content, messages))
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:

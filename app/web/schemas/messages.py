@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from operator import itemgetter, methodcaller
 from typing import Annotated, Any, ClassVar, Literal, NotRequired
 
 import orjson
@@ -17,6 +18,8 @@ from app.web.schemas.fields import NonEmptyText, PromptFields, Text
 
 MAX_MESSAGES = 2_000
 _NO_RESULT = "(no result)"
+_PLAIN_ROLES = {"user", "assistant", "system"}
+_get_role, _get_content = itemgetter("role"), methodcaller("get", "content")
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -140,6 +143,14 @@ class ConversationRequest(PromptFields):
     messages: Messages | None = None
 
 
+def _are_plain(messages: Sequence[dict[str, Any]]) -> bool:
+    """Return whether all messages are a role and a text that are sent as they are. Long conversations consist of these."""
+    # Without a call for each message: a loop takes several times as long.
+    if set(map(len, messages)) != {2} or not _PLAIN_ROLES.issuperset(map(_get_role, messages)):
+        return False
+    return all(map(_get_content, messages))
+
+
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages in OpenAI's form, with a result right after each tool call: OpenAI refuses a call without one.
 
@@ -148,6 +159,8 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     Raises:
         InvalidRequest: a tool result belongs to no earlier call.
     """
+    if _are_plain(messages):
+        return list(messages)
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
     open_calls: dict[str, None] = {}
