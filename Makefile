@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons lint format errors models licences sbom audit lock bench chaos storm rolling load soak clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm rolling load soak clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -38,6 +38,9 @@ pictures: .venv/installed-dev tests/clients/node_modules/installed ## Draw the p
 pythons: .venv/installed-dev ## Run the main tests with each newer Python on this machine
 	@$(BIN)/python tests/smoke/pythons.py
 
+focus: .venv/installed-dev ## Have focus-validator look at the FOCUS export (needs Python 3.12)
+	@$(BIN)/python -m tests.exports.validate
+
 lint: .venv/installed-dev ## Check style, format and types
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
@@ -69,6 +72,7 @@ lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade supply_chain/requirements.in -o supply_chain/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --upgrade tests/exports/requirements.in -o tests/exports/requirements.txt
 
 bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)

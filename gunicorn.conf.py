@@ -4,6 +4,7 @@ It is loaded in the arbiter, before gevent patches the standard library in the w
 application: a TLS context of unpatched classes would break.
 """
 
+import dataclasses
 import importlib
 import os
 import sys
@@ -34,13 +35,26 @@ def _load_config():
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     server_log.use_handler(logs.make_handler(loaded.logs), loaded.log_level)
-    return loaded, config.describe_exposure(loaded), version.find_version(root)
+    return loaded, config, version.find_version(root)
 
 
-_config, _exposure, _version = _load_config()
+def _check_command_line():
+    """End with a plain message if gunicorn is called as it cannot work, before it says so in its own words."""
+    from server.command_line import find_problem
+
+    if problem := find_problem(sys.argv[1:]):
+        print(problem, file=sys.stderr)
+        sys.exit(4)
+
+
+if __name__ == "__config__":
+    _check_command_line()
+_config, _settings, _version = _load_config()
 
 _host = f"[{_config.host}]" if ":" in _config.host else _config.host
 bind = _config.bind or f"{_host}:{_config.port}"
+wsgi_app = "wsgi:app"
+bind_name = "BIND" if _config.bind else "HOST"
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = _config.web_concurrency or max(2, _cores)
 
@@ -84,7 +98,7 @@ def on_starting(server):
         "server.starting",
         version=_version,
         pid=server.pid,
-        bind=bind,
+        bind=",".join(server.cfg.bind),
         workers=server.cfg.workers,
         worker_class=_config.worker_class,
     )
@@ -104,10 +118,12 @@ def when_ready(server):
     from server.stop_notice import announce_stop
 
     hold_stops(server)
-    announce_stop(server)
+    announce_stop(server, is_behind_proxy=_config.trusted_proxies > 0)
     guard_reload(server)
-    if _exposure:
-        server.log.warning(_exposure)
+    listening = ",".join(server.cfg.bind)
+    listening = _config if listening == bind else dataclasses.replace(_config, bind=listening)
+    if exposure := _settings.describe_exposure(listening):
+        server.log.warning(exposure)
 
 
 def pre_fork(_server, _worker):
@@ -123,8 +139,12 @@ def post_worker_init(worker):
 
     from app.runtime.log_throttle import LogBound
     from app.runtime.logs.uncaught import log_uncaught
+    from server.stop_notice import is_last
 
     log_uncaught()
+    if _get_services(worker) is None:
+        print("That application is not Gatehouse: it is started by `gunicorn wsgi:app`.", file=sys.stderr)
+        sys.exit(4)
     worker.arrivals = _build_arrivals()
     worker.refusal_lines = LogBound()
     _get_services(worker).start()
@@ -132,6 +152,7 @@ def post_worker_init(worker):
         lambda: worker.alive,
         graceful_timeout_s=worker.cfg.graceful_timeout,
         is_quitting=lambda: worker.is_quitting,
+        is_last=is_last,
     )
     # All that is loaded now stays. Without freeze() a full collection would walk it, in the middle of a stream. One
     # here would take 40 ms and free twenty objects: what loading leaves behind went in the collections meanwhile.
@@ -155,9 +176,14 @@ def child_exit(_server, worker):
 
 
 def worker_exit(_server, worker):
-    """Close the services of a worker, if it has loaded the application."""
-    if getattr(worker, "wsgi", None) is not None:
-        _get_services(worker).close()
+    """Close the services of a worker, if it has loaded the application, and that is ours."""
+    if (services := _get_services(worker)) is not None:
+        services.close()
+
+
+def find_unwritable():
+    """Return a sentence for each folder that the server would write to and cannot."""
+    return [*_settings.find_unwritable(_config, Path(__file__).parent)]
 
 
 def _prepare_metrics():
@@ -182,7 +208,8 @@ def _build_arrivals():
 
 
 def _get_services(worker):
-    return worker.wsgi.extensions["gatehouse"]
+    application = getattr(worker, "wsgi", None)
+    return getattr(application, "extensions", {}).get("gatehouse")
 
 
 def _retain_freed_memory():
@@ -200,13 +227,19 @@ def _retain_freed_memory():
 
 
 def _announce_ready(worker):
-    """Print that the server is ready, once its database answers; until then, what is waited for."""
+    """Print that the server is ready, once its database answers; until then, what is waited for.
+
+    Shared state that is away is logged, but not waited for: each worker counts alone meanwhile.
+    """
+    import contextlib
     import threading
     import time
 
     from app.database.database import Contended, DatabaseUnavailable
 
     database = _get_services(worker).database
+    with contextlib.suppress(DatabaseUnavailable):
+        _get_services(worker).shared_state.check()
 
     def find_problem():
         try:
@@ -217,15 +250,17 @@ def _announce_ready(worker):
             return error.advice or "see ledger.store_gone above"
         return None
 
+    listening = worker.cfg.bind
+
     def wait():
         while worker.alive and find_problem():
             time.sleep(1)
         if worker.alive:
-            _print_ready()
+            _print_ready(listening)
 
     problem = find_problem()
     if problem is None:
-        _print_ready()
+        _print_ready(listening)
         return
     server_log.log_event("server.waiting", version=_version, reason=problem)
     if _config.log_format == "text":
@@ -233,15 +268,18 @@ def _announce_ready(worker):
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _print_ready():
-    server_log.log_event("server.ready", version=_version, bind=bind)
+def _print_ready(listening):
+    server_log.log_event("server.ready", version=_version, bind=",".join(listening))
     if _config.log_format == "json":  # whoever reads that reads no advice
         return
-    path = bind.removeprefix("unix:")
-    where = f"--unix-socket {path} http://localhost" if path != bind else f"http://{bind}"
+    first = listening[0]
+    path = first.removeprefix("unix:")
+    host, _, port = first.rpartition(":")
+    url = f"http://{'127.0.0.1' if host in ('', '0.0.0.0', '[::]') else host}:{port}"  # noqa: S104
+    where = f"--unix-socket {path} http://localhost" if path != first else url
     chat = f"""curl {where}/api/chat -H 'Content-Type: application/json' -d '{{"message": "Hello"}}'"""
     offline = " with the offline model, as there is no OPENAI_API_KEY" if _config.is_offline else ""
-    ready = "is ready" if path != bind else f"is ready: open http://{bind}/"
+    ready = "is ready" if path != first else f"is ready: open {url}/"
     if not _config.is_production:
         print("In development, pages on localhost and 127.0.0.1 of any port may call it.")
     print(f"Gatehouse {ready}{offline}. To try it:\n  {chat}", flush=True)

@@ -3,6 +3,9 @@
 import sys
 from pathlib import Path
 
+if __name__ == "__main__":  # before all imports, as who starts it so has no packages either, as a rule
+    sys.exit("wsgi.py is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
+
 from dotenv import load_dotenv
 
 from app import create_app
@@ -11,8 +14,6 @@ from app.config import ConfigError, load_config
 
 _ROOT = Path(__file__).parent
 
-if __name__ == "__main__":
-    sys.exit("wsgi.py is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
 if "gunicorn.arbiter" in sys.modules and getattr(sys.modules.get("__config__"), "__file__", None) is None:
     # As with --chdir, where gunicorn looks for the file before it changes the directory.
     sys.stderr.write(

@@ -26,7 +26,7 @@ from app.web.flask_app import WebApp
 from app.web.forms.ask_form import identify_sender, read_once_key
 from app.web.forwarded import TrustedProxies
 from app.web.guards import init_guards
-from app.web.observation.request_line import init_request_line, make_user_names
+from app.web.observation.request_line import init_request_line
 from app.web.openapi.routes import bp as openapi_bp
 from app.web.origins import init_origins
 from app.web.pages.board import REFUSALS
@@ -109,7 +109,7 @@ def create_app(
     )
     install(app, services)
 
-    init_request_line(app, make_user_names(config.log_users, services.pseudonyms))
+    init_request_line(app, services.pseudonyms.name_in_log)
     init_request_context(app)
     if tracing is not None:
         from app.web.observation.request_span import init_request_spans  # loads OpenTelemetry

@@ -16,7 +16,7 @@ from app.auth import Authenticator
 from app.auth.identify import build_authenticator
 from app.auth.own_hosts import OwnHosts
 from app.batches import Batches
-from app.config import Config, ConfigError
+from app.config import Config, ConfigError, find_unreadable
 from app.database.database import Database, DatabaseUnavailable, open_database
 from app.documents import make_document_processes
 from app.images import make_image_processes
@@ -152,15 +152,15 @@ def build_services(
     Raises:
         ConfigError: the settings do not allow a start.
     """
+    if unreadable := [*find_unreadable(config, _ROOT)]:
+        raise ConfigError(unreadable)
     try:
         client = build_client(config.connection, http_client, offline_dir=_ROOT / config.data_dir / "offline")
         database = open_database(config.database_url, _ROOT)
         prices = _build_prices(config)
     except (ValueError, OSError) as error:
         raise ConfigError([f"{error}."]) from None
-    toolbox = load_tools(
-        _ROOT / config.tools_dir, config.allowed_tools, must_exist=config.tools_dir != Config.tools_dir
-    )
+    toolbox = load_tools(_ROOT / config.tools_dir, config.allowed_tools)
     schemas = load_schemas(_ROOT / config.schemas_dir)
     state = shared_state or open_state(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
     cache = open_cache(directory=_ROOT / config.state_dir, redis_url=config.redis_url)
@@ -182,7 +182,7 @@ def build_services(
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or next(iter(config.api_keys), "")
-    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks)
+    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks, in_log=config.log_users)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)
@@ -289,11 +289,8 @@ def services() -> Services:
 
 
 def _build_prices(config: Config) -> PriceList:
-    if config.is_offline:
-        return FreePrices()
     try:
-        return Prices(_ROOT / config.prices_file if config.prices_file else None)
-    except OSError as error:
-        raise ValueError(f"PRICES_FILE: {config.prices_file!r} cannot be read: {error.strerror}") from None
-    except ValueError as error:
+        prices = Prices(_ROOT / config.prices_file if config.prices_file else None)
+    except ValueError as error:  # told to a developer with the offline model too, before anything costs money
         raise ValueError(f"PRICES_FILE: {error}") from None
+    return FreePrices() if config.is_offline else prices

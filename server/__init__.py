@@ -3,10 +3,13 @@
 gevent_worker.py   StreamWorker: gunicorn's gevent worker, with a shutdown that finishes running requests
 thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdown of the same kind
 http_messages.py   reads and writes the heads of plain HTTP messages faster than gunicorn
+command_line.py    what on the command line cannot work
 start_check.py     why the server cannot start, or take new settings
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
+lingering.py       closes answered connections without waiting for their clients
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
+relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
-stop_notice.py     informs workers whether the whole server stops, or only they do
+stop_notice.py     informs workers why they stop, and who takes what comes after
 """

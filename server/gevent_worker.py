@@ -25,7 +25,8 @@ from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
 from server.refusals import JsonRefusals
-from server.stop_notice import QUIT_S, is_server_stopping
+from server.relay import Relay
+from server.stop_notice import QUIT_S, Stop, find_stop
 from server.stream_socket import StreamSocket
 
 # Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
@@ -34,8 +35,11 @@ _MAX_SKIPPED_TURNS = 16
 _CLIENT_TIMEOUT_S = 30.0
 # How often a stopping worker checks whether its requests have ended.
 _POLL_S = 0.05
-# How long a connection that was accepted just before the stop has to send its request and get its answer.
+# How long a connection that was accepted just before the stop has to send its request, if somebody waits for the end.
 _LATE_REQUEST_S = 0.5
+# The same if others serve meanwhile. A proxy may be about to send a request on a connection that is idle, and must not
+# send it again if it finds that closed: it closes such a connection itself, three seconds after its last request.
+_UNHURRIED_S = 5.0
 # The arbiter kills the worker at graceful_timeout. This long before, the worker ends the remaining requests itself.
 _UNWIND_S = 1.0
 
@@ -43,9 +47,9 @@ _UNWIND_S = 1.0
 class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py.
 
-    A worker that is stopped finishes its running requests. If the whole server stops it goes on accepting
-    connections meanwhile, and the application answers that it is stopping. If only the worker is replaced, it leaves
-    new connections to the others.
+    A worker that is stopped finishes its running requests. If nobody takes those that follow, it goes on accepting
+    connections meanwhile, and the application answers that it is stopping. Else it leaves them to the others, and
+    serves what reaches it nevertheless.
     """
 
     alive: bool
@@ -104,21 +108,23 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             self._stop_requested.wait(1.0)
 
         ends_at = time.monotonic() + self.cfg.graceful_timeout - min(_UNWIND_S, self.cfg.graceful_timeout / 8)
-        if is_server_stopping():
-            self.alive = False
+        self.alive, stop = False, find_stop()
+        if stop is Stop.LAST:
             earlier = set(self._running)
             self._wait_until(lambda: earlier.isdisjoint(self._running), ends_at)
 
-        for server in servers:
-            server.close()
         self._allows_keepalive = False
+        for server in servers:
+            if stop is Stop.PASSED_ON:
+                server.take_queued(self.cfg.backlog)
+            server.close()
         for request in self._running.values():
             request.force_close()  # has no effect if its response has already begun
+        if stop in (Stop.REPLACED, Stop.PASSED_ON):
+            self._wait_until(lambda: not self._connections, min(ends_at, time.monotonic() + _UNHURRIED_S))
         for connection in self._idle:
             _stop_reading(connection)
-        # If the worker is replaced, `alive` is still True here, so the application does not refuse a late request.
         self._wait_until(self._is_quiet, min(ends_at, time.monotonic() + _LATE_REQUEST_S))
-        self.alive = False
         self._wait_until(lambda: not self._running, ends_at)
         if self._running:
             if not self.is_quitting:
@@ -208,6 +214,13 @@ class _Server(StreamServer):  # type: ignore[misc]
     def __init__(self, listener: Any, handle: Callable[..., None], connections: Pool, **tls: Any) -> None:
         super().__init__(listener, partial(handle, self), spawn=connections, **tls)
 
+    def take_queued(self, most: int) -> None:
+        """Accept what waits: the kernel resets it when the last process closes the socket."""
+        for _ in range(most):
+            if self.full() or (accepted := StreamServer.do_read(self)) is None:
+                return
+            self.do_handle(*accepted)
+
     def getsockname(self) -> Any:
         """Return the address. gunicorn reads it for each connection, even after the socket has been closed."""
         return self.address
@@ -244,6 +257,14 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     _head = b""
     is_read_closed = False
     """Whether the worker has closed its reading half. A read then ends as if the client had disconnected."""
+
+    is_chunked = False
+    """Whether the response that has begun is sent in chunks."""
+
+    def open_relay(self) -> Relay:
+        """Return what passes on the rest of the response that has begun."""
+        self._send_head()
+        return Relay(self, is_chunked=self.is_chunked)
 
     def sendall(self, data: Any, *flags: int) -> None:
         if not self._head and data.startswith(b"HTTP/1.") and data.endswith(b"\r\n\r\n"):

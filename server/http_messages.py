@@ -68,6 +68,7 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
 
     def default_headers(self) -> list[str]:
         """Return the first lines of the head."""
+        self.sock.is_chunked = self.chunked  # for its relay
         connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
         major, minor = self.req.version
         lines = [

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 _ROOT = Path(__file__).parent.parent
-_OUR_WORKERS = ("server.gevent_worker.StreamWorker", "server.thread_worker.StreamThreadWorker")
 _TIMEOUT_S = 20.0  # shorter than gunicorn's timeout of workers, which the arbiter does not check meanwhile
 
 
@@ -24,16 +23,13 @@ def find_problem(cfg: Any, *, own_addresses: Collection[Any] = ()) -> str | None
         cfg: gunicorn's configuration, with its command line.
         own_addresses: where this server listens already.
     """
-    given = cfg.settings["worker_class"].get()
-    if given not in _OUR_WORKERS:
-        if given in ("gthread", "gevent"):
-            return f"Gatehouse has workers of its own: set WORKER_CLASS={given} in .env, and leave out -k {given}."
-        return f"Gatehouse cannot run with workers of the kind {given}: leave out -k; WORKER_CLASS is gevent or gthread."
-    if cfg.preload_app:
-        return "Gatehouse cannot be loaded before its workers are forked: leave out --preload."
+    ours = sys.modules["__config__"]  # gunicorn.conf.py
+    if unwritable := ours.find_unwritable():
+        return "\n".join(unwritable)
     if "GUNICORN_FD" in os.environ or "LISTEN_FDS" in os.environ:
         return None
-    problems = (_find_bind_problem(address) for address in cfg.address if address not in own_addresses)
+    name = ours.bind_name if ",".join(cfg.bind) == ours.bind else "-b"
+    problems = (_find_bind_problem(address, name) for address in cfg.address if address not in own_addresses)
     return next(filter(None, problems), None)
 
 
@@ -63,16 +59,28 @@ def guard_reload(server: Any) -> None:
     server.reload = reload_if_possible
 
 
-def _find_bind_problem(address: Any) -> str | None:
+def _find_bind_problem(address: Any, name: str) -> str | None:
+    """Return why an address cannot be listened on.
+
+    Args:
+        address: as gunicorn has parsed it: a host and a port, the path of a socket, or the number of an open one.
+        name: what said so: HOST, BIND or -b.
+    """
+    if isinstance(address, int):
+        return None
     if not isinstance(address, tuple):
-        folder = Path(str(address)).parent
-        return None if folder.is_dir() else f"There is no folder {folder} for the socket of BIND: create it."
+        return _find_socket_problem(Path(os.fsdecode(address)))
     host, port = address[:2]
     where = f"{host}:{port}"
+    named = f"HOST={host}" if name == "HOST" else f"{name}: {host}"
+    better = "set HOST=127.0.0.1, or 0.0.0.0 for all." if name == "HOST" else "say 127.0.0.1, or 0.0.0.0 for all."
+    if not 0 <= port < 2**16:
+        return f"{where} has no port that there is: it must be from 1 to 65535."
     try:
-        family, kind, protocol, _, target = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError:
-        return f"HOST={host} is no address or name of this machine: set HOST=127.0.0.1, or 0.0.0.0 for all."
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        family, kind, protocol, _, target = found[0]
+    except (OSError, ValueError):
+        return f"{named} is no address or name of this machine: {better}"
     with socket.socket(family, kind, protocol) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -82,8 +90,21 @@ def _find_bind_problem(address: Any) -> str | None:
             return {
                 errno.EADDRINUSE: f"{where} is in use, by another server or a second one of this: stop that, or set another PORT.",
                 errno.EACCES: f"{where} needs the rights of root: set a PORT above 1023, with a proxy such as Nginx in front.",
-                errno.EADDRNOTAVAIL: f"HOST={host} is no address of this machine: set HOST=127.0.0.1, or 0.0.0.0 for all.",
+                errno.EADDRNOTAVAIL: f"{named} is no address of this machine: {better}",
             }.get(error.errno or 0, f"{where} cannot be listened on ({error.strerror}): check HOST and PORT.")
+    return None
+
+
+def _find_socket_problem(path: Path) -> str | None:
+    folder = path.parent
+    if not folder.is_dir():
+        return f"There is no folder {folder} for the socket of BIND: create it."
+    if path.exists() and not path.is_socket():
+        return f"{path} is there already and no socket: name another path in BIND, or move that away."
+    if not os.access(folder, os.W_OK | os.X_OK):
+        return (
+            f"{folder}, the folder for the socket of BIND, cannot be written: chown it to the user of the server."
+        )
     return None
 
 

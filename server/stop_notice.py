@@ -1,16 +1,14 @@
-"""Let a worker know whether the whole server stops, or only the worker itself.
+"""Let a worker know why it is to stop, and so who takes what comes after it.
 
-The worker gets a SIGTERM in both cases. If the server stops, no other worker will answer: the worker goes on
-accepting connections while it finishes its work, to answer that the server is stopping. If the worker is replaced
-(a reload, fewer workers), it must leave new connections to the others.
-
-gunicorn has no hook between its decision to stop and the signal, so the arbiter's `stop` is wrapped. All else that
-ends a worker (a reload, fewer workers, a new binary, an operator's kill) counts as a replacement.
+It gets a SIGTERM in every case. gunicorn has no hook between its decision to stop and the signal, so the arbiter's
+`stop` is wrapped. All else that ends a worker (a reload, fewer workers, a new binary, an operator's kill) is a
+replacement.
 """
 
 from __future__ import annotations
 
 import mmap
+from enum import IntEnum
 from typing import Any
 
 from server.server_log import log_event
@@ -25,14 +23,26 @@ A SIGINT to gunicorn that follows a SIGTERM kills the workers after two seconds.
 _stop_flag = mmap.mmap(-1, 1)
 
 
-def announce_stop(arbiter: Any) -> None:
+class Stop(IntEnum):
+    """Who takes the connections that are made once a worker stops."""
+
+    REPLACED = 0
+    """Another worker of this server does: the worker leaves them to it."""
+    WAITED_FOR = 1
+    """systemd holds the socket, and they wait in it for the next server: the worker ends soon."""
+    PASSED_ON = 2
+    """A proxy stands in front, which passes on what cannot connect: the worker stops to listen."""
+    LAST = 3
+    """Nobody does: the worker goes on accepting them while it finishes its work, to answer that the server stops."""
+
+
+def announce_stop(arbiter: Any, *, is_behind_proxy: bool) -> None:
     """Have the arbiter set the flag for its workers before it signals them to stop."""
     stop = arbiter.stop
     arbiter.is_stopping = False
 
     def announce_and_stop(graceful: bool = True) -> None:
-        # After USR2, or if systemd holds the socket, other workers take the new connections.
-        _stop_flag[0] = arbiter.reexec_pid == arbiter.master_pid == 0 and not arbiter.systemd
+        _stop_flag[0] = _find_stop(arbiter, is_behind_proxy=is_behind_proxy)
         if not arbiter.is_stopping:  # gunicorn calls this twice
             arbiter.is_stopping = True
             log_event("server.stopping", is_graceful=graceful)
@@ -41,6 +51,19 @@ def announce_stop(arbiter: Any) -> None:
     arbiter.stop = announce_and_stop
 
 
-def is_server_stopping() -> bool:
-    """Return whether the whole server stops."""
-    return _stop_flag[0] == 1
+def find_stop() -> Stop:
+    """Return who takes what comes after a worker that is to stop."""
+    return Stop(_stop_flag[0])
+
+
+def is_last() -> bool:
+    """Return whether nobody takes what comes after it."""
+    return _stop_flag[0] == Stop.LAST
+
+
+def _find_stop(arbiter: Any, *, is_behind_proxy: bool) -> Stop:
+    if arbiter.reexec_pid or arbiter.master_pid:  # after USR2
+        return Stop.REPLACED
+    if arbiter.systemd:
+        return Stop.WAITED_FOR
+    return Stop.PASSED_ON if is_behind_proxy else Stop.LAST

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import math
+import select
 import socket
 import sys
 import time
+from functools import partial
 from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
+from server.lingering import LingeringConnections
 from server.refusals import JsonRefusals
-from server.stop_notice import QUIT_S, is_server_stopping
+from server.stop_notice import QUIT_S, Stop, find_stop, is_last
 
 _POLL_S = 0.05
 
@@ -21,9 +24,9 @@ _POLL_S = 0.05
 class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     """The `worker_class` of gunicorn.conf.py with WORKER_CLASS=gthread.
 
-    It bounds slow requests and the connections of one address. If the whole server stops, it goes on accepting
-    connections while its requests finish, and the application answers that it is stopping. Those that come while every
-    thread is busy wait for one.
+    It bounds slow requests and the connections of one address. If the server stops and nobody takes what follows, it
+    goes on accepting connections while its requests finish, and the application answers that it is stopping. Those that
+    come while every thread is busy wait for one.
     """
 
     alive: bool
@@ -32,7 +35,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     """Whether the worker ends at once: the application then ends its streams with a last event."""
     _quits_at = math.inf
 
-    # private API: the methods and nr_conns of ThreadWorker; guarded by tests/test_private_apis.py
+    # private API: the methods, nr_conns and poller of ThreadWorker, and that it calls close() of a connection; guarded by tests/test_private_apis.py
 
     def init_process(self) -> None:
         """Prepare to count running connections, then serve."""
@@ -40,10 +43,31 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         self._to_finish: set[Any] | None = None
         super().init_process()
 
+    def run(self) -> None:
+        """Serve until the worker is to stop."""
+        self._lingering = LingeringConnections(self.poller)
+        super().run()
+
     def init_signals(self) -> None:
         """Install the handlers."""
         super().init_signals()
         take_stops()
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """Begin or cease to accept connections; once the worker stops and a proxy has to notice it, for good."""
+        super().set_accept_enabled(enabled)
+        if enabled or self.alive or find_stop() is not Stop.PASSED_ON:
+            return
+        for listener in self.sockets:
+            # What waits in its queue would be reset.
+            while listener.fileno() >= 0 and select.select([listener], [], [], 0)[0]:
+                self.accept(listener)
+            listener.close()
+
+    def _cap_keepalive(self, deadline: float) -> None:
+        """Close kept-alive connections soon, unless others serve meanwhile: a proxy may be about to send a request."""
+        if find_stop() not in (Stop.REPLACED, Stop.PASSED_ON):
+            super()._cap_keepalive(deadline)
 
     def enqueue_req(self, conn: Any) -> None:
         """Have a thread serve a connection, unless it is new and its address has too many."""
@@ -55,7 +79,15 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
                 return
             conn.sock = _ClientSocket(fileno=conn.sock.detach())
             conn.sock.arrival = arrival
+            conn.close = partial(self._close, conn)
         super().enqueue_req(conn)
+
+    def _close(self, conn: Any, graceful: bool = False) -> None:
+        """Close a connection, in the main thread, without waiting for its client."""
+        if graceful:
+            self._lingering.add(conn.sock)
+        else:
+            conn.sock.close()
 
     def handle(self, conn: Any) -> Any:
         """Serve a request of a connection, in a thread."""
@@ -91,12 +123,13 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     def notify(self) -> None:
         """Tell the arbiter that the worker lives. gunicorn calls this in each turn of its loops."""
         super().notify()
+        self._lingering.close_late()
         if self.alive:
             return
         if time.monotonic() >= self._quits_at:
             sys.exit(0)
         if self._to_finish is None:
-            self._to_finish = set(self._running) if is_server_stopping() else set()
+            self._to_finish = set(self._running) if is_last() else set()
         is_finishing = not self._to_finish.isdisjoint(self._running)
         self.set_accept_enabled(is_finishing and self.nr_conns < self.worker_connections)
 

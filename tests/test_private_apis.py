@@ -120,6 +120,7 @@ def test_gunicorns_threaded_worker_has_the_parts_that_are_used():
     assert "self.nr_conns += 1" in inspect.getsource(ThreadWorker.accept)
     names = ("set_accept_enabled", "wait_for_and_dispatch_events", "is_parent_alive", "handle", "handle_exit")
     assert all(callable(getattr(ThreadWorker, name)) for name in names)
+    assert list(inspect.signature(ThreadWorker._cap_keepalive).parameters) == ["self", "deadline"]
     loop, stopping = inspect.getsource(ThreadWorker.run).split("# Graceful shutdown")
     assert "self.notify()" in loop
     assert "self.notify()" in stopping
@@ -138,7 +139,8 @@ assert list(inspect.signature(AsyncWorker.handle).parameters) == ["self", "liste
 assert list(inspect.signature(AsyncWorker.handle_request).parameters) == ["self", "listener_name", "req", "sock", "addr"]
 names = ("patch", "init_signals", "handle_exit", "handle_quit", "notify", "timeout_ctx")
 assert all(callable(getattr(GeventWorker, name)) for name in names)
-assert callable(StreamServer.do_read) and isinstance(StreamServer.max_accept, int)
+assert callable(StreamServer.do_read) and callable(StreamServer.do_handle) and callable(StreamServer.full)
+assert isinstance(StreamServer.max_accept, int)
 socket = gevent.socket.socket()
 assert socket._sock.fileno() == socket.fileno()
 assert socket._read_event.callback is None

@@ -31,3 +31,12 @@ print(*sys.modules)
 """
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True)
     assert not NOT_AT_START & set(done.stdout.split())
+
+
+def test_wsgi_started_as_a_program_says_what_to_do_even_without_packages():
+    command = [sys.executable, "-I", "-S", "wsgi.py"]
+    done = subprocess.run(command, cwd=ROOT, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 1
+    assert done.stderr.startswith("wsgi.py is started by gunicorn: `make run`")
+    assert done.stderr.count("\n") == 1

@@ -23,7 +23,7 @@ LAYERS = [
     "retention outbox exports reconciliation",
     "services",
     "web cli",
-    "__init__",
+    "__init__ __main__",
 ]
 LAYER_OF = {part: number for number, layer in enumerate(LAYERS) for part in layer.split()}
 ORDER = list(LAYER_OF)

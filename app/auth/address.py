@@ -31,6 +31,8 @@ _AROUND = " \t\"'"
 _OF_IPV4 = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
 _LOOPBACK = ipaddress.ip_address("::1")
 
+_MAX_SHAPE = 60
+
 _throttle = LogThrottle()
 log = logging.getLogger(__name__)
 
@@ -50,12 +52,19 @@ def client_address(request: Request) -> str:
         log.warning(
             "address.unreadable",
             extra={
-                "address": remote_addr[:100],
-                "counted_as": address,
+                "shape": _describe_shape(remote_addr),
                 "hint": "have the outermost of TRUSTED_PROXIES write the client's IP address into X-Forwarded-For",
             },
         )
     return address
+
+
+def _describe_shape(text: str) -> str:
+    """Return a text with an `a` for each letter and a `9` for each digit: its form, and nothing of what it says.
+
+    It may be a visitor's address in a form that is not known here, or whatever a visitor sent.
+    """
+    return "".join("9" if each.isdigit() else "a" if each.isalpha() else each for each in text[:_MAX_SHAPE])
 
 
 def exact_address(request: Request) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:

@@ -7,9 +7,9 @@ parsing            from the text of a variable to the type of its field
 formats            the formats of names, URLs and rates
 origins            origins of pages and names of hosts: how browsers write them, and what is none
 upstream_urls      what the upstream's URLs must not be
+paths              the files and folders that settings name: what cannot be read or written
 env_file           reads .env, and says what in it is no setting
-rules              rules that concern several settings
-exposure           who can use a development server that listens beyond this machine
+rules              rules that concern several settings, and who can use a development server that others reach
 identity_provider  the settings of the site's identity provider, and their rules
 models             the models of each operation, and the limits of their answers and inputs
 groups             the settings that one part of the application takes, as one value
@@ -19,7 +19,6 @@ standard library and dotenv.
 """
 
 from app.config.env_file import load_config
-from app.config.exposure import describe_exposure
 from app.config.fields import ConfigError
 from app.config.groups import (
     AttributionSettings,
@@ -39,6 +38,8 @@ from app.config.groups import (
 )
 from app.config.identity_provider import ProviderSettings
 from app.config.models import ModelSettings, ReasoningEffort, ServiceTier, Verbosity
+from app.config.paths import find_unreadable, find_unwritable
+from app.config.rules import describe_exposure
 from app.config.settings import Config
 
 __all__ = [
@@ -64,5 +65,7 @@ __all__ = [
     "UpstreamSettings",
     "Verbosity",
     "describe_exposure",
+    "find_unreadable",
+    "find_unwritable",
     "load_config",
 ]

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import difflib
 import io
+import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 
 from dotenv import dotenv_values
-from dotenv.parser import parse_stream
+from dotenv.parser import Binding, parse_stream
+from dotenv.variables import Variable, parse_variables
 
 from app.config.fields import ConfigError
+from app.config.paths import find_unreadable
 from app.config.settings import Config
 from app.config.variables import list_file_names
 
@@ -50,6 +53,7 @@ def load_config(root: Path) -> Config:
         config = Config.from_env(file_values=values)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
+    problems += find_unreadable(config, root)
     if problems:
         raise ConfigError(problems)
     return config
@@ -70,19 +74,47 @@ def _read_file(root: Path) -> dict[str, str]:
         raise ConfigError([".env is not a text in UTF-8; save it as UTF-8."]) from None
     except OSError as error:
         raise ConfigError([f".env cannot be read ({error.strerror}): check its owner and its mode."]) from None
+    bindings = list(parse_stream(io.StringIO(text)))
     problems = [
-        f".env, line {_find_line(binding.original.string, binding.original.line)}: it must have the form NAME=value."
-        for binding in parse_stream(io.StringIO(text))
+        f".env, line {_find_line(binding)}: it must have the form NAME=value."
+        for binding in bindings
         if binding.error or (binding.key is not None and binding.value is None)
     ]
+    problems += [*_find_emptied(bindings), *_find_undefined(bindings)]
     if problems:
         raise ConfigError(problems)
     return {name: value or "" for name, value in dotenv_values(stream=io.StringIO(text)).items()}
 
 
-def _find_line(text: str, first: int) -> int:
+def _find_emptied(bindings: Sequence[Binding]) -> Iterator[str]:
+    """Yield what is set, and then emptied by another line, as the last one counts."""
+    lines: dict[str, tuple[str, int]] = {}
+    for binding in bindings:
+        if binding.key is None:
+            continue
+        value, line = binding.value or "", _find_line(binding)
+        before, line_before = lines.get(binding.key, ("", 0))
+        if before and not value:
+            yield f".env: {binding.key} is set in line {line_before} and empty again in line {line}; remove one of the two."
+        lines[binding.key] = value, line
+
+
+def _find_undefined(bindings: Sequence[Binding]) -> Iterator[str]:
+    """Yield what refers to a variable that there is not, which would stand for nothing."""
+    known = {binding.key for binding in bindings}
+    for binding in bindings:
+        for atom in parse_variables(binding.value or ""):
+            if not isinstance(atom, Variable) or atom.default is not None or atom.name in known:
+                continue
+            reference = f"${{{atom.name}}}"
+            if os.path.expandvars(reference) == reference:  # the environment has none of that name
+                yield f".env: {binding.key} contains {reference}, which is not set."
+
+
+def _find_line(binding: Binding) -> int:
     """Return the number of a binding's line; the empty lines before it belong to it."""
-    return first + text[: len(text) - len(text.lstrip())].count("\n")
+    text = binding.original.string
+    return binding.original.line + text[: len(text) - len(text.lstrip())].count("\n")
 
 
 def _find_unknown_names(values: Mapping[str, str]) -> Iterator[str]:

@@ -13,17 +13,39 @@ NAME_PATTERN = r"^[A-Za-z0-9_-]{1,64}$"
 TENANT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 """The names of tenants. With a slash, two users could have the same account: a slash parts tenant and user there."""
 
+MAX_PORT = 65_535
+
+_ESCAPED = "in a password, write @ as %40, / as %2F, : as %3A, # as %23"
+NO_DATABASE_URL = f"is not a URL such as sqlite:///instance/gatehouse.sqlite3 or postgresql://user:password@host/name; {_ESCAPED}"
+
 MIN_SECRET_CHARS = 32
 """The shortest SECRET_KEY that tokens and sessions are signed with."""
 
 _HOST = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?|[0-9a-f]*:[0-9a-f:.]*(%[a-z0-9]+)?", re.IGNORECASE)
+_BIND = re.compile(r"unix:.+|fd://\d+|(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9_.-]*):(?P<port>\d{1,5})")
 _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
-# Visible ASCII: servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…. But a comma parts two
-# models, and a quote is a mistake in .env.
-_MODEL = re.compile(r"(?!-)[!#$%&()*+./0-9:;<=>?@A-Z\[\\\]^_a-z{|}~-]{1,200}")
+# Servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…, and LM Studio and Ollama as people do.
+# But a comma parts two models, a quote is a mistake in .env, and so is a comment where nothing takes it out.
+_MODEL = re.compile(r"(?![- ])(?!.* #)[^,\"'`]{1,200}(?<! )")
+_NO_MODELS = ("true", "false", "yes", "no", "on", "off", "null", "[]", "{}", "''")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
 _NAME = re.compile(NAME_PATTERN)
 _HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")
+
+
+def check_listening_host(value: str) -> str | None:
+    """Check the address that the server listens on."""
+    if _HOST.fullmatch(value):
+        return None
+    return "must be an address such as 127.0.0.1 or ::1, or 0.0.0.0 for all, without a port or brackets."
+
+
+def check_bind(value: str) -> str | None:
+    """Check where the server listens, as gunicorn has it."""
+    found = _BIND.fullmatch(value)
+    if found and int(found["port"] or 0) <= MAX_PORT:
+        return None
+    return "must be like 127.0.0.1:8000, [::1]:8000 or unix:/run/gatehouse/gunicorn.sock."
 
 
 def check_rate(value: str) -> str | None:
@@ -34,7 +56,14 @@ def check_rate(value: str) -> str | None:
 def check_redis_url(value: str) -> str | None:
     """Check the URL of a Redis server."""
     is_known = value.partition("://")[0] in ("redis", "rediss", "unix") and not value.endswith("://")
-    return None if is_known else "must begin with redis://, rediss:// or unix://."
+    if not is_known:
+        return "must begin with redis://, rediss:// or unix://."
+    try:
+        parts = urlsplit(value)
+        is_valid = parts.port != 0 and (parts.scheme == "unix" or re.fullmatch(r"(/\d*)?", parts.path) is not None)
+    except ValueError:
+        is_valid = False
+    return None if is_valid else f"must be like redis://:password@127.0.0.1:6379/0; {_ESCAPED}."
 
 
 def check_webhook_secret(value: str) -> str | None:
@@ -74,7 +103,9 @@ def check_http_url(value: str) -> str | None:
 
 def check_model(value: str) -> str | None:
     """Check the name of a model."""
-    return None if _MODEL.fullmatch(value) else f"{value!r} is not a valid name of a model."
+    if value.isprintable() and _MODEL.fullmatch(value) and value.lower() not in _NO_MODELS:
+        return None
+    return f"{value!r} is not a valid name of a model; several are separated by commas, and none is no model."
 
 
 def check_name(value: str) -> str | None:

@@ -6,10 +6,10 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
+from app.config.formats import MAX_PORT
 from app.config.parsing import parse_list
 
 _WEB_PORTS = {"http": 80, "https": 443}
-_MAX_PORT = 65_535
 _ORIGIN = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*)://([^/?#@:\[\]\\\s]*|\[[^\]]*\])(?::(\d{1,5}))?")
 _NAME = re.compile(r"[a-z0-9_-]+(\.[a-z0-9_-]+)*\.?")
 # Of apps and extensions: capacitor://localhost, chrome-extension://<id>, app://. and app://- .
@@ -70,7 +70,7 @@ def _is_origin(value: str) -> bool:
     found = _ORIGIN.fullmatch(value)
     if found is None or _normalize(value) != value or found[1] in _NOT_OF_PAGES:
         return False
-    if found[3] is not None and not 0 < int(found[3]) <= _MAX_PORT:
+    if found[3] is not None and not 0 < int(found[3]) <= MAX_PORT:
         return False
     host = found[2]
     if host.startswith("["):

@@ -1,7 +1,8 @@
-"""Check the rules that concern several settings, or each item of a list."""
+"""Check the rules that concern several settings, or each item of a list, and say who can use an open server."""
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from app.config import formats
 from app.config.formats import MIN_SECRET_CHARS
 from app.config.identity_provider import VISITOR_SCOPES, find_provider_problems
 from app.config.origins import check_host, check_origin
+from app.config.upstream_urls import check_key, is_openai, is_placeholder
 
 if TYPE_CHECKING:
     from app.config.settings import Config
@@ -31,6 +33,26 @@ def find_problems(config: Config) -> list[str]:
     return [problem for rule in rules for problem in rule(config)]
 
 
+def describe_exposure(config: Config) -> str | None:
+    """Return what it means if others can reach a development server with a real upstream; None if they cannot."""
+    if config.is_production or config.is_offline:
+        return None
+    addresses = [each for each in config.bind.split(",") if not each.startswith("unix:")]
+    hosts = [each.rpartition(":")[0] for each in addresses] if config.bind else [config.host]
+    if all(_is_loopback(host.strip("[]")) for host in hosts):
+        return None
+    where = f"BIND={config.bind}" if config.bind else f"HOST={config.host}"
+    what = "your OPENAI_API_KEY" if config.openai_api_key else "your upstream"
+    credential = (
+        "with the cookie that the page at / gives to everyone" if config.auth_required else "without a credential"
+    )
+    limit = "" if config.anonymous_budget_usd else " and without a common limit"
+    return (
+        f"{where} with APP_ENV=development: everyone who can reach this machine can use {what}, {credential}{limit}."
+        " Set HOST=127.0.0.1, or APP_ENV=production."
+    )
+
+
 def _check_upstream(config: Config) -> Iterator[str]:
     if config.azure_openai_endpoint and config.openai_base_url:
         yield "AZURE_OPENAI_ENDPOINT and OPENAI_BASE_URL exclude each other."
@@ -39,8 +61,10 @@ def _check_upstream(config: Config) -> Iterator[str]:
     if config.azure_openai_endpoint and config.moderation != "off":
         yield "MODERATION must be off with AZURE_OPENAI_ENDPOINT: Azure has no moderation endpoint."
     for name, keys in (("OPENAI_API_KEY", (config.openai_api_key,)), ("OPENAI_API_KEYS", config.openai_api_keys)):
-        if any(not key.isascii() or any(char <= " " for char in key) for key in keys):
-            yield f"{name} contains a space, a control character or one that is not ASCII."
+        for problem in dict.fromkeys(filter(None, (check_key(key) for key in keys))):
+            yield f"{name} {problem}"
+        if is_openai(config.openai_base_url) and any(is_placeholder(key) for key in keys):
+            yield f"{name} is a placeholder: write your own key there."
     if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
         yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
 
@@ -51,9 +75,17 @@ def _check_hosted_tools(config: Config) -> Iterator[str]:
 
 
 def _check_models(config: Config) -> Iterator[str]:
-    for model in (*config.models.answering, config.embedding_model, config.moderation_model):
-        if problem := formats.check_model(model):
-            yield problem
+    named = {
+        "CHAT_MODEL": (config.chat_model,),
+        "CHAT_FALLBACK_MODELS": config.models.fallbacks["chat"],
+        "VISION_MODEL": (config.vision_model,),
+        "EMBEDDING_MODEL": (config.embedding_model,),
+        "ALLOWED_MODELS": config.allowed_models,
+        "MODERATION_MODEL": (config.moderation_model,),
+    }
+    for name, models in named.items():
+        for problem in filter(None, map(formats.check_model, models)):
+            yield f"{name}: {problem}"
 
 
 def _check_token_rates(config: Config) -> Iterator[str]:
@@ -123,3 +155,10 @@ def _check_production(config: Config) -> Iterator[str]:
             "AUTH_REQUIRED is not true, so anybody may spend your money: set it to true, or limit use without a"
             f" credential with {' and '.join(missing)}."
         )
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -16,9 +16,9 @@ class SettingFields:
     """One field for each environment variable of the same name in capitals; .env.example explains them."""
 
     app_env: str = one_of("development", "production", default="development")
-    host: str = "127.0.0.1"
-    port: int = within(0, 65_535, default=8000)
-    bind: str = ""
+    host: str = text(formats.check_listening_host, default="127.0.0.1")
+    port: int = within(0, formats.MAX_PORT, default=8000)
+    bind: str = text(formats.check_bind)
     web_concurrency: int = within(0, 1_000, default=0)
     worker_class: str = one_of("gevent", "gthread", default="gevent")
     worker_connections: int = within(1, 1_000_000, default=2000)

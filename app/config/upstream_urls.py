@@ -1,4 +1,4 @@
-"""Check the URLs of the upstream: tell at start what no request could ever reach."""
+"""Check the URLs of the upstream and the keys for it: tell at start what no request could ever reach or use."""
 
 from __future__ import annotations
 
@@ -15,16 +15,26 @@ _ROUTE = re.compile(
     re.IGNORECASE,
 )
 _VERSION_TWICE = re.compile(r"/v1/v1$")
+_VERSION = re.compile(r"[A-Za-z0-9._-]{1,40}")
 _AZURE_API = re.compile(r"/openai(/.*)?$")
+# What examples have in place of a key; other servers may really want such a word, OpenAI never does.
+_PLACEHOLDER = re.compile(
+    r".*(\.\.\.|your[-_]|[-_]here$|change[-_]?me|replace[-_]|placeholder|insert[-_]).*|(sk-)?(proj-)?[x*]{3,}"
+    r"|none|null|undefined|empty|true|false|todo",
+    re.IGNORECASE,
+)
 _PAGES = ("platform.openai.com", "openai.com", "www.openai.com", "chat.openai.com", "chatgpt.com")
 
 
 def check_base_url(value: str) -> str | None:
     """Check OPENAI_BASE_URL."""
-    if problem := _check_url(value):
+    url, version = split_version(value)
+    if problem := _check_url(url):
         return problem
-    parts = urlsplit(value)
+    parts = urlsplit(url)
     host, path = parts.hostname or "", parts.path.rstrip("/")
+    if version and (is_openai(url) or _is_azure(host)):
+        return "needs no api-version here: leave it out."
     if host in _PAGES:
         return "is the address of a page; OpenAI's API is at https://api.openai.com/v1 (or leave it unset)."
     if found := _ROUTE.search(path):
@@ -60,6 +70,26 @@ def check_azure_version(value: str) -> str | None:
     return None if is_version else "must be a date such as 2024-10-21 or 2025-03-01-preview."
 
 
+def split_version(url: str) -> tuple[str, str]:
+    """Return a base URL without the `?api-version=…` that gateways of Azure's want behind each path, and that version."""
+    base, _, version = url.partition("?api-version=")
+    return (base, version) if _VERSION.fullmatch(version) else (url, "")
+
+
+def check_key(value: str) -> str | None:
+    """Check a key of the upstream; no problem contains any of it."""
+    if not value.isascii() or any(char <= " " for char in value):
+        return "contains a space, a control character or one that is not ASCII."
+    if re.search(r"[\"'`\\;,<>{}]|^\$|^OPENAI_", value):
+        return "contains a quote, a comma or another character that no key has: it must be the key alone."
+    return None
+
+
+def is_placeholder(key: str) -> bool:
+    """Return whether a key is one of an example, which stands for the real one."""
+    return _PLACEHOLDER.fullmatch(key) is not None
+
+
 def is_openai(url: str) -> bool:
     """Return whether a base URL is OpenAI's own; an empty one is."""
     host = (urlsplit(url).hostname or "") if is_url(url) else ""
@@ -74,10 +104,10 @@ def is_azure(url: str) -> bool:
 def _check_url(value: str) -> str | None:
     if not value.lower().startswith(("http://", "https://")):
         return "must begin with http:// or https://."
-    if not is_url(value) or re.search(r"[\s<>{}\"'\\]", value):
+    if not is_url(value) or re.search(r"[\s<>{}\"'\\,;]", value):
         return "must be an http:// or https:// URL of a server."
     if "?" in value or "#" in value:
-        return "must not have a query (?…) or a fragment (#…)."
+        return "must not have a fragment (#…), or a query (?…) other than ?api-version=…."
     if "@" in urlsplit(value).netloc:
         return "must not have a user or password (user:password@…): the key goes into OPENAI_API_KEY."
     return None

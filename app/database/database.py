@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Connection, make_url
 from sqlalchemy.exc import ArgumentError
 
+from app.config.formats import NO_DATABASE_URL
 from app.database import migrate
 from app.database.driver import Driver
 from app.database.outages import DatabaseGuard, to_unavailable
@@ -32,12 +33,12 @@ def open_database(url: str, root: Path) -> Database:
         root: where relative paths begin.
 
     Raises:
-        ValueError: the URL is not one of these. The message does not quote it, as it may hold a password.
+        ValueError: the URL is not one of these. No message quotes it, as it may hold a password.
     """
     try:
         parsed = make_url(url)
     except (ArgumentError, ValueError):
-        raise ValueError("DATABASE_URL is not a URL") from None
+        raise ValueError(f"DATABASE_URL {NO_DATABASE_URL}") from None
     kind = parsed.drivername.partition("+")[0]
     if kind == "sqlite" and parsed.database and parsed.database != ":memory:":
         return Database(SqliteDriver(root / parsed.database))
@@ -78,15 +79,12 @@ class Database:
         return self._transaction(within_s, self.driver.begin_single, writes=False)
 
     def execute(self, sql: str, values: Sequence[Any], within_s: float | None = None) -> int:
-        """Run one statement as a transaction. Return how many rows it changed or found.
+        """Run one statement as a transaction. Return how many rows it changed or found. Raises DatabaseUnavailable.
 
         Args:
             sql: text from render_sql().
             values: one for each placeholder.
             within_s: time limit; TIMEOUT_S if None.
-
-        Raises:
-            DatabaseUnavailable: as in a transaction.
         """
         deadline = clock.ticks() + (TIMEOUT_S if within_s is None else within_s)
         is_trial = self._enter()

@@ -99,6 +99,15 @@ class PostgresDriver:
     placeholder = "%s"
 
     def __init__(self, url: URL) -> None:
+        """Prepare to connect on first use.
+
+        Raises:
+            ValueError: the URL has an option that PostgreSQL's client does not know.
+        """
+        try:
+            make_conninfo(**dict.fromkeys(url.query, ""))
+        except psycopg.ProgrammingError as error:
+            raise ValueError(f"DATABASE_URL: {str(error).strip()}") from None
         self._url = url
         self._slots = threading.BoundedSemaphore(_POOL_SIZE)
         self.engine = create_engine(

@@ -14,9 +14,11 @@ _END = b"\0\0\0\0IEND\xaeB`\x82"
 _CHUNK_BYTES = len(_END)  # of an empty chunk
 # Pixels, and the meaning of their colors. An animation's first frame, or its fallback, is in IDAT as well.
 _COPIED = {
-    *(b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"),
+    *(b"IHDR", b"PLTE", b"tRNS", b"IDAT"),
     *(b"gAMA", b"cHRM", b"sRGB", b"sBIT", b"bKGD", b"cICP"),
 }
+# Of what only says how colors look: how long it must be. Viewers pass over one that is damaged.
+_LENGTHS = {b"gAMA": 4, b"cHRM": 32, b"sRGB": 1, b"cICP": 4}
 # Encoders that write 4 KB at a time need 2,560 for 10 MB.
 _MAX_CHUNKS = 20_000
 _MAX_PROFILE_BYTES = 1 << 20
@@ -38,7 +40,7 @@ def strip(data: bytes) -> StrippedImage:
     """Return the file with the chunks of one still picture.
 
     Raises:
-        CorruptImage: it is not a complete PNG, or a checksum is wrong.
+        CorruptImage: it is not a complete PNG, or the checksum of a chunk that every viewer needs is wrong.
     """
     width, height = size(data)
     copied, exif, icc = [_SIGNATURE], None, None
@@ -51,10 +53,15 @@ def strip(data: bytes) -> StrippedImage:
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4])
         if len(name) < 4 or end > len(data) or (name == b"IHDR") != (not seen):
             raise CorruptImage
+        if name == b"IEND":
+            copied.append(_END)
+            break
         if name in _COPIED:
-            if zlib.crc32(memoryview(data)[at + 4 : end - 4]) != int.from_bytes(data[end - 4 : end]):
+            is_sound = zlib.crc32(memoryview(data)[at + 4 : end - 4]) == int.from_bytes(data[end - 4 : end])
+            if not is_sound and name[:1].isupper():
                 raise CorruptImage
-            copied.append(data[at:end])
+            if is_sound and end - at - _CHUNK_BYTES == _LENGTHS.get(name, end - at - _CHUNK_BYTES):
+                copied.append(data[at:end])
         elif name == b"eXIf":
             exif = data[at + 8 : end - 4]
         elif name == b"iCCP" and name not in seen:  # only one is allowed, and each would be decompressed
@@ -63,8 +70,6 @@ def strip(data: bytes) -> StrippedImage:
             raise CorruptImage
         seen.add(name)
         at = end
-        if name == b"IEND":
-            break
     else:
         raise CorruptImage
     if b"IDAT" not in seen:

@@ -1,10 +1,12 @@
-"""Load the site's own schemas from SCHEMAS_DIR; a file's name is its schema's name."""
+"""The schemas that are sent: the site's own from SCHEMAS_DIR, by the names of their files, and those of callers."""
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import orjson
 
@@ -14,6 +16,7 @@ from app.json_schema.normalize import Normalized, normalize
 from app.json_schema.size import MAX_DEPTH, is_deeper
 from app.json_schema.strict_rules import InvalidSchema
 from app.json_schema.validator import VALIDATORS
+from app.json_schema.value_sets import WorkBudget
 
 NamedSchemas = Mapping[str, Normalized]
 """The normalized schema of each name."""
@@ -43,7 +46,7 @@ def _load(file: Path) -> Normalized:
     if not re.fullmatch(NAME_PATTERN, file.stem):
         raise ValueError("its name must be 1 to 64 letters, digits, underscores or hyphens.")
     try:
-        schema = orjson.loads(file.read_bytes())
+        schema = orjson.loads(file.read_bytes().removeprefix(codecs.BOM_UTF8))  # which editors on Windows write
     except orjson.JSONDecodeError as error:
         raise ValueError(f"is not JSON: {error}.") from None
     if not isinstance(schema, dict) or is_deeper(schema, MAX_DEPTH):
@@ -53,6 +56,25 @@ def _load(file: Path) -> Normalized:
         raise InvalidSchema(normalized.unresolved)
     VALIDATORS.keep(schema)  # fails now if answers could not be checked against it
     return normalized
+
+
+def make_strict(
+    schema: dict[str, Any], *, field: str = "schema", steps: WorkBudget | None = None
+) -> dict[str, Any]:
+    """Return a caller's schema as strict models take it, which allows the same answers.
+
+    Args:
+        schema: as an SDK makes it, with annotations and so on.
+        field: its name in the request.
+        steps: how much work it may be, if several schemas share that.
+
+    Raises:
+        InvalidSchema: it is not within OpenAI's subset.
+    """
+    normalized = normalize(schema, exact=True, steps=steps)
+    if normalized.unresolved:
+        raise InvalidSchema(normalized.unresolved, field=field)
+    return normalized.schema
 
 
 def json_schema_format(name: str, schema: dict[str, object], *, strict: bool) -> dict[str, object]:

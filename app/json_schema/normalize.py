@@ -25,7 +25,7 @@ from app.json_schema.value_sets import (
 )
 
 _MAX_CHANGES = 20
-_MAX_STEPS = 200_000  # many times what any schema needs that the validator accepts
+MAX_STEPS = 200_000  # many times what any schema needs that the validator accepts
 _STEPS_PER_SCHEMA = 10
 _CHARS_PER_STEP = 32  # of a reference, which may be long
 _TOO_LARGE = "schema: is too large to be normalized: split it over several requests."
@@ -58,12 +58,13 @@ class Normalized:
     changes: Sequence[str] = ()
 
 
-def normalize(schema: dict[str, Any], *, exact: bool = False) -> Normalized:
+def normalize(schema: dict[str, Any], *, exact: bool = False, steps: WorkBudget | None = None) -> Normalized:
     """Rewrite a schema into the strict subset as far as its meaning allows. Does not change the given schema.
 
     Args:
         schema: the given one.
         exact: whether to make only changes after which the schema allows the same answers.
+        steps: how much work it may be, if several schemas share that.
     """
     check = StrictCheck(schema)
     problems = check.run()
@@ -71,7 +72,7 @@ def normalize(schema: dict[str, Any], *, exact: bool = False) -> Normalized:
         return Normalized(schema)
     if check.is_too_large:  # no rewriting helps
         return Normalized(schema, unresolved=problems[-1:])
-    rewriter = _Rewriter(schema, exact)
+    rewriter = _Rewriter(schema, exact, steps or WorkBudget(MAX_STEPS))
     try:
         strict = rewriter.run()
     except BudgetExhausted:
@@ -95,12 +96,12 @@ class _Rewriter:
 
     root: dict[str, Any]
     exact: bool
+    steps: WorkBudget
     optional: list[tuple[dict[str, Any], frozenset[str]]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     changes: list[tuple[str, str]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.steps = WorkBudget(_MAX_STEPS)
         self.nulls = NullAcceptance(self.root, self.steps)
         self.unions = UnionDisjointness(self.root, self.steps)
         self.moved: dict[str, str] = {}

@@ -55,13 +55,15 @@ class InvalidSchema(Problem, ValueError):
     sentence = "cannot be used."
     message_is_safe = True
 
-    def __init__(self, problems: Sequence[str], hint: str = "") -> None:
+    def __init__(self, problems: Sequence[str], hint: str = "", *, field: str = "schema") -> None:
         """Build the message from the first problems and a hint.
 
         Args:
             problems: at least one, each a sentence.
             hint: a sentence for the end.
+            field: the name of the schema in the request, with which each problem then begins.
         """
+        problems = [field + problem.removeprefix("schema") for problem in problems]
         message = problems[0]
         shown = 1
         for problem in problems[1:_MAX_SHOWN_PROBLEMS]:
@@ -74,6 +76,7 @@ class InvalidSchema(Problem, ValueError):
         elif left:
             message += f" And {left} more fault{'s' if left > 1 else ''}."
         super().__init__(f"{message} {hint}".strip())
+        self.field = field
 
 
 def find_problems(schema: dict[str, Any]) -> list[str]:

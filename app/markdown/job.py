@@ -24,7 +24,11 @@ _ATTRIBUTES = {
     "ol": {"start"},
     "pre": {"tabindex"},
     "div": {"class", "tabindex", "role", "aria-label"},
+    "th": {"class"},
+    "td": {"class"},
 }
+# The pages' policy allows no style in an attribute.
+_ALIGNMENTS = {"text-align:right": "end", "text-align:center": "center"}
 _SCHEMES = {"http", "https", "mailto"}
 # The page around an answer has the first two levels itself.
 _HEADING_SHIFT, _MAX_HEADING = 2, 6
@@ -50,6 +54,7 @@ def render(text: str) -> str:
 def _parser() -> MarkdownIt:
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
     parser.core.ruler.push("lower_headings", _lower_headings)
+    parser.core.ruler.push("align_cells", _align_cells)
     parser.add_render_rule("image", _link_image)
     for name in ("fence", "code_block"):
         parser.add_render_rule(name, _open_to_keyboards)
@@ -62,6 +67,14 @@ def _lower_headings(state: StateCore) -> None:
     for token in state.tokens:
         if token.type in ("heading_open", "heading_close"):
             token.tag = f"h{min(int(token.tag[1]) + _HEADING_SHIFT, _MAX_HEADING)}"
+
+
+def _align_cells(state: StateCore) -> None:
+    for token in state.tokens:
+        if token.type in ("th_open", "td_open"):
+            alignment = _ALIGNMENTS.get(str(token.attrs.pop("style", "")))
+            if alignment:
+                token.attrSet("class", alignment)
 
 
 def _link_image(

@@ -15,9 +15,11 @@ from prometheus_client.core import GaugeMetricFamily
 
 from app.config import Config
 from app.database.database import Contended, Database, DatabaseUnavailable
+from app.ledger.backlog import Backlog, count_backlogs
 from app.ledger.ledger import Ledger
 from app.ledger.reports import Reports
 from app.openai_service import OpenAIService
+from app.runtime import clock
 from app.runtime.log_throttle import LogThrottle
 from app.shared_state import SharedState
 from app.side_process import SideProcessPool
@@ -25,6 +27,7 @@ from app.side_process import SideProcessPool
 _PATIENCE_S = 4.0
 """How long a scrape waits for the stores. Each of them has a shorter time limit."""
 
+_NOTHING = Backlog(target="", waiting=0, failed=0, given_up=0, oldest_at=None)
 _CIRCUIT_STATES = ("closed", "half_open", "open", "open_for_one_caller")
 
 log = logging.getLogger(__name__)
@@ -124,6 +127,7 @@ class Readings:
             self._try(lambda: look.families.append(self._read_circuits()))
         if self._check(look, "database", sources.database.check):
             self._try(lambda: look.families.append(self._read_holds()))
+            self._try(lambda: look.families.extend(self._read_backlogs()))
             if sources.limits.has_shared_budgets():
                 self._try(lambda: look.families.extend(self._read_budgets()))
 
@@ -165,6 +169,22 @@ class Readings:
         family = _gauge("holds", "Requests whose cost is held and not settled")
         family.add_metric([], self._sources.reports.count_holds())
         return family
+
+    def _read_backlogs(self) -> list[Metric]:
+        waiting = _gauge("outbox_waiting", "Entries that a system is still to be told of", "target")
+        failed = _gauge("outbox_failed", "Entries that wait as the last attempt failed", "target")
+        given_up = _gauge("outbox_given_up", "Entries that a system does not take", "target")
+        oldest = _gauge("outbox_oldest_seconds", "For how long the oldest that waits is settled", "target")
+        found = {backlog.target: backlog for backlog in count_backlogs(self._sources.database)}
+        for target in sorted({*self._sources.ledger.told, *found}):
+            backlog = found.get(target, _NOTHING)
+            waiting.add_metric([target], backlog.waiting)
+            failed.add_metric([target], backlog.failed)
+            given_up.add_metric([target], backlog.given_up)
+            oldest_at = backlog.oldest_at
+            seconds = 0.0 if oldest_at is None else max(0.0, (clock.now_ms() - oldest_at) / 1000)
+            oldest.add_metric([target], seconds)
+        return [waiting, failed, given_up, oldest]
 
     def _read_budgets(self) -> list[Metric]:
         sources = self._sources

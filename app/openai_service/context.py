@@ -30,6 +30,10 @@ class CallContext(Protocol):
         """The part of the request's time that had passed before the call, such as for receiving its body."""
 
     @property
+    def tick_s(self) -> float:
+        """The longest time between two of its checks, if it is shorter than the service's; else 0."""
+
+    @property
     def max_tokens(self) -> int | None:
         """The maximum number of tokens of one answer, if it is lower than the site's."""
 
@@ -70,11 +74,18 @@ class CallContext(Protocol):
     def reserve_nothing(self, model: str) -> None:
         """Admit a call that needs no attempt, as the answer is cached, or raise an error to refuse it."""
 
+    def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
+        """Return what is to be told of each step of an attempt that costs nothing, if anything is."""
+
+    def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
+        """Note that a server tool has run until now, for how long, and which kind of error it ended with, if any."""
+
 
 class NullContext:
     """A caller that always waits and pays nothing."""
 
     elapsed_s = 0.0
+    tick_s = 0.0
     max_tokens = None
     tenant = ""
     pseudonym = None
@@ -87,8 +98,27 @@ class NullContext:
     def check(self) -> None:
         """Do nothing."""
 
-    def reserve_attempt(self, model: str, request: PendingRequest) -> None:
+    def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:
         """Reserve nothing, and watch nothing."""
 
     def reserve_nothing(self, model: str) -> None:
         """Admit the call."""
+
+    def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
+        """Watch nothing."""
+
+    def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
+        """Do nothing."""
+
+
+class FreeContext(NullContext):
+    """The caller of a request that costs nothing, beside a call that pays: it is part of the same trace."""
+
+    def __init__(self, payer: CallContext) -> None:
+        super().__init__(payer.user)
+        self.traceparent = payer.traceparent
+        self._payer = payer
+
+    def reserve_attempt(self, model: str, request: PendingRequest) -> Callable[[Attempt], None] | None:  # noqa: ARG002
+        """Reserve nothing; watch as the payer does."""
+        return self._payer.watch_free_attempt(request.record.operation)

@@ -86,6 +86,7 @@ class UpstreamError(Problem):
         upstream_request_id: for a support case with the upstream.
         param: the upstream's name of the parameter at fault, if it gave one.
         is_unknown_param: whether the upstream does not know that parameter, by its sentence.
+        exclusive_params: two parameters of which the upstream takes one.
         asks_for_responses: whether it serves the model on /responses only.
         is_missing_route: whether there is no such route, rather than no such model.
         supported_values: the values of that parameter that the upstream accepts, by its sentence.
@@ -120,6 +121,7 @@ class UpstreamError(Problem):
         self.upstream_request_id = upstream_request_id
         self.param = param
         self.is_unknown_param = False
+        self.exclusive_params: tuple[str, ...] = ()
         self.asks_for_responses = False
         self.is_missing_route = False
         self.is_given_up = False

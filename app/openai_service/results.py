@@ -68,10 +68,10 @@ class Attempt:
         self.sent_at = monotonic()
         self._tell()
 
-    def note_received(self, tokens: int) -> None:
-        """Count tokens of text that have arrived."""
+    def note_received(self, tokens: int, at: float | None = None) -> None:
+        """Count tokens of text that have arrived: now, or the last of them at that moment."""
         self.received += tokens
-        self.last_at = monotonic()
+        self.last_at = monotonic() if at is None else at
         if self.first_at is None:
             self.first_at = self.last_at
         self._tell()

@@ -266,7 +266,7 @@ class OpenAIService:
         if record.model in fallbacks:
             fallbacks = tuple(model for model in fallbacks if model != record.model)
         left_s = self._settings.request_timeout_s - record.caller.elapsed_s
-        call_state = CallState(time.monotonic() + left_s, tick_s=self._tick_s)
+        call_state = CallState(time.monotonic() + left_s, tick_s=record.caller.tick_s or self._tick_s)
         models = (record.model, *fallbacks)
         return PendingRequest(
             path, body, models, call_state, record, adjusted or {}, token_counts=self._token_counts

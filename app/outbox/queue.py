@@ -35,16 +35,6 @@ class Due:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Backlog:
-    """How many entries a system is still to be told of, the oldest of them, and how many were given up."""
-
-    target: str
-    waiting: int
-    oldest_at: int | None
-    given_up: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class GivenUp:
     """An entry that a system does not take."""
 
@@ -108,22 +98,6 @@ class OutboxQueue:
                 .values(due_at=at, last_error=reason[:_MAX_REASON])
             )
         return is_last
-
-    def count(self) -> list[Backlog]:
-        """Return what waits, by system."""
-        query = (
-            select(
-                outbox.c.target,
-                func.count(outbox.c.due_at).label("waiting"),
-                func.min(entries.c.settled_at).filter(outbox.c.due_at.is_not(None)).label("oldest_at"),
-                (func.count() - func.count(outbox.c.due_at)).label("given_up"),
-            )
-            .outerjoin(entries, entries.c.id == outbox.c.entry_id)
-            .group_by(outbox.c.target)
-            .order_by(outbox.c.target)
-        )
-        with self._database.read_transaction() as connection:
-            return [Backlog(**row) for row in connection.execute(query).mappings()]
 
     def list_given_up(self, most: int) -> list[GivenUp]:
         """Return entries that were given up, the oldest first."""

@@ -46,7 +46,12 @@ def read_prices(file: Path) -> tuple[str, dict[str, ModelPrices]]:
         OSError: it cannot be read.
     """
     text = file.read_bytes()
-    values = tomllib.loads(text.decode(), parse_float=Decimal)
+    try:
+        values = tomllib.loads(text.decode("utf-8-sig"), parse_float=Decimal)
+    except UnicodeDecodeError:
+        raise ValueError("the file is not in UTF-8") from None
+    except tomllib.TOMLDecodeError as error:
+        raise ValueError(f"the file is not valid TOML: {error}") from None
     models = values.get("models", {})
     if not isinstance(models, dict):
         raise ValueError("models has to be a table")

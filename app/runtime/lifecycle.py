@@ -29,6 +29,7 @@ class Lifecycle:
     def __init__(self) -> None:
         self._is_alive: Callable[[], bool] = lambda: True
         self._is_quitting: Callable[[], bool] = lambda: False
+        self._is_last: Callable[[], bool] = lambda: True
         self._graceful_timeout_s = 0.0
         self._ends_at: float | None = None
 
@@ -38,6 +39,7 @@ class Lifecycle:
         *,
         graceful_timeout_s: float,
         is_quitting: Callable[[], bool] = lambda: False,
+        is_last: Callable[[], bool] = lambda: True,
     ) -> None:
         """Set the functions that say whether the process is running normally.
 
@@ -45,8 +47,10 @@ class Lifecycle:
             is_alive: returns False once the process has to stop. It is called often, so it must be cheap.
             graceful_timeout_s: how long after that the process is killed.
             is_quitting: returns True once the process ends within a second or two, without that time.
+            is_last: returns whether no other process takes the requests that are made once it has to stop.
         """
         self._is_alive, self._graceful_timeout_s, self._is_quitting = is_alive, graceful_timeout_s, is_quitting
+        self._is_last = is_last
 
     @property
     def is_draining(self) -> bool:
@@ -58,6 +62,11 @@ class Lifecycle:
         last_events_s = min(_LAST_EVENTS_S, self._graceful_timeout_s / 3)
         self._ends_at = monotonic() + self._graceful_timeout_s - last_events_s - _MAX_TICK_S
         return True
+
+    @property
+    def is_refusing(self) -> bool:
+        """Whether new requests are refused. One that still reaches a process whose place another has taken is served."""
+        return self.is_draining and (self._is_last() or self.must_end)
 
     @property
     def must_end(self) -> bool:

@@ -84,7 +84,22 @@ class SafetyEvents:
         )
         with suppress(IntegrityError), self._database.transaction() as connection:  # another process has taken it
             connection.execute(insert(safety_events).values(**_get_values(event)))
-        log.warning("safety.reported", extra={**_get_values(event), "hint": _choose_hint(event)})
+        self._tell_owner(event)
+
+    def _tell_owner(self, event: SafetyEvent) -> None:
+        """Write a line for a report. Who it is in clear, `flask usage` and the API's usage say."""
+        tenant, user = event.tenant, event.user_id
+        fields = {
+            "webhook_id": event.webhook_id,
+            "kind": event.kind,
+            "tenant": tenant,
+            "user": None if tenant is None or user is None else self._pseudonyms.name_in_log(tenant, user),
+            "category": event.category,
+            "case_id": event.case_id,
+            "action": event.action,
+            "hint": _choose_hint(event),
+        }
+        log.warning("safety.reported", extra={name: value for name, value in fields.items() if value is not None})
 
     def list_all(self, *, tenant: str | None, first_day: str, last_day: str) -> Sequence[SafetyEvent]:
         """Return the reports of some days, both inclusive, oldest first; of all tenants and of nobody if it is None."""

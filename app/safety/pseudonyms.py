@@ -11,6 +11,7 @@ import orjson
 
 _MAX_CACHED = 4096
 _CACHE_KEY_CHARS = 32
+_LOGGED_DIGITS = 16
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,14 +45,23 @@ class Pseudonyms:
         secret: SECRET_KEY, or in development without one the upstream's key: something that all processes know, that
             stays the same when they restart, and that no visitor knows.
         fallbacks: former ones: the upstream may still report a user by an identifier of one of these.
+        in_log: how the log names users: by the beginning of the `hash`, by their `id`, or by `none`.
     """
 
-    def __init__(self, secret: str, fallbacks: Sequence[str] = ()) -> None:
+    def __init__(self, secret: str, fallbacks: Sequence[str] = (), *, in_log: str = "hash") -> None:
         # A key for each purpose: nothing else that is signed with the same secret can be mistaken for one of these.
         self._user_keys = [_derive_key(each, b"gatehouse safety identifier") for each in (secret, *fallbacks)]
         self._cache_key = _derive_key(secret, b"gatehouse prompt cache key")
         self.of = functools.lru_cache(maxsize=_MAX_CACHED)(self._compute)
         """Returns the pseudonym of a tenant's user."""
+
+        self._in_log = in_log
+
+    def name_in_log(self, tenant: str, user: str) -> str | None:
+        """Return how the log names a user; None if it does not."""
+        if self._in_log == "hash":
+            return self.of(tenant, user).safety_identifier[:_LOGGED_DIGITS]
+        return user if self._in_log == "id" else None
 
     def _compute(self, tenant: str, user: str) -> Pseudonym:
         return Pseudonym(self.identify(tenant, user), self._cache_key)

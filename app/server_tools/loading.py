@@ -20,13 +20,13 @@ _BUILT_IN = "app.tools"
 _INVALID_NAME = "its name, without .py, must be 1 to 64 letters, digits, underscores or hyphens."
 
 
-def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = False) -> Toolbox:
+def load_tools(folder: Path, allowed: Collection[str]) -> Toolbox:
     """Import the built-in tools and the site's own.
 
     Args:
-        folder: TOOLS_DIR. Each `*.py` in it is imported, except those whose names begin with `_` or a dot.
+        folder: TOOLS_DIR; a missing one counts as empty. Each `*.py` in it is imported, except those whose names begin
+            with `_` or a dot.
         allowed: ALLOWED_TOOLS.
-        must_exist: whether a missing folder is a problem; otherwise it counts as empty.
 
     Returns:
         all tools, and the names of those that are allowed.
@@ -38,8 +38,6 @@ def load_tools(folder: Path, allowed: Collection[str], *, must_exist: bool = Fal
     declared: dict[str, DeclaredTool] = {}
     file_of: dict[str, str] = {}
     problems: list[str] = []
-    if must_exist and not folder.is_dir():
-        problems.append(f"TOOLS_DIR: there is no folder {str(folder)!r}.")
     files = sorted(folder.glob("[!._]*.py"))
     problems += [f"TOOLS_DIR: {file.name}: {_INVALID_NAME}" for file in files if formats.check_name(file.stem)]
     for file, module_name in (*_iter_built_in(), *_iter_own(files)):

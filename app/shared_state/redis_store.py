@@ -152,9 +152,24 @@ class RedisStore:
             # The pool's other connections are probably dead too, or lead to a server that is a replica now.
             if self._client is client:
                 self._client = _Client(self._url)
-            raise DatabaseUnavailable(type(error).__name__) from error
+            raise DatabaseUnavailable(type(error).__name__, advice=_find_advice(error)) from error
         finally:
             self._free.release()
+
+
+def _find_advice(error: Exception) -> str:
+    text = str(error)
+    if isinstance(error, redis.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS", "NOPERM")):
+        return "Redis refuses the user or password: check REDIS_URL"
+    if "DB index" in text:
+        return "Redis has no database of that number: check REDIS_URL"
+    if isinstance(error, redis.ReadOnlyError):
+        return "this Redis is a replica: let REDIS_URL lead to the primary"
+    if isinstance(error, redis.OutOfMemoryError):
+        return "the memory of Redis is full: raise its maxmemory"
+    if isinstance(error, redis.BusyLoadingError):
+        return "Redis still loads its data: wait"
+    return "Redis cannot be reached: check that it runs, and REDIS_URL"
 
 
 class _Client:

@@ -1,4 +1,4 @@
-"""A span for each request, and below it one for each attempt with a model. None has any content."""
+"""A span for each request, and below it one for each attempt with a model and each run of a tool. None has any content."""
 
 from __future__ import annotations
 
@@ -23,11 +23,15 @@ from opentelemetry.trace import (
 from app.openai_service import Attempt
 from app.tracing.traceparent import Traceparent
 
+_CHAT = "chat"
+_OTHER_OPERATIONS = ("embeddings", "moderation")
+
 
 @dataclass(slots=True)
 class _AttemptSpan:
     span: Span
     attempt: Attempt
+    is_answer: bool
     ended_at_ns: int | None = None
 
 
@@ -48,13 +52,16 @@ class RequestTrace:
         self._context = set_span_in_context(self._span, Context())
         self._attempts: list[_AttemptSpan] = []
 
-    def watch_attempt(self, operation: str, watch: Callable[[Attempt], None]) -> Callable[[Attempt], None]:
+    def watch_attempt(
+        self, operation: str, watch: Callable[[Attempt], None] | None = None
+    ) -> Callable[[Attempt], None]:
         """Return what is to be told of an attempt's steps, in the place of `watch`: it begins and ends a span."""
         current: _AttemptSpan | None = None
 
         def note(attempt: Attempt) -> None:
             nonlocal current
-            watch(attempt)
+            if watch is not None:
+                watch(attempt)
             if current is None:
                 current = self._begin(operation, attempt)
             elif attempt.is_complete or attempt.ended_at is not None:
@@ -63,15 +70,32 @@ class RequestTrace:
         return note
 
     def _begin(self, operation: str, attempt: Attempt) -> _AttemptSpan:
-        name = "embeddings" if operation == "embeddings" else "chat"
+        name = operation if operation in _OTHER_OPERATIONS else _CHAT
         span = self._tracer.start_span(f"{name} {attempt.model}", context=self._context, kind=SpanKind.CLIENT)
         _set(span, self._upstream | {"gen_ai.operation.name": name, "gen_ai.request.model": attempt.model})
         own = span.get_span_context()
         is_sampled = own.trace_flags.sampled
         attempt.traceparent = str(Traceparent(f"{own.trace_id:032x}", f"{own.span_id:016x}", is_sampled))
-        begun = _AttemptSpan(span, attempt)
+        begun = _AttemptSpan(span, attempt, is_answer=name == _CHAT)
         self._attempts.append(begun)
         return begun
+
+    def add_tool_run(self, name: str, ms: float, error: str | None) -> None:
+        """Add the span of a server tool that has run until now.
+
+        Args:
+            name: of the tool, which is the site's own.
+            ms: how long it ran.
+            error: the kind of the error that it ended with, if any.
+        """
+        now = time.time_ns()
+        span = self._tracer.start_span(
+            f"execute_tool {name}", context=self._context, start_time=now - int(ms * 1_000_000)
+        )
+        _set(span, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "error.type": error})
+        if error:
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(now)
 
     def end(self, attributes: dict[str, Any], *, status: int, code: str, finish_reason: str | None) -> None:
         """End all spans.
@@ -80,11 +104,11 @@ class RequestTrace:
             attributes: of the request, by the conventions' names; those that are None are left out.
             status: of HTTP.
             code: of the error, or empty.
-            finish_reason: of the last attempt's answer.
+            finish_reason: of the last answer.
         """
+        answer = next((each for each in reversed(self._attempts) if each.is_answer), None)
         for each in self._attempts:
-            is_last = each is self._attempts[-1]
-            _end_attempt(each, finish_reason if is_last else None)
+            _end_attempt(each, finish_reason if each is answer else None)
         span = self._span
         span.update_name(f"{attributes['http.request.method']} {attributes['http.route']}")
         _set(span, attributes | {"http.response.status_code": status, "error.type": code or None})

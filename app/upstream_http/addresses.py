@@ -59,8 +59,9 @@ class Addresses:
 
     def _find(self, until: float) -> Sequence[Address]:
         """Look the host up; if that fails, or takes long, return what was found before."""
-        if self._is_number:
-            return _look_up(self._host, self._port)
+        if self._is_number:  # it never changes, and under gevent a look-up takes a thread all the same
+            self._known = self._known or _look_up(self._host, self._port)
+            return self._known
         look_up = self._join_look_up()
         left_s = max(until - time.monotonic(), 0.0)
         has_ended = look_up.ended.wait(min(left_s, _PATIENCE_S) if self._known else left_s)

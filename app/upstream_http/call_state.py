@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
     from app.upstream_http.connection import Connection
+    from app.upstream_http.relaying import Relaying
 
 T = TypeVar("T")
 
@@ -40,6 +41,7 @@ class CallState:
         next_tick_at: when control returns to the caller, even while data arrives.
         is_abandoned: whether the client has disconnected, so that no further request may be started.
         connection: the connection that waits for its response between two ticks, if any.
+        relaying: how parts of the answer are passed on that arrive while it is waited for, if they are.
     """
 
     deadline: float
@@ -48,6 +50,7 @@ class CallState:
     next_tick_at: float = 0.0
     is_abandoned: bool = False
     connection: Connection | None = None
+    relaying: Relaying | None = None
 
     def __post_init__(self) -> None:
         self.wait_until = self.deadline

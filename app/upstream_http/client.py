@@ -19,6 +19,7 @@ from app.upstream_http.call_state import CallState, Tick, current_call_state
 from app.upstream_http.connection import Connection, ConnectionEnded
 from app.upstream_http.connection_pool import ConnectionPool
 from app.upstream_http.decoding import UndecodableBody
+from app.upstream_http.relaying import relay_parts
 from app.upstream_http.spool import SpooledBytes
 
 _NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
@@ -252,7 +253,10 @@ def _receive(connection: Connection, call_state: CallState) -> None:
         wait_s = min(call_state.wait_remaining_s(), call_state.tick_s)
         if wait_s <= 0:
             raise httpx2.ReadTimeout("the time allowed has passed")
-        connection.receive(wait_s)
+        if call_state.relaying is None or connection.has_ended:
+            connection.receive(wait_s)
+        else:
+            relay_parts(connection, call_state.relaying, wait_s)
     except TimeoutError as error:
         if call_state.wait_remaining_s() > 0:
             raise Tick from None

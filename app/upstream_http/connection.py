@@ -5,39 +5,25 @@ Plain blocking calls with timeouts, which work under threads and under gevent.
 
 from __future__ import annotations
 
-import re
 import socket
 import ssl
 import time
 
 import httptools
 
-from app.upstream_http.decoding import Decoder, decode, make_decoders
+from app.upstream_http.decoding import Decoder, UndecodableBody, decode, make_decoders
+from app.upstream_http.heads import HeadParser
+from app.upstream_http.keep_alive import USUAL_IDLE_S, read_idle_limit
 from app.upstream_http.sending import SEND_BYTES, send_watched
 from app.upstream_http.spool import SPOOL_BYTES, Spool, SpooledBytes
 
-# How long a connection is kept that says nothing of it. Most servers close idle ones after 5 s or more, and a request
-# that meets the closing one is lost, and may be billed.
-_USUAL_IDLE_S = 4.0
-_MAX_IDLE_S = 55.0
-# How much sooner than the server a connection is closed whose `Keep-Alive: timeout=…` says when the server does.
-_IDLE_MARGIN_S = 1.0
-_KEEP_ALIVE_TIMEOUT = re.compile(rb"(?:^|[,;\s])timeout\s*=\s*\"?(\d{1,9})", re.IGNORECASE)
-_SMALL_READ = 16_384
-_LARGE_READ = 262_144
+_SMALL_READ, _LARGE_READ = 16_384, 262_144
 # A large body has at least as many parts before it is worth looking at its size.
 _MANY_PARTS = 32
 _SPOOL_STEP_BYTES = 1024 * 1024
-# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, and a Content-Length besides
-# chunks, which is not read. The danger is that of a proxy, which passes answers on to others.
-_LENIENCIES = {
-    "lenient_headers": True,
-    "lenient_optional_cr_before_lf": True,
-    "lenient_spaces_after_chunk_size": True,
-    "lenient_chunked_length": True,
-}
 # How long to wait for what the upstream said before it broke the connection off. The kernel has it already.
 _LAST_WORDS_S = 1.0
+_OF_ENCODED = (b"content-encoding", b"content-length")
 
 
 class ConnectionEnded(OSError):
@@ -47,29 +33,25 @@ class ConnectionEnded(OSError):
 class Connection:
     """A connection that carries one request after another.
 
-    After `send()`, call `receive()` until `head_complete`, then until `complete`. `take_body()` returns the part of
-    the body that has arrived.
+    After `send()`, call `receive()` until `head_complete`, then until `complete`; `take_body()` has what arrived.
     """
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
         self._timeout_s: float | None = sock.gettimeout()
         self._read_size = _SMALL_READ
-        self._idle_limit_s = _USUAL_IDLE_S
+        self._idle_limit_s = USUAL_IDLE_S
         self._was_idle = False
         self.expires_at = 0.0
         """When it is too old to be used again, in seconds of `time.monotonic()`."""
         self._begin()
 
     def _begin(self) -> None:
-        self._parser = httptools.HttpResponseParser(self)
-        self._parser.set_dangerous_leniencies(**_LENIENCIES)
+        self._heads = HeadParser(self)
         self.status = 0
         self.headers: list[tuple[bytes, bytes, bytes]] = []
         """Of the response: each name as received and in lower case, and its value."""
-        self.head_complete = False
-        self.complete = False
-        self.keep_alive = False
+        self.head_complete = self.complete = self.keep_alive = False
         self.has_sent = False
         """Whether any byte of the request may have reached the upstream."""
         self.has_answered = False
@@ -84,11 +66,15 @@ class Connection:
         self._sock.settimeout(timeout_s)
         self._timeout_s = timeout_s
 
+    def unblock(self) -> socket.socket:
+        """Return its socket, of which nothing can be waited for until the next call of another method."""
+        self._set_timeout(0.0)
+        return self._sock
+
     def is_usable(self) -> bool:
         """Return whether an idle connection can carry another request: open, and without unrequested data."""
-        self._set_timeout(0.0)
         try:
-            self._sock.recv(1)
+            self.unblock().recv(1)
         except (BlockingIOError, ssl.SSLWantReadError):
             return True
         except OSError:
@@ -159,32 +145,64 @@ class Connection:
             if not self._is_refusal:
                 raise
             data = b""
-        if not data:
-            if self._is_refusal or (self.head_complete and not self._is_framed):
-                self.complete = True  # without a length, the end of the connection ends the body
-                self.keep_alive = False
-                return
-            raise ConnectionEnded
         if len(data) == self._read_size:
             self._read_size = _LARGE_READ
+        self.feed(data)
+
+    def feed(self, data: bytes) -> None:
+        """Take in what was read, b"" for the end of the connection. Raises the errors of receive()."""
+        if not data:
+            if self._is_refusal or (self.head_complete and not self._is_framed):
+                self.complete, self.keep_alive = (
+                    True,
+                    False,
+                )  # without a length, the connection's end is the body's
+                return
+            raise ConnectionEnded
         self.has_answered = True
         if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
-            self._add_body(data)
+            self.on_body(data)
+            if self._decoders:
+                self._check_end()
             return
         try:
-            self._parser.feed_data(data)
+            if self.head_complete:
+                self._heads.parser.feed_data(data)
+            else:
+                self._heads.feed(data)
         except httptools.HttpParserError as error:
             self.keep_alive = False
             if self.complete:  # unrequested data after a complete response
                 return
-            if not self._body:
-                raise
-            self._failure = error  # what came before it is read first
+            self._fail(error)
+        if self._decoders:
+            self._check_end()
+
+    def _check_end(self) -> None:
+        """Fail if the body is over, and its compressed form is not."""
+        if self.complete and not self._is_refusal and any(decoder.is_cut for decoder in self._decoders):
+            self.complete = self.keep_alive = False
+            self._fail(UndecodableBody("the compressed body has no end"))
+
+    def _fail(self, error: Exception) -> None:
+        """Raise an error, unless some of the body came before it; that is read first."""
+        if not self._body:
+            raise error
+        self._failure = error
 
     @property
     def _is_refusal(self) -> bool:
         """Whether a response has begun whose status says all that matters, however its body ends."""
         return self.head_complete and self.status >= 400
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether nothing more of the response can be read."""
+        return self.complete or self._failure is not None
+
+    def put_back(self, body: bytes) -> None:
+        """Undo take_body()."""
+        self._body.append(body)
 
     def take_body(self) -> bytes:
         """Return the body's bytes that arrived since the last call, b"" if none."""
@@ -240,7 +258,7 @@ class Connection:
 
     def on_headers_complete(self) -> None:
         """Read the status, and from the headers how the body is framed."""
-        self.status = self._parser.get_status_code()
+        self.status = self._heads.parser.get_status_code()
         if self.status < 200:
             return
         is_chunked = False
@@ -250,38 +268,29 @@ class Connection:
             is_chunked |= name == b"transfer-encoding"
             if name == b"content-encoding":
                 self._decoders += make_decoders(value)
-            if name == b"keep-alive" and (timeout := _KEEP_ALIVE_TIMEOUT.search(value)):
-                self._idle_limit_s = min(int(timeout[1]) - _IDLE_MARGIN_S, _MAX_IDLE_S)
+            if name == b"keep-alive":
+                self._idle_limit_s = read_idle_limit(value, self._idle_limit_s)
         self._is_framed = is_chunked or self._missing_bytes is not None
-        self.keep_alive = self._parser.should_keep_alive()
+        self.keep_alive = self._heads.parser.should_keep_alive()
         if is_chunked and self._missing_bytes is not None:
-            self._missing_bytes = None
-            self.keep_alive = False
+            self._missing_bytes, self.keep_alive = None, False
         if self._decoders:
-            described = (b"content-encoding", b"content-length")
-            self.headers = [header for header in self.headers if header[1] not in described]
+            self.headers = [header for header in self.headers if header[1] not in _OF_ENCODED]
         self.head_complete = True
 
     def on_body(self, data: bytes) -> None:
         """Add a part of the body."""
-        if self._missing_bytes is not None:
-            self._add_body(data)
-        elif self._decoders:
-            self._body += decode(self._decoders, data)
-        else:
-            self._body.append(data)
-
-    def _add_body(self, data: bytes) -> None:
-        missing = (self._missing_bytes or 0) - len(data)
-        if missing < 0:
+        missing = self._missing_bytes
+        if missing is not None and len(data) > missing:
             data = data[:missing]
             self.keep_alive = False
         if self._decoders:
             self._body += decode(self._decoders, data)
         else:
             self._body.append(data)
-        self._missing_bytes = missing
-        self.complete = missing <= 0
+        if missing is not None:
+            self._missing_bytes = missing - len(data)
+            self.complete = not self._missing_bytes
 
     def on_message_complete(self) -> None:
         """Mark the response as complete, unless it is an interim one."""

@@ -24,7 +24,7 @@ class ConnectionPool:
         """Prepare to connect to a URL's origin. Nothing is opened yet.
 
         Raises:
-            ValueError: the environment names a proxy whose scheme is not http.
+            ValueError: the environment names a proxy whose scheme is not http, or certificates that are not there.
         """
         self._host = url.host
         self._is_tls = url.scheme == "https"
@@ -94,7 +94,15 @@ class ConnectionPool:
 
 
 def _make_tls_context() -> ssl.SSLContext:
-    """Make a TLS context that trusts the operating system's roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 does."""
-    context = httpx2.create_ssl_context()
+    """Make a TLS context that trusts the operating system's roots, or SSL_CERT_FILE / SSL_CERT_DIR, as httpx2 does.
+
+    Raises:
+        ValueError: that file has no certificates, or is not there.
+    """
+    try:
+        context = httpx2.create_ssl_context()
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise ValueError(f"SSL_CERT_FILE or SSL_CERT_DIR cannot be used: {reason}; correct or unset it") from None
     context.set_alpn_protocols(["http/1.1"])
     return context

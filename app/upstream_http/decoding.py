@@ -15,6 +15,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd
 
+_GZIP_MAGIC = b"\x1f\x8b"
 _PIECE_BYTES = 65_536
 # What an answer may have decompressed, besides so many times its compressed size. Text has a tenth of that; a thousand
 # times is an attack.
@@ -70,6 +71,11 @@ class Decoder(ABC):
             if piece:
                 yield piece
 
+    @property
+    def is_cut(self) -> bool:
+        """Whether the body would be cut off if it ended here. Only zstd knows; JSON that is cut off is none."""
+        return False
+
     @abstractmethod
     def _inflate(self, data: bytes) -> Iterator[bytes]:
         """Yield what the next part of the body holds; a piece may be empty."""
@@ -91,7 +97,7 @@ class _Deflate(Decoder):
             yield piece
             if self._inflating.eof:
                 data = self._inflating.unused_data
-                if not data or not self._has_members:
+                if not self._has_members or not data.startswith(_GZIP_MAGIC):  # padding is no member
                     return
                 self._inflating = self._begin(data)
             elif not data and len(piece) < _PIECE_BYTES:
@@ -134,6 +140,11 @@ class _Zstd(Decoder):
             data = self._inflating.unused_data
             if not data and (self._inflating.needs_input or self._inflating.eof):
                 return
+
+    @property
+    def is_cut(self) -> bool:
+        """Whether a frame has begun and not ended."""
+        return self._bytes_in > 0 and not self._inflating.eof
 
     def _begin(self) -> zstd.ZstdDecompressor:
         largest = {int(zstd.DecompressionParameter.window_log_max): _MAX_ZSTD_WINDOW.bit_length() - 1}

@@ -78,6 +78,7 @@ class BilledContext:
     sees_cache: bool
     begun: float
     reported_users: ReportedUsers
+    tick_s: float = 0.0
     note_sent: Callable[[], None] | None = None
     trace: RequestTrace | None = None
     traceparent: str = ""
@@ -103,6 +104,15 @@ class BilledContext:
                 error.field = "serviceTier"  # that alone has no price, and the caller chose it
                 raise
             raise _find_fault(model, error, is_fallback=model != request.models[0]) from None
+
+    def watch_free_attempt(self, operation: str) -> Callable[[Attempt], None] | None:
+        """Have a span for an attempt that costs nothing, if the request is traced."""
+        return None if self.trace is None else self.trace.watch_attempt(operation)
+
+    def note_tool_run(self, name: str, ms: float, error: str | None) -> None:
+        """Have a span for a tool that has run, if the request is traced."""
+        if self.trace is not None:
+            self.trace.add_tool_run(name, ms, error)
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer."""

@@ -165,7 +165,7 @@ def _build_response(error: Exception, problem: Problem) -> Response:
 
 def _find_format(request: Request) -> ErrorBody:
     for prefix, body in _FORMATS:
-        if request.path.startswith(prefix):
+        if f"{request.path}/".startswith(prefix):
             return body
     return page_error if accepts_page(request) else api_error
 

@@ -11,22 +11,29 @@ from flask import Response, g, request
 
 from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
-from app.openai_service import CallContext, ChatCall, ChatStream, Failed
+from app.openai_service import CallContext, ChatCall, ChatStream, Events, Failed
 from app.openai_service.errors import CallerGone
 from app.runtime.lifecycle import Draining
 from app.safety.reported_users import UserReported
 from app.services import services
+from app.upstream_http.relaying import Relay
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.base import Encoder, PricedEncoder
 from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
-from app.web.replays.recording import Resumption, StreamRecording, StreamStopped, record_stream
+from app.web.replays.recording import (
+    RECORDED_TICK_S,
+    Resumption,
+    StreamRecording,
+    StreamStopped,
+    record_stream,
+)
 from app.web.request_id import add_headers
 from app.web.responses import build_call_headers
 
-# How often a stream checks its client, and renews its permit.
-_CHECK_S = 1.0
+# How often a stream checks its client, and renews its permit: at each tick, none of which comes just before that.
+_CHECK_S = 0.9
 
 
 def padding(field: str = "p") -> Padding:
@@ -80,7 +87,8 @@ def stream_response(
     caller = billed_context()
     recording = record_stream(encoder, caller.connection, resumption)
     if recording is not None:
-        encoder, caller = recording.encoder, replace(caller, connection=recording.client)
+        tick_s = min(RECORDED_TICK_S, services().config.heartbeat_s)
+        encoder, caller = recording.encoder, replace(caller, connection=recording.client, tick_s=tick_s)
     stream = begin(caller)
     g.call_record = stream.record
     built = services()
@@ -88,6 +96,8 @@ def stream_response(
     permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
     body = _StreamBody(stream, encoder, permit, caller, heartbeat_s=built.config.heartbeat_s)
     body.recording = recording
+    if recording is None:  # keeping what is sent may wait for the store
+        body.open_relay = getattr(request.environ.get("gunicorn.socket"), "open_relay", None)
     try:
         body.begin()
     except BaseException as error:
@@ -123,11 +133,14 @@ class _StreamBody(ObservedBody):
         self._permit = permit
         self._caller = caller
         self._heartbeat_s = heartbeat_s
-        self._check_every_s = min(_CHECK_S, heartbeat_s)
+        self._check_every_s = caller.tick_s or min(_CHECK_S, heartbeat_s)
         self._start = b""
         self._rest: Iterator[bytes] | None = None
         self._is_unattended = False
         self._written = 0
+        self._written_at = 0.0
+        self.open_relay: Callable[[], Relay] | None = None
+        """Returns the server's relay for the response, once it has begun to be sent; None if there is none."""
         self.recording: StreamRecording | None = None
         """If what is sent is kept, the stream may go on when its client has left."""
         self.has_answer = True
@@ -165,9 +178,12 @@ class _StreamBody(ObservedBody):
         encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         self._written = len(self._start)
         yield self._start
-        written = time.monotonic()
-        check_at = written + self._check_every_s
+        self._written_at = time.monotonic()
+        check_at = self._written_at + self._check_every_s
+        relay = self._begin_relay()
         for events in self._stream:
+            if relay is not None and relay.unsent:
+                relay.flush()
             data = b""
             if events:
                 if isinstance(events[-1], Failed):
@@ -176,12 +192,12 @@ class _StreamBody(ObservedBody):
                 data = encode(events)
             now = time.monotonic()
             # Events may arrive for minutes without any bytes, such as reasoning, so the clock decides.
-            if not data and now - written >= heartbeat_s:
+            if not data and now - self._written_at >= heartbeat_s:
                 data = heartbeat
             if data:
                 self._written += len(data)
                 yield data
-                written = now
+                self._written_at = now
             if now >= check_at:
                 check_at = now + self._check_every_s
                 try:
@@ -193,6 +209,22 @@ class _StreamBody(ObservedBody):
                     return
                 except CallerGone:
                     return
+
+    def _begin_relay(self) -> Relay | None:
+        """Have what the stream yields while it is waited for written by the server's relay, if there is one."""
+        if self.open_relay is None:
+            return None
+        relay = self.open_relay()
+        encode = self._encoder.encode
+
+        def write(events: Events) -> None:
+            if data := encode(events):
+                self._written += len(data)
+                self._written_at = time.monotonic()
+                relay.write(data)
+
+        self._stream.relay_tokens(relay, write)
+        return relay
 
     def _check_client(self) -> None:
         self._permit.renew()

@@ -15,7 +15,7 @@ class Load:
     Attributes:
         port: Nginx's.
         ends: of streams, by the last event's kind.
-        answers: to the other requests, by status or the kind of failure.
+        answers: to the other requests, by status, with the beginning of an error, or the kind of failure.
     """
 
     port: int
@@ -38,8 +38,8 @@ class Load:
         """Ask one request after the other."""
         while not must_stop.is_set():
             try:
-                status, _ = await self._post("/api/chat")
-                self.answers[str(status)] += 1
+                status, body = await self._post("/api/chat")
+                self.answers["200" if status == 200 else f"{status} {body.decode(errors='replace')[:80]}"] += 1
             except (OSError, asyncio.IncompleteReadError) as error:
                 self.answers[type(error).__name__] += 1
 

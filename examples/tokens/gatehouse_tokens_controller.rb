@@ -1,3 +1,5 @@
+require "net/http"
+
 class GatehouseTokensController < ApplicationController
   def show
     fields = { userId: session[:visitor] ||= SecureRandom.uuid, ttlS: 900, scopes: ["chat"] }

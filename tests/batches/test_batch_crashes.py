@@ -333,7 +333,7 @@ def test_watching_goes_on_though_the_store_was_away(start, monkeypatch):
     app = start(**BUDGET)
     monkeypatch.setattr("app.batches.store.BatchStore.list_open_ids", lambda _: next(answers)())
     naps = []
-    monkeypatch.setattr("app.cli.batches.time.sleep", naps.append)
+    monkeypatch.setattr("app.cli.repeating.time.sleep", naps.append)
 
     def away():
         raise DatabaseUnavailable("away")

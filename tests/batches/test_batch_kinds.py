@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import ClassVar
 
 import pytest
 
-from tests.fakes.bodies import IMAGE_URL
+from tests.fakes.bodies import CALL, IMAGE_URL
 from tests.fakes.fake_batches import answer
 from tests.fakes.openai_answers import completion, error
 from tests.images.pictures import encoded, exif, photo
@@ -223,3 +224,46 @@ def test_each_kind_takes_its_scope(app, upstream):
     assert send_with("vision", item={"vision": {"prompt": "Hi", "imageUrl": IMAGE_URL}}) == 201
     assert send_with("chat", item={"structured": {"prompt": "Hi"}}) == 403
     assert send_with("structured", item={"structured": {"prompt": "Hi"}}) == 201
+
+
+class Anna:
+    tenant, user, is_named = "default", "anna", True
+
+
+class TestReasoning:
+    """What a model reasoned before it called a page's tool comes back in a batch as in a chat."""
+
+    THOUGHT: ClassVar = {
+        "model": "gpt-6.1-terra",
+        "at": 0,
+        "item": {"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": "gAAAA"},
+    }
+
+    def send(self, client, kind, sealed, user="anna"):
+        turn = {"role": "assistant", "toolCalls": [CALL], "reasoning": sealed}
+        result = {"role": "tool", "toolCallId": "call_1", "content": "rain"}
+        messages = [{"role": "user", "content": "Hi json"}, turn, result]
+        body = {"requests": [{kind: {"messages": messages}}]}
+        return client.post("/api/batches", json=body, headers={"X-User-Id": user})
+
+    @pytest.mark.parametrize("kind", ["chat", "structured"])
+    @pytest.mark.parametrize("api", ["responses", "chat"])
+    def test_it_is_sent_where_it_can_be_read(self, start, upstream, kind, api):
+        client = start(upstream_api=api).test_client()
+        sealed = client.application.extensions["gatehouse"].reasoning_seals.seal([self.THOUGHT], Anna)
+
+        assert self.send(client, kind, sealed).status_code == 201
+        body = upstream.requests()[0]["body"]
+        if api == "responses":
+            assert [item.get("type") for item in body["input"]][1:3] == ["reasoning", "function_call"]
+        else:
+            assert "reasoning" not in json.dumps(body["messages"])
+
+    @pytest.mark.parametrize("kind", ["chat", "structured"])
+    def test_what_is_made_up_or_anothers_is_refused(self, client, upstream, kind):
+        sealed = client.application.extensions["gatehouse"].reasoning_seals.seal([self.THOUGHT], Anna)
+
+        for refused in (self.send(client, kind, "r1.AAAA"), self.send(client, kind, sealed, user="bob")):
+            assert refused.status_code == 400
+            assert refused.json["error"].startswith(f"requests.0.{kind}.messages.1.reasoning: ")
+        assert upstream.asked == []

@@ -638,13 +638,14 @@ def test_each_request_says_whose_it_is_and_that_it_is_not_stored(client, upstrea
     assert [body["store"] for body in bodies] == [False] * 4
 
 
+@pytest.mark.parametrize("kind", ["completed", "failed", "expired", "cancelled"])
 @pytest.mark.parametrize("is_signed", [True, False])
-def test_a_webhook_settles_the_batch_at_once(start, upstream, time, is_signed):
+def test_a_webhook_settles_the_batch_at_once(start, upstream, time, is_signed, kind):
     app = start(openai_webhook_secret="whsec_" + "A" * 32)
     client = app.test_client()
     assert client.post("/api/batches", json=chats("a")).status_code == 201
-    upstream.end(answer("1", prompt=10, completion_tokens=4))
-    body = json.dumps({"type": "batch.completed", "data": {"id": upstream.only["id"]}}).encode()
+    upstream.end(answer("1", prompt=10, completion_tokens=4), status=kind)
+    body = json.dumps({"type": f"batch.{kind}", "data": {"id": upstream.only["id"]}}).encode()
     at = str(int(app_clock.now()))
     mac = hmac.digest(base64.b64decode("A" * 32), b"wh_1.%b.%b" % (at.encode(), body), "sha256")
     headers = {

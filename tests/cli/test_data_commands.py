@@ -75,6 +75,36 @@ def test_a_backup_is_made_and_put_back(run, database, tmp_path):
     assert "no file" in run("restore", tmp_path / "nothing").output
 
 
+def test_copies_are_named_by_their_time_and_so_many_are_kept(run, database, tmp_path, monkeypatch):
+    database.migrate()
+    folder = tmp_path / "backups"
+    folder.mkdir()
+    others = {"notes.txt", "gatehouse-20260101T000000Z.dump", "gatehouse-before.sqlite3"}
+    for name in others:
+        (folder / name).touch()
+    for number in range(4):
+        monkeypatch.setattr("app.database.dated_copies.clock.now", lambda at=number: 1_796_083_200 + at)
+        made = run("backup", "--into", folder, "--keep", 2)
+        assert made.exit_code == 0, made.output
+
+    assert "deleted, as 2 newer ones are kept" in made.output
+    assert {each.name for each in folder.iterdir()} - others == {
+        "gatehouse-20261201T000002Z.sqlite3",
+        "gatehouse-20261201T000003Z.sqlite3",
+    }
+    assert others < {each.name for each in folder.iterdir()}
+    assert run("backup", "--into", folder, "--keep", 2).exit_code == 1, "there is one of this second"
+    assert len(list(folder.iterdir())) == 5, "and no other is deleted for one that was not made"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [(), ("x", "--into", "."), ("x", "--keep", "3"), ("--into", "/nowhere"), ("--into", ".", "--keep", "0")],
+)
+def test_a_backup_to_no_place_or_to_two_is_refused(run, words):
+    assert run("backup", *words).exit_code == 2
+
+
 def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
     app = make_app(
         database_url=f"sqlite:///{tmp_path}/ledger.sqlite3",
@@ -86,11 +116,12 @@ def test_what_waits_and_what_was_given_up_is_shown(make_app, tmp_path):
     app.test_client().post("/api/chat", json={"message": "Hi"})
 
     (head, row) = runner.invoke(args=["outbox"]).output.splitlines()
-    assert head.split() == ["TARGET", "OLDEST", "WAITING", "GIVEN", "UP"]
+    assert head.split() == ["TARGET", "OLDEST", "WAITING", "FAILED", "GIVEN", "UP"]
     assert row.split()[0] == "webhook"
-    assert row.split()[-2:] == ["1", "0"]
+    assert row.split()[-3:] == ["1", "0", "0"]
     delivered = runner.invoke(args=["outbox", "deliver"])
     assert delivered.output == "webhook: 0 taken, 1 to be sent again, 0 given up.\n"
+    assert runner.invoke(args=["outbox"]).output.splitlines()[1].split()[-3:] == ["1", "1", "0"]
     with app.extensions["gatehouse"].database.transaction() as connection:
         connection.execute(text("UPDATE outbox SET due_at = NULL"))
     assert "given up after 1 attempts: no answer (ConnectError)" in runner.invoke(args=["outbox"]).output

@@ -1,5 +1,5 @@
 // Opens the pages of administration and of usage as a person does: by the link, with and without scripts.
-// Prints what went wrong as JSON: faults that axe-core calls serious, reports of the Content-Security-Policy, errors.
+// Prints what went wrong as JSON: faults that axe-core finds, reports of the Content-Security-Policy, errors.
 // node admin_pages.mjs LOGIN_URL KEY [FOLDER FOR PICTURES]
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -19,8 +19,7 @@ async function check(page, name) {
   await page.evaluate(axe);
   const found = await page.evaluate(() => window.axe.run(document, { resultTypes: ["violations"] }));
   for (const fault of found.violations)
-    if (["serious", "critical"].includes(fault.impact))
-      faults.push(`${name}: ${fault.id}: ${fault.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
+    faults.push(`${name}: ${fault.id}: ${fault.nodes.map((node) => node.html.slice(0, 120)).join(" | ")}`);
 }
 
 async function show(page, path, name) {

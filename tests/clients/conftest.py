@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from tests.clients.running_server import Server
 from tests.clients.site import Pages, Site, run_site
@@ -41,6 +43,19 @@ def pages(site: Site, tmp_path: Path) -> Iterator[Pages]:
     """The site's own server, whose files are those of a new folder."""
     with Pages(site, tmp_path).serving() as pages:
         yield pages
+
+
+@pytest.fixture
+def pictures() -> Iterator[Path]:
+    """The folder that `make pictures` draws into. What is drawn becomes small: 256 colours are enough for pages."""
+    folder = Path(os.environ["PICTURES"])
+    before = {path: path.stat().st_mtime_ns for path in folder.glob("*.png")}
+    yield folder
+    for path in folder.glob("*.png"):
+        if path.stat().st_mtime_ns != before.get(path):
+            with Image.open(path) as picture:
+                small = picture.convert("RGB").quantize(256, dither=Image.Dither.NONE)
+            small.save(path, optimize=True)
 
 
 @pytest.fixture(scope="session")

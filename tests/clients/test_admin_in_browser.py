@@ -77,7 +77,7 @@ def test_an_administrator_does_their_work(app, url):
 
 
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
-def test_pictures_are_drawn(app, url):
+def test_pictures_are_drawn(app, url, pictures):
     random.seed(7)
     today = datetime.now(UTC).date()
     rows = [
@@ -119,7 +119,7 @@ def test_pictures_are_drawn(app, url):
     run(args=["limits", "set", "tenant", "help-desk", "--budget-usd", "none"])
     key = run(args=["keys", "create", "--name", "shop", "--tenant", "shop"]).stdout.strip()
 
-    assert _work(app, url, key, os.environ["PICTURES"])["faults"] == []
+    assert _work(app, url, key, pictures)["faults"] == []
 
 
 def _work(app, url, key, *pictures):

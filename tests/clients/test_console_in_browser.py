@@ -72,8 +72,8 @@ def test_in_a_browser(results, scenario):
 
 
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
-def test_pictures_are_drawn(place):
-    assert _run({**place, "pictures": os.environ["PICTURES"]}) == {"pictures": None}
+def test_pictures_are_drawn(place, pictures):
+    assert _run({**place, "pictures": str(pictures)}) == {"pictures": None}
 
 
 def _run(options: dict[str, Any]) -> dict[str, str | None]:

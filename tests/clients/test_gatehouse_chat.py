@@ -22,7 +22,7 @@ pytestmark = [
 ]
 
 _FOLDER = HERE / "gatehouse_chat"
-_SCRIPTS = ("talk.mjs", "files.mjs", "access.mjs", "safety.mjs")
+_SCRIPTS = ("talk.mjs", "trouble.mjs", "files.mjs", "access.mjs", "safety.mjs")
 _PATIENCE_S = 240
 
 
@@ -103,6 +103,7 @@ def test_its_types():
 
 
 @pytest.mark.skipif("PICTURES" not in os.environ, reason="`make pictures` draws them")
+@pytest.mark.usefixtures("pictures")
 def test_pictures_are_drawn(places):
     assert set(_run(places, ("looks.mjs",)).values()) == {None}
 

@@ -201,6 +201,17 @@ def test_an_origin_whose_port_cannot_be_is_refused(port):
         ("PORT", "http"),
         ("PORT", "-1"),
         ("PORT", "65536"),
+        ("HOST", "*"),
+        ("HOST", "[::1]"),
+        ("HOST", "localhost:8000"),
+        ("HOST", "http://localhost"),
+        ("BIND", "8000"),
+        ("BIND", "localhost"),
+        ("BIND", "127.0.0.1:65536"),
+        ("BIND", "::1:8000"),
+        ("BIND", "http://127.0.0.1:8000"),
+        ("BIND", "127.0.0.1:8000,127.0.0.2:8000"),
+        ("BIND", "unix:"),
         ("REQUEST_TIMEOUT_S", "nan"),
         ("REQUEST_TIMEOUT_S", "inf"),
         ("REQUEST_TIMEOUT_S", "0"),
@@ -242,8 +253,76 @@ def test_a_key_that_cannot_be_one_is_refused_without_being_repeated(key):
     assert key not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    "key",
+    [
+        "'sk-a'",
+        'sk-a"',
+        '\\"sk-a\\"',
+        "sk-a,sk-b",
+        "sk-a;",
+        "<sk-a>",
+        "$OPENAI_KEY",
+        "OPENAI_API_KEY=sk-a",
+        "Bearer sk-a",
+    ],
+)
+@pytest.mark.parametrize("name", ["openai_api_key", "openai_api_keys"])
+def test_what_is_more_than_a_key_is_told_without_being_repeated(name, key):
+    with pytest.raises(ConfigError) as caught:
+        Config(**{name: key if name == "openai_api_key" else ("sk-good", key)})
+
+    [problem] = caught.value.problems
+    assert problem.startswith(f"{name.upper()} contains ")
+    assert "sk-" not in problem
+
+
+PLACEHOLDERS = ["sk-...", "sk-xxxxxxxx", "sk-proj-XXXX", "your-key-here", "YOUR_API_KEY", "key-goes-here", "changeme",
+                "replace-with-your-key", "none", "EMPTY", "null", "insert-key"]  # fmt: skip
+
+
+@pytest.mark.parametrize("key", PLACEHOLDERS)
+def test_a_placeholder_is_told_at_openai_and_may_be_the_key_of_another_server(key):
+    assert problems_of({"OPENAI_API_KEY": key}) == ["OPENAI_API_KEY is a placeholder: write your own key there."]
+
+    assert Config(openai_api_key=key, openai_base_url="http://127.0.0.1:8080/v1").openai_api_key == key
+
+
+@pytest.mark.parametrize("key", ["sk-proj-a_b-C3", "1|abc", "id:secret", "ollama", "dGVzdA==", "sk-ant-api03-x"])
+def test_keys_as_providers_give_them_are_taken(key):
+    assert Config(openai_api_key=key).openai_api_key == key
+
+
+@pytest.mark.parametrize(
+    ("url", "is_valid"),
+    [
+        ("redis://127.0.0.1", True),
+        ("rediss://user:p%40ss@redis.example:6380/3?ssl_cert_reqs=none", True),
+        ("unix:///run/redis.sock?db=1", True),
+        ("redis://127.0.0.1:port", False),
+        ("redis://:p/w@127.0.0.1", False),
+        ("redis://127.0.0.1/cache", False),
+        ("redis://[::1", False),
+    ],
+)
+def test_a_url_of_redis_that_cannot_be_read_is_told_with_how_to_write_it(url, is_valid):
+    found = problems_of({"REDIS_URL": url}) if not is_valid else Config(redis_url=url).redis_url
+
+    assert found == url if is_valid else "%40" in found[0]
+
+
+@pytest.mark.parametrize("name", ["CHAT_MODEL", "CHAT_FALLBACK_MODELS", "ALLOWED_MODELS", "MODERATION_MODEL"])
+@pytest.mark.parametrize("model", ["a b", "false", "[]", "null"])
+def test_a_model_that_cannot_be_one_is_told_with_its_setting(name, model):
+    [problem] = problems_of({name: model})
+
+    assert problem.startswith(f"{name}: '{model}' is not a valid name of a model")
+
+
 @pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
-@pytest.mark.parametrize("model", ["", "a b", "a,b", "'a'", '"a"', "é", "-x", "x" * 201, "a\nb", "a\x7f"])
+@pytest.mark.parametrize(
+    "model", ["", "a,b", "'a'", '"a"', "-x", " a", "a ", "a # my model", "x" * 201, "a\nb", "a\x7f", "a\u200bb"]
+)
 def test_a_model_that_cannot_be_one_is_refused(name, model):
     with pytest.raises(ConfigError):
         Config(**{name: model})
@@ -265,6 +344,12 @@ def test_a_model_that_cannot_be_one_is_refused(name, model):
         "C:\\models\\llama-3.gguf",
         "~anthropic/claude-latest",
         "ft:gpt-4o-mini-2024-07-18:acme::abc123",
+        "My Local Model (Q4)",
+        "GPT 5 für alle",
+        "通义千问-plus",
+        "модель-7б",
+        "hf.co/bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M",
+        "o4-mini[high]",
         "arn:aws:bedrock:us-east-1:123456789012:inference-profile/us.anthropic.claude-3-5-sonnet-20240620-v1:0",
     ],
 )

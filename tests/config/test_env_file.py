@@ -80,6 +80,29 @@ def test_a_line_without_an_equals_sign_is_told_with_its_number_and_without_its_t
     assert told(write, content) == ".env, line 3: it must have the form NAME=value."
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (
+            "OPENAI_API_KEY=sk-secret\n\nOPENAI_API_KEY=\n",
+            ".env: OPENAI_API_KEY is set in line 1 and empty again in line 3; remove one of the two.",
+        ),
+        ("CHAT_MODEL=${MY_MODEL}\n", ".env: CHAT_MODEL contains ${MY_MODEL}, which is not set."),
+        ("DATABASE_URL='postgresql://u:a${b}c@h/d'\n", ".env: DATABASE_URL contains ${b}, which is not set."),
+    ],
+)
+def test_what_would_silently_be_empty_is_told(write, content, problem):
+    assert told(write, content) == problem
+
+
+def test_the_last_line_of_a_name_counts_and_a_variable_may_stand_for_another(write):
+    config = write(
+        "CHAT_MODEL=\nCHAT_MODEL=a\nCHAT_MODEL=b\nVISION_MODEL=${CHAT_MODEL}\nEMBEDDING_MODEL=${X:-e}\n"
+    )
+
+    assert (config.chat_model, config.vision_model, config.embedding_model) == ("b", "b", "e")
+
+
 def test_a_file_that_is_no_utf_8_is_told(write):
     assert told(write, "CHAT_MODEL=m".encode("utf-16")) == ".env is not a text in UTF-8; save it as UTF-8."
 

@@ -50,3 +50,18 @@ def test_a_server_that_is_not_there_is_told(tmp_path):
         away.migrate()
 
     assert "check that it runs" in caught.value.advice
+
+
+def test_an_option_that_nobody_knows_is_told_before_anything_connects(tmp_path):
+    with pytest.raises(ValueError, match='DATABASE_URL: invalid connection option "colour"'):
+        open_database("postgresql://u:canary@127.0.0.1/d?colour=red", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "url", ["gatehouse.sqlite3", "sqlite:/x", "postgresql://u:canary@h:port/d", "jdbc:postgresql://h"]
+)
+def test_what_is_no_url_is_told_with_how_to_write_it(tmp_path, url):
+    with pytest.raises(ValueError, match=r"DATABASE_URL is not a URL such as .*%40") as caught:
+        open_database(url, tmp_path)
+
+    assert "ary" not in str(caught.value)

@@ -71,8 +71,9 @@ def test_a_call_takes_few_round_trips(app, proxy, upstream, credential, is_strea
 
     counts = [call() for _ in range(12)]
 
-    # The first opens connections; each statement is prepared when it has been used a few times.
-    assert max(counts[-5:]) <= MAX_ROUND_TRIPS - 2, counts
+    # The first opens connections; each statement is prepared when it has been used a few times. What is read anew every
+    # few seconds, such as the limits in the store, may come to one of the last ones on a busy machine.
+    assert sorted(counts[-5:])[-2] <= MAX_ROUND_TRIPS - 2, counts
 
 
 @pytest.mark.parametrize("store", ["postgresql"], indirect=True)

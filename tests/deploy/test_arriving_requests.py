@@ -8,7 +8,7 @@ import socket
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -219,3 +219,14 @@ def test_one_address_with_many_connections_leaves_the_others_served(target: Targ
 def _is_served(target: Target) -> bool:
     with exchange(target.port, "GET", "/healthz", from_address=CROWD) as response:
         return response.status == 200
+
+
+def test_clients_that_keep_their_answered_connections_open_keep_nobody_waiting(target: Target) -> None:
+    ask = b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    began = time.monotonic()
+    with ExitStack() as held:
+        for _ in range(8):
+            sock = held.enter_context(target.connect("127.0.0.1"))
+            sock.sendall(ask)
+            assert read_answer(sock)[0] == 200
+    assert time.monotonic() - began < 7, "gunicorn waits for each for two seconds, and accepts nobody meanwhile"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import pytest
 
 from tests.deploy.test_unit import values_of
+from tests.fakes.servers import ROOT
 
-OWN = {"Description", "Documentation", "ExecStart", "TimeoutStartSec"}
+OWN = {"Description", "Documentation", "ExecStart", "TimeoutStartSec", "ReadWritePaths"}
 
 
-@pytest.mark.parametrize("name", ["prune", "outbox"])
+@pytest.mark.parametrize("name", ["prune", "outbox", "backup", "reconcile"])
 def test_a_unit_differs_from_that_of_the_batches_in_its_command_alone(name, app):
     unit, batches = values_of(f"gatehouse-{name}.service"), values_of("gatehouse-batches.service")
 
@@ -20,10 +21,16 @@ def test_a_unit_differs_from_that_of_the_batches_in_its_command_alone(name, app)
     program, *words = command.split()
     assert program == "/opt/gatehouse/.venv/bin/flask"
     assert app.test_cli_runner().invoke(args=[*words, "--help"]).exit_code == 0
+    known = {option for each in app.cli.commands[words[0]].params for option in each.opts}
+    assert {word for word in words if word.startswith("--")} <= known
 
 
 @pytest.mark.parametrize(
-    ("name", "begins"), [("prune", {"OnCalendar", "Persistent"}), ("outbox", {"OnBootSec", "OnUnitInactiveSec"})]
+    ("name", "begins"),
+    [
+        *((name, {"OnCalendar", "Persistent"}) for name in ("prune", "backup", "reconcile")),
+        ("outbox", {"OnBootSec", "OnUnitInactiveSec"}),
+    ],
 )
 def test_a_timer_begins_it(name, begins):
     timer = values_of(f"gatehouse-{name}.timer")
@@ -31,3 +38,11 @@ def test_a_timer_begins_it(name, begins):
     assert begins < set(timer)
     assert timer["WantedBy"] == ["timers.target"]
     assert "Unit" not in timer
+
+
+def test_the_backup_may_write_where_it_writes_to():
+    unit = values_of("gatehouse-backup.service")
+    (folder,) = unit["ReadWritePaths"]
+
+    assert f" --into {folder} " in unit["ExecStart"][0]
+    assert f"-m 0700 {folder}" in (ROOT / "docs" / "operations.md").read_text("utf-8")

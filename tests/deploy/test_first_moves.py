@@ -65,7 +65,14 @@ def test_a_kind_of_worker_on_the_command_line_is_told_as_a_setting(site: Path, k
     )
 
 
-@pytest.mark.parametrize(("options", "part"), [(["-k", "sync"], "leave out -k;"), (["--preload"], "--preload.")])
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (["-k", "sync"], "leave out -k;"),
+        (["-k", "eventlet"], "workers of the kind eventlet: leave out -k;"),
+        (["--preload"], "--preload."),
+    ],
+)
 def test_options_that_cannot_work_are_told_in_one_line(site: Path, options: list[str], part: str) -> None:
     text = run(site, GUNICORN, *options, "wsgi:app", PORT=str(free_port()))
 
@@ -82,8 +89,21 @@ def test_another_directory_is_told_with_where_to_start(
     assert f"start it in {site}, or with -c {site}/gunicorn.conf.py." in text
 
 
-def test_wsgi_is_no_program(site: Path) -> None:
-    assert "`make run`" in run(site, sys.executable, "wsgi.py")
+@pytest.mark.parametrize("program", [["wsgi.py"], ["-m", "app"], ["app"]])
+def test_what_is_no_program_says_how_the_server_is_started(site: Path, program: list[str]) -> None:
+    assert "`make run`" in run(site, sys.executable, *program)
+
+
+def test_another_application_is_told_with_the_name_of_ours(site: Path) -> None:
+    text = run(site, GUNICORN, "app:app")
+
+    assert text == "There is no application app:app here: Gatehouse is started by `gunicorn wsgi:app`.\n"
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_the_workers_start(site: Path) -> None:
+    text = run(site, GUNICORN, STATE_DIR="wsgi.py", DATA_DIR="/proc/none")
+
+    assert [line.partition(":")[0] for line in text.splitlines()] == ["STATE_DIR", "DATA_DIR"]
 
 
 def test_a_busy_port_is_told_at_once_and_in_one_line(site: Path) -> None:
@@ -99,7 +119,9 @@ def test_a_busy_port_is_told_at_once_and_in_one_line(site: Path) -> None:
     ("settings", "part"),
     [
         ({"HOST": "192.0.2.1"}, "HOST=192.0.2.1 is no address"),
+        ({"BIND": "192.0.2.1:8000"}, "BIND: 192.0.2.1 is no address"),
         ({"BIND": "unix:/nowhere/x.sock"}, "no folder /nowhere"),
+        ({"BIND": f"unix:{__file__}"}, "is there already and no socket"),
     ],
 )
 def test_an_address_of_another_machine_is_told(site: Path, settings: dict[str, str], part: str) -> None:

@@ -7,6 +7,7 @@ import hmac
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
 from app.database.database import open_database
 from app.safety.pseudonyms import Pseudonyms
+from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import free_port, gunicorn
 from tests.fakes.site import SECRET_KEY, bearer
 
@@ -41,7 +43,13 @@ def read_stream(port: int, credential: dict[str, str], words: int, told: list[in
     return data
 
 
-def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("state", ["file", "redis"])
+def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path, state: str) -> None:
+    with redis_server(tmp_path) if state == "redis" else nullcontext() as redis:
+        send_copies(tmp_path, {} if redis is None else {"REDIS_URL": redis.url})
+
+
+def send_copies(tmp_path: Path, own: dict[str, str]) -> None:
     url = f"sqlite:///{tmp_path}/own.sqlite3"
     database = open_database(url, tmp_path)
     database.migrate()
@@ -75,22 +83,33 @@ def test_copies_of_a_webhook_over_four_workers_change_nothing(tmp_path: Path) ->
         "DATABASE_URL": url,
         "SECRET_KEY": SECRET_KEY,
         "OPENAI_WEBHOOK_SECRET": "whsec_" + base64.b64encode(KEY).decode(),
+        **own,
     }
     with gunicorn(wait_for=port, **settings), ThreadPoolExecutor(COPIES) as pool:
         anna, bob = token("anna"), token("bob")
-        assert [chat(anna), chat(bob)] == [200, 200]
+        assert chat(anna) == 200  # OpenAI reports only those who have asked it something
         blocked = {"safety_identifier": Pseudonyms(SECRET_KEY).identify("acme", "anna")}
         body = json.dumps({"type": "safety_identifier.blocked", "data": blocked}).encode()
-        at = str(int(time.time()))
-        mac = hmac.digest(KEY, b"wh_1.%b.%b" % (at.encode(), body), "sha256")
-        signed = {
-            "webhook-id": "wh_1",
-            "webhook-timestamp": at,
-            "webhook-signature": f"v1,{base64.b64encode(mac).decode()}",
-        }
 
-        def send(_: int) -> int:
-            return ask("POST", "/webhooks/openai", body, signed)[0]
+        def sign(at: float, key: bytes = KEY) -> dict[str, str]:
+            mac = hmac.digest(key, b"wh_1.%d.%b" % (at, body), "sha256")
+            signature = f"v1,{base64.b64encode(mac).decode()}"
+            return {"webhook-id": "wh_1", "webhook-timestamp": str(int(at)), "webhook-signature": signature}
+
+        signed = sign(time.time())
+        untrue = [
+            sign(time.time() - 400),
+            sign(time.time() + 400),
+            sign(time.time(), b"another secret"),
+            {**signed, "webhook-id": "wh_2"},
+            {**signed, "webhook-signature": ""},
+        ]
+
+        def send(_: int, headers: dict[str, str] = signed) -> int:
+            return ask("POST", "/webhooks/openai", body, headers)[0]
+
+        assert [send(at, headers) for at, headers in enumerate(untrue)] == [401] * len(untrue)
+        assert [chat(anna), chat(bob)] == [200, 200]
 
         people = [(anna, WORDS)] * STREAMS + [(bob, WORDS // 4)]
         told = [0] * len(people)

@@ -72,11 +72,11 @@ class FakeOpenAI:
             lambda sent: self.event_stream(EventStream().convert(pieces) if sent.is_response else pieces)
         )
 
-    def streams_events(self, *events: dict[str, Any]) -> None:
+    def streams_events(self, *events: dict[str, Any], end: bytes = b"") -> None:
         """Queue the stream of a response, each event arriving on its own, numbered unless it has a number."""
         numbered = [{"sequence_number": number, **event} for number, event in enumerate(events)]
         pieces = [f"event: {event['type']}\n".encode() + sse(event) for event in numbered]
-        self._answers.append(lambda _: self.event_stream(pieces))
+        self._answers.append(lambda _: self.event_stream([*pieces, end] if end else pieces))
 
     def event_stream(self, pieces: Iterable[bytes]) -> httpx2.Response:
         return httpx2.Response(200, headers={"Content-Type": "text/event-stream"}, stream=_Pieces(self, pieces))

@@ -512,6 +512,17 @@ def test_a_png_whose_checksums_or_order_are_off_is_damaged():
     assert refusal(data[:33] + chunk(b"IEND")) == "is damaged."
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [chunk(b"gAMA", b"\0\0\xb1\x8f")[:-1] + b"\0", chunk(b"gAMA", b"xx"), chunk(b"cHRM"), chunk(b"tEXt", b"a\0b")[:-4] + bytes(4)],
+)  # fmt: skip
+def test_a_png_whose_lesser_chunks_are_damaged_is_taken_without_them(damaged):
+    data = encoded(photo(), "PNG")
+
+    assert taken(data[:33] + damaged + data[33:]).data == data
+    assert taken(data[:-4] + bytes(4)).data == data
+
+
 def test_a_jpeg_that_says_its_size_twice_or_not_is_damaged():
     data = encoded(photo(), "JPEG")
     at = data.index(b"\xff\xc0")

@@ -387,7 +387,7 @@ class TestAUsageThatIsWrittenOtherwise:
     @pytest.mark.chat_form
     def test_of_a_stream_without_an_end_is_charged_as_told(self, person, upstream):
         upstream.streams(
-            *stream_of("x", finish_reason=None, usage={"prompt_tokens": 40, "completion_tokens": 300})
+            *stream_of("x", finish_reason=None, usage={"prompt_tokens": 40, "completion_tokens": 300}, done=False)
         )
 
         person.ask(STREAM).get_data()

@@ -17,6 +17,7 @@ from tests.fakes.servers import ROOT
 
 FOLDER = ROOT / "deploy" / "monitoring"
 ALERTS, DASHBOARD = FOLDER / "alerts.yml", FOLDER / "grafana-dashboard.json"
+CASES = Path(__file__).parent / "alerts.test.yml"
 NAME = re.compile(r"\bgatehouse_[a-z_]+\b")
 DOCS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 
@@ -25,7 +26,11 @@ DOCS = (ROOT / "docs" / "metrics.md").read_text("utf-8")
 def existing(make_app: Callable[..., Flask], tmp_path: Path) -> set[str]:
     """The names that a scrape has, those of a histogram's parts included."""
     client = make_app(
-        metrics_allow=("127.0.0.1",), tenant_budget_usd=5.0, database_url=f"sqlite:///{tmp_path}/own.sqlite3"
+        metrics_allow=("127.0.0.1",),
+        tenant_budget_usd=5.0,
+        database_url=f"sqlite:///{tmp_path}/own.sqlite3",
+        usage_webhook_url="https://usage.example",
+        usage_webhook_secret="whsec_" + "a" * 32,
     ).test_client()
     assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
     names = set()
@@ -57,8 +62,18 @@ def test_every_metric_and_every_alert_is_explained(existing: set[str]) -> None:
     )
 
 
-@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
-def test_prometheus_takes_the_alerts() -> None:
-    checked = subprocess.run(["promtool", "check", "rules", str(ALERTS)], capture_output=True, check=False)
+def test_every_alert_has_a_case_that_fires_and_one_that_is_silent() -> None:
+    names = re.findall(r"^ +- alert: (\w+)", ALERTS.read_text("utf-8"), re.MULTILINE)
+    fires: dict[str, set[bool]] = {name: set() for name in names}
+    for name, rest in re.findall(r"alertname: (\w+)\n((?: +exp_alerts:.*\n))", CASES.read_text("utf-8")):
+        fires[name].add("[]" not in rest)
 
-    assert checked.returncode == 0, checked.stderr
+    assert fires == {name: {True, False} for name in names}
+
+
+@pytest.mark.skipif(shutil.which("promtool") is None, reason="promtool is not installed")
+@pytest.mark.parametrize("words", [["check", "rules", ALERTS], ["test", "rules", CASES]], ids=["check", "test"])
+def test_prometheus_takes_the_alerts_and_fires_them(words: list[object]) -> None:
+    done = subprocess.run(["promtool", *map(str, words)], capture_output=True, text=True, check=False)
+
+    assert done.returncode == 0, done.stdout + done.stderr

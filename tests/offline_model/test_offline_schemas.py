@@ -121,6 +121,24 @@ SATISFIABLE = {
     "pattern of words": {"type": "string", "pattern": r"^[A-Z][a-z]+(?: [A-Z][a-z]+)?$"},
     "pattern of a code": {"type": "string", "pattern": "^[A-Z]{3}$"},
     "pattern of letters beyond ascii": {"type": "string", "pattern": r"^\p{L}+$"},
+    "pattern of a path": {"type": "string", "pattern": r"^[\w.-]+\/\d{4}$"},
+    "pattern of an id": {"type": "string", "pattern": r"^[cC][^\s-]{8,}$"},
+    "pattern of a prefix": {"type": "string", "pattern": "^a\\/.*"},
+    "pattern of an ulid": {"type": "string", "pattern": "^[0-9A-HJKMNP-TV-Za-hjkmnp-tv-z]{26}$"},
+    "pattern of a hardware address": {"type": "string", "pattern": "^(?:[0-9A-F]{2}:){5}[0-9A-F]{2}$"},
+    "pattern with names": {"type": "string", "pattern": r"^(?<y>\d{4})-(?<m>\d\d)-w$"},
+    "pattern of options": {"type": "string", "pattern": "^(?:north|south)-(?:east|west)$"},
+    "pattern of emojis": {"type": "string", "pattern": r"^(\p{Extended_Pictographic}|\p{Emoji_Component})+$"},
+    "pattern of rare letters": {"type": "string", "pattern": "^[ᚠ-ᚷ]{2}$"},
+    "pattern without": {"type": "string", "pattern": "^[^a-zA-Z]$"},
+    "pattern and a length": {"type": "string", "pattern": "^[a-f]+$", "minLength": 300, "maxLength": 600},
+    "pattern, nested": {"type": "string", "pattern": "^((a*)*)*$", "minLength": 9},
+    "unique matches": {
+        "type": "array",
+        "items": {"type": "string", "pattern": r"^[A-Z]{2}\d{3}$"},
+        "minItems": 20,
+        "uniqueItems": True,
+    },
     "pattern somewhere": {"type": "string", "pattern": "@"},
     "integer range": {"type": "integer", "minimum": 100, "maximum": 105},
     "negative": {"type": "integer", "maximum": -3},
@@ -174,7 +192,9 @@ UNSATISFIABLE = {
     "required but forbidden": {"type": "object", "required": ["a"], "additionalProperties": False},
     "more than there are": {"type": "array", "items": {"enum": [1, 2]}, "minItems": 3, "uniqueItems": True},
     "a tuple": {"type": "array", "prefixItems": [{"type": "integer"}], "minItems": 1},
-    "a pattern that no common text matches": {"type": "string", "pattern": r"^[A-Z]{2}\d{4}[A-Z]$"},
+    "a pattern that is too short": {"type": "string", "pattern": r"^[A-Z]{2}\d{4}[A-Z]$", "minLength": 9},
+    "a pattern of nothing": {"type": "string", "pattern": "a^b"},
+    "a pattern that grows": {"type": "string", "pattern": f"^{'(' * 60}a+{')+' * 60}$", "maxLength": 0},
     "a huge string": {"type": "string", "minLength": 10**12},
     "a huge array": {"type": "array", "minItems": 10**12},
     "a huge object": {"type": "object", "minProperties": 10**12},
@@ -229,8 +249,9 @@ def test_a_string_for_a_pattern_is_taken_from_the_text_or_the_description(text, 
     assert make_instance(schema, text) == "AB1234C"
 
 
-def test_a_pattern_without_an_example_is_told():
-    schema = {"type": "object", "properties": {"seat": {"pattern": "^seat-[0-9]{7}$"}}, "required": ["seat"]}
+def test_a_pattern_that_nothing_fits_is_told():
+    seat = {"pattern": "^seat-[0-9]{7}$", "maxLength": 9}
+    schema = {"type": "object", "properties": {"seat": seat}, "required": ["seat"]}
 
     with pytest.raises(UnsatisfiableError, match=r'"seat" .*"pattern": \^seat-\[0-9\]\{7\}\$'):
         make_instance(schema, TEXT)

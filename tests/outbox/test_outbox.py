@@ -9,6 +9,7 @@ from contextlib import closing
 
 import pytest
 
+from app.ledger.backlog import count_backlogs
 from app.ledger.ledger import Ledger
 from app.ledger.records import Settlement
 from app.outbox import posting
@@ -174,7 +175,7 @@ def test_one_bad_entry_holds_no_other_up(queue, webhook, receiver, call):
     assert others < set(receiver.heard)
 
 
-def test_a_receiver_that_hangs_ends_the_round(queue, webhook, receiver, call, monkeypatch):
+def test_a_receiver_that_hangs_ends_the_round(queue, webhook, receiver, call, database, monkeypatch):
     """It is left after the time limit, and what waits behind it is not tried in this round."""
     monkeypatch.setattr(posting, "TIMEOUT_S", 0.2)
     for _ in range(60):
@@ -192,8 +193,9 @@ def test_a_receiver_that_hangs_ends_the_round(queue, webhook, receiver, call, mo
         done.set()
 
     assert (result.taken, result.failed) == (0, 50)
-    (stripe, waiting) = queue.count()
-    assert (stripe.target, waiting.waiting, waiting.given_up) == ("stripe", 60, 0)
+    (stripe, waiting) = count_backlogs(database)
+    assert (stripe.target, stripe.waiting, stripe.failed) == ("stripe", 60, 0)
+    assert (waiting.target, waiting.waiting, waiting.failed, waiting.given_up) == ("webhook", 60, 50, 0)
     assert waiting.oldest_at == NOON
 
 

@@ -82,7 +82,10 @@ PROBLEMS = {
     "a blank text": ('system = " \\n"', "system: must not be empty"),
     "NUL": ('system = "a\\u0000"', "system: must not contain the character NUL"),
     "a number for a text": ("system = 5", "system: should be a valid string"),
-    "no model": ('system = "Hi"\nmodel = "a b"', "model: 'a b' is not a valid name of a model"),
+    "no model": (
+        """system = "Hi"\nmodel = 'a"b'""",
+        """model: 'a"b' is not a valid name of a model""",
+    ),
     "too hot": ('system = "Hi"\ntemperature = 2.1', "temperature: should be less than or equal to 2"),
     "no temperature": ('system = "Hi"\ntemperature = nan', "temperature: should be a finite number"),
     "no ceiling": ('system = "Hi"\nmax_tokens = 0', "max_tokens: should be greater than or equal to 1"),

@@ -731,6 +731,7 @@ def test_the_command_shows_what_each_prompt_settles(make_app, folders):
 
 
 def test_the_command_says_where_a_prompt_would_be(make_app, tmp_path):
+    (tmp_path / "none").mkdir()
     ran = make_app(prompts_dir=str(tmp_path / "none")).test_cli_runner().invoke(args=["prompts"])
 
     assert ran.output == f"There are no prompts. A prompt is a file such as {tmp_path}/none/support.toml\n"

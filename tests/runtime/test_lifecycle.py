@@ -84,3 +84,20 @@ def test_time_runs_from_the_first_sight(process: Process) -> None:
         assert not lifecycle.must_end
         process.now_s += 1
     assert lifecycle.must_end
+
+
+def test_what_others_have_taken_over_is_refused_only_when_time_is_up(process: Process) -> None:
+    lifecycle = Lifecycle()
+    lifecycle.watch(lambda: process.is_alive, graceful_timeout_s=75, is_last=lambda: False)
+    assert not lifecycle.is_refusing
+    process.is_alive = False
+    assert lifecycle.is_draining
+    assert not lifecycle.is_refusing
+    process.now_s += 69.01
+    assert lifecycle.is_refusing
+
+
+def test_what_nobody_takes_is_refused_at_once(process: Process) -> None:
+    lifecycle = process.watched(graceful_timeout_s=75)
+    process.is_alive = False
+    assert lifecycle.is_refusing

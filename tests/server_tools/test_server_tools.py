@@ -773,3 +773,22 @@ def test_calls_without_ids_are_told_apart_over_all_rounds(person, upstream):
 
     assert [run["status"] for run in runs] == ["done"] * 4
     assert len({run["id"] for run in runs}) == 4
+
+
+@pytest.mark.chat_form
+@pytest.mark.parametrize("reason", [None, "", "stop", "weird"])
+def test_calls_are_run_whatever_reason_a_whole_answer_ends_with(somebody, upstream, reason):
+    person = somebody(chat_model="owner-model")
+    calls = [{**call(), "index": 0}]
+    upstream.answers(completion(None, tool_calls=calls, finish_reason=reason))
+    upstream.answers(completion("Yes", finish_reason=reason))
+    assert person.ask()["reply"] == "Yes"
+
+    for said in ({"tool_calls": calls}, {"content": "Yes"}):
+        upstream.streams(
+            chunk(said), chunk(finish_reason=reason), {**chunk(), "choices": [], "usage": USAGE}, "[DONE]"
+        )
+    end = person.read()[-1]
+
+    assert end["finishReason"] == {"stop": "stop"}.get(reason, "unknown")
+    assert len(upstream.sent) == 4

@@ -10,7 +10,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,17 +42,17 @@ class Python:
 def main() -> int:
     """Try each Python and say what became of it; 1 if one failed."""
     results = []
-    for python in _pythons():
-        _say(f"Python {python.version} at {python.path}")
+    for python in find_pythons():
+        say(f"Python {python.version} at {python.path}")
         results.append((python, _result_of(python)))
     for python, result in results:
-        _say(f"Python {python.version}: {result}")
+        say(f"Python {python.version}: {result}")
     if not results:
-        _say(f"there is no Python 3.{FIRST} or newer on this machine besides")
+        say(f"there is no Python 3.{FIRST} or newer on this machine besides")
     return int(any(result != "passed" for _, result in results))
 
 
-def _pythons() -> list[Python]:
+def find_pythons() -> list[Python]:
     """The first one of each minor version that runs; what is left out is named."""
     found: dict[int, Python] = {}
     for path in _candidates():
@@ -61,11 +61,11 @@ def _pythons() -> list[Python]:
                 [path, "-c", _PROBE], capture_output=True, text=True, timeout=60, check=True
             ).stdout.split()
         except (OSError, subprocess.SubprocessError):
-            _say(f"{path} does not run: left out")
+            say(f"{path} does not run: left out")
             continue
         minor, level, version = int(answer[0]), answer[1], answer[2]
         if level != "final":
-            _say(f"Python {version} at {path} is not released yet: left out")
+            say(f"Python {version} at {path} is not released yet: left out")
         elif minor not in found:
             found[minor] = Python(path, minor, version)
     return [found[minor] for minor in sorted(found)]
@@ -87,7 +87,7 @@ def _candidates() -> Iterator[Path]:
 def _result_of(python: Python) -> str:
     environment = ENVIRONMENTS / f"3.{python.minor}"
     try:
-        _install(python, environment)
+        install(python, environment, REQUIREMENTS)
         subprocess.run(
             [environment / "bin" / "python", "-m", "pytest", "-n", "2", "--dist", "loadfile", *TESTS],
             cwd=ROOT,
@@ -98,9 +98,9 @@ def _result_of(python: Python) -> str:
     return "passed"
 
 
-def _install(python: Python, environment: Path) -> None:
+def install(python: Python, environment: Path, requirements: Sequence[str]) -> None:
     """Make the virtual environment, unless it has this Python and these packages already."""
-    files = [ROOT / name for name in REQUIREMENTS]
+    files = [ROOT / name for name in requirements]
     wanted = hashlib.sha256(
         b"".join([python.version.encode(), *(file.read_bytes() for file in files)])
     ).hexdigest()
@@ -114,7 +114,7 @@ def _install(python: Python, environment: Path) -> None:
     stamp.write_text(wanted)
 
 
-def _say(text: str) -> None:
+def say(text: str) -> None:
     print(f"==> {text}", flush=True)
 
 

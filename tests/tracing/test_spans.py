@@ -17,6 +17,7 @@ from tests.fakes.openai_answers import MODEL, completion, embeddings, error, str
 ROOT = Path(__file__).parents[2]
 TRACE, SPAN = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 CANARY = "kanarienvogel"
+VERDICT = {"id": "modr-1", "results": [{"flagged": False, "categories": {}}]}
 HELLO = {"message": f"Hello {CANARY}"}
 
 
@@ -170,6 +171,52 @@ def test_embeddings(traced, upstream):
     attempt = next(span for name, span in spans().items() if name.startswith("embeddings "))
     assert attempt["attributes"]["gen_ai.operation.name"] == "embeddings"
     assert attempt["attributes"]["gen_ai.usage.input_tokens"] == 5
+
+
+def test_moderation_has_spans_and_the_answer_keeps_its_finish_reason(traced, upstream, collector):
+    client, spans = traced(moderation="both")
+    upstream.answers(VERDICT)
+    upstream.answers(completion("Hi"))
+    upstream.answers(VERDICT)
+    assert client.post("/api/chat", json=HELLO).status_code == 200
+
+    spans()
+    checks = [span for span in collector.spans if span["name"].startswith("moderation ")]
+    answer = next(span for span in collector.spans if span["name"].startswith("chat "))
+    request = next(span for span in collector.spans if span["name"] == "POST /api/chat")
+    assert [(span["parent"], span["is_error"]) for span in checks] == [(request["id"], False)] * 2
+    assert {span["attributes"]["gen_ai.operation.name"] for span in checks} == {"moderation"}
+    assert [request.headers["traceparent"] for request in upstream.sent] == [
+        f"00-{span['trace']}-{span['id']}-01" for span in (checks[0], answer, checks[1])
+    ]
+    assert answer["attributes"]["gen_ai.response.finish_reasons"] == ["stop"]
+    assert not any(CANARY.encode() in body for body in collector.bodies)
+
+
+def test_a_run_of_a_tool_has_its_span(traced, upstream, collector):
+    client, spans = traced(allowed_tools=("current_time",))
+    for arguments in ('{"time_zone": "UTC"}', f'{{"timezone": "{CANARY}"}}'):
+        call = {"id": "call_1", "type": "function", "function": {"name": "current_time", "arguments": arguments}}
+        upstream.answers(completion(None, finish_reason="tool_calls", tool_calls=[call]))
+        upstream.answers(completion("Hi"))
+        assert client.post("/api/chat", json={"message": "Hi", "serverTools": ["current_time"]}).status_code == 200
+
+    spans()
+    well, badly = [span for span in collector.spans if span["name"] == "execute_tool current_time"]
+    request = next(span for span in collector.spans if span["name"] == "POST /api/chat")
+    assert (well["parent"], well["is_error"], well["kind"]) == (request["id"], False, 1)
+    assert well["attributes"] == {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "current_time"}
+    assert (badly["is_error"], badly["attributes"]["error.type"]) == (True, "ToolError")
+    assert not any(CANARY.encode() in body for body in collector.bodies)
+
+
+def test_moderation_that_fails_is_an_error_of_its_span(traced, upstream):
+    client, spans = traced(moderation="input", moderation_on_failure="refuse", retry_max_attempts=1)
+    upstream.answers(error("no"), status=500)
+    client.post("/api/chat", json=HELLO)
+
+    check = next(span for name, span in spans().items() if name.startswith("moderation "))
+    assert (check["is_error"], check["attributes"]["http.response.status_code"]) == (True, 500)
 
 
 def test_no_content_is_in_any_span(traced, upstream, collector):

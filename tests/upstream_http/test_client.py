@@ -281,7 +281,7 @@ def test_a_request_that_the_upstream_began_to_answer_is_not_sent_again(service_f
 
 
 def test_a_connection_kept_too_long_is_not_used(service_for, monkeypatch):
-    monkeypatch.setattr("app.upstream_http.connection._USUAL_IDLE_S", -1.0)
+    monkeypatch.setattr("app.upstream_http.connection.USUAL_IDLE_S", -1.0)
     with RawServer([READ, HELLO], [READ, HELLO]) as server:
         service = service_for(server.url)
 
@@ -644,6 +644,15 @@ def test_a_proxy_of_another_kind_is_refused_at_the_start(service_for, monkeypatc
 
     with pytest.raises(ValueError, match="proxy"):
         service_for("http://api.upstream.example/v1")
+
+
+@pytest.mark.parametrize("name", ["nowhere", "empty"])
+def test_certificates_that_are_not_there_are_told_at_the_start(monkeypatch, tmp_path, name):
+    (tmp_path / "empty").write_text("")
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / name))
+
+    with pytest.raises(ValueError, match="SSL_CERT_FILE"):
+        UpstreamClient("https://api.example/v1", connect_timeout_s=1)
 
 
 def test_connections_kept_too_long_are_closed_when_another_comes_back(service_for, monkeypatch):

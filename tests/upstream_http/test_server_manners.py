@@ -92,6 +92,63 @@ LIKE_HTTPX = {
 }
 
 
+def head(*lines, status="200 OK", version="1.1", body=b'{"a": 1}'):
+    return [READ, "\r\n".join([f"HTTP/{version} {status}", *lines, "", ""]).encode() + body]
+
+
+EIGHT = "Content-Length: 8"
+SMALL_LIKE_HTTPX = {
+    "early hints": [b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n", READ, OK],
+    "processing, three times": [READ, *[b"HTTP/1.1 102 Processing\r\n\r\n"] * 3, OK],
+    "interim with a length": [READ, b"HTTP/1.1 100 Continue\r\nContent-Length: 5\r\n\r\n" + OK],
+    "connection close": [READ, answer({"a": 1}, "Connection: close"), CLOSE],
+    "HTTP/1.0": [READ, answer({"a": 1}, version="1.0"), CLOSE],
+    "HTTP/1.0 without length": [*head(version="1.0"), CLOSE],
+    "HTTP/1.0 that is kept": [READ, answer({"a": 1}, "Connection: keep-alive", version="1.0")],
+    "no reason": head(EIGHT, status="200"),
+    "a reason in UTF-8": head(EIGHT, status="200 Schön"),
+    "64 KB in a header": head(EIGHT, "X-A: " + "a" * 64_000),
+    "300 headers": head(EIGHT, *[f"X-{number}: a" for number in range(300)]),
+    "1000 cookies": head(EIGHT, *[f"Set-Cookie: a{number}=b" for number in range(1000)]),
+    "length twice": head(EIGHT, EIGHT),
+    "length twice in a line": head("content-length: 8, 8"),
+    "length twice, after an interim": [READ, b"HTTP/1.1 103 Early Hints\r\n\r\n", *head(EIGHT, EIGHT)[1:]],
+    "length twice, byte by byte": [READ, *[bytes([byte]) for byte in head(EIGHT, "X-A: b", EIGHT)[1]]],
+    "two lengths": head(EIGHT, "Content-Length: 9"),
+    "no length to be read": head("Content-Length: 0x8"),
+    "a length beyond all numbers": head("Content-Length: 99999999999999999999999"),
+    "more than the length": head("Content-Length: 4"),
+    "less than the length": [*head("Content-Length: 80"), CLOSE],
+    "header without a colon": head(EIGHT, "garbage"),
+    "header in UTF-8": head(EIGHT, "X-A: ä€"),
+    "folded length": head("Content-Length:\r\n 8"),
+    "Chunked": [READ, HEAD.replace(b"chunked", b"Chunked"), ONE, END],
+    "chunk extensions": [READ, HEAD, b'3;a="b"\r\none\r\n', END],
+    "zeros before a chunk's size": [READ, HEAD, b"0000003\r\none\r\n", END],
+    "a chunk larger than all": [READ, HEAD, ONE, b"fffffffffffffffff\r\n", CLOSE],
+    "trailers": [READ, HEAD, ONE, b"0\r\nX-T: a\r\nContent-Length: 99\r\n\r\n"],
+    "chunks that end early": [READ, HEAD, ONE, CLOSE],
+    "chunks, byte by byte": [READ, *[bytes([byte]) for byte in HEAD + ONE + TWO + END]],
+    "no content": [READ, b"HTTP/1.1 204 No Content\r\n\r\n"],
+    "nothing": head("Content-Length: 0", body=b""),
+    "redirect": head(EIGHT, "Location: /elsewhere", status="307 Temporary Redirect"),
+    "redirect for good": head(EIGHT, "Location: http://127.0.0.1:1/", status="308 Permanent Redirect"),
+    "gzip of nothing": head("Content-Length: 0", "Content-Encoding: gzip", body=b""),
+    "gzip cut off": encoded(gzip.compress(TEXT)[:-10], "gzip"),
+    "gzip, zeros behind it": encoded(gzip.compress(TEXT) + bytes(10), "gzip"),
+    "gzip, garbage behind it": encoded(gzip.compress(TEXT) + b"garbage", "gzip"),
+    "gzip without length": [*head("Content-Encoding: gzip", body=gzip.compress(TEXT)), CLOSE],
+    "gzip in a refusal": [READ, answer(gzip.compress(TEXT), "Content-Encoding: gzip", status="500 Broken")],
+    "gzip in two headers": encoded(gzip.compress(gzip.compress(TEXT)), "gzip\r\nContent-Encoding: gzip"),
+    "a coding that nobody knows": encoded(TEXT, "aws-chunked"),
+    "brotli cut off": encoded(brotli.compress(TEXT)[:-3], "br"),
+    "two answers": [READ, OK + OK],
+    "nothing at all": [READ, CLOSE],
+    "half a head": [READ, b"HTTP/1.1 200 OK\r\nContent-Le", CLOSE],
+    "another protocol": [READ, b"220 mail ESMTP\r\n", CLOSE],
+}
+
+
 def read(response, pieces):
     """The status, what came of the body, and whether it broke."""
     got = []
@@ -137,6 +194,25 @@ def test_it_understands_what_httpx2_understands(script, size, stream):
         with RawServer(list(script)) as server:
             found.append(ask(server.url, b"x" * size, stream=stream))
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("script", SMALL_LIKE_HTTPX.values(), ids=SMALL_LIKE_HTTPX)
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_it_understands_heads_and_ends_as_httpx2_does(script, stream):
+    found = []
+    for ask in (ask_ours, ask_httpx):
+        with RawServer(list(script)) as server:
+            found.append(ask(server.url, b"{}", stream=stream))
+    assert found[0] == found[1]
+
+
+@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+def test_zstd_that_is_cut_off_is_no_whole_answer(stream):
+    whole = zstd.compress(TEXT * 40)
+    for length in (len(whole) - 3, len(whole) // 2, 9):
+        with RawServer(encoded(whole[:length], "zstd")) as server:
+            found = ask_ours(server.url, b"{}", stream=stream)
+        assert found == "no answer" or found[2] == "broken"
 
 
 EARLY = ["well", "refusal, then closed", "refusal, nothing read, broken off", "refusal, read on",

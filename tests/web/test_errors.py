@@ -305,7 +305,7 @@ def test_an_error_within_a_stream_tells_nothing_either(seen, upstream):
 
 def test_tokens_that_came_together_with_the_fault_are_not_lost(client, upstream):
     payload = b'data: {"choices":[{"delta":{"content":"Hel"}}]}\n\n'
-    for end in (b"data: [DONE]\n\n", b"data: {\n\n", b'data: {"error":{"code":"server_error"}}\n\n', b""):
+    for end in (b"data: {\n\n", b'data: {"error":{"code":"server_error"}}\n\n', b""):
         upstream.streams_bytes([payload + end])
 
         answer = client.post("/api/chat/stream", json=CHAT)

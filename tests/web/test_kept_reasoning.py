@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import itertools
 import json
 import random
 import re
@@ -15,7 +16,7 @@ from app.safety.sealed_reasoning import MAX_SEALED_CHARS, NotSealedHere, Reasoni
 from tests.fakes.bodies import CALL, TOOL
 from tests.fakes.openai_answers import completion, sse, stream_of
 from tests.fakes.reading import events_of
-from tests.fakes.responses_form import EventStream, function_call, reasoning, response
+from tests.fakes.responses_form import EventStream, function_call, message, reasoning, response
 from tests.fakes.site import bearer
 
 MAX_BYTES = 256 * 1024
@@ -200,6 +201,22 @@ def test_a_visitor_without_a_name_whose_address_changes_goes_on_without_it(clien
     assert "reasoning" not in kinds_of(upstream.sent[1])
 
 
+@pytest.mark.parametrize("has_fallback", [True, False])
+def test_a_new_secret_opens_what_a_former_one_sealed_as_long_as_it_is_a_fallback(
+    make_app, client, upstream, has_fallback
+):
+    answer = ask(client, upstream).json
+    upstream.answers(completion("Rain"))
+    fallbacks = ("k" * 40,) if has_fallback else ()
+    renewed = make_app(upstream_api="responses", secret_key="n" * 40, secret_key_fallbacks=fallbacks).test_client()
+
+    again = bring_back(renewed, answer)
+
+    assert again.status_code == (200 if has_fallback else 400)
+    if has_fallback:
+        assert "reasoning" in kinds_of(upstream.sent[1])
+
+
 def test_that_of_long_ago_is_left_out(client, upstream, clock):
     answer = ask(client, upstream).json
     upstream.answers(completion("Rain"))
@@ -339,9 +356,144 @@ class TestResponses:
         stream_tools(upstream)
         text = self.post(client, [HI], stream=True).text
         last = json.loads(text.rpartition("data: ")[2])
-        assert [item["type"] for item in last["response"]["output"]] == ["function_call", "reasoning"]
+        assert [item["type"] for item in last["response"]["output"]] == ["reasoning", "function_call"]
         assert text.count("response.output_item.done") == 2 * 2
         self.bring_back(client, upstream, last["response"]["output"])
+
+    OUTPUTS: ClassVar = {
+        "a call": [reasoning(), function_call("call_0", "get_weather")],
+        "a text before the call": [reasoning(), message("Well."), function_call("call_0", "get_weather")],
+        "thoughts between calls": [
+            reasoning("first", id_="rs_1"),
+            reasoning("second", id_="rs_2"),
+            function_call("call_0", "get_weather", id_="fc_0"),
+            reasoning("third", id_="rs_3"),
+            function_call("call_1", "get_weather", id_="fc_1"),
+        ],
+        "no call": [reasoning(), message("Rain.")],
+        "no call, and thoughts at the end": [message("Rain."), reasoning()],
+        "nothing but thoughts": [reasoning()],
+    }
+
+    @pytest.mark.parametrize("is_grown", [True, False], ids=["item by item", "at once"])
+    @pytest.mark.parametrize("name", OUTPUTS)
+    def test_items_have_the_order_in_which_the_model_made_them(self, client, upstream, name, is_grown):
+        output = self.OUTPUTS[name]
+        usage = {"input_tokens": 9, "output_tokens": 80, "output_tokens_details": {"reasoning_tokens": 77}}
+        whole = response("completed", *output, usage=usage)
+        upstream.answers(whole)
+        plain = self.post(client, [HI]).json["output"]
+        upstream.streams_events(*(self.grow(whole) if is_grown else [self.end(whole)]))
+        events = events_of(re.sub(rb"(?m)^event: .*\n", b"", self.post(client, [HI], stream=True).data))
+
+        streamed = events[-1]["response"]["output"]
+        kinds = [item["type"] for item in plain]
+        assert [kind for kind in kinds if kind != "message"] == [
+            kind for kind, _ in itertools.groupby(item["type"] for item in output if item["type"] != "message")
+        ]
+        assert [item["type"] for item in streamed] == kinds
+        added = [event for event in events if event["type"] == "response.output_item.added"]
+        assert [event["item"]["type"] for event in added] == kinds
+        done = [event for event in events if event["type"] == "response.output_item.done"]
+        # A call ends with the answer, as its pieces may be mixed with those of others.
+        assert sorted(event["output_index"] for event in done) == [event["output_index"] for event in added]
+        if kinds.count("function_call"):
+            for given in (plain, streamed, [event["item"] for event in done]):
+                self.check_order(client, upstream, given, output)
+
+    @pytest.mark.parametrize(
+        ("asked", "kinds"),
+        [
+            ({}, ["message", "reasoning", "function_call"]),
+            ({"store": False}, ["reasoning", "message", "function_call"]),
+            ({"include": ["reasoning.encrypted_content"]}, ["reasoning", "message", "function_call"]),
+        ],
+    )
+    @pytest.mark.parametrize("stream", [True, False])
+    def test_a_client_that_takes_items_for_stored_is_told_none_before_a_text(
+        self, client, upstream, asked, kinds, stream
+    ):
+        """The AI SDK would refer to a text that comes after reasoning, rather than send it."""
+        body = {name: value for name, value in self.BODY.items() if name != "store"}
+        for name, expected in (
+            ("a text before the call", kinds),
+            ("no call", kinds[:-1] if asked else ["message"]),
+        ):
+            whole = response("completed", *self.OUTPUTS[name])
+            upstream.streams_events(*self.grow(whole)) if stream else upstream.answers(whole)
+            told = client.post("/v1/responses", json={**body, **asked, "input": [HI], "stream": stream})
+            told = json.loads(told.text.rpartition("data: ")[2])["response"] if stream else told.json
+            assert [item["type"] for item in told["output"]] == expected
+            if name != "no call":
+                self.check_order(client, upstream, told["output"], self.OUTPUTS[name])
+
+    def test_a_reference_to_it_is_left_out(self, client, upstream):
+        [thought, call] = self.ask(client, upstream)
+        upstream.answers(completion("Rain"))
+        result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
+        reference = {"type": "item_reference", "id": thought["id"]}
+
+        assert self.post(client, [HI, reference, call, result]).status_code == 200
+        assert kinds_of(upstream.sent[1]) == ["user", "function_call", "function_call_output"]
+        assert self.post(client, [HI, {**reference, "id": call["id"]}, result]).status_code == 400
+
+    def check_order(self, client, upstream, given, output):
+        """What comes back is sent on in the order of the answer."""
+        upstream.answers(completion("Rain"))
+        results = [
+            {"type": "function_call_output", "call_id": item["call_id"], "output": "rain"}
+            for item in output
+            if item["type"] == "function_call"
+        ]
+        assert self.post(client, [HI, *given, *results]).status_code == 200
+        sent = upstream.sent[-1].raw["input"][1 : 1 + len(output)]
+        assert [item.get("type", "message") for item in sent] == [item["type"] for item in output]
+        assert [item.get("encrypted_content") for item in sent] == [
+            item.get("encrypted_content") for item in output
+        ]
+
+    def grow(self, whole):
+        for place, item in enumerate(whole["output"]):
+            empty = {**item, "content": [], "arguments": "", "encrypted_content": "g"}
+            empty = {name: value for name, value in empty.items() if name in item}
+            yield {"type": "response.output_item.added", "output_index": place, "item": empty}
+            yield {"type": "response.output_item.done", "output_index": place, "item": item}
+        yield self.end(whole)
+
+    def end(self, whole):
+        return {"type": "response.completed", "response": whole}
+
+    def test_a_caller_without_tools_is_told_none(self, client, upstream):
+        for stream in (False, True):
+            whole = response("completed", *self.OUTPUTS["no call"])
+            upstream.streams_events(self.end(whole)) if stream else upstream.answers(whole)
+            told = client.post("/v1/responses", json={"model": "gpt-6.1-terra", "input": "Hi", "stream": stream})
+            assert told.status_code == 200
+            assert '"reasoning","summary"' not in told.text.replace(" ", "")
+
+    def test_a_stream_that_ends_tells_the_tokens_of_it(self, make_app, upstream):
+        """So that the next turn is not held for by its bytes: 100,000 of them would be 0.1 USD."""
+        client = make_app(upstream_api="responses", user_budget_usd=0.05).test_client()
+        usage = {"input_tokens": 9, "output_tokens": 803, "output_tokens_details": {"reasoning_tokens": 800}}
+        calls = [reasoning("g" * 100_000), function_call("call_1", "get_weather")]
+        upstream.streams_events(*self.grow(response("completed", *calls, usage=usage)))
+        text = self.post(client, [HI], stream=True, max_output_tokens=1_000).text
+        output = json.loads(text.rpartition("data: ")[2])["response"]["output"]
+
+        upstream.answers(completion("Rain"))
+        result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
+        assert self.post(client, [HI, *output, result], max_output_tokens=1_000).status_code == 200
+
+    def test_what_stands_after_the_calls_is_of_their_turn(self, client, upstream):
+        """Streams told it there in earlier releases, and a page may be in the middle of such a conversation."""
+        output = self.ask(client, upstream)
+        self.bring_back(client, upstream, output[::-1])
+
+    def ask(self, client, upstream):
+        upstream.answers(
+            response("completed", reasoning("gAAAA-encrypted"), function_call("call_1", "get_weather"))
+        )
+        return self.post(client, [HI]).json["output"]
 
     def bring_back(self, client, upstream, output):
         upstream.answers(completion("Rain"))

@@ -10,24 +10,39 @@ from flask.cli import with_appcontext
 from app.cli.errors import reported
 from app.database.backup import back_up, restore
 from app.database.copy_files import CopyRefused
+from app.database.dated_copies import delete_oldest, name_copy
 from app.database.migrate import find_newest_revision
 from app.services import services
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_FOLDER = click.Path(file_okay=False, exists=True, path_type=Path)
 
 
 @click.command("backup")
-@click.argument("file", type=_FILE)
+@click.argument("file", type=_FILE, required=False)
+@click.option(
+    "--into", "folder", type=_FOLDER, help="Instead of FILE: a folder, where the copy is named by the time."
+)
+@click.option(
+    "--keep", type=click.IntRange(min=1), help="With --into: delete the oldest copies there beyond so many."
+)
 @with_appcontext
-def backup_command(file: Path) -> None:
+def backup_command(file: Path | None, folder: Path | None, keep: int | None) -> None:
     """Copy the database to a new FILE, as of one moment, while servers go on.
 
     The copy is checked. It has all keys' hashes and all users' names, but not the settings and secrets of `.env`.
     """
+    if (file is None) == (folder is None):
+        raise click.UsageError("Name either FILE or --into.")
+    if keep is not None and folder is None:
+        raise click.UsageError("--keep is of a folder: name it by --into.")
+    database = services().database
+    target = file or name_copy(database, Path(folder or "."))
     with reported(CopyRefused, OSError):
-        revision = back_up(services().database, file)
-    size = file.stat().st_size
-    click.echo(f"{file}: {size:,} bytes, whole, tables of revision {revision}.")
+        revision = back_up(database, target)
+        click.echo(f"{target}: {target.stat().st_size:,} bytes, whole, tables of revision {revision}.")
+        for deleted in delete_oldest(target, keep) if keep is not None else ():
+            click.echo(f"{deleted}: deleted, as {keep} newer ones are kept.")
 
 
 @click.command("restore")

@@ -12,6 +12,7 @@ from flask.cli import with_appcontext
 from app.cli.errors import reported
 from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
+from app.ledger.backlog import count_backlogs
 from app.outbox.delivery import deliver as deliver_due
 from app.outbox.queue import OutboxQueue
 from app.outbox.targets import Target, open_targets
@@ -31,22 +32,23 @@ def outbox(context: click.Context, limit: int) -> None:
         return
     queue = _open_queue()
     with reported():
-        backlogs, given_up = queue.count(), queue.list_given_up(limit)
+        backlogs, given_up = count_backlogs(services().database), queue.list_given_up(limit)
     if not backlogs:
         click.echo("Nothing waits.")
         return
     print_table(
-        ("TARGET", "OLDEST", "WAITING", "GIVEN UP"),
+        ("TARGET", "OLDEST", "WAITING", "FAILED", "GIVEN UP"),
         [
             (
                 each.target,
                 "-" if each.oldest_at is None else format_minute(each.oldest_at / 1000),
                 f"{each.waiting:,}",
+                f"{each.failed:,}",
                 f"{each.given_up:,}",
             )
             for each in backlogs
         ],
-        figures=2,
+        figures=3,
     )
     for each in given_up:
         click.echo(f"{each.target} {each.entry_id}: given up after {each.attempts} attempts: {each.reason}")

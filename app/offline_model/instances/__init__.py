@@ -1,6 +1,6 @@
 """Make values that match a JSON schema, with words of the user's text.
 
 - `instance`: make a value and validate it. `maker`: walk the schema. `candidates`: try candidates.
-- `hints`: words and numbers in the user's text. `numbers`, `strings`: candidates for one field.
+- `hints`: words and numbers in the user's text. `numbers`, `strings`: candidates for one field; `matches`: for a pattern.
 - `join`: merge two schemas that both apply.
 """

@@ -144,7 +144,7 @@ class SchemaMaker:
         if kind == "array":
             return self._make_array(schema, place)
         if kind == "string":
-            strings = propose_strings(schema, place.name, place.turn, self._hints)
+            strings = propose_strings(schema, place.name, place.turn, self._hints, self._spend)
             if "pattern" in schema:
                 return self._choose(schema, lambda: strings, place, of=_STRINGS)
             # These already differ by item.

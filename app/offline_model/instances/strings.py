@@ -6,11 +6,12 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from app.offline_model.instances.hints import Hints
+from app.offline_model.instances.matches import propose_matches
 
 MAX_LENGTH = 10_000
 MAX_PIECES = 50
 
-# Strings that often match a pattern; none are generated from it.
+# Strings that often match a pattern, and look better than those that are made for it.
 COMMON = (
     "Aa",
     "Aa Aa",
@@ -52,7 +53,9 @@ FORMATS: dict[str, tuple[str, Callable[[int], str]]] = {
 }
 
 
-def propose_strings(schema: dict[str, Any], name: str, turn: int, hints: Hints) -> Iterator[str]:
+def propose_strings(
+    schema: dict[str, Any], name: str, turn: int, hints: Hints, spend: Callable[[int], None]
+) -> Iterator[str]:
     """Yield strings for one field.
 
     Args:
@@ -60,12 +63,14 @@ def propose_strings(schema: dict[str, Any], name: str, turn: int, hints: Hints) 
         name: the field's name, which decides between sentences and words.
         turn: the index in an array, whose strings should differ.
         hints: values from the user's text.
+        spend: is told about the work before it is done.
     """
     low, high = int(schema.get("minLength", 0)), int(schema.get("maxLength", MAX_LENGTH))
     if low > MAX_LENGTH:
         return
     if "pattern" in schema:
-        yield from _propose_matches(schema, hints)
+        yield from _propose_known(schema, hints)
+        yield from propose_matches(schema["pattern"], spend)
         return
     known = FORMATS.get(schema.get("format", ""))
     if known:
@@ -84,7 +89,7 @@ def propose_strings(schema: dict[str, Any], name: str, turn: int, hints: Hints) 
     yield _fit_length(f"{turn} {own_name}" if turn else own_name, low, high)
 
 
-def _propose_matches(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
+def _propose_known(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
     """Yield strings that may match a pattern: from the text and the description, then common ones."""
     described = str(schema.get("description", "")).split()[:MAX_PIECES]
     pieces = hints.pieces[:MAX_PIECES]
@@ -93,7 +98,6 @@ def _propose_matches(schema: dict[str, Any], hints: Hints) -> Iterator[str]:
     )
     yield from COMMON
     yield from (make(0) for _, make in FORMATS.values())
-    yield from (sign * length for length in range(1, 41) for sign in "A1a")
 
 
 def _fit_length(text: str, low: int, high: int) -> str:

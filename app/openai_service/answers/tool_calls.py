@@ -172,10 +172,12 @@ class ToolCalls:
 
 def _begins(last: _Call, id_: str, name: str, arguments: object) -> bool:
     """Return whether a piece begins another call than the last one at its index."""
+    if id_ and id_ == last.given_id:
+        return bool(name and last.name) and name != last.name and last.is_whole
     if id_:
         # A new id is a new call, but some servers invent one for each piece of the arguments.
         is_piece = not name and bool(arguments) and not last.is_whole
-        return id_ != last.given_id and not is_piece
+        return not is_piece
     if not name or not last.name:
         return False
     if name != last.name:
@@ -196,7 +198,9 @@ def _key(index: object) -> int | str | None:
 
 
 def _read_id(value: object) -> str:
-    return str(value) if type(value) is int else _read_text(value)
+    """Return an id; none for a word that means none, as Mistral once wrote it."""
+    id_ = str(value) if type(value) is int else _read_text(value).strip()
+    return "" if id_.lower() in ("null", "none", "undefined") else id_
 
 
 def _read_text(value: object) -> str:

@@ -24,6 +24,7 @@ from app.openai_service.context import Pseudonym
 from app.openai_service.errors import BatchesNotOffered, UpstreamError, UpstreamFailed
 from app.openai_service.resilience.breaker import CircuitBreaker, KeyValueStore
 from app.openai_service.responses.endpoints import Endpoints
+from app.openai_service.responses.kept_items import drop_items, has_items
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body, find_chat_only, lift_limit
 from app.openai_service.transport.attribution import Attribution
 from app.openai_service.transport.parameter_support import ParameterSupport
@@ -133,6 +134,8 @@ class OpenAIBatches:
             if path == RESPONSES_PATH:
                 changed_body, more = lift_limit(changed_body)
                 changes = changes | more | dict.fromkeys(find_chat_only(changed_body), "dropped")
+            elif has_items(changed_body["messages"]):
+                changed_body = {**changed_body, "messages": drop_items(changed_body["messages"])}
             adapted.append(changed_body)
             adjusted |= changes | lowered
         return path, adapted, adjusted

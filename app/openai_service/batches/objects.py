@@ -97,8 +97,7 @@ class OutputLine:
         """Return what failed, of a request that has no answer."""
         if self.status is None:
             return UpstreamTimeout() if self.error_code == "batch_expired" else UpstreamFailed()
-        error = self.body.get("error") if isinstance(self.body, dict) else None
-        return translate_error_object(error, status=self.status)
+        return translate_error_object(self.body, status=self.status)
 
     @property
     def has_text(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 import httpx2
 
+from app.openai_service.answers.contents import read_answer
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import read_json
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
@@ -49,12 +50,10 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
     try:
         choice = body["choices"][0]
         message = choice["message"]
-        text, refusal = message.get("content"), message.get("refusal")
+        text, refusal = read_answer(message)
         calls = find_tool_calls(message) or []
-    except (TypeError, KeyError, IndexError, AttributeError):
+    except (TypeError, KeyError, IndexError, AttributeError, UpstreamFailed):
         raise _unreadable(body) from None
-    if not isinstance(text, str | None):
-        raise _unreadable(body)
     usage = Usage.parse(body.get("usage") or choice.get("usage"), wrote=bool(text or refusal or calls))
     try:
         tool_calls = ToolCalls.read(calls) if calls else []
@@ -63,13 +62,13 @@ def parse_completion(body: Any, record: CallRecord) -> ChatResult:
         raise error.paid_for(usage) from None
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return ChatResult(
-        text=text or "",
+        text=text,
         finish_reason=finish_reason,
         usage=usage,
         model=record.model,
         id=body["id"] if isinstance(body.get("id"), str) else "",
         tool_calls=tool_calls,
-        refusal=refusal if isinstance(refusal, str) else None,
+        refusal=refusal or None,
         record=record,
     )
 

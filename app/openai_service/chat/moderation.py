@@ -17,7 +17,7 @@ import orjson
 
 from app.config import ModerationSettings, SendSettings
 from app.openai_service.call_recording import CallRecording, Listener
-from app.openai_service.context import NullContext
+from app.openai_service.context import FreeContext
 from app.openai_service.errors import (
     CallerGone,
     ContentFiltered,
@@ -119,7 +119,7 @@ class Moderator:
             min(request.call_state.deadline, time.monotonic() + _MAX_S), tick_s=request.call_state.tick_s
         )
         model = self._settings.model
-        caller = NullContext(request.record.caller.user)
+        caller = FreeContext(request.record.caller)
         record = CallRecord(request.record.request_id, "moderation", model, caller=caller)
         moderation_request = PendingRequest(_PATH, {"input": inputs}, (model,), call_state, record)
         try:
@@ -140,6 +140,7 @@ def _read(response: httpx2.Response, record: CallRecord) -> list[str] | None:
         raise UpstreamFailed from None
     if not results:
         raise UpstreamFailed
+    record.attempt_log[-1].complete(None)
     record.model = body["model"] if isinstance(body.get("model"), str) else record.model
     return sorted({name for result in flagged for name in _list_flagged_categories(result)}) if flagged else None
 

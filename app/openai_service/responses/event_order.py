@@ -43,6 +43,18 @@ class EventOrder:
             return self.end()
         return ()
 
+    def take(self, events: Sequence[bytes]) -> bool:
+        """Count these events, if each is the next one and none is waited for. Return whether they are."""
+        number = self._next
+        if self._waiting or not events:
+            return False
+        for event in events:
+            if _read_number(event) != number:
+                return False
+            number += 1
+        self._next, self._last = number, events[-1]
+        return True
+
     def end(self) -> list[bytes]:
         """Return the events that still wait for one that is missing."""
         events = [self._waiting[number] for number in sorted(self._waiting)]

@@ -9,6 +9,7 @@ from typing import Any
 from app.openai_service.answers.text import TextEvent, mend
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
+from app.openai_service.responses.kept_items import keep_item, limit_items
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
 from app.openai_service.streaming.events import (
     Annotation,
@@ -16,11 +17,13 @@ from app.openai_service.streaming.events import (
     HostedStep,
     Reasoning,
     Refusal,
+    Thought,
     Token,
     ToolCallDelta,
 )
 
 _MAX_ITEMS = 2_000
+_KEPT = ("reasoning", COMMENTARY)
 # What an event tells of the place of its item, which is another one for the caller.
 _OF_PLACE = {"type", "item_id", "output_index", "sequence_number", "obfuscation"}
 
@@ -32,7 +35,7 @@ class GrowingItem:
     Attributes:
         kind: message, commentary, function_call, or what else the server says.
         latest: the item as the server last told it whole.
-        position: of a call among the calls; of an item of a hosted tool, among those.
+        position: of a call among the calls; of an item of a hosted tool, among those; of what is kept, as in a KeptItem.
         arguments: of a call, in pieces.
         half: the first half of a letter with which the last piece of its arguments ended, if it did.
         has_text: whether a piece of its text has come.
@@ -53,12 +56,16 @@ class GrowingItem:
 class GrowingOutput:
     """Finds the item of each event by its id, or by its place if the server changes ids from event to event."""
 
-    def __init__(self) -> None:
+    def __init__(self, requested: str) -> None:
+        """Create it for the answer of a requested model."""
+        self._requested = requested
         self._by_id: dict[str, GrowingItem] = {}
         self._by_place: dict[int, GrowingItem] = {}
         self._items: list[GrowingItem] = []
         self._calls = 0
         self._hosted: list[GrowingItem] = []
+        self._untold: list[GrowingItem] = []
+        """What is kept and was not told yet."""
 
     @property
     def hosted_calls(self) -> dict[str, int]:
@@ -116,6 +123,9 @@ class GrowingOutput:
         if item is None or _name_kind(whole) != item.kind:
             return events
         item.latest = whole
+        if item.kind in _KEPT and not item.is_complete:
+            item.is_complete = True
+            self._untold.append(item)
         if item.kind == "message" and not item.has_text:
             texts: list[TextEvent] = [
                 *map(Token, read_parts(whole, "output_text", "text")),
@@ -135,7 +145,19 @@ class GrowingOutput:
             events.append(ToolCallDelta(item.position, "", "", whole["arguments"]))
         return events
 
-    def finish(self, model: str) -> Output:
+    def precede(self, events: Events) -> Events:
+        """Return events after what the model reasoned, and said to itself, since that was last told.
+
+        It is told with what follows, as thoughts alone begin no answer.
+        """
+        if not events or isinstance(events[0], Reasoning) or not self._untold:
+            return events
+        entries = [keep_item(item.latest, self._requested, item.position) for item in self._untold]
+        self._untold.clear()
+        kept = limit_items([entry for entry in entries if entry])
+        return [Thought(kept), *events] if kept else events
+
+    def finish(self) -> Output:
         """Return what all items say together."""
         items = [
             {**item.latest, "arguments": item.latest.get("arguments") or "".join(item.arguments)}
@@ -143,7 +165,7 @@ class GrowingOutput:
             else item.latest
             for item in self._items
         ]
-        return read_items(items, model)
+        return read_items(items, self._requested)
 
     def _add(self, item: Mapping[str, Any], id_: object, place: object) -> Events:
         if len(self._items) >= _MAX_ITEMS:
@@ -158,6 +180,8 @@ class GrowingOutput:
             added.position = len(self._hosted)
             self._hosted.append(added)
             return [HostedStep(added.position, "added", hide_kept_ids(item))]
+        if added.kind in _KEPT:
+            added.position = self._calls + any(item.has_text for item in self._items if item.kind == "message")
         if added.kind != "function_call":
             return []
         added.position = self._calls

@@ -127,12 +127,13 @@ def read_end(response: Mapping[str, Any], *, has_calls: bool) -> str:
         raise read_failure(response.get("error"))
     if status == "incomplete":
         details = response.get("incomplete_details")
-        return read_finish_reason(
-            details.get("reason") if isinstance(details, Mapping) else None, has_tool_calls=False
-        )
+        reason = details.get("reason") if isinstance(details, Mapping) else None
+        # Whatever the reason, such as a word that is new: the answer is cut off, and so may its calls be.
+        is_filtered = read_finish_reason(reason, has_tool_calls=False) == "content_filter"
+        return "content_filter" if is_filtered else "length"
     if status in ("in_progress", "queued", "cancelled"):
         raise UpstreamTruncated
-    return "tool_calls" if has_calls else "stop"
+    return read_finish_reason(status, has_tool_calls=has_calls)
 
 
 def read_failure(error: object) -> UpstreamError:

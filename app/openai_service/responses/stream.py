@@ -34,7 +34,8 @@ _IDLE = "keepalive"
 class ResponseReader:
     """Reads the bytes of one answer in order, and collects what its Done event needs.
 
-    Only a terminal event ends the answer, and only one of the response that the stream began with.
+    A terminal event ends the answer, if it is one of the response that the stream began with; or, of servers that have
+    none, `[DONE]` after something was said.
     """
 
     def __init__(self, requested: str) -> None:
@@ -48,11 +49,10 @@ class ResponseReader:
         """The usage of the answer, once it has ended, be it by a failure."""
         self.service_tier = ""
         """The one that the response reports, if it does."""
-        self._requested = requested
         self._splitter = EventSplitter()
         self._order = EventOrder()
         self._response_id = ""
-        self._output = GrowingOutput()
+        self._output = GrowingOutput(requested)
         self._joiner = TextJoiner()
         self._has_text = False
         # The item that pieces of the answer's text belong to, as it is named in their events.
@@ -68,8 +68,8 @@ class ResponseReader:
         """
         halves = self._joiner.waiting
         for arrived in self._splitter.feed(data):
-            if arrived == _END:
-                self.end(events)
+            if arrived[-1:] != b"}" and arrived.strip() == _END:
+                self.end(events, is_said=True)
                 return
             for raw in self._order.arrange(arrived):
                 if self._answer and not halves and (text := self._read_plain_token(raw)):
@@ -79,11 +79,27 @@ class ResponseReader:
                     if self.is_done:
                         return
 
-    def end(self, events: Events) -> None:
-        """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
+        if not self._answer or self.is_done or self._joiner.waiting:
+            return []
+        found = self._splitter.feed_whole(data)
+        events: Events = []
+        for raw in found:
+            if not (text := self._read_plain_token(raw)):
+                return []
+            events.append(Token(text))
+        return events if self._order.take(found) else []
+
+    def end(self, events: Events, *, is_said: bool = False) -> None:
+        """Append the last events of a stream that has ended, or whose end was said. Raises the errors of feed()."""
         for raw in [*self._splitter.end(), *self._order.end()]:
-            if raw != _END and not self.is_done:
+            if raw.strip() == _END:
+                is_said = True
+            elif not self.is_done:
                 self._read(raw, events)
+        if is_said and self._has_text and not self.is_done:
+            events += self._finish({"status": None})
         if not self.is_done:
             events += self._joiner.flush()
             raise UpstreamTruncated if self.chunks else UpstreamFailed
@@ -149,7 +165,7 @@ class ResponseReader:
         else:
             found = self._read_response(str(kind), event)
         self._has_text = self._has_text or bool(found)
-        events += found
+        events += self._output.precede(found)
 
     def _read_response(self, kind: str, event: dict[str, Any]) -> Events:
         """Read an event of the whole response, or an error. Unknown ones are passed over."""
@@ -173,9 +189,9 @@ class ResponseReader:
         events: Events = []
         output = response.get("output")
         for place, item in enumerate(output if isinstance(output, list) else ()):
-            events += self._output.complete({"item": item, "output_index": place})
+            events += self._output.precede(self._output.complete({"item": item, "output_index": place}))
         events += self._joiner.flush()
-        answer = self._output.finish(self._requested)
+        answer = self._output.finish()
         wrote = self._has_text or bool(events or answer.calls)
         self.usage = read_usage(response, wrote=wrote)
         note_tokens(answer.kept, self.usage)
@@ -184,17 +200,15 @@ class ResponseReader:
         tool_calls = ToolCalls.read(answer.calls) if answer.calls else []
         finish_reason = read_end(response, has_calls=bool(tool_calls))
         self.is_done = True
-        return [
-            *events,
-            Done(
-                finish_reason,
-                self.usage,
-                self.model,
-                make_answer_id(self._response_id),
-                tool_calls,
-                reasoning_items=answer.kept,
-            ),
-        ]
+        done = Done(
+            finish_reason,
+            self.usage,
+            self.model,
+            make_answer_id(self._response_id),
+            tool_calls,
+            reasoning_items=answer.kept,
+        )
+        return [*events, *self._output.precede([done])]
 
     def _note_answer(self, item: GrowingItem, event: dict[str, Any]) -> None:
         item.has_text = True

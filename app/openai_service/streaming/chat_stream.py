@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from app.openai_service.call_recording import CallRecording
 from app.openai_service.chat.shown_usage import show_usage
@@ -13,6 +14,7 @@ from app.openai_service.streaming.events import Done, Events, Failed
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
+from app.upstream_http.relaying import Relay, Relaying
 
 
 class ChatStream:
@@ -32,6 +34,8 @@ class ChatStream:
         self._recording = recording
         self._drain_pool = drain_pool
         self._has_begun = False
+        self._answer: StreamedAnswer | None = None
+        self._relaying: tuple[Relay, Callable[[Events], None]] | None = None
         self._stream = self._run(opening)
 
     @property
@@ -42,6 +46,19 @@ class ChatStream:
     def __iter__(self) -> Iterator[Events]:
         return self._stream
 
+    def relay_tokens(self, relay: Relay, write: Callable[[Events], None]) -> None:
+        """Have tokens given to `write` that arrive while the stream is waited for, instead of yielding them.
+
+        It is called in the server's loop, and must not wait for anything.
+        """
+        self._relaying = relay, write
+        self._start_relaying()
+
+    def _start_relaying(self) -> None:
+        if self._relaying is not None and self._answer is not None and self._answer.pass_on is not None:
+            relay, write = self._relaying
+            self._call_state.relaying = Relaying(relay, partial(self._answer.pass_on, write))
+
     def fail(self, error: Exception) -> None:
         """Record an error that happened outside of the call, and close the stream."""
         self._recording.fail(error)
@@ -49,6 +66,7 @@ class ChatStream:
 
     def close(self) -> None:
         """End the call and its upstream request, or let the drain pool read the rest of an unfinished answer."""
+        self._call_state.relaying = self._relaying = None
         if self._has_begun and not self._recording.is_decided and self._drain_pool is not None:
             self._recording.fail(CallerGone())
             self._call_state.abandon_after(self._drain_pool.MAX_DURATION_S)
@@ -67,7 +85,8 @@ class ChatStream:
         with recording:
             try:
                 answer = yield from opening
-                rest = answer.rest
+                self._answer, rest = answer, answer.rest
+                self._start_relaying()
                 recording.note_first_token(answer.model)
                 if type(done := answer.first[-1]) is Done:
                     _complete(answer.first, done, recording)

@@ -4,27 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import orjson
 
+from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
-from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
+from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTruncated
-from app.openai_service.streaming.events import (
-    Done,
-    Events,
-    Reasoning,
-    Refusal,
-    Token,
-)
+from app.openai_service.streaming.events import Done, Events, Token
 from app.openai_service.streaming.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'
+_NOT_KNOWN = b"\n", b""  # no event begins like that
+_PADDING = b'"obfuscation":"'
+_make_token = partial(tuple.__new__, Token)  # without the call of a function that Token() is
 
 
 class ChunkReader:
@@ -49,12 +48,14 @@ class ChunkReader:
         self._finish_reason: object = None
         self._tool_calls = ToolCalls()
         self._joiner = TextJoiner()
+        # What comes before and after the text of a chunk that contains only text. In most answers that never changes.
+        self._around_text = _NOT_KNOWN
 
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete; Done is the last one.
 
         Raises:
-            UpstreamTruncated: the stream ended without a finish_reason, or the upstream broke off.
+            UpstreamTruncated: the stream ended without a finish_reason or `[DONE]`, or the upstream broke off.
             UpstreamFailed: the data is not a stream of chunks, or has none.
             UpstreamError: the stream contains an error object.
         """
@@ -63,17 +64,38 @@ class ChunkReader:
             if self.model and not halves and (text := _read_plain_token(raw)):
                 self._has_text = True
                 events.append(Token(text))
-            elif raw == _END:
+            elif raw.strip() == _END:
                 self.is_done = True
                 self._end(events)
                 return
             else:
                 self._read(raw, events)
 
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of chunks that contain only text; none, and nothing is read, if there is anything else."""
+        if self.is_done or self._joiner.waiting or self._splitter.rest:
+            return []
+        before, after = self._around_text
+        if data.startswith(before) and (text := _cut_text(data, len(before), after)):
+            self._has_text = True
+            return [_make_token((text,))]
+        events: Events = []
+        for raw in self._splitter.feed_whole(data):
+            plain = _read_plain_token(raw) if self.model else None
+            if not plain:
+                return []
+            events.append(_make_token((plain,)))
+        if len(events) == 1:
+            self._around_text = _cut_around(data)
+        self._has_text |= bool(events)
+        return events
+
     def end(self, events: Events) -> None:
-        """Append the last events of a stream that ended without `[DONE]`. Raises the errors of feed()."""
+        """Append the last events of a stream whose body has ended. Raises the errors of feed()."""
         for raw in self._splitter.end():
-            if raw != _END:
+            if raw.strip() == _END:
+                self.is_done = True
+            else:
                 self._read(raw, events)
         self._end(events)
 
@@ -83,7 +105,8 @@ class ChunkReader:
             events.append(event)
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
-            if self._finish_reason is None:
+            # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
+            if self._finish_reason is None and not (self.is_done and self._has_text):
                 raise UpstreamTruncated if self.chunks else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
@@ -131,15 +154,7 @@ class ChunkReader:
         delta = choice.get("delta")
         if not isinstance(delta, dict):
             return []
-        texts: list[TextEvent] = []
-        if text := delta.get("content"):
-            if not isinstance(text, str):
-                raise UpstreamFailed
-            texts.append(Token(text))
-        if text := _read_text(delta.get("refusal")):
-            texts.append(Refusal(text))
-        if text := _read_text(delta.get("reasoning_content")) or _read_text(delta.get("reasoning")):
-            texts.append(Reasoning(text))
+        texts = read_texts(delta)
         if joiner is not None:
             texts = [event for event in map(joiner.join, texts) if event.text]
         if calls := find_tool_calls(delta):
@@ -181,6 +196,28 @@ def _read_plain_token(raw: bytes) -> str | None:
         return None
     try:
         return text.decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _cut_around(data: bytes) -> tuple[bytes, bytes]:
+    """Return what comes before and after the text in a chunk that contains only text, up to what pads it."""
+    start = data.find(_CONTENT) + len(_CONTENT)
+    after, padding, _ = data[data.find(b'"', start) :].partition(_PADDING)
+    return data[:start], after + padding
+
+
+def _cut_text(data: bytes, start: int, after: bytes) -> str | None:
+    """Return the text of a chunk that begins like others do, if it ends like them too."""
+    end = data.find(b'"', start)
+    rest = end + len(after)
+    if not data.startswith(after, end) or data.find(b"\n") != len(data) - 2 or b"\r" in data:
+        return None
+    if rest != len(data) and not data.find(b'"', rest) == data.find(b'"}\n\n', rest) == len(data) - 4:
+        return None
+    text = data[start:end]
+    try:
+        return None if b"\\" in text else text.decode()
     except UnicodeDecodeError:
         return None
 

@@ -24,6 +24,12 @@ class Reasoning(NamedTuple):
     text: str
 
 
+class Thought(NamedTuple):
+    """What the model reasoned before what follows, for the next turn to bring back: entries as in `ChatResult.reasoning_items`."""
+
+    items: Sequence[dict[str, Any]]
+
+
 class Refusal(NamedTuple):
     """A piece of the text in which the model refuses to answer."""
 
@@ -118,7 +124,8 @@ class Failed(NamedTuple):
 
 
 _Tool = ToolCallDelta | ToolRun | HostedStep
-Event = Token | Reasoning | Refusal | Annotation | _Tool | PartialParsed | Parsed | Done | Failed
+_TEXTS = (Token, Reasoning, Refusal)
+Event = Token | Reasoning | Thought | Refusal | Annotation | _Tool | PartialParsed | Parsed | Done | Failed
 
 Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""
@@ -128,7 +135,7 @@ def estimate_tokens(events: Events) -> int:
     """Return an estimate of the tokens of what the model wrote: the text counts, as a chunk may have many."""
     tokens = 0
     for event in events:
-        if isinstance(event, Token | Reasoning | Refusal):
+        if isinstance(event, _TEXTS):  # a tuple: to join types by "|" takes longer than all the rest
             tokens += estimate_text(event.text) or 1
         elif isinstance(event, ToolCallDelta):
             tokens += estimate_text(event.name + event.arguments) or 1

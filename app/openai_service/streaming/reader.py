@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,6 +13,7 @@ import httpx2
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Events, estimate_tokens
+from app.openai_service.streaming.passing import Passing
 from app.openai_service.streaming.ticks import Ticks
 from app.token_counts import Usage
 from app.upstream_http.call_state import CallState
@@ -40,6 +41,9 @@ class AnswerReader(Protocol):
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete."""
 
+    def read_tokens(self, data: bytes) -> Events:
+        """Return the tokens of these bytes; none, and nothing is read, if there is anything else in them."""
+
     def end(self, events: Events) -> None:
         """Append the last events of a stream whose body has ended."""
 
@@ -49,11 +53,17 @@ class AnswerReader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class StreamedAnswer:
-    """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done."""
+    """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done.
+
+    Attributes:
+        pass_on: gives what arrives while `rest` is waited for to a function instead of yielding it, if it is nothing but
+            tokens, and returns whether it is. None if tokens are not all that `rest` makes of them.
+    """
 
     model: str
     first: Events
     rest: Ticks[None]
+    pass_on: Callable[[Callable[[Events], None], bytes], bool] | None = None
 
 
 def open_answer(
@@ -69,9 +79,10 @@ def open_answer(
     Raises:
         UpstreamError: the stream contains an error, is empty or truncated, or took longer than allowed.
     """
-    stream = _read(response, reader, call_state, record, idle_timeout_s)
+    passing = Passing(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
+    stream = _read(response, reader, call_state, record, passing, idle_timeout_s)
     first = yield from _read_first(stream)
-    return StreamedAnswer(reader.model, first, stream)
+    return StreamedAnswer(reader.model, first, stream, passing.pass_on)
 
 
 def open_rounds(stream: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
@@ -103,6 +114,7 @@ def _read(
     reader: AnswerReader,
     call_state: CallState,
     record: CallRecord,
+    passing: Passing,
     idle_timeout_s: float,
 ) -> Ticks[None]:
     """Read the answer to the last attempt."""
@@ -110,7 +122,10 @@ def _read(
     # Not iter_raw(), which drops the empty chunks that mark ticks.
     body = iter(response.stream)  # type: ignore[arg-type]
     try:
-        yield from _read_events(body, reader, call_state, record, idle_timeout_s)
+        try:
+            yield from _read_events(body, reader, call_state, record, passing, idle_timeout_s)
+        finally:
+            passing.count()
         call_state.limit_wait(_LINGER_S)
         with suppress(httpx2.TransportError):  # the answer is complete; only the connection failed
             while next(body, b""):
@@ -137,13 +152,19 @@ def _read(
 
 
 def _read_events(
-    body: Iterator[bytes], reader: AnswerReader, call_state: CallState, record: CallRecord, idle_timeout_s: float
+    body: Iterator[bytes],
+    reader: AnswerReader,
+    call_state: CallState,
+    record: CallRecord,
+    passing: Passing,
+    idle_timeout_s: float,
 ) -> Ticks[None]:
     """Yield the events of a body. Count their tokens before they are yielded: the client may leave then."""
     attempt = record.attempt_log[-1]
     has_begun = False
     chunks_read = 0
     for data in body:
+        passing.count()
         events: Events = []
         try:
             reader.feed(data, events)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 from app.openai_service.errors import UpstreamFailed
 
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
@@ -17,7 +19,8 @@ class EventSplitter:
     """
 
     def __init__(self) -> None:
-        self._rest: list[bytes] = []
+        self.rest: list[bytes] = []
+        """What has come of an event that is not complete."""
         self._rest_bytes = 0
 
     def feed(self, data: bytes) -> list[bytes]:
@@ -26,14 +29,14 @@ class EventSplitter:
         Raises:
             UpstreamFailed: an event is longer than 8 MiB.
         """
-        is_one_line = not self._rest and data.find(b"\n") == len(data) - 2
+        is_one_line = not self.rest and data.find(b"\n") == len(data) - 2
         if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
             return [data[6:-2]]  # exactly one event, as in most reads
-        if not self._rest and data.startswith(b"event: ") and data.endswith(b"}\n\n") and data.count(b"\n") == 3:
+        if not self.rest and data.startswith(b"event: ") and data.endswith(b"}\n\n") and data.count(b"\n") == 3:
             start = data.find(b"\ndata: {") + 7
             if start > 7 and b"\r" not in data:
                 return [data[start:-2]]  # exactly one event with its name, as /responses sends them
-        if self._rest and b"\n" not in data and b"\r" not in data:
+        if self.rest and b"\n" not in data and b"\r" not in data:
             self._buffer(data)  # not joined yet: a large event would be copied for each of its pieces
             return []
         buffer = b"".join([*self._take_rest(), data])
@@ -49,19 +52,30 @@ class EventSplitter:
             self._buffer(rest + held)
         return [parsed for event in events if (parsed := _parse_data(event))]
 
+    def feed_whole(self, data: bytes) -> list[bytes]:
+        """Return the data of events that begin and end with these bytes; none, and nothing is read, if it is not so plain."""
+        if self.rest or not data.endswith(b"}\n\n") or b"\r" in data:
+            return []
+        if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
+            return [data[6:-2]]
+        if data.startswith(b"event: ") and data.count(b"\n") == 3 and (start := data.find(b"\ndata: {") + 7) > 7:
+            return [data[start:-2]]
+        events = [_parse_data(event) for event in data[:-2].split(b"\n\n")]
+        return events if all(events) else []
+
     def end(self) -> list[bytes]:
         """Return the data of a last event that has no blank line after it; many servers omit that line."""
         data = _parse_data(b"".join(self._take_rest()).replace(b"\r", b"\n"))
         return [data] if data else []
 
     def _buffer(self, data: bytes) -> None:
-        self._rest.append(data)
+        self.rest.append(data)
         self._rest_bytes += len(data)
         if self._rest_bytes > _MAX_EVENT_BYTES:
             raise UpstreamFailed
 
     def _take_rest(self) -> list[bytes]:
-        rest, self._rest, self._rest_bytes = self._rest, [], 0
+        rest, self.rest, self._rest_bytes = self.rest, [], 0
         return rest
 
 
@@ -70,5 +84,6 @@ def _parse_data(event: bytes) -> bytes:
         return event[6:]
     if event.startswith(b"event: ") and event.count(b"\n") == 1 and (start := event.find(b"\ndata: ")) > 0:
         return event[start + 7 :]
-    lines = [line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:")]
+    lines = event.removeprefix(codecs.BOM_UTF8).split(b"\n")  # which may only be before the first event
+    lines = [line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:")]
     return b"\n".join(lines)

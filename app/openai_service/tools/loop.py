@@ -12,7 +12,7 @@ from app.openai_service.chat.completion import read_completion
 from app.openai_service.errors import CallerGone
 from app.openai_service.responses.kept_items import KEY as REASONING_ITEMS
 from app.openai_service.results import ChatResult
-from app.openai_service.streaming.events import Done, Token, ToolCallDelta, ToolCallObject, ToolRun
+from app.openai_service.streaming.events import Done, Thought, Token, ToolCallDelta, ToolCallObject, ToolRun
 from app.openai_service.streaming.reader import StreamedAnswer, open_rounds
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.tools.executor import ToolExecutor, ToolJob
@@ -79,6 +79,9 @@ class ToolLoop:
         ]
         with closing(self.threads.run(jobs, request.call_state, record.request_id)) as running:
             for changed in running:
+                for job in changed:
+                    if job.outcome is not None:
+                        record.caller.note_tool_run(job.tool.name, job.outcome.ms, job.outcome.error)
                 events = [_make_event(job) for job in changed]
                 self._runs += [event for event in events if event.status != "running"]
                 yield [*events]
@@ -108,7 +111,7 @@ class ToolLoop:
                 for events in chain([answer.first], answer.rest):
                     text += "".join([event.text for event in events if type(event) is Token])
                     end = next((event for event in events if type(event) is Done), end)
-                    yield [event for event in events if not isinstance(event, ToolCallDelta | Done)]
+                    yield [event for event in events if not isinstance(event, Thought | ToolCallDelta | Done)]
             assert end is not None, "a stream ends with Done or an error"
             if not self._continues_after(end):
                 yield [end._replace(usage=record.usage, tool_calls=[])]

@@ -49,6 +49,7 @@ class _Rule:
     Attributes:
         supported: the values that it accepts; empty if it accepts none.
         with_tools: whether this is so only beside tools, where the parameter must then be sent.
+        beside: the parameter beside which this is so; "" if it always is.
         effort: the only effort for which this is known; "" if it is so for any. Models take a temperature only
             while they do not reason, and what one caller's effort rules out must not be taken from another's.
     """
@@ -56,6 +57,7 @@ class _Rule:
     param: str
     supported: tuple[str, ...] = ()
     with_tools: bool = False
+    beside: str = ""
     effort: str | None = ""
 
     def find_changes(self, body: dict[str, Any]) -> Changes:
@@ -65,6 +67,8 @@ class _Rule:
         if self.with_tools:
             needed = self.supported[0]
             return {self.param: needed} if body.get("tools") and body.get(self.param) != needed else {}
+        if self.beside and self.beside not in body:
+            return {}
         if self.param not in body or body[self.param] in self.supported:
             return {}
         if new_name := _RENAMED.get(self.param):
@@ -129,9 +133,9 @@ class ParameterSupport:
         if rule.with_tools and family is not None and family.chat_tools == "never":
             return False
         # A model that refuses both names of a parameter would otherwise be tried forever.
-        marks = {(rule.param, rule.with_tools)}
+        marks = {(rule.param, rule.with_tools, rule.beside)}
         if new_name := _RENAMED.get(rule.param):
-            marks.add((new_name, False))
+            marks.add((new_name, False, ""))
         if marks & tried:
             return False
         tried |= marks
@@ -144,12 +148,14 @@ class ParameterSupport:
         kept = [
             known
             for known in self._learnt.get(key, ())
-            if known.param not in replaced or (known.with_tools, known.effort) != (rule.with_tools, rule.effort)
+            if known.param not in replaced
+            or (known.with_tools, known.beside, known.effort) != (rule.with_tools, rule.beside, rule.effort)
         ]
         if key not in self._learnt and len(self._learnt) >= _MAX_MODELS:
             self._learnt.clear()
-        # What holds beside tools comes last: it decides whatever else the model accepts.
-        rules = sorted([*kept[-_MAX_RULES:], rule], key=lambda each: each.with_tools)
+        # What holds beside tools comes last: it decides whatever else the model accepts. And what holds beside another
+        # parameter comes after what may leave that out.
+        rules = sorted([*kept[-_MAX_RULES:], rule], key=lambda each: (each.with_tools, each.beside))
         self._learnt[key] = tuple(rules)
 
 
@@ -157,6 +163,8 @@ def _read_rule(error: UpstreamRejected, body: dict[str, Any]) -> _Rule | None:
     """Return what a refusal teaches, if anything."""
     if error.needs_no_reasoning:
         return _Rule("reasoning_effort", ("none",), with_tools=True)
+    if error.exclusive_params:
+        return _choose_one([to_chat_name(param) for param in error.exclusive_params], body)
     is_refusal = error.upstream_code in _REFUSALS or error.is_unknown_param
     if not is_refusal or error.param is None:
         return None
@@ -167,6 +175,16 @@ def _read_rule(error: UpstreamRejected, body: dict[str, Any]) -> _Rule | None:
     # A list of values is read only of what no caller can have said: other parameters may be quoted.
     supported = error.supported_values if param in ORDERED else ()
     return _Rule(param, supported, effort=effort)
+
+
+def _choose_one(pair: list[str], body: dict[str, Any]) -> _Rule | None:
+    """Return which of two parameters gives way to the other: the second, but sooner than the temperature any other."""
+    droppable = [param for param in sorted(pair, key=lambda param: param != "temperature") if param in _DROPPABLE]
+    if not droppable or pair[0] == pair[1]:
+        return None
+    dropped = droppable[-1]
+    [kept] = [param for param in pair if param != dropped]
+    return _Rule(dropped, beside=kept, effort=body.get("reasoning_effort") if dropped in SAMPLING else "")
 
 
 def _apply(body: dict[str, Any], changes: Changes) -> dict[str, Any]:

@@ -6,27 +6,55 @@ Parameters are read only where a sentence begins: further on, it may quote the c
 
 from __future__ import annotations
 
+import ast
+import json
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 import orjson
+from pydantic.alias_generators import to_snake
 
-_PARAM = r"[`'\"\[]*(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
+_SENTENCES = ("message", "detail", "error", "errors", "msg", "error_message", "title")
+_parse_json = json.JSONDecoder().raw_decode
+_PARAM = r"[`'\"\[]*(?:body\.|#/)?(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
 _UNKNOWN = [
     re.compile(pattern.replace("PARAM", _PARAM), re.IGNORECASE)
     for pattern in (
         r"(?:invalid json payload received\. )?(?:unrecognized|unknown|unsupported|unexpected)"
         r" (?:request )?(?:argument|parameter|param|field|property|key|value|name|input)s?(?: supplied)?:? PARAM",
-        r"(?:the )?(?:property |parameter |field )?PARAM(?: parameter| field| property)?:? (?:is |are )?"
-        r"(?:not (?:supported|permitted|allowed|recognized)|unsupported|extra inputs are not permitted"
-        r"|no longer (?:supported|accepted)|deprecated)",
+        r"(?:argument|parameter|field)s? not supported on this model: PARAM",
+        r"extraneous key PARAM is not permitted",
+        r"additional properties are not allowed \(PARAM (?:was|were) unexpected",
+        r"(?:setting )?(?:the )?(?:property |parameter |field |setting )?PARAM(?: parameter| field| property)?:? (?:is |are )?"
+        r"(?:not (?:supported|permitted|allowed|recognized|available|accepted)|isn't supported|unsupported|(?<=is )unknown"
+        r"|(?:not a (?:valid|known|supported)|an? (?:unknown|unsupported|unrecognized)) (?:parameter|field|argument|property)"
+        r"|extra inputs are not permitted|no longer (?:supported|accepted)|deprecated)",
         r"extra inputs are not permitted, field: PARAM",
         r"validation error at #/PARAM: extra inputs are not permitted",
         r"json: unknown field PARAM",
         r"[\w.]+\(\) got an unexpected keyword argument PARAM",
         r"(?:litellm\.\w+: )*(?:this model|the model|[\w./-]+) does(?: not|n't) support (?:the )?"
         r"(?:parameters?:? |fields?:? )?PARAM",
+    )
+]
+_ONE, _OTHER = _PARAM.replace("param", "one"), _PARAM.replace("param", "other")
+# Two parameters of which a request may have one.
+_NOT = r"(?:can(?:not|'t| not)|(?:may|must|should)(?:n't| not))"
+_EXCLUSIVE = [
+    re.compile(pattern.replace("NOT", _NOT).replace("ONE", _ONE).replace("OTHER", _OTHER), re.IGNORECASE)
+    for pattern in (
+        r"(?:the )?(?:parameters |fields )?ONE (?:and|or) OTHER (?:NOT [^.\n]{0,40}\b"
+        r"(?:both|together|simultaneously|same time)|are mutually exclusive|are (?:incompatible|exclusive))",
+        r"(?:you )?(?:NOT|do not) (?:specify|set|use|provide|pass|send|combine)"
+        r"(?: both)?(?: of)?(?: the)?(?: parameters)?:? ONE (?:and|with|together with) OTHER",
+        r"(?:please )?(?:you )?(?:may |can |must |should )?(?:only )?(?:specify |set |use |provide |pass |send )?(?:only |exactly )?"
+        r"(?:one of|either)(?: the)?(?: parameters)?:? ONE(?: and| or|,) OTHER",
+        r"(?:the )?(?:parameter )?ONE NOT be (?:used|set|specified|combined|provided|passed)"
+        r" (?:together |in combination )?(?:with|when|if) OTHER",
+        r"(?:the )?(?:parameter )?ONE is (?:mutually exclusive with|incompatible with|not (?:compatible with|allowed with"
+        r"|(?:supported|allowed) (?:when|if|together with))) OTHER",
     )
 ]
 _SUPPORTED = re.compile(r"supported values are:((?: ?,? (?:and )?['\"`]\w+['\"`])+)", re.IGNORECASE)
@@ -36,6 +64,8 @@ _QUOTA = re.compile(r"you exceeded your current quota|your credit balance is too
 _KEY = re.compile(
     r"api key (?:not valid|not found|expired)|incorrect api key|missing or invalid authorization", re.IGNORECASE
 )
+# A model that reasons cannot write anything within one token, and says so without naming the parameter.
+_LIMIT_TOO_SMALL = re.compile(r"could not finish the message because max_tokens", re.IGNORECASE)
 _SCHEMA_PLACE = re.compile(
     r"invalid schema for (?:response_format|function) '[\w-]{1,64}': in context=\(([^()]{0,500})\)", re.IGNORECASE
 )
@@ -49,9 +79,19 @@ _CONTEXT = re.compile(
     r"context[ _-]?(?:length|window|size)|maximum (?:model|prompt|input|sequence) length|prompt is too long"
     r"|input token count|max_new_tokens.? must be <=|request exceeded model token limit|too many tokens"
     r"|exceeds? (?:the )?(?:context limit|max_model_len)|input is too long for (?:the )?requested model"
-    r"|range of input length should be",
+    r"|range of input length should be|too many input tokens|maximum context|must have less than \d+ tokens"
+    r"|(?:prompt|input) length \d+ exceeds|(?:prompt|input) (?:length )?exceeds (?:the )?max(?:imum)?\b"
+    r"|reduce the length of the (?:messages|prompt|input|conversation)",
     re.IGNORECASE,
 )
+# What proxies write before the sentence that they were told, or before the JSON that has it.
+_BEFORE = re.compile(
+    r"(?:(?:litellm\.)?\w*(?:exception|error)(?: - |: )|error code: \d{3} - |provider returned error:? ?"
+    r"|the model returned the following errors: |malformed input request: (?:#: )?|\d{3}:? )+",
+    re.IGNORECASE,
+)
+_MAX_WRAPPERS = 4
+_MAX_REPR_CHARS = 10_000
 # Only what begins so, or with a proxy's name, is OpenAI's own sentence: further on it may quote the caller.
 _BY_PROXY = r"(?:litellm\.\w+: )*(?:(?:OpenAI|Azure)Exception - )?"
 _NO_REASONING = re.compile(
@@ -92,6 +132,7 @@ class Fault(NamedTuple):
     Attributes:
         param: the upstream's name of the parameter at fault.
         is_unknown_param: whether the upstream does not know it at all.
+        exclusive: two parameters of which a request may have one.
         supported_values: the values that it accepts instead, if the upstream lists any.
         needs_no_reasoning: whether tools are accepted at the effort "none" only.
         is_key: whether the site's key is refused.
@@ -106,6 +147,7 @@ class Fault(NamedTuple):
 
     param: str | None = None
     is_unknown_param: bool = False
+    exclusive: tuple[str, ...] = ()
     supported_values: tuple[str, ...] = ()
     needs_no_reasoning: bool = False
     is_key: bool = False
@@ -119,16 +161,22 @@ class Fault(NamedTuple):
     names_model: bool = False
 
 
+_SENTENCES = (
+    (_QUOTA, Fault(is_quota=True)),
+    (_KEY, Fault(is_key=True)),
+    (_LIMIT_TOO_SMALL, Fault("max_tokens")),
+)
+
+
 def read_fault(error: Mapping[str, Any]) -> Fault:
     """Read an error object of any server."""
     sentence = _find_sentence(error)
     if _LARGER_THAN_RATE.match(sentence):
         limit, size = _read_sizes(error, sentence.partition(" on ")[2])
         return Fault(is_larger_than_rate=True, limit=limit, size=size)
-    if _QUOTA.match(sentence):
-        return Fault(is_quota=True)
-    if _KEY.match(sentence):
-        return Fault(is_key=True)
+    for pattern, fault in _SENTENCES:
+        if pattern.match(sentence):
+            return fault
     if found := _SCHEMA_PLACE.match(sentence):
         return Fault(place=tuple(name or number for name, number in _STEP.findall(found[1])))
     if error.get("type") == "exceed_context_size_error" or _CONTEXT.search(sentence):
@@ -141,11 +189,20 @@ def read_fault(error: Mapping[str, Any]) -> Fault:
     if _NO_REASONING.match(sentence):
         # Models that cannot do without reasoning are said to need /responses only.
         return Fault("reasoning_effort", needs_no_reasoning=True, asks_for_responses="none" not in sentence)
+    return _read_params(sentence)
+
+
+def _read_params(sentence: str) -> Fault:
+    """Return which parameters a sentence is about."""
+    for pattern in _EXCLUSIVE:
+        if found := pattern.match(sentence):
+            pair = _to_snake(found["one"]), _to_snake(found["other"])
+            return Fault(pair[1], exclusive=pair)
     listed = _SUPPORTED.search(sentence)
     supported = tuple(re.findall(r"\w+", listed[1].replace(" and ", " "))) if listed else ()
     for pattern in _UNKNOWN:
         if found := pattern.match(sentence):
-            return Fault(found["param"].lower(), is_unknown_param=True, supported_values=supported)
+            return Fault(_to_snake(found["param"]), is_unknown_param=True, supported_values=supported)
     return Fault(supported_values=supported, names_model=bool(_MODEL.search(sentence)))
 
 
@@ -173,20 +230,50 @@ def blocks_user(error: Mapping[str, Any], status: int | None) -> bool:
 
 def _find_sentence(error: Mapping[str, Any]) -> str:
     """Return the text that tells what is wrong; a list of details as the JSON of its first."""
-    found: Any = error.get("message") or error.get("detail") or ""
-    if isinstance(found, str) and found.startswith("{"):  # Mistral once wrote JSON within JSON
-        try:
-            found = orjson.loads(found)
-        except orjson.JSONDecodeError:
-            return ""
-    if isinstance(found, dict):
-        found = found.get("detail") or found.get("message") or ""
-    if isinstance(found, list):
-        first = found[0] if found else ""
-        if not isinstance(first, dict):
-            return str(first)
-        return orjson.dumps({name: first[name] for name in ("type", "loc", "msg") if name in first}).decode()
+    found: Any = error
+    for _ in range(_MAX_WRAPPERS):
+        if isinstance(found, list):
+            found = found[0] if found else ""
+        if isinstance(found, dict):
+            if "loc" in found:
+                parts = {name: found[name] for name in ("type", "loc", "msg") if name in found}
+                return _write_json(parts)
+            found = _find_raw(found) or next((found[name] for name in _SENTENCES if found.get(name)), "")
+        if isinstance(found, str):
+            sentence = found[before.end() :] if (before := _BEFORE.match(found)) else found
+            if sentence[:1] not in ("{", "["):
+                return sentence
+            found = _parse_quoted(sentence)
     return found if isinstance(found, str) else ""
+
+
+def _find_raw(error: Mapping[str, Any]) -> Any:
+    """Return what the provider behind OpenRouter said, which says nothing itself then."""
+    metadata, message = error.get("metadata"), error.get("message")
+    if not isinstance(metadata, dict) or not isinstance(message, str):
+        return None
+    return metadata.get("raw") if message.startswith("Provider returned error") else None
+
+
+def _parse_quoted(text: str) -> Any:
+    """Return the JSON at the start of a sentence, or what Python prints of it; of other lists the text."""
+    with suppress(ValueError, RecursionError):
+        return _parse_json(text)[0]
+    try:
+        return ast.literal_eval(text[:_MAX_REPR_CHARS])
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+        return "" if text.startswith("{") else text
+
+
+def _write_json(parts: Mapping[str, Any]) -> str:
+    try:
+        return orjson.dumps(parts).decode()
+    except orjson.JSONEncodeError:  # it is deep, or was printed by Python
+        return ""
+
+
+def _to_snake(name: str) -> str:
+    return name.lower() if "_" in name or name.isupper() else to_snake(name)
 
 
 def _read_sizes(error: Mapping[str, Any], sentence: str) -> tuple[int | None, int | None]:

@@ -10,6 +10,7 @@ import httpx2
 import orjson
 
 from app.config import ConnectionSettings
+from app.config.upstream_urls import split_version
 from app.openai_service.errors import UpstreamError
 from app.openai_service.resilience.key_ring import KeyRing
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
@@ -185,17 +186,20 @@ def build_client(
     """
     upstream = settings.upstream
     url = upstream.azure_endpoint or (_OFFLINE_URL if upstream.is_offline else upstream.base_url or _OPENAI_URL)
+    url, version = split_version(url)
     if http_client is None:
         http_client = _make_http_client(url, settings, offline_dir)
     # A compatible server may need no key, but the SDK requires one.
-    clients = [_make_client(url, settings, key, http_client) for key in settings.api_keys or ("none",)]
+    clients = [_make_client(url, version, settings, key, http_client) for key in settings.api_keys or ("none",)]
     keys = KeyRing(clients)
     for client in clients:
         client.keys = keys
     return clients[0]
 
 
-def _make_client(url: str, settings: ConnectionSettings, api_key: str, http_client: httpx2.Client) -> _Client:
+def _make_client(
+    url: str, version: str, settings: ConnectionSettings, api_key: str, http_client: httpx2.Client
+) -> _Client:
     if settings.upstream.azure_endpoint:
         return _AzureClient(
             azure_endpoint=url,
@@ -209,6 +213,7 @@ def _make_client(url: str, settings: ConnectionSettings, api_key: str, http_clie
         base_url=url,
         api_key=api_key,
         organization=settings.organization or None,
+        default_query={"api-version": version} if version else None,
         max_retries=0,
         timeout=None,
         http_client=http_client,

@@ -111,6 +111,7 @@ def translate_error_object(
     error.is_missing_route = (
         status in _NO_ROUTE and param is None and code not in _NO_MODEL and not fault.names_model
     )
+    error.exclusive_params = fault.exclusive
     error.supported_values = fault.supported_values
     error.needs_no_reasoning = fault.needs_no_reasoning
     if isinstance(error, ParameterRejected):
@@ -130,9 +131,20 @@ def _find_error(body: object) -> dict[str, Any]:
         body = body[0]
     if isinstance(body, dict) and isinstance(body.get("error"), dict | str):
         body = body["error"]
+    if isinstance(body, dict) and not body.keys() & {"message", "detail", "error"} and body.get("errors"):
+        body = _find_first(body["errors"])  # Cloudflare's, and those of frameworks
     if isinstance(body, str):
         return {"message": body}
     return body if isinstance(body, dict) else {}
+
+
+def _find_first(errors: object) -> object:
+    """Return the first of several errors: in a list, or by the field that they are about."""
+    if isinstance(errors, dict):
+        name, problems = next(iter(errors.items()))
+        problem = problems[0] if isinstance(problems, list) and problems else problems
+        return f"{name}: {problem}" if isinstance(problem, str) else problem
+    return errors[0] if isinstance(errors, list) else errors
 
 
 def _find_code(error: dict[str, Any]) -> str | None:
@@ -187,7 +199,8 @@ def _classify(status: int | None, code: str | None, param: str | None, fault: Fa
 
 
 def _classify_rejection(code: str, param: str, fault: Fault) -> type[UpstreamError]:
-    if code in _BY_CODE:
+    is_of_field = code == "string_above_max_length" and bool(param) and not param.startswith(("messages", "input"))
+    if code in _BY_CODE and not is_of_field:
         return _BY_CODE[code]
     if "image" in code or "image_url" in param:
         return InvalidImage

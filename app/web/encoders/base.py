@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Protocol
+from typing import ClassVar, Protocol, Self
 
 from app.openai_service import Event, Events
 
@@ -52,6 +53,16 @@ class BrokenStream(ConnectionResetError):
 
 class JoiningEncoder(ABC):
     """An encoder whose format makes several pieces of one event, and joins those of the events that come together."""
+
+    GROWING: ClassVar[tuple[type, ...]] = (list, dict, set)
+    """The types of attributes that encoding changes in place."""
+
+    def __copy__(self) -> Self:
+        """Return an encoder that goes on from here by itself: what either encodes does not change the other."""
+        copied = type(self).__new__(type(self))
+        for name, value in vars(self).items():
+            setattr(copied, name, copy.deepcopy(value) if isinstance(value, self.GROWING) else value)
+        return copied
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []

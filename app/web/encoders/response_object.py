@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Literal
 
-from app.openai_service import ChatResult
+from app.openai_service import ChatResult, Done
 from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
 from app.token_counts import Usage
 from app.web.encoders.openai_sse import read_service_tier
-from app.web.schemas.kept_reasoning import build_reasoning_item
+from app.web.schemas.kept_reasoning import SealItems, build_reasoning_item, seal_nothing
 
 Status = Literal["in_progress", "completed", "incomplete", "failed"]
 
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
 
-_HOSTED_PREFIXES = {
+HOSTED_PREFIXES = {
     "web_search_call": "ws",
     "code_interpreter_call": "ci",
     "file_search_call": "fs",
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
 }
+"""Begin the ids of the items of tools that run at OpenAI, by their type."""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
@@ -79,19 +83,96 @@ class ResponseFrame:
         }
 
 
-def build_response(frame: ResponseFrame, result: ChatResult, sealed: str | None = None) -> dict[str, Any]:
-    """Return the response of a complete answer, with what the model reasoned before its calls, sealed."""
+@dataclass(slots=True)
+class GrowingMessage:
+    """A message that is being written."""
+
+    place: int
+    id: str
+    content: list[dict[str, Any]] = field(default_factory=list)
+    """Its complete parts."""
+
+
+@dataclass(slots=True)
+class GrowingCall:
+    """A call of a function that is being written. It has its place in the output once its name is known."""
+
+    id: str = ""
+    name: str = ""
+    place: int | None = None
+    waiting: list[str] = field(default_factory=list)
+    """Arguments that came before the name."""
+    sent: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class GrowingThoughts:
+    """What the model reasons while it answers: told at once where the client asked for it, else before the next call.
+
+    Attributes:
+        waiting: what has not been told.
+        told: what was, by the place of its item.
+    """
+
+    seal: SealItems = seal_nothing
+    is_asked_for: bool = False
+    waiting: list[dict[str, Any]] = field(default_factory=list)
+    told: dict[int, list[dict[str, Any]]] = field(default_factory=dict)
+
+    def tell(self, place: int) -> str | None:
+        """Return what waits, sealed, as the item at a place; None if there is nothing to tell."""
+        items, self.waiting = self.waiting, []
+        sealed = self.seal(items) if items else None
+        if sealed is not None:
+            self.told[place] = items
+        return sealed
+
+    def tell_again(self, done: Done) -> Iterator[tuple[int, str]]:
+        """Yield the place of what was told, and it once more with its number of tokens, which the end tells.
+
+        By them the next turn is held for, and not by its bytes.
+        """
+        for place, told in self.told.items():
+            known = [entry["item"] for entry in told]
+            items = [entry for entry in done.reasoning_items if entry["item"] in known]
+            if items and (sealed := self.seal(items)) is not None:
+                yield place, sealed
+
+
+def build_response(
+    frame: ResponseFrame,
+    result: ChatResult,
+    seal: SealItems = seal_nothing,
+    *,
+    thoughts_are_asked_for: bool = False,
+) -> dict[str, Any]:
+    """Return the response of a complete answer, with what the model reasoned, sealed.
+
+    It is in its place where the client asked for it, else right before the calls that it belongs to.
+    """
     reason = find_incomplete_reason(result.finish_reason)
     status: Status = "incomplete" if reason else "completed"
-    output = [build_hosted(frame, place, item) for place, item in enumerate(result.hosted_items)]
+    output: list[dict[str, Any]] = []
+    thoughts = {at: [*entries] for at, entries in groupby(result.reasoning_items, itemgetter("at"))}
+
+    def add_thoughts(until: float) -> None:
+        items = [entry for at in [*thoughts] if at <= until for entry in thoughts.pop(at)]
+        if items and (sealed := seal(items)) is not None:
+            output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
+
+    if thoughts_are_asked_for:
+        add_thoughts(0)
+    for item in result.hosted_items:
+        output.append(build_hosted(frame, len(output), item))
     texts = [build_text(result.text, result.annotations)] if result.text or not result.refusal else []
     refusals = [build_refusal(result.refusal)] if result.refusal else []
     if result.text or result.refusal or not result.tool_calls:
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
-    if sealed is not None:
-        output.append(build_reasoning_item(frame.name_item("rs", len(output)), sealed))
-    for place, call in enumerate(result.tool_calls, start=len(output)):
-        output.append(build_call(frame.name_item("fc", place), call, status))
+    for at, call in enumerate(result.tool_calls, start=bool(result.text)):
+        add_thoughts(at)
+        output.append(build_call(frame.name_item("fc", len(output)), call, status))
+    if thoughts_are_asked_for:
+        add_thoughts(math.inf)
     tier = read_service_tier(result.record)
     return frame.build(status, result.model, output, usage=result.usage, tier=tier, incomplete_reason=reason)
 
@@ -110,7 +191,7 @@ def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]
 def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:
     """Return the item of a tool that ran at OpenAI, with an id of ours."""
     kind = item["type"]
-    return {**item, "id": frame.name_item(_HOSTED_PREFIXES.get(kind, "item"), place)}
+    return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), place)}
 
 
 def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Literal
 
 import orjson
@@ -16,6 +15,7 @@ from app.openai_service import (
     Failed,
     HostedStep,
     Refusal,
+    Thought,
     Token,
     ToolCallDelta,
 )
@@ -26,6 +26,9 @@ from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
 from app.web.encoders.response_object import (
+    GrowingCall,
+    GrowingMessage,
+    GrowingThoughts,
     ResponseFrame,
     Status,
     build_call,
@@ -36,31 +39,10 @@ from app.web.encoders.response_object import (
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
-from app.web.schemas.kept_reasoning import Seal, build_reasoning_item, seal_nothing
+from app.web.schemas.kept_reasoning import build_reasoning_item
 
 _PartKind = Literal["output_text", "refusal"]
-
-
-@dataclass(slots=True)
-class _Message:
-    """The message that is being written."""
-
-    place: int
-    id: str
-    content: list[dict[str, Any]] = field(default_factory=list)
-    """Its complete parts."""
-
-
-@dataclass(slots=True)
-class _Call:
-    """A call of a function that is being written. It has its place in the output once its name is known."""
-
-    id: str = ""
-    name: str = ""
-    place: int | None = None
-    waiting: list[str] = field(default_factory=list)
-    """Arguments that came before the name."""
-    sent: list[str] = field(default_factory=list)
+_Told = Token | Refusal | Thought | ToolCallDelta | HostedStep | Annotation | Done | Failed
 
 
 class ResponsesSse(JoiningEncoder):
@@ -75,19 +57,20 @@ class ResponsesSse(JoiningEncoder):
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+    GROWING: ClassVar[tuple[type, ...]] = (*JoiningEncoder.GROWING, GrowingMessage)
 
     record: CallRecord
 
-    def __init__(self, frame: ResponseFrame, padding: Padding, seal: Seal = seal_nothing) -> None:
+    def __init__(self, frame: ResponseFrame, padding: Padding, thoughts: GrowingThoughts | None = None) -> None:
         super().__init__()
         self._frame = frame
         self._padding = padding
-        self._seal = seal
+        self._thoughts = thoughts or GrowingThoughts()
         self._number = 0
         """Of the next event."""
         self._output: list[dict[str, Any]] = []
         """The items by their place, those that are not complete as they began."""
-        self._message: _Message | None = None
+        self._message: GrowingMessage | None = None
         self._part: _PartKind | None = None
         """The kind of the part of the message that is being written."""
         self._pieces: list[str] = []
@@ -96,7 +79,7 @@ class ResponsesSse(JoiningEncoder):
         """The event of its next piece, but for the number, the text and the end."""
         self._annotations: list[dict[str, Any]] = []
         """On the text of that part."""
-        self._calls: dict[int, _Call] = {}
+        self._calls: dict[int, GrowingCall] = {}
         self._hosted: dict[int, int] = {}
         """The places of the items of tools that run at OpenAI, by their position."""
 
@@ -110,7 +93,7 @@ class ResponsesSse(JoiningEncoder):
 
     def encode_event(self, event: Event) -> None:
         """Append the pieces of an event."""
-        if not isinstance(event, Token | Refusal | ToolCallDelta | HostedStep | Annotation | Done | Failed):
+        if not isinstance(event, _Told):
             return
         if not self._number:
             begun = self._frame.build("in_progress", self.record.model)
@@ -120,6 +103,10 @@ class ResponsesSse(JoiningEncoder):
             self._write("output_text", event.text)
         elif isinstance(event, Refusal):
             self._write("refusal", event.text)
+        elif isinstance(event, Thought):
+            self._thoughts.waiting += event.items
+            if self._thoughts.is_asked_for:
+                self._tell_thoughts()
         elif isinstance(event, ToolCallDelta):
             self._write_call(event)
         elif isinstance(event, HostedStep):
@@ -164,20 +151,20 @@ class ResponsesSse(JoiningEncoder):
         data = orjson.dumps({"type": name, **where, **more})[:-1]
         self._delta = b'event: %b\ndata: %b,"sequence_number":%%d,"delta":%%b' % (name.encode(), data)
 
-    def _begin_message(self) -> _Message:
+    def _begin_message(self) -> GrowingMessage:
         place = len(self._output)
-        self._message = _Message(place, self._frame.name_item("msg", place))
+        self._message = GrowingMessage(place, self._frame.name_item("msg", place))
         self._add_item(build_message(self._message.id, [], "in_progress"))
         return self._message
 
-    def _locate_part(self, message: _Message) -> dict[str, Any]:
+    def _locate_part(self, message: GrowingMessage) -> dict[str, Any]:
         return {
             "item_id": message.id,
             "output_index": message.place,
             "content_index": len(message.content),
         }
 
-    def _end_part(self, message: _Message) -> None:
+    def _end_part(self, message: GrowingMessage) -> None:
         if self._part is None:
             return
         text, where = "".join(self._pieces), self._locate_part(message)
@@ -206,6 +193,15 @@ class ResponsesSse(JoiningEncoder):
         self._message = None
         self._end_item(message.place, build_message(message.id, message.content, status))
 
+    def _tell_thoughts(self) -> None:
+        place = len(self._output)
+        if (sealed := self._thoughts.tell(place)) is None:
+            return
+        self._end_message("completed")
+        item = build_reasoning_item(self._frame.name_item("rs", place), sealed)
+        self._add_item({**item, "encrypted_content": ""})  # as OpenAI, which tells it whole at the end
+        self._end_item(place, item)
+
     def _write_step(self, step: HostedStep) -> None:
         if step.kind == "added":
             self._end_message("completed")
@@ -219,7 +215,7 @@ class ResponsesSse(JoiningEncoder):
             self._add(step.kind, item_id=self._output[place]["id"], output_index=place, **step.fields)
 
     def _write_call(self, delta: ToolCallDelta) -> None:
-        call = self._calls.setdefault(delta.position, _Call())
+        call = self._calls.setdefault(delta.position, GrowingCall())
         call.id, call.name = call.id or delta.id, call.name or delta.name
         if delta.arguments:
             call.waiting.append(delta.arguments)
@@ -229,13 +225,14 @@ class ResponsesSse(JoiningEncoder):
             self._send_arguments(call, "".join(call.waiting))
             call.waiting.clear()
 
-    def _begin_call(self, call: _Call) -> None:
+    def _begin_call(self, call: GrowingCall) -> None:
+        self._tell_thoughts()
         self._end_message("completed")
         call.place = len(self._output)
         begun = {"id": call.id, "function": {"name": call.name, "arguments": ""}}
         self._add_item(build_call(self._frame.name_item("fc", call.place), begun, "in_progress"))
 
-    def _send_arguments(self, call: _Call, piece: str) -> None:
+    def _send_arguments(self, call: GrowingCall, piece: str) -> None:
         if not piece or call.place is None:
             return
         call.sent.append(piece)
@@ -248,7 +245,7 @@ class ResponsesSse(JoiningEncoder):
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
         """End a call; one of a cached answer has not begun."""
-        call = self._calls.setdefault(position, _Call(complete["id"], complete["function"]["name"]))
+        call = self._calls.setdefault(position, GrowingCall(complete["id"], complete["function"]["name"]))
         if call.place is None:
             self._begin_call(call)
         arguments, sent = complete["function"]["arguments"], "".join(call.sent)
@@ -263,15 +260,13 @@ class ResponsesSse(JoiningEncoder):
     def _finish(self, done: Done) -> None:
         reason = find_incomplete_reason(done.finish_reason)
         status: Status = "incomplete" if reason else "completed"
-        if not self._output and not done.tool_calls:
+        if len(self._output) == len(self._thoughts.told) and not done.tool_calls:
             self._begin_part("output_text")  # an answer is a turn of the conversation, also an empty one
         self._end_message(status)
         for position, call in enumerate(done.tool_calls):
             self._end_call(position, call, status)
-        if sealed := self._seal(done):  # after the calls, as it is known last
-            place = len(self._output)
-            self._add_item(build_reasoning_item(self._frame.name_item("rs", place), sealed))
-            self._end_item(place, self._output[place])
+        for place, sealed in self._thoughts.tell_again(done):
+            self._output[place] = {**self._output[place], "encrypted_content": sealed}
         tier = read_service_tier(self.record)
         end: dict[str, Any] = {"usage": done.usage, "tier": tier, "incomplete_reason": reason}
         self._add(f"response.{status}", response=self._frame.build(status, done.model, self._output, **end))

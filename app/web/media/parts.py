@@ -1,6 +1,7 @@
 """Define the parts of a message as clients send them, and turn them into the form of OpenAI's chat.
 
 A message of text parts only becomes one text, so that all other code meets lists only where there is more than text.
+What a part says of the upstream's cache is accepted and ignored, as in a request.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ class TextPart(TypedDict):
 
     type: Literal["text", "input_text"]
     text: Text
+    prompt_cache_breakpoint: NotRequired[Any]
 
 
 class ImageUrl(TypedDict):
@@ -52,6 +54,7 @@ class ImagePart(TypedDict):
     image_url: Annotated[
         Annotated[_Url, Tag(AS_TEXT)] | Annotated[ImageUrl, Tag(AS_OTHER)], Discriminator(get_union_tag)
     ]
+    prompt_cache_breakpoint: NotRequired[Any]
 
 
 class InputImagePart(TypedDict):
@@ -63,6 +66,7 @@ class InputImagePart(TypedDict):
     image_url: NotRequired[_Url | None]
     detail: NotRequired[Detail | None]
     file_id: NotRequired[Any]
+    prompt_cache_breakpoint: NotRequired[Any]
 
 
 class FileFields(TypedDict):
@@ -92,12 +96,15 @@ class FilePart(TypedDict):
 
     type: Literal["file"]
     file: Annotated[FileFields, AfterValidator(_check_file)]
+    prompt_cache_breakpoint: NotRequired[Any]
 
 
 class InputFilePart(FileFields):
     """A file as the Responses API has it."""
 
     type: Literal["input_file"]
+    detail: NotRequired[Any]
+    prompt_cache_breakpoint: NotRequired[Any]
 
 
 def _to_file(part: FilePart) -> ChatPart:

@@ -13,22 +13,19 @@ from app.auth import Principal
 from app.openai_service import CallRecord
 from app.runtime.log_throttle import LogBound
 from app.runtime.logs.events import log_event
-from app.safety.pseudonyms import Pseudonyms
 from app.web.observation.bodies import ObservedBody
 from app.web.observation.naming import name_method, name_origin, name_route
 from app.web.request_id import current_request, current_state
 
-_HASH_DIGITS = 16
-
 log = logging.getLogger("app.request")
 
 
-def init_request_line(app: Flask, name_user: Callable[[Principal], str | None]) -> None:
+def init_request_line(app: Flask, name_user: Callable[[str, str], str | None]) -> None:
     """Register the hook. It comes first, as the hooks after a request run in reverse.
 
     Args:
         app: the application.
-        name_user: how a principal's user is named in the log; see make_user_names().
+        name_user: how a tenant's user is named in the log.
     """
     bound = LogBound()
 
@@ -56,14 +53,7 @@ def init_request_line(app: Flask, name_user: Callable[[Principal], str | None]) 
     app.after_request(note_answer)
 
 
-def make_user_names(how: str, pseudonyms: Pseudonyms) -> Callable[[Principal], str | None]:
-    """Return what names users as `LOG_USERS` says: by the beginning of the hash that the upstream has of them, or not."""
-    if how == "hash":
-        return lambda who: pseudonyms.of(who.tenant, who.user).safety_identifier[:_HASH_DIGITS]
-    return (lambda who: who.user) if how == "id" else lambda _: None
-
-
-def _describe_request(response: Response, name_user: Callable[[Principal], str | None]) -> dict[str, Any]:
+def _describe_request(response: Response, name_user: Callable[[str, str], str | None]) -> dict[str, Any]:
     request, state = current_request(), current_state()
     environ = request.environ
     origin, length = environ.get("HTTP_ORIGIN"), environ.get("CONTENT_LENGTH")
@@ -75,7 +65,7 @@ def _describe_request(response: Response, name_user: Callable[[Principal], str |
         "status": response.status_code,
         "code": None,
         "tenant": principal and principal.tenant,
-        "user": principal and name_user(principal),
+        "user": principal and name_user(principal.tenant, principal.user),
         "key_id": principal and principal.key_id,
         "origin": origin and name_origin(origin),
         "bytes_in": int(length) if length and length.isdecimal() else None,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -11,6 +12,7 @@ from typing import Any
 from app.web.openapi.schema import Schema
 
 _MAX_WORDS = 60
+_ERROR = re.compile("- `(?P<code>[a-z_]+)`: (?P<meaning>.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +38,6 @@ class Route:
     bodies: list[tuple[str, list[Field]]]
     command: str
     answers: list[tuple[str, str]]
-    errors: list[tuple[str, list[str]]]
 
 
 def list_sections(document: Mapping[str, Any]) -> list[tuple[str, list[Route]]]:
@@ -47,6 +48,27 @@ def list_sections(document: Mapping[str, Any]) -> list[tuple[str, list[Route]]]:
         for method, operation in methods.items():
             sections[operation["tags"][0]].append(_read_route(path, method.upper(), operation, models))
     return list(sections.items())
+
+
+def list_errors(document: Mapping[str, Any]) -> list[tuple[str, str, list[str]]]:
+    """Return each status and code that routes may answer with, and what it can mean. The page has them once."""
+    meanings: dict[tuple[str, str], dict[str, None]] = defaultdict(dict)
+    for methods in document["paths"].values():
+        for operation in methods.values():
+            for status, code, meaning in _read_errors(operation):
+                if code:
+                    meanings[status, code][meaning] = None
+    return [(status, code, list(lines)) for (status, code), lines in sorted(meanings.items())]
+
+
+def _read_errors(operation: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield the status, the code and the meaning of each error; those of `/readyz` have no code."""
+    for status, each in sorted(operation["responses"].items()):
+        if status < "400":
+            continue
+        for line in each["description"].splitlines():
+            named = _ERROR.fullmatch(line)
+            yield (status, named["code"], named["meaning"]) if named else (status, "", line)
 
 
 def _read_route(path: str, method: str, operation: Mapping[str, Any], models: Mapping[str, Schema]) -> Route:
@@ -72,12 +94,8 @@ def _read_route(path: str, method: str, operation: Mapping[str, Any], models: Ma
             (f"{status} {kind}".strip(), media.get("schema", {}).get("description", ""))
             for status, each in successes.items()
             for kind, media in (each.get("content") or {"": {}}).items()
-        ],
-        errors=[
-            (status, [line.removeprefix("- ") for line in each["description"].splitlines()])
-            for status, each in sorted(operation["responses"].items())
-            if status >= "400"
-        ],
+        ]
+        + [(status, meaning) for status, code, meaning in _read_errors(operation) if not code],
     )
 
 

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, current_app, render_template, request
 
 from app.web.guards import public
 from app.web.openapi.document import build_document
-from app.web.openapi.reading import list_sections
+from app.web.openapi.reading import list_errors, list_sections
 from app.web.pages.answers import page_response
 
 _HERE = Path(__file__).parent / "page"
@@ -36,7 +36,7 @@ def show_page() -> Response:
     described = current_app.extensions.get(_PAGE)
     if described is None:
         document = _describe()
-        routes = render_template("routes.html", sections=list_sections(document))
+        routes = render_template("routes.html", sections=list_sections(document), errors=list_errors(document))
         described = current_app.extensions[_PAGE] = {"info": document["info"], "routes": routes}
     # The bar on top of the page has the links of this visitor.
     page = page_response("docs.html", cache_control="private, max-age=300", **described)

@@ -25,7 +25,11 @@ from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
 from app.web.schemas.fields import StreamFields
 
+RECORDED_TICK_S = 0.4
+"""The longest time between two checks of a stream that is kept: its owner may stop it, which takes less than a second."""
+
 _RENEW_EVERY_S = 1.0
+_READ_SIGNS_EVERY_S = 0.3
 _ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
 
 
@@ -70,6 +74,7 @@ class RecordedClient:
         """Whether the client can find the stream again: by a name of its own, or by the id that the response tells."""
         self._lifecycle = lifecycle
         self._renew_at = 0.0
+        self._read_signs_at = 0.0
         self._seen_at: float | None = None
         """When somebody read last, once the client has left."""
 
@@ -88,6 +93,9 @@ class RecordedClient:
             self._renew_at = now + _RENEW_EVERY_S
             with suppress(DatabaseUnavailable):
                 self._log.renew()
+        if now >= self._read_signs_at:
+            self._read_signs_at = now + _READ_SIGNS_EVERY_S
+            with suppress(DatabaseUnavailable):
                 is_stopped, is_followed = self._log.read_signs()
                 if is_stopped:
                     raise StreamStopped

@@ -29,7 +29,7 @@ def alive() -> Response:
 def ready() -> Response:
     """Report whether the server can serve: it is not stopping, and the ledger can be written."""
     built = services()
-    if built.lifecycle.is_draining:
+    if built.lifecycle.is_refusing:
         return _status("draining", 503)
     try:
         built.database.check()

@@ -27,7 +27,7 @@ def take() -> Response:
     built, headers = services(), request.headers
     if built.webhook_key is None:
         raise NotFound
-    if built.lifecycle.is_draining:
+    if built.lifecycle.is_refusing:
         raise Draining  # it is sent again
     body = read_json_text(_MAX_BYTES)
     webhook_id, signatures = headers.get("webhook-id", ""), headers.get("webhook-signature", "")

@@ -29,6 +29,7 @@ from app.web.media.parts import list_urls
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.embeddings import EmbeddingsRequest
 from app.web.schemas.fields import Name, PromptFields
+from app.web.schemas.kept_reasoning import open_reasoning
 from app.web.schemas.structured import StructuredRequest
 from app.web.schemas.validation import RequestModel, prefix_error
 from app.web.schemas.vision import VisionRequest
@@ -171,12 +172,14 @@ class _Builder:
 
     def build(self, item: BatchItem) -> _Built:
         if item.embeddings is not None:
-            given = item.embeddings
+            texts = item.embeddings
             return _Built(
                 *self._upstream.build_embeddings_request(
-                    given.texts(), model=given.model, dimensions=given.dimensions
+                    texts.texts(), model=texts.model, dimensions=texts.dimensions
                 )
             )
+        if (given := item.structured or item.chat) is not None:
+            open_reasoning(given.messages)
         if item.structured is not None:
             self._check(item.structured, item.structured.cache)
             structured = item.structured.to_structured_call(
@@ -283,8 +286,8 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
         "kind": batch.kind,
         "model": batch.model,
         "status": batch.status,
-        "createdAt": _format_time(batch.created_at),
-        "endedAt": None if batch.ended_at is None else _format_time(batch.ended_at),
+        "createdAt": format_iso(batch.created_at // 1000),
+        "endedAt": None if batch.ended_at is None else format_iso(batch.ended_at // 1000),
         "counts": {"total": batch.total, "completed": batch.completed, "failed": batch.failed},
         "costMicroUsd": batch.cost_micro_usd,
     }
@@ -293,7 +296,3 @@ def batch_response(batch: Batch, principal: Principal) -> dict[str, Any]:
     if principal.administers_all:
         body["tenant"] = batch.tenant
     return body
-
-
-def _format_time(at_ms: int) -> str:
-    return format_iso(at_ms // 1000)

@@ -11,7 +11,7 @@ from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.schemas.fields import AnswerFields, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.messages import ConversationRequest, Messages, build_turns
-from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools
+from app.web.schemas.tools import OfferedTools, ServerToolNames, ToolChoice, Tools, make_strict_tools
 
 
 def build_messages(messages: Messages | None, text: str | None) -> list[dict[str, Any]]:
@@ -97,7 +97,7 @@ class ChatFields(AnswerFields, PromptFields, StreamFields):
         )
         settings = {
             **self.list_values(),
-            "tools": self.tools,
+            "tools": self.tools and make_strict_tools(self.tools),
             "tool_choice": self.tool_choice,
             "server_tools": self._select_tools(server_tools),
             "may_be_cached": bool(self.cache),

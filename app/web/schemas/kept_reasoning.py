@@ -19,15 +19,21 @@ FIELD = b'"reasoning"'
 _ENCRYPTED = "reasoning.encrypted"
 
 Seal = Callable[[ChatResult | Done], str | None]
+SealItems = Callable[[Sequence[dict[str, Any]]], str | None]
 
 
-def seal_nothing(answer: ChatResult | Done) -> None:
+def seal_nothing(answer: object) -> None:
     """Return None: the answer is nobody's who could continue it."""
 
 
 def make_seal() -> Seal:
     """Return what seals the reasoning of an answer to the current request."""
     return partial(_seal, services(), g.principal)
+
+
+def make_items_seal() -> SealItems:
+    """Return what seals reasoning to the current request."""
+    return partial(services().reasoning_seals.seal, owner=g.principal)
 
 
 def seal_reasoning(answer: ChatResult | Done) -> str | None:

@@ -135,6 +135,8 @@ class ConversationRequest(PromptFields):
 def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """Return the messages in OpenAI's form, with a result right after each tool call: OpenAI refuses a call without one.
 
+    An empty system text says nothing, and is left out.
+
     Raises:
         InvalidRequest: a tool result belongs to no earlier call.
     """
@@ -163,10 +165,12 @@ def build_turns(messages: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if role == "assistant":
             is_plain = len(message) == 2 and message.get("content")  # as in most, which need no call each
             turn = message if is_plain else _restore_answer(message)
-        elif role == "developer":  # of the same meaning, and many servers know `system` only
+        elif role in ("user", "tool"):
+            turn = message
+        elif message["content"]:  # `developer` has the same meaning, and many servers know `system` only
             turn = {**message, "role": "system"}
         else:
-            turn = message
+            continue
         if "tool_calls" in turn:
             open_calls = {call["id"]: None for call in turn["tool_calls"]}
             calls.update(open_calls)

@@ -8,7 +8,10 @@ from typing import Annotated, Any, Literal, NotRequired, Protocol
 from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
+from app.json_schema.catalog import make_strict
+from app.json_schema.normalize import MAX_STEPS
 from app.json_schema.size import MAX_VALUES, is_larger
+from app.json_schema.value_sets import WorkBudget
 from app.openai_service import ServerTool
 from app.web.schemas.fields import Name
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, check_depth, get_union_tag
@@ -36,7 +39,7 @@ class Function(TypedDict):
     name: Name
     description: NotRequired[Annotated[str, Field(max_length=10_000)]]
     parameters: NotRequired[Parameters]
-    strict: NotRequired[bool]
+    strict: NotRequired[bool | None]
 
 
 class Tool(TypedDict):
@@ -71,6 +74,25 @@ ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)] | Annotated[NamedTool, Tag(AS_OTHER)],
     Discriminator(get_union_tag),
 ]
+
+
+def make_strict_tools(tools: Sequence[Tool]) -> list[Any]:
+    """Return the tools, with the parameters of those with `strict` as strict models take them.
+
+    Raises:
+        InvalidSchema: parameters are not within OpenAI's subset, which would refuse them too.
+    """
+    steps = WorkBudget(MAX_STEPS)
+    made: list[Any] = []
+    for number, tool in enumerate(tools):
+        function = tool["function"]
+        if function.get("strict") and "parameters" in function:
+            field = f"tools.{number}.function.parameters"
+            parameters = make_strict(function["parameters"], field=field, steps=steps)
+            made.append({**tool, "function": {**function, "parameters": parameters}})
+        else:
+            made.append(tool)
+    return made
 
 
 class OfferedTools(Protocol):

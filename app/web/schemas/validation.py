@@ -229,12 +229,12 @@ def _read_discriminator(error: Any) -> str:
 
 def _refuse_tag(error: Any, path: str) -> InvalidRequest:
     name = _read_discriminator(error)
+    expected = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
     if name == "role":
-        roles = sorted(error["ctx"]["expected_tags"].replace("'", "").split(", "))
-        return InvalidRequest(f"must be one of {', '.join(roles)}.", field=f"{path}.role")
-    given = str(error["ctx"]["tag"])
-    begin = f"{given} is not accepted; " if _PART_TYPE.fullmatch(given) else ""
-    return InvalidRequest(f"{begin}it must be {_ACCEPTED_PARTS}.", field=f"{path}.{name}")
+        return InvalidRequest(f"must be one of {', '.join(expected)}.", field=f"{path}.role")
+    accepted = _ACCEPTED_PARTS if "image_url" in expected else " or ".join(expected)
+    begin = f"{given} is not accepted; " if _PART_TYPE.fullmatch(given := str(error["ctx"]["tag"])) else ""
+    return InvalidRequest(f"{begin}it must be {accepted}.", field=f"{path}.{name}")
 
 
 def _format_path(location: tuple[int | str, ...]) -> str:

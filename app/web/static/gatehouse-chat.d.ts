@@ -17,10 +17,11 @@ export class GatehouseChat extends HTMLElement {
   /** Whether a floating chat is open. */
   readonly isOpen: boolean;
 
-  send(text: string): Promise<void>;
+  /** Does nothing until the element is in a page, as do the others. */
+  send(text: string): Promise<void> | undefined;
   stop(): Promise<void> | undefined;
   /** Ask for another answer instead of the last one, or for the one that failed. */
-  retry(): Promise<void>;
+  retry(): Promise<void> | undefined;
   clear(): void;
   open(): void;
   close(): void;

@@ -22,11 +22,12 @@ import { Gatehouse } from "./gatehouse.js";
 const OWN_SERVER = new URL("..", import.meta.url).href; // where this file is from
 const SAVE_EVERY_MS = 1000;
 const DRAW_EVERY_MS = 40;
+const TOKEN_TIMEOUT_MS = 30_000;
 const OWN_TEXTS = new Set(["heading", "disclosure", "greeting", "placeholder"]); // with an attribute of the same name
 
 const toAttribute = (text) => `text-${text.replace(/[A-Z]/g, (letter) => `-${letter.toLowerCase()}`)}`;
 
-export class GatehouseChat extends HTMLElement {
+export class GatehouseChat extends (globalThis.HTMLElement ?? Object) {
   static observedAttributes = ["lang", "mode", "open", "url", "token-url", "attachments", "allowance", "storage", "storage-key", ...OWN_TEXTS, ...TEXT_NAMES.map(toAttribute)];
 
   // The properties token, fields and fetch are a page's own, and read when they are needed: it may set them before this file is there.
@@ -52,10 +53,12 @@ export class GatehouseChat extends HTMLElement {
     this.#restore();
     void this.#build();
     addEventListener("pagehide", this.#save);
+    addEventListener("storage", this.#followOtherTab);
   }
 
   disconnectedCallback() {
     removeEventListener("pagehide", this.#save);
+    removeEventListener("storage", this.#followOtherTab);
     this.#save();
     this.#views?.notice.close();
   }
@@ -87,20 +90,20 @@ export class GatehouseChat extends HTMLElement {
 
   /** Sends a message, as if the visitor had written it. */
   send(text, files) {
-    return this.#conversation.send(text, files);
+    return this.#conversation?.send(text, files);
   }
 
   stop() {
-    return this.#conversation.stop();
+    return this.#conversation?.stop();
   }
 
   /** Asks for another answer in place of the last one, or for the one that failed. */
   retry() {
-    return this.#conversation.again();
+    return this.#conversation?.again();
   }
 
   clear() {
-    this.#conversation.clear();
+    this.#conversation?.clear();
     this.focus();
   }
 
@@ -153,7 +156,8 @@ export class GatehouseChat extends HTMLElement {
 
   #fetchToken() {
     const url = this.getAttribute("token-url");
-    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" } };
+    const signal = AbortSignal.timeout(TOKEN_TIMEOUT_MS);
+    const options = { credentials: "same-origin", cache: "no-store", headers: { Accept: "application/json" }, signal };
     return this.token?.() ?? (url && fetch(new URL(url, document.baseURI), options));
   }
 
@@ -217,8 +221,8 @@ export class GatehouseChat extends HTMLElement {
     if (isToKeep || Date.now() - this.#saved > SAVE_EVERY_MS) this.#save();
     if (state === "waiting") this.#views?.announcer.begin();
     else if (status) this.#views?.announcer.follow(text, status !== "writing");
-    if (shown === this.getAttribute("state")) this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS);
-    else this.#draw();
+    if (shown === this.getAttribute("state")) return void (this.#drawing ??= setTimeout(() => this.#draw(), DRAW_EVERY_MS));
+    this.#draw();
     this.setAttribute("state", shown);
   }
 
@@ -242,6 +246,15 @@ export class GatehouseChat extends HTMLElement {
   #save = () => {
     this.#saved = Date.now();
     this.#history.save(this.#conversation.messages);
+  };
+
+  /** Takes over what another tab has kept, unless this one is at work. */
+  #followOtherTab = ({ key }) => {
+    const conversation = this.#conversation;
+    if (key !== this.#history.key || conversation.isBusy) return;
+    this.#saved = Date.now(); // it is kept already
+    conversation.restore(this.#history.load());
+    void conversation.resume();
   };
 
   #report(what, detail) {
@@ -294,5 +307,5 @@ function whenScriptsHaveRun(go) {
   addEventListener("load", run, options);
 }
 
-// A page may have loaded this file under another address before.
-if (!customElements.get("gatehouse-chat")) customElements.define("gatehouse-chat", GatehouseChat);
+// A page may have loaded this file before; on a server that renders pages there are no elements.
+if (!globalThis.customElements?.get("gatehouse-chat")) globalThis.customElements?.define("gatehouse-chat", GatehouseChat);

@@ -250,21 +250,32 @@ export interface Usage {
   requestId: string | null;
 }
 
+/** An event of a type. The fields of other types are undefined in it, so that `const { token } of …` may take them out of any. */
+type EventOf<Type extends string, Fields = {}> = { type: Type } & Fields & Omit<NoFields, keyof Fields>;
+
+interface NoFields {
+  token?: undefined;
+  tool?: undefined;
+  toolCalls?: undefined;
+  partial?: undefined;
+  after?: undefined;
+}
+
 /** The request, or the lost connection, waits: for seconds until it is tried again, or for the network. */
-export type WaitingEvent = { type: "retrying"; after: number } | { type: "offline" };
+export type WaitingEvent = EventOf<"retrying", { after: number }> | EventOf<"offline">;
 
 export type ChatEvent =
-  | { type: "token"; token: string }
-  | { type: "tool"; tool: ToolRun }
-  | { type: "toolCalls"; toolCalls: ToolCall[] }
+  | EventOf<"token", { token: string }>
+  | EventOf<"tool", { tool: ToolRun }>
+  | EventOf<"toolCalls", { toolCalls: ToolCall[] }>
   | WaitingEvent
-  | ({ type: "done" } & ChatEnd);
+  | EventOf<"done", ChatEnd>;
 
 /** Each `partial` is the whole value so far, and not checked yet. */
 export type StructuredEvent<Data> =
-  | { type: "partial"; partial: unknown }
+  | EventOf<"partial", { partial: unknown }>
   | WaitingEvent
-  | ({ type: "done" } & StructuredAnswer<Data>);
+  | EventOf<"done", StructuredAnswer<Data>>;
 
 /** The events of one answer. Leaving `for await`, or aborting its signal, ends the answer on the server too. */
 export interface AnswerStream<Event> extends AsyncIterable<Event> {

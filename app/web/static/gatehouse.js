@@ -7,7 +7,7 @@
  *   const { reply } = await g.chat("Hello");
  *   for await (const { token } of g.streamChat("Hello")) output.append(token ?? "");
  *
- * The guide is docs/frontend.md; gatehouse.d.ts has each option and answer.
+ * docs/frontend.md is the guide.
  */
 
 const RENEW_EARLY_S = 30; // before a token expires
@@ -259,13 +259,15 @@ class Token {
   async #fetch() {
     try {
       let given = await this.#source();
+      let now = Date.now();
       if (given?.text) {
+        now = Date.parse(given.headers.get("Date")) || now; // the visitor's clock may be wrong
         if (!given.ok) throw await readError(given);
         given = parseJson(await given.text());
       }
       const { token = given, expiresAt } = given ?? {};
       if (token && !/^[!-~]+$/.test(token)) throw new TypeError("not a token");
-      const lifetime = readLifetime(token, expiresAt);
+      const lifetime = readLifetime(token, expiresAt, now / 1000);
       const early = lifetime > RENEW_EARLY_S ? RENEW_EARLY_S : lifetime / 2;
       this.#expiresAt = Date.now() + lifetime * 1000;
       this.#renewAt = this.#expiresAt - early * 1000;
@@ -276,16 +278,15 @@ class Token {
   }
 }
 
-/** Return for how many seconds a token is good: by this clock or, if that is plainly wrong, by the token's own. */
-function readLifetime(token, expiresAt) {
+/** Return for how many seconds a token is good: by a clock or, if that is plainly wrong, by its own claims. */
+function readLifetime(token, expiresAt, now) {
   const { iat, exp } = readClaims(token);
   const expires = expiresAt ? new Date(expiresAt) / 1000 : exp;
-  const now = Date.now() / 1000;
   if (expires > now && !(iat > now + RENEW_EARLY_S)) return expires - now;
   return exp - iat || Infinity; // unknown: until a 401
 }
 
-/** Yield `{ id, data }` of each event, wherever its chunks are cut. Data has one line. */
+/** Yield `{ id, data }` of each event, wherever chunks are cut. Data has one line. */
 async function* readEvents(body, signal, maxSilenceS) {
   const reader = body.getReader();
   const decoder = new TextDecoder();

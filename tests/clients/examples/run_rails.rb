@@ -1,22 +1,13 @@
-# As much of Rails as the example's controller touches. Prints what two requests of one visitor are answered with.
-require "json"
-require "net/http"
-require "securerandom"
-
-class ApplicationController
-  attr_reader :session, :response, :answer
-
-  def initialize(session)
-    @session = session
-    @response = Struct.new(:headers).new({})
-  end
-
-  def render(json:, status:)
-    @answer = { body: JSON.parse(json), status: status.to_i, headers: response.headers }
-  end
-end
-
+# Prints what two requests of one visitor for a token are answered with.
+require_relative "rails_site"
 require_relative ARGV.fetch(0)
 
-session = {}
-puts JSON.generate(Array.new(2) { GatehouseTokensController.new(session).tap(&:show).answer })
+Site.initialize!
+browser = Rack::MockRequest.new(Site)
+cookie = ""
+answers = Array.new(2) do
+  answer = browser.get("http://localhost/gatehouse-token", "HTTP_COOKIE" => cookie)
+  cookie = answer["Set-Cookie"].to_s[/\A[^;]+/] || cookie
+  { status: answer.status, cacheControl: answer["Cache-Control"], body: JSON.parse(answer.body) }
+end
+puts JSON.generate(answers)

@@ -67,7 +67,7 @@ export async function a_screen_reader_hears_whole_sentences({ open, upstream, vi
   assert.equal(await view.chat.getByRole("log").getAttribute("aria-live"), "off");
 }
 
-export async function axe_finds_no_serious_fault_in_any_state_and_theme({ open, upstream, view, harness }) {
+export async function axe_finds_no_fault_in_any_state_and_theme({ open, upstream, view, harness }) {
   for (const colorScheme of ["light", "dark"]) {
     await open({ tag: '<gatehouse-chat theme="auto"></gatehouse-chat>', context: { colorScheme } });
     const check = async (state) => assert.deepEqual([state, ...(await view.faults())], [state]);
@@ -95,7 +95,7 @@ export async function axe_finds_no_serious_fault_in_any_state_and_theme({ open, 
   }
 }
 
-export async function axe_finds_no_serious_fault_when_it_floats({ open, view }) {
+export async function axe_finds_no_fault_when_it_floats({ open, view }) {
   await open({ tag: '<gatehouse-chat mode="floating"></gatehouse-chat>' });
   assert.deepEqual(await view.faults(), []);
   await view.button("Open chat").click();
@@ -137,6 +137,20 @@ export async function it_speaks_the_pages_language({ open, view }) {
   await set("text-send", "Off it goes");
   await view.button("Off it goes").waitFor();
   await view.chat.getByText("Support").waitFor();
+}
+
+export async function a_wait_is_told_in_each_language_as_one_writes_it({ open, view }) {
+  await open();
+  for (const [language, words] of [["de", "Sekunden."], ["fr", "secondes."], ["es", "segundos."], ["zh", "秒钟后继续。"], ["en", "seconds."]]) {
+    await view.page.evaluate((language) => document.querySelector("gatehouse-chat").setAttribute("lang", language), language);
+    await answerWith(view, 429, { code: "rate_limited", headers: { "Retry-After": "100" } });
+    await view.say("Hello");
+    await view.state("paused");
+    await view.notice.getByText(words).waitFor();
+    assert.ok((await view.notice.textContent()).endsWith(words));
+    await view.chat.locator("[part~=send]").click();
+    await view.state("idle");
+  }
 }
 
 export async function what_a_page_sets_before_the_script_is_there_stays({ open, upstream, view }) {
@@ -188,16 +202,17 @@ export async function the_disclosure_is_there_unless_it_is_turned_off({ open, vi
   await view.chat.getByText("You are talking to an AI").waitFor({ state: "detached" });
 }
 
-export async function it_is_mirrored_on_a_page_from_right_to_left({ open, view }) {
+export async function it_is_mirrored_on_a_page_from_right_to_left({ open, upstream, view }) {
+  upstream.says("Hello.\n\n| an | English |\n|---|---|\n| table | here |\n");
   await open({ html: 'lang="ar" dir="rtl"' });
   await view.say("مرحبا");
   await view.lastAnswer("Hello.");
   const places = await view.page.evaluate(() => {
     const root = document.querySelector("gatehouse-chat").shadowRoot;
     const left = (selector) => root.querySelector(selector).getBoundingClientRect().left;
-    return { user: left(".user .text"), log: left(".log"), send: left("[part~=send]"), input: left("textarea") };
+    return { user: left(".user .text"), log: left(".log"), send: left("[part~=send]"), input: left("textarea"), table: left(".table") };
   });
-  assert.ok(places.user - places.log < 40 && places.send < places.input, JSON.stringify(places));
+  assert.ok(places.user - places.log < 40 && places.send < places.input && places.table - places.log < 40, JSON.stringify(places));
   const ends = await view.page.evaluate(() => {
     const [words] = document.querySelector("gatehouse-chat").shadowRoot.querySelector(".disclosure bdi").childNodes;
     const range = document.createRange();

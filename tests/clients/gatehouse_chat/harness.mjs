@@ -88,12 +88,10 @@ export class View {
     return this.answers.last();
   }
 
-  /** The serious faults that axe finds in the page as it stands. */
+  /** The faults that axe finds in the page as it stands. */
   async faults() {
     await this.page.evaluate(await (View.axe ??= readFile(AXE, "utf8")));
     const { violations } = await this.page.evaluate(() => globalThis.axe.run(document, { resultTypes: ["violations"] }));
-    return violations
-      .filter(({ impact }) => impact === "serious" || impact === "critical")
-      .map(({ id, nodes }) => `${id}: ${nodes.map(({ target, any, all }) => `${target.join(" ")} ${[...any, ...all].map(({ message }) => message)}`).join("; ")}`);
+    return violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ target, any, all }) => `${target.join(" ")} ${[...any, ...all].map(({ message }) => message)}`).join("; ")}`);
   }
 }

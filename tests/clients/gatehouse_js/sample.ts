@@ -36,6 +36,12 @@ export async function streams(onEvent: (event: ChatEvent) => void): Promise<void
   } catch (error) {
     if (error instanceof GatehouseError && error.retryAfter !== null) console.log(error.code, error.retryAfter.toFixed());
   }
+  for await (const { token } of g.streamChat("Hi")) document.body.append(token ?? "");
+  for await (const { type, token, after } of g.streamVision("What?", ["https://x"])) {
+    if (type === "token") document.body.append(token.trim());
+    else if (type === "retrying") document.title = after.toFixed();
+  }
+  for await (const { partial, after } of g.streamStructured("Anna")) console.log(partial, after?.toFixed());
   await stream.stop();
   const id: string | null = stream.streamId;
   if (id) for await (const event of g.resumeStream(id, { lastEventId: stream.lastEventId })) onEvent(event);
@@ -44,7 +50,7 @@ export async function streams(onEvent: (event: ChatEvent) => void): Promise<void
   }
 }
 
-export function askIn(chat: GatehouseChat): Promise<void> {
+export function askIn(chat: GatehouseChat): Promise<void> | undefined {
   chat.token = () => fetch("/gatehouse-token");
   return chat.send("Hi");
 }

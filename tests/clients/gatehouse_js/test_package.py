@@ -62,6 +62,12 @@ def test_a_program_imports_it(project: Path) -> None:
     assert run("node", "--input-type=module", "--eval", IMPORTS, cwd=project) == "function GatehouseError\n"
 
 
+def test_a_server_that_renders_pages_may_import_the_element(project: Path) -> None:
+    code = "import { GatehouseChat } from 'gatehouse/chat'; console.log(typeof GatehouseChat)"
+
+    assert run("node", "--input-type=module", "--eval", code, cwd=project) == "function\n"
+
+
 @pytest.mark.parametrize("resolution", [("esnext", "bundler"), ("nodenext", "nodenext")])
 def test_its_types(project: Path, resolution: tuple[str, str]) -> None:
     (project / "sample.ts").write_bytes((HERE / "gatehouse_js" / "sample.ts").read_bytes())

@@ -162,6 +162,22 @@ test("a clock that is wrong does not fetch a token for each call", async (t) => 
   }
 });
 
+test("how long a token is good is told by the site's clock, not by the visitor's", async (t) => {
+  const date = (seconds) => new Date(T0 + seconds * 1000).toUTCString();
+  for (const wrong of [-3600, -600, 590, 3590]) {
+    for (const make of [(n) => ({ token: `t${n}`, expiresAt: at(3600) }), (n) => ({ token: jwt(0, 3600, n), expiresAt: at(3600) })]) {
+      setClock(t, wrong);
+      const source = sourceOf((n) => respondJson(make(n), { headers: { Date: date(0) } }));
+      const { g } = clientWith(source);
+      for (const [now, calls] of [[0, 1], [3560, 1], [3580, 2]]) {
+        setClock(t, wrong + now);
+        await g.chat("Hi");
+        assert.equal(source.calls, calls, `${wrong} s off, after ${now} s`);
+      }
+    }
+  }
+});
+
 test("who gives up waiting for a token leaves the others waiting", async () => {
   let give;
   const { g, sent } = clientWith(() => new Promise((resolve) => (give = resolve)));

@@ -2,7 +2,7 @@
 //   npm install openai@6.49.0 zod@4.6.7 zod3@npm:zod@3.25.76 && node make_zod.mjs > zod.json
 import { createRequire } from 'node:module';
 const require = createRequire(process.cwd() + '/');
-const { zodResponseFormat, zodTextFormat } = require('openai/helpers/zod');
+const { zodFunction, zodResponseFormat, zodResponsesFunction, zodTextFormat } = require('openai/helpers/zod');
 const versions = { zod4: require('zod').z, zod3: require('zod3').z };
 
 const types = {
@@ -90,7 +90,11 @@ for (const [version, z] of Object.entries(versions)) {
       const schema = z.object({ value: type(z) });
       const format = JSON.parse(JSON.stringify(zodResponseFormat(schema, 'answer')));
       const text = JSON.parse(JSON.stringify(zodTextFormat(schema, 'answer')));
-      if (JSON.stringify(text.schema) !== JSON.stringify(format.json_schema.schema)) throw new Error('they differ');
+      const chatTool = zodFunction({ name: 'answer', parameters: schema });
+      const tool = zodResponsesFunction({ name: 'answer', parameters: schema });
+      for (const same of [text.schema, chatTool.function.parameters, tool.parameters]) {
+        if (JSON.stringify(same) !== JSON.stringify(format.json_schema.schema)) throw new Error('they differ');
+      }
       corpus[`${version} ${name}`] = format;
     } catch (error) {
       process.stderr.write(`${version} ${name}: ${String(error.message).slice(0, 120)}\n`);

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
 
 import pytest
 
-from tests.fakes.bodies import SMALLEST
-from tests.fakes.openai_answers import USAGE, completion, stream_of
+from tests.fakes.bodies import CALL, EVERY_SMALLEST, SMALLEST
+from tests.fakes.openai_answers import USAGE, chunk, completion, sse, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.responses_form import to_response
 
 pytestmark = pytest.mark.one_attempt
 
@@ -95,3 +97,126 @@ def test_only_a_whole_answer_is_cached(make_app, upstream, tmp_path, route, word
 
     assert ["whole" in answer for answer in answers] == [False, True, True]
     assert len(upstream.sent) == 2
+
+
+NO_REASONS = {"null": None, "empty": "", "missing": ..., "a number": 1, "a list": ["stop"]}
+ROUTES = [
+    "/api/chat",
+    "/api/vision",
+    "/api/structured",
+    "/v1/chat/completions",
+    "/v1/responses",
+]
+
+
+def with_reason(body, reason):
+    """A body or chunk whose choice ends with this; `...` leaves it out."""
+    [choice] = body["choices"]
+    rest = {name: value for name, value in choice.items() if name != "finish_reason"}
+    return {**body, "choices": [rest if reason is ... else {**rest, "finish_reason": reason}]}
+
+
+def ask_plain_and_streamed(client, upstream, route, message, reason):
+    """The ends of an answer without a reason, in one piece and as a stream up to `[DONE]`."""
+    upstream.answers(with_reason(completion(None, **message), reason))
+    chunks = [with_reason(chunk(message), reason), with_reason(chunk(), reason), {"choices": [], "usage": USAGE}]
+    upstream.streams(*chunks, "[DONE]")
+    body = EVERY_SMALLEST[route]
+    plain = client.post(route, json=body).json
+    if route.startswith("/v1"):
+        lines = client.post(route, json={**body, "stream": True}).data.splitlines()
+        payloads = [line.removeprefix(b"data: ") for line in lines if line.startswith(b"data: {")]
+        events = [json.loads(payload) for payload in payloads]
+    else:
+        events = events_of(client.post(f"{route}/stream", json=body).data)
+    return plain, events
+
+
+@pytest.mark.chat_form
+@pytest.mark.parametrize("reason", NO_REASONS.values(), ids=NO_REASONS)
+@pytest.mark.parametrize("route", ROUTES)
+def test_without_a_reason_a_whole_answer_is_unknown_plain_and_streamed(make_app, upstream, records, route, reason):
+    client = make_app(chat_fallback_models=()).test_client()
+
+    plain, events = ask_plain_and_streamed(client, upstream, route, {"content": ANSWER}, reason)
+
+    if route == "/v1/responses":
+        assert (plain["status"], events[-1]["response"]["status"]) == ("completed", "completed")
+    elif route == "/v1/chat/completions":
+        reasons = [choice["finish_reason"] for event in events for choice in event["choices"]]
+        assert (plain["choices"][0]["finish_reason"], reasons[-1]) == ("stop", "stop")  # it has no other word
+    else:
+        assert (plain["finishReason"], events[-1]["finishReason"]) == ("unknown", "unknown")
+        assert plain["usage"] == events[-1]["usage"] == USAGE
+    assert [(record.outcome, record.finish_reason) for record in records] == [("complete", "unknown")] * 2
+    assert len(upstream.sent) == 2
+
+
+@pytest.mark.chat_form
+@pytest.mark.parametrize("reason", NO_REASONS.values(), ids=NO_REASONS)
+@pytest.mark.parametrize("message", [{"refusal": "No."}, {"tool_calls": [CALL]}], ids=["refusal", "tool calls"])
+def test_without_a_reason_whatever_was_said_is_an_answer(make_app, upstream, records, message, reason):
+    client = make_app(chat_fallback_models=()).test_client()
+
+    plain, events = ask_plain_and_streamed(client, upstream, "/api/chat", message, reason)
+
+    assert (plain["finishReason"], events[-1]["finishReason"]) == ("unknown", "unknown")
+    assert plain.get("toolCalls") == events[-1].get("toolCalls")
+
+
+@pytest.mark.chat_form
+@pytest.mark.parametrize("reason", [None, "", ...])
+def test_without_a_reason_a_stream_must_have_come_to_its_end(client, upstream, reason):
+    upstream.streams(with_reason(chunk({"content": ANSWER}), reason), {"choices": [], "usage": USAGE})
+
+    events = events_of(client.post("/api/chat/stream", json=SMALLEST["/api/chat/stream"]).data)
+
+    assert [event.get("code") for event in events] == [None, "upstream_truncated"]
+
+
+@pytest.mark.chat_form
+def test_the_last_line_needs_no_end(client, upstream):
+    upstream.streams_bytes([sse(with_reason(chunk({"content": ANSWER}), None)), b"data: [DONE]"])
+
+    events = events_of(client.post("/api/chat/stream", json=SMALLEST["/api/chat/stream"]).data)
+
+    assert events[-1]["finishReason"] == "unknown"
+
+
+STATUSES = [
+    ("completed", "stop"),
+    (None, "unknown"),
+    ("", "unknown"),
+    (..., "unknown"),
+    ("done for today", "unknown"),
+    (7, "unknown"),
+]
+
+
+@pytest.mark.parametrize(("status", "meaning"), STATUSES)
+def test_a_response_without_a_status_is_unknown(make_app, upstream, status, meaning):
+    said = to_response(completion(ANSWER))
+    rest = {name: value for name, value in said.items() if name != "status"}
+    upstream.answers(rest if status is ... else {**rest, "status": status})
+    client = make_app(upstream_api="responses", chat_fallback_models=()).test_client()
+
+    answer = client.post("/api/chat", json=SMALLEST["/api/chat"]).json
+
+    assert (answer["reply"], answer["finishReason"]) == (ANSWER, meaning)
+
+
+@pytest.mark.parametrize(("end", "meaning"), [(b"data: [DONE]\n\n", "unknown"), (b"", None)])
+def test_the_stream_of_a_response_may_end_with_the_mark_alone(make_app, upstream, end, meaning):
+    item = {"id": "msg_1", "type": "message", "role": "assistant", "content": []}
+    events = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.output_text.delta", "item_id": "msg_1", "output_index": 0, "delta": ANSWER},
+    ]
+    upstream.streams_events(*events, end=end)
+    client = make_app(upstream_api="responses", chat_fallback_models=()).test_client()
+
+    told = events_of(client.post("/api/chat/stream", json=SMALLEST["/api/chat/stream"]).data)
+
+    assert told[0] == {"token": ANSWER}
+    assert told[-1].get("finishReason") == meaning
+    assert (told[-1].get("code") == "upstream_truncated") is (meaning is None)

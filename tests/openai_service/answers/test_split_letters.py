@@ -8,7 +8,9 @@ import pytest
 
 from app.openai_service import Reasoning, Refusal, Token
 from app.openai_service.answers.text import read_json
+from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.streaming.chunks import ChunkReader
+from app.openai_service.streaming.events import ToolCallDelta
 from tests.fakes.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.reading import events_of
 
@@ -115,3 +117,58 @@ def test_a_number_beside_half_a_letter_is_read_as_without():
         if len(number) < 400:
             assert read_json(f'["\\ud83d", {number}]')[1] == read_json(f'["a", {number}]')[1]
         json.dumps(read_json(f'["\\ud83d", {number}]'))
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+def test_in_every_text_of_a_response_however_its_bytes_are_cut(size):
+    message = {"id": "m", "type": "message", "role": "assistant", "content": []}
+    call = {"id": "f", "type": "function_call", "call_id": "c", "name": "f", "arguments": ""}
+    wave = ("a\ud83d", "\udc4bb")
+    events = [
+        {"type": "response.created", "response": {"id": "r", "model": "m", "status": "in_progress"}},
+        *[
+            {"type": "response.reasoning_text.delta", "item_id": "t", "output_index": 0, "delta": half}
+            for half in wave
+        ],
+        {"type": "response.output_item.added", "output_index": 1, "item": message},
+        *[
+            {"type": "response.output_text.delta", "item_id": "m", "output_index": 1, "delta": half}
+            for half in wave
+        ],
+        *[{"type": "response.refusal.delta", "item_id": "m", "output_index": 1, "delta": half} for half in wave],
+        {"type": "response.output_item.added", "output_index": 2, "item": call},
+        *[
+            {"type": "response.function_call_arguments.delta", "item_id": "f", "output_index": 2, "delta": half}
+            for half in ('{"a":"\ud83d', '\udc4b"}')
+        ],
+        {"type": "response.completed", "response": {"id": "r", "model": "m", "status": "completed", "output": []}},
+    ]
+    raw = sse(*events)
+    reader, found = ResponseReader("m"), []
+    for at in range(0, len(raw), size):
+        reader.feed(raw[at : at + size], found)
+
+    for kind in (Reasoning, Token, Refusal):
+        assert "".join(event.text for event in found if type(event) is kind) == "a👋b"
+    assert "".join(event.arguments for event in found if type(event) is ToolCallDelta) == '{"a":"👋"}'
+    assert found[-1].tool_calls[0]["function"]["arguments"] == '{"a":"👋"}'
+
+
+@pytest.mark.parametrize("size", [1, 3, 10_000])
+def test_in_every_text_of_a_chat_however_its_bytes_are_cut(size):
+    wave = ("a\ud83d", "\udc4bb")
+    call = {"index": 0, "id": "c", "function": {"name": "f", "arguments": '{"a":"\ud83d'}}
+    deltas = [
+        *[{name: half} for name in ("reasoning_content", "content", "refusal") for half in wave],
+        {"tool_calls": [call]},
+        {"tool_calls": [{"index": 0, "function": {"arguments": '\udc4b"}'}}]},
+    ]
+    raw = sse(*map(chunk, deltas), chunk(finish_reason="tool_calls"), "[DONE]")
+    reader, found = ChunkReader(), []
+    for at in range(0, len(raw), size):
+        reader.feed(raw[at : at + size], found)
+
+    for kind in (Reasoning, Token, Refusal):
+        assert "".join(event.text for event in found if type(event) is kind) == "a👋b"
+    assert "".join(event.arguments for event in found if type(event) is ToolCallDelta) == '{"a":"👋"}'
+    assert found[-1].tool_calls[0]["function"]["arguments"] == '{"a":"👋"}'

@@ -237,8 +237,10 @@ def test_a_refusal():
     [
         ("max_output_tokens", "length"),
         ("content_filter", "content_filter"),
-        ("steered", "unknown"),
-        (None, "unknown"),
+        ("max_messages", "length"),
+        ("steered", "length"),
+        ("a word that is new", "length"),
+        (None, "length"),
     ],
 )
 def test_an_incomplete_answer_says_why_and_has_its_usage(reason, finish_reason):
@@ -252,7 +254,9 @@ def test_an_incomplete_answer_says_why_and_has_its_usage(reason, finish_reason):
 def test_reasoning_that_takes_the_whole_limit_is_an_empty_answer_cut_off():
     thought = reasoning()
     end = ended(thought, status="incomplete", incomplete_details={"reason": "max_output_tokens"})
-    [done], _ = read(numbered([*begun(), *grown(0, thought)[1:], *end]))
+    [told, done], _ = read(numbered([*begun(), *grown(0, thought)[1:], *end]))
+
+    assert [entry["item"] for entry in told.items] == [thought]
     assert (done.finish_reason, done.usage.completion_tokens) == ("length", 3)
 
 

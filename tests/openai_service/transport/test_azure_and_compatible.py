@@ -117,3 +117,32 @@ def test_the_organization_is_named_where_it_is_configured(make_app, upstream):
     make_app().test_client().post("/api/chat", json=HI)
 
     assert [sent.headers.get("OpenAI-Organization") for sent in upstream.sent] == ["org-1", None]
+
+
+@pytest.mark.chat_form
+@pytest.mark.parametrize(
+    ("base_url", "asked"),
+    [
+        ("https://gw.example.com:8443/llm/v1/", "https://gw.example.com:8443/llm/v1/chat/completions"),
+        ("http://[::1]:11434/v1", "http://[::1]:11434/v1/chat/completions"),
+        (
+            "https://x.services.ai.azure.com/models?api-version=2024-05-01-preview",
+            "https://x.services.ai.azure.com/models/chat/completions?api-version=2024-05-01-preview",
+        ),
+        (
+            "https://gw.example.com/v1/?api-version=preview",
+            "https://gw.example.com/v1/chat/completions?api-version=preview",
+        ),
+    ],
+)
+def test_the_path_goes_behind_that_of_the_base_url_and_before_its_version(
+    urls, make_app, upstream, base_url, asked
+):
+    client = make_app(openai_base_url=base_url).test_client()
+    upstream.answers(completion())
+    upstream.streams(*stream_of("Hi"))
+
+    assert client.post("/api/chat", json=HI).status_code == 200
+    with client.post("/api/chat/stream", json=HI) as streamed:
+        assert streamed.status_code == 200
+    assert urls == [asked] * 2

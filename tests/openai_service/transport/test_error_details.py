@@ -39,7 +39,23 @@ TOLD = [
         {"param": "messages.[3].content", "code": "string_below_min_length"},
         "messages: the model does not accept this value (string_below_min_length).",
     ),
+    (
+        {"param": "tools[0].function.description", "code": "string_above_max_length"},
+        "tools.0.function.description: the model does not accept this value (string_above_max_length).",
+    ),
+    (
+        {"param": "messages[1].content", "code": "string_above_max_length"},
+        "The conversation is longer than the model can take.",
+    ),
+    (
+        {"param": "input[1].content", "code": "string_above_max_length"},
+        "The conversation is longer than the model can take.",
+    ),
     ({"param": "max_output_tokens"}, "maxTokens: the model does not accept this value."),
+    (
+        {"message": "Could not finish the message because max_tokens or model output limit was reached."},
+        "maxTokens: the model does not accept this value.",
+    ),
     (
         {"param": "tools[1].function.name", "code": "invalid_value"},
         "tools.1.function.name: the model does not accept this value (invalid_value).",

@@ -40,6 +40,19 @@ UNKNOWN = {
     "LiteLLM": openai_error("litellm.UnsupportedParamsError: together_ai does not support parameters: ['PARAM'], for model=x"),
     "a plain sentence": openai_error("PARAM is not supported"),
     "Anthropic's other sentence": openai_error("`PARAM` is deprecated for this model."),
+    "Bedrock": {"message": "Malformed input request: #: extraneous key [PARAM] is not permitted, please reformat your input and try again."},
+    "Cloudflare": {"errors": [{"code": 5006, "message": "PARAM: not supported"}], "success": False, "result": {}},
+    "errors by their field": {"errors": {"PARAM": ["is not supported"]}},
+    "errors as texts": {"errors": ["PARAM is not supported"]},
+    "an error as a list": {"error": ["PARAM is not supported"]},
+    "problem+json": {"title": "Bad Request", "status": 400, "detail": "PARAM is not supported"},
+    "xAI": openai_error("Argument not supported on this model: PARAM"),
+    "jsonschema": openai_error("Additional properties are not allowed ('PARAM' was unexpected)"),
+    "with its place": openai_error("body.PARAM: Extra inputs are not permitted"),
+    "LiteLLM, before JSON": openai_error('litellm.BadRequestError: AnthropicException - {"type":"error","error":{"message":"PARAM: Extra inputs are not permitted"}}. Received Model Group=claude'),
+    "an SDK's error": openai_error("Error code: 400 - {'error': {'message': \"'PARAM' is not a valid parameter\", 'code': None}}"),
+    "OpenRouter": {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"error":{"message":"PARAM is not supported"}}', "provider_name": "X"}}},
+    "JSON in JSON in JSON": {"message": '{"message":"{\\"message\\": \\"PARAM is not supported\\"}"}'},
     "a sentence of the past": openai_error("The parameter PARAM is no longer supported."),
 }  # fmt: skip
 
@@ -56,7 +69,9 @@ def put(body, param):
         return body.replace("PARAM", param)
     if isinstance(body, list):
         return [put(item, param) for item in body]
-    return {name: put(item, param) for name, item in body.items()} if isinstance(body, dict) else body
+    if isinstance(body, dict):
+        return {put(name, param): put(item, param) for name, item in body.items()}
+    return body
 
 
 @pytest.mark.parametrize("body", UNKNOWN.values(), ids=UNKNOWN)
@@ -79,6 +94,11 @@ def test_a_parameter_that_a_server_does_not_know_is_left_out_or_renamed(client, 
     [
         ("Sorry. You wrote: temperature is not supported", None),
         ("messages.0: 'Unknown parameter: temperature' cannot be read", None),
+        ("<html><body>temperature is not supported</body></html>", None),
+        ('{"message": "messages.0: temperature is not supported"}', None),
+        ("{'input': {'message': 'temperature is not supported'}}", None),
+        ("Sorry. You wrote: temperature and top_p cannot both be specified", None),
+        ("temperature and top_p cannot be read", None),
         ("[{'type': 'less_than', 'loc': ('body', 'temperature'), 'msg': 'Input should be less than 2'}]", "temperature"),
         ("[{'type': 'x', 'loc': ('body', 'max_completion_tokens'), 'input': 'extra_forbidden'}]", "maxTokens"),
         ('[{"loc": ["body", "temperature"], "msg": "extra_forbidden", "type": "value_error"}]', "temperature"),
@@ -113,6 +133,13 @@ CONTEXTS = {
     "Anthropic, with the answer": (400, openai_error("input length and `max_tokens` exceed context limit: 6000 + 3000 > 8192, decrease input length or `max_tokens` and try again")),
     "vLLM's engine": (400, openai_error("The engine prompt length 9000 exceeds the max_model_len 8192. Please reduce prompt.")),
     "vLLM, with the answer": (400, openai_error("'max_tokens' or 'max_completion_tokens' is too large: 4000. This model's maximum context length is 8192 tokens and your request has 5000 input tokens (4000 > 8192 - 5000).")),
+    "TGI": (422, {"error": "Input validation error: `inputs` must have less than 8192 tokens. Given: 9000", "error_type": "validation"}),
+    "SambaNova": (400, openai_error("Input length 9000 exceeds the maximum allowed length 8192")),
+    "Cerebras": (400, openai_error("Please reduce the length of the messages or completion. Current length is 9000 while limit is 8192")),
+    "Bedrock": (400, {"message": "Too many input tokens. Max input tokens: 8192, request input token count: 9000"}),
+    "LiteLLM": (400, openai_error("litellm.ContextWindowExceededError: litellm.BadRequestError: OpenAIException - This model's maximum context length is 8192 tokens. However, your messages resulted in 9000 tokens.")),
+    "an SDK's error": (400, openai_error("Error code: 400 - {'error': {'message': \"This model's maximum context length is 8192 tokens. However, you requested 9000 tokens\", 'code': 'context_length_exceeded'}}")),
+    "OpenRouter": (400, {"error": {"message": "Provider returned error", "code": 400, "metadata": {"raw": '{"message":"prompt is too long: 9000 tokens > 8192 maximum"}'}}}),
     "status 413": (413, openai_error("prompt is too long: 9000 tokens > 8192 maximum")),
     "in a 200": (200, llama(400)),
 }  # fmt: skip
@@ -140,8 +167,9 @@ def test_a_conversation_that_is_too_long_is_told_so_with_its_size(client, upstre
     [
         ("Range of input length should be [1, 30720]", ": at most 30,720 tokens."),
         ("Input is too long for requested model.", "."),
+        ("Prompt exceeds max length", "."),
     ],
-    ids=["DashScope", "Bedrock"],
+    ids=["DashScope", "Bedrock", "Zhipu"],
 )
 def test_a_conversation_that_is_too_long_is_told_so_where_no_size_is_given(client, upstream, message, told):
     upstream.answers(openai_error(message), status=400)
@@ -240,3 +268,92 @@ def test_a_site_can_leave_out_the_options_of_streams(make_app, upstream):
 
     assert client.post("/api/chat/stream", json=HI).status_code == 200
     assert set(conversation_of(upstream.sent[0].body)) == {"model", "messages", "max_completion_tokens", "stream"}
+
+
+BOTH = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+EXCLUSIVE = {
+    "Anthropic": openai_error(BOTH),
+    "Bedrock": {"message": f"The model returned the following errors: {BOTH}"},
+    "LiteLLM": openai_error(f'litellm.BadRequestError: BedrockException - {{"message":"{BOTH}"}}'),
+    "the other first": openai_error("top_p and temperature are mutually exclusive"),
+    "you": {"error": "You cannot specify both temperature and top_p."},
+    "cannot use": {"error": "Cannot use both 'temperature' and 'top_p'"},
+    "only one": {"detail": "Only one of temperature and top_p may be set"},
+    "please": openai_error("Please use either `temperature` or `top_p`, not both."),
+    "at once": openai_error("temperature and top_p can't be used at the same time"),
+    "with the other": openai_error("top_p cannot be used together with temperature"),
+    "when": openai_error("`top_p` is not supported when `temperature` is set"),
+    "in camel case": openai_error("temperature and topP are mutually exclusive"),
+}
+
+
+@pytest.mark.parametrize("body", EXCLUSIVE.values(), ids=EXCLUSIVE)
+@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream"])
+def test_of_two_parameters_that_exclude_one_another_one_is_sent(client, upstream, route, body):
+    def ask(**parameters):
+        if route.endswith("stream"):
+            upstream.streams(*stream_of("Hi"))
+        with client.post(route, json={**HI, **parameters}) as answer:
+            answer.get_data()
+            return answer.status_code, answer.headers.get("X-Params-Adjusted")
+
+    upstream.answers(body, status=400)
+
+    assert ask(temperature=0.5, topP=0.9) == (200, "topP=dropped")
+    assert ask(temperature=0.5, topP=0.9) == (200, "topP=dropped")  # known by now
+    assert ask(topP=0.9) == ask(temperature=0.5) == (200, None)
+    sent = [sorted({"temperature", "top_p"} & set(each.body)) for each in upstream.sent]
+    assert sent == [["temperature", "top_p"], ["temperature"], ["temperature"], ["top_p"], ["temperature"]]
+
+
+def test_of_two_penalties_the_first_stays(client, upstream):
+    upstream.answers(openai_error("frequency_penalty and presence_penalty can't both be set"), status=400)
+    body = {"messages": [{"role": "user", "content": "Hi"}], "frequency_penalty": 1, "presence_penalty": 1}
+
+    answer = client.post("/v1/chat/completions", json=body)
+
+    assert (answer.status_code, answer.headers["X-Params-Adjusted"]) == (200, "presencePenalty=dropped")
+
+
+@pytest.mark.parametrize(
+    "message", ["tools and response_format are mutually exclusive", "x and y are mutually exclusive"]
+)
+def test_what_makes_a_request_another_one_gives_way_to_nothing(client, upstream, message):
+    upstream.answers(openai_error(message), status=400)
+
+    assert client.post("/api/chat", json=HI).status_code == 400
+    assert len(upstream.sent) == 1
+
+
+def test_a_parameter_that_is_refused_for_good_after_its_rival_was_dropped_is_dropped_too(client, upstream):
+    upstream.answers(openai_error(BOTH), status=400)
+    upstream.answers(openai_error("temperature is not supported"), status=400)
+    upstream.answers(openai_error("top_p is not supported"), status=400)
+
+    answer = client.post("/api/chat", json={**HI, "temperature": 0.5, "topP": 0.9})
+
+    assert answer.status_code == 200
+    assert not {"temperature", "top_p"} & set(upstream.sent[-1].body)
+
+
+DEEP = 5_000
+ODD_BODIES = {
+    "a deep message": {"error": {"message": '{"error":' * DEEP + "1" + "}" * DEEP}},
+    "a deep list": {"error": {"message": "[" * DEEP + "]" * DEEP}},
+    "Python's sets": {"error": {"message": "{'loc': {1, 2}, 'msg': b'x'}"}},
+    "a number": {"error": {"message": "[1]"}},
+    "no errors": {"errors": {}},
+    "errors of numbers": {"errors": {"seed": 1}},
+    "errors of lists": {"errors": [[["x"]]]},
+    "a large text": {"error": {"message": "{" + "'a'," * 100_000}},
+    "metadata": {"error": {"message": "Provider returned error", "metadata": {"raw": {"error": [1]}}}},
+}
+
+
+@pytest.mark.parametrize("body", ODD_BODIES.values(), ids=ODD_BODIES)
+def test_what_cannot_be_read_is_a_refusal_all_the_same(client, upstream, body):
+    upstream.answers(body, status=400)
+
+    answer = client.post("/api/chat", json=HI | {"temperature": 0.5})
+
+    assert (answer.status_code, answer.json["code"], len(upstream.sent)) == (400, "invalid_request", 1)

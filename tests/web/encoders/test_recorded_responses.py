@@ -13,9 +13,9 @@ from openai.lib.streaming.responses._responses import ResponseStreamState
 from openai.types.responses import ResponseStreamEvent
 from pydantic import TypeAdapter
 
-from app.openai_service import CallRecord, ChatResult, Done, Refusal, Token, ToolCallDelta
+from app.openai_service import CallRecord, ChatResult, Done, Refusal, Thought, Token, ToolCallDelta
 from app.web.encoders.padding import get_padding
-from app.web.encoders.response_object import ResponseFrame, build_response
+from app.web.encoders.response_object import GrowingThoughts, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
 from tests.fakes.encoding import encode, fails
@@ -31,8 +31,8 @@ FAILURES_BEFORE_ALL = {
 }
 
 
-def make_encoder(block=0):
-    encoder = ResponsesSse(FRAME, get_padding(block, "obfuscation"))
+def make_encoder(block=0, thoughts=None):
+    encoder = ResponsesSse(FRAME, get_padding(block, "obfuscation"), thoughts)
     encoder.record = CallRecord("r1", "chat", MODEL)
     return encoder
 
@@ -232,6 +232,33 @@ def test_a_text_goes_on_after_a_call_in_a_message_of_its_own():
     output = Reader().read(read(encode(make_encoder(), told)))["output"]
 
     assert [item["type"] for item in output] == ["function_call", "message"]
+
+
+@pytest.mark.parametrize("is_asked_for", [True, False])
+def test_openais_client_reads_what_was_reasoned(is_asked_for):
+    thought = {"model": MODEL, "at": 0, "item": {"type": "reasoning", "encrypted_content": "gAAAA"}}
+    events = [
+        [Thought([thought]), Token("Well.")],
+        [ToolCallDelta(0, "call_0", "f", "{}")],
+        [done("tool_calls", tool_calls=[call(0, "f", "{}")], reasoning_items=[{**thought, "tokens": 7}])],
+    ]
+    thoughts = GrowingThoughts(lambda items: f"r1.{items[0].get('tokens')}", is_asked_for)
+
+    told = read(encode(make_encoder(thoughts=thoughts), events))
+
+    output = accumulate(told)[-1].response.to_dict()["output"]
+    kinds = (
+        ["reasoning", "message", "function_call"] if is_asked_for else ["message", "reasoning", "function_call"]
+    )
+    assert [item["type"] for item in output] == kinds
+    [item] = [each for each in output if each["type"] == "reasoning"]
+    assert item["encrypted_content"] == "r1.7"
+    told_first = next(
+        event["item"]
+        for event in told
+        if event["type"] == "response.output_item.done" and event["item"]["type"] == "reasoning"
+    )
+    assert told_first == {**item, "encrypted_content": "r1.None"}
 
 
 def test_a_token_of_a_running_part_is_one_event_of_one_write():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import logging
 import tempfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.openai_service import OpenAIService
+from app.runtime.log_throttle import LogThrottle
 from app.shared_state import MemoryState
 from app.web.forms.ask_form import dump_history
 from tests.fakes.bodies import CALL, EVERY_SMALLEST, TEXT_AT, TOOL, USER, placed
@@ -237,3 +239,34 @@ def test_users_are_in_the_ledger_and_not_in_the_log(world):
     world.log += "".join(world._capfd.readouterr())
     assert world.log.count(" INFO request ") == 2
     assert CANARY not in world.log
+
+
+def test_a_report_and_an_address_that_cannot_be_read_name_nobody(upstream, tmp_path, monkeypatch, caplog):
+    monkeypatch.setattr("app.services._ROOT", tmp_path)
+    monkeypatch.setattr("app.auth.address._throttle", LogThrottle())
+    secret = "whsec_" + "a" * 32
+    config = Config(
+        openai_api_key="sk-1",
+        secret_key=SECRET_KEY,
+        openai_webhook_secret=secret,
+        trusted_proxies=1,
+        database_url=f"sqlite:///{tmp_path}/own.sqlite3",
+    )
+    app = create_app(config, http_client=upstream.http_client, shared_state=MemoryState())
+    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
+    client, built = app.test_client(), app.extensions["gatehouse"]
+    upstream.answers(completion("Hi"))
+    with caplog.at_level(logging.INFO):
+        client.post("/api/chat", json={"message": "Hi"}, headers={"X-Forwarded-For": f"203.0.113.77 {CANARY}"})
+        user = _find_user(built)
+        identifier = built.pseudonyms.identify("default", user)
+        built.safety_events.take("wh_1", "safety_identifier.blocked", {"safety_identifier": identifier})
+
+    lines = [str(vars(record)) for record in caplog.records]
+    assert {"address.unreadable", "safety.reported"} <= {record.message for record in caplog.records}
+    assert not [line for line in lines if CANARY in line or "203.0.113.77" in line or user in line]
+
+
+def _find_user(built) -> str:
+    (total,) = built.reports.totals(("user",))
+    return total.group[0]

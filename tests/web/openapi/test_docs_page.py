@@ -51,7 +51,17 @@ def test_the_command_of_every_route_works(page, monkeypatch, route):
 def test_its_links_lead_somewhere(page):
     anchors = set(re.findall(r'<article id="([^"]+)"', page.text))
 
-    assert anchors == set(re.findall(r'href="#([^"]+)"', page.text)) - {"main"}
+    assert anchors == set(re.findall(r'href="#([^"]+)"', page.text)) - {"main", "errors"}
+
+
+def test_it_tells_each_error_once_and_is_small(client, page):
+    sentence = "A required credential is missing"
+
+    assert page.text.count(sentence) == 1
+    assert "<dt>401 <code>unauthenticated</code></dt>" in page.text
+    assert "`" not in re.sub(r"<pre.*?</pre>", "", page.text, flags=re.DOTALL)
+    styles = client.get("/static/pages.css").data + client.get("/docs/style.css").data
+    assert len(page.data) + len(styles) < 100_000
 
 
 def test_it_needs_no_script_and_no_other_server(client, page):

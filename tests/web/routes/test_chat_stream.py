@@ -69,8 +69,8 @@ def test_an_error_after_tokens_is_an_event_behind_them(client, upstream, records
     assert upstream.open_streams == 0
 
 
-def test_a_stream_that_ends_without_a_finish_reason_is_not_done(client, upstream):
-    upstream.streams(*stream_of("Hel", finish_reason=None, usage=None))
+def test_a_stream_that_ends_without_a_finish_reason_or_mark_is_not_done(client, upstream):
+    upstream.streams(*stream_of("Hel", finish_reason=None, usage=None, done=False))
 
     events = events_of(client.post("/api/chat/stream", json=CHAT).data)
 

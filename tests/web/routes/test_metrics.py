@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
+from sqlalchemy import text
 
 from app.database.database import DatabaseUnavailable
 from app.ledger.records import NewEntry
@@ -187,6 +188,40 @@ def test_a_budget_of_a_tenants_own_is_the_one_that_is_shown(make_app, upstream, 
     assert 0 < found["gatehouse_budget_spent_dollars", "tenant:default"] < 0.1
 
 
+def test_the_backlog_of_the_outbox_is_shown_by_system(make_app, upstream, tmp_path):
+    app = make_app(
+        **ALLOWED,
+        database_url=f"sqlite:///{tmp_path}/own.sqlite3",
+        usage_webhook_url="http://127.0.0.1:9/usage",
+        usage_webhook_secret="whsec_" + "a" * 32,
+    )
+    client, database = app.test_client(), app.extensions["gatehouse"].database
+    names = [f"gatehouse_outbox_{name}" for name in ("waiting", "failed", "given_up", "oldest_seconds")]
+
+    def read():
+        found = scrape(client)
+        return [found[name, "webhook"] for name in names]
+
+    assert read() == [0, 0, 0, 0]  # from the first scrape on, so that a dashboard has no gap
+    for _ in range(3):
+        client.post("/api/chat", json={"message": "Hi"})
+    with database.transaction() as connection:
+        connection.execute(text("UPDATE entries SET settled_at = settled_at - 90000"))
+    *counts, oldest_s = read()
+    assert counts == [3, 0, 0]
+    assert 90 <= oldest_s < 300
+
+    app.test_cli_runner().invoke(args=["outbox", "deliver"])  # nobody listens
+    with database.transaction() as connection:
+        first = "SELECT MIN(entry_id) FROM outbox"
+        connection.execute(text(f"UPDATE outbox SET due_at = NULL WHERE entry_id = ({first})"))
+    assert read()[:3] == [2, 2, 1]
+
+
+def test_without_systems_that_are_told_there_is_no_backlog(counted):
+    assert not [key for key in scrape(counted) if key[0].startswith("gatehouse_outbox")]
+
+
 def test_a_store_that_is_away_fails_no_scrape(make_app, tmp_path):
     place = tmp_path / "data"
     place.write_text("a file where a directory should be")
@@ -279,3 +314,14 @@ def test_jobs_of_side_processes_and_retries_are_shown(make_app, monkeypatch):
     assert found["gatehouse_side_process_jobs", "images", "running"] == 2
     assert found["gatehouse_side_process_jobs", "images", "waiting"] == 5
     assert (found["gatehouse_retry_budget_used",], found["gatehouse_retry_budget_limit",]) == (3, 20)
+
+
+def test_a_check_of_moderation_is_a_complete_attempt(make_app, upstream):
+    client = make_app(**ALLOWED, moderation="input").test_client()
+    upstream.answers({"id": "modr-1", "results": [{"flagged": False, "categories": {}}]})
+    upstream.answers(completion("Hi"))
+    assert client.post("/api/chat", json={"message": "Hi"}).status_code == 200
+
+    outcomes = {key[1:] for key in scrape(client) if key[0] == "gatehouse_attempts_total"}
+    assert ("complete", "omni-moderation-latest") in outcomes
+    assert not [each for each in outcomes if "abandoned" in each]

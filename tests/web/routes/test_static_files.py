@@ -60,6 +60,16 @@ def test_a_url_with_the_files_version_is_kept_for_ever(browser, site):
     assert browser.get(url).headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
+@pytest.mark.parametrize(
+    "name", ["gatehouse-chat.js", "chat/texts.js", "chat/attachments.js", "console/main.js", "console/panel.js"]
+)
+def test_a_module_that_imports_others_is_not_kept_beyond_them(browser, site, name):
+    with site.test_request_context():
+        url = url_for("pages.static", filename=name)
+
+    assert browser.get(url).headers["Cache-Control"] == "public, max-age=300"
+
+
 @pytest.mark.parametrize("query", ["", "?v=", "?v=1", "?v=0123456789abcdef"])
 def test_any_other_url_is_looked_up_again_after_minutes(browser, query):
     """Also one with the version of a release that this worker does not have yet, or has no more."""

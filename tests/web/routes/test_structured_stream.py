@@ -97,7 +97,7 @@ def test_a_long_answer_in_small_pieces_takes_time_in_proportion_to_its_length(as
 
     assert time.process_time() - started < 3
     assert events_of(answer.data)[-1]["data"] == value
-    assert len(answer.data) < 10 * len(text)
+    assert len(answer.data) < 100 * len(text)  # each of the pieces with all before it: 4,700 times
 
 
 @pytest.mark.usefixtures("at_once")

@@ -68,7 +68,26 @@ def test_the_tokens_of_a_blocked_user_are_revoked_and_nobody_elses(hooked, upstr
     assert (told["user"], told["tenant"], told["category"]) == ("anna", "acme", "bio")
     assert (told["type"], told["action"]) == ("safety_identifier.blocked", "tokens_revoked")
     (line,) = [record for record in caplog.records if record.message == "safety.reported"]
-    assert (line.levelname, line.user_id, line.tenant) == ("WARNING", "anna", "acme")
+    assert (line.levelname, line.tenant) == ("WARNING", "acme")
+    assert "anna" not in str(vars(line))
+
+
+@pytest.mark.parametrize("how", ["hash", "id", "none"])
+def test_the_line_of_a_report_names_the_user_as_that_of_a_request_does(
+    make_site, upstream, clock, caplog, monkeypatch, how
+):
+    site = make_site(openai_webhook_secret=SECRET, log_users=how)
+    anna = site.token(userId="anna")
+    identifier = identifier_of(site, upstream, anna)
+    monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
+    with caplog.at_level(logging.INFO):
+        assert site.chat(anna).status_code == 200
+        send(site, clock, event("safety_identifier.blocked", safety_identifier=identifier))
+
+    (reported,) = [record for record in caplog.records if record.message == "safety.reported"]
+    request = next(each for each in caplog.records if each.message == "request" and each.route == "/api/chat")
+    named = {"hash": identifier[:16], "id": "anna", "none": None}[how]
+    assert getattr(reported, "user", None) == request.user == named
 
 
 def test_the_owner_sees_it_in_flask_usage(hooked, upstream, clock):

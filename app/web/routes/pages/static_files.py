@@ -1,11 +1,13 @@
 """Serve `app/web/static/`: what this server's pages load, and the pages of allowed origins with them.
 
-A URL with `?v=` and the file's ETag may be kept for ever: if the file changes, so does the URL. `url_for` adds it.
+A URL with `?v=` and the file's ETag may be kept for ever: if the file changes, so does the URL. `url_for` adds it. A module
+that imports others is kept for minutes all the same, or it would be run with those of a later release.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -19,6 +21,7 @@ _FOLDER = Path(__file__).parents[2] / "static"
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml", ".ts": "text/plain"}
 _FOR_EVER = "public, max-age=31536000, immutable"
 _FOR_MINUTES = "public, max-age=300"
+_IMPORTS = re.compile(rb"""(?:\bfrom|\bimport)[ (]*["'`]\.""")
 
 
 def add_static_files(bp: Blueprint) -> None:
@@ -33,7 +36,8 @@ def add_static_files(bp: Blueprint) -> None:
             abort(404)
         response = Response(content, mimetype=_find_kind(filename))
         etag = _hash(content)
-        response.headers["Cache-Control"] = _FOR_EVER if request.args.get("v") == etag else _FOR_MINUTES
+        is_fixed = request.args.get("v") == etag and not _IMPORTS.search(content)
+        response.headers["Cache-Control"] = _FOR_EVER if is_fixed else _FOR_MINUTES
         # For pages that load nothing from elsewhere without it (Cross-Origin-Embedder-Policy). Whose scripts may read
         # the file, CORS decides; there is nothing secret in it.
         response.headers["Cross-Origin-Resource-Policy"] = "cross-origin"

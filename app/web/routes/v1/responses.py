@@ -10,7 +10,7 @@ from app.services import services
 from app.web.call_context import BilledContext, billed_context
 from app.web.encoders.openai_error import response_error
 from app.web.encoders.padding import get_padding
-from app.web.encoders.response_object import ResponseFrame, build_response
+from app.web.encoders.response_object import GrowingThoughts, ResponseFrame, build_response
 from app.web.encoders.responses_sse import ResponsesSse
 from app.web.errors import error_format
 from app.web.guards import needs
@@ -18,7 +18,7 @@ from app.web.media.parts import list_urls
 from app.web.media.reading import read_media_body
 from app.web.replays.recording import Resumption
 from app.web.responses import json_response
-from app.web.schemas.kept_reasoning import make_seal, open_items, seal_reasoning
+from app.web.schemas.kept_reasoning import make_items_seal, open_items
 from app.web.schemas.v1.responses import ResponsesRequest
 from app.web.streaming import stream_response
 
@@ -43,11 +43,14 @@ def create() -> Response:
         hosted_tools=built.config.hosted_tools,
     )
     frame = ResponseFrame(request_id, int(clock.now()), body.describe(call))
+    seal, is_asked_for = make_items_seal(), bool(call.tools) and body.asks_for_reasoning
     if body.stream:
+        thoughts = GrowingThoughts(seal, is_asked_for=is_asked_for)
         padding = get_padding(built.config.stream_padding if body.may_be_padded else 0, "obfuscation")
-        return _stream(call, ResponsesSse(frame, padding, make_seal()), Resumption() if body.resumable else None)
+        return _stream(call, ResponsesSse(frame, padding, thoughts), Resumption() if body.resumable else None)
     result = built.openai_service.chat(call, caller=billed_context())
-    return json_response(build_response(frame, result, seal_reasoning(result)), result.record)
+    response = build_response(frame, result, seal, thoughts_are_asked_for=is_asked_for)
+    return json_response(response, result.record)
 
 
 def _stream(call: ChatCall, encoder: ResponsesSse, resumption: Resumption | None) -> Response:

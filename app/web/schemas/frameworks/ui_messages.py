@@ -125,11 +125,13 @@ class UIMessagesRequest(ChatFields):
 
     @staticmethod
     def fits(body: dict[str, Any]) -> bool:
-        """Return whether a body is the AI SDK's: a message of it has parts, or it says what triggered it."""
+        """Return whether a body is the AI SDK's: a message of it has parts, or it says what triggered it.
+
+        A page that sends its last message only, as `message`, is told so in the way that it shows.
+        """
         messages = body.get("messages")
-        has_parts = isinstance(messages, list) and any(
-            isinstance(message, dict) and "parts" in message for message in messages
-        )
+        listed = messages if isinstance(messages, list) else [body.get("message")]
+        has_parts = any(isinstance(message, dict) and "parts" in message for message in listed)
         return has_parts or body.get("trigger") in _TRIGGERS
 
     @property

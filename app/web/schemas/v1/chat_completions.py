@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
@@ -15,14 +15,30 @@ from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
 from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
-from app.web.schemas.tools import OfferedTools, ToolChoice, Tools
+from app.web.schemas.tools import NamedTool, OfferedTools, Tools, make_strict_tools
+from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfChat, choose_functions
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
-from app.web.schemas.v1.response_format import ResponseFormat, check_response_format
+from app.web.schemas.v1.response_format import ResponseFormat, read_response_format
+from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag
 
 _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 _Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 _USE_TOOLS = "use tools and tool_choice"
+_AS_ALLOWED = "(as allowed_tools)"
+
+
+def _get_choice_tag(choice: Any) -> str:
+    is_allowed = isinstance(choice, dict) and choice.get("type") == ALLOWED_TOOLS
+    return _AS_ALLOWED if is_allowed else get_union_tag(choice)
+
+
+_ToolChoice = Annotated[
+    Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
+    | Annotated[NamedTool, Tag(AS_OTHER)]
+    | Annotated[AllowedOfChat, Tag(_AS_ALLOWED)],
+    Discriminator(_get_choice_tag),
+]
 
 
 class StreamOptions(OpenAIModel):
@@ -51,7 +67,7 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
     response_format: ResponseFormat | None = None
 
     tools: Tools | None = None
-    tool_choice: ToolChoice | None = None
+    tool_choice: _ToolChoice | None = None
 
     logprobs: Annotated[Any, only(False)] = None
     top_logprobs: Annotated[Any, only(0)] = None
@@ -95,6 +111,8 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
         self._check()
         media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
+        strict_tools = self.tools and make_strict_tools(self.tools)
+        tools, tool_choice = choose_functions(self.tool_choice, strict_tools)
         settings = {
             **self.list_values(),
             # Every SDK sends a model, so that of a stored prompt replaces it.
@@ -103,12 +121,13 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             "frequency_penalty": self.frequency_penalty,
             "presence_penalty": self.presence_penalty,
             "logit_bias": self.logit_bias,
-            "tools": self.tools,
-            "tool_choice": self.tool_choice,
-            "response_format": self.response_format,
+            "tools": tools,
+            "tool_choice": tool_choice,
+            "response_format": read_response_format(self.response_format),
             "may_be_cached": bool(self.cache),
         }
-        turns = build_turns(to_turns(self.messages))
+        if not (turns := build_turns(to_turns(self.messages))):
+            raise InvalidRequest("must have a message.", field="messages")
         conversation = Conversation(turns, request_id, adjusted=media.adjusted)
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
@@ -119,17 +138,16 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             self.refuse_to_resume()
         if self.max_tokens is not None and self.max_completion_tokens is not None:
             raise InvalidRequest("give either max_tokens or max_completion_tokens.", field="max_tokens")
-        if self.response_format is not None:
-            check_response_format(self.response_format)
         self._check_tools()
 
     def _check_tools(self) -> None:
-        if self.tool_choice is None:
+        choice: Any = self.tool_choice
+        if choice is None:
             return
         if self.tools is None:
             raise InvalidRequest("needs tools.", field="tool_choice")
         names = [tool["function"]["name"] for tool in self.tools]
-        if isinstance(self.tool_choice, dict) and self.tool_choice["function"]["name"] not in names:
+        if _get_choice_tag(choice) == AS_OTHER and choice["function"]["name"] not in names:
             raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
 
 

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict
 from pydantic.alias_generators import to_camel
 
+from app.web.media.parts import JOINED_TEXT
+from app.web.schemas.fields import Text
 from app.web.schemas.validation import RequestModel
+
+
+def _empty_if_blank(text: str) -> str:
+    return text if text.strip() else ""
+
+
+SystemText = Annotated[Text, JOINED_TEXT, AfterValidator(_empty_if_blank)]
+"""A system or developer text. Agents that have none send an empty one, which OpenAI takes; such a turn is left out."""
 
 
 def _name(field: str) -> str:

@@ -9,8 +9,9 @@ from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
-from app.web.schemas.fields import NonEmptyText, Text
+from app.web.schemas.fields import Text
 from app.web.schemas.messages import MAX_MESSAGES
+from app.web.schemas.v1.fields import SystemText
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
@@ -54,7 +55,7 @@ class SystemMessage(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, JOINED_TEXT]
+    content: SystemText
     name: NotRequired[_Speaker | None]
 
 
@@ -78,13 +79,14 @@ class AssistantMessage(TypedDict):
 
 
 class ToolMessage(TypedDict):
-    """The result of one tool call."""
+    """The result of one tool call. Some programs add the name of the tool, which its call tells anyway."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     role: Literal["tool"]
     content: Annotated[Text, JOINED_TEXT]
     tool_call_id: str
+    name: NotRequired[Any]
 
 
 class FunctionMessage(TypedDict):
@@ -114,8 +116,8 @@ def to_turns(messages: Messages) -> list[dict[str, Any]]:
 
 
 def _to_turn(message: dict[str, Any]) -> dict[str, Any]:
-    if message.get("name", "") is None:
-        del message["name"]
+    if message["role"] == "tool" or message.get("name") is None:
+        message.pop("name", None)
     if calls := message.get("tool_calls"):
         message["tool_calls"] = [_to_call(call) for call in calls]
     return message

@@ -7,10 +7,10 @@ from typing import Annotated, Any, Literal, NotRequired
 from pydantic import ConfigDict, Field
 from typing_extensions import TypedDict
 
+from app.json_schema.catalog import make_strict
 from app.json_schema.errors import SchemaNotUsable
 from app.json_schema.references import UnsatisfiableError
 from app.json_schema.size import check_size
-from app.json_schema.strict_rules import InvalidSchema, find_problems
 from app.web.schemas.fields import JsonObject, Name
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -38,7 +38,7 @@ class JsonSchema(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     name: Name
-    description: NotRequired[Annotated[str, Field(max_length=10_000)]]
+    description: NotRequired[Annotated[str, Field(max_length=10_000)] | None]
     schema: NotRequired[JsonObject]
     strict: NotRequired[bool | None]
 
@@ -55,22 +55,21 @@ class JsonSchemaFormat(TypedDict):
 ResponseFormat = Annotated[TextFormat | JsonObjectFormat | JsonSchemaFormat, Field(discriminator="type")]
 
 
-def check_response_format(response_format: Any) -> None:
-    """Refuse a schema that the model would refuse as well, before anything is spent.
+def read_response_format(response_format: Any) -> Any:
+    """Return the form with its schema as strict models take it; one that they would refuse is refused here, for free.
 
     Raises:
         SchemaNotUsable: it is too large.
         InvalidSchema: it is strict, and not within OpenAI's subset.
     """
-    if response_format["type"] != "json_schema":
-        return
-    described = response_format["json_schema"]
+    described = (response_format or {}).get("json_schema", {})
     schema = described.get("schema")
     if schema is None:
-        return
+        return response_format
     try:
         check_size(schema)
     except UnsatisfiableError as error:
         raise SchemaNotUsable(f"schema: {error}.") from None
-    if described.get("strict") and (problems := find_problems(schema)):
-        raise InvalidSchema(problems)
+    if not described.get("strict"):
+        return response_format
+    return {**response_format, "json_schema": {**described, "schema": make_strict(schema)}}

@@ -11,16 +11,21 @@ from typing_extensions import TypedDict
 from app.openai_service import KEPT_REASONING
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
+from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content
 from app.web.schemas.fields import NonEmptyText, Text
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
+_REFERENCE = "item_reference"
+# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
+_DROPPED = ("rs_", *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
 _INSTEAD = {
-    "item_reference": "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
+    _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
 
 _CallId = Annotated[str, Field(min_length=1)]
@@ -46,7 +51,7 @@ class SystemItem(TypedDict):
 
     type: NotRequired[Literal["message"]]
     role: Literal["system", "developer"]
-    content: Annotated[NonEmptyText, JOINED_TEXT]
+    content: SystemText
     id: NotRequired[Any]
     status: NotRequired[Any]
     phase: NotRequired[Any]
@@ -78,6 +83,7 @@ class FunctionCallItem(TypedDict):
     status: NotRequired[Any]
     namespace: NotRequired[Any]
     caller: NotRequired[Any]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async")]]
     parsed_arguments: NotRequired[Any]
 
 
@@ -92,6 +98,7 @@ class FunctionCallOutputItem(TypedDict):
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]
+    namespace: NotRequired[Any]
     caller: NotRequired[Any]
 
 
@@ -109,11 +116,21 @@ class ReasoningItem(TypedDict):
 
 
 class HostedItem(TypedDict):
-    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it."""
+    """What a tool that ran at OpenAI did for an earlier answer. It does not go back: the answer tells what came of it.
+
+    Or a reference to such an item, or to what a model reasoned, which then reasons anew.
+    """
 
     __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
 
-    type: Literal["web_search_call", "code_interpreter_call", "file_search_call", "mcp_call", "mcp_list_tools"]
+    type: Literal[
+        "web_search_call",
+        "code_interpreter_call",
+        "file_search_call",
+        "mcp_call",
+        "mcp_list_tools",
+        "item_reference",
+    ]
 
 
 def _drop_item(item: HostedItem) -> dict[str, Any]:
@@ -132,7 +149,7 @@ def _check_type(item: Any) -> Any:
     if kind == "message":
         if item.get("role") not in _ROLES:
             raise ValueError(f"role must be one of {', '.join(_ROLES)}")
-    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS):
+    elif kind not in ITEM_TYPES and kind not in tuple(HOSTED_ITEMS) and not _refers_to_dropped(item):
         raise ValueError(refuse_type(kind, _INSTEAD.get(str(kind), f"it must be message or {_LISTED}")))
     return item
 
@@ -142,7 +159,11 @@ _LISTED = " or ".join(ITEM_TYPES)
 
 def _get_tag(item: Any) -> str:
     tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
-    return AS_HOSTED if tag in HOSTED_ITEMS else tag
+    return AS_HOSTED if tag in HOSTED_ITEMS or tag == _REFERENCE else tag
+
+
+def _refers_to_dropped(item: dict[str, Any]) -> bool:
+    return item["type"] == _REFERENCE and str(item.get("id")).startswith(_DROPPED)
 
 
 _Item = Annotated[
@@ -172,29 +193,40 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
     """
     turns: list[dict[str, Any]] = []
     calls: set[str] = set()
-    reasoned: Any = None
-    """What the model thought before the next turn of calls."""
+    reasoned: list[dict[str, Any]] = []
+    """What the model thought before the next call."""
     for place, item in enumerate(items):
         kind = item.get("type", "message")
         if kind == "message":
-            turns.append({"role": item["role"], "content": item["content"]})
-            reasoned = reasoned if item["role"] == "assistant" else None
+            _add_message(turns, item)
+            reasoned = reasoned if item["role"] == "assistant" else []
         elif kind == "reasoning":
-            reasoned = item.get(KEPT_REASONING)
-            if turns and "tool_calls" in turns[-1]:  # a stream tells it after the calls
-                reasoned = turns[-1].setdefault(KEPT_REASONING, reasoned) and None
+            # Between two calls of a turn, or after the last, it is that turn's already.
+            is_in_turn = bool(turns) and "tool_calls" in turns[-1]
+            (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
+                item.get(KEPT_REASONING, ())
+            )
         elif kind == "function_call":
             calls.add(item["call_id"])
             _add_call(turns, item)
-            if reasoned:
-                turns[-1][KEPT_REASONING], reasoned = reasoned, None
+            turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
+            reasoned = []
         elif kind == "function_call_output":
             if item["call_id"] not in calls:
                 raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
             turns.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
-    if not turns:
+    if not (built := build_turns(turns)):
         raise InvalidRequest("must have a message.", field="input")
-    return build_turns(turns)
+    return built
+
+
+def _add_message(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
+    if item["role"] == "assistant" and turns and "tool_calls" in turns[-1]:
+        # What is said after calls, and before their results, belongs to the turn of the calls.
+        said = (turns[-1]["content"], item["content"])
+        turns[-1]["content"] = "\n\n".join(filter(None, said)) or None
+    else:
+        turns.append({"role": item["role"], "content": item["content"]})
 
 
 def _add_call(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:

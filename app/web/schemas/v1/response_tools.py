@@ -10,20 +10,26 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema
 from typing_extensions import TypedDict
 
-from app.json_schema.strict_rules import find_problems
+from app.json_schema.catalog import make_strict
+from app.json_schema.normalize import MAX_STEPS
+from app.json_schema.strict_rules import InvalidSchema
+from app.json_schema.value_sets import WorkBudget
 from app.openai_service import HostedTools
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
 from app.web.schemas.tools import MAX_TOOLS, Parameters
+from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfResponses
+from app.web.schemas.v1.fields import only
 from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, ONLY_FUNCTIONS, HostedTool, check_hosted_choice
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+_AS_ALLOWED = "(as allowed_tools)"
 
 
 class FunctionTool(TypedDict):
-    """A function that the client runs."""
+    """A function that the client runs. What is for OpenAI's other ways to call one is taken where it says nothing."""
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
@@ -32,6 +38,10 @@ class FunctionTool(TypedDict):
     description: NotRequired[Annotated[str, Field(max_length=10_000)] | None]
     parameters: NotRequired[Parameters | None]
     strict: NotRequired[bool | None]
+    output_schema: NotRequired[Any]
+    allowed_callers: NotRequired[Annotated[Any, only(["direct"])]]
+    defer_loading: NotRequired[Annotated[Any, only(False)]]
+    is_async: NotRequired[Annotated[Any, Field(validation_alias="async"), only(False)]]
 
 
 class NamedFunction(TypedDict):
@@ -59,11 +69,17 @@ def _check_type(tool: Any) -> Any:
     return tool
 
 
+def _check_choice(choice: Any) -> Any:
+    return choice if _get_choice_tag(choice) == _AS_ALLOWED else _check_type(choice)
+
+
 def _get_tag(tool: Any) -> str:
     return AS_HOSTED if isinstance(tool, dict) and tool.get("type") in HOSTED_TYPES else AS_OTHER
 
 
 def _get_choice_tag(choice: Any) -> str:
+    if isinstance(choice, dict) and choice.get("type") == ALLOWED_TOOLS:
+        return _AS_ALLOWED
     return AS_TEXT if isinstance(choice, str) else _get_tag(choice)
 
 
@@ -88,9 +104,10 @@ Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
     | Annotated[NamedFunction, Tag(AS_OTHER)]
-    | Annotated[NamedHostedTool, Tag(AS_HOSTED)],
+    | Annotated[NamedHostedTool, Tag(AS_HOSTED)]
+    | Annotated[AllowedOfResponses, Tag(_AS_ALLOWED)],
     Discriminator(_get_choice_tag),
-    BeforeValidator(_check_type),
+    BeforeValidator(_check_choice),
 ]
 
 
@@ -99,23 +116,34 @@ def list_functions(tools: Sequence[Any]) -> list[FunctionTool]:
     return [tool for tool in tools if tool.get("type") == "function"]
 
 
-def to_chat_tools(tools: Sequence[FunctionTool]) -> list[dict[str, Any]] | None:
-    """Return the tools in the form of OpenAI's chat; None if there are none."""
-    return [{"type": "function", "function": _to_function(tool)} for tool in tools] or None
+def to_chat_tools(tools: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Return the functions among the tools in the form of OpenAI's chat; None if there are none.
+
+    Raises:
+        InvalidSchema: one must be strict, and its parameters are not within OpenAI's subset.
+    """
+    steps = WorkBudget(MAX_STEPS)
+    return [
+        {"type": "function", "function": _to_function(tool, f"tools.{number}.parameters", steps)}
+        for number, tool in enumerate(tools)
+        if tool.get("type") == "function"
+    ] or None
 
 
-def _to_function(tool: FunctionTool) -> dict[str, Any]:
+def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str, Any]:
+    """Return a function, strict as asked for, else if its parameters are such that the arguments can match."""
     given = {name: tool.get(name) for name in ("name", "description", "parameters")}
-    function = {name: value for name, value in given.items() if value is not None}
-    return {**function, "strict": _is_strict(tool)}
-
-
-def _is_strict(tool: FunctionTool) -> bool:
-    """Return whether the arguments must match: as asked for, else if the parameters are such that they can."""
-    strict, parameters = tool.get("strict"), tool.get("parameters")
-    if strict is not None:
-        return strict
-    return parameters is not None and not find_problems(parameters)
+    function: dict[str, Any] = {name: value for name, value in given.items() if value is not None}
+    strict = tool.get("strict")
+    if "parameters" in function and strict is not False:
+        try:
+            parameters = make_strict(function["parameters"], field=field, steps=steps)
+        except InvalidSchema:
+            if strict:
+                raise
+        else:
+            return {**function, "parameters": parameters, "strict": True}
+    return {**function, "strict": bool(strict)}
 
 
 def to_chat_choice(
@@ -140,15 +168,15 @@ def to_chat_choice(
     return choice if has_tools else None
 
 
-def describe_tools(tools: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return tools in the form of OpenAI's chat as a response repeats them, each with all fields."""
+def describe_tools(given: Sequence[FunctionTool], sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Return the given tools as a response repeats them, each with all fields, and whether it was sent as strict."""
     return [
         {
             "type": "function",
-            "name": tool["function"]["name"],
-            "description": tool["function"].get("description"),
-            "parameters": tool["function"].get("parameters"),
-            "strict": tool["function"]["strict"],
+            "name": tool["name"],
+            "description": tool.get("description"),
+            "parameters": tool.get("parameters"),
+            "strict": chat_tool["function"]["strict"],
         }
-        for tool in tools
+        for tool, chat_tool in zip(given, sent, strict=True)
     ]

@@ -8,17 +8,19 @@ from pydantic import AfterValidator, Field
 
 from app.config import HostedToolSettings, ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
+from app.openai_service.responses.request_body import ENCRYPTED_REASONING
 from app.problems import InvalidRequest
 from app.prompts.parameters import TopP
 from app.prompts.selection import Conversation, PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
-from app.web.schemas.fields import MaxTokens, ModelName, NonEmptyText, PromptFields, Temperature
+from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperature
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
-from app.web.schemas.v1.fields import OpenAIModel, only
+from app.web.schemas.v1.allowed_tools import choose_tools
+from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
 from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
-from app.web.schemas.v1.response_format import check_response_format
+from app.web.schemas.v1.response_format import read_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
 from app.web.schemas.v1.response_text import TextOptions
 from app.web.schemas.v1.response_tools import (
@@ -72,7 +74,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     """
 
     input: Input
-    instructions: NonEmptyText | None = None
+    instructions: SystemText | None = None
     model: ModelName | None = None
     stream: bool | None = None
     stream_options: StreamOptions | None = None
@@ -118,6 +120,15 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         return self.stream_options is None or self.stream_options.include_obfuscation is not False
 
     @property
+    def asks_for_reasoning(self) -> bool:
+        """Whether the client keeps what the model reasons, since it knows that nothing is stored.
+
+        Others may refer to the items of an answer instead of sending them: the AI SDK does, also to a text that
+        comes after reasoning.
+        """
+        return self.store is False or ENCRYPTED_REASONING in (self.include or ())
+
+    @property
     def items(self) -> list[dict[str, Any]]:
         """The input as items."""
         if isinstance(self.input, str):
@@ -137,10 +148,12 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         self._check()
         self._prepare_media(media, prompts)
         prompt = prompts.select(self)
-        text, tools = self.text or TextOptions(), list_functions(self.tools or ())
+        text, functions = self.text or TextOptions(), list_functions(self.tools or ())
         hosted = read_hosted_tools(
             self.tools or (), hosted_tools, max_calls=self.max_tool_calls, include=self.include or ()
         )
+        chat_tools = to_chat_tools(self.tools or ())
+        tools, hosted, choice = choose_tools(self.tool_choice, chat_tools, hosted)
         settings = {
             # Every SDK sends a model, so that of a stored prompt replaces it.
             "model": None if prompts.overrides("model", prompt) else self.model,
@@ -150,21 +163,23 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "reasoning_effort": self.reasoning.effort if self.reasoning is not None else None,
             "verbosity": text.verbosity,
             "service_tier": self.service_tier,
-            "tools": to_chat_tools(tools),
-            "tool_choice": to_chat_choice(self.tool_choice, tools, hosted),
+            "tools": tools,
+            "tool_choice": to_chat_choice(choice, functions if tools else (), hosted),
             "parallel_tool_calls": self.parallel_tool_calls if tools or hosted else None,
             "hosted": hosted,
-            "response_format": text.to_response_format(),
+            "response_format": read_response_format(text.to_response_format()),
             "may_be_cached": bool(self.cache),
         }
         conversation = Conversation(
-            to_turns(self.items), request_id, client_prompt=self.instructions, adjusted=media.adjusted
+            to_turns(self.items), request_id, client_prompt=self.instructions or None, adjusted=media.adjusted
         )
         return build_chat_call(conversation, settings, self, prompts, server_tools)
 
     def describe(self, call: ChatCall) -> dict[str, Any]:
         """Return what a response repeats of its request: the caller's own parameters, and none of a stored prompt's."""
-        text, tools = self.text or TextOptions(), (call.tools if self.tools else None) or []
+        text = self.text or TextOptions()
+        sent = [tool["function"]["name"] for tool in call.tools or ()]
+        tools = [tool for tool in list_functions(self.tools or ()) if tool["name"] in sent]
         return {
             "instructions": self.instructions,
             "max_output_tokens": self.max_output_tokens,
@@ -175,7 +190,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "text": text.describe(),
             "tool_choice": self.tool_choice or "auto",
-            "tools": [*describe_tools(tools), *describe_hosted_tools(call.hosted)],
+            "tools": [*describe_tools(tools, call.tools or ()), *describe_hosted_tools(call.hosted)],
             "top_logprobs": 0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "presence_penalty": 0.0,
@@ -190,8 +205,6 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             raise InvalidRequest("needs stream to be true.", field="stream_options")
         if self.resumable and not self.stream:
             raise InvalidRequest("only a stream can be resumed.", field="resumable")
-        if self.text is not None and (response_format := self.text.to_response_format()) is not None:
-            check_response_format(response_format)
 
     def _prepare_media(self, media: MediaIntake, prompts: PromptSelection) -> None:
         """Replace the images and files of the items, in place. Raises as MediaIntake.prepare() does."""

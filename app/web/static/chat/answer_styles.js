@@ -22,7 +22,7 @@ code { font: .875em/1.5 var(--mono) }
 .code { background: var(--field) }
 .bar { display: flex; justify-content: space-between; align-items: center; padding: 0 var(--s1); padding-inline-start: var(--s3); color: var(--muted); font-size: var(--small); border-block-end: 1px solid var(--line) }
 pre { margin: 0; padding: var(--s3); overflow-x: auto; overflow-wrap: normal; tab-size: 4 }
-.table { overflow-x: auto; inline-size: fit-content; max-inline-size: 100% }
+.table { overflow-x: auto; inline-size: fit-content; max-inline-size: 100%; margin-inline-end: auto }
 table { border-collapse: collapse; overflow-wrap: normal }
 :is(th, td) { padding: var(--s1) var(--s3); text-align: start; vertical-align: top; max-inline-size: 384px }
 th { background: var(--field); font-weight: 600 }

@@ -18,7 +18,8 @@ const KINDS = {
   network_error: "network",
 };
 
-const FINAL = new Set(["forbidden", "filtered", "tooLong", "tooLarge", "budget"]); // trying again cannot help
+const REFUSED = new Set(["filtered", "tooLong", "tooLarge", "invalid"]); // for what the message says
+const FINAL = new Set([...REFUSED, "forbidden", "budget"]); // trying again cannot help
 
 export class Conversation {
   messages = [];
@@ -186,7 +187,7 @@ export class Conversation {
     const isRefused = status === 401 || status === 403;
     const kind = (code === "token_failed" && !isRefused ? "failed" : KINDS[code]) ?? (status === 429 || status === 503 ? "busy" : status === 400 ? "invalid" : "failed");
     const notice = { kind, requestId, canRetry: !FINAL.has(kind) };
-    if (kind === "filtered") this.messages.findLast(({ role }) => role === "user").isRefused = true;
+    if (REFUSED.has(kind)) this.messages.findLast(({ role }) => role === "user").isRefused = true;
     if (kind === "invalid") notice.detail = message;
     if (kind === "network" && !navigator.onLine) notice.kind = "offline";
     if (retryAfter > 0) {

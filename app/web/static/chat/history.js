@@ -3,13 +3,13 @@
 const MAX_MESSAGES = 200;
 
 export class History {
+  key;
   #store;
-  #key;
   #kind;
 
   /** @param kind "session" (until the tab is closed), "local", or "none" */
   constructor(kind, key) {
-    [this.#kind, this.#key] = [kind, `gatehouse-chat:${key}`];
+    [this.#kind, this.key] = [kind, `gatehouse-chat:${key}`];
     try {
       this.#store = { session: globalThis.sessionStorage, local: globalThis.localStorage }[kind] ?? null;
     } catch {
@@ -18,12 +18,12 @@ export class History {
   }
 
   is(kind, key) {
-    return kind === this.#kind && this.#key === `gatehouse-chat:${key}`;
+    return kind === this.#kind && this.key === `gatehouse-chat:${key}`;
   }
 
   load() {
     try {
-      const { messages } = JSON.parse(this.#store?.getItem(this.#key)) ?? {};
+      const { messages } = JSON.parse(this.#store?.getItem(this.key)) ?? {};
       return Array.isArray(messages) ? messages.filter(isMessage) : [];
     } catch {
       return [];
@@ -33,12 +33,12 @@ export class History {
   /** Keeps the latest messages. If there is no room, first the contents of files go, then the oldest messages. */
   save(messages) {
     if (!this.#store) return;
-    if (!messages.length) return this.#attempt(() => this.#store.removeItem(this.#key));
+    if (!messages.length) return this.#attempt(() => this.#store.removeItem(this.key));
     for (let kept = messages.slice(-MAX_MESSAGES), hasFiles = true; kept.length; hasFiles ? (hasFiles = false) : (kept = kept.slice(Math.ceil(kept.length / 2)))) {
       const text = JSON.stringify({ messages: hasFiles ? kept : kept.map(withoutContents) });
-      if (this.#attempt(() => this.#store.setItem(this.#key, text))) return;
+      if (this.#attempt(() => this.#store.setItem(this.key, text))) return;
     }
-    this.#attempt(() => this.#store.removeItem(this.#key));
+    this.#attempt(() => this.#store.removeItem(this.key));
   }
 
   #attempt(change) {

@@ -21,8 +21,8 @@ const isBlank = (line) => line === undefined || line.trim() === "";
 const indentOf = (line) => line.length - line.trimStart().length;
 
 /**
- * Shows a text that may still grow in an element: blocks that have not changed keep their elements, so that a selection, a focus
- * or a scrolled table survives the next words.
+ * Shows a text that may still grow in an element: what has not changed keeps its elements, so that a selection, a focus or a
+ * scrolled table survives the next words.
  */
 export class MarkdownView {
   #shown = []; // [{source, node}]
@@ -43,11 +43,27 @@ export class MarkdownView {
       if (shown?.source === source) return;
       const node = showBlock(block, { ...this.options, isGrowing: isLast });
       node.dir ||= "auto"; // by its own first letters: an answer may mix languages
-      shown ? shown.node.replaceWith(node) : this.element.append(node);
-      this.#shown[index] = { source, node };
+      if (!shown) this.element.append(node);
+      this.#shown[index] = { source, node: shown ? become(shown.node, node) : node };
     });
     for (const { node } of this.#shown.splice(blocks.length)) node.remove();
   }
+}
+
+/** Makes a node like another one, keeps of it what is alike, and returns what then stands there. */
+function become(node, other) {
+  if (!node.cloneNode().isEqualNode(other.cloneNode())) {
+    if (node.data === undefined || other.data === undefined) {
+      node.replaceWith(other);
+      return other;
+    }
+    const isLonger = other.data.startsWith(node.data);
+    node.replaceData(isLonger ? node.length : 0, node.length, isLonger ? other.data.slice(node.length) : other.data);
+  }
+  const children = [...other.childNodes];
+  while (node.childNodes.length > children.length) node.lastChild.remove();
+  for (const [at, child] of children.entries()) node.childNodes[at] ? become(node.childNodes[at], child) : node.append(child);
+  return node;
 }
 
 function expandTabs(line) {

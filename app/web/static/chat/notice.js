@@ -45,7 +45,8 @@ export class Notice {
   #describe({ kind, until, canRetry, detail, requestId, values }, seconds) {
     const { text, language } = this.#context;
     if (kind === "wait" && seconds) {
-      const time = new Intl.NumberFormat(language, { style: "unit", unit: "second", unitDisplay: "short" }).format(seconds);
+      const [count, unit] = seconds < 120 ? [seconds, "second"] : [Math.ceil(seconds / 60), "minute"];
+      const time = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "long" }).format(count);
       return text(canRetry ? "retryIn" : "wait", { time });
     }
     if (kind === "wait") kind = "busy"; // over

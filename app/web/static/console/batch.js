@@ -25,7 +25,7 @@ export function startBatch() {
     () => ({ path: "/api/batches", body: { requests: listRequests() } }),
   );
   element.querySelector(".list").addEventListener("click", () => {
-    panel.problem.hidden = true;
+    panel.hide();
     if (key.reportValidity()) void list().catch((error) => panel.fail(error));
   });
   return panel;

@@ -16,7 +16,6 @@ export function startEmbeddings(gatehouse) {
       const { results } = await gatehouse.similarity(query.value, list(), { signal, onRetrying });
       output.querySelector("ol").replaceChildren(...results.map(drawBar));
       output.hidden = false;
-      panel.problem.hidden = true;
     },
     () => ({ path: "/api/embeddings/similarity", body: { query: query.value, documents: list() } }),
   );

@@ -19,9 +19,8 @@ export function startImage(gatehouse) {
       output.hidden = false;
       for await (const event of gatehouse.streamVision(prompt.value, file.files[0], { ...fields(), signal })) {
         if (event.type === "token") answer.append(event.token);
-        else if (event.type === "retrying") panel.retrying(event);
+        else if (event.type === "retrying" || event.type === "offline") panel.retrying(event);
       }
-      panel.problem.hidden = true;
     },
     () => ({
       path: "/api/vision/stream",
@@ -44,12 +43,11 @@ async function showIntake(panel) {
   if (model) form.append("model", model);
   const response = await fetch("/console/image", { method: "POST", body: form });
   const found = await response.json();
-  panel.problem.hidden = response.ok;
   if (!response.ok) {
     intake.hidden = true;
-    panel.problem.textContent = found.error;
-    return;
+    return panel.fail({ message: found.error });
   }
+  panel.hide();
   const { given, sent } = found;
   const tokens = h("div", {}, h("strong", {}, `≈ ${formatCount(found.tokens)} tokens`), h("br"), `${found.model}, detail ${found.detail}`);
   intake.querySelector(".intake-facts").replaceChildren(describe("Given", given), "→", describe("Sent", sent), tokens);

@@ -1,7 +1,11 @@
 // What all panels with a form have in common: running, stopping, and saying what went wrong.
 
+import { h } from "./dom.js";
+
 /** Connect a panel. `run` gets an AbortSignal; `draft` returns the call that would be sent, for the wire. */
 export class Panel {
+  #ticking;
+
   constructor(element, run, draft) {
     this.element = element;
     this.draft = draft;
@@ -19,11 +23,12 @@ export class Panel {
   async #run(run) {
     this.controller = new AbortController();
     this.#setBusy(true);
-    this.problem.hidden = true;
+    this.hide();
     try {
       await run(this.controller.signal);
     } catch (error) {
-      if (!this.controller.signal.aborted) this.fail(error);
+      if (this.controller.signal.aborted) this.hide();
+      else this.fail(error);
     } finally {
       this.#setBusy(false);
     }
@@ -32,14 +37,35 @@ export class Panel {
   /** Say what went wrong, in the server's own words. */
   fail(error) {
     const wait = error.retryAfter ? ` Try again in ${error.retryAfter} s.` : "";
-    this.problem.textContent = `${error.message}${wait}`;
+    this.#show("danger", `${error.message}${wait}`);
+  }
+
+  /** Count down until a request is sent again. */
+  retrying({ type, after }) {
+    if (type === "offline") return this.#show("warn", "There is no network. It goes on when it is back.");
+    const end = Date.now() + after * 1000;
+    const left = h("span", { ariaHidden: "true" }); // read aloud once, not each second
+    const tick = () => {
+      const seconds = Math.ceil((end - Date.now()) / 1000);
+      left.textContent = ` ${seconds} s`;
+      if (seconds <= 0) this.hide();
+    };
+    this.#show("warn", "The server asks to wait. Trying again in", left);
+    this.#ticking = setInterval(tick, 250);
+    tick();
+  }
+
+  #show(kind, ...words) {
+    this.hide();
+    this.problem.className = `problem notice ${kind}`;
+    this.problem.replaceChildren(...words);
     this.problem.hidden = false;
   }
 
-  /** Show that a request waits to be sent again. */
-  retrying({ type, after }) {
-    this.problem.hidden = false;
-    this.problem.textContent = type === "offline" ? "There is no network." : `The server asks to wait: trying again in ${Math.ceil(after)} s.`;
+  /** Take back what was said. */
+  hide() {
+    clearInterval(this.#ticking);
+    this.problem.hidden = true;
   }
 
   #setBusy(isBusy) {

@@ -31,10 +31,9 @@ export function startStructured(gatehouse, example) {
         output.hidden = false;
         for await (const event of gatehouse.streamStructured(prompt.value, { ...fields(), signal })) {
           if (event.type === "partial") show(event.partial);
-          else if (event.type === "retrying") panel.retrying(event);
+          else if (event.type === "retrying" || event.type === "offline") panel.retrying(event);
           else if (event.type === "done") showEnd(event);
         }
-        panel.problem.hidden = true;
       } catch (error) {
         if (!value.textContent) output.hidden = true;
         if (signal.aborted || !markFault(error)) throw error;

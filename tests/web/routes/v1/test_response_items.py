@@ -57,6 +57,46 @@ def test_items_of_each_kind_are_understood(sdk, upstream):
     ]
 
 
+def test_what_is_said_between_calls_and_their_results_is_said_with_the_calls(client, upstream):
+    """Where a client puts what it made of the reasoning, for instance."""
+    call = {"type": "function_call", "name": "f", "arguments": "{}"}
+    result = {"type": "function_call_output"}
+    items = [
+        {"role": "user", "content": "Hi"},
+        {**call, "call_id": "a"},
+        {"role": "assistant", "content": "one"},
+        {**call, "call_id": "b"},
+        {"role": "assistant", "content": "two"},
+        {**result, "call_id": "a", "output": "1"},
+        {**result, "call_id": "b", "output": "2"},
+    ]
+
+    assert client.post("/v1/responses", json={**ASKED, "input": items}).status_code == 200
+
+    [_, turn, *results] = upstream.sent[0].body["messages"]
+    assert (turn["content"], [each["id"] for each in turn["tool_calls"]]) == ("one\n\ntwo", ["a", "b"])
+    assert [each["content"] for each in results] == ["1", "2"]
+
+
+@pytest.mark.parametrize("id_", ["rs_68af", "ws_1_0", "ci_1_0", "fs_1_0", "mcp_1_0", "mcpl_1_0"])
+def test_a_reference_to_what_would_not_go_back_is_left_out(client, upstream, id_):
+    items = [{"role": "user", "content": "Hi"}, {"type": "item_reference", "id": id_}, message(text("ok"))]
+
+    assert client.post("/v1/responses", json={**ASKED, "input": items}).status_code == 200
+    assert [each["role"] for each in upstream.sent[0].body["messages"]] == ["user", "assistant"]
+
+
+@pytest.mark.parametrize("id_", ["msg_1_0", "fc_1_0", "rs", "", None, 1])
+def test_a_reference_to_what_is_missing_is_refused_with_the_way_out(client, upstream, id_):
+    items = [{"role": "user", "content": "Hi"}, {"type": "item_reference", "id": id_}]
+
+    refused = client.post("/v1/responses", json={**ASKED, "input": items})
+
+    assert (refused.status_code, refused.json["error"]["param"]) == (400, "input[1]")
+    assert "store = false" in refused.json["error"]["message"]
+    assert upstream.sent == []
+
+
 def test_a_result_without_its_call_is_refused_by_its_place(client):
     items = [{"role": "user", "content": "Hi"}, {"type": "function_call_output", "call_id": "x", "output": "1"}]
 

@@ -188,6 +188,16 @@ def call_delta(index, id_=None, name=None, arguments=None):
 
 
 @pytest.mark.chat_form
+def test_a_result_may_name_its_tool(client, upstream):
+    """As OpenAI's own examples do; its API takes the name, and other servers may not."""
+    call = {"id": "a", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    result = {"role": "tool", "tool_call_id": "a", "name": "f", "content": "1"}
+    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "tool_calls": [call]}, result]
+
+    assert client.post("/v1/chat/completions", json={"messages": messages}).status_code == 200
+    assert upstream.sent[0].body["messages"][-1] == {"role": "tool", "tool_call_id": "a", "content": "1"}
+
+
 def test_calls_of_functions_as_they_were_before_tools_are_history(client, upstream):
     def called(city):
         return {"name": "get_weather", "arguments": json.dumps({"city": city})}

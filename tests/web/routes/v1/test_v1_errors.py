@@ -134,6 +134,7 @@ def test_what_is_refused_before_a_route_is_chosen_has_the_form_of_its_prefix(mak
     chat = "/v1/chat/completions"
     foreign = {"Origin": "https://evil.example"}
     answers = [
+        (client.get("/v1"), 404, "not_found"),
         (client.get("/v1/nothing"), 404, "not_found"),
         (client.post("/v1/chat/completions/", json=ASKED), 404, "not_found"),
         (client.get(chat), 405, "method_not_allowed"),

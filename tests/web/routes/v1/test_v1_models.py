@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import openai
 import pytest
+
+from tests.fakes.bodies import USER
+from tests.fakes.openai_answers import completion, stream_of
 
 MODELS = {
     "chat_model": "own/chat:1",
@@ -40,7 +45,17 @@ def test_a_model_is_described_whatever_its_name(make_app, connect):
 
 
 @pytest.mark.parametrize(
-    "name", ["models/a.gguf", "../a.gguf", "@cf/a/b", "a#b/c", "C:\\a.gguf", "a//b", "100%a?b"]
+    "name",
+    [
+        "models/a.gguf",
+        "../a.gguf",
+        "@cf/a/b",
+        "a#b/c",
+        "C:\\a.gguf",
+        "a//b",
+        "100%a?b",
+        "My Model (Q4)",
+    ],
 )
 def test_a_model_with_any_providers_name_answers_and_is_described(make_app, connect, name):
     app = make_app(chat_model=name)
@@ -49,6 +64,20 @@ def test_a_model_with_any_providers_name_answers_and_is_described(make_app, conn
     assert sdk.models.retrieve(name).id == name
     asked = sdk.chat.completions.with_raw_response.create(model=name, messages=[{"role": "user", "content": "Hi"}])
     assert asked.status_code == 200
+
+
+@pytest.mark.parametrize("name", ["модель 7б", "通义千问-plus", "für alle"])
+def test_a_model_may_have_letters_of_any_language(make_app, upstream, name):
+    client = make_app(chat_model=name).test_client()
+    upstream.answers(completion())
+    upstream.streams(*stream_of("Hi"))
+
+    assert client.get(f"/v1/models/{quote(name)}").json["id"] == name
+    with client.post("/v1/chat/completions", json={"model": name, "messages": [USER]}) as asked:
+        assert asked.status_code == 200
+    with client.post("/api/chat/stream", json={"message": "Hi", "model": name}) as asked:
+        assert asked.status_code == 200
+    assert [sent.body["model"] for sent in upstream.sent] == [name] * 2
 
 
 @pytest.mark.parametrize("name", ["d", "own/chat", "own//chat:1"])

@@ -1,0 +1,95 @@
+"""Define the tool choice `allowed_tools`: which of a request's tools this answer may call.
+
+The others are left out of what is sent on, which every server understands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field
+from typing_extensions import TypedDict
+
+from app.openai_service import HostedTools
+from app.problems import InvalidRequest
+from app.web.schemas.tools import MAX_TOOLS, NamedTool
+
+ALLOWED_TOOLS = "allowed_tools"
+
+_STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+class AllowedFunctions(TypedDict):
+    """Functions, and whether one of them must be called."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+
+
+class AllowedOfChat(TypedDict):
+    """The choice as OpenAI's chat has it."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedFunctions
+
+
+class AllowedOfResponses(TypedDict):
+    """The choice as the Responses API has it. Each tool is named by its type, and by a name or label if it has one."""
+
+    __pydantic_config__ = _STRICT  # type: ignore[misc]
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[dict[str, Any]], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+
+
+def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | None, Any]:
+    """Return the functions of a chat that may be called, and the choice among them.
+
+    Raises:
+        InvalidRequest: a function is not among the tools.
+    """
+    if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
+        return tools, choice
+    allowed = choice[ALLOWED_TOOLS]
+    return _choose(allowed["tools"], tools or ()), allowed["mode"]
+
+
+def choose_tools(
+    choice: Any, functions: list[Any] | None, hosted: HostedTools | None
+) -> tuple[list[Any] | None, HostedTools | None, Any]:
+    """Return the functions, in the form of a chat, and the hosted tools that may be called, and the choice among them.
+
+    Raises:
+        InvalidRequest: a tool is not among those of the request.
+    """
+    if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
+        return functions, hosted, choice
+    others = hosted.tools if hosted is not None else ()
+    chosen = _choose(choice["tools"], [*(functions or ()), *others])
+    kept = [tool for tool in chosen if tool["type"] != "function"]
+    return (
+        [tool for tool in chosen if tool["type"] == "function"] or None,
+        replace(hosted, tools=kept) if hosted is not None and kept else None,
+        choice["mode"],
+    )
+
+
+def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
+    names = [_name_tool(tool) for tool in allowed]
+    offered = [_name_tool(tool) for tool in tools]
+    if not all(name in offered for name in names):
+        raise InvalidRequest("names a tool that is not among the tools.", field="tool_choice")
+    return [tool for tool, name in zip(tools, offered, strict=True) if name in names]
+
+
+def _name_tool(tool: Any) -> tuple[object, object]:
+    """Return what tells a tool apart: its type, and its name or label. Of a function the two APIs have it in two places."""
+    named = tool.get("function", tool)
+    return tool.get("type", "function"), named.get("name") or named.get("server_label")

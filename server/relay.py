@@ -1,0 +1,102 @@
+"""Relay: passes on what arrives for a streamed response while the greenlet of its request sleeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from ssl import SSLWantReadError
+from typing import Any
+
+from gevent import getcurrent
+from gevent.exceptions import ConcurrentObjectUseError
+
+from server.stream_socket import StreamSocket
+
+# The first lines of the chunks that a body is sent in, by size.
+_CHUNK_SIZES = [b"%X\r\n" % size for size in range(1024)]
+
+
+class Relay:
+    """Joins the connection that a streamed response is read from with the client's.
+
+    A greenlet that reads, writes and sleeps again costs two switches, with the stacks of all its generators, and a
+    watcher and a timer that are started and stopped. Here the loop itself calls what reads and writes.
+
+    Attributes:
+        unsent: what the client's connection did not take at once. Nothing more is passed on before it is flushed.
+    """
+
+    def __init__(self, client: StreamSocket, *, is_chunked: bool) -> None:
+        self._client = client
+        self._send = client._sock.send
+        self._is_chunked = is_chunked
+        self.unsent = b""
+
+    # private API: hub and _read_event of gevent's sockets; guarded by tests/deploy/test_relay.py
+
+    def wait(self, sock: Any, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
+        """Sleep, and have the loop read whenever there is something, and give it to `take`, until that returns False.
+
+        It must not wait for anything. What it raises is raised here, as is what reading raises.
+
+        Args:
+            sock: set not to wait.
+            take: is given what was read, b"" at the end of the connection.
+            size: how many bytes are read at most.
+            timeout_s: how long.
+
+        Raises:
+            TimeoutError: the time is over, or there is something to flush.
+        """
+        if self.unsent:
+            raise TimeoutError("something has to be sent first")
+        hub, watcher = sock.hub, sock._read_event
+        if watcher.callback is not None:
+            raise ConcurrentObjectUseError("another greenlet waits on this socket")
+        resume = getcurrent().switch
+        failure: BaseException | None = None
+
+        receive = sock._sock.recv if type(sock) is StreamSocket else sock.recv
+
+        def read() -> None:
+            nonlocal failure
+            try:
+                if take(receive(size)) and not self.unsent:
+                    return
+            except (BlockingIOError, SSLWantReadError):
+                return
+            except BaseException as error:
+                failure = error
+            resume(True)
+
+        timer = hub.loop.timer(timeout_s)
+        watcher.start(read)
+        try:
+            timer.start(resume, False)
+            has_ended = hub.switch()
+        finally:
+            watcher.stop()
+            timer.close()
+        if failure is not None:
+            raise failure
+        if self.unsent or not has_ended:
+            raise TimeoutError("timed out")
+
+    def write(self, data: bytes) -> None:
+        """Send a part of the body, as far as the client's connection takes it now."""
+        if self._is_chunked:
+            size = len(data)
+            data = b"".join((_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size, data, b"\r\n"))
+        if self.unsent:
+            self.unsent += data
+            return
+        try:
+            sent = self._send(data)
+        except OSError:  # it is full; or broken, which flush() tells
+            sent = 0
+        if sent < len(data):
+            self.unsent = data[sent:]
+
+    def flush(self) -> None:
+        """Send what is unsent, and wait for that. Raises the errors of the client's connection."""
+        unsent, self.unsent = self.unsent, b""
+        self._client.sendall(unsent)

@@ -1,0 +1,98 @@
+"""Connections that are answered, and not yet closed by their clients."""
+
+from __future__ import annotations
+
+import selectors
+import socket
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from server.lingering import LingeringConnections
+
+
+@pytest.fixture
+def poller() -> Iterator[selectors.BaseSelector]:
+    with selectors.DefaultSelector() as poller:
+        yield poller
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    """A server's and a client's."""
+    server, client = socket.socketpair()
+    with server, client:
+        client.settimeout(10)
+        yield server, client
+
+
+def dispatch(poller: selectors.BaseSelector) -> None:
+    """Call what the worker's main thread would call now."""
+    for key, _ in poller.select(0):
+        key.data(key.fileobj)
+
+
+def is_closed(sock: socket.socket) -> bool:
+    return sock.fileno() == -1
+
+
+def test_the_client_gets_the_end_of_the_answer_and_then_closes(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    server, client = ends
+    lingering = LingeringConnections(poller)
+    client.sendall(b"what is left of a body")
+    server.sendall(b"answer")
+
+    lingering.add(server)
+
+    assert (client.recv(100), client.recv(100)) == (b"answer", b"")
+    dispatch(poller)
+    assert not is_closed(server)
+    client.close()
+    dispatch(poller)
+    assert is_closed(server)
+    assert not poller.get_map()
+
+
+def test_a_client_that_does_not_close_has_two_seconds(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, _ = ends
+    lingering = LingeringConnections(poller)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    lingering.add(server)
+
+    now += 1.9
+    lingering.close_late()
+    assert not is_closed(server)
+    now += 0.2
+    lingering.close_late()
+    assert is_closed(server)
+    assert not poller.get_map()
+
+
+def test_a_client_that_goes_on_sending_is_read_for_a_bounded_number_of_bytes(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket]
+) -> None:
+    server, client = ends
+    lingering = LingeringConnections(poller)
+    lingering.add(server)
+
+    for _ in range(16):
+        assert not is_closed(server)
+        client.sendall(b"x" * 4096)
+        dispatch(poller)
+
+    assert is_closed(server)
+    lingering.close_late()
+
+
+def test_a_connection_that_is_gone_is_closed_at_once(
+    poller: selectors.BaseSelector,
+) -> None:
+    server = socket.socket()  # never connected: shutdown fails as it does after a reset
+    LingeringConnections(poller).add(server)
+    assert is_closed(server)
