@@ -15,6 +15,7 @@ from app.ledger.tables import accounts, entries
 from app.ledger.totals_query import Grouping, Selection, build_totals
 from app.runtime import clock
 from app.runtime.periods import DAY_MS, Window, get_period, get_seconds_left, get_start_ms
+from app.runtime.turns import in_turns
 from app.token_counts.usage import Figures
 
 # A report may take longer than a settlement: nothing waits for it.
@@ -104,7 +105,8 @@ class Reports:
             rows = run_off_hub(self._database, connection, query)
         size = len(by)
         return [
-            Total(group=tuple(row[:size]), **dict(zip(SUMS, map(int, row[size:]), strict=True))) for row in rows
+            Total(group=tuple(row[:size]), **dict(zip(SUMS, map(int, row[size:]), strict=True)))
+            for row in in_turns(rows)
         ]
 
     def sample_calls(

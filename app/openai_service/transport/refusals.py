@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 import orjson
 from pydantic.alias_generators import to_snake
 
-_SENTENCES = ("message", "detail", "error", "errors", "msg", "error_message", "title")
+_SENTENCE_FIELDS = ("message", "detail", "error", "errors", "msg", "error_message", "title")
 _parse_json = json.JSONDecoder().raw_decode
 _PARAM = r"[`'\"\[]*(?:body\.|#/)?(?P<param>[a-z][a-z_]+(?:\.[a-z_]+)*)\b[`'\"\]]*"
 _UNKNOWN = [
@@ -238,7 +238,7 @@ def _find_sentence(error: Mapping[str, Any]) -> str:
             if "loc" in found:
                 parts = {name: found[name] for name in ("type", "loc", "msg") if name in found}
                 return _write_json(parts)
-            found = _find_raw(found) or next((found[name] for name in _SENTENCES if found.get(name)), "")
+            found = _find_raw(found) or next((found[name] for name in _SENTENCE_FIELDS if found.get(name)), "")
         if isinstance(found, str):
             sentence = found[before.end() :] if (before := _BEFORE.match(found)) else found
             if sentence[:1] not in ("{", "["):

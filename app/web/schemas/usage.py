@@ -24,6 +24,7 @@ from app.pricing.interface import PriceList
 from app.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
 from app.runtime.times import format_iso
+from app.runtime.turns import in_turns
 from app.safety.events import SafetyEvent
 
 _FORMATS = ("json", "csv")
@@ -100,14 +101,14 @@ def read_rows(query: UsageQuery, reports: Reports, prices: PriceList) -> tuple[l
     size, model_at = len(query.by), (*query.by, "model").index("model")
     savings: Counter[tuple[str, ...]] = Counter()
     parts: dict[tuple[str, ...], list[Total]] = {} if query.by else {(): []}
-    for row in by_model:
+    for row in in_turns(by_model):
         group = row.group[:size]
         cached, written = row.cached_tokens or 0, row.cache_write_tokens or 0
         savings[group] += find_cache_savings(prices, row.group[model_at], cached, written)
         parts.setdefault(group, []).append(row)
     if "model" in query.by:
         return by_model, savings
-    return [add_totals(group, members) for group, members in parts.items()], savings
+    return [add_totals(group, members) for group, members in in_turns(parts.items())], savings
 
 
 def usage_response(
@@ -120,7 +121,7 @@ def usage_response(
         "totals": _format_sums(add_totals((), rows)) | {_SAVED: sum(savings.values())},
         "rows": [
             dict(zip(query.by, row.group, strict=True)) | _format_sums(row) | {_SAVED: savings[row.group]}
-            for row in rows
+            for row in in_turns(rows)
         ],
         "limits": [_format_limit(left) for left in standing.budgets],
         "rates": [
@@ -152,7 +153,7 @@ def usage_csv(query: UsageQuery, rows: Sequence[Total], savings: Savings) -> str
     writer = csv.writer(text)
     writer.writerow([*query.by, *_SUMS.values(), _SAVED])
     writer.writerows(
-        [*map(_escape_cell, row.group), *_format_sums(row).values(), savings[row.group]] for row in rows
+        [*map(_escape_cell, row.group), *_format_sums(row).values(), savings[row.group]] for row in in_turns(rows)
     )
     return text.getvalue()
 

@@ -205,6 +205,22 @@ class TestTheFigures:
         [row] = csv.DictReader(io.StringIO(answer.text))
         assert (row["requests"], row["tokens"]) == ("2", str(2 * USAGE["total_tokens"]))
 
+    def test_each_list_has_a_csv_of_all_its_rows(self, site, admin):
+        put_rows(site, [{"user_id": f"u{number}", "cost_micro_usd": number} for number in range(20)])
+        page = admin.get("/usage?days=7&tenant=acme").text
+        lists = re.findall(r'<a href="(/usage\.csv[^"]+)">CSV of all (\w+)s</a>', page)
+
+        assert [name for _, name in lists] == ["user", "tenant", "route"]
+        rows = {
+            name: list(csv.DictReader(io.StringIO(admin.get(link.replace("&amp;", "&")).text)))
+            for link, name in lists
+        }
+        assert {row["user"]: row["costMicroUsd"] for row in rows["user"]} == {
+            f"u{at}": str(at) for at in range(20)
+        }
+        assert [(row["tenant"], row["requests"]) for row in rows["tenant"]] == [("acme", "20")]
+        assert [row["route"] for row in rows["route"]] == ["/api/chat"]
+
     def test_limits_and_what_is_left_are_bars(self, site):
         asks(site, "anna", 2)
         page = sign_in(site, site.token(scopes=["usage"])).get("/usage").text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, date, datetime, timedelta
 from urllib.parse import urlencode
 
@@ -12,6 +13,7 @@ from app.auth import Principal
 from app.auth.address import client_address
 from app.auth.errors import Unauthenticated
 from app.auth.identify import admin_principal
+from app.ledger.totals_query import Grouping
 from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services
@@ -115,7 +117,7 @@ def _show(viewer: Principal) -> Response:
         money=show_money,
         count=show_count,
         show_used=show_used,
-        csv_url=f"{url_for('pages.usage_rows')}?{urlencode(_to_parameters(query, viewer))}",
+        csv_url=lambda by: f"{url_for('pages.usage_rows')}?{urlencode(_to_parameters(query, viewer, by))}",
         is_signed_in=viewer.kind in ("key", "visitor"),
     )
 
@@ -134,8 +136,8 @@ def _read_query(viewer: Principal) -> UsageQuery:
     return query
 
 
-def _to_parameters(query: UsageQuery, viewer: Principal) -> dict[str, str]:
-    parameters = {"from": query.first_day, "to": query.last_day, "by": ",".join(query.by)}
+def _to_parameters(query: UsageQuery, viewer: Principal, by: Sequence[Grouping]) -> dict[str, str]:
+    parameters = {"from": query.first_day, "to": query.last_day, "by": ",".join(by)}
     if viewer.may("admin"):
         parameters |= {"user": query.user} if query.user else {}
         if viewer.administers_all and query.tenant:
