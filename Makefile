@@ -26,7 +26,7 @@ servers: .venv/installed-dev ## Test several workers at once: stops, reloads, ki
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)
 
 neighbours: .venv/installed-dev ## Test what each of many hostile requests leaves to others (make test has a few of them)
-	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/images tests/web/test_anonymous.py $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile -m neighbours tests/deploy tests/media/images tests/web/test_anonymous.py $(ARGS)
 
 clients: .venv/installed-dev tests/clients/node_modules/installed tests/clients/examples/node_modules/installed tests/clients/.venv/installed ## Test with the packages of clients, and the examples (needs Node 20 and npm)
 	@$(BIN)/python -m pytest -n 2 --dist loadfile -m clients tests/clients $(ARGS)
@@ -39,7 +39,7 @@ pythons: .venv/installed-dev ## Run the main tests with each newer Python on thi
 	@$(BIN)/python tests/smoke/pythons.py
 
 focus: .venv/installed-dev ## Have focus-validator look at the FOCUS export (needs Python 3.12)
-	@$(BIN)/python -m tests.exports.validate
+	@$(BIN)/python -m tests.billing.exports.validate
 
 lint: .venv/installed-dev ## Check style, format and types
 	@$(BIN)/ruff check .
@@ -72,7 +72,7 @@ lock: .venv/installed-dev ## Upgrade the pinned packages in requirements*.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade requirements-dev.in -o requirements-dev.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade tests/clients/requirements.in -o tests/clients/requirements.txt
 	@$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --upgrade supply_chain/requirements.in -o supply_chain/requirements.txt
-	@$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --upgrade tests/exports/requirements.in -o tests/exports/requirements.txt
+	@$(BIN)/uv pip compile --quiet --universal --python-version 3.12 --generate-hashes --no-header --upgrade tests/billing/exports/requirements.in -o tests/billing/exports/requirements.txt
 
 bench: .venv/installed-dev ## Measure speed, compared with nginx and a plain Flask app (ARGS="--help")
 	@$(BIN)/python -m bench $(ARGS)

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING
 import httpx2
 from flask import Flask, current_app
 
-from app.audit.trail import AuditTrail
 from app.auth import Authenticator
+from app.auth.audit.trail import AuditTrail
 from app.auth.identify import build_authenticator
 from app.auth.own_hosts import OwnHosts
 from app.batches import Batches
+from app.billing.outbox.targets import name_targets
 from app.config import Config, ConfigError, find_unreadable
 from app.database.database import Database, DatabaseUnavailable, open_database
-from app.documents import make_document_processes
-from app.images import make_image_processes
 from app.json_schema.catalog import NamedSchemas, load_schemas
 from app.ledger.ledger import Ledger
 from app.ledger.reports import Reports
@@ -28,17 +27,19 @@ from app.limits.concurrency import ConcurrencyLimit
 from app.limits.rate_limiter import RateLimiter
 from app.limits.stored_limits import StoredLimits
 from app.limits.token_rate_limit import TokenRateLimit
-from app.markdown import make_markdown_processes
+from app.media.documents import make_document_processes
+from app.media.images import make_image_processes
+from app.media.markdown import make_markdown_processes
 from app.openai_service import BatchSender, CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
-from app.outbox.targets import name_targets
 from app.pricing.catalog import Prices
 from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
 from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
+from app.runtime.side_process import SideProcessPool
 from app.runtime.version import find_version
 from app.safety.deliveries import Deliveries
 from app.safety.events import SafetyEvents
@@ -48,12 +49,11 @@ from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
 from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
-from app.side_process import SideProcessPool
 from app.token_counts import TokenCounts
 
 if TYPE_CHECKING:
-    from app.metrics.metrics import Metrics
-    from app.tracing.provider import Tracing
+    from app.observability.metrics.metrics import Metrics
+    from app.observability.tracing.provider import Tracing
 
 _ROOT = Path(__file__).parent.parent
 _KEY = "gatehouse"
@@ -253,7 +253,7 @@ def build_metrics(config: Config) -> Metrics | None:
     """Return where what happens is counted; None if nobody may read it."""
     if not config.metrics_allow:
         return None
-    from app.metrics.metrics import open_metrics  # loads prometheus-client
+    from app.observability.metrics.metrics import open_metrics  # loads prometheus-client
 
     return open_metrics(config, _ROOT)
 
@@ -267,7 +267,7 @@ def open_tracing(config: Config) -> Tracing | None:
     if config.tracing is None:
         return None
     try:
-        from app.tracing.provider import Tracing  # loads OpenTelemetry
+        from app.observability.tracing.provider import Tracing  # loads OpenTelemetry
     except ModuleNotFoundError as error:
         hint = (
             f"OTEL_EXPORTER_OTLP_ENDPOINT needs the packages of requirements-otel.txt (there is no {error.name})."

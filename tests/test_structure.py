@@ -11,16 +11,14 @@ OWN_PYTHON = [*FILES, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
 
 # Each part of app/ may import from itself and from the layers above its own line, not from its neighbours.
 LAYERS = [
-    "problems config side_process upstream_http",
+    "problems config upstream_http",
     "runtime json_schema model_families",
-    "data_urls",
-    "shared_state database documents images markdown offline_model prompts",
-    "audit",
-    "auth token_counts replays",
+    "media shared_state database",
+    "offline_model prompts auth token_counts replays",
     "openai_service pricing",
     "ledger server_tools",
-    "limits batches safety tools metrics doctor tracing",
-    "retention outbox exports reconciliation",
+    "limits batches safety tools observability doctor",
+    "retention billing",
     "services",
     "web cli",
     "__init__ __main__",

@@ -24,7 +24,7 @@ SECRET = re.compile(
     "name",
     [
         *("requirements.txt", "requirements-otel.txt", "requirements-dev.txt"),
-        *("supply_chain/requirements.txt", "tests/exports/requirements.txt"),
+        *("supply_chain/requirements.txt", "tests/billing/exports/requirements.txt"),
     ],
 )
 def test_every_package_is_pinned_with_its_hashes(name: str) -> None:

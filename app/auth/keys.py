@@ -17,8 +17,8 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, insert, select, update
 
-from app.audit.actors import ITSELF, Actor
-from app.audit.trail import record
+from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.trail import record
 from app.auth.errors import Unauthenticated
 from app.auth.principal import ALL_TENANTS, SCOPES
 from app.auth.store import CredentialStore

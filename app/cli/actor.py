@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import pwd
 
-from app.audit.actors import Actor
+from app.auth.audit.actors import Actor
 
 
 def command_actor() -> Actor:

@@ -14,9 +14,9 @@ from urllib.parse import urlsplit
 import click
 from flask.cli import with_appcontext
 
+from app.billing.exports.focus import BY, write_focus
 from app.cli.errors import reported
 from app.cli.table import print_table
-from app.exports.focus import BY, write_focus
 from app.ledger.reports import Total
 from app.ledger.totals_query import Grouping
 from app.pricing.money import format_usd

@@ -13,8 +13,8 @@ from typing import Any
 
 from sqlalchemy import Connection, RowMapping, bindparam, select, text
 
-from app.audit.actors import Actor
-from app.audit.trail import record
+from app.auth.audit.actors import Actor
+from app.auth.audit.trail import record
 from app.auth.keys import ApiKeys, NewKey
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.records import Limit

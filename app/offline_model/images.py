@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from app.offline_model.colours import name_colour
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, string
-from app.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, SideProcessPool
+from app.runtime.side_process import Claim, JobKilled, PoolBusy, ProcessLimits, SideProcessPool
 
 if TYPE_CHECKING:
     from PIL import Image

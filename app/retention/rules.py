@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Table, exists
 
-from app.audit.tables import audit_trail
+from app.auth.audit.tables import audit_trail
 from app.auth.tables import SESSIONS_KEEP_DAYS, admin_sessions, revoked_tokens, revoked_users
 from app.batches.tables import batches
 from app.config import Config

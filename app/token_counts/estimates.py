@@ -13,8 +13,8 @@ from typing import Any
 
 import orjson
 
-from app.documents import PdfUrl, max_file_tokens, typical_file_tokens
-from app.images import max_image_tokens, max_page_tokens, read_size, typical_image_tokens
+from app.media.documents import PdfUrl, max_file_tokens, typical_file_tokens
+from app.media.images import max_image_tokens, max_page_tokens, read_size, typical_image_tokens
 from app.token_counts.counting import BY_NAME, TokenCounts
 from app.token_counts.encodings import Effort
 from app.token_counts.usage import Usage

@@ -15,17 +15,17 @@ from app.auth.principal import Principal
 from app.ledger.records import NewEntry, Unpriced
 from app.limits.meter import Meter
 from app.limits.token_rate_limit import TokenRateLimit
+from app.observability.tracing.traceparent import parse_traceparent
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.problems import Problem
 from app.runtime import clock
 from app.safety.pseudonyms import Pseudonym
 from app.safety.reported_users import ReportedUsers
 from app.services import services
-from app.tracing.traceparent import parse_traceparent
 from app.web.client_connection import ClientConnection, Connection
 
 if TYPE_CHECKING:
-    from app.tracing.spans import RequestTrace
+    from app.observability.tracing.spans import RequestTrace
 
 # How long after its deadline an unsettled call counts as dead. This is longer than the last write to a client that
 # does not read can take (server/gevent_worker.py).

@@ -11,12 +11,12 @@ from pathlib import Path
 # Every module that defines an error. Importing it registers its classes as subclasses of Problem.
 import app.auth.errors
 import app.batches.records
-import app.images.intake
 import app.json_schema.errors
 import app.json_schema.strict_rules
 import app.ledger.records
 import app.limits.concurrency
 import app.limits.rate_limiter
+import app.media.images.intake
 import app.openai_service.errors
 import app.openai_service.responses.hosted_tools
 import app.replays.errors

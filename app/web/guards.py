@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 
 from flask import Blueprint, Request, current_app
 
-from app.audit.actors import Actor
 from app.auth.address import client_address
+from app.auth.audit.actors import Actor
 from app.auth.errors import Unauthenticated
 from app.auth.identify import admin_principal
 from app.auth.page_sessions.admin import AdminSession

@@ -14,7 +14,7 @@ from werkzeug.datastructures import FileStorage, MultiDict
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
 from werkzeug.wsgi import LimitedStream
 
-from app.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
+from app.media.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
 from app.runtime.turns import give_turn, in_turns
 from app.web.request_id import current_request

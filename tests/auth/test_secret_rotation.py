@@ -10,7 +10,7 @@ import pytest
 from flask import Request
 from werkzeug.test import EnvironBuilder
 
-from app.audit.actors import ITSELF
+from app.auth.audit.actors import ITSELF
 from app.auth.errors import Unauthenticated
 from app.config import Config, ConfigError
 from app.safety.pseudonyms import Pseudonyms

@@ -11,7 +11,7 @@ import pytest
 from tests.fakes.bodies import CALL, IMAGE_URL
 from tests.fakes.fake_batches import answer
 from tests.fakes.openai_answers import completion, error
-from tests.images.pictures import encoded, exif, photo
+from tests.media.images.pictures import encoded, exif, photo
 
 CITY = {
     "type": "object",

@@ -6,13 +6,13 @@ import json
 import re
 from dataclasses import fields
 
+from app.billing.exports.focus import COLUMNS
+from app.billing.outbox.posting import TIMEOUT_S
+from app.billing.outbox.queue import LEASE_S, WAITS_S
+from app.billing.outbox.webhook import describe
+from app.billing.reconciliation.compare import Parts
 from app.config import Config
-from app.exports.focus import COLUMNS
 from app.ledger.tables import entries
-from app.outbox.posting import TIMEOUT_S
-from app.outbox.queue import LEASE_S, WAITS_S
-from app.outbox.webhook import describe
-from app.reconciliation.compare import Parts
 from app.retention.pruning import ROWS_AT_ONCE
 from tests.fakes.servers import ROOT
 

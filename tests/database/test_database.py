@@ -16,7 +16,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import text
 
-import app.audit.tables
+import app.auth.audit.tables
 import app.auth.tables
 import app.ledger.tables
 import app.limits.tables  # noqa: F401

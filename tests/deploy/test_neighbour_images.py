@@ -13,7 +13,7 @@ from PIL import Image
 
 from tests.fakes.neighbour import Neighbour, neighbour, table
 from tests.fakes.servers import exchange
-from tests.images.pictures import encoded, exif, gif, photo, png, webp
+from tests.media.images.pictures import encoded, exif, gif, photo, png, webp
 
 _LARGE = 9_900_000
 _TINY = encoded(photo(8, 8), "JPEG")

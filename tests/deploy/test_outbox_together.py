@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from tests.billing.outbox.kills import kill_deliveries
 from tests.fakes.databases import migrated_database, migrated_file, postgres_server, store
-from tests.outbox.kills import kill_deliveries
 
 __all__ = ["migrated_database", "migrated_file", "postgres_server", "store"]
 

@@ -7,9 +7,9 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from app.audit.actors import Actor
-from app.audit.trail import AuditTrail
 from app.auth import Principal
+from app.auth.audit.actors import Actor
+from app.auth.audit.trail import AuditTrail
 from app.auth.keys import ApiKeys
 from app.auth.store import LazyStore
 from app.config import Config

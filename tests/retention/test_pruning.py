@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from sqlalchemy import insert
 
-from app.audit.tables import audit_trail
+from app.auth.audit.tables import audit_trail
 from app.auth.tables import admin_sessions, revoked_tokens, revoked_users
 from app.batches.tables import batches
 from app.config import Config

@@ -18,7 +18,7 @@ from app.web.replays import waiting
 from app.web.replays.waiting import WaitingBodies
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.site import bearer
-from tests.images.pictures import png
+from tests.media.images.pictures import png
 
 CHAT, STREAM = "/api/chat", "/api/chat/stream"
 HELLO = {"message": "Hello"}

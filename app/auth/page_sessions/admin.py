@@ -18,8 +18,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 from werkzeug.wrappers import Response as BaseResponse
 
-from app.audit.actors import Actor
-from app.audit.trail import Action, record
+from app.auth.audit.actors import Actor
+from app.auth.audit.trail import Action, record
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.own_hosts import OwnHosts
 from app.auth.page_sessions.cookies import SessionCookie

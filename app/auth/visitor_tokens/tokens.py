@@ -18,8 +18,8 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, delete, insert, select, union_all
 from sqlalchemy.exc import IntegrityError
 
-from app.audit.actors import ITSELF, Actor
-from app.audit.trail import Action, record
+from app.auth.audit.actors import ITSELF, Actor
+from app.auth.audit.trail import Action, record
 from app.auth.claims import LEEWAY_S, OWN_ALGORITHM, decode_with_any, encode_claims
 from app.auth.errors import AuthUnavailable, Unauthenticated
 from app.auth.principal import CONVERSATION_SCOPES, VISITOR_SCOPES, Principal

@@ -7,10 +7,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from urllib.parse import unquote
 
-from app.data_urls import EmbeddedUrl
-from app.documents import PdfReading, PdfUrl, UnusableFile
+from app.media.data_urls import EmbeddedUrl
+from app.media.documents import PdfReading, PdfUrl, UnusableFile
 from app.problems import InvalidRequest, Problem
-from app.side_process import PoolBusy
+from app.runtime.side_process import PoolBusy
 
 _MAX_HEAD_CHARS = 2_048
 _MAX_NAME_CHARS = 100

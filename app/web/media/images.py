@@ -8,8 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import unquote, urlsplit
 
-from app.data_urls import EmbeddedUrl
-from app.images import ImageNormalizer, UnusableImage
+from app.media.data_urls import EmbeddedUrl
+from app.media.images import ImageNormalizer, UnusableImage
 from app.problems import Problem
 
 MAX_IMAGES = 10

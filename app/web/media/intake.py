@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from app.data_urls import EmbeddedUrl
-from app.documents import PdfReading, PdfRules
-from app.images import ImageNormalizer, ImageRules, find_bounds
+from app.media.data_urls import EmbeddedUrl
+from app.media.documents import PdfReading, PdfRules
+from app.media.images import ImageNormalizer, ImageRules, find_bounds
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.turns import in_turns

@@ -11,8 +11,8 @@ from app.auth.errors import Unauthenticated
 from app.auth.principal import Principal
 from app.config import MediaSettings
 from app.problems import Forbidden
+from app.runtime.side_process import Claim, SideProcessPool
 from app.services import services
-from app.side_process import Claim, SideProcessPool
 from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
 

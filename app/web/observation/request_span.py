@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from flask import Flask, Response, has_request_context
 
+from app.observability.tracing.traceparent import parse_traceparent
 from app.openai_service.batches.calls import watch_nothing
 from app.openai_service.errors import UpstreamError
-from app.tracing.traceparent import parse_traceparent
 from app.web.observation.bodies import ObservedBody
 from app.web.observation.naming import name_method, name_route
 from app.web.request_id import current_request, current_state
 
 if TYPE_CHECKING:
-    from app.tracing.provider import Tracing
+    from app.observability.tracing.provider import Tracing
 
 
 def begin_request_span(method: str, template: str) -> Callable[[UpstreamError | None], None]:

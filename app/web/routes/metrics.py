@@ -9,7 +9,7 @@ from ipaddress import ip_network
 from flask import Blueprint, Flask, Response, request
 
 from app.auth.address import exact_address
-from app.metrics.metrics import Metrics
+from app.observability.metrics.metrics import Metrics
 from app.openai_service import CallRecord
 from app.web.call_context import BilledContext
 from app.web.errors import NotFound

@@ -7,8 +7,8 @@ import json
 
 import pytest
 
-from tests.documents.pdfs import encrypted, pdf
 from tests.fakes.bodies import refusal_of
+from tests.media.documents.pdfs import encrypted, pdf
 
 PDF = pdf("Invoice", "Total: 12")
 ASK = {"type": "text", "text": "JSON: what is the total?"}

@@ -8,10 +8,10 @@ import json
 import pytest
 from PIL import Image
 
-from tests.documents.pdfs import pdf
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import stream_of
-from tests.images.pictures import encoded, photo
+from tests.media.documents.pdfs import pdf
+from tests.media.images.pictures import encoded, photo
 from tests.web.media.test_parts import data_url
 
 TEXT = {"type": "text", "text": "What is it?"}

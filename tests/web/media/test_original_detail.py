@@ -105,7 +105,7 @@ def test_deployments_and_other_servers_say_themselves_what_they_take(make_app, u
 
 
 def test_more_of_an_image_is_sent_and_held_for():
-    from app.images import find_bounds, max_image_tokens
+    from app.media.images import find_bounds, max_image_tokens
 
     size = (5_000, 2_000)
     assert find_bounds("gpt-5.4", "original").fit(*size) == size

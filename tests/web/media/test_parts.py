@@ -10,7 +10,7 @@ import pytest
 from tests.fakes.bodies import IMAGE_URL, refusal_of
 from tests.fakes.openai_answers import completion, sse, stream_of
 from tests.fakes.reading import events_of
-from tests.images.pictures import encoded, exif, photo
+from tests.media.images.pictures import encoded, exif, photo
 
 STRUCTURED = ["/api/structured", "/api/structured/stream"]
 ROUTES = ["/api/chat", "/api/chat/stream", "/api/chat/openai", *STRUCTURED]

@@ -16,7 +16,7 @@ from app import create_app
 from app.config import Config
 from tests.conftest import KEY
 from tests.fakes.openai_answers import completion
-from tests.images.pictures import encoded, exif, photo
+from tests.media.images.pictures import encoded, exif, photo
 
 PAGE = {"Accept": "text/html,application/xhtml+xml"}
 SCRIPTS = sorted((Path(__file__).parents[3] / "app/web/static/console").glob("*.js"))

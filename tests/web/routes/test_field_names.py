@@ -7,7 +7,7 @@ import io
 import pytest
 
 from tests.fakes.bodies import SMALLEST, refusal_of
-from tests.images.pictures import png
+from tests.media.images.pictures import png
 
 CHATS = [path for path in SMALLEST if "embeddings" not in path and not path.startswith("/v1/")]
 OPENAI_NAMES = {

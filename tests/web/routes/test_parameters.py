@@ -8,7 +8,7 @@ import pytest
 
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import completion, stream_of
-from tests.images.pictures import png
+from tests.media.images.pictures import png
 
 # A model that the table of families does not know gets all that callers send.
 MODEL = "owner-model"

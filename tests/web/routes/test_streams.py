@@ -15,7 +15,7 @@ from app.web.encoders.base import BrokenStream
 from tests.fakes.openai_answers import chunk, sse, stream_of
 from tests.fakes.servers import wait_until
 from tests.fakes.site import bearer
-from tests.images.pictures import png
+from tests.media.images.pictures import png
 
 STREAM = "/api/chat/stream"
 BODY = {"message": "Hello", "resumable": True}

@@ -11,8 +11,8 @@ from PIL import Image
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import USAGE, stream_of
 from tests.fakes.reading import events_of
-from tests.images.pictures import CANARY, exif, gif, photo, png, webp
-from tests.images.pictures import encoded as written
+from tests.media.images.pictures import CANARY, exif, gif, photo, png, webp
+from tests.media.images.pictures import encoded as written
 
 KINDS = {"PNG": "image/png", "JPEG": "image/jpeg", "WEBP": "image/webp", "GIF": "image/gif"}
 ANSWER = {

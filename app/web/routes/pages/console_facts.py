@@ -7,10 +7,10 @@ from typing import Any
 from flask import Blueprint
 
 from app.auth.principal import CONVERSATION_SCOPES
-from app.images import ImageNormalizer, ImageRules, UnusableImage, find_bounds, typical_image_tokens
-from app.images.kinds import detect_kind
-from app.images.stripped import CorruptImage
 from app.ledger.single_calls import find_cost
+from app.media.images import ImageNormalizer, ImageRules, UnusableImage, find_bounds, typical_image_tokens
+from app.media.images.kinds import detect_kind
+from app.media.images.stripped import CorruptImage
 from app.problems import InvalidRequest
 from app.services import services
 from app.web.errors import NotFound

@@ -14,7 +14,7 @@ from pydantic import ConfigDict, TypeAdapter
 from typing_extensions import TypedDict
 
 from tests.fakes.openai_answers import chunk, completion, stream_of
-from tests.images.pictures import png
+from tests.media.images.pictures import png
 
 IMAGE = f"data:image/png;base64,{base64.b64encode(png(32, 32)).decode()}"
 USER = {"type": "message", "role": "user", "content": "Say hello in exactly 3 words."}

@@ -6,7 +6,7 @@ import base64
 
 import pytest
 
-from tests.images.pictures import encoded, photo
+from tests.media.images.pictures import encoded, photo
 from tests.web.routes.v1.test_v1_responses import ASKED, message, text
 
 

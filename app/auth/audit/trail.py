@@ -1,0 +1,90 @@
+"""Write and read the rows of the audit trail. They name keys, users and limits, never a secret or a text of a user."""
+
+from __future__ import annotations
+
+import itertools
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import orjson
+from sqlalchemy import Connection, insert, select
+
+from app.auth.audit.actors import Actor
+from app.auth.audit.tables import audit_trail
+from app.database.database import Database
+from app.runtime import clock
+
+_numbers = itertools.count()  # keeps the rows of one millisecond in order
+
+Action = Literal[
+    "key.create",
+    "key.rotate",
+    "key.revoke",
+    "token.revoke",
+    "tokens.revoke_all",
+    "limits.set",
+    "limits.clear",
+    "admin.login_url",
+    "admin.sign_in",
+    "admin.sign_out",
+    "admin.end_sessions",
+]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One change. `at` is UTC in milliseconds; `tenant` is None if the change is of no tenant."""
+
+    id: str
+    at: int
+    actor: str
+    address: str | None
+    action: str
+    tenant: str | None
+    target: str
+    details: Mapping[str, Any]
+
+
+def record(
+    connection: Connection,
+    action: Action,
+    target: str,
+    *,
+    by: Actor,
+    tenant: str | None = None,
+    details: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a row, within the transaction of the change that it tells of: neither is there without the other."""
+    at_ms = clock.now_ms()
+    connection.execute(
+        insert(audit_trail).values(
+            id=f"{at_ms:012x}{next(_numbers) & 0xFFFFFF:06x}{secrets.token_hex(4)}",
+            at=at_ms,
+            actor=by.name,
+            address=by.address,
+            action=action,
+            tenant=tenant,
+            target=target,
+            details=orjson.dumps(details or {}).decode(),
+        )
+    )
+
+
+class AuditTrail:
+    """Reads the rows. Raises DatabaseUnavailable if the database does not answer."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def list_newest(self, most: int, *, tenant: str | None = None, before: str = "") -> list[AuditRow]:
+        """Return the newest rows first; those of one tenant, or all; those older than the row `before`, if there is one."""
+        query = select(audit_trail).order_by(audit_trail.c.id.desc()).limit(most)
+        if tenant is not None:
+            query = query.where(audit_trail.c.tenant == tenant)
+        if before:
+            query = query.where(audit_trail.c.id < before)
+        with self._database.read_transaction() as connection:
+            rows = connection.execute(query).mappings().all()
+        return [AuditRow(**{**row, "details": orjson.loads(row["details"])}) for row in rows]

@@ -1,0 +1,86 @@
+"""Read the ledger's days, and how much of them is uncertain."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+
+from sqlalchemy import case, func, select
+
+from app.billing.reconciliation.organization import name_model
+from app.database.database import Database
+from app.ledger.reports import Reports
+from app.ledger.tables import entries
+from app.runtime.periods import DAY_MS, get_day, get_start_ms
+
+_READ_S = 60.0
+
+
+@dataclass(slots=True)
+class Booked:
+    """What the ledger has of a day and model.
+
+    Attributes:
+        requests: their number, of which `unpriced` have no known cost.
+        swept_tokens, swept_micro_usd: of calls whose worker was killed: what they may have used.
+        estimated_tokens, estimated_micro_usd: of other calls whose usage was not reported.
+    """
+
+    requests: int = 0
+    unpriced: int = 0
+    tokens: int = 0
+    micro_usd: int = 0
+    swept_tokens: int = 0
+    swept_micro_usd: int = 0
+    estimated_tokens: int = 0
+    estimated_micro_usd: int = 0
+
+
+def read_booked(
+    database: Database, reports: Reports, first_day: str, last_day: str
+) -> dict[tuple[str, str], Booked]:
+    """Return what the ledger has, by day and model; what is uncertain only of rows that are not pruned.
+
+    Raises:
+        DatabaseUnavailable: the database does not answer.
+    """
+    booked: defaultdict[tuple[str, str], Booked] = defaultdict(Booked)
+    for total in reports.totals(("day", "model"), first_day=first_day, last_day=last_day):
+        day, model = total.group
+        of = booked[day, name_model(model)]
+        of.requests += total.requests
+        of.unpriced += total.unpriced
+        of.tokens += total.tokens
+        of.micro_usd += total.cost_micro_usd
+    at_ms = get_start_ms(first_day)
+    while at_ms <= get_start_ms(last_day):
+        _add_uncertain(database, at_ms, booked)
+        at_ms += DAY_MS
+    return dict(booked)
+
+
+def _add_uncertain(database: Database, start_ms: int, booked: defaultdict[tuple[str, str], Booked]) -> None:
+    """Add the rows of a day whose usage was not reported."""
+    model = func.coalesce(func.nullif(entries.c.served_model, ""), entries.c.model)
+    is_swept = case((entries.c.outcome == "expired", 1), else_=0)
+    query = (
+        select(model, is_swept, func.sum(entries.c.tokens), func.sum(func.coalesce(entries.c.cost_micro_usd, 0)))
+        .where(
+            entries.c.id >= f"{start_ms:012x}",
+            entries.c.id < f"{start_ms + DAY_MS:012x}",
+            entries.c.state == "settled",
+            entries.c.source == "estimated",
+        )
+        .group_by(model, is_swept)
+    )
+    day = get_day(start_ms)
+    with database.read_transaction(_READ_S) as connection:
+        rows = connection.execute(query).all()
+    for name, swept, tokens, micro_usd in rows:
+        of = booked[day, name_model(name)]
+        if swept:
+            of.swept_tokens += int(tokens)
+            of.swept_micro_usd += int(micro_usd)
+        else:
+            of.estimated_tokens += int(tokens)
+            of.estimated_micro_usd += int(micro_usd)

@@ -1,0 +1,69 @@
+"""Tracing: makes the spans of this process and sends them, by OTLP over HTTP, from a thread of its own."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any
+from urllib.parse import urlsplit
+
+from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import Resource
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+
+from app.config.groups import TracingSettings
+from app.observability.tracing.spans import RequestTrace
+from app.observability.tracing.traceparent import Traceparent
+
+SCHEMA = "https://opentelemetry.io/schemas/1.37.0"
+"""The version of the semantic conventions whose names the attributes have."""
+
+_MAX_QUEUED = 2048
+"""So many spans wait for the collector; more are dropped, and no request waits."""
+
+_TIMEOUT_S = 5.0
+
+
+class Tracing:
+    """The traces of a process."""
+
+    def __init__(self, settings: TracingSettings, version: str) -> None:
+        """Open it. Sampling is up to the variables OTEL_TRACES_SAMPLER and OTEL_TRACES_SAMPLER_ARG.
+
+        Args:
+            settings: where the spans go.
+            version: of this server.
+        """
+        logging.getLogger("opentelemetry").setLevel(logging.ERROR)  # a line for each batch that is lost, no more
+        exporter = OTLPSpanExporter(
+            endpoint=f"{settings.endpoint.rstrip('/')}/v1/traces",
+            headers=dict(settings.headers) or None,
+            timeout=_TIMEOUT_S,
+        )
+        resource = Resource.create({"service.name": settings.service_name, "service.version": version})
+        self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
+        self._provider.add_span_processor(BatchSpanProcessor(exporter, max_queue_size=_MAX_QUEUED))
+        self._tracer = self._provider.get_tracer("gatehouse", version, schema_url=SCHEMA)
+        self._upstream = _describe_upstream(settings)
+
+    def begin(self, caller: Traceparent | None) -> RequestTrace:
+        """Begin the spans of a request, below its caller's if that has sent one."""
+        return RequestTrace(self._tracer, self._upstream, caller)
+
+    def flush(self) -> None:
+        """Send what waits, now."""
+        self._provider.force_flush()
+
+    def close(self) -> None:
+        """Send what waits, and stop."""
+        self._provider.shutdown()
+
+
+def _describe_upstream(settings: TracingSettings) -> dict[str, Any]:
+    url = urlsplit(settings.upstream_url)
+    return {
+        "gen_ai.provider.name": settings.provider,
+        "server.address": url.hostname,
+        "server.port": url.port or (80 if url.scheme == "http" else 443),
+        "http.request.method": "POST",
+    }
