@@ -96,7 +96,7 @@ def test_vectors_that_do_not_fit_are_asked_for_again(client, upstream):
 PAID_FOR_NOTHING = {
     "no choices": ("/api/chat", completion() | {"choices": []}),
     "no message": ("/api/chat", completion() | {"choices": [{"index": 0, "text": "Hi"}]}),
-    "no text": ("/api/chat", completion(["Hi"])),
+    "no text": ("/api/chat", completion([1])),
     "no tool calls": ("/api/chat", completion(None, tool_calls=[{"id": "a"}])),
     "no choices, structured": ("/api/structured", completion() | {"choices": None}),
     "too few vectors": ("/api/embeddings", embeddings([])),
