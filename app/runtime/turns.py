@@ -11,6 +11,7 @@ T = TypeVar("T")
 _TURN_S = 0.005
 # Not 0: with that, gevent returns to the work up to fifty times before it looks at any socket or timer.
 _PAUSE_S = 1e-6
+_WINDOW_BYTES = 1024 * 1024
 
 
 def give_turn() -> None:
@@ -26,3 +27,24 @@ def in_turns(items: Iterable[T]) -> Iterator[T]:
         if time.perf_counter() > turn_ends_at:
             give_turn()
             turn_ends_at = time.perf_counter() + _TURN_S
+
+
+def split_in_turns(data: bytes, delimiter: bytes, most: int) -> Iterator[bytes]:
+    """Yield the parts of a large body as `bytes.split()` does, and let others run while the next one is looked for.
+
+    Args:
+        data: the body.
+        delimiter: what is between its parts.
+        most: how many parts may be followed by another.
+    """
+    begin = at = 0
+    while most and at < len(data):
+        found = data.find(delimiter, at, at + _WINDOW_BYTES + len(delimiter) - 1)
+        if found < 0:
+            at += _WINDOW_BYTES
+            give_turn()
+            continue
+        yield data[begin:found]
+        begin = at = found + len(delimiter)
+        most -= 1
+    yield data[begin:]

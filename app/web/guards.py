@@ -20,7 +20,7 @@ from app.auth.sessions import SAFE_METHODS
 from app.problems import Forbidden
 from app.runtime.log_throttle import LogBound
 from app.services import services
-from app.web.request_body import read_text_form
+from app.web.forms.bodies import read_text_form
 from app.web.request_id import current_request, current_state
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
-from flask import Request, current_app
-from werkzeug.datastructures import FileStorage, MultiDict
+from flask import current_app
 from werkzeug.exceptions import HTTPException, RequestEntityTooLarge
-from werkzeug.wsgi import LimitedStream
 
 from app.media.data_urls import LARGE_URL_BYTES, EmbeddedUrl, cut_data_urls, put_back
 from app.problems import InvalidRequest, Problem, UnsupportedMediaType
@@ -29,8 +27,6 @@ T = TypeVar("T")
 
 # Reading, parsing and validating a larger body takes so long that others get a turn in between.
 _LARGE_BYTES = 256 * 1024
-_FORM_TYPES = ("application/x-www-form-urlencoded", "multipart/form-data")
-_MAX_FORM_FIELDS = 64
 # What the texts of a list may take in memory beyond their bytes.
 _MAX_SWELLING_BYTES = 24 * 1024 * 1024
 _CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
@@ -189,37 +185,6 @@ def read_start(limit: int) -> bytes:
     return b""
 
 
-def read_form_body() -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    """Read the fields and files of a form.
-
-    Raises:
-        InvalidRequest, RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
-    """
-    request = current_request()
-    return _read_or_refuse(lambda: _parse_form(request, current_app.config["MAX_CONTENT_LENGTH"]))
-
-
-def read_text_form() -> MultiDict[str, str]:
-    """Read the fields of a form that has no files, and let it be read again.
-
-    Raises:
-        UnsupportedMediaType: the body is no form.
-        InvalidRequest: it has too many fields, or files; or it cannot be read.
-        RequestEntityTooLarge, RequestTimeout, TooManySlowRequests: as read_json_body().
-    """
-    request = current_request()
-    if request.mimetype not in _FORM_TYPES:
-        raise UnsupportedMediaType("Send the body as a form: application/x-www-form-urlencoded.")
-    data = buffer_body(current_app.config["MAX_JSON_BYTES"])
-    if request.mimetype == _FORM_TYPES[0] and data.count(b"&") >= _MAX_FORM_FIELDS:
-        raise InvalidRequest(f"The form must have at most {_MAX_FORM_FIELDS} fields.")
-    form = request.form
-    request.environ["wsgi.input"] = io.BytesIO(data)
-    if request.files:
-        raise InvalidRequest("The form must not have files.")
-    return form
-
-
 def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:
     """Return the body, which is complete and not larger than the limit."""
     length = _declared_length(environ, limit)
@@ -227,12 +192,6 @@ def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:
     data: bytes = environ["wsgi.input"].read(wanted)
     _check_length(len(data), length, limit)
     return data
-
-
-def _parse_form(request: Request, limit: int) -> tuple[MultiDict[str, str], MultiDict[str, FileStorage]]:
-    length = _declared_length(request.environ, limit)
-    request.stream = _FormStream(request.environ, length, limit)  # type: ignore[assignment]
-    return request.form, request.files
 
 
 def _declared_length(environ: WSGIEnvironment, limit: int) -> int | None:
@@ -250,25 +209,6 @@ def _check_length(received: int, declared: int | None, limit: int) -> None:
         raise RequestEntityTooLarge
     if declared is not None and received < declared:
         raise InvalidRequest("The body is shorter than its Content-Length.")
-
-
-class _FormStream(LimitedStream):
-    """The body of a form. werkzeug's own takes one that ends early for complete, and a slow one for ended."""
-
-    def __init__(self, environ: WSGIEnvironment, declared: int | None, limit: int) -> None:
-        super().__init__(environ["wsgi.input"], limit + 1 if declared is None else declared)
-        self._declared = declared
-        self._max_bytes = limit
-
-    def on_exhausted(self) -> None:
-        """Refuse a body in chunks that is larger than the limit."""
-        _check_length(self.tell(), self._declared, self._max_bytes)
-
-    def on_disconnect(self, error: Exception | None = None) -> None:
-        """Refuse a body that ended early, for the reason that the server gives."""
-        if error is not None:
-            raise error
-        _check_length(self.tell(), self._declared, self._max_bytes)
 
 
 def _is_of_the_connection(error: Exception) -> bool:

@@ -18,6 +18,7 @@ from app.config import Config
 from app.openai_service.resilience.drain import DrainPool
 from app.shared_state import MemoryState
 from app.upstream_http.client import UpstreamClient
+from tests.fakes.bodies import IMAGE_URL, SCHEMA, USER
 from tests.fakes.costly_upstream import INPUT, OUTPUT, PRICES
 from tests.fakes.openai_answers import chunk, completion, sse
 from tests.fakes.servers import wait_until
@@ -59,7 +60,7 @@ class _Handler(UpstreamHandler):
     server: BillingUpstream
 
     def answer(self, body: dict[str, Any]) -> None:
-        self.bill = [len(body["messages"][-1]["content"].split()) + 7, 0]
+        self.bill = [len(str(body["messages"][-1]["content"]).split()) + 7, 0]
         self.server.bills.append(self.bill)
         is_streamed = bool(body.get("stream"))
         with suppress(OSError):
@@ -107,11 +108,13 @@ class Storm:
         self._app, self._upstream = app, upstream
         self._database = app.extensions["gatehouse"].database
 
-    def ask(self, person: Person, route: str, *, until: bytes | None = None) -> None:
+    def ask(
+        self, person: Person, route: str, *, until: bytes | None = None, body: dict[str, Any] | None = None
+    ) -> None:
         with (
             self._app.test_client().post(
                 route,
-                json={"message": "Hello"},
+                json=body or {"message": "Hello"},
                 environ_overrides={"gunicorn.socket": person.near},
                 buffered=False,
             ) as answered,
@@ -122,11 +125,19 @@ class Storm:
             while until is not None and until not in next(answered.response):
                 pass
 
-    def leave_all(self, route: str, after_s: float, *, until: bytes | None = None, times: int = 12) -> None:
+    def leave_all(
+        self,
+        route: str,
+        after_s: float,
+        *,
+        until: bytes | None = None,
+        times: int = 12,
+        body: dict[str, Any] | None = None,
+    ) -> None:
         with ExitStack() as stack:
             people = [stack.enter_context(closing(Person())) for _ in range(times)]
             asking = [
-                threading.Thread(target=self.ask, args=(person, route), kwargs={"until": until})
+                threading.Thread(target=self.ask, args=(person, route), kwargs={"until": until, "body": body})
                 for person in people
             ]
             for thread in asking:
@@ -208,6 +219,35 @@ def test_streams_that_are_left_are_charged_what_was_written(storm, upstream, mon
     storm.leave_all("/api/chat/stream", 0.3, until=until)
 
     charged = storm.charged()
+    assert upstream.billed <= charged <= BUDGET
+
+
+# What else streams.
+STREAMED: dict[str, dict[str, Any]] = {
+    "/api/chat/openai": {"chatSettings": {}, "messages": [USER]},
+    "/api/chat": {
+        "id": "c1",
+        "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}],
+    },
+    "/api/chat/stream": {"message": "Hi", "resumable": True},
+    "/api/completion": {"prompt": "Hi"},
+    "/api/agui": {"threadId": "t", "runId": "r", "messages": [{"id": "1", **USER}]},
+    "/api/vision/stream": {"prompt": "Hi", "imageUrl": IMAGE_URL},
+    "/api/structured/stream": {"prompt": "Hi", "schema": SCHEMA},
+    "/v1/chat/completions": {"messages": [USER], "stream": True},
+    "/v1/responses": {"input": "Hi", "stream": True},
+}
+
+
+@pytest.mark.parametrize("until", [None, b"word"], ids=["thinking", "writing"])
+@pytest.mark.parametrize("route", STREAMED)
+def test_streams_of_every_form_that_are_left_are_charged_what_was_written(storm, upstream, route, until):
+    storm = storm(resume_linger_s=0.1)
+
+    storm.leave_all(route, 0.3, until=until, times=3, body=STREAMED[route])
+
+    charged = storm.charged()
+    assert len(upstream.bills) >= 3  # what is no JSON is asked for again
     assert upstream.billed <= charged <= BUDGET
 
 

@@ -119,6 +119,7 @@ REQUIRED = [
 ]
 
 LONG = 500_001
+DEEP = json.loads("[" * 300 + "]" * 300)
 SPOILT = [
     *[
         (route, SMALLEST[route], TEXT_AT[route], text)
@@ -179,6 +180,10 @@ SPOILT = [
             ("model", ""),
             ("model", "x" * 201),
         ]
+    ],
+    *[
+        (route, {"messages": [USER, {"role": "assistant"}, USER]}, "messages.1.data", DEEP)
+        for route in ("/api/chat", "/api/chat/stream")
     ],
     *[
         (route, body, where, value)

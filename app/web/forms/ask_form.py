@@ -14,9 +14,9 @@ from app.auth import Principal
 from app.auth.visitor_tokens import FormPass
 from app.problems import InvalidRequest
 from app.services import services
+from app.web.forms.bodies import read_text_form
 from app.web.forms.fields import read_fields
-from app.web.request_body import read_text_form
-from app.web.request_id import current_state
+from app.web.request_id import current_request, current_state
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.validation import parse_object, prefixed, validate
 
@@ -34,25 +34,17 @@ class AskForm:
     Attributes:
         fields: what /api/chat calls them.
         history: the messages before the question.
+        settings: the other fields as they were sent, which the next form has as well.
     """
 
     fields: dict[str, Any]
     history: list[dict[str, Any]]
+    settings: list[tuple[str, str]]
 
     @property
     def question(self) -> str:
         """The visitor's question, which may be missing."""
         return str(self.fields.get("message", ""))
-
-    @property
-    def settings(self) -> list[tuple[str, str]]:
-        """The other fields, which the next form has as well."""
-        return [
-            (name, each if isinstance(each, str) else orjson.dumps(each).decode())
-            for name, value in self.fields.items()
-            if name != "message"
-            for each in (value if isinstance(value, list) else [value])
-        ]
 
     def to_body(self) -> ChatRequest:
         """Return the body that /api/chat would have been sent.
@@ -75,9 +67,12 @@ class AskForm:
             {"role": "user", "content": self.question},
             {"role": "assistant", "content": reply},
         ]
-        while turns and len(history := dump_history(turns)) > _MAX_HISTORY_CHARS:
-            del turns[:2]
-        return history if turns else ""
+        sizes = [len(dump_history([turn])) for turn in turns]
+        first, size = 0, sum(sizes)
+        while size > _MAX_HISTORY_CHARS:
+            size -= sum(sizes[first : first + 2])
+            first += 2
+        return dump_history(turns[first:]) if turns[first:] else ""
 
 
 def identify_sender(request: Request) -> Principal:
@@ -121,7 +116,9 @@ def read_form() -> AskForm:
     variables = {name.removeprefix(_VARIABLE): value for name, value in sent.items() if name.startswith(_VARIABLE)}
     if variables:
         fields["variables"] = variables
-    return AskForm(fields, _parse_history(sent.get("history")))
+    texts = current_request().form.items(multi=True)
+    settings = [(name, text) for name, text in texts if text and name not in (*_OWN, "message")]
+    return AskForm(fields, _parse_history(sent.get("history")), settings)
 
 
 def find_form() -> AskForm | None:

@@ -6,10 +6,10 @@ import re
 from contextlib import suppress
 from typing import Any
 
-import orjson
 from werkzeug.datastructures import MultiDict
 
 from app.problems import InvalidRequest
+from app.web.schemas.validation import parse_object
 
 _INTEGER_FIELDS = {"maxTokens", "seed", "n"}
 _INTEGER = re.compile("-?[0-9]{1,19}")
@@ -48,6 +48,6 @@ def _convert(name: str, text: str) -> Any:
     if name in _BOOLEAN_FIELDS:
         return _BOOLEANS.get(text, text)
     if name == "variables":
-        with suppress(orjson.JSONDecodeError):
-            return orjson.loads(text)
+        with suppress(InvalidRequest):  # as a text it is refused
+            return parse_object(text.encode())
     return text

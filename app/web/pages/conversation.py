@@ -16,7 +16,7 @@ from app.replays.errors import IdempotencyConflict
 from app.runtime.side_process import Claim
 from app.services import services
 from app.web.call_context import name_current_user
-from app.web.forms.ask_form import AskForm, dump_history, find_form, make_once_key
+from app.web.forms.ask_form import AskForm, find_form, make_once_key
 from app.web.pages.answers import accepts_page, page_response
 
 _RENDERING_S = 10.0
@@ -80,8 +80,7 @@ def show_problem(problem: Problem, request_id: str) -> Response:
 def _repeat(form: AskForm, problem: Problem) -> NextForm:
     # The token of a form that has been answered already is spent.
     token = _next_token() if isinstance(problem, IdempotencyConflict) else g.form.get("formToken", "")
-    history = dump_history(form.history) if form.history else ""
-    return NextForm(token, make_once_key(), history, form.question, form.settings)
+    return NextForm(token, make_once_key(), g.form.get("history", ""), form.question, form.settings)
 
 
 def _explain(problem: Problem) -> str:

@@ -10,7 +10,7 @@ import hashlib
 import io
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 
@@ -24,6 +24,7 @@ from app.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
+from app.runtime.turns import split_in_turns
 from app.services import services
 from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
@@ -37,6 +38,7 @@ from app.web.request_id import current_request, current_state
 _VALID_KEY = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,255}")
 _BILLED_SCOPES = {"chat", "vision", "embeddings", "structured"}
 _BOUNDARY = re.compile(rb"boundary=\"?([^\";,\s]+)")
+_MAX_PARTS = 1_000
 _RENEW_EVERY_S = 1.0
 # Who waits for another's answer looks more and more seldom: many may wait, and long.
 _POLL_S = 0.05
@@ -207,9 +209,13 @@ def _keep_answer(response: Response) -> Response:
 def _hash_request(request: Request, body: bytes) -> str:
     """Return a hash of what is asked. A form has another boundary each time that it is sent."""
     content_type = request.environ.get("CONTENT_TYPE", "").encode("latin-1")
-    if boundary := _BOUNDARY.search(content_type):
-        body, content_type = body.replace(boundary[1], b""), content_type.replace(boundary[1], b"")
-    parts = [request.environ["PATH_INFO"].encode("latin-1"), request.query_string, content_type]
-    digest = hashlib.sha256(b"\0".join(parts) + b"\0")
-    digest.update(body)
+    parts: Iterable[bytes] = [body]
+    if content_type.startswith(b"multipart/") and (boundary := _BOUNDARY.search(content_type)):
+        # With a short boundary a body may be full of it; a form of more parts is refused.
+        parts = split_in_turns(body, b"--" + boundary[1], _MAX_PARTS)
+        content_type = content_type.replace(boundary[1], b"")
+    start = [request.environ["PATH_INFO"].encode("latin-1"), request.query_string, content_type]
+    digest = hashlib.sha256(b"\0".join(start) + b"\0")
+    for part in parts:
+        digest.update(part)
     return digest.hexdigest()

@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Discriminator, Field, Tag
 
 from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.config.formats import NAME_PATTERN
+from app.json_schema.size import is_deeper
 from app.problems import InvalidRequest
 from app.prompts.parameters import Seed, StopText, StopTexts, TopP
 from app.web.schemas.validation import (
@@ -22,6 +23,8 @@ from app.web.schemas.validation import (
 
 # A long book is about 1 MB; one text from a page is far below that.
 MAX_TEXT_CHARS = 500_000
+# orjson reads 1,024 levels, and writes 254.
+_MAX_WRITTEN_DEPTH = 200
 
 Text = Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
 NonEmptyText = Annotated[str, Field(max_length=MAX_TEXT_CHARS, pattern=NOT_BLANK_PATTERN)]
@@ -33,6 +36,16 @@ Stop = Annotated[
 ]
 Name = Annotated[str, Field(pattern=NAME_PATTERN)]
 Detail = Literal["low", "high", "auto", "original"]
+
+
+def _check_writable(value: Any) -> Any:
+    if is_deeper(value, _MAX_WRITTEN_DEPTH):
+        raise ValueError(f"must be nested at most {_MAX_WRITTEN_DEPTH} deep")
+    return value
+
+
+JsonValue = Annotated[Any, AfterValidator(_check_writable)]
+"""Any JSON that the model is told of."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
 
 

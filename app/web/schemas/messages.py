@@ -14,7 +14,7 @@ from app.openai_service import KEPT_REASONING
 from app.problems import InvalidRequest
 from app.safety.sealed_reasoning import MAX_SEALED_CHARS
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
-from app.web.schemas.fields import NonEmptyText, PromptFields, Text
+from app.web.schemas.fields import JsonValue, NonEmptyText, PromptFields, Text
 
 MAX_MESSAGES = 2_000
 _NO_RESULT = "(no result)"
@@ -100,7 +100,7 @@ class AssistantMessage(TypedDict):
     ]
     reply: NotRequired[str]
     refusal: NotRequired[str | None]
-    data: NotRequired[Any]
+    data: NotRequired[JsonValue]
     text: NotRequired[Any]
     finish_reason: NotRequired[Annotated[Any, Field(validation_alias="finishReason")]]
     usage: NotRequired[Any]

@@ -12,12 +12,12 @@ from werkzeug.datastructures import FileStorage
 from app.openai_service import ChatCall
 from app.problems import InvalidRequest, UnsupportedMediaType
 from app.prompts.selection import Conversation, PromptSelection
+from app.web.forms.bodies import read_form_body
 from app.web.forms.fields import read_fields
 from app.web.media.images import MAX_IMAGES
 from app.web.media.intake import MediaIntake
 from app.web.media.reading import read_media_body
 from app.web.media.work import begin_work
-from app.web.request_body import read_form_body
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, Detail, NonEmptyText, PromptFields, StreamFields
 from app.web.schemas.validation import validate

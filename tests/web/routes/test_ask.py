@@ -245,6 +245,31 @@ def test_what_a_form_has_wrong_is_said_on_a_page(site, upstream, fields, sentenc
     assert upstream.sent == []
 
 
+@pytest.mark.parametrize("levels", [150, 260, 900, 20_000])
+@pytest.mark.parametrize("around", ["{}", '{{"a":{}}}', '{{"messages":[{{"role":"assistant","data":{}}}]}}'])
+@pytest.mark.parametrize("name", ["variables", "history"])
+def test_deep_fields_are_refused_with_the_form_as_it_was(client, upstream, name, around, levels):
+    sent = around.format("[" * levels + "]" * levels)
+
+    page = client.post("/embed/ask", data={"message": "", name: sent})
+
+    assert page.status_code == 400
+    assert not upstream.sent
+    assert hidden(page, name) in (sent, None)  # None where nobody can read it
+
+
+def test_the_form_of_a_refusal_has_what_was_chosen_before(client):
+    page = client.post("/embed/ask", data={"maxTokens": "50", "serverTools": ["a", "b"], "variables.shop": "Acme"})
+
+    assert page.status_code == 400
+    assert re.findall(r'name="(.*?)" value="(.*?)"', page.text)[1:] == [
+        ("maxTokens", "50"),
+        ("serverTools", "a"),
+        ("serverTools", "b"),
+        ("variables.shop", "Acme"),
+    ]
+
+
 def test_other_bodies_than_forms_are_refused(site):
     token = form_token(site)
 
@@ -330,7 +355,7 @@ def test_what_anybody_writes_is_never_taken_for_html(site, upstream):
 def test_the_history_of_a_long_conversation_loses_its_beginning(monkeypatch):
     monkeypatch.setattr(ask_form, "_MAX_HISTORY_CHARS", 200)
     turns = [{"role": "user", "content": "a" * 60}, {"role": "assistant", "content": "b" * 60}]
-    form = ask_form.AskForm({"message": "new"}, turns)
+    form = ask_form.AskForm({"message": "new"}, turns, [])
 
     history = form.continue_with("answer")
 

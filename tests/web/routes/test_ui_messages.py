@@ -390,3 +390,29 @@ def test_a_file_that_cannot_be_used_is_named_as_the_page_has_it(client, upstream
     assert answer.status_code == 400
     assert "messages.0.parts.3" in answer.text or "messages[0].parts[3]" in answer.text
     assert upstream.sent == []
+
+
+@pytest.mark.parametrize("levels", [150, 199, 201, 260, 900])
+@pytest.mark.parametrize("field", ["input", "rawInput", "output"])
+def test_what_is_nested_too_deeply_to_be_written_again_is_refused(client, upstream, field, levels):
+    value = []
+    for _ in range(levels):
+        value = [value]
+    upstream.streams(*stream_of("Hi"))
+
+    answer = ask(client, USER, assistant(tool(**{"input": None, field: value})), USER)
+
+    if levels < 200:
+        assert answer.status_code == 200
+        assert "[" * levels in json.dumps(upstream.sent[-1].body["messages"])
+    else:
+        sentence = f"messages.1.parts.0.{field}: must be nested at most 200 deep."
+        assert sentence_of(answer) == (400, sentence)
+
+
+def test_the_pieces_of_many_texts_are_one_text(client, upstream):
+    parts = [TEXT, TEXT, {"type": "step-start"}, TEXT]
+
+    ask(client, USER, assistant(*parts), USER)
+
+    assert upstream.sent[-1].body["messages"][1]["content"] == "HiHi\n\nHi"

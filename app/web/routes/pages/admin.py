@@ -13,11 +13,11 @@ from app.problems import Forbidden
 from app.runtime.times import format_minute
 from app.services import services
 from app.web.errors import error_format
+from app.web.forms.bodies import read_text_form
 from app.web.guards import find_admin_session, needs_admin_session, public, request_actor
 from app.web.pages.administration import admin_page, show_admin_problem, sign_in_page
 from app.web.pages.answers import page_response
 from app.web.pages.board import collect_board
-from app.web.request_body import read_text_form
 
 _ROWS = 100
 _ROW_ID = re.compile("[0-9a-f]{1,64}")

@@ -14,11 +14,11 @@ from app.media.images.stripped import CorruptImage
 from app.problems import InvalidRequest
 from app.services import services
 from app.web.errors import NotFound
+from app.web.forms.bodies import read_form_body
 from app.web.guards import needs
 from app.web.media.images import InvalidImageInput
 from app.web.media.work import begin_work
 from app.web.pages.navigation import is_owner
-from app.web.request_body import read_form_body
 from app.web.request_id import is_request_id
 
 bp = Blueprint("facts", __name__)

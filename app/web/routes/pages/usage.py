@@ -17,10 +17,10 @@ from app.ledger.totals_query import Grouping
 from app.limits.account_names import name_look
 from app.problems import Forbidden, InvalidRequest, Problem
 from app.services import services
+from app.web.forms.bodies import read_text_form
 from app.web.guards import find_admin_session, public
 from app.web.pages.answers import page_response
 from app.web.pages.usage_figures import collect_figures, show_count, show_money, show_used
-from app.web.request_body import read_text_form
 from app.web.schemas.usage import UsageQuery, parse_usage_query, read_rows, usage_csv
 
 _PERIODS = (("7", "7 days"), ("30", "30 days"), ("90", "90 days"), ("365", "a year"))

@@ -15,7 +15,7 @@ from app.prompts.selection import PromptSelection
 from app.web.media.intake import MediaIntake
 from app.web.media.parts import ChatPart
 from app.web.schemas.chat import ChatFields
-from app.web.schemas.fields import Text
+from app.web.schemas.fields import JsonValue, Text
 from app.web.schemas.frameworks.media import (
     NO_FILES,
     is_image,
@@ -68,9 +68,9 @@ class ToolPart(TypedDict):
     tool_call_id: Annotated[str, Field(validation_alias="toolCallId", min_length=1)]
     tool_name: NotRequired[Annotated[str, Field(validation_alias="toolName", min_length=1)]]
     state: str
-    input: NotRequired[Any]
-    raw_input: NotRequired[Annotated[Any, Field(validation_alias="rawInput")]]
-    output: NotRequired[Any]
+    input: NotRequired[JsonValue]
+    raw_input: NotRequired[Annotated[JsonValue, Field(validation_alias="rawInput")]]
+    output: NotRequired[JsonValue]
     error_text: NotRequired[Annotated[str | None, Field(validation_alias="errorText")]]
     provider_executed: NotRequired[Annotated[bool | None, Field(validation_alias="providerExecuted")]]
     approval: NotRequired[Any]
@@ -234,8 +234,8 @@ class _Answer:
     def __init__(self, reasoning: Mapping[str, Any]) -> None:
         self._reasoning = reasoning
         self._turns: list[dict[str, Any]] = []
-        self._texts = [""]
-        """Of this turn's steps."""
+        self._texts: list[list[str]] = [[]]
+        """Of this turn's steps, in pieces."""
         self._calls: list[dict[str, Any]] = []
         self._results: list[dict[str, Any]] = []
 
@@ -244,25 +244,28 @@ class _Answer:
         for part in parts:
             kind = part["type"]
             if kind == "step-start":
-                self._texts.append("")
+                self._texts.append([])
             if self._calls and kind in ("step-start", "text"):
                 self._end_turn()
             if kind == "text":
-                self._texts[-1] += part["text"]
+                self._texts[-1].append(part["text"])
             elif "tool_call_id" in part:
                 self._add_call(part)
-        if self._calls or any(self._texts) or not self._turns:
+        if self._calls or any(map(any, self._texts)) or not self._turns:
             self._end_turn()
         return self._turns
 
     def _end_turn(self) -> None:
-        turn: dict[str, Any] = {"role": "assistant", "content": "\n\n".join(filter(None, self._texts))}
+        turn: dict[str, Any] = {
+            "role": "assistant",
+            "content": "\n\n".join(filter(None, map("".join, self._texts))),
+        }
         if self._calls:
             turn["tool_calls"] = self._calls
             if kept := self._reasoning.get(self._calls[0]["id"]):
                 turn[KEPT_REASONING] = kept
         self._turns += [turn, *self._results]
-        self._texts, self._calls, self._results = [""], [], []
+        self._texts, self._calls, self._results = [[]], [], []
 
     def _add_call(self, part: dict[str, Any]) -> None:
         if part.get("provider_executed") or part["state"] == "input-streaming":

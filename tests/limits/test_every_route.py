@@ -1,0 +1,77 @@
+"""Each route that may be billed counts in every limit. The routes are those of the URL map, so that a new one is among them."""
+
+from __future__ import annotations
+
+import pytest
+
+from app.web.guards import find_guard
+from tests.fakes.bodies import EVERY_SMALLEST, SCHEMA, USER, scope_of
+
+BILLED = {"chat", "vision", "embeddings", "structured"}
+# Those that call no model, and batches, which nobody may send without a credential.
+FREE = {"/api/chat/stream/<stream_id>/stop", "/console/image"}
+BATCHES = {"/api/batches", "/api/batches/<batch_id>/cancel"}
+BODIES = {
+    **EVERY_SMALLEST,
+    "/api/structured": {"prompt": "Hi", "schema": SCHEMA},
+    "/api/structured/stream": {"prompt": "Hi", "schema": SCHEMA},
+    "/api/completion": {"prompt": "Hi"},
+    "/api/agui": {"threadId": "t", "runId": "r", "messages": [{"id": "1", **USER}]},
+    "/embed/ask": None,
+}
+UI_BODY = {"id": "c", "messages": [{"id": "1", "role": "user", "parts": [{"type": "text", "text": "Hi"}]}]}
+
+
+def posted_routes(app):
+    guards = {rule.rule: find_guard(app.view_functions[rule.endpoint]) for rule in app.url_map.iter_rules()}
+    posts = {rule.rule for rule in app.url_map.iter_rules() if "POST" in rule.methods}
+    return {name for name in posts if (guard := guards[name]) and not BILLED.isdisjoint(guard.scopes)}
+
+
+def send(client, route):
+    if route == "/embed/ask":
+        return client.post(route, data={"message": "Hi"})
+    return client.post(route.replace("<stream_id>", "x").replace("<batch_id>", "x"), json=BODIES.get(route, {}))
+
+
+def test_the_routes_that_are_known_here_are_all_there_are(app):
+    assert posted_routes(app) - FREE - BATCHES == BODIES.keys()
+
+
+@pytest.mark.parametrize("limit", ["rate_limit", "tenant_rate_limit", "address_rate_limit"])
+@pytest.mark.parametrize("route", sorted(BODIES.keys() | FREE))
+def test_one_too_many_is_refused(make_app, upstream, route, limit):
+    client = make_app(**{limit: "1/hour"}).test_client()
+    send(client, route).get_data()
+    sent = len(upstream.sent)
+
+    assert send(client, route).status_code == 429
+    assert len(upstream.sent) == sent
+
+
+@pytest.mark.parametrize("route", sorted(BODIES.keys() | FREE | BATCHES))
+@pytest.mark.parametrize("scopes", [(), ("usage",), ("chat",), ("embeddings",)])
+def test_strangers_may_do_only_what_the_owner_allows(make_app, upstream, route, scopes):
+    client = make_app(anonymous_scopes=scopes).test_client()
+    is_allowed = route != "/console/image" and scope_of(route) in scopes
+
+    answer = send(client, route)
+    answer.get_data()
+
+    if route in BATCHES or not is_allowed:
+        assert answer.status_code == 401
+        assert not upstream.sent
+    else:
+        assert answer.status_code != 401
+
+
+@pytest.mark.parametrize("settings", [{"anonymous_budget_usd": 0.000001}, {"user_budget_usd": 0.000001}])
+@pytest.mark.parametrize("route", [*sorted(BODIES), "UI"])
+def test_without_a_budget_nothing_is_sent(make_app, upstream, route, settings):
+    client = make_app(**settings).test_client()
+
+    answer = client.post("/api/chat", json=UI_BODY) if route == "UI" else send(client, route)
+
+    assert "budget" in answer.text
+    assert answer.status_code == 429
+    assert not upstream.sent
