@@ -38,7 +38,8 @@ class CallState:
         deadline: when the call must have ended, with all its attempts and waits.
         tick_s: the longest wait before control returns to the caller.
         wait_until: when the current wait must have ended; never later than the deadline.
-        next_tick_at: when control returns to the caller, even while data arrives.
+        next_tick_at: when control returns to the caller, even while data arrives; a tick after the last part, if parts are
+            passed on.
         is_abandoned: whether the client has disconnected, so that no further request may be started.
         connection: the connection that waits for its response between two ticks, if any.
         relaying: how parts of the answer are passed on that arrive while it is waited for, if they are.
@@ -62,6 +63,11 @@ class CallState:
     def remaining_s(self) -> float:
         """Return the seconds until the deadline."""
         return self.deadline - time.monotonic()
+
+    def until_tick_s(self) -> float:
+        """Return the seconds until the tick that follows the last part that was passed on; a whole one if it has passed."""
+        left_s = self.next_tick_at - time.monotonic()
+        return left_s if 0 < left_s < self.tick_s else self.tick_s
 
     def wait_remaining_s(self) -> float:
         """Return the seconds until the current wait must have ended."""

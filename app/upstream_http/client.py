@@ -256,7 +256,8 @@ def _receive(connection: Connection, call_state: CallState) -> None:
         if call_state.relaying is None or connection.has_ended:
             connection.receive(wait_s)
         else:
-            relay_parts(connection, call_state.relaying, wait_s)
+            # Parts do not restart a wait. Without this, a silence would be noticed up to a tick too late.
+            relay_parts(connection, call_state.relaying, min(wait_s, call_state.until_tick_s()))
     except TimeoutError as error:
         if call_state.wait_remaining_s() > 0:
             raise Tick from None

@@ -48,6 +48,7 @@ class Passing:
             self._count_at = now + _COUNT_EVERY_S
         state, until = self._call_state, now + self._idle_timeout_s
         state.wait_until = until if until < state.deadline else state.deadline
+        state.next_tick_at = now + state.tick_s
         write(events)
         return True
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import time
 from collections.abc import Callable
 
 import orjson
@@ -11,6 +12,7 @@ import pytest
 
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import Attempt
+from app.openai_service.streaming import passing as passing_module
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Done, Events, Token, estimate_tokens
 from app.openai_service.streaming.passing import Passing
@@ -190,3 +192,22 @@ def test_idle_timeout_never_goes_beyond_the_deadline() -> None:
     Passing(reader, Attempt("m"), call_state, idle_timeout_s=1e9).pass_on(lambda _: None, _say("x", 0, "plain"))
 
     assert call_state.wait_until == 5.0
+
+
+def test_silence_is_noticed_a_tick_after_what_was_passed_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = 100.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    monkeypatch.setattr(passing_module, "monotonic", lambda: now)
+    reader = ChunkReader()
+    reader.feed(_chat("plain")[0], [])
+    call_state = CallState(deadline=1e12, tick_s=1.0, next_tick_at=99.0)
+    passing = Passing(reader, Attempt("m"), call_state, idle_timeout_s=30.0)
+    assert call_state.until_tick_s() == 1.0
+
+    now = 100.4
+    passing.pass_on(lambda _: None, _say("x", 0, "plain"))
+    now = 101.0  # the wait that began at 100 is over
+
+    assert call_state.until_tick_s() == pytest.approx(0.4)
+    now = 101.4
+    assert call_state.until_tick_s() == 1.0
