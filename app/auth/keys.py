@@ -174,6 +174,11 @@ class ApiKeys:
         return key
 
 
+def parse_key_id(text: str) -> str:
+    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
+    return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
+
+
 def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str]) -> NewKey:
     key = ApiKey(
         id="".join(secrets.choice(_ALPHABET) for _ in range(8)),
