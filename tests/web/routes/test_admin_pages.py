@@ -384,6 +384,18 @@ def test_the_board_shows_what_happens_and_nothing_of_what_was_said(site, admin, 
     lease.release()
 
 
+def test_the_board_says_so_if_workers_do_not_know_of_each_other(site, admin, monkeypatch):
+    assert "over all workers" in admin.get("/admin/board").text
+
+    def fail():
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(site.app.extensions["gatehouse"].shared_state, "check", fail)
+    board = admin.get("/admin/board").text
+    assert "over all workers" not in board
+    assert "each worker knows of its own" in board
+
+
 def test_the_trail_says_who_what_when_and_from_where(site, command, admin):
     send(admin, "/admin/limits/set", {"kind": "tenant", "id": "acme", "budget_usd": "5"})
     command("keys", "create", "--name", "by-command", "--tenant", "acme")
