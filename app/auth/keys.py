@@ -132,7 +132,7 @@ class ApiKeys:
             expires_at = int(clock.now()) + grace_s
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
             new = _add(connection, old.tenant, old.name, old.scopes)
-            details = {"by": f"key:{new.key.id}", "grace_s": grace_s}
+            details = {"by": f"key:{new.key.id}", "grace_s": grace_s, "state": ["active", "replaced"]}
             record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
         return new
 
@@ -148,7 +148,8 @@ class ApiKeys:
                 connection.execute(
                     update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=int(clock.now()))
                 )
-                record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant)
+                details = {"name": key.name, "state": [key.state(clock.now()), "revoked"]}
+                record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant, details=details)
             return _get(connection, key_id)
 
     def verify(self, text: str) -> ApiKey:

@@ -68,7 +68,7 @@ def _add_options(command: Any) -> Any:
     return command
 
 
-@limits.command("set")
+@limits.command("set", short_help="Set limits of a tenant, a key or a user.")
 @click.argument("kind", type=_KINDS)
 @click.argument("name", metavar="ID")
 @_tenant

@@ -313,6 +313,23 @@ class TestKeys:
         send(admin, f"/admin/keys/{new[3:11]}/revoke")
         assert site.chat(new).status_code == 401
 
+    def test_what_was_entered_stays_until_it_is_right(self, admin):
+        page = send(admin, "/admin/keys", {"tenant": "a b", "name": "till <3", "scope.vision": "on"}).text
+        assert 'value="till &lt;3"' in page
+        assert 'value="a b"' in page
+        assert re.findall(r'name="scope\.([\w-]+)" checked', page) == ["vision"]
+        page = send(admin, "/admin/tokens/revoke", {"tenant": "acme", "user": "a b"}).text
+        assert 'id="token-user" name="user" required maxlength="128" value="a b"' in page
+        assert len(re.findall(r'name="scope\.[\w-]+" checked', page)) == 5
+
+    def test_the_trail_has_its_state_before_and_after(self, site, admin, trail):
+        send(admin, f"/admin/keys/{site.key[3:11]}/rotate", {"hours": "1"})
+        send(admin, f"/admin/keys/{site.key[3:11]}/revoke")
+
+        states = [row.details["state"] for row in trail.list_newest(2)]
+        assert states == [["replaced", "revoked"], ["active", "replaced"]]
+        assert "replaced → revoked" in admin.get("/admin/audit").text
+
     def test_the_tokens_of_a_user_are_revoked(self, site, admin):
         token, other = site.token(), site.token(userId="bob")
         send(admin, "/admin/tokens/revoke", {"tenant": "acme", "user": "anna"})
