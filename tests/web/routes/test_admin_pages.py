@@ -372,6 +372,21 @@ def test_limits_are_set_and_cleared_by_forms(site, admin):
     assert site.chat(token).status_code == 200
 
 
+def test_many_accounts_are_shown_part_by_part(site, admin, monkeypatch):
+    monkeypatch.setattr("app.web.routes.pages.admin_limits._ROWS", 2)
+    for user in ("a/b?c", "anna", "bob"):
+        send(admin, "/admin/limits/set", {"kind": "user", "tenant": "acme", "id": user, "budget_usd": "1"})
+
+    def read(url):
+        page = admin.get(url).text
+        more = re.search(r'href="([^"]+)">More', page)
+        return re.findall(r'user <span class="mono">([^<]+)', page), more and unescape(more[1])
+
+    first, more = read("/admin/limits")
+    assert (first, read(more)) == (["a/b?c", "anna"], (["bob"], None))
+    assert "There are no more." in admin.get("/admin/limits?after=user:z").text
+
+
 def test_what_is_shown_of_others_is_text(site, admin):
     name = "<img src=x onerror=alert(1)>"
     send(admin, "/admin/keys", {"tenant": "acme", "name": name, "scope.chat": "on"})
@@ -486,6 +501,7 @@ def strict_database():
     ("path", "status"),
     [
         ("/admin/audit?before=%00", 200),
+        ("/admin/limits?after=%00", 200),
         ("/admin/limits?kind=key&id=%00", 404),
         ("/admin/limits?kind=user&tenant=%00&id=a", 404),
         ("/usage?user=%00", 400),
