@@ -425,6 +425,7 @@ def test_the_board_says_so_if_workers_do_not_know_of_each_other(site, admin, mon
     monkeypatch.setattr(site.app.extensions["gatehouse"].shared_state, "check", fail)
     board = admin.get("/admin/board").text
     assert "over all workers" not in board
+    assert "Nothing was refused" not in board
     assert "each worker knows of its own" in board
 
 
