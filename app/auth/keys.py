@@ -132,7 +132,7 @@ class ApiKeys:
             expires_at = int(clock.now()) + grace_s
             connection.execute(update(api_keys).where(api_keys.c.id == key_id).values(expires_at=expires_at))
             new = _add(connection, old.tenant, old.name, old.scopes)
-            details = {"by": f"key:{new.key.id}", "grace_s": grace_s}
+            details = {"by": f"key:{new.key.id}", "grace_s": grace_s, "state": ["active", "replaced"]}
             record(connection, "key.rotate", f"key:{key_id}", by=by, tenant=old.tenant, details=details)
         return new
 
@@ -148,7 +148,8 @@ class ApiKeys:
                 connection.execute(
                     update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=int(clock.now()))
                 )
-                record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant)
+                details = {"name": key.name, "state": [key.state(clock.now()), "revoked"]}
+                record(connection, "key.revoke", f"key:{key_id}", by=by, tenant=key.tenant, details=details)
             return _get(connection, key_id)
 
     def verify(self, text: str) -> ApiKey:
@@ -172,6 +173,11 @@ class ApiKeys:
         if state in ("revoked", "expired"):
             raise Unauthenticated(f"{state} key")
         return key
+
+
+def parse_key_id(text: str) -> str:
+    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
+    return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
 
 
 def _add(connection: Connection, tenant: str, name: str, scopes: frozenset[str]) -> NewKey:

@@ -23,7 +23,7 @@ from app.services import services
 _SIGN_IN = "/admin/sign-in"
 
 
-@click.group()
+@click.group(short_help="Open /admin, end its sessions, show who changed what.")
 def admin() -> None:
     """Open the pages of administration, end their sessions, and show who changed what."""
 
@@ -84,7 +84,7 @@ def end_sessions() -> None:
     click.echo(f"Sessions that were open and are ended: {len(ended)}.")
 
 
-@admin.command("audit")
+@admin.command("audit", short_help="Show who changed what, the newest first.")
 @click.option("--tenant", help="Only what was changed of this tenant.")
 @click.option("--limit", default=50, show_default=True, type=click.IntRange(1, 10_000), help="How many rows.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
-from app.auth.keys import KEY_PREFIX, ApiKey, InvalidKeyRequest, NewKey
+from app.auth.keys import ApiKey, InvalidKeyRequest, NewKey, parse_key_id
 from app.auth.principal import ALL_TENANTS, DEFAULT_TENANT, VISITOR_SCOPES
 from app.cli.actor import command_actor
 from app.cli.errors import reported
@@ -87,10 +87,10 @@ def rotate_key(key_id: str, grace_h: float) -> None:
     with reported(InvalidKeyRequest):
         built = services()
         new = built.stored_limits.rotate_key(
-            built.authenticator.keys, _parse_id(key_id), grace_s=round(grace_h * 3600), by=command_actor()
+            built.authenticator.keys, parse_key_id(key_id), grace_s=round(grace_h * 3600), by=command_actor()
         )
     _print_key(new)
-    click.echo(f"{_parse_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
+    click.echo(f"{parse_key_id(key_id)} stays valid for {grace_h:g} hours.", err=True)
 
 
 @keys.command("revoke")
@@ -99,13 +99,8 @@ def rotate_key(key_id: str, grace_h: float) -> None:
 def revoke_key(key_id: str) -> None:
     """Revoke a key and all visitor tokens that were issued with it."""
     with reported(InvalidKeyRequest):
-        key = services().authenticator.keys.revoke(_parse_id(key_id), by=command_actor())
+        key = services().authenticator.keys.revoke(parse_key_id(key_id), by=command_actor())
     click.echo(f"The key {key.id} ({key.name}) is revoked, and the visitor tokens issued with it.")
-
-
-def _parse_id(text: str) -> str:
-    """Return the id of a key, from the id, the beginning of the key (gh_AbCd1234) or, by mistake, the whole key."""
-    return text.removeprefix(KEY_PREFIX)[:8] if text.startswith(KEY_PREFIX) else text
 
 
 def _print_key(new: NewKey) -> None:

@@ -27,7 +27,7 @@ _OPTIONS = {
     "budget_tokens": ("--budget-tokens", "Tokens in each BUDGET_WINDOW."),
 }
 
-_tenant = click.option("--tenant", help="The tenant of the user; without it the tenant `default`.")
+_tenant = click.option("--tenant", help="The tenant of the user; without it `default`.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 
 
@@ -53,7 +53,8 @@ def list_limits(tenant: str | None, as_json: bool) -> None:
         click.echo(orjson.dumps([_to_json(each) for each in found], option=orjson.OPT_INDENT_2))
         return
     if not found:
-        click.echo("No account has limits of its own: the settings hold for all.")
+        of = "" if tenant is None else f" of the tenant {tenant}"
+        click.echo(f"No account{of} has limits of its own: those of the settings hold.")
         return
     print_table(
         ("KIND", "TENANT", "ID", "REQUESTS", "TOKENS", "STREAMS", "USD", "BUDGET TOKENS"),
@@ -67,7 +68,7 @@ def _add_options(command: Any) -> Any:
     return command
 
 
-@limits.command("set")
+@limits.command("set", short_help="Set limits of a tenant, a key or a user.")
 @click.argument("kind", type=_KINDS)
 @click.argument("name", metavar="ID")
 @_tenant

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from app.auth.keys import ApiKeys
+from app.auth.keys import ApiKeys, parse_key_id
 from app.auth.principal import DEFAULT_TENANT
 from app.limits.account_names import AccountName, InvalidAccount
 
@@ -17,7 +17,7 @@ def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> 
     Args:
         keys: where a key's tenant is found.
         kind: tenant, key or user.
-        name: of the tenant, the key's id, or the user.
+        name: of the tenant, the user, or the key: its id, or what begins with `gh_` and the id.
         tenant: of the user, the default one if None; where it is given, a key of another one is not found.
 
     Raises:
@@ -26,11 +26,11 @@ def find_account(keys: ApiKeys, kind: str, name: str, *, tenant: str | None) -> 
         DatabaseUnavailable: the keys cannot be read.
     """
     if kind == "tenant":
-        return AccountName.check(kind, name, name)
+        return AccountName.check(kind, tenant or name, name)
     if kind == "user":
         return AccountName.check(kind, DEFAULT_TENANT if tenant is None else tenant, name)
-    account = AccountName.check(kind, tenant or DEFAULT_TENANT, name)
+    account = AccountName.check(kind, tenant or DEFAULT_TENANT, parse_key_id(name))
     key = keys.find(account.id)
     if key is None or tenant not in (None, key.tenant):
-        raise UnknownKey(f"There is no key {name!r}; `flask keys list` shows the ids.")
+        raise UnknownKey(f"There is no key {account.id!r}; `flask keys list` shows the ids.")
     return AccountName("key", key.tenant, key.id)

@@ -112,7 +112,9 @@ def _parse_number(name: str, text: str) -> int:
 
 def _parse_usd(name: str, text: str) -> int:
     if not _USD.fullmatch(text):
-        raise InvalidLimit(name, "must be dollars such as 2.50, below a billion, or none.")
+        raise InvalidLimit(
+            name, "must be dollars such as 2.50, below a billion and with up to six decimals, or none."
+        )
     return to_micro_usd(float(text))
 
 

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, RowMapping, bindparam, select, text
+from sqlalchemy import Connection, RowMapping, bindparam, or_, select, text
 
 from app.auth.audit.actors import Actor
 from app.auth.audit.trail import record
@@ -32,6 +32,7 @@ _LOOK_S = 0.5
 # Built once, since building a query takes longer than running it.
 _VERSION = select(limit_versions.c.version)
 _CHANGED = select(account_limits).where(account_limits.c.version > bindparam("version"))
+_HAS_SOME = or_(*(account_limits.c[name].is_not(None) for name in LIMIT_NAMES))
 _COUNT_UP = text(
     "INSERT INTO limit_versions (name, version) VALUES ('limits', 1)"
     " ON CONFLICT (name) DO UPDATE SET version = limit_versions.version + 1"
@@ -100,15 +101,24 @@ class StoredLimits:
         self._copy = {account: limits for account, limits in copy.items() if limits}
         self._version = version
 
-    def list_all(self, tenant: str | None = None) -> list[StoredLimit]:
-        """Return the accounts that have limits of their own, ordered by name; those of one tenant, or all."""
-        query = select(account_limits).order_by(account_limits.c.account)
+    def list_all(
+        self, tenant: str | None = None, *, after: str = "", most: int | None = None
+    ) -> list[StoredLimit]:
+        """Return the accounts that have limits of their own, ordered by name.
+
+        Args:
+            tenant: only those of this tenant.
+            after: only those after the account of this name.
+            most: at most so many.
+        """
+        query = select(account_limits).where(_HAS_SOME).order_by(account_limits.c.account).limit(most)
+        if after:
+            query = query.where(account_limits.c.account > after)
         if tenant is not None:
             query = query.where(account_limits.c.tenant == tenant)
         with self._database.read_transaction() as connection:
             rows = connection.execute(query).mappings().all()
-        found = [StoredLimit(AccountName.parse(row["account"], row["tenant"]), _read_limits(row)) for row in rows]
-        return [each for each in found if each.limits]
+        return [StoredLimit(AccountName.parse(row["account"], row["tenant"]), _read_limits(row)) for row in rows]
 
     def get(self, account: AccountName) -> OwnLimits:
         """Return the limits that an account has of its own."""

@@ -15,6 +15,7 @@ from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
 from app.runtime.logs.lines import describe_place
 from app.web.encoders.openai_error import openai_error
+from app.web.observation.naming import name_route
 from app.web.pages.answers import accepts_page, page_response
 
 log = logging.getLogger(__name__)
@@ -131,7 +132,7 @@ def init_errors(app: Flask, note_refusal: Callable[[Problem, str], None] | None 
         g.error_code = problem.code
         log_bug(error, g.request_id)
         if note_refusal is not None:
-            note_refusal(problem, request.endpoint or "-")
+            note_refusal(problem, name_route(request))
         return _build_response(error, problem)
 
     app.register_error_handler(Exception, handle_error)

@@ -63,6 +63,7 @@ _PREFLIGHT_MAX_AGE_S = 3600
 # No page reads these, whatever its origin.
 _WITHOUT_CORS = {"/metrics"}
 _MAX_LOGGED_CHARS = 200
+_ADD_TO = "if its pages are yours, add it to {}"
 # Where a page is developed: its own server, at whatever port.
 _LOOPBACK = re.compile(r"https?://(?:localhost|127\.0\.0\.1)(?::[1-9]\d{0,4})?\Z")
 
@@ -113,7 +114,7 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
         elif method in _SAFE_METHODS:
             # A rebound page may read what an address alone can read; its requests to read have no Origin.
             if knows_own_hosts and _reads_without_credential(environ) and not own_hosts.include(request):
-                warn(request, "host.refused", request.host, "TRUSTED_HOSTS")
+                warn(request, "host.refused", request.host, _ADD_TO.format("TRUSTED_HOSTS"))
                 raise HostNotTrusted
         elif origin is not None and not own_hosts.is_own_origin(request, origin):
             warn_of_foreign_origin(request, origin)
@@ -124,13 +125,17 @@ def init_origins(app: Flask, settings: OriginSettings, own_hosts: OwnHosts) -> N
             return
         # A page that came under the Host of its own request is most probably the site's own.
         is_of_host = origin.lower().partition("://")[2] == request.host.lower()
-        warn(request, "origin.refused", name_origin(origin), "TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+        hint = _ADD_TO.format("TRUSTED_HOSTS" if is_of_host else "ALLOWED_ORIGINS")
+        if is_of_host and own_hosts.include(request):  # only the scheme differs
+            hint = (
+                "if a proxy speaks https for this server, set TRUSTED_PROXIES, and let it send X-Forwarded-Proto"
+            )
+        warn(request, "origin.refused", name_origin(origin), hint)
 
-    def warn(request: Request, event: str, name: str, setting: str) -> None:
+    def warn(request: Request, event: str, name: str, hint: str) -> None:
         name = name[:_MAX_LOGGED_CHARS]
         if throttle.allows(f"{event} {name}"):
             extra = {event.partition(".")[0]: name, "method": request.method, "route": name_route(request)}
-            hint = f"if its pages are yours, add it to {setting}"
             log.warning(event, extra={**extra, "hint": hint})
 
     def add_cors(response: Response) -> Response:

@@ -39,7 +39,7 @@ def test_limits_are_set_listed_and_cleared(run, current):
         run("clear", "user", "42", "--tenant", "acme").output
         == "The user 42 of acme now has the limits of the settings.\n"
     )
-    assert run("list").output == "No account has limits of its own: the settings hold for all.\n"
+    assert run("list").output == "No account has limits of its own: those of the settings hold.\n"
     assert current() == {}
 
 
@@ -50,6 +50,22 @@ def test_what_is_not_given_stays_and_default_gives_it_back(run, current):
 
     run("set", "tenant", "acme", "--streams", "default")
     assert current()["tenant:acme"].to_texts() == UNSET | {"budget_tokens": "7"}
+
+
+def test_a_key_is_known_by_its_id_and_by_what_it_begins_with(run, app, current):
+    key = app.extensions["gatehouse"].authenticator.keys.create(tenant="acme", name="k", scopes=["chat"])
+    for name in (key.key.id, f"gh_{key.key.id}", key.text):
+        done = run("set", "key", name, "--streams", "3", "--tenant", "acme")
+        assert done.output == f"The key {key.key.id} of acme now has streams 3.\n"
+        assert list(current()) == [f"key:{key.key.id}"]
+        run("clear", "key", name)
+    unknown = run("set", "key", "gh_AbCd1234_" + "s" * 43, "--streams", "3").output
+    assert ("'AbCd1234'" in unknown, "sss" in unknown) == (True, False)
+
+
+def test_limits_of_one_tenant_are_listed(run):
+    run("set", "tenant", "acme", "--streams", "3")
+    assert "No account of the tenant other has" in run("list", "--tenant", "other").output
 
 
 def test_programs_read_json(run, app):
@@ -73,6 +89,9 @@ def test_programs_read_json(run, app):
         (("set", "user", "a b", "--streams", "1"), "visible ASCII"),
         (("set", "user", "42", "--tenant", "a b", "--streams", "1"), "A tenant is"),
         (("clear", "key", "AbCd1234"), "There is no key"),
+        (("set", "tenant", "acme", "--tenant", "other", "--streams", "1"), "belongs to no other tenant"),
+        (("clear", "tenant", "acme", "--tenant", "other"), "belongs to no other tenant"),
+        (("set", "user", "42", "--budget-usd", "0.1234567"), "six decimals"),
     ],
 )
 def test_what_cannot_be_done_is_said(run, words, said):

@@ -65,6 +65,8 @@ await inBrowser(async (page, context) => {
   await page.getByLabel("Name").fill("shop");
   await page.getByRole("button", { name: "Create" }).click();
   seen.created = await page.locator("#new-key").textContent();
+  await page.setViewportSize({ width: 390, height: 900 });
+  seen.isCut = await page.locator("pre:has(#new-key)").evaluate((box) => box.scrollWidth > box.clientWidth);
   await page.goto(`${origin}/admin/keys`);
   seen.keyIsGone = !(await page.content()).includes(seen.created);
   await show(page, "/admin/keys", "keys");

@@ -67,6 +67,7 @@ def test_an_administrator_does_their_work(app, url):
     seen = told["seen"]
     assert seen["cookie"] == {"httpOnly": True, "sameSite": "Strict"}
     assert seen["created"].startswith("gh_")
+    assert not seen["isCut"]
     assert (seen["keyIsGone"], seen["refreshed"], seen["signedOut"]) == (True, True, True)
     assert (seen["invalid"], seen["done"]) == ("request_rate", "The limits are set.")
     assert "60/minute" in seen["fault"]

@@ -338,6 +338,18 @@ def test_the_limits_of_one_tenant_are_listed_apart(stored):
     assert len(stored.list_all()) == 4
 
 
+def test_they_are_listed_part_by_part_without_those_that_are_cleared(stored):
+    accounts = [AccountName.check("user", "acme", f"u{number}") for number in range(5)]
+    for account in accounts:
+        stored.set(account, own(request_rate="0"), by=ROOT)
+    stored.clear(accounts[1], by=ROOT)
+
+    first = [each.account for each in stored.list_all(most=2)]
+    rest = [each.account for each in stored.list_all(after=first[-1].text, most=2)]
+    assert (first, rest) == ([accounts[0], accounts[2]], accounts[3:])
+    assert stored.list_all(after=accounts[-1].text, most=2) == []
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

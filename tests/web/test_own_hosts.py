@@ -162,6 +162,15 @@ class TestARefusedOrigin:
 
         assert ["TRUSTED_HOSTS" in line.hint for line in self.lines(caplog)] == [True, True]
 
+    def test_of_a_proxy_that_is_not_trusted_names_that_setting(self, make_app, caplog, monkeypatch):
+        # The proxy speaks https, which the server does not know.
+        client = make_app(trusted_hosts=("chat.example.org",)).test_client()
+        monkeypatch.setattr(logging.getLogger("app"), "propagate", True)
+        headers = {"Origin": "https://chat.example.org", "Host": "chat.example.org"}
+        assert client.post("/api/chat", json=CHAT, headers=headers).status_code == 403
+
+        assert ["TRUSTED_PROXIES" in line.hint for line in self.lines(caplog)] == [True]
+
     def test_does_not_fill_the_log_with_what_a_caller_makes_up(self, client, caplog, clock):
         for number in range(200):
             client.post("/api/chat", json=CHAT, headers={"Origin": f"https://x{number}.example" + "y" * 5_000})

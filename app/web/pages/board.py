@@ -36,9 +36,14 @@ class StoreState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Board:
-    """What the board shows. A figure is None if its store does not answer."""
+    """What the board shows. A figure is None if its store does not answer.
+
+    Attributes:
+        is_shared: whether it is of all workers; without the shared state each knows of its own only.
+    """
 
     at: str
+    is_shared: bool
     streams: int
     streams_limit: int
     holds: int | None
@@ -52,16 +57,15 @@ def collect_board() -> Board:
     """Look at the stores now."""
     built = services()
     refusals: Refusals = current_app.extensions[REFUSALS]
+    shared_state = _check("Shared state", built.shared_state.check)
     return Board(
         at=_format_time(time.time()),
+        is_shared=shared_state.is_up,
         streams=built.shared_state.count_leases("streams"),
         streams_limit=built.config.max_concurrent_streams,
         holds=_count_holds(built),
         journaled=built.ledger.count_journaled(),
-        stores=[
-            _check("Database", built.database.check),
-            _check("Shared state", built.shared_state.check),
-        ],
+        stores=[_check("Database", built.database.check), shared_state],
         circuits=[
             (operation, model, *_CIRCUITS[state])
             for (operation, model), state in built.openai_service.read_circuits().items()

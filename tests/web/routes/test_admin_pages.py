@@ -14,6 +14,7 @@ from tests.conftest import ORIGIN
 from tests.fakes.site import ALL, bearer
 
 OWN = {"Origin": "http://localhost"}
+PAGE = {"Accept": "text/html"}
 PAGES = ("/admin", "/admin/board", "/admin/keys", "/admin/limits", "/admin/audit")
 FORMS = {
     "/admin/keys": {"tenant": "acme", "name": "new", "scope.chat": "on"},
@@ -48,7 +49,7 @@ def new_link(command, *words):
 
 
 def sign_in(client, link, **headers):
-    return client.post("/admin/sign-in", data={"link": link}, headers=OWN | headers)
+    return client.post("/admin/sign-in", data={"link": link}, headers=OWN | PAGE | headers)
 
 
 @pytest.fixture
@@ -64,7 +65,9 @@ def form_token(browser):
 
 
 def send(browser, path, data=None, **headers):
-    return browser.post(path, data={"formToken": form_token(browser), **(data or {})}, headers=OWN | headers)
+    return browser.post(
+        path, data={"formToken": form_token(browser), **(data or {})}, headers=OWN | PAGE | headers
+    )
 
 
 class TestTheWayIn:
@@ -228,6 +231,71 @@ class TestEveryPage:
             assert not re.search(r"<script(?![^>]*src)|\sstyle=|\son\w+=", answer.text)
 
 
+class TestWhoAsks:
+    """People get pages, and programs JSON, errors too."""
+
+    @pytest.mark.parametrize("path", PAGES)
+    @pytest.mark.parametrize("accept", ["application/json", "*/*", ""])
+    def test_a_program_without_a_session_reads_json(self, site, path, accept):
+        told = site.client.get(path, headers={"Accept": accept})
+        assert (told.status_code, told.json["code"]) == (401, "unauthenticated")
+        asked = site.client.get(path, headers=PAGE)
+        assert (asked.status_code, "flask admin login-url" in asked.text) == (401, True)
+
+    @pytest.mark.parametrize(
+        ("path", "data"),
+        [
+            ("/admin/keys", {"tenant": "a b", "name": "x", "scope.chat": "on"}),
+            ("/admin/limits/set", {"kind": "user", "id": "anna", "request_rate": "often"}),
+        ],
+    )
+    def test_a_program_reads_what_is_wrong_with_its_form(self, admin, path, data):
+        refused = send(admin, path, data, Accept="application/json")
+        assert (refused.status_code, refused.json["code"]) == (400, "invalid_request")
+        assert refused.json["error"] in unescape(send(admin, path, data).text)
+
+    def test_a_program_reads_that_a_link_was_used(self, site, command):
+        link = new_link(command)
+        statuses = [sign_in(site.client, link, Accept="application/json").status_code for _ in range(2)]
+        assert statuses == [303, 401]
+        assert sign_in(site.client, link, Accept="application/json").json["code"] == "unauthenticated"
+
+
+class TestAServerThatIsNotSetUpForIt:
+    @pytest.mark.parametrize(
+        ("headers", "setting"),
+        [
+            ({"Host": "ai.example.com"}, "TRUSTED_HOSTS"),
+            ({"X-Forwarded-Proto": "https"}, "TRUSTED_PROXIES"),
+            ({"Host": "<b>ai.example.com"}, "TRUSTED_HOSTS"),
+        ],
+    )
+    def test_says_so_before_a_link_is_used(self, site, command, headers, setting):
+        link = new_link(command)
+        page = site.client.get(f"/admin/sign-in?link={link}", headers=PAGE | headers).text
+        assert (setting in page, link in page, "<b>" in page) == (True, False, False)
+
+        assert sign_in(site.client, link).status_code == 303
+
+    def test_behind_a_trusted_proxy_it_works_over_https(self, make_site):
+        site = make_site(trusted_hosts=("ai.example.com",), trusted_proxies=1)
+        printed = site.app.test_cli_runner().invoke(args=["admin", "login-url"]).stdout.strip()
+        link = parse_qs(urlsplit(printed).query)["link"][0]
+        proxied = {"Host": "ai.example.com", "X-Forwarded-Proto": "https", "X-Forwarded-For": "198.51.100.7"}
+
+        page = site.client.get(f"/admin/sign-in?link={link}", headers=PAGE | proxied).text
+        assert link in unescape(page)
+        opened = sign_in(site.client, link, **proxied, **{"Origin": "https://ai.example.com"})
+        assert opened.status_code == 303
+        cookie = opened.headers["Set-Cookie"]
+        assert cookie.startswith("__Host-gatehouse-admin=")
+        cookie = cookie.partition(";")[0]
+        audit = site.app.test_client(use_cookies=False).get(
+            "/admin/audit", headers=PAGE | proxied | {"Cookie": cookie}
+        )
+        assert (audit.status_code, "198.51.100.7" in audit.text) == (200, True)
+
+
 class TestKeys:
     def test_a_key_is_created_and_shown_once(self, site, admin):
         made = send(admin, "/admin/keys", {"tenant": "acme", "name": "shop", "scope.chat": "on"})
@@ -244,6 +312,23 @@ class TestKeys:
 
         send(admin, f"/admin/keys/{new[3:11]}/revoke")
         assert site.chat(new).status_code == 401
+
+    def test_what_was_entered_stays_until_it_is_right(self, admin):
+        page = send(admin, "/admin/keys", {"tenant": "a b", "name": "till <3", "scope.vision": "on"}).text
+        assert 'value="till &lt;3"' in page
+        assert 'value="a b"' in page
+        assert re.findall(r'name="scope\.([\w-]+)" checked', page) == ["vision"]
+        page = send(admin, "/admin/tokens/revoke", {"tenant": "acme", "user": "a b"}).text
+        assert 'id="token-user" name="user" required maxlength="128" value="a b"' in page
+        assert len(re.findall(r'name="scope\.[\w-]+" checked', page)) == 5
+
+    def test_the_trail_has_its_state_before_and_after(self, site, admin, trail):
+        send(admin, f"/admin/keys/{site.key[3:11]}/rotate", {"hours": "1"})
+        send(admin, f"/admin/keys/{site.key[3:11]}/revoke")
+
+        states = [row.details["state"] for row in trail.list_newest(2)]
+        assert states == [["replaced", "revoked"], ["active", "replaced"]]
+        assert "replaced → revoked" in admin.get("/admin/audit").text
 
     def test_the_tokens_of_a_user_are_revoked(self, site, admin):
         token, other = site.token(), site.token(userId="bob")
@@ -287,6 +372,21 @@ def test_limits_are_set_and_cleared_by_forms(site, admin):
     assert site.chat(token).status_code == 200
 
 
+def test_many_accounts_are_shown_part_by_part(site, admin, monkeypatch):
+    monkeypatch.setattr("app.web.routes.pages.admin_limits._ROWS", 2)
+    for user in ("a/b?c", "anna", "bob"):
+        send(admin, "/admin/limits/set", {"kind": "user", "tenant": "acme", "id": user, "budget_usd": "1"})
+
+    def read(url):
+        page = admin.get(url).text
+        more = re.search(r'href="([^"]+)">More', page)
+        return re.findall(r'user <span class="mono">([^<]+)', page), more and unescape(more[1])
+
+    first, more = read("/admin/limits")
+    assert (first, read(more)) == (["a/b?c", "anna"], (["bob"], None))
+    assert "There are no more." in admin.get("/admin/limits?after=user:z").text
+
+
 def test_what_is_shown_of_others_is_text(site, admin):
     name = "<img src=x onerror=alert(1)>"
     send(admin, "/admin/keys", {"tenant": "acme", "name": name, "scope.chat": "on"})
@@ -309,10 +409,24 @@ def test_the_board_shows_what_happens_and_nothing_of_what_was_said(site, admin, 
     board = admin.get("/admin/board").text
     assert "CANARY" not in board
     assert board.index("invalid_request") < board.index("unauthenticated")
+    assert "/api/chat" in board
     assert re.search(r"<dt>Streams running</dt><dd>1 ", board)
     assert board.count("answers</span>") == 2
     assert "gpt-" in board
     lease.release()
+
+
+def test_the_board_says_so_if_workers_do_not_know_of_each_other(site, admin, monkeypatch):
+    assert "over all workers" in admin.get("/admin/board").text
+
+    def fail():
+        raise DatabaseUnavailable("away")
+
+    monkeypatch.setattr(site.app.extensions["gatehouse"].shared_state, "check", fail)
+    board = admin.get("/admin/board").text
+    assert "over all workers" not in board
+    assert "Nothing was refused" not in board
+    assert "each worker knows of its own" in board
 
 
 def test_the_trail_says_who_what_when_and_from_where(site, command, admin):
@@ -388,6 +502,7 @@ def strict_database():
     ("path", "status"),
     [
         ("/admin/audit?before=%00", 200),
+        ("/admin/limits?after=%00", 200),
         ("/admin/limits?kind=key&id=%00", 404),
         ("/admin/limits?kind=user&tenant=%00&id=a", 404),
         ("/usage?user=%00", 400),

@@ -163,6 +163,11 @@ class TestWhoMayChangeWhat:
             for method in ("PUT", "DELETE"):
                 refused = ask_as_admin(site, method, path, json={"budgetUsd": "none"})
                 assert (refused.status_code, refused.json["code"]) == (403, "forbidden")
+        neighbour = site.new_key("chat,admin")
+        assert ask_as_admin(site, "GET", f"/api/limits/key/{neighbour[3:11]}").status_code == 200
+        for method in ("PUT", "DELETE"):
+            refused = ask_as_admin(site, method, f"/api/limits/key/{neighbour[3:11]}", json={})
+            assert (refused.status_code, "scope admin" in refused.json["error"]) == (403, True)
         neighbour = site.new_key("chat")
         assert ask_as_admin(site, "PUT", f"/api/limits/key/{neighbour[3:11]}", json={}).status_code == 200
 
@@ -203,7 +208,10 @@ def test_what_is_no_limit_is_named(site, body, field):
         ("/api/limits/user/a%2Fb%3Fc", 200),
         ("/api/limits/user/address:192.0.2.1", 200),
         ("/api/limits/key/AbCd1234", 404),
+        ("/api/limits/key/gh_AbCd1234", 404),
         ("/api/limits/key/nope", 400),
+        ("/api/limits/tenant/acme?tenant=other", 400),
+        ("/api/limits/tenant/acme?tenant=acme", 200),
         ("/api/limits/user/", 404),
         ("/api/limits?tenant=%00", 400),
         ("/api/limits?tenant=a&tenant=b", 400),

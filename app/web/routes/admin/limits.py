@@ -65,20 +65,23 @@ def _find_to_change(kind: str, name: str) -> AccountName:
         # Requests of a key that names no user are those of a user with the key's name.
         if account.id == (principal.key_id if account.kind == "key" else f"key:{principal.key_id}"):
             raise Forbidden("Only a key for all tenants may change its own limits.")
+        # Else two of them could lift each other's, or one that of the key that replaces it.
+        key = services().authenticator.keys.find(account.id) if account.kind == "key" else None
+        if key is not None and "admin" in key.scopes:
+            raise Forbidden("Only a key for all tenants may change the limits of a key with the scope admin.")
     return account
 
 
 def _find(kind: str, name: str) -> AccountName:
     tenant, principal = _read_tenant(), _get_principal()
+    if kind == "tenant" and not principal.administers_all and name != tenant:
+        raise Forbidden("This key sees its own tenant only.")
     try:
-        account = find_account(services().authenticator.keys, kind, name, tenant=tenant)
+        return find_account(services().authenticator.keys, kind, name, tenant=tenant)
     except UnknownKey:
         raise NotFound from None
     except InvalidAccount as error:
         raise InvalidRequest(str(error)) from None
-    if not principal.administers_all and account.tenant != principal.tenant:
-        raise Forbidden("This key sees its own tenant only.")
-    return account
 
 
 def _read_tenant() -> str | None:

@@ -16,7 +16,7 @@ from app.web.errors import error_format
 from app.web.forms.bodies import read_text_form
 from app.web.guards import find_admin_session, needs_admin_session, public, request_actor
 from app.web.pages.administration import admin_page, show_admin_problem, sign_in_page
-from app.web.pages.answers import page_response
+from app.web.pages.answers import accepts_page, page_response
 from app.web.pages.board import collect_board
 
 _ROWS = 100
@@ -68,6 +68,8 @@ def add_admin(bp: Blueprint) -> None:
         except Unauthenticated as error:
             if error.is_guess:
                 authenticator.failures.count(address, token)
+            if not accepts_page(request):
+                raise
             return sign_in_page(fault=_NOT_USABLE, status=401)
         answer = redirect(url_for("pages.admin"), 303)
         authenticator.admin_sessions.set_cookie(session, request, answer)

@@ -92,7 +92,7 @@ def _show(*, notice: str = "", fault: str = "", status: int = 200, created: NewK
         own_tab="pages.admin_keys",
         keys=services().authenticator.keys.list_all()[::-1],
         scopes=sorted(SCOPES),
-        usual_scopes=VISITOR_SCOPES,
+        usual_fields=[f"scope.{scope}" for scope in VISITOR_SCOPES],
         now=clock.now(),
         notice=notice,
         fault=fault,

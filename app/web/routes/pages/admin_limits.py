@@ -17,6 +17,7 @@ from app.web.errors import error_format
 from app.web.guards import needs_admin_session, request_actor
 from app.web.pages.administration import admin_page, read_field, show_admin_problem
 
+_ROWS = 100
 _DONE = {"set": "The limits are set.", "cleared": "The limits of the settings hold again."}
 
 
@@ -96,13 +97,16 @@ def _find(kind: str, name: str, tenant: str) -> AccountName:
 def _show(
     chosen: _Chosen, *, notice: str = "", fault: str = "", fault_field: str = "", status: int = 200
 ) -> Response:
-    built = services()
+    built, after = services(), request.args.get("after", "")[:300]
+    stored = built.stored_limits.list_all(after=after.replace("\0", ""), most=_ROWS)
     return admin_page(
         "limits.html",
         "Limits",
         own_tab="pages.admin_limits",
         fields=_FIELDS,
-        stored=built.stored_limits.list_all(),
+        stored=stored,
+        is_first=not after,
+        more=stored[-1].account.text if len(stored) == _ROWS else "",
         defaults=[(kind, built.limits.describe_defaults(kind).to_texts()) for kind in ("user", "tenant")],
         window=built.limits.window,
         chosen=chosen,
