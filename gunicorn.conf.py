@@ -11,13 +11,13 @@ import sys
 import types
 from pathlib import Path
 
-from server import server_log
+from server import loaded_settings, server_log
 
 
 def _load_config():
     """Load the settings, what to warn of, the log's format and the version, without the rest of the application.
 
-    .env is not put into the environment, so that the workers of a reload read its new content.
+    .env is not put into the environment, so that a reload finds its new content only.
     """
     root = Path(__file__).parent
     sys.modules["app"] = package = types.ModuleType("app")  # in place of app/__init__.py, which imports everything
@@ -30,11 +30,12 @@ def _load_config():
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
     try:
-        loaded = config.load_config(root)
+        loaded, in_file = config.load_config(root), config.read_env_file(root)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     server_log.use_handler(logs.make_handler(loaded.logs), loaded.log_level)
+    loaded_settings.keep(loaded, in_file)
     return loaded, config, version.find_version(root)
 
 
@@ -113,10 +114,12 @@ def on_reload(server):
 
 def when_ready(server):
     """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
+    from server.boot_failures import outlive_failures
     from server.boot_signals import hold_stops
     from server.start_check import guard_reload
     from server.stop_notice import announce_stop
 
+    outlive_failures(server)
     hold_stops(server)
     announce_stop(server, is_behind_proxy=_config.trusted_proxies > 0)
     guard_reload(server)
