@@ -2,6 +2,7 @@
 
 import sys
 
-sys.exit(
-    "Gatehouse is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in the directory above app/."
-)
+if __name__ == "__main__":
+    sys.exit(
+        "Gatehouse is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in the directory above app/."
+    )

@@ -312,7 +312,7 @@ def test_a_url_of_redis_that_cannot_be_read_is_told_with_how_to_write_it(url, is
 
 
 @pytest.mark.parametrize("name", ["CHAT_MODEL", "CHAT_FALLBACK_MODELS", "ALLOWED_MODELS", "MODERATION_MODEL"])
-@pytest.mark.parametrize("model", ["a b", "false", "[]", "null"])
+@pytest.mark.parametrize("model", ["false", "[]", "null"])
 def test_a_model_that_cannot_be_one_is_told_with_its_setting(name, model):
     [problem] = problems_of({name: model})
 

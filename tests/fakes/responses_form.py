@@ -15,6 +15,8 @@ _STATUS = {
     "content_filter": ("incomplete", "content_filter"),
     "stop": ("completed", None),
     "tool_calls": ("completed", None),
+    None: (None, None),  # a server that tells none at all
+    "": (None, None),
 }
 
 

@@ -72,7 +72,7 @@ TOOLS = [
     ("tools.0.function.name", "string"),
     ("tools.0.function.description", "string"),
     ("tools.0.function.parameters", "object"),
-    ("tools.0.function.strict", "bool"),
+    ("tools.0.function.strict", "bool null"),
 ]
 CHOICE = [("toolChoice", "null"), ("toolChoice.function", ""), ("toolChoice.function.name", "string")]
 ASKING = [("message", "string null"), ("userMessage", "string null"), ("systemPrompt", "string null")]
