@@ -148,8 +148,8 @@ def post_worker_init(worker):
     if _get_services(worker) is None:
         print("That application is not Gatehouse: it is started by `gunicorn wsgi:app`.", file=sys.stderr)
         sys.exit(4)
-    worker.arrivals = _build_arrivals()
     worker.refusal_lines = LogBound()
+    worker.arrivals = _build_arrivals(worker.note_refusal)
     _get_services(worker).start()
     _get_services(worker).lifecycle.watch(
         lambda: worker.alive,
@@ -196,7 +196,7 @@ def _prepare_metrics():
     return prepare_folder(folder) if _config.metrics_allow else None
 
 
-def _build_arrivals():
+def _build_arrivals(note_refusal):
     from server.arrival import ArrivalLimits, Arrivals
 
     share = max(1, worker_connections // 2)
@@ -207,7 +207,7 @@ def _build_arrivals():
         connections=None if is_behind_proxy else _config.address_connections or share,
         slow_requests=None if is_behind_proxy else min(_config.address_slow_requests, share),
     )
-    return Arrivals(limits)
+    return Arrivals(limits, note_refusal)
 
 
 def _get_services(worker):
