@@ -10,10 +10,14 @@ from collections.abc import Iterable, Iterator
 from itertools import count
 from typing import Any
 
-_STATUS = {
+_STATUS: dict[str | None, tuple[str | None, str | None]] = {
     "length": ("incomplete", "max_output_tokens"),
     "content_filter": ("incomplete", "content_filter"),
-    "stop": ("completed", None),
+    # A server that has /responses tells each of its words for a whole answer so.
+    **dict.fromkeys(
+        ("stop", "STOP", "eos", "eos_token", "end_turn", "stop_sequence", "COMPLETE", "FINISH_REASON_STOP"),
+        ("completed", None),
+    ),
     "tool_calls": ("completed", None),
     None: (None, None),  # a server that tells none at all
     "": (None, None),

@@ -306,6 +306,7 @@ def test_of_two_parameters_that_exclude_one_another_one_is_sent(client, upstream
     assert sent == [["temperature", "top_p"], ["temperature"], ["temperature"], ["top_p"], ["temperature"]]
 
 
+@pytest.mark.chat_form
 def test_of_two_penalties_the_first_stays(client, upstream):
     upstream.answers(openai_error("frequency_penalty and presence_penalty can't both be set"), status=400)
     body = {"messages": [{"role": "user", "content": "Hi"}], "frequency_penalty": 1, "presence_penalty": 1}
