@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm rolling load soak clean
+.PHONY: help install run test servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm kills rolling load soak clean
 
 help: ## List the commands
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  make %-10s %s\n", $$1, $$2 }'
@@ -82,6 +82,9 @@ chaos: .venv/installed-dev ## Test for two minutes against an upstream that fail
 
 storm: .venv/installed-dev ## Kill workers amid calls for a minute, and compare what was charged with what was billed
 	@$(BIN)/python -m chaos.killing $(ARGS)
+
+kills: .venv/installed-dev ## Kill 500 deliveries of the outbox, over SQLite and over PostgreSQL, and count what was told (KILLS=50)
+	@KILLS=$(or $(KILLS),500) $(BIN)/python -m pytest -q -rP -m servers tests/deploy/test_outbox_together.py $(ARGS)
 
 load: .venv/installed-dev ## Load two nodes behind Nginx for a minute; kill one, unplug it, freeze PostgreSQL and Redis (ARGS="--help")
 	@$(BIN)/python -m chaos.nodes $(ARGS)

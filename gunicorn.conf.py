@@ -11,13 +11,13 @@ import sys
 import types
 from pathlib import Path
 
-from server import server_log
+from server import loaded_settings, server_log
 
 
 def _load_config():
     """Load the settings, what to warn of, the log's format and the version, without the rest of the application.
 
-    .env is not put into the environment, so that the workers of a reload read its new content.
+    .env is not put into the environment, so that a reload finds its new content only.
     """
     root = Path(__file__).parent
     sys.modules["app"] = package = types.ModuleType("app")  # in place of app/__init__.py, which imports everything
@@ -30,11 +30,12 @@ def _load_config():
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
     try:
-        loaded = config.load_config(root)
+        loaded, in_file = config.load_config(root), config.read_env_file(root)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
     server_log.use_handler(logs.make_handler(loaded.logs), loaded.log_level)
+    loaded_settings.keep(loaded, in_file)
     return loaded, config, version.find_version(root)
 
 
@@ -113,10 +114,12 @@ def on_reload(server):
 
 def when_ready(server):
     """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
+    from server.boot_failures import outlive_failures
     from server.boot_signals import hold_stops
     from server.start_check import guard_reload
     from server.stop_notice import announce_stop
 
+    outlive_failures(server)
     hold_stops(server)
     announce_stop(server, is_behind_proxy=_config.trusted_proxies > 0)
     guard_reload(server)
@@ -145,8 +148,8 @@ def post_worker_init(worker):
     if _get_services(worker) is None:
         print("That application is not Gatehouse: it is started by `gunicorn wsgi:app`.", file=sys.stderr)
         sys.exit(4)
-    worker.arrivals = _build_arrivals()
     worker.refusal_lines = LogBound()
+    worker.arrivals = _build_arrivals(worker.note_refusal)
     _get_services(worker).start()
     _get_services(worker).lifecycle.watch(
         lambda: worker.alive,
@@ -193,7 +196,7 @@ def _prepare_metrics():
     return prepare_folder(folder) if _config.metrics_allow else None
 
 
-def _build_arrivals():
+def _build_arrivals(note_refusal):
     from server.arrival import ArrivalLimits, Arrivals
 
     share = max(1, worker_connections // 2)
@@ -204,7 +207,7 @@ def _build_arrivals():
         connections=None if is_behind_proxy else _config.address_connections or share,
         slow_requests=None if is_behind_proxy else min(_config.address_slow_requests, share),
     )
-    return Arrivals(limits)
+    return Arrivals(limits, note_refusal)
 
 
 def _get_services(worker):

@@ -1,6 +1,7 @@
 """Create the application for gunicorn and the `flask` command."""
 
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 if __name__ == "__main__":  # before all imports, as who starts it so has no packages either, as a rule
@@ -10,7 +11,8 @@ from dotenv import load_dotenv
 
 from app import create_app
 from app.cli import create_app_for_doctor
-from app.config import ConfigError, load_config
+from app.config import Config, ConfigError, load_config
+from server import boot_failures, loaded_settings
 
 _ROOT = Path(__file__).parent
 
@@ -21,16 +23,26 @@ if "gunicorn.arbiter" in sys.modules and getattr(sys.modules.get("__config__"), 
     )
     sys.exit(ConfigError.exit_status)
 
+
+def _load_settings() -> Config:
+    """Return the settings, and put the other variables of .env into the environment, such as those of proxies."""
+    loaded = loaded_settings.find()
+    if loaded is None:
+        config = load_config(_ROOT)
+        load_dotenv(_ROOT / ".env", encoding="utf-8-sig")
+        return config
+    loaded.fill_environment()
+    known = {declared.name for declared in fields(Config)}  # by code that may be newer than the arbiter's
+    return Config(**{name: value for name, value in loaded.values.items() if name in known})
+
+
 try:
-    config = load_config(_ROOT)
-    load_dotenv(
-        _ROOT / ".env", encoding="utf-8-sig"
-    )  # libraries read some variables, those of proxies for instance
+    config = _load_settings()
     app = create_app(config)
 except ConfigError as error:
     # `flask doctor` says what is wrong with the settings, and what else is.
     if Path(sys.argv[0]).name == "flask" and "doctor" in sys.argv[1:]:
         app = create_app_for_doctor(error.problems)
     else:
-        sys.stderr.write(f"{error}\n")
+        boot_failures.tell(str(error))
         sys.exit(error.exit_status)

@@ -5,6 +5,8 @@ thread_worker.py   StreamThreadWorker: gunicorn's threaded worker, with a shutdo
 http_messages.py   reads and writes the heads of plain HTTP messages faster than gunicorn
 command_line.py    what on the command line cannot work
 start_check.py     why the server cannot start, or take new settings
+loaded_settings.py gives each worker the settings that the arbiter has loaded, whatever .env says by then
+boot_failures.py   lets the others serve on while a worker that replaces one cannot start
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
 lingering.py       closes answered connections without waiting for their clients

@@ -10,6 +10,7 @@ import socket
 import threading
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,9 @@ _MAX_PAUSE_S = 30.0
 _MAX_HEAD_S = 10.0
 # A request that is still arriving after this time counts as a slow one.
 _SLOW_AFTER_S = 2.0
+
+Refusal = tuple[str, str, str]
+"""The line of status, the code and the sentence of an error."""
 
 _TIMEOUT = ("408 Request Timeout", "request_timeout", "The request did not arrive in time.")
 _SLOW = (
@@ -55,10 +59,16 @@ class ArrivalLimits:
 
 
 class Arrivals:
-    """What arrives at one worker, by address."""
+    """What arrives at one worker, by address.
 
-    def __init__(self, limits: ArrivalLimits) -> None:
+    Args:
+        limits: of the worker.
+        note_refusal: is told what was refused: the request id, the error, and a word for the log.
+    """
+
+    def __init__(self, limits: ArrivalLimits, note_refusal: Callable[[str, Refusal, str], None]) -> None:
         self.limits = limits
+        self.note_refusal = note_refusal
         self._lock = threading.Lock()
         self._connections: Counter[str] = Counter()
         self._slow_requests: Counter[str] = Counter()
@@ -112,6 +122,10 @@ class Arrival:
         self.begun_at: float | None = None
         """When the first bytes of the request arrived; None before."""
         self.is_in_body = False
+
+    def refuse(self, sock: Any, why: Refusal, reason: str) -> None:
+        """Answer a request that no application gets to know of, and note it."""
+        self._arrivals.note_refusal(refuse(sock, why), why, reason)
 
     def expect_request(self) -> None:
         """Wait for a request from now on."""
@@ -204,7 +218,8 @@ class ArrivingSocket:
             if arrival.is_in_body or error.errno not in (None, errno.EUSERS):
                 raise
             if arrival.begun_at is not None:
-                refuse(self, _SLOW if error.errno == errno.EUSERS else _TIMEOUT)
+                is_crowded = error.errno == errno.EUSERS
+                arrival.refuse(self, *((_SLOW, "slow_requests") if is_crowded else (_TIMEOUT, "slow_head")))
             raise NoMoreData from None  # gunicorn then closes the connection
         arrival.note_bytes()
         return data
@@ -234,14 +249,14 @@ def _wait_and_read(recv: Any, sock: Any, arrival: Arrival, size: int) -> bytes:
         sock.settimeout(own_timeout_s)
 
 
-def refuse_connection(sock: Any) -> None:
+def refuse_connection(sock: Any, arrivals: Arrivals) -> None:
     """Answer a connection of an address that has too many, and close it."""
     sock.settimeout(0.0)
-    refuse(sock, _CROWDED)
+    arrivals.note_refusal(refuse(sock, _CROWDED), _CROWDED, "connections")
     sock.close()
 
 
-def refuse(sock: Any, why: tuple[str, str, str]) -> str:
+def refuse(sock: Any, why: Refusal) -> str:
     """Send an error in the form of the application's, if the client reads it, and return its request id."""
     status, code, sentence = why
     request_id = secrets.token_hex(12)

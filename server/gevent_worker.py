@@ -145,7 +145,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         """Serve one connection."""
         arrival = self.arrivals.admit(addr)
         if arrival is None:
-            refuse_connection(client)
+            refuse_connection(client, self.arrivals)
             return
         if not isinstance(client, ssl.SSLSocket):
             client = _ClientSocket(fileno=client.detach())

@@ -8,12 +8,12 @@ from typing import Any
 
 from gunicorn.http import errors
 
-from server.arrival import refuse
+from server.arrival import Refusal, refuse
 
 _INVALID = ("400 Bad Request", "invalid_request", "The request is not valid HTTP.")
 _INTERNAL = ("500 Internal Server Error", "internal_error", "Something went wrong here. It has been noted.")
 # The first class that fits counts.
-_BY_CLASS: dict[type[Exception], tuple[str, str, str]] = {
+_BY_CLASS: dict[type[Exception], Refusal] = {
     errors.InvalidResponseHeader: _INTERNAL,
     errors.InvalidResponseHeaderName: _INTERNAL,
     errors.LimitRequestLine: ("414 URI Too Long", "invalid_request", "The URL is longer than this server takes."),
@@ -53,17 +53,29 @@ class JsonRefusals:
         """Answer a request that failed before the application got it, or after."""
         why = next((found for kind, found in _BY_CLASS.items() if isinstance(exc, kind)), _INTERNAL)
         request_id = refuse(client, why)
-        reason = type(exc).__name__
-        left_out = self.refusal_lines.admit(reason)
-        if left_out is None:
-            return
-        fields: dict[str, Any] = {"request_id": request_id, "status": int(why[0][:3]), "reason": reason}
-        if left_out:
-            fields["left_out"] = left_out
-        if why is _INTERNAL:
+        if why is not _INTERNAL:
+            self.note_refusal(request_id, why, type(exc).__name__)
+        elif fields := self._describe(request_id, why, type(exc).__name__):
             # The place, but not the message, which can contain a part of the request.
             frames = traceback.extract_tb(exc.__traceback__)[-5:]
             fields["trace"] = " < ".join(f"{frame.filename}:{frame.lineno}" for frame in reversed(frames))
             self.log.error("request.failed", extra=fields)
-        else:
+
+    def note_refusal(self, request_id: str, why: Refusal, reason: str) -> None:
+        """Write the line of a request that the application does not get."""
+        if fields := self._describe(request_id, why, reason):
             self.log.warning("request", extra=fields)
+
+    def _describe(self, request_id: str, why: Refusal, reason: str) -> dict[str, Any] | None:
+        """Return the fields of a line; None if it is left out."""
+        left_out = self.refusal_lines.admit(reason)
+        if left_out is None:
+            return None
+        fields = {
+            "request_id": request_id,
+            "route": "none",
+            "status": int(why[0][:3]),
+            "code": why[1],
+            "reason": reason,
+        }
+        return fields | {"left_out": left_out} if left_out else fields

@@ -75,7 +75,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
             arrival = self.arrivals.admit(conn.client)
             if arrival is None:
                 self.nr_conns -= 1
-                refuse_connection(conn.sock)
+                refuse_connection(conn.sock, self.arrivals)
                 return
             conn.sock = _ClientSocket(fileno=conn.sock.detach())
             conn.sock.arrival = arrival

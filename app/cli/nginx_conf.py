@@ -17,6 +17,8 @@ _NAME = "gatehouse.example.com"
 _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 # Beyond the longest wait of the application, which must answer first.
 _GRACE_S = 15
+# The tables have 64 bytes for an entry, some of which are Nginx's own. Wider ones could only be set once for all sites.
+_LONGEST_IN_TABLE = 40
 
 
 class TemplateChanged(Exception):
@@ -62,8 +64,8 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
     lines = {
         heading: "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again when they have changed.\n",
         "unix:/run/gatehouse/gunicorn.sock": listens_at,
-        f"    {_NAME}  1;": "\n".join(f"    {name}  1;" for name in names),
-        f"server_name {_NAME};": f"server_name {' '.join(names)};",
+        f"    {_NAME}  1;": "\n".join(f"    {_match(name.lower())}  1;" for name in names),
+        f"server_name {_NAME};": f"server_name {' '.join(map(_match, names))};",
         f"/live/{_NAME}/": f"/live/{names[0]}/",
         "    # The default of MAX_BODY_BYTES; change both together.": "    # MAX_BODY_BYTES",
         "client_max_body_size 20m;": f"client_max_body_size {max(config.max_body_bytes, config.max_json_bytes)};",
@@ -71,7 +73,7 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
         "(HEARTBEAT_S, 15)": "(HEARTBEAT_S)",
         "proxy_read_timeout 75s;": f"proxy_read_timeout {longest_s}s;",
         '    # "https://www.example.com"  $http_origin;\n': "".join(
-            f'    "{origin}"  $http_origin;\n' for origin in config.allowed_origins
+            f'    "{_match(origin)}"  $http_origin;\n' for origin in config.allowed_origins
         ),
         "        # allow 10.0.0.5;\n": "".join(f"        allow {network};\n" for network in config.metrics_allow),
     }
@@ -86,6 +88,11 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
         template = re.sub(r".*# plain http\n", "", template)
         template = re.sub(r"^( *)#tls ", r"\1", template, flags=re.MULTILINE)
     return template
+
+
+def _match(text: str) -> str:
+    """Return what matches a name or an origin: a pattern where Nginx's tables would be too narrow for the text itself."""
+    return text if len(text) <= _LONGEST_IN_TABLE else f"~^{text.replace('.', '[.]')}$"
 
 
 def _bracket(host: str) -> str:

@@ -18,7 +18,7 @@ gunicorn.conf.py loads this package before the rest of the application, so it im
 standard library and dotenv.
 """
 
-from app.config.env_file import load_config
+from app.config.env_file import load_config, read_env_file
 from app.config.fields import ConfigError
 from app.config.groups import (
     AttributionSettings,
@@ -68,4 +68,5 @@ __all__ = [
     "find_unreadable",
     "find_unwritable",
     "load_config",
+    "read_env_file",
 ]

@@ -47,7 +47,7 @@ def load_config(root: Path) -> Config:
     Raises:
         ConfigError: with all problems at once, those of the file first.
     """
-    values = _read_file(root)
+    values = read_env_file(root)
     problems = [*_find_unknown_names(values)]
     try:
         config = Config.from_env(file_values=values)
@@ -59,7 +59,7 @@ def load_config(root: Path) -> Config:
     return config
 
 
-def _read_file(root: Path) -> dict[str, str]:
+def read_env_file(root: Path) -> dict[str, str]:
     """Return what `.env` in a directory sets; nothing if there is none.
 
     Raises:

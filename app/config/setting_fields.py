@@ -31,7 +31,7 @@ class SettingFields:
     log_format: str = one_of("text", "json", default="text")
     log_priorities: str = one_of("auto", "always", "never", default="auto")
     log_users: str = one_of("hash", "id", "none", default="hash")
-    otel_exporter_otlp_endpoint: str = text(formats.check_http_url)
+    otel_exporter_otlp_endpoint: str = secret(formats.check_http_url)
     otel_exporter_otlp_headers: str = secret(formats.check_header_pairs)
     otel_service_name: str = "gatehouse"
 
@@ -139,7 +139,7 @@ class SettingFields:
     entries_keep_days: int = within(0, 36_500, default=0)
     audit_keep_days: int = within(0, 36_500, default=0)
     safety_events_keep_days: int = within(0, 36_500, default=0)
-    usage_webhook_url: str = text(formats.check_usage_webhook)
+    usage_webhook_url: str = secret(formats.check_usage_webhook)
     usage_webhook_secret: str = secret(formats.check_own_webhook_secret)
     stripe_api_key: str = secret()
     stripe_meter: str = ""

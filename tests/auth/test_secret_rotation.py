@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hmac
 import json
+from urllib.parse import unquote
 
 import pytest
 from flask import Request
@@ -13,6 +14,7 @@ from werkzeug.test import EnvironBuilder
 from app.auth.audit.actors import ITSELF
 from app.auth.errors import Unauthenticated
 from app.config import Config, ConfigError
+from app.doctor import probe
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.sealed_reasoning import NotSealedHere, ReasoningSeals
 from tests.fakes.site import SECRET_KEY, bearer
@@ -79,6 +81,28 @@ def test_a_session_of_a_page_works_on(make_app):
 
     assert is_known(secret_key=NEW, secret_key_fallbacks=(SECRET_KEY,))
     assert not is_known(secret_key=NEW)
+
+
+def test_an_open_page_of_an_administrator_works_on(make_site, rotated):
+    old, own = make_site(), {"Origin": "http://localhost"}
+    printed = old.app.test_cli_runner().invoke(args=["admin", "login-url", "--url", "http://localhost"])
+    link = unquote(printed.stdout.strip().partition("link=")[2])
+    assert old.client.post("/admin/sign-in", data={"link": link}, headers=own).status_code == 303
+    form_token = old.client.get("/admin/keys").text.partition('name="formToken" value="')[2].partition('"')[0]
+
+    def sends_at(site):
+        for cookie in old.client._cookies.values():  # private API: there is no public list
+            site.client.set_cookie(cookie.key, cookie.value)
+        form = {"formToken": form_token, "tenant": "acme", "name": "new", "scope.chat": "on"}
+        return site.client.post("/admin/keys", data=form, headers=own).status_code
+
+    assert [sends_at(site) for site in (old, rotated(), make_site(secret_key=NEW))] == [200, 200, 401]
+
+
+def test_the_doctor_of_the_former_secret_still_reads_a_stream(rotated):
+    headers = {probe.HEADER: probe.sign(SECRET_KEY)}
+
+    assert rotated().client.get(probe.PATH, headers=headers).status_code == 200
 
 
 def test_links_for_administrators_work_on(make_site, rotated):

@@ -18,9 +18,11 @@ SECRETS = {
     "SECRET_KEY_FALLBACKS": "f" * 40,
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
+    "USAGE_WEBHOOK_URL": "https://me:canary@me.example/usage?token=canary",
     "USAGE_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
     "STRIPE_API_KEY": "rk_live_canary",
     "DATABASE_URL": "postgresql+psycopg://user:canary@db.example/gatehouse",
+    "OTEL_EXPORTER_OTLP_ENDPOINT": "https://me:canary@traces.example",
     "OTEL_EXPORTER_OTLP_HEADERS": "authorization=canary",
     "REDIS_URL": "redis://:canary@redis.example:6379/0",
 }
@@ -31,6 +33,7 @@ JWT = {"JWT_ISSUER": "https://me.example", "JWT_AUDIENCE": "me", "JWT_ALGORITHM"
 NEEDED = {
     "JWT_SECRET": JWT,
     "SECRET_KEY_FALLBACKS": {"SECRET_KEY": SECRET_KEY},
+    "USAGE_WEBHOOK_URL": {"USAGE_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8},
     "USAGE_WEBHOOK_SECRET": {"USAGE_WEBHOOK_URL": "https://me.example/usage"},
     "STRIPE_API_KEY": {"STRIPE_METER": "tokens"},
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import select
 import socket
 import time
@@ -62,6 +63,12 @@ def read_answer(sock: socket.socket) -> tuple[int, bytes]:
 def chunks(data: bytes, size: int) -> bytes:
     pieces = [data[at : at + size] for at in range(0, len(data), size)]
     return b"".join([b"%x\r\n%b\r\n" % (len(piece), piece) for piece in pieces])
+
+
+def count_lines(target: Target) -> Counter[int]:
+    """The `request` lines of what was refused for being slow."""
+    found = re.findall(r" request request_id=.* status=(408|429) ", target.server.log())
+    return Counter(map(int, found))
 
 
 @pytest.fixture(scope="module", params=["gevent", pytest.param("gthread", marks=pytest.mark.neighbours)])
@@ -149,7 +156,7 @@ def test_a_body_that_is_not_as_announced_is_neither_served_nor_charged(
 
 
 def test_one_address_with_slow_requests_leaves_the_others_served(target: Target) -> None:
-    body = CHAT + b"Content-Length: 10000\r\n\r\n{"
+    body, before = CHAT + b"Content-Length: 10000\r\n\r\n{", count_lines(target)
     crowd = [target.connect() for _ in range(CONNECTIONS - 2)]
     try:
         for number, sock in enumerate(crowd):
@@ -176,13 +183,15 @@ def test_one_address_with_slow_requests_leaves_the_others_served(target: Target)
         for sock in crowd:
             sock.close()
     assert answers == {429: CONNECTIONS - 2 - SLOW_REQUESTS, 408: SLOW_REQUESTS}
+    wait_until(lambda: count_lines(target) - before == answers, "each has its line of the log")
+    assert "reason=slow_head" in target.server.log() or "reason=slow_requests" in target.server.log()
     with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}, from_address=CROWD) as response:
         assert response.status == 200
 
 
 @pytest.mark.parametrize("in_chunks", [False, True])
 def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
-    arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=9, slow_requests=1))
+    arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=9, slow_requests=1), print)
     ours, theirs = socket.socketpair()
     with ours, theirs:
         theirs.sendall(chunks(HELLO, 3) + b"0\r\n\r\n" if in_chunks else HELLO)
@@ -207,7 +216,10 @@ def test_one_address_with_many_connections_leaves_the_others_served(target: Targ
     try:
         with target.connect() as late:
             status, body = read_answer(late)
-        assert (status, json.loads(body)["code"]) == (429, "concurrency_limit")
+        refusal = json.loads(body)
+        assert (status, refusal["code"]) == (429, "concurrency_limit")
+        line = f"request request_id={refusal['requestId']} route=none status=429 code=concurrency_limit reason=connections"
+        wait_until(lambda: line in target.server.log(), "the line of the log")
         with exchange(target.port, "POST", "/api/chat", {"message": "Hi"}) as response:
             assert response.status == 200
     finally:

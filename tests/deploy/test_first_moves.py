@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import shutil
 import signal
 import socket
@@ -192,13 +193,51 @@ def test_ready_is_said_when_the_database_answers_and_a_reload_with_a_fault_chang
             assert json.loads(response.read())["reply"]
         assert _last_key(port, openai) == "Bearer sk-first"
 
-        (site / ".env").write_text(settings)
+        # What a killed worker is replaced by has the old settings too, and does not end the server.
+        (site / ".env").write_text(f"{settings}CHAT_MODLE=x\n")
+        (site / "key").unlink()
+        _kill_worker(server)
+        assert _last_key(port, openai) == "Bearer sk-first"
+
         (site / "key").write_text("sk-second\n")
+        (site / ".env").write_text(settings)
         server.signal(signal.SIGHUP)
         wait_until(lambda: server.workers() and workers.isdisjoint(server.workers()), "new workers")
         wait_until(lambda: _last_key(port, openai) == "Bearer sk-second", "the key that is in its file now")
         assert not server.faults()
         assert "canary" not in server.log()
+
+
+def test_a_worker_that_cannot_be_replaced_is_tried_again_and_ends_no_server(site: Path) -> None:
+    port = free_port()
+    own = site / "own"
+    own.mkdir()
+    (site / ".env").write_text(f"PORT={port}\nPROMPTS_DIR=own\nLOG_FORMAT=json\n")
+    with serving(site) as server:
+        wait_until(lambda: "server.ready" in server.log(), "that it is ready")
+        (own / "half.toml").write_text("text = [")
+        _kill_worker(server)
+        wait_until(lambda: "half.toml: is not valid TOML" in server.log(), "why there is no other worker")
+        (own / "half.toml").unlink()
+        wait_until(lambda: _can_chat(port), "a worker, once the fault is mended")
+
+        lines = [json.loads(line) for line in server.log().splitlines()]
+        assert [line["level"] for line in lines if line["event"] == "server.worker_failed"] == ["ERROR"]
+        assert server.process.poll() is None
+
+
+def _kill_worker(server: Gunicorn) -> None:
+    [killed] = server.workers()
+    os.kill(killed, signal.SIGKILL)
+    wait_until(lambda: killed not in server.workers(), "that it has ended")
+
+
+def _can_chat(port: int) -> bool:
+    try:
+        with exchange(port, "POST", "/api/chat", {"message": "Hello"}) as response:
+            return response.status == 200
+    except OSError:
+        return False
 
 
 def _last_key(port: int, openai: FakeUpstream) -> str:

@@ -405,19 +405,28 @@ def test_a_server_that_does_not_answer_is_503_with_another_code(nginx_program: s
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
-ORIGINS = ("https://www.example.com", "capacitor://localhost", "http://localhost:5173")
+LONG_NAME = "portal.of-a-customer-with-a-long-name.staging.company.example-hosting.com"
+ORIGINS = (
+    "https://www.example.com",
+    "capacitor://localhost",
+    "http://localhost:5173",
+    "chrome-extension://abcdefghijklmnopabcdefghijklmnop",
+    f"https://{LONG_NAME}:8443",
+)
 
 
 def test_the_printed_site_serves_what_the_settings_say(nginx_program: str, tmp_path: Path) -> None:
     config = Config(
         bind=SOCKET, request_timeout_s=180, max_body_bytes=30_000, max_json_bytes=2_000, allowed_origins=ORIGINS
     )
-    text = render_site(SITE.read_text("utf-8"), config, ["gatehouse.example.com", "b.example.com"])
+    text = render_site(SITE.read_text("utf-8"), config, ["gatehouse.example.com", "B.example.com", LONG_NAME])
     assert "proxy_read_timeout 195s;" in text
-    assert "server_name gatehouse.example.com b.example.com;" in text
 
     with serving(nginx_program, tmp_path / "nobody.sock", tmp_path, text) as site:
-        for origin in (*ORIGINS, "https://evil.example"):
+        for host, status in (("b.example.com", 503), (LONG_NAME, 503), (LONG_NAME.replace(".", "x"), 421)):
+            response, _ = site.ask("POST", "/api/chat", b"{}", headers={"Host": host})
+            assert response.status == status, host
+        for origin in (*ORIGINS, "https://evil.example", f"https://{LONG_NAME}:84433"):
             for size, status in ((30_000, 503), (30_001, 413)):
                 response, _ = site.ask("POST", "/api/chat", b"x" * size, headers={"Origin": origin})
                 allowed = response.headers.get("Access-Control-Allow-Origin")

@@ -174,3 +174,11 @@ def test_systemd_finds_no_fault_with_the_units(tmp_path: Path) -> None:
         units[-1].write_text(here, "utf-8")
     found = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
     assert (len(units), found.returncode, found.stderr) == (12, 0, "")
+
+
+@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd is not installed")
+@pytest.mark.parametrize("unit", sorted((ROOT / "deploy").glob("*.service")), ids=lambda unit: unit.stem)
+def test_systemd_finds_each_service_little_exposed(unit: Path) -> None:
+    command = ["systemd-analyze", "security", "--offline=true", "--threshold=17", unit]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert found.returncode == 0, found.stdout[-200:] + found.stderr

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
+from typing import NamedTuple
 
 from app.billing.outbox import queue as queues
 from app.billing.outbox.delivery import deliver
@@ -27,7 +28,14 @@ _ENTRY = NewEntry("r", "acme", "ann", None, "/api/chat", "chat", "m")
 _DONE = Settlement(outcome="complete", source="reported", cost_micro_usd=1, prompt_tokens=1)
 
 
-def kill_deliveries(database_url: str, folder: Path, *, times: int, rows_each: int = 60) -> None:
+class Told(NamedTuple):
+    """What a receiver heard: of how many rows, and how often of one that it knew."""
+
+    rows: int
+    repeats: int
+
+
+def kill_deliveries(database_url: str, folder: Path, *, times: int, rows_each: int = 60) -> Told:
     """Settle rows, and kill the process that tells of them, so many times; then tell of the rest."""
     database = open_database(database_url, folder)
     database.migrate()
@@ -58,6 +66,7 @@ def kill_deliveries(database_url: str, folder: Path, *, times: int, rows_each: i
         assert sum(each.waiting + each.given_up for each in count_backlogs(database)) == 0
         # A killed process had no more under way than a round.
         assert receiver.heard.total() <= len(settled) + times * 50
+        return Told(len(settled), receiver.heard.total() - len(settled))
 
 
 def _wait_until(is_so: Callable[[], bool]) -> None:

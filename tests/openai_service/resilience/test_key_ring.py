@@ -9,7 +9,8 @@ import pytest
 from app.config import Config, ConfigError
 from app.openai_service import BatchSender, build_client
 from tests.conftest import over_both_endpoints
-from tests.fakes.openai_answers import completion, error, sse, stream_of
+from tests.fakes.bodies import EVERY_SMALLEST
+from tests.fakes.openai_answers import completion, embeddings, error, sse, stream_of
 from tests.fakes.reading import events_of
 
 CHAT = {"message": "Hi"}
@@ -29,6 +30,7 @@ class Account:
     def __init__(self, upstream):
         self.upstream = upstream
         self.refused = {}
+        self.text = "Hello"
         upstream.otherwise = self.answer
 
     def answer(self, sent):
@@ -37,8 +39,10 @@ class Account:
             status, members = self.refused[key]
             return httpx2.Response(status, json=error(f"no, {key}", **members))
         if sent.body.get("stream"):
-            return self.upstream.event_stream([sse(chunk) for chunk in stream_of("Hello")])
-        return httpx2.Response(200, json=completion("Hello"))
+            return self.upstream.event_stream([sse(chunk) for chunk in stream_of(self.text)])
+        if (texts := sent.body.get("input")) and "messages" not in sent.body:
+            return httpx2.Response(200, json=embeddings([[0.25]] * (1 if isinstance(texts, str) else len(texts))))
+        return httpx2.Response(200, json=completion(self.text))
 
     @property
     def used(self):
@@ -114,6 +118,21 @@ def test_other_operations_use_the_same_keys(make_client, account):
 
     assert account.used[0] == FIRST
     assert FIRST not in account.used[1:]
+
+
+@pytest.mark.parametrize("route", EVERY_SMALLEST)
+@pytest.mark.parametrize("fault", [(401, {"code": "invalid_api_key"}), (429, {"code": "insufficient_quota"})])
+def test_every_route_goes_on_with_the_next_key_and_comes_back(make_client, account, clock, route, fault):
+    client = make_client()
+    account.text = '{"a": 1}'
+    account.refused[FIRST] = fault
+    for _ in range(2):
+        answer = client.post(route, json=EVERY_SMALLEST[route])
+        assert (answer.status_code, "upstream_" in answer.text) == (200, False), answer.text
+        account.refused.clear()
+        clock.move(300)
+
+    assert account.used == [FIRST, SECOND, FIRST]
 
 
 def test_a_key_is_tried_again_after_five_minutes(make_client, account, clock):
