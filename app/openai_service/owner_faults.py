@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Collection
+
+import orjson
 
 from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_CODES, UpstreamError, UserBlocked
 from app.openai_service.results import CallRecord
@@ -11,8 +14,43 @@ from app.shared_state import SharedState
 
 log = logging.getLogger(__name__)
 
-# The class of the first error in the chain, where no response came.
-_NO_SERVER = {"gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"}
+# Each kind of fault with its codes and statuses. The first that fits is meant.
+_FAULTS: tuple[tuple[str, Collection[str], Collection[int]], ...] = (
+    ("quota", QUOTA_CODES, (402,)),
+    ("queue", ("token_limit_exceeded",), ()),
+    ("rate", (LARGER_THAN_RATE,), ()),
+    ("account", ("invalid_organization", "mismatched_organization", "organization_not_found"), ()),
+    ("account", ("invalid_project", "mismatched_project", "project_not_found"), ()),
+    ("place", ("unsupported_country_region_territory", "ip_not_authorized"), ()),
+    ("permission", ("missing_scope",), ()),
+    ("key", ("invalid_api_key",), (401,)),
+    ("model", MODEL_GONE_CODES, ()),
+    ("permission", (), (403,)),
+    ("address", (), (404, 405, *range(300, 400))),
+    # The class of the first error in the chain, where no response came.
+    ("connection", ("gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"), ()),
+)
+_HINTS = {
+    "quota": "The quota of the upstream's account is used up: add credit or raise its limit"
+    " (OpenAI: platform.openai.com/settings/organization/billing).",
+    "queue": "The batches under way have as many tokens as the upstream's account may queue for {model}: wait until some"
+    " have ended, or have the limit raised.",
+    "rate": "A single request needs more tokens than the upstream's account has a minute for {model}: lower"
+    " MAX_INPUT_TOKENS and MAX_TOKENS, or have the limit raised.",
+    "account": "The upstream does not find the organization or project of this key ({code}): set OPENAI_ORG_ID to the"
+    " organization of OPENAI_API_KEY, or leave it out, and use a key of a project that is there.",
+    "place": "The upstream does not serve this server's address ({code}): run it in a country that is served, and put its"
+    " address on the list of those that the project allows, if it has one.",
+    "permission": "The upstream does not let OPENAI_API_KEY use {model}: check the rights of the key and of its project,"
+    " and its country.",
+    "key": "The upstream refuses OPENAI_API_KEY: it is wrong, revoked, or of another service."
+    " Put a valid key into .env, or the file of OPENAI_API_KEY_FILE, and reload.",
+    "model": "The upstream has no model {model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
+    " CHAT_FALLBACK_MODELS to names that its list of models has; on Azure, to those of deployments.",
+    "address": "The upstream answers {status}: OPENAI_BASE_URL (which usually ends in /v1) or the model {model} is wrong.",
+    "connection": "The upstream cannot be reached ({code}): check OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT, that the server"
+    " runs, and the network.",
+}
 _KEY = "owner-fault"
 _SHOWN_S = 180.0
 
@@ -40,8 +78,7 @@ class OwnerFaults:
                 self._tell(*found, model=model, status=status, code=code, request_id=record.request_id)
                 return
         if is_complete and not record.is_cached:
-            self._may_be_shown = False
-            self._state.update(_KEY, lambda _: None, ttl_s=_SHOWN_S)
+            self._forget(record.models[-1] if record.models else record.model)
 
     def note_failure(self, error: UpstreamError, *, model: str = "the Batch API") -> None:
         """Note a failure outside of the calls: of the Batch API, or of a model in a batch."""
@@ -67,54 +104,35 @@ class OwnerFaults:
             },
         )
         self._may_be_shown = True
-        self._state.update(_KEY, lambda _: hint.encode(), ttl_s=_SHOWN_S)
+        self._state.update(_KEY, lambda _: orjson.dumps([model, hint]), ttl_s=_SHOWN_S)
+
+    def _forget(self, model: str) -> None:
+        """Forget the fault of a model that has answered. What another one cannot do, such as moderation, is still to be mended."""
+
+        def change(kept: bytes | None) -> bytes | None:
+            fault = _read(kept)
+            return None if fault is None or fault[0] == model else kept
+
+        self._may_be_shown = self._state.update(_KEY, change, ttl_s=_SHOWN_S) is not None
 
     def find_hint(self) -> str | None:
         """Return what the owner can do about the last fault of any worker; None if there is none, or no longer."""
-        hint = self._state.read(_KEY)
-        return hint.decode() if hint else None
+        fault = _read(self._state.read(_KEY))
+        return fault[1] if fault else None
+
+
+def _read(kept: bytes | None) -> tuple[str, str] | None:
+    """Return the model and the hint that are kept; None for what another version of the program has kept."""
+    try:
+        model, hint = orjson.loads(kept or b"")
+    except ValueError:
+        return None
+    return model, hint
 
 
 def _find_fault(model: str, status: int | None, code: str) -> tuple[str, str] | None:
     """Return the kind of fault and a hint; None if the owner can do nothing."""
-    if code in QUOTA_CODES or status == 402:
-        return "quota", (
-            "The quota of the upstream's account is used up: add credit or raise its limit"
-            " (OpenAI: platform.openai.com/settings/organization/billing)."
-        )
-    if code == "token_limit_exceeded":
-        return "queue", (
-            f"The batches under way have as many tokens as the upstream's account may queue for {model}: wait until some"
-            " have ended, or have the limit raised."
-        )
-    if code == LARGER_THAN_RATE:
-        return "rate", (
-            f"A single request needs more tokens than the upstream's account has a minute for {model}: lower"
-            " MAX_INPUT_TOKENS and MAX_TOKENS, or have the limit raised."
-        )
-    if status == 401 or code == "invalid_api_key":
-        return "key", (
-            "The upstream refuses OPENAI_API_KEY: it is wrong, revoked, or of another service."
-            " Put a valid key into .env, or the file of OPENAI_API_KEY_FILE, and reload."
-        )
-    if status == 403:
-        return "permission", (
-            f"The upstream does not let OPENAI_API_KEY use {model}: check the rights of its project and its"
-            " country."
-        )
-    if code in MODEL_GONE_CODES:
-        return "model", (
-            f"The upstream has no model {model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
-            " CHAT_FALLBACK_MODELS to names that its list of models has."
-        )
-    if status in (404, 405):
-        return "address", (
-            f"The upstream answers {status}: OPENAI_BASE_URL (which usually ends in /v1) or the model"
-            f" {model} is wrong."
-        )
-    if status is None and code in _NO_SERVER:
-        return "connection", (
-            f"The upstream cannot be reached ({code}): check OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT, that the server"
-            " runs, and the network."
-        )
+    for fault, codes, statuses in _FAULTS:
+        if code in codes or status in statuses:
+            return fault, _HINTS[fault].format(model=model, status=status, code=code)
     return None

@@ -7,13 +7,14 @@ from typing import Protocol
 
 import httptools
 
-# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, and a Content-Length besides
-# chunks, which is not read. The danger is that of a proxy, which passes answers on to others.
+# What httpx2 accepts as well: folded headers, LF for CRLF, spaces behind a chunk's size, a Content-Length besides
+# chunks, which is not read, and versions that were never made. The danger is that of a proxy, which passes answers on.
 _LENIENCIES = {
     "lenient_headers": True,
     "lenient_optional_cr_before_lf": True,
     "lenient_spaces_after_chunk_size": True,
     "lenient_chunked_length": True,
+    "lenient_version": True,
 }
 _END = re.compile(rb"\r?\n\r?\n")
 _INTERIM = re.compile(rb"\A(HTTP/\d\.\d 1\d\d[^\n]*\n([^\r\n][^\n]*\n)*\r?\n)+")  # 100 Continue, 103 Early Hints

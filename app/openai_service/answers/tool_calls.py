@@ -78,16 +78,16 @@ class ToolCalls:
 
     @classmethod
     def read(cls, calls: object) -> list[ToolCallObject]:
-        """Return the calls of a complete message, in OpenAI's form.
+        """Return the calls of a complete message, in OpenAI's form. Raises as add() does."""
+        collected = cls()
+        collected.add_whole(calls)
+        return collected.finish()
 
-        Raises:
-            UpstreamFailed: it is not a list of calls.
-        """
+    def add_whole(self, calls: object) -> list[ToolCallDelta]:
+        """Add all calls of a complete message, each at its place. Raises as add() does."""
         if not isinstance(calls, list) or not all(isinstance(call, dict) for call in calls):
             raise UpstreamFailed
-        collected = cls()
-        collected.add([{**call, "index": place} for place, call in enumerate(calls)])
-        return collected.finish()
+        return self.add([{**call, "index": place} for place, call in enumerate(calls)])
 
     def add(self, deltas: object) -> list[ToolCallDelta]:
         """Add the pieces of calls in one chunk's `tool_calls`, and return what is new.

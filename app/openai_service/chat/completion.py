@@ -1,4 +1,7 @@
-"""Parses an answer, a chat completion or a response, into a ChatResult."""
+"""Parses an answer, a chat completion or a response, into a ChatResult.
+
+A server may answer with a stream although none was asked for. It is read like any stream, to its end.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +15,19 @@ from app.openai_service.answers.text import read_json
 from app.openai_service.answers.tool_calls import ToolCalls, find_tool_calls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.responses.answer import is_response, parse_response
+from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.results import CallRecord, ChatResult
+from app.openai_service.streaming.chunks import ChunkReader
+from app.openai_service.streaming.events import (
+    Annotation,
+    Done,
+    Events,
+    HostedStep,
+    Refusal,
+    Token,
+    estimate_tokens,
+)
+from app.openai_service.transport.request_bodies import RESPONSES_PATH
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.token_counts import Usage
 from app.token_counts.estimates import estimate_text
@@ -29,7 +44,7 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
     try:
         body = read_json(response.content)
     except ValueError:
-        raise UpstreamFailed from None
+        return _read_stream(response, record)
     result = parse_completion(body, record)
     attempt = record.attempt_log[-1]
     if (tier := body.get("service_tier")) and isinstance(tier, str):
@@ -39,6 +54,39 @@ def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult
         arguments = [str(call["function"]["arguments"]) for call in result.tool_calls]
         attempt.received = sum(map(estimate_text, [result.text, *arguments]))
     return result
+
+
+def _read_stream(response: httpx2.Response, record: CallRecord) -> ChatResult:
+    """Read a stream that has ended. Raises as read_completion() does."""
+    is_of_response = response.request.url.path.endswith(RESPONSES_PATH)
+    reader = ResponseReader(record.models[-1]) if is_of_response else ChunkReader()
+    attempt = record.attempt_log[-1]
+    events: Events = []
+    try:
+        reader.feed(response.content, events)
+        if not reader.is_done:
+            reader.end(events)
+    finally:
+        attempt.received = estimate_tokens(events)
+        attempt.service_tier = reader.service_tier or attempt.service_tier
+        attempt.hosted_calls = reader.hosted_calls
+    record.note_usage(reader.usage)
+    record.model = reader.model or record.model
+    done = events[-1]
+    assert isinstance(done, Done), "a stream ends with Done or an error"
+    return ChatResult(
+        text="".join([event.text for event in events if isinstance(event, Token)]),
+        finish_reason=done.finish_reason,
+        usage=done.usage,
+        model=record.model,
+        id=done.id,
+        tool_calls=done.tool_calls,
+        refusal="".join([event.text for event in events if isinstance(event, Refusal)]) or None,
+        record=record,
+        reasoning_items=done.reasoning_items,
+        hosted_items=[event.fields for event in events if isinstance(event, HostedStep) and event.kind == "done"],
+        annotations=[event.fields for event in events if isinstance(event, Annotation)],
+    )
 
 
 def parse_completion(body: Any, record: CallRecord) -> ChatResult:

@@ -13,7 +13,7 @@ import orjson
 from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
-from app.openai_service.responses.answer import make_answer_id
+from app.openai_service.responses.answer import is_response, make_answer_id
 from app.openai_service.responses.event_order import EventOrder
 from app.openai_service.responses.growing_output import GrowingItem, GrowingOutput, make_text_event
 from app.openai_service.responses.hosted_tools import STEP_EVENTS
@@ -168,22 +168,31 @@ class ResponseReader:
         events += self._output.precede(found)
 
     def _read_response(self, kind: str, event: dict[str, Any]) -> Events:
-        """Read an event of the whole response, or an error. Unknown ones are passed over."""
+        """Read an event of the whole response, or an error. Unknown ones are passed over.
+
+        The response itself in place of events is the whole answer of a server that does not stream.
+        """
+        if is_response(event):
+            return self._finish({"status": None, **event}) if self._note_response(event) else []
         response = event.get("response")
         if kind == "error" or (event.get("error") and not isinstance(response, dict)):
             raise read_failure(event.get("error") or event)
-        if not isinstance(response, dict):
+        if not isinstance(response, dict) or not self._note_response(response):
             return []
+        return self._finish({**response, "status": kind.rpartition(".")[2]}) if kind in _LAST else []
+
+    def _note_response(self, response: dict[str, Any]) -> bool:
+        """Note which response this is, and return False if the stream began with another one."""
         id_ = response.get("id")
         if isinstance(id_, str):
             self._response_id = self._response_id or id_
             if id_ != self._response_id:
-                return []
+                return False
         if isinstance(response.get("model"), str):
             self.model = self.model or response["model"]
         if isinstance(response.get("service_tier"), str):
             self.service_tier = response["service_tier"]
-        return self._finish({**response, "status": kind.rpartition(".")[2]}) if kind in _LAST else []
+        return True
 
     def _finish(self, response: dict[str, Any]) -> Events:
         events: Events = []

@@ -45,6 +45,7 @@ class ChunkReader:
         self._id = ""
         self._raw_usage: dict[str, Any] | None = None
         self._has_text = False
+        self._is_whole = False
         self._finish_reason: object = None
         self._tool_calls = ToolCalls()
         self._joiner = TextJoiner()
@@ -106,8 +107,9 @@ class ChunkReader:
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
             # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
-            if self._finish_reason is None and not (self.is_done and self._has_text):
-                raise UpstreamTruncated if self.chunks else UpstreamFailed
+            is_whole = self._is_whole or (self.is_done and self._has_text)
+            if self._finish_reason is None and not is_whole:
+                raise UpstreamTruncated if self.chunks and not self._splitter.is_json else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
         except UpstreamError as error:
@@ -153,13 +155,21 @@ class ChunkReader:
             self._finish_reason = choice["finish_reason"]
         delta = choice.get("delta")
         if not isinstance(delta, dict):
-            return []
+            return self._read_message(choice.get("message"))
         texts = read_texts(delta)
         if joiner is not None:
             texts = [event for event in map(joiner.join, texts) if event.text]
         if calls := find_tool_calls(delta):
             return [*texts, *self._tool_calls.add(calls)]
         return [*texts]
+
+    def _read_message(self, message: object) -> Events:
+        """Read the whole answer of a server that does not stream; one that repeats what it has streamed is not read."""
+        if not isinstance(message, dict) or self._has_text or self._is_whole:
+            return []
+        self._is_whole = True
+        calls = find_tool_calls(message) or []
+        return [*read_texts(message), *self._tool_calls.add_whole(calls)]
 
 
 def _read_with_halves(raw: bytes) -> Any:

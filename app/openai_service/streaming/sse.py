@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 from app.openai_service.errors import UpstreamFailed
 
 _MAX_EVENT_BYTES = 8 * 1024 * 1024
+_JSON = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 
 
 class EventSplitter:
     """Buffers bytes until an event is complete, and returns the event's `data`.
 
     Splits bytes, not text: text splitters treat U+2028 and U+0085 as line ends, and JSON may contain them.
-    Ignores comments and fields other than `data`, since this API puts the type of an event in its data.
+    Ignores comments and fields other than `data`, since this API puts the type of an event in its data. Where a JSON
+    object stands in place of an event, all that follows is its text: a server that does not stream answers so.
 
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
@@ -22,6 +25,8 @@ class EventSplitter:
         self.rest: list[bytes] = []
         """What has come of an event that is not complete."""
         self._rest_bytes = 0
+        self.is_json = False
+        """Whether what comes is one JSON text instead of events; `end()` returns it."""
 
     def feed(self, data: bytes) -> list[bytes]:
         """Add bytes, and return the data of the events that they complete, without events that have no data.
@@ -36,10 +41,14 @@ class EventSplitter:
             start = data.find(b"\ndata: {") + 7
             if start > 7 and b"\r" not in data:
                 return [data[start:-2]]  # exactly one event with its name, as /responses sends them
-        if self.rest and b"\n" not in data and b"\r" not in data:
+        if self.rest and (self.is_json or (b"\n" not in data and b"\r" not in data)):
             self._buffer(data)  # not joined yet: a large event would be copied for each of its pieces
             return []
         buffer = b"".join([*self._take_rest(), data])
+        if _JSON.match(buffer):
+            self.is_json = True
+            self._buffer(buffer)
+            return []
         if b"\r" in buffer:
             # JSON escapes control characters, so every CR is part of a line end. A CR at the very end may be
             # the first half of a CRLF.
@@ -65,7 +74,11 @@ class EventSplitter:
 
     def end(self) -> list[bytes]:
         """Return the data of a last event that has no blank line after it; many servers omit that line."""
-        data = _parse_data(b"".join(self._take_rest()).replace(b"\r", b"\n"))
+        rest = b"".join(self._take_rest())
+        if self.is_json or _JSON.match(rest):
+            self.is_json = True
+            return [rest.removeprefix(codecs.BOM_UTF8)]
+        data = _parse_data(rest.replace(b"\r", b"\n"))
         return [data] if data else []
 
     def _buffer(self, data: bytes) -> None:

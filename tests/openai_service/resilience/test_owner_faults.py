@@ -7,6 +7,7 @@ import logging
 import httpx2
 import pytest
 
+from tests.fakes.bodies import EVERY_SMALLEST
 from tests.fakes.openai_answers import completion, error, stream_of
 
 pytestmark = pytest.mark.one_attempt
@@ -18,6 +19,17 @@ FAULTS = [
     (429, {"code": "insufficient_quota"}, "quota", "add credit"),
     (402, {}, "quota", "add credit"),
     (403, {}, "permission", "rights"),
+    (401, {"code": "missing_scope"}, "permission", "rights"),
+    (401, {"code": "invalid_organization"}, "account", "OPENAI_ORG_ID"),
+    (401, {"code": "mismatched_organization"}, "account", "OPENAI_ORG_ID"),
+    (401, {"code": "mismatched_project"}, "account", "project"),
+    (404, {"code": "organization_not_found"}, "account", "OPENAI_ORG_ID"),
+    (403, {"code": "unsupported_country_region_territory"}, "place", "country"),
+    (403, {"code": "ip_not_authorized"}, "place", "address"),
+    (429, {"code": "billing_not_active"}, "quota", "add credit"),
+    (403, {"code": "model_not_found"}, "model", "CHAT_MODEL"),
+    (404, {"code": "DeploymentNotFound"}, "model", "deployments"),
+    (301, {}, "address", "OPENAI_BASE_URL"),
     (404, {"code": "model_not_found"}, "model", "CHAT_MODEL"),
     (404, {}, "address", "OPENAI_BASE_URL"),
     (405, {}, "address", "OPENAI_BASE_URL"),
@@ -116,3 +128,32 @@ def test_an_outage_that_another_model_covers_is_no_fault_of_the_owners(covered, 
 
     assert covered.post("/api/chat", json=CHAT).status_code == 200
     assert not lines_of(caplog)
+
+
+@pytest.mark.parametrize("route", sorted(EVERY_SMALLEST))
+def test_it_is_told_of_every_route(client, upstream, caplog, route):
+    upstream.otherwise = lambda _: httpx2.Response(401, json=error("CANARY", code="invalid_api_key"))
+
+    assert client.post(route, json=EVERY_SMALLEST[route]).status_code == 502
+
+    (line,) = lines_of(caplog)
+    assert (line.levelno, line.fault) == (logging.ERROR, "key")
+
+
+@pytest.fixture
+def moderated(make_app):
+    return make_app(chat_fallback_models=(), moderation="input").test_client()
+
+
+def test_what_moderation_cannot_do_stays_on_the_page_while_chats_are_answered(moderated, upstream, caplog):
+    upstream.otherwise = lambda sent: (
+        httpx2.Response(401, json=error("x", code="missing_scope"))
+        if sent.path.endswith("/moderations")
+        else httpx2.Response(200, json=completion())
+    )
+    for _ in range(2):
+        assert moderated.post("/api/chat", json=CHAT).status_code == 200
+
+    (line,) = lines_of(caplog)
+    assert (line.fault, line.model) == ("permission", "omni-moderation-latest")
+    assert "omni-moderation-latest" in moderated.get("/", headers={"Accept": "text/html"}).text

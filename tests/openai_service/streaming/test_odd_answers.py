@@ -75,19 +75,12 @@ def read(client):
 
 
 class TestAnotherKindOfBody:
-    @pytest.mark.parametrize("route", PLAIN_ROUTES)
-    def test_a_stream_of_events_is_no_answer_in_one_piece(self, make_app, upstream, records, route):
+    def test_a_stream_of_events_has_no_vectors(self, make_app, upstream, records):
         upstream.answers(WHOLE_STREAM, headers=EVENT_STREAM)
 
-        assert failure_of(make_app().test_client().post(route, json=SMALLEST[route])) == (502, "upstream_failed")
+        answered = make_app().test_client().post("/api/embeddings", json=SMALLEST["/api/embeddings"])
+        assert failure_of(answered) == (502, "upstream_failed")
         assert [record.outcome for record in records] == ["upstream_error"]
-
-    @pytest.mark.parametrize("indent", [None, 2])
-    @pytest.mark.parametrize("route", STREAMED_ROUTES)
-    def test_an_answer_in_one_piece_is_no_stream(self, client, upstream, route, indent):
-        upstream.answers(json.dumps(completion("data: Hello"), indent=indent).encode())
-
-        assert client.post(route, json=SMALLEST[route]).status_code == 502
 
     @BOTH_ROUTES
     @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import random
 import time
 
@@ -93,7 +94,13 @@ def _reference(lines):
 
 
 def test_what_is_no_event_stream_holds_no_data():
-    assert read([b"<html>", b"<p>data: x</p>\n\n", b'{"error": 1}']) == []
+    assert read([b"<html>", b"<p>data: x</p>\n\n", b'"error": 1']) == []
+
+
+def test_an_object_in_place_of_an_event_is_its_data_up_to_the_end():
+    body = b'{"a":\r\n\r\n1}'
+    for pieces in ([body], [b": comment\n\n", body], [bytes([byte]) for byte in b"\xef\xbb\xbf\n" + body]):
+        assert [json.loads(data) for data in read(pieces)] == [{"a": 1}]
 
 
 def test_an_event_that_does_not_end_is_refused():
