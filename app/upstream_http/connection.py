@@ -153,10 +153,8 @@ class Connection:
         """Take in what was read, b"" for the end of the connection. Raises the errors of receive()."""
         if not data:
             if self._is_refusal or (self.head_complete and not self._is_framed):
-                self.complete, self.keep_alive = (
-                    True,
-                    False,
-                )  # without a length, the connection's end is the body's
+                # Without a length, the connection's end is the body's.
+                self.complete, self.keep_alive = True, False
                 return
             raise ConnectionEnded
         self.has_answered = True

@@ -42,7 +42,8 @@ HEAD = chunked()[0]
 
 
 def in_chunk(*payloads: Any) -> bytes:
-    data = sse(*payloads)
+    """As OpenAI writes them, without spaces: gevent's loop passes such tokens on by itself."""
+    data = sse(*[it if isinstance(it, str) else json.dumps(it, separators=(",", ":")) for it in payloads])
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
