@@ -117,6 +117,19 @@ def test_a_limit_holds_for_batches_and_for_openais_clients_too(site, owner):
     assert site.client.post("/v1/chat/completions", json=chat, headers=bearer(site.key)).status_code == 429
 
 
+@pytest.mark.parametrize("lower", ["user/anna?tenant=acme", "tenant/acme", "key/{key}"])
+def test_the_lowest_of_several_limits_refuses(site, owner, lower):
+    token = site.token()
+    for path in ("user/anna?tenant=acme", "tenant/acme", "key/{key}"):
+        rate = "2/hour" if path == lower else "900/hour"
+        put = owner("PUT", f"/api/limits/{path.format(key=site.key[3:11])}", json={"requestRate": rate})
+        assert put.status_code == 200
+
+    assert [site.chat(token).status_code for _ in range(3)] == [200, 200, 429]
+    owner("DELETE", f"/api/limits/{lower.format(key=site.key[3:11])}")
+    assert site.chat(token).status_code == 200
+
+
 def test_callers_see_the_limits_that_hold_for_them(site, owner):
     token = site.token(scopes=["chat", "usage"])
     owner("PUT", "/api/limits/user/anna?tenant=acme", json={"requestRate": "5/hour", "budgetUsd": 3})
