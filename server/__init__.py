@@ -10,6 +10,7 @@ boot_failures.py   lets the others serve on while a worker that replaces one can
 refusals.py        JSON for what gunicorn refuses, and log lines without a part of the request
 arrival.py         bounds slow requests, and the connections of one address
 lingering.py       closes answered connections without waiting for their clients
+listening.py       accepts connections, a fair share in each worker
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
 death_notice.py    notes when a worker died, for the charges of the calls that it was at

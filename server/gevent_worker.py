@@ -1,4 +1,4 @@
-"""Extend gunicorn's gevent worker: cheaper sockets, a fair share of connections, a shutdown that finishes requests."""
+"""Extend gunicorn's gevent worker: cheaper sockets, and a shutdown that finishes requests."""
 
 from __future__ import annotations
 
@@ -10,27 +10,24 @@ import ssl
 import time
 from collections.abc import Callable
 from contextlib import nullcontext, suppress
-from functools import partial
 from typing import Any
 
 import gevent
 import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
-from gevent.server import StreamServer
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
+from server.listening import FairListener, Listener
 from server.refusals import JsonRefusals
 from server.relay import Relay
 from server.stop_notice import QUIT_S, Stop, find_stop
 from server.stream_socket import StreamSocket
 
-# Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
-_MAX_SKIPPED_TURNS = 16
 # How long one read or write of a client's connection may take.
 _CLIENT_TIMEOUT_S = 30.0
 # How often a stopping worker checks whether its requests have ended.
@@ -97,8 +94,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._idle: set[Any] = set()
         self._allows_keepalive = True
         tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
-        server_class = _FairServer if self.cfg.workers > 1 else _Server
-        servers = [server_class(listener, self.handle, self._connections, **tls) for listener in self.sockets]
+        listener_class = FairListener if self.cfg.workers > 1 else Listener
+        servers = [listener_class(listener, self.handle, self._connections, **tls) for listener in self.sockets]
         for server in servers:
             server.start()
 
@@ -206,44 +203,6 @@ def _stop_reading(connection: Any) -> None:
         connection.is_read_closed = True
         with suppress(OSError):
             connection._sock.shutdown(socket.SHUT_RD)
-
-
-class _Server(StreamServer):  # type: ignore[misc]
-    """A listening socket, and the handler of its connections."""
-
-    def __init__(self, listener: Any, handle: Callable[..., None], connections: Pool, **tls: Any) -> None:
-        super().__init__(listener, partial(handle, self), spawn=connections, **tls)
-
-    def take_queued(self, most: int) -> None:
-        """Accept what waits: the kernel resets it when the last process closes the socket."""
-        for _ in range(most):
-            if self.full() or (accepted := StreamServer.do_read(self)) is None:
-                return
-            self.do_handle(*accepted)
-
-    def getsockname(self) -> Any:
-        """Return the address. gunicorn reads it for each connection, even after the socket has been closed."""
-        return self.address
-
-
-class _FairServer(_Server):
-    """A server that leaves new connections to less busy workers.
-
-    The kernel wakes every worker for a new connection, and a busy worker is awake already, so it would accept nearly
-    all of them. Here a worker skips as many turns of its loop as it has connections, and a worker with fewer is
-    quicker.
-    """
-
-    max_accept = 1
-    _turns_to_skip = 0
-
-    def do_read(self) -> Any:
-        """Accept a connection, unless turns are to be skipped."""
-        if self._turns_to_skip > 0:
-            self._turns_to_skip -= 1
-            return None
-        self._turns_to_skip = min(len(self.pool) + 1, _MAX_SKIPPED_TURNS)
-        return super().do_read()
 
 
 class _ClientSocket(ArrivingSocket, StreamSocket):

@@ -137,7 +137,7 @@ assert "address" not in vars(held) and held.address == plain.address
 """,
     "a busy worker leaves turns to the others before it accepts again": """
 from gevent.pool import Pool
-from server.gevent_worker import _FairServer
+from server.listening import FairListener
 
 def turns_left(server):
     turns = 0
@@ -153,7 +153,7 @@ for open_connections, expected in [(0, 1), (5, 6), (1000, 16)]:
     listener = gevent.socket.socket()
     listener.bind(("127.0.0.1", 0))
     listener.listen()
-    server = _FairServer(listener, lambda *_: None, connections)
+    server = FairListener(listener, lambda *_: None, connections)
     visitors = [gevent.socket.create_connection(server.address) for _ in range(2)]
     assert [turns_left(server), turns_left(server)] == [0, expected]
 """,
