@@ -8,6 +8,7 @@ from collections.abc import Collection
 import orjson
 
 from app.openai_service.errors import LARGER_THAN_RATE, MODEL_GONE_CODES, QUOTA_CODES, UpstreamError, UserBlocked
+from app.openai_service.resilience.retry import LOCAL_CODES
 from app.openai_service.results import CallRecord
 from app.runtime.log_throttle import LogThrottle
 from app.shared_state import SharedState
@@ -27,6 +28,7 @@ _FAULTS: tuple[tuple[str, Collection[str], Collection[int]], ...] = (
     ("model", MODEL_GONE_CODES, ()),
     ("permission", (), (403,)),
     ("address", (), (404, 405, *range(300, 400))),
+    ("machine", LOCAL_CODES, ()),
     # The class of the first error in the chain, where no response came.
     ("connection", ("gaierror", "ConnectionRefusedError", "SSLCertVerificationError", "SSLError"), ()),
 )
@@ -48,6 +50,8 @@ _HINTS = {
     "model": "The upstream has no model {model} for this key: set CHAT_MODEL, VISION_MODEL, EMBEDDING_MODEL and"
     " CHAT_FALLBACK_MODELS to names that its list of models has; on Azure, to those of deployments.",
     "address": "The upstream answers {status}: OPENAI_BASE_URL (which usually ends in /v1) or the model {model} is wrong.",
+    "machine": "This server can open no more connections to the upstream ({code}): raise the limit of open files"
+    " (LimitNOFILE in the unit, or ulimit -n), or its memory.",
     "connection": "The upstream cannot be reached ({code}): check OPENAI_BASE_URL or AZURE_OPENAI_ENDPOINT, that the server"
     " runs, and the network.",
 }

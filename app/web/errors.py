@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException
 
 from app.problems import Problem, UnsupportedMediaType
 from app.runtime.lifecycle import Draining
+from app.runtime.local_faults import explain_local_fault
 from app.runtime.logs.lines import describe_place
 from app.web.encoders.openai_error import openai_error
 from app.web.observation.naming import name_route
@@ -188,5 +189,11 @@ def log_bug(error: Exception, request_id: str) -> bool:
         return False
     # Log the place but not the message: an exception's text can contain a prompt or a key.
     trace = describe_place(error.__traceback__)
-    log.error("request.bug", extra={"request_id": request_id, "error": type(error).__name__, "trace": trace})
+    fields = {
+        "request_id": request_id,
+        "error": type(error).__name__,
+        "trace": trace,
+        "hint": explain_local_fault(error),
+    }
+    log.error("request.bug", extra=fields)
     return True

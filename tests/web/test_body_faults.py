@@ -4,6 +4,7 @@ import errno
 import io
 
 import pytest
+from PIL import Image
 
 
 class Broken(io.RawIOBase):
@@ -45,3 +46,50 @@ def test_only_what_the_connection_did_is_the_callers_fault(client, upstream, con
 
     assert answer.status_code == status
     assert upstream.sent == []
+
+
+MACHINE = [
+    (OSError(errno.ENOSPC, "CANARY"), "full"),
+    (OSError(errno.EDQUOT, "CANARY"), "full"),
+    (OSError(errno.EROFS, "CANARY"), "read-only"),
+    (OSError(errno.EMFILE, "CANARY"), "open files"),
+    (OSError(errno.ENFILE, "CANARY"), "open files"),
+    (OSError(errno.ENOMEM, "CANARY"), "memory"),
+    (BlockingIOError(errno.EAGAIN, "CANARY"), "tasks"),
+    (PermissionError(errno.EACCES, "CANARY"), "rights"),
+    (FileNotFoundError(errno.ENOENT, "No usable temporary directory found in CANARY"), "TMPDIR"),
+    (OSError(errno.EIO, "CANARY"), "kernel"),
+    (MemoryError("CANARY"), "memory"),
+]
+
+
+@pytest.mark.parametrize(("error", "part"), MACHINE, ids=repr)
+def test_what_the_machine_lacks_is_told_in_the_log_with_a_hint(client, upstream, caplog, error, part):
+    answer = client.post(
+        "/api/vision",
+        content_type="multipart/form-data; boundary=x",
+        environ_overrides={"wsgi.input": Broken(error), "CONTENT_LENGTH": "100"},
+    )
+
+    assert (answer.status_code, answer.json["code"], upstream.sent) == (500, "internal_error", [])
+    (line,) = [record for record in caplog.records if record.message == "request.bug"]
+    assert part in line.hint
+    assert "CANARY" not in line.hint
+
+
+@pytest.mark.parametrize("place", ["os.posix_spawn", "socket.socketpair", "tempfile.TemporaryFile"])
+@pytest.mark.parametrize(("error", "part"), [MACHINE[3], MACHINE[5], MACHINE[-1]], ids=repr)
+def test_a_picture_that_this_machine_cannot_take_is_not_the_callers_fault(
+    client, *, upstream, caplog, monkeypatch, error, part, place
+):
+    picture = io.BytesIO()
+    Image.effect_noise((1_000, 1_000), 90).save(picture, "PNG")  # too large to be kept in memory
+
+    def fail(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(place, fail)
+    answer = client.post("/api/vision", data={"prompt": "Hi", "image": (io.BytesIO(picture.getvalue()), "a.png")})
+
+    assert (answer.status_code, answer.json["code"], upstream.sent) == (500, "internal_error", [])
+    assert [part in record.hint for record in caplog.records if record.message == "request.bug"] == [True]

@@ -13,7 +13,14 @@ from app.openai_service.errors import (
     UpstreamUnavailable,
 )
 from app.openai_service.resilience.breaker import CircuitBreaker, Permit
-from app.openai_service.resilience.retry import BackoffWaits, RetryBudget, is_model_gone, is_outage, is_transient
+from app.openai_service.resilience.retry import (
+    LOCAL_CODES,
+    BackoffWaits,
+    RetryBudget,
+    is_model_gone,
+    is_outage,
+    is_transient,
+)
 from app.openai_service.streaming.ticks import Ticks, pause
 
 if TYPE_CHECKING:
@@ -136,11 +143,11 @@ def find_cause(error: UpstreamError, fingerprint: Callable[[], str]) -> str:
 def counts_for_breaker(error: UpstreamError) -> bool:
     """Return whether the breaker counts it as a failure.
 
-    No answer, or none in time, is one. A rate limit is none, as the model does answer.
+    No answer, or none in time, is one. A rate limit is none, as the model does answer; nor is what this machine lacks.
     """
-    return (
-        is_outage(error) and not isinstance(error, UpstreamRateLimited) and error.upstream_status not in (408, 409)
-    )
+    if not is_outage(error) or isinstance(error, UpstreamRateLimited) or error.upstream_code in LOCAL_CODES:
+        return False
+    return error.upstream_status not in (408, 409)
 
 
 def _pick_most_informative(failures: Sequence[UpstreamUnavailable]) -> UpstreamUnavailable:

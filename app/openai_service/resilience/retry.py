@@ -21,6 +21,9 @@ from app.openai_service.errors import (
     UserBlocked,
 )
 
+LOCAL_CODES = frozenset({"EMFILE", "ENFILE", "ENOMEM", "ENOBUFS"})
+"""Of connections that this machine cannot open, for which no model is to blame."""
+
 _FIRST_WAIT_S = 0.5
 _FIRST_WAIT_RATE_LIMITED_S = 1.0
 _MAX_WAIT_S = 20.0

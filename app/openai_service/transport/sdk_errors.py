@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import re
 import time
 from email.utils import parsedate_to_datetime
@@ -74,9 +75,11 @@ def translate(error: openai.APIError) -> UpstreamError:
 
 
 def _find_root_cause(error: BaseException) -> str:
-    """Return the class of the first error in the chain, such as SSLCertVerificationError, for the log."""
+    """Return the first error in the chain, for the log: its class, such as SSLCertVerificationError, or what the system calls it."""
     while error.__cause__ is not None:
         error = error.__cause__
+    if type(error) is OSError and error.errno is not None:
+        return errno.errorcode.get(error.errno, "OSError")
     return type(error).__name__
 
 

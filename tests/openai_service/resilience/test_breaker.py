@@ -18,7 +18,7 @@ from app.openai_service.errors import CircuitOpen
 from app.openai_service.resilience.breaker import CircuitBreaker
 from app.shared_state import MemoryState, open_state
 from app.upstream_http.call_state import Tick
-from tests.fakes.bodies import SMALLEST
+from tests.fakes.bodies import EVERY_SMALLEST, SMALLEST
 from tests.fakes.openai_answers import chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.reading import without_padding
 from tests.fakes.servers import wait_until
@@ -445,6 +445,24 @@ class TestWhoseFaultItIs:
         for _ in range(6):
             assert site.post("/api/vision", json=SMALLEST["/api/vision"]).status_code == 502
         assert self.ask(site, "well") == 200
+
+    @pytest.mark.parametrize("failure", [500, 503, httpx2.ReadTimeout("x"), httpx2.ReadError("x")], ids=repr)
+    @pytest.mark.parametrize("route", sorted(EVERY_SMALLEST))
+    def test_what_one_caller_sends_closes_no_operation_to_others(self, make_app, upstream, route, failure):
+        site = make_app().test_client()
+
+        def fail(_):
+            if isinstance(failure, Exception):
+                raise failure
+            return httpx2.Response(failure, json=error())
+
+        upstream.otherwise = fail
+        for number in range(12):
+            site.post(route, json=EVERY_SMALLEST[route] | {"temperature": number / 10}).get_data()
+            site.post(route, json=EVERY_SMALLEST[route]).get_data()
+        upstream.sent.clear()
+        site.post(route, json=EVERY_SMALLEST[route], environ_overrides={"REMOTE_ADDR": "10.0.0.2"}).get_data()
+        assert upstream.sent, "another is asked for"
 
     def test_the_retries_of_one_caller_leave_others_theirs(self, site, upstream):
         for number in range(15):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 
 import httpx2
@@ -157,3 +158,24 @@ def test_what_moderation_cannot_do_stays_on_the_page_while_chats_are_answered(mo
     (line,) = lines_of(caplog)
     assert (line.fault, line.model) == ("permission", "omni-moderation-latest")
     assert "omni-moderation-latest" in moderated.get("/", headers={"Accept": "text/html"}).text
+
+
+@pytest.fixture
+def cautious(make_app):
+    return make_app(chat_fallback_models=(), breaker_failures=2).test_client()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_connection_that_this_machine_cannot_open_is_told_and_opens_no_circuit(
+    cautious, upstream, caplog, number
+):
+    for _ in range(4):
+        failed = httpx2.ConnectError("connecting failed")
+        failed.__cause__ = OSError(number, "CANARY")
+        upstream.raises(failed)
+        assert cautious.post("/api/chat", json=CHAT).json["code"] == "upstream_failed"
+
+    (line,) = lines_of(caplog)
+    assert (line.fault, line.upstream_code) == ("machine", errno.errorcode[number])
+    assert "LimitNOFILE" in line.hint
+    assert cautious.post("/api/chat", json=CHAT).status_code == 200
