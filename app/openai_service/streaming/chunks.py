@@ -107,9 +107,11 @@ class ChunkReader:
         self.usage = Usage.parse(self._raw_usage, wrote=self._has_text)
         try:
             # Without a reason, `[DONE]` says that an answer is whole, as the end of one in one piece does.
+            if self._splitter.is_json and not self._is_whole:
+                raise UpstreamFailed
             is_whole = self._is_whole or (self.is_done and self._has_text)
             if self._finish_reason is None and not is_whole:
-                raise UpstreamTruncated if self.chunks and not self._splitter.is_json else UpstreamFailed
+                raise UpstreamTruncated if self.chunks else UpstreamFailed
             tool_calls = self._tool_calls.finish()
             finish_reason = read_finish_reason(self._finish_reason, has_tool_calls=bool(tool_calls))
         except UpstreamError as error:
