@@ -1,6 +1,7 @@
 """A circuit breaker for each operation of each model: opens after too many failures in a row, then lets one call probe it.
 
-What one request causes counts once, however often it is sent; what one caller causes closes nobody else out.
+What one request causes counts once, however often it is sent; what one caller causes closes nobody else out. So a probe
+whose request may be at fault itself is followed by one of another caller before the circuit opens again.
 """
 
 from __future__ import annotations
@@ -46,8 +47,8 @@ class _State:
     """One circuit: closed while `open_until` is 0.
 
     Attributes:
-        failures: in a row, while it is closed, and of others than `only_for` while it is open: each its caller, a
-            colon, and its cause; ":" if neither the caller nor the request can be the cause.
+        failures: in a row, while it is closed; once it was open, that of the last probe. Each is its caller, a colon,
+            and its cause; ":" if neither the caller nor the request can be the cause.
         only_for: the caller of all failures that opened it, to whom alone it is open; "" if it is open to all.
         open_until, probe_until: in seconds of time.time(), which all machines share.
         probe: the id of the probe in progress, if any; it is void after `probe_until`.
@@ -105,6 +106,8 @@ class CircuitBreaker:
             state = _decode(value)
             if not _concerns(state, caller_hash) or self._is_open(state) or _is_probed(state):
                 return value
+            if self._has_probed(state, caller_hash):
+                return value
             return _encode(replace(state, probe=probe, probe_until=time.time() + lease_s, probe_lease_s=lease_s))
 
         state = _decode(self._store.update(key, claim, ttl_s=self._ttl_s))
@@ -133,6 +136,11 @@ class CircuitBreaker:
 
     def _is_open(self, state: _State) -> bool:
         return _is_ahead(state.open_until, self._cooldown_s)
+
+    def _has_probed(self, state: _State, caller_hash: str) -> bool:
+        """Return whether a caller has just probed in vain: for as long as a cooldown it is the turn of others."""
+        callers = {failure.partition(":")[0] for failure in state.failures}
+        return caller_hash in callers and _is_ahead(state.open_until + self._cooldown_s, self._cooldown_s)
 
     @property
     def _ttl_s(self) -> float:
@@ -180,6 +188,8 @@ class CircuitBreaker:
 
         def count(state: _State) -> _State:
             if permit.probe:
+                if caller and not state.only_for and not state.failures:
+                    return replace(state, probe="", open_until=time.time(), failures=(failure,))
                 return self._opened(state, only_for=state.only_for)
             if cause and failure in state.failures:
                 return state

@@ -437,6 +437,35 @@ class TestWhoseFaultItIs:
         assert [self.ask(site, "poison", f"10.0.0.{n}") for n in range(5)] == [502] * 5
         assert [self.ask(site, "well", f"10.0.1.{n}") for n in range(3)] == [503] * 3
 
+    def open_to_all(self, site, clock):
+        """Have five callers fail, and wait until a probe is due."""
+        assert [self.ask(site, "poison", f"10.0.0.{n}") for n in range(5)] == [502] * 5
+        assert self.ask(site, "well") == 503
+        clock.now += COOLDOWN_S
+
+    def test_a_probe_that_may_be_at_fault_itself_keeps_it_open_to_nobody_else(self, site, clock):
+        self.open_to_all(site, clock)
+        assert self.ask(site, "poison", "10.0.0.9") == 502
+        assert self.ask(site, "well", "10.0.0.9") == 503, "it is the turn of others"
+        assert self.ask(site, "well", "10.0.0.8") == 200
+        assert self.ask(site, "well", "10.0.0.9") == 200, "as it works for another"
+
+    def test_a_second_callers_probe_in_vain_opens_it_again(self, site, clock):
+        self.open_to_all(site, clock)
+        assert [self.ask(site, "poison", f"10.0.0.{n}") for n in (9, 8, 7)] == [502, 502, 503]
+        clock.now += COOLDOWN_S - 0.001
+        assert self.ask(site, "well", "10.0.0.6") == 503
+        clock.now += 0.002
+        assert self.ask(site, "well", "10.0.0.6") == 200
+
+    def test_whoever_is_alone_probes_again_after_a_cooldown(self, site, clock):
+        self.open_to_all(site, clock)
+        assert self.ask(site, "poison", "10.0.0.9") == 502
+        clock.now += COOLDOWN_S - 0.001
+        assert self.ask(site, "well", "10.0.0.9") == 503
+        clock.now += 0.002
+        assert self.ask(site, "well", "10.0.0.9") == 200
+
     def test_images_that_a_model_cannot_take_leave_its_conversations_alone(self, site, upstream):
         good = upstream.otherwise
         upstream.otherwise = lambda sent: (
