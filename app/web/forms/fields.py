@@ -48,6 +48,11 @@ def _convert(name: str, text: str) -> Any:
     if name in _BOOLEAN_FIELDS:
         return _BOOLEANS.get(text, text)
     if name == "variables":
-        with suppress(InvalidRequest):  # as a text it is refused
+        try:
             return parse_object(text.encode())
+        except InvalidRequest as error:
+            if error.field is not None:
+                sentence = str(error).removeprefix(f"{error.field}: ")
+                raise InvalidRequest(sentence, field=f"{name}.{error.field}") from None
+            # As a text it is refused.
     return text
