@@ -8,10 +8,10 @@ from chaos.call import Call
 
 ANY = frozenset({"chat", "stream", "structured", "embeddings"})
 STREAM = frozenset({"stream"})
+CHATS = frozenset({"chat", "stream"})
 EMBEDDINGS = frozenset({"embeddings"})
 STRUCTURED = frozenset({"structured"})
 TEXT = ANY - EMBEDDINGS
-PLAIN = ANY - STREAM
 
 
 @dataclass(frozen=True)

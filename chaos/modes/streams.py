@@ -24,11 +24,9 @@ async def _error_later(call: Call) -> None:
     await call.end_body()
 
 
-async def _no_reason(call: Call) -> None:
+async def _no_end(call: Call) -> None:
     await call.open_stream()
     await call.some_tokens()
-    if call.rng.random() < 0.5:
-        await call.event(b"[DONE]")
     await call.end_body()
 
 
@@ -64,7 +62,7 @@ MODES = [
     Mode("an error, then no token", _error_first, STREAM, FAILED),
     Mode("a limit, then no token", _limit_first, STREAM, codes("upstream_rate_limited"), weight=0.5),
     Mode("tokens, then an error", _error_later, STREAM, FAILED),
-    Mode("no finish_reason", _no_reason, STREAM, BROKEN_OFF),
+    Mode("neither finish_reason nor [DONE]", _no_end, STREAM, BROKEN_OFF),
     Mode("an empty stream", _nothing, STREAM, BROKEN_OFF),
     Mode("tokens, then garbage", _garbage, STREAM, FAILED),
     Mode("garbage, no token", _garbage_first, STREAM, FAILED, weight=0.5),

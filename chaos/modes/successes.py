@@ -1,7 +1,7 @@
 """Good answers, plain and odd: every one of them must reach the client whole."""
 
 from chaos.call import Call, drip
-from chaos.modes.mode import ANY, EMBEDDINGS, STREAM, TEXT, Mode
+from chaos.modes.mode import ANY, CHATS, EMBEDDINGS, STREAM, TEXT, Mode
 
 _MEGABYTES = 5_000_000
 
@@ -163,13 +163,35 @@ async def _shuffled(call: Call) -> None:
 
 async def _no_reason(call: Call) -> None:
     """A whole answer that does not say why it ends. It was paid for, so it is an answer."""
-    await call.answer_json(call.completion(call.text(), reason=None))
+    if not call.is_stream:
+        await call.answer_json(call.completion(call.text(), reason=None))
+        call.note_whole()
+        return
+    await call.open_stream()
+    for token in call.tokens:
+        await call.token(token)
     call.note_whole()
+    await call.event(b"[DONE]")
+    await call.end_body()
+
+
+async def _other_form(call: Call) -> None:
+    """A server that does not know "stream", or knows nothing else."""
+    if call.is_stream:
+        call.attempt.streamed = call.text()
+        await call.answer_json(call.completion(call.text()))
+        call.note_whole()
+        return
+    await call.open_stream()
+    for token in call.tokens:
+        await call.token(token)
+    await call.finish()
 
 
 MODES = [
     Mode("at once", _at_once, ANY, weight=8),
-    Mode("JSON, no finish_reason", _no_reason, TEXT - STREAM, weight=0.5),
+    Mode("no finish_reason", _no_reason, TEXT, weight=0.5),
+    Mode("JSON for events, events for JSON", _other_form, CHATS, weight=0.5),
     Mode("slowly", _slowly, ANY, weight=6),
     Mode("after a long silence", _after_long_silence, ANY, weight=2),
     Mode("hanging up after it", _hanging_up_after, ANY, weight=2),

@@ -1,7 +1,7 @@
 """BatchResults with a 200 that hold something else than was asked for, and pages where no page belongs."""
 
 from chaos.call import Call
-from chaos.modes.mode import ANY, BROKEN_OFF, EMBEDDINGS, FAILED, PLAIN, STREAM, STRUCTURED, TEXT, Mode, codes
+from chaos.modes.mode import ANY, BROKEN_OFF, EMBEDDINGS, FAILED, STREAM, STRUCTURED, TEXT, Mode, codes
 from chaos.settings import API_KEY
 
 _PAGE = f"<html><body><h1>Bad gateway</h1>{API_KEY}</body></html>".encode()
@@ -23,17 +23,13 @@ async def _error_object(call: Call) -> None:
     await call.error(200, {"message": "The server had an error", "type": "server_error", "code": None})
 
 
-async def _stream_for_json(call: Call) -> None:
-    """An event stream where one piece of JSON was asked for."""
+async def _stream_for_vectors(call: Call) -> None:
+    """The event stream of a chat where vectors were asked for."""
     await call.open_stream()
     for token in call.tokens:
         await call.event(call.chunk({"content": token}))
     await call.event(b"[DONE]")
     await call.end_body()
-
-
-async def _json_for_stream(call: Call) -> None:
-    await call.answer_json(call.completion(call.text()))
 
 
 async def _no_choices(call: Call) -> None:
@@ -79,8 +75,7 @@ MODES = [
     Mode("HTML with 502", _page_502, ANY, FAILED),
     Mode("an empty 200", _empty, ANY, BROKEN_OFF),
     Mode("an error in a 200", _error_object, ANY, BROKEN_OFF),
-    Mode("events for JSON", _stream_for_json, PLAIN, FAILED),
-    Mode("JSON for events", _json_for_stream, STREAM, BROKEN_OFF),
+    Mode("events for vectors", _stream_for_vectors, EMBEDDINGS, FAILED),
     Mode("JSON, choices: []", _no_choices, TEXT - STREAM, FAILED, weight=0.5),
     Mode("prose for a schema", _prose, STRUCTURED, codes("refused"), weight=3),
     Mode("cut off in a schema", _cut, STRUCTURED, codes("truncated")),
