@@ -197,7 +197,7 @@ def test_the_validator_accepts_it(found, tmp_path, invoice, fault):
 def _validate(file):
     program = Path(os.environ["FOCUS_VALIDATOR"])
     # It looks for a file of its own in the current folder, and its exit status says nothing.
-    (packages,) = program.parents[2].glob("lib/python3.*/site-packages")
+    (packages,) = program.parents[1].glob("lib/python3.*/site-packages")
     command = [program, "--data-file", file, "--validate-version", "1.2", "--block-download"]
     command += ["--applicability-criteria", ",".join(SUPPORTED)]
     done = subprocess.run(command, cwd=packages, capture_output=True, text=True, timeout=300, check=False)
