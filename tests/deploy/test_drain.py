@@ -269,7 +269,8 @@ def test_behind_a_proxy_a_stop_refuses_nothing_that_another_node_could_take(
 
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_a_stream_that_cannot_finish_says_so_before_it_is_cut(upstream: FakeUpstream, worker_class: str) -> None:
-    limit = {"GUNICORN_CMD_ARGS": "--graceful-timeout 3", "WEB_CONCURRENCY": "1"}
+    # Long enough that the second in which a worker ends what remains is a whole one, as with the default.
+    limit = {"GUNICORN_CMD_ARGS": "--graceful-timeout 8", "WEB_CONCURRENCY": "1"}
     with (
         serving(upstream, worker_class, **limit) as (stopped, stopped_port),
         serving(upstream, worker_class, **limit) as (reloaded, reloaded_port),
