@@ -202,7 +202,8 @@ def test_a_reload_hands_over_without_a_failed_request(upstream: FakeUpstream) ->
         with running_stream(upstream, port, "more") as (response, gate):
             server.signal(signal.SIGHUP)
             wait_until(lambda: len(server.workers() - old) == 2, "the settings are checked, the new workers begun")
-            assert [connection.seconds_until_closed() < 1 for connection in idle] == [True] * 8
+            # An idle one stays for five seconds, as a proxy may be about to send a request there.
+            assert [connection.seconds_until_closed() < 6 for connection in idle] == [True] * 8
             statuses = []
             for number in range(200):
                 is_chat = number % 10 == 0
