@@ -434,7 +434,7 @@ class TestDraining:
 
     @pytest.mark.parametrize("route", STREAMED)
     def test_a_stream_that_was_left_is_read_to_its_end_for_its_usage(self, site, person, records, route):
-        site = site([READ, HEAD, TOKEN, *slowly(TOKEN, times=5), REST, READ])
+        site = site([READ, HEAD, TOKEN, *slowly(TOKEN, times=25), REST, READ])
 
         leave(site.begin(person, route), person)
 
