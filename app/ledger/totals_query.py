@@ -12,8 +12,8 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Table, func, select, union_all
 
-from app.ledger.rollups import DAYS, SUMS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS, Level, end_month
-from app.ledger.tables import daily_totals, rolled_totals
+from app.ledger.rollups import DAYS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS, Level, end_month
+from app.ledger.tables import SUMS, daily_totals, rolled_totals
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 
