@@ -30,7 +30,8 @@ def _load_config():
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
     try:
-        loaded, in_file = config.load_config(root), config.read_env_file(root)
+        in_file = config.read_env_file(root)
+        loaded = config.load_config(root, in_file)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
