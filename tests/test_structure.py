@@ -137,6 +137,19 @@ def test_the_http_client_below_the_sdk_knows_nothing_of_openai():
         }
 
 
+def unlisted_files(init):
+    """The files of a package that its docstring leaves out, if it lists any."""
+    text = ast.get_docstring(ast.parse(init.read_text())) or ""
+    folders = {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    files = ({path.stem for path in init.parent.glob("*.py")} | folders) - {"__init__", "__main__"}
+    if files & set(re.findall(r"^ *(?:- )?`?(\w+)", text, re.MULTILINE)):
+        yield from sorted(file for file in files if not re.search(rf"\b{file}\b", text))
+
+
+def test_a_package_that_says_what_is_in_its_files_leaves_none_out():
+    assert not offending(unlisted_files, [*ROOT.glob("app/**/__init__.py"), ROOT / "server" / "__init__.py"])
+
+
 def test_no_merge_has_left_its_marks():
     kinds = {".py", ".md", ".js", ".mjs", ".css", ".html", ".toml", ".yml", ".sql", ".sh", ".conf", ".service"}
     folders = ("app", "server", "docs", "tests", "bench", "chaos", "deploy", "examples", "tools", "prompts")
