@@ -11,11 +11,13 @@ import sys
 import types
 from pathlib import Path
 
-from server import loaded_settings, server_log
+from server import command_line, loaded_settings, server_log
 
 
 def _load_config():
-    """Load the settings, what to warn of, the log's format and the version, without the rest of the application.
+    """Load the settings for this process and its workers, and the log's format, without the rest of the application.
+
+    Return the settings, the package that checks them, and the version.
 
     .env is not put into the environment, so that a reload finds its new content only.
     """
@@ -30,7 +32,8 @@ def _load_config():
         for name in [name for name in sys.modules if name.partition(".")[0] == "app"]:
             del sys.modules[name]
     try:
-        loaded, in_file = config.load_config(root), config.read_env_file(root)
+        in_file = config.read_env_file(root)
+        loaded = config.load_config(root, in_file)
     except config.ConfigError as error:
         print(error, file=sys.stderr)
         sys.exit(error.exit_status)
@@ -41,20 +44,18 @@ def _load_config():
 
 def _check_command_line():
     """End with a plain message if gunicorn is called as it cannot work, before it says so in its own words."""
-    from server.command_line import find_problem
-
-    if problem := find_problem(sys.argv[1:]):
+    if problem := command_line.find_problem(sys.argv[1:]):
         print(problem, file=sys.stderr)
         sys.exit(4)
 
 
 if __name__ == "__config__":
     _check_command_line()
-_config, _settings, _version = _load_config()
+_config, _config_package, _version = _load_config()
 
 _host = f"[{_config.host}]" if ":" in _config.host else _config.host
 bind = _config.bind or f"{_host}:{_config.port}"
-wsgi_app = "wsgi:app"
+wsgi_app = command_line.APPLICATION
 bind_name = "BIND" if _config.bind else "HOST"
 _cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 workers = _config.web_concurrency or max(2, _cores)
@@ -113,7 +114,7 @@ def on_reload(server):
 
 
 def when_ready(server):
-    """Have workers notified, when they are stopped, whether new workers replace them; warn of an open server."""
+    """Have workers told why they are stopped, and replaced if they cannot start; warn of an open server."""
     from server.boot_failures import outlive_failures
     from server.boot_signals import hold_stops
     from server.start_check import guard_reload
@@ -125,7 +126,7 @@ def when_ready(server):
     guard_reload(server)
     listening = ",".join(server.cfg.bind)
     listening = _config if listening == bind else dataclasses.replace(_config, bind=listening)
-    if exposure := _settings.describe_exposure(listening):
+    if exposure := _config_package.describe_exposure(listening):
         server.log.warning(exposure)
 
 
@@ -186,7 +187,7 @@ def worker_exit(_server, worker):
 
 def find_unwritable():
     """Return a sentence for each folder that the server would write to and cannot."""
-    return [*_settings.find_unwritable(_config, Path(__file__).parent)]
+    return [*_config_package.find_unwritable(_config, Path(__file__).parent)]
 
 
 def _prepare_metrics():

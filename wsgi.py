@@ -7,11 +7,9 @@ from pathlib import Path
 if __name__ == "__main__":  # before all imports, as who starts it so has no packages either, as a rule
     sys.exit("wsgi.py is started by gunicorn: `make run`, or `.venv/bin/gunicorn wsgi:app` in this directory.")
 
-from dotenv import load_dotenv
-
 from app import create_app
 from app.cli import create_app_for_doctor
-from app.config import Config, ConfigError, load_config
+from app.config import Config, ConfigError, load_config, read_env_file
 from server import boot_failures, loaded_settings
 
 _ROOT = Path(__file__).parent
@@ -27,10 +25,9 @@ if "gunicorn.arbiter" in sys.modules and getattr(sys.modules.get("__config__"), 
 def _load_settings() -> Config:
     """Return the settings, and put the other variables of .env into the environment, such as those of proxies."""
     loaded = loaded_settings.find()
-    if loaded is None:
-        config = load_config(_ROOT)
-        load_dotenv(_ROOT / ".env", encoding="utf-8-sig")
-        return config
+    if loaded is None:  # without gunicorn
+        in_file = read_env_file(_ROOT)
+        loaded = loaded_settings.keep(load_config(_ROOT, in_file), in_file)
     loaded.fill_environment()
     known = {declared.name for declared in fields(Config)}  # by code that may be newer than the arbiter's
     return Config(**{name: value for name, value in loaded.values.items() if name in known})

@@ -13,6 +13,9 @@ lingering.py       closes answered connections without waiting for their clients
 listening.py       accepts connections, a fair share in each worker
 stream_socket.py   StreamSocket: gevent's socket, with cheaper small reads and writes
 relay.py           Relay: passes on the parts of a stream in gevent's loop, while the greenlet of its request sleeps
+boot_signals.py    lets no worker miss a signal to stop while it boots
 death_notice.py    notes when a worker died, for the charges of the calls that it was at
 stop_notice.py     informs workers why they stop, and who takes what comes after
+server_log.py      gunicorn's lines and the server's own, in the format of the application's
+metrics_folder.py  the folder in which workers count for /metrics
 """

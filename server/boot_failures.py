@@ -16,6 +16,8 @@ from typing import Any
 RETRY_S = 5.0
 """How long a worker that has failed waits before it ends, since gunicorn replaces it at once."""
 
+# private API: spawn_worker, worker_age and the exit statuses of Arbiter; guarded by tests/test_private_apis.py
+
 _is_replacement = False
 
 

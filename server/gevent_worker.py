@@ -117,7 +117,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             server.close()
         for request in self._running.values():
             request.force_close()  # has no effect if its response has already begun
-        if stop in (Stop.REPLACED, Stop.PASSED_ON):
+        if stop.others_serve:
             self._wait_until(lambda: not self._connections, min(ends_at, time.monotonic() + _UNHURRIED_S))
         for connection in self._idle:
             _stop_reading(connection)

@@ -32,7 +32,7 @@ class Listener(StreamServer):  # type: ignore[misc]
 
 
 class FairListener(Listener):
-    """A server that leaves new connections to less busy workers.
+    """A Listener that leaves new connections to less busy workers.
 
     The kernel wakes every worker for a new connection, and a busy worker is awake already, so it would accept nearly
     all of them. Here a worker skips as many turns of its loop as it has connections, and a worker with fewer is

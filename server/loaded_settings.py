@@ -1,6 +1,6 @@
 """Hand each worker the settings that the arbiter has loaded, whatever `.env` says by then.
 
-A worker that replaces a killed one is so like the others, also while somebody writes `.env`, or after a reload was
+So a worker that replaces a killed one is like the others, also while somebody writes `.env`, or after a reload was
 refused for a fault in it. Only plain values are kept: the arbiter keeps no module of the application, so that a reload
 loads its new code.
 """
@@ -15,7 +15,7 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class LoadedSettings:
-    """What the arbiter has loaded.
+    """What was loaded.
 
     Attributes:
         values: of the settings, by the names of their fields.
@@ -34,13 +34,14 @@ class LoadedSettings:
 _loaded: LoadedSettings | None = None
 
 
-def keep(config: Any, in_file: Mapping[str, str]) -> None:
-    """Keep the settings for the workers that are forked from now on."""
+def keep(config: Any, in_file: Mapping[str, str]) -> LoadedSettings:
+    """Keep the settings for this process, and for the workers that it forks from now on."""
     global _loaded  # noqa: PLW0603
     values = {declared.name: getattr(config, declared.name) for declared in fields(config)}
     _loaded = LoadedSettings(values, in_file)
+    return _loaded
 
 
 def find() -> LoadedSettings | None:
-    """Return what the arbiter has loaded; None outside of a worker."""
+    """Return what is kept; None if no arbiter has loaded any."""
     return _loaded

@@ -35,6 +35,11 @@ class Stop(IntEnum):
     LAST = 3
     """Nobody does: the worker goes on accepting them while it finishes its work, to answer that the server stops."""
 
+    @property
+    def others_serve(self) -> bool:
+        """Whether others serve meanwhile, so that nobody waits for the worker's end, and it may give its clients time."""
+        return self in (Stop.REPLACED, Stop.PASSED_ON)
+
 
 def announce_stop(arbiter: Any, *, is_behind_proxy: bool) -> None:
     """Have the arbiter set the flag for its workers before it signals them to stop."""

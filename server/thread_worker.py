@@ -66,7 +66,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close kept-alive connections soon, unless others serve meanwhile: a proxy may be about to send a request."""
-        if find_stop() not in (Stop.REPLACED, Stop.PASSED_ON):
+        if not find_stop().others_serve:
             super()._cap_keepalive(deadline)
 
     def enqueue_req(self, conn: Any) -> None:

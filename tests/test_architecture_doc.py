@@ -8,14 +8,10 @@ from pathlib import Path
 import pytest
 
 from tests.fakes.servers import ROOT
+from tests.test_structure import ORDER
 
 PAGES = [ROOT / "docs" / "architecture.md", ROOT / "CONTRIBUTING.md", ROOT / "docs" / "decisions.md"]
 MAP = PAGES[0].read_text(encoding="utf-8").partition("\n## The rooms\n")[2].partition("\n## ")[0]
-
-# The pages describe the tree with app/web; until that is there, they cannot be compared.
-pytestmark = pytest.mark.skipif(
-    not (ROOT / "app" / "web" / "routes").is_dir(), reason="the files are not in their places yet"
-)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -35,8 +31,6 @@ def test_every_package_is_on_the_map() -> None:
 
 
 def test_the_map_has_the_order_of_imports() -> None:
-    from tests.test_structure import ORDER  # here, so that the other tests run without it
-
     mapped = [name.removesuffix(".py") for name in re.findall(r"^\| `app/(\w+(?:\.py)?)/?` \|", MAP, re.MULTILINE)]
 
     assert mapped == [name for name in ORDER if name in mapped]

@@ -16,6 +16,7 @@ from gunicorn.http.message import Message
 from gunicorn.workers.base import Worker
 from gunicorn.workers.gthread import ThreadWorker
 
+from app.config import ConfigError
 from app.shared_state.redis_connection import make_connection_pool
 from tests.fakes.redis_server import redis_server
 from tests.fakes.servers import ROOT
@@ -110,6 +111,10 @@ def test_gunicorns_arbiter_stops_its_workers_by_the_method_that_is_wrapped():
 
 def test_gunicorns_arbiter_forks_by_the_method_that_is_wrapped_and_workers_then_install_their_handlers():
     assert "self.spawn_worker()" in inspect.getsource(Arbiter.spawn_workers)
+    forking = inspect.getsource(Arbiter.spawn_worker)
+    assert forking.index("self.worker_age += 1") < forking.index("os.fork()")
+    assert all(f"sys.exit(self.{name})" in forking for name in ("APP_LOAD_ERROR", "WORKER_BOOT_ERROR"))
+    assert ConfigError.exit_status == Arbiter.APP_LOAD_ERROR
     booting = inspect.getsource(Worker.init_process)
     assert booting.index("self.init_signals()") < booting.index("self.load_wsgi()")
 

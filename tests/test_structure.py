@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from pathlib import Path
 
 import pytest
@@ -134,3 +135,27 @@ def test_the_http_client_below_the_sdk_knows_nothing_of_openai():
         assert not {dotted for dotted in imports_of(file) if dotted.split(".")[0] in {"app", "openai"}} - {
             dotted for dotted in imports_of(file) if dotted.startswith("app.upstream_http")
         }
+
+
+def unlisted_files(init):
+    """The files of a package that its docstring leaves out, if it lists any."""
+    text = ast.get_docstring(ast.parse(init.read_text())) or ""
+    folders = {path.parent.name for path in init.parent.glob("*/__init__.py")}
+    files = ({path.stem for path in init.parent.glob("*.py")} | folders) - {"__init__", "__main__"}
+    if files & set(re.findall(r"^ *(?:- )?`?(\w+)", text, re.MULTILINE)):
+        yield from sorted(file for file in files if not re.search(rf"\b{file}\b", text))
+
+
+def test_a_package_that_says_what_is_in_its_files_leaves_none_out():
+    assert not offending(unlisted_files, [*ROOT.glob("app/**/__init__.py"), ROOT / "server" / "__init__.py"])
+
+
+def test_no_merge_has_left_its_marks():
+    kinds = {".py", ".md", ".js", ".mjs", ".css", ".html", ".toml", ".yml", ".sql", ".sh", ".conf", ".service"}
+    folders = ("app", "server", "docs", "tests", "bench", "chaos", "deploy", "examples", "tools", "prompts")
+    texts = [path for folder in folders for path in (ROOT / folder).rglob("*") if path.suffix in kinds]
+    texts = [path for path in texts if not {"node_modules", ".venv"} & set(path.parts)]
+    texts += [path for path in ROOT.iterdir() if path.suffix in kinds]
+
+    assert len(texts) > 1000
+    assert not [path for path in texts if re.search(r"^([<>|])\1{6} ", path.read_text("utf-8"), re.MULTILINE)]

@@ -9,6 +9,7 @@ claims           encodes and decodes JWTs, and checks their claims
 sessions         signed cookies for pages that are served here
 page_sessions    of administrators, and of callers who look at their usage
 own_hosts        the host names of this server's own pages
+audit            a row for each change by an administrator
 address          the client's address, for anonymous use while AUTH_REQUIRED=false
 failed_attempts  a limit on wrong credentials for each address
 store, tables    keys and revocations in the database

@@ -1,6 +1,7 @@
 """The settings, read from the environment once and checked together.
 
 settings           Config: one field for each setting
+setting_fields     these fields, with their defaults and checks
 fields             how a field declares its default and its check; ConfigError
 variables          the variables of the environment, parsed by the type of their settings
 parsing            from the text of a variable to the type of its field

@@ -41,16 +41,21 @@ _SYNONYMS = {
 }
 
 
-def load_config(root: Path) -> Config:
+def load_config(root: Path, in_file: Mapping[str, str] | None = None) -> Config:
     """Read the settings from `.env` in a directory and from the environment, which overrides the file.
+
+    Args:
+        root: the directory, where relative paths begin as well.
+        in_file: what the file sets, if it has been read already.
 
     Raises:
         ConfigError: with all problems at once, those of the file first.
     """
-    values = read_env_file(root)
-    problems = [*_find_unknown_names(values)]
+    if in_file is None:
+        in_file = read_env_file(root)
+    problems = [*_find_unknown_names(in_file)]
     try:
-        config = Config.from_env(file_values=values)
+        config = Config.from_env(file_values=in_file)
     except ConfigError as error:
         raise ConfigError([*problems, *error.problems]) from None
     problems += find_unreadable(config, root)

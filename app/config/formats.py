@@ -27,7 +27,7 @@ _RATE = re.compile(r"[1-9]\d{0,11}/(second|minute|hour|day)")
 # Servers of files name a model by its path, Cloudflare as @cf/…, Fireworks as …#…, and LM Studio and Ollama as people do.
 # But a comma parts two models, a quote is a mistake in .env, and so is a comment where nothing takes it out.
 _MODEL = re.compile(r"(?![- ])(?!.* #)[^,\"'`]{1,200}(?<! )")
-_NO_MODELS = ("true", "false", "yes", "no", "on", "off", "null", "[]", "{}", "''")
+_NO_MODELS = ("true", "false", "yes", "no", "on", "off", "null", "[]", "{}")
 _WEBHOOK_SECRET = re.compile(r"whsec_[A-Za-z0-9+/]{16,500}={0,2}")
 _NAME = re.compile(NAME_PATTERN)
 _HEADER = re.compile(r"[A-Za-z0-9_.-]{1,100}\*?")
@@ -123,6 +123,13 @@ def check_header(value: str) -> str | None:
     if _HEADER.fullmatch(value):
         return None
     return f"{value!r} is not the name of a header, such as X-Tenant, or a beginning of names, such as X-Trace-*."
+
+
+def check_header_value(value: str) -> str | None:
+    """Check what is sent in a header, such as a key; no problem contains any of it."""
+    if value.isascii() and all(char > " " for char in value):
+        return None
+    return "contains a space, a control character or one that is not ASCII."
 
 
 def check_header_pairs(value: str) -> str | None:

@@ -65,8 +65,8 @@ def _check_upstream(config: Config) -> Iterator[str]:
             yield f"{name} {problem}"
         if is_openai(config.openai_base_url) and any(is_placeholder(key) for key in keys):
             yield f"{name} is a placeholder: write your own key there."
-    if not config.openai_org_id.isascii() or any(char <= " " for char in config.openai_org_id):
-        yield "OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."
+    if unsendable := formats.check_header_value(config.openai_org_id):
+        yield f"OPENAI_ORG_ID {unsendable}"
 
 
 def _check_hosted_tools(config: Config) -> Iterator[str]:

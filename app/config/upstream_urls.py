@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from urllib.parse import urlsplit
 
-from app.config.formats import is_url
+from app.config.formats import check_header_value, is_url
 
 # A path that ends in one of these is a route. Some gateways have more path after /v1, so that alone says nothing.
 _ROUTE = re.compile(
@@ -78,8 +78,8 @@ def split_version(url: str) -> tuple[str, str]:
 
 def check_key(value: str) -> str | None:
     """Check a key of the upstream; no problem contains any of it."""
-    if not value.isascii() or any(char <= " " for char in value):
-        return "contains a space, a control character or one that is not ASCII."
+    if problem := check_header_value(value):
+        return problem
     if re.search(r"[\"'`\\;,<>{}]|^\$|^OPENAI_", value):
         return "contains a quote, a comma or another character that no key has: it must be the key alone."
     return None

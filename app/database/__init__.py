@@ -13,5 +13,6 @@ backup.py            copies a database to a file, and puts it back
 sqlite_copies.py     does so with a SQLite file
 postgres_dumps.py    does so with PostgreSQL's own programs
 copy_files.py        writes a copy beside its place until it is whole
+dated_copies.py      names copies by their time, and keeps so many of them
 migrations/          the migrations, and Alembic's entry point
 """

@@ -13,4 +13,7 @@ It knows nothing of Flask or openai: plain values go in and come out.
     reports.py      Reports: totals, and what is left of budgets
     rollups.py      sums of daily totals, which reports of long times read
     totals_query.py the query of a report's totals, over as few rows as there are
+    single_calls.py what one request has cost
+    observed_use.py the most that answers of each kind have used, for the charges of killed calls
+    backlog.py      how many entries other systems are still to be told of
 """

@@ -10,8 +10,8 @@ from sqlalchemy import func, select, text
 
 from app.database.database import Database
 from app.ledger.records import Limit
-from app.ledger.rollups import SUMS, read_ends, run_off_hub
-from app.ledger.tables import accounts, entries
+from app.ledger.rollups import read_ends, run_off_hub
+from app.ledger.tables import SUMS, accounts, entries
 from app.ledger.totals_query import Grouping, Selection, build_totals
 from app.runtime import clock
 from app.runtime.periods import DAY_MS, Window, get_period, get_seconds_left, get_start_ms

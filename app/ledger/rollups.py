@@ -14,15 +14,11 @@ from typing import Any
 from sqlalchemy import Connection, Insert, func, insert, literal, select
 
 from app.database.database import Database
-from app.ledger.tables import daily_totals, rolled_totals
+from app.ledger.tables import SUMS, daily_totals, rolled_totals
 from app.runtime import clock
 from app.runtime.blocking import run_blocking
 from app.runtime.periods import DAY_MS, get_day
 from app.runtime.turns import give_turn
-from app.token_counts import FIGURES
-
-SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
-"""The columns of all totals that are added up."""
 
 _DIMENSIONS = ("tenant", "user_id", "model", "route")
 # Of yesterday calls may still run, and each that ends deletes what is rolled up of its day.

@@ -10,6 +10,9 @@ from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, 
 from app.database.metadata import metadata
 from app.token_counts.usage import FIGURES
 
+SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
+"""The columns of all totals that are added up."""
+
 
 def _amount(name: str) -> Column[int]:
     return Column(name, BigInteger, nullable=False, server_default=text("0"))
@@ -77,12 +80,7 @@ daily_totals = Table(
     Column("user_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),  # the serving model, else the requested one
     Column("route", Text, primary_key=True),
-    _amount("requests"),
-    _amount("estimated"),
-    _amount("unpriced"),
-    *map(_amount, FIGURES),
-    _amount("tokens"),
-    _amount("cost_micro_usd"),
+    *map(_amount, SUMS),
     Index("daily_totals_by_user", "tenant", "user_id", "day"),
     sqlite_with_rowid=False,
 )
@@ -97,12 +95,7 @@ rolled_totals = Table(
     Column("user_id", Text, primary_key=True),
     Column("model", Text, primary_key=True),
     Column("route", Text, primary_key=True),
-    _amount("requests"),
-    _amount("estimated"),
-    _amount("unpriced"),
-    *map(_amount, FIGURES),
-    _amount("tokens"),
-    _amount("cost_micro_usd"),
+    *map(_amount, SUMS),
     sqlite_with_rowid=False,
 )
 

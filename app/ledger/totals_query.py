@@ -12,15 +12,15 @@ from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import ColumnElement, Select, Table, func, select, union_all
 
-from app.ledger.rollups import DAYS, SUMS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS, Level, end_month
-from app.ledger.tables import daily_totals, rolled_totals
+from app.ledger.rollups import DAYS, TENANT_DAYS, TENANT_MONTHS, USER_MONTHS, Level, end_month
+from app.ledger.tables import SUMS, daily_totals, rolled_totals
 
 Grouping = Literal["day", "model", "route", "user", "tenant"]
 
 _COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
 _FIRST, _LAST = "", "9999-12-31"
 # By what is not added up, the fewest rows first: the levels by days and by months. Without one the daily totals are read.
-_SOURCES: tuple[tuple[Level | None, Level | None], ...] = ((DAYS, None), (TENANT_DAYS, TENANT_MONTHS))
+_SOURCES: tuple[tuple[Level, Level | None], ...] = ((DAYS, None), (TENANT_DAYS, TENANT_MONTHS))
 _OF_USERS: tuple[Level | None, Level | None] = (None, USER_MONTHS)
 
 
@@ -70,8 +70,7 @@ def _choose_spans(
         yield Span(None, first, last)  # an index has the days of each user
         return
     needed = {_COLUMNS[name] for name in by if name != "day"} | filters.keys()
-    levels = ((daily, monthly) for daily, monthly in _SOURCES if daily is not None and needed <= daily.keeps)
-    daily, monthly = next(levels, _OF_USERS)
+    daily, monthly = next((levels for levels in _SOURCES if needed <= levels[0].keeps), _OF_USERS)
     months = None if monthly is None or "day" in by else _find_months(first, min(last, ends[monthly]))
     if months is None:
         yield from _split(daily, ends, first, last)
@@ -112,11 +111,10 @@ def _sum_span(span: Span, groups: Sequence[str], filters: Mapping[str, str]) -> 
         query = query.where(day >= span.first)
     if span.last != _LAST:
         query = query.where(day <= span.last)
-    if (
-        "user_id" not in filters
-    ):  # else SQLite would take their index for a tenant's rows too, which are too many for it
-        return query.where(*(table.c[name] + "" == value for name, value in filters.items()))
-    return query.where(*(table.c[name] == value for name, value in filters.items()))
+    if "user_id" in filters:
+        return query.where(*(table.c[name] == value for name, value in filters.items()))
+    # Else SQLite would take the index of users for a tenant's rows too, which are too many for it.
+    return query.where(*(table.c[name] + "" == value for name, value in filters.items()))
 
 
 def _move(day: str, days: int) -> str:

@@ -12,4 +12,6 @@ token_rate_limit.py   TokenRateLimit: reserves a call's tokens in the rate limit
 concurrency.py        ConcurrencyLimit: how many streams run at the same time
 budgets.py            Budget: what one account may spend in a day or a month
 meter.py              Meter: reserves the cost of each attempt in the ledger, and settles it when the call ends
+hosted_calls.py       the cost of calls of tools that run at OpenAI
+batch_counting.py     counts a batch in the rates as all of its requests
 """

@@ -7,6 +7,8 @@
 - `errors.py`: the errors of upstream calls
 - `call_recording.py`: passes the record of each call to the listeners, one of which writes its log line
 - `cache.py`: a cache that each tenant has its own part of
+- `owner_faults.py`: tells the owner what only the owner can mend
+- `key_check.py`: asks the upstream whether it takes each key, and which models it has
 - `chat/`: trimming, moderation and caching of conversations, and reading complete answers
 - `resilience/`: fallback, retry, circuit breaker, and reading answers whose clients have left
 - `transport/`: requests, the SDK's client and its errors

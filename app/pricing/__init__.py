@@ -5,4 +5,5 @@
 - `tool_prices`: calls of the tools that run at OpenAI.
 - `interface`: the `PriceList` protocol, and `FreePrices` of the offline model.
 - `money`: convert micro-dollars.
+- `savings`: what the upstream's prompt cache saved.
 """

@@ -11,4 +11,7 @@ blocking.py      runs blocking work in a thread under gevent
 sqlite.py        the SQLite library, private files, waiting for a busy file
 turns.py         lets other requests run during long work
 store_guard.py   StoreGuard: stops calling a store that does not answer
+local_faults.py  what is wrong with this machine, such as a full disk
+side_process/    runs what cannot be bounded in processes of its own
+version.py       the version that runs
 """

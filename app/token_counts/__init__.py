@@ -6,6 +6,7 @@
 - `windows`: a model's context window.
 - `kept_reasoning`: bounds the tokens of reasoning that is handed back.
 - `estimates`: bounds and estimates of a request's tokens.
+- `shared_files`: files that are made once and mapped by all processes.
 """
 
 from app.token_counts.counting import BY_NAME, BYTES, Count, TokenCounts

@@ -8,6 +8,7 @@
 - `keep_alive.py`: how long an idle connection may be kept
 - `sending.py`: sending a large request while watching for an answer
 - `decoding.py`: bodies that are compressed although that was not asked for
+- `spool.py`: keeping large data in a temporary file
 - `connection_pool.py`: opening connections, and reusing them
 - `addresses.py`: looking a host up, and connecting to the first of its addresses that answers
 - `proxies.py`: the proxy and the exceptions that the environment names

@@ -15,6 +15,13 @@ client_connection.py   ClientConnection: notices that the client has disconnecte
 responses.py           JSON responses of calls, and the headers about a call
 streaming.py           streamed responses
 routes/                the views, one blueprint a file
+pages/                 what stands behind the pages that people open
+forms/                 forms that browsers send
+media/                 the images and files in a request
+hints/                 hints for whoever sent a body that is refused
+replays/               answers that are given again
+observation/           what is told of a request once it has ended
+openapi/               the OpenAPI document
 schemas/               the request models, one file for each route
 encoders/              the wire formats, one a file
 """

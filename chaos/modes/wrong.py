@@ -1,4 +1,4 @@
-"""BatchResults with a 200 that hold something else than was asked for, and pages where no page belongs."""
+"""Answers with a 200 that hold something else than was asked for, and pages where no page belongs."""
 
 from chaos.call import Call
 from chaos.modes.mode import ANY, BROKEN_OFF, EMBEDDINGS, FAILED, STREAM, STRUCTURED, TEXT, Mode, codes

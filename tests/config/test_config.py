@@ -277,6 +277,13 @@ def test_what_is_more_than_a_key_is_told_without_being_repeated(name, key):
     assert "sk-" not in problem
 
 
+@pytest.mark.parametrize("value", ["org 1", "org-1\n", "org-é"])
+def test_an_organization_that_no_header_can_have_is_told_without_being_repeated(value):
+    problems = problems_of({"OPENAI_ORG_ID": f"{value}x"})
+
+    assert problems == ["OPENAI_ORG_ID contains a space, a control character or one that is not ASCII."]
+
+
 PLACEHOLDERS = ["sk-...", "sk-xxxxxxxx", "sk-proj-XXXX", "your-key-here", "YOUR_API_KEY", "key-goes-here", "changeme",
                 "replace-with-your-key", "none", "EMPTY", "null", "insert-key"]  # fmt: skip
 

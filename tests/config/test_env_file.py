@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.config import Config, ConfigError, load_config
+from app.config import Config, ConfigError, load_config, read_env_file
 
 
 @pytest.fixture
@@ -121,6 +121,17 @@ def test_the_environment_overrides_the_file_and_no_file_is_no_fault(tmp_path, mo
     (tmp_path / ".env").write_text("CHAT_MODEL=from-the-file\nVISION_MODEL=v\n")
     config = load_config(tmp_path)
     assert (config.chat_model, config.vision_model) == ("from-the-environment", "v")
+
+
+def test_a_file_that_was_read_already_is_not_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr("os.environ", {})
+    (tmp_path / ".env").write_text("CHAT_MODEL=first\n")
+    in_file = read_env_file(tmp_path)
+    (tmp_path / ".env").write_text("CHAT_MODEL=second\n")
+
+    assert load_config(tmp_path, in_file).chat_model == "first"
+    with pytest.raises(ConfigError, match="CHAT_MODLE"):
+        load_config(tmp_path, {"CHAT_MODLE": "x"})
 
 
 @pytest.mark.parametrize("word", ["none", "None", " NONE "])

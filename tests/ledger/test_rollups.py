@@ -18,8 +18,8 @@ from app.database.migrate import SCRIPTS, read_revision
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
 from app.ledger.reports import Reports
-from app.ledger.rollups import LEVELS, SUMS, end_month
-from app.ledger.tables import daily_totals, rolled_totals
+from app.ledger.rollups import LEVELS, end_month
+from app.ledger.tables import SUMS, daily_totals, rolled_totals
 
 COLUMNS = {"day": "day", "model": "model", "route": "route", "user": "user_id", "tenant": "tenant"}
 DAY_S = 86_400

@@ -10,7 +10,10 @@ _TO_STANDARD = bytes.maketrans(b"-_", b"+/")
 
 
 class InvalidBase64(ValueError):
-    """A text is not base64."""
+    """A text is not base64. Its message is for whoever sent the text."""
+
+    def __init__(self) -> None:
+        super().__init__("is not valid base64.")
 
 
 def unescape(text: bytes | memoryview) -> str:

@@ -31,10 +31,8 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
         rules = PdfRules(**fields["rules"])
         pages, text_bytes = count_pages(content, rules)
         text, images = read_content(content) if rules.is_moderated else ("", [])
-    except UnusableFile as refused:
+    except (UnusableFile, InvalidBase64) as refused:
         return {"refused": str(refused)}, b""
-    except InvalidBase64:
-        return {"refused": "is not valid base64."}, b""
     encoded = base64.b64encode(content)
     answer = {"pages": pages, "text_bytes": text_bytes, "text": text, "images": images}
     return answer, b"" if encoded == data else encoded

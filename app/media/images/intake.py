@@ -93,5 +93,5 @@ class ImageNormalizer:
 def _decode(text: bytes | memoryview) -> bytes:
     try:
         return decode_base64(text)
-    except InvalidBase64:
-        raise UnusableImage(job.NOT_BASE64) from None
+    except InvalidBase64 as error:
+        raise UnusableImage(str(error)) from None

@@ -10,7 +10,6 @@ from app.media.images.normalizing import ImageRules, NormalizedImage, UnusableIm
 from app.media.images.sizing import ImageBounds
 
 TARGET = f"{__name__}:run"
-NOT_BASE64 = "is not valid base64."
 
 
 def make_fields(rules: ImageRules, *, is_base64: bool, is_escaped: bool = False) -> dict[str, Any]:
@@ -29,10 +28,8 @@ def run(fields: dict[str, Any], data: bytes) -> tuple[dict[str, Any], bytes]:
     try:
         text = unescape(data) if fields["is_escaped"] else data
         image = _normalize(decode_base64(text) if fields["is_base64"] else data, rules)
-    except UnusableImage as refused:
+    except (UnusableImage, InvalidBase64) as refused:
         return {"refused": str(refused)}, b""
-    except InvalidBase64:
-        return {"refused": NOT_BASE64}, b""
     encoded = image.base64.encode()
     answer = {"media_type": image.media_type, "width": image.width, "height": image.height}
     return answer, b"" if encoded == data else encoded

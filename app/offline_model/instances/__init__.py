@@ -1,6 +1,7 @@
 """Make values that match a JSON schema, with words of the user's text.
 
 - `instance`: make a value and validate it. `maker`: walk the schema. `candidates`: try candidates.
-- `hints`: words and numbers in the user's text. `numbers`, `strings`: candidates for one field; `matches`: for a pattern.
+- `hints`: words and numbers in the user's text. `common_words`: those that say little about it.
+- `numbers`, `strings`: candidates for one field; `matches`: for a pattern.
 - `join`: merge two schemas that both apply.
 """

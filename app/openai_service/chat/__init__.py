@@ -6,4 +6,5 @@
 - `moderation.py`: checks conversations and answers with OpenAI's moderation endpoint.
 - `response_cache.py`: caches complete answers.
 - `completion.py`: parses OpenAI's chat completion object.
+- `shown_usage.py`: the usage of an answer as its caller may see it.
 """

@@ -5,4 +5,5 @@
 - `breaker.py`: `CircuitBreaker`, one circuit for each operation of each model, shared by all processes
 - `key_ring.py`: `KeyRing`, which chooses the key of each request, and sets one that the upstream refuses aside
 - `drain.py`: `DrainPool`, which reads answers to their end after their clients have left
+- `running.py`: runs a call to its end while its client may leave
 """

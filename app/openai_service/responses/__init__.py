@@ -10,4 +10,5 @@
 - `growing_output.py`: the output items of a stream as they grow
 - `event_order.py`: events that come twice or out of order
 - `usage.py`: usage by its names in chat completions
+- `hosted_tools.py`: tools that run at OpenAI: how they are offered, and what an answer tells of their calls
 """

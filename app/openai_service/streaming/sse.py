@@ -34,13 +34,8 @@ class EventSplitter:
         Raises:
             UpstreamFailed: an event is longer than 8 MiB.
         """
-        is_one_line = not self.rest and data.find(b"\n") == len(data) - 2
-        if is_one_line and data.startswith(b"data: {") and data.endswith(b"}\n\n") and b"\r" not in data:
-            return [data[6:-2]]  # exactly one event, as in most reads
-        if not self.rest and data.startswith(b"event: ") and data.endswith(b"}\n\n") and data.count(b"\n") == 3:
-            start = data.find(b"\ndata: {") + 7
-            if start > 7 and b"\r" not in data:
-                return [data[start:-2]]  # exactly one event with its name, as /responses sends them
+        if events := self.feed_whole(data):
+            return events
         if self.rest and (self.is_json or (b"\n" not in data and b"\r" not in data)):
             self._buffer(data)  # not joined yet: a large event would be copied for each of its pieces
             return []
@@ -66,9 +61,11 @@ class EventSplitter:
         if self.rest or not data.endswith(b"}\n\n") or b"\r" in data:
             return []
         if data.startswith(b"data: {") and data.find(b"\n") == len(data) - 2:
-            return [data[6:-2]]
+            return [data[6:-2]]  # exactly one event, as in most reads
         if data.startswith(b"event: ") and data.count(b"\n") == 3 and (start := data.find(b"\ndata: {") + 7) > 7:
-            return [data[start:-2]]
+            return [data[start:-2]]  # exactly one event with its name, as /responses sends them
+        if _JSON.match(data):
+            return []
         events = [_parse_data(event) for event in data[:-2].split(b"\n\n")]
         return events if all(events) else []
 

@@ -9,5 +9,8 @@
 - `sdk_client.py`: the SDK's client, built once for each process and key
 - `sdk_errors.py`: from the SDK's errors to those of `app/openai_service/errors.py`
 - `sdk.py`: the import of the SDK, with its types loaded on demand
+- `refusals.py`: what a refusal says, in the words of many servers
+- `attribution.py`: whose a conversation is, and who may keep it, as the upstream is told
+- `prompt_caching.py`: what the upstream shall write to its prompt cache
 - `model_notices.py`: a warning at start about models that will be shut down
 """

@@ -15,12 +15,9 @@ from pathlib import Path
 
 from app.runtime.side_process.child import IDLE_S, OUT_OF_MEMORY
 from app.runtime.side_process.messages import HEAD, Fields, decode_fields, encode_head
-from app.runtime.side_process.turns import Claim, PoolBusy
+from app.runtime.side_process.turns import TICK_S, Claim, PoolBusy
 
 log = logging.getLogger(__name__)
-
-TICK_S = 0.5
-"""How often a job's caller is asked whether it still waits."""
 
 _PROGRAM = Path(__file__).with_name("child.py")
 _PIECE_BYTES = 256 * 1024

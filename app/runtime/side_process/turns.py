@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-_TICK_S = 0.5
+TICK_S = 0.5
+"""How often a job's caller is asked whether it still waits."""
 
 
 class PoolBusy(Exception):
@@ -85,7 +86,7 @@ class Turns:
 
     def _await_call(self, ticket: _Ticket, claim: Claim) -> None:
         until = min(claim.until, time.monotonic() + self._max_wait_s)
-        while not ticket.is_called.wait(min(_TICK_S, max(0.0, until - time.monotonic()))):
+        while not ticket.is_called.wait(min(TICK_S, max(0.0, until - time.monotonic()))):
             claim.check()
             if time.monotonic() >= until:
                 raise PoolBusy

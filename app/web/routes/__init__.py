@@ -7,9 +7,12 @@ embeddings.py   /api/embeddings
 structured.py   /api/structured
 batches.py      /api/batches
 tokens.py       /api/tokens
+streams.py      streams that are resumed, or stopped
 usage.py        /api/usage
 health.py       /healthz and /readyz
 metrics.py      /metrics, if METRICS_ALLOW is set
+webhooks.py     /webhooks/openai
+admin/          /api/admin, for keys with the scope `admin`
 v1/             /v1, as OpenAI has it
 pages/          the pages that people open
 """

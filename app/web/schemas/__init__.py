@@ -2,10 +2,8 @@
 
 - Routes: `chat`, `openai_chat`, `vision`, `structured`, `embeddings`, `batches`, `tokens`, `usage`.
 - `v1/`: those below /v1, as OpenAI has them.
-- Shared: `messages`, `tools`, `images`, `fields`.
-||||||| merged common ancestors
-- Shared: `messages`, `tools`, `images`, `fields`.
-- `frameworks`: bodies as frameworks for pages send them.
+- `frameworks/`: bodies as frameworks for pages send them. `admin/`: those of administration.
 - Shared: `messages`, `tools`, `fields`.
-- `validation`: parse and validate a body, with one sentence per error.
+- `validation`: parse and validate a body, with one sentence per error. `json_values`: look into it before it is parsed.
+- `kept_reasoning`: what a model reasoned, sealed into an answer and opened in the next turn.
 """

@@ -15,7 +15,7 @@ from pydantic.alias_generators import to_camel
 
 from app.auth.principal import Principal
 from app.ledger.reports import Remaining, Reports, Total, add_totals
-from app.ledger.rollups import SUMS
+from app.ledger.tables import SUMS
 from app.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota

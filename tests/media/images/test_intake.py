@@ -367,6 +367,13 @@ def test_base64_is_read_in_each_of_its_forms(write):
     assert intake().normalize_base64(write(data)) == intake().normalize(data)
 
 
+@pytest.mark.parametrize("is_escaped", [False, True])
+@pytest.mark.parametrize("size", [8, 100_000])
+def test_what_is_no_base64_is_refused_where_it_is_read_here_and_where_it_is_not(size, is_escaped):
+    with pytest.raises(UnusableImage, match=r"^is not valid base64\.$"):
+        intake().normalize_base64(b"%" * size, is_escaped=is_escaped)
+
+
 @pytest.mark.parametrize(
     "data", [b"", b"\x89PNG", b"GIF89", b"RIFF\0\0\0\0WEB", b"<svg/>", b"BM" + b"\0" * 60, b"II*\0", b"%PDF"]
 )

@@ -103,6 +103,13 @@ def test_an_object_in_place_of_an_event_is_its_data_up_to_the_end():
         assert [json.loads(data) for data in read(pieces)] == [{"a": 1}]
 
 
+def test_an_object_is_no_event_to_either_way_of_reading():
+    body = b'{"id":\ndata: {"a": 1}\n\n'
+
+    assert EventSplitter().feed_whole(body) == []
+    assert read([body]) == [body]
+
+
 def test_an_event_that_does_not_end_is_refused():
     splitter = EventSplitter()
 

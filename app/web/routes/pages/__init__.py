@@ -2,6 +2,7 @@
 
 ask.py            /embed/ask, the form of a page without scripts
 console.py        / for the owner: try the API; and what everybody else gets there
+console_facts.py  /console: facts that only the owner's console shows
 admin.py          /admin: the way in and out, the board, the audit trail
 admin_keys.py     /admin/keys
 admin_limits.py   /admin/limits
