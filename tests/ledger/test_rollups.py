@@ -163,6 +163,30 @@ def test_a_settlement_of_today_leaves_what_is_rolled_up(database, ledger, entry,
     assert len(before) == 2 * len(LEVELS)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM daily_totals WHERE day = :last",
+        "UPDATE daily_totals SET day = '2026-01-01' WHERE day = :last",
+        "UPDATE daily_totals SET day = '2027-12-31' WHERE day = :last",
+    ],
+)
+def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledger, reports, entry, clock, change):
+    done = Settlement(outcome="complete", source="reported", cost_micro_usd=5, prompt_tokens=2)
+    for _ in range(3):
+        ledger.settle(ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=90), done)
+        clock.move(3 * DAY_S)
+    ledger.roll_up()
+    last = max(row["day"] for row in read(database, daily_totals))
+    assert last in {row["last_day"] for row in read(database, rolled_totals)}
+
+    with database.transaction() as connection:
+        connection.execute(text(change), {"last": last})
+
+    for by in ([], ["day"]):
+        assert as_dict(reports.totals(by)) == add_up(read(database, daily_totals), by)
+
+
 def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_path, clock):
     database = open_database(store.url, tmp_path)
     database.driver.create()
