@@ -59,12 +59,7 @@ def roll_up(database: Database) -> int:
     until = get_day(clock.now_ms() - _KEPT_OPEN_DAYS * DAY_MS)
     steps = 0
     for level in LEVELS:
-        while span := _find_next(database, level, until):
-            with database.transaction() as connection:
-                if database.driver.name == "postgresql":
-                    # A settlement that does not see these rows yet would not delete them.
-                    connection.exec_driver_sql("LOCK TABLE daily_totals IN SHARE MODE")
-                run_off_hub(database, connection, _build_step(level, *span))
+        while _take_step(database, level, until):
             steps += 1
             give_turn()
     return steps
@@ -92,11 +87,26 @@ def run_off_hub(database: Database, connection: Connection, statement: Any) -> S
     return found
 
 
-def _find_next(database: Database, level: Level, until: str) -> tuple[str, str] | None:
-    """Return the first and the last day of the next step: within a month, and a whole month if the level is monthly."""
+def _take_step(database: Database, level: Level, until: str) -> bool:
+    """Roll up the next days of a level. Return whether there were any."""
     with database.read_transaction() as connection:
-        query = select(func.min(daily_totals.c.day)).where(daily_totals.c.day > _read_end(connection, level))
-        first = connection.execute(query).scalar()
+        if _find_next(connection, level, until) is None:
+            return False
+    with database.transaction() as connection:
+        if database.driver.name == "postgresql":
+            # A settlement that does not see these rows yet would not delete them, and another process would add them too.
+            connection.exec_driver_sql("LOCK TABLE daily_totals IN SHARE ROW EXCLUSIVE MODE")
+        # Once more: another process may have taken this step, or a settlement deleted what stood before it.
+        span = _find_next(connection, level, until)
+        if span is not None:
+            run_off_hub(database, connection, _build_step(level, *span))
+    return span is not None
+
+
+def _find_next(connection: Connection, level: Level, until: str) -> tuple[str, str] | None:
+    """Return the first and the last day of the next step: within a month, and a whole month if the level is monthly."""
+    query = select(func.min(daily_totals.c.day)).where(daily_totals.c.day > _read_end(connection, level))
+    first = connection.execute(query).scalar()
     if first is None or first > until:
         return None
     last = end_month(first)

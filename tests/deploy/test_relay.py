@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 
-ROOT = Path(__file__).parents[2]
+from tests.fakes.scripts import run_silently
 
 # `wire` is the end of an upstream, `page` that of a browser; what arrives in between is passed on in upper case, unless
 # it has a "!" in it.
@@ -214,8 +210,4 @@ wire.close()
 
 @pytest.mark.parametrize("script", SCRIPTS.values(), ids=SCRIPTS)
 def test_a_relay_passes_on_what_it_can(script):
-    done = subprocess.run(
-        [sys.executable, "-c", PRELUDE + script], cwd=ROOT, capture_output=True, text=True, timeout=30, check=False
-    )
-
-    assert (done.returncode, done.stderr) == (0, "")
+    run_silently(PRELUDE + script)

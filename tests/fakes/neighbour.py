@@ -122,6 +122,16 @@ class Neighbour:
         if "Traceback" in self.server.log()[logged:]:
             harm.faults.append("an error in the worker's log")
 
+    def assert_harmless(self, route: str, body: bytes, status: int, headers: dict[str, str]) -> None:
+        """Send a hostile body, which gets this status and costs the others nothing."""
+        with (
+            self.watch(sent_bytes=len(body)) as harm,
+            exchange(self.port, "POST", route, body, headers=headers) as response,
+        ):
+            response.read()
+        assert response.status == status
+        harm.assert_bearable()
+
     def _probe(self, harm: Harm, stop: threading.Event) -> None:
         while True:
             try:

@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections import defaultdict
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import date, timedelta
 
 import pytest
@@ -15,6 +18,7 @@ from sqlalchemy import func, insert, select, text
 
 from app.database.database import open_database
 from app.database.migrate import SCRIPTS, read_revision
+from app.ledger import rollups
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, Settlement
 from app.ledger.reports import Reports
@@ -163,6 +167,30 @@ def test_a_settlement_of_today_leaves_what_is_rolled_up(database, ledger, entry,
     assert len(before) == 2 * len(LEVELS)
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "DELETE FROM daily_totals WHERE day = :last",
+        "UPDATE daily_totals SET day = '2026-01-01' WHERE day = :last",
+        "UPDATE daily_totals SET day = '2027-12-31' WHERE day = :last",
+    ],
+)
+def test_what_somebody_deletes_or_moves_is_so_in_the_next_report(database, ledger, reports, entry, clock, change):
+    done = Settlement(outcome="complete", source="reported", cost_micro_usd=5, prompt_tokens=2)
+    for _ in range(3):
+        ledger.settle(ledger.hold(entry(), [], micro_usd=9, tokens=9, lease_s=90), done)
+        clock.move(3 * DAY_S)
+    ledger.roll_up()
+    last = max(row["day"] for row in read(database, daily_totals))
+    assert last in {row["last_day"] for row in read(database, rolled_totals)}
+
+    with database.transaction() as connection:
+        connection.execute(text(change), {"last": last})
+
+    for by in ([], ["day"]):
+        assert as_dict(reports.totals(by)) == add_up(read(database, daily_totals), by)
+
+
 def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_path, clock):
     database = open_database(store.url, tmp_path)
     database.driver.create()
@@ -205,16 +233,56 @@ def test_tables_of_the_last_version_are_rolled_up_a_month_at_a_time(store, tmp_p
     database.close()
 
 
-def test_workers_that_roll_up_at_once_agree(database, store, tmp_path, clock):
-    rows = [
-        {"day": f"2026-0{month}-11", "tenant": "a", "user_id": "u", "model": "m", "route": "/x", "requests": month}
-        for month in range(1, 9)
-    ]
+MONTHLY = [
+    {"day": f"2026-0{month}-11", "tenant": "a", "user_id": "u", "model": "m", "route": "/x", "requests": month}
+    for month in range(1, 9)
+]
+
+
+def test_workers_that_roll_up_at_once_agree(database, store, tmp_path, clock, monkeypatch):
     with database.transaction() as connection:
-        connection.execute(insert(daily_totals), rows)
-    others = [open_database(store.url, tmp_path) for _ in range(2)]
-    for other in [*others, database]:
-        Ledger(other, tmp_path / "journal").roll_up()
+        connection.execute(insert(daily_totals), MONTHLY)
+    barrier, met, find = threading.Barrier(3), threading.local(), rollups._find_next
+
+    def find_together(*args):
+        found = find(*args)
+        if not hasattr(met, "others"):
+            met.others = barrier.wait(20)
+        return found
+
+    monkeypatch.setattr(rollups, "_find_next", find_together)
+    with (
+        closing(open_database(store.url, tmp_path)) as second,
+        closing(open_database(store.url, tmp_path)) as third,
+        ThreadPoolExecutor(3) as workers,
+    ):
+        done = [*workers.map(lambda each: Ledger(each, tmp_path / "journal").roll_up(), [database, second, third])]
+
+    assert sum(done) == len(LEVELS) * len(MONTHLY)
     check(database, Reports(database), random.Random(3))
-    for other in others:
-        other.close()
+
+
+def test_what_is_settled_while_a_step_begins_is_not_skipped(
+    database, store, reports, ledger, tmp_path, clock, monkeypatch
+):
+    early, last = MONTHLY[:-1], MONTHLY[-1:]
+    with database.transaction() as connection:
+        connection.execute(insert(daily_totals), early)
+    ledger.roll_up()
+    with database.transaction() as connection:
+        connection.execute(insert(daily_totals), last)
+    late = [text(f"UPDATE daily_totals SET requests = 100 WHERE day = '{early[0]['day']}'")]
+    find = rollups._find_next
+
+    def find_before_it(*args):
+        found = find(*args)
+        if late:
+            with closing(open_database(store.url, tmp_path)) as other, other.transaction() as connection:
+                connection.execute(late.pop())
+        return found
+
+    monkeypatch.setattr(rollups, "_find_next", find_before_it)
+    ledger.roll_up()
+
+    check(database, reports, random.Random(4))
+    assert reports.totals()[0].requests == 100 + sum(row["requests"] for row in MONTHLY[1:])

@@ -119,6 +119,16 @@ def test_a_number_beside_half_a_letter_is_read_as_without():
         json.dumps(read_json(f'["\\ud83d", {number}]'))
 
 
+def assert_waves_are_whole(reader, pieces):
+    found = []
+    for piece in pieces:
+        reader.feed(piece, found)
+    for kind in (Reasoning, Token, Refusal):
+        assert "".join(event.text for event in found if type(event) is kind) == "a👋b"
+    assert "".join(event.arguments for event in found if type(event) is ToolCallDelta) == '{"a":"👋"}'
+    assert found[-1].tool_calls[0]["function"]["arguments"] == '{"a":"👋"}'
+
+
 @pytest.mark.parametrize("size", [1, 3, 10_000])
 def test_in_every_text_of_a_response_however_its_bytes_are_cut(size):
     message = {"id": "m", "type": "message", "role": "assistant", "content": []}
@@ -144,14 +154,7 @@ def test_in_every_text_of_a_response_however_its_bytes_are_cut(size):
         {"type": "response.completed", "response": {"id": "r", "model": "m", "status": "completed", "output": []}},
     ]
     raw = sse(*events)
-    reader, found = ResponseReader("m"), []
-    for at in range(0, len(raw), size):
-        reader.feed(raw[at : at + size], found)
-
-    for kind in (Reasoning, Token, Refusal):
-        assert "".join(event.text for event in found if type(event) is kind) == "a👋b"
-    assert "".join(event.arguments for event in found if type(event) is ToolCallDelta) == '{"a":"👋"}'
-    assert found[-1].tool_calls[0]["function"]["arguments"] == '{"a":"👋"}'
+    assert_waves_are_whole(ResponseReader("m"), [raw[at : at + size] for at in range(0, len(raw), size)])
 
 
 @pytest.mark.parametrize("size", [1, 3, 10_000])
@@ -164,11 +167,4 @@ def test_in_every_text_of_a_chat_however_its_bytes_are_cut(size):
         {"tool_calls": [{"index": 0, "function": {"arguments": '\udc4b"}'}}]},
     ]
     raw = sse(*map(chunk, deltas), chunk(finish_reason="tool_calls"), "[DONE]")
-    reader, found = ChunkReader(), []
-    for at in range(0, len(raw), size):
-        reader.feed(raw[at : at + size], found)
-
-    for kind in (Reasoning, Token, Refusal):
-        assert "".join(event.text for event in found if type(event) is kind) == "a👋b"
-    assert "".join(event.arguments for event in found if type(event) is ToolCallDelta) == '{"a":"👋"}'
-    assert found[-1].tool_calls[0]["function"]["arguments"] == '{"a":"👋"}'
+    assert_waves_are_whole(ChunkReader(), [raw[at : at + size] for at in range(0, len(raw), size)])
