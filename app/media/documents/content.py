@@ -6,7 +6,7 @@ import base64
 import io
 from typing import Any
 
-from app.media.documents.pages import UnusableFile
+from app.media.documents.pages import UnusableFile, open_pdf
 
 MAX_TEXT_CHARS = 200_000
 MAX_IMAGES = 20
@@ -20,11 +20,9 @@ def read_content(data: bytes) -> tuple[str, list[str]]:
     Raises:
         UnusableFile: a page has what can be seen, but not read; or there is too much to look at.
     """
-    import pypdf
-
     texts: list[str] = []
     images: list[str] = []
-    for number, page in enumerate(pypdf.PdfReader(io.BytesIO(data)).pages, 1):
+    for number, page in enumerate(open_pdf(data).pages, 1):
         try:
             text, found = page.extract_text(), [_encode(each.image) for each in page.images]
             is_seen = bool(text.strip() or found or not _has_contents(page)) and not _has_drawn_notes(page)

@@ -10,6 +10,7 @@ from typing import Any
 
 _START = b"%PDF-"
 _BLANK = b"\xef\xbb\xbf \t\r\n"
+_END = b"%%EOF"
 # Texts are read for so long. Of the pages after that the instructions are counted, which are longer than their text.
 _TEXT_CPU_S = 4.0
 
@@ -54,11 +55,8 @@ def count_pages(data: bytes, rules: PdfRules) -> tuple[int, int]:
     rules.check_length(len(data))
     if not data[:64].lstrip(_BLANK).startswith(_START):
         raise UnusableFile("must be a PDF.")
-    import pypdf  # slow to import, and only a side process needs it
-
-    logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # it would log what is in the file
     try:
-        reader = pypdf.PdfReader(io.BytesIO(data))
+        reader = open_pdf(data)
         if reader.is_encrypted:
             raise UnusableFile("is encrypted; save it without a password.")
         # Not the number that the file states: this walks through all of them.
@@ -70,6 +68,20 @@ def count_pages(data: bytes, rules: PdfRules) -> tuple[int, int]:
         raise
     except Exception:  # pypdf raises a dozen kinds of errors for a broken file, RecursionError among them
         raise UnusableFile("is damaged.") from None
+
+
+def open_pdf(data: bytes) -> Any:
+    """Return the pypdf.PdfReader of a file that may lack its end mark.
+
+    Viewers go by the last `startxref`. pypdf looks for the last mark, and would show an older state of the file, or none.
+    """
+    import pypdf  # slow to import, and only a side process needs it
+
+    logging.getLogger("pypdf").setLevel(logging.CRITICAL + 1)  # it would log what is in the file
+    end = max(data.rfind(b"\n" + _END), data.rfind(b"\r" + _END))
+    if end < data.rfind(b"startxref"):
+        data += b"\n" + _END + b"\n"
+    return pypdf.PdfReader(io.BytesIO(data))
 
 
 def _count_text(page: Any, until: float) -> int:

@@ -102,6 +102,7 @@ _ASKS_FOR_RESPONSES = re.compile(
 )
 _MODEL = re.compile(r"\b(?:model|deployment)\b", re.IGNORECASE)
 _NUMBER = re.compile(r"(?<![\w.-])\d{2,9}(?![\w.]\d)\b")
+_EXCESS = re.compile(r"\bby \d{1,9}\b")  # of Cohere: by how much it is too long, which is neither size
 _ONLY_LIMIT = re.compile(r"<=|range of input length", re.IGNORECASE)
 _SUM = re.compile(r"(\d{1,9}) \+ (\d{1,9}) > (\d{1,9})")  # of Anthropic: the input and the answer, and the limit
 # Of vLLM, for an answer that does not fit beside the input.
@@ -284,7 +285,7 @@ def _read_sizes(error: Mapping[str, Any], sentence: str) -> tuple[int | None, in
         return int(found[3]), int(found[1]) + int(found[2])
     if found := _ANSWER_TOO_LARGE.search(sentence):
         return int(found[2]), int(found[1]) + int(found[3])
-    numbers = [int(number) for number in _NUMBER.findall(sentence.replace(",", ""))][:2]
+    numbers = [int(number) for number in _NUMBER.findall(_EXCESS.sub("", sentence.replace(",", "")))][:2]
     if _ONLY_LIMIT.search(sentence) or not numbers:
         return (numbers[0] if numbers else None), None
     return min(numbers), max(numbers) if len(numbers) == 2 else None

@@ -167,7 +167,7 @@ OPERATIONS: dict[tuple[str, str], Operation] = {
         (V1EmbeddingsRequest,), answers={JSON: refer("V1Embeddings")}, is_billed=True
     ),
     ("GET", "/v1/models"): Operation(answers={JSON: refer("Models")}),
-    ("GET", "/v1/models/<path:model>"): Operation(answers={JSON: refer("Model")}),
+    ("GET", "/v1/models/<model_name:model>"): Operation(answers={JSON: refer("Model")}),
     ("GET", "/healthz"): Operation(answers={JSON: refer("Status")}),
     ("GET", "/readyz"): Operation(
         answers={JSON: refer("Status")}, also={503: ("It cannot serve now.", refer("Status"))}

@@ -62,6 +62,15 @@ def encrypted(user: str, owner: str) -> bytes:
     return buffer.getvalue()
 
 
+def updated(text: str, *, before: str) -> bytes:
+    """A file with a page, and behind its end mark an update that adds another, as viewers save their changes."""
+    writer = pypdf.PdfWriter(io.BytesIO(pdf(before)), incremental=True)
+    writer.append(io.BytesIO(pdf(text)))
+    buffer = io.BytesIO()
+    writer.write(buffer)
+    return buffer.getvalue()
+
+
 def _written(objects: dict[int, bytes]) -> bytes:
     data, at = b"%PDF-1.7\n", {}
     for number, body in sorted(objects.items()):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import base64
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from app.media.documents import (
 from app.media.images import max_page_tokens
 from app.runtime.side_process import Claim
 from app.token_counts.estimates import bound_input, estimate_input
-from tests.media.documents.pdfs import circular, deep, encrypted, pdf
+from tests.media.documents.pdfs import circular, deep, encrypted, pdf, updated
 from tests.media.images.pictures import encoded, photo
 
 RULES = PdfRules(max_bytes=1_000_000, max_pages=10)
@@ -49,6 +50,26 @@ def test_base64_may_be_written_in_any_way():
     lines = base64.urlsafe_b64encode(data).rstrip(b"=")
 
     assert read(b"\\n".join([lines[:100], lines[100:]]), is_escaped=True) == read(data)
+
+
+@pytest.mark.parametrize("lacking", [b"%%EOF\n", b"\n%%EOF\n"], ids=["the mark", "its line"])
+def test_a_file_without_its_end_mark_is_read_and_sent_as_it_is(lacking):
+    data = pdf("Hello").removesuffix(lacking)
+
+    url = read(data)
+
+    assert (url.pages, url) == (1, "data:application/pdf;base64," + base64.b64encode(data).decode())
+
+
+@pytest.mark.parametrize("is_cut", [False, True])
+def test_the_newest_state_of_a_file_is_what_counts(is_cut):
+    data = updated("Seen last", before="Hello")
+    if is_cut:
+        data = data[: data.rindex(b"%%EOF")]
+
+    url = read(data, replace(RULES, is_moderated=True))
+
+    assert (url.pages, url.text) == (2, "Hello\nSeen last")
 
 
 @pytest.mark.parametrize(

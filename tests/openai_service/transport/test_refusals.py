@@ -250,6 +250,8 @@ def test_a_sentence_about_keys_says_nothing_beside_what_says_more(make_app, upst
         ("`inputs` tokens + `max_new_tokens` must be <= 4096. Given: 4000 `inputs` tokens and 1000", ": at most 4,096 tokens."),
         ("This model's maximum context length is 8192 tokens.", ": at most 8,192 tokens."),
         ("the input is longer than the context window", "."),
+        ("too many tokens: size limit exceeded by 1234 tokens. Try using shorter or fewer inputs", "."),
+        ("The maximum context length of 8,192 tokens is exceeded by 1,234 tokens", ": at most 8,192 tokens."),
     ],
 )  # fmt: skip
 def test_what_is_known_of_the_size_is_told(client, upstream, message, end):

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from flask import Blueprint, Response, g, jsonify
+from flask.blueprints import BlueprintSetupState
+from werkzeug.routing import PathConverter
 
 from app.problems import Problem
 from app.services import services
@@ -14,6 +16,18 @@ bp = Blueprint("models", __name__, url_prefix="/models")
 
 # The operations that a scope allows have its name.
 _SCOPES = ("chat", "vision", "structured", "embeddings")
+
+
+class _ModelName(PathConverter):
+    """A name of any form: servers such as vLLM call a model by its folder, as in `/models/Qwen`."""
+
+    part_isolating = False
+    regex = ".+?"
+
+
+@bp.record_once
+def _add_converter(state: BlueprintSetupState) -> None:
+    state.app.url_map.converters["model_name"] = _ModelName
 
 
 class ModelNotFound(Problem):
@@ -32,7 +46,7 @@ def list_all() -> Response:
     return jsonify({"object": "list", "data": [_describe(model) for model in _find_models()]})
 
 
-@bp.get("/<path:model>")
+@bp.get("/<model_name:model>")
 @needs(*_SCOPES)
 def show(model: str) -> Response:
     """Describe one model."""

@@ -53,6 +53,8 @@ def test_a_model_is_described_whatever_its_name(make_app, connect):
         "a#b/c",
         "C:\\a.gguf",
         "a//b",
+        "/models/Qwen3-32B",
+        "//a/",
         "100%a?b",
         "My Model (Q4)",
     ],
