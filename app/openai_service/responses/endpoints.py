@@ -7,7 +7,7 @@ ones do is known of families, and learnt from refusals of all others. Other serv
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
 from app.model_families import Family, find_family
@@ -19,7 +19,8 @@ from app.openai_service.transport.upstream import Upstream
 
 T = TypeVar("T")
 
-Need = Literal["always", "with_tools"]
+# "with_tools": for tools with reasoning; "with_any_tools": also for those without, as the model always reasons.
+Need = Literal["always", "with_any_tools", "with_tools"]
 
 _MAX_MODELS = 1_000
 _NO_EFFORT = "none"
@@ -78,13 +79,16 @@ class Endpoints:
         is_certain = family is not None and self.choose(model, body) == CHAT_PATH
         return 0 if is_certain else MIN_OUTPUT_TOKENS
 
-    def learn(self, model: str, path: str, body: Mapping[str, Any], error: UpstreamError) -> bool:
+    def learn(
+        self, model: str, path: str, body: Mapping[str, Any], sent: Mapping[str, Any], error: UpstreamError
+    ) -> bool:
         """Remember what a refusal says of the endpoint that was asked.
 
         Args:
             model: that refused.
             path: of the endpoint.
             body: of the chat completion, as choose() gets it.
+            sent: the same as it was sent, with what was known of the model's parameters.
             error: the refusal.
 
         Returns:
@@ -95,14 +99,22 @@ class Endpoints:
         # Where the route is not sure to exist, tools without reasoning are the other way.
         if not error.asks_for_responses and not (error.needs_no_reasoning and self._has_responses):
             return False
-        if self._needs.get(model) != "always":
-            _remember(self._needs, model, "with_tools" if error.needs_no_reasoning else "always")
+        _remember(self._needs, model, self._find_need(model, (body, sent), error))
         # Another request may have learnt it while this one was on its way, so what counts is where this one would go now.
         return self.choose(model, body) != path
 
     def note_without_reasoning(self, model: str) -> None:
         """Remember that a model has no reasoning to ask for."""
         _remember(self._without_encrypted, model, True)
+
+    def _find_need(self, model: str, bodies: Sequence[Mapping[str, Any]], error: UpstreamError) -> Need:
+        """Return what a model needs /responses for, after what was known of it and its refusal of a body."""
+        known = self._needs.get(model)
+        if known == "always" or not error.needs_no_reasoning:
+            return "always"
+        # It refuses tools for its reasoning although it was asked not to reason, or would have been if it could be.
+        reasons_anyway = any(body.get("reasoning_effort") == _NO_EFFORT for body in bodies)
+        return "with_any_tools" if reasons_anyway or known == "with_any_tools" else "with_tools"
 
     def _find_family(self, model: str) -> Family | None:
         return find_family(model) if self._has_families else None
@@ -118,7 +130,7 @@ class Endpoints:
         has_tools, need, family = bool(body.get("tools")), self._needs.get(model), self._find_family(model)
         if need == "always" or (family is not None and not family.chat):
             return True
-        if not has_tools or body.get("reasoning_effort") == _NO_EFFORT:
+        if not has_tools or (body.get("reasoning_effort") == _NO_EFFORT and need != "with_any_tools"):
             return False
         return need is not None or (family is not None and family.chat_tools == "never")
 
@@ -131,13 +143,13 @@ class Endpoints:
         family = self._find_family(model)
         effort = _get_effort(family, body)
         if family is None:
-            return need is not None and has_tools and effort != _NO_EFFORT
+            return need is not None and has_tools and (effort != _NO_EFFORT or need == "with_any_tools")
         if not family.responses:
             return False
         if not family.chat or (effort in family.responses_efforts and effort not in family.efforts):
             return True
         if not has_tools or effort in (None, _NO_EFFORT):
-            return has_tools and family.chat_tools == "never"
+            return has_tools and (family.chat_tools == "never" or need == "with_any_tools")
         # A model that reasons keeps its thoughts over the rounds of a tool loop, at the price of what only chat has.
         return need is not None or family.chat_tools != "yes" or not find_chat_only(body)
 

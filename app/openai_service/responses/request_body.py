@@ -62,24 +62,26 @@ def build_response_body(
     Returns:
         the body; and the changes, such as {"stop": "dropped"}.
     """
-    translated = {name: value for name, value in body.items() if name in _SAME}
+    translated: dict[str, Any] = {}
+    # What the prompt begins with comes first, as in a chat completion.
+    if tools := body.get("tools"):
+        translated["tools"] = [_flatten_tool(tool) if tool["type"] == "function" else tool for tool in tools]
+    if text := _build_text(body):
+        translated["text"] = text
+    translated["input"] = build_items(body["messages"], model)
+    translated |= {name: value for name, value in body.items() if name in _SAME}
     adjusted = dict.fromkeys(find_chat_only(body), "dropped")
     body, lifted = lift_limit(body)
     if (limit := get_limit(body)) is not None:
         translated["max_output_tokens"] = limit
-    if tools := body.get("tools"):
-        translated["tools"] = [_flatten_tool(tool) if tool["type"] == "function" else tool for tool in tools]
     if (choice := body.get("tool_choice")) is not None:
         translated["tool_choice"] = _flatten_choice(choice)
-    if text := _build_text(body):
-        translated["text"] = text
     if (effort := body.get("reasoning_effort")) is not None:
         translated["reasoning"] = {"effort": effort}
     if included := [*(body.get("include") or ()), *((ENCRYPTED_REASONING,) if reasons else ())]:
         translated["include"] = included
     if options := _leave_out(body.get("stream_options") or {}, "include_usage"):  # the last event always has it
         translated["stream_options"] = options
-    translated["input"] = build_items(body["messages"], model)  # what grows comes last, as in chat completions
     return translated, adjusted | lifted
 
 

@@ -204,7 +204,7 @@ class Sender:
         tried: set[object],
     ) -> bool:
         """Return whether a refused request can be sent again in another way."""
-        if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, error):
+        if request.path == CHAT_PATH and self._endpoints.learn(model, path, request.body, body, error):
             return True
         if path == RESPONSES_PATH and error.param == "include" and "include" not in tried:
             tried.add("include")

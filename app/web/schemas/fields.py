@@ -5,7 +5,7 @@ from __future__ import annotations
 from operator import attrgetter
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Discriminator, Field, Tag
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag
 
 from app.config import ReasoningEffort, ServiceTier, Verbosity
 from app.config.formats import NAME_PATTERN
@@ -44,6 +44,12 @@ def _check_writable(value: Any) -> Any:
     return value
 
 
+def _refuse_true(value: Any) -> Any:
+    if value is True:  # equals 1
+        raise ValueError("should be 1")
+    return value
+
+
 JsonValue = Annotated[Any, AfterValidator(_check_writable)]
 """Any JSON that the model is told of."""
 JsonObject = Annotated[dict[str, Any], AfterValidator(check_depth)]
@@ -62,7 +68,9 @@ class AnswerFields(RequestModel):
     top_p: TopP | None = None
     seed: Seed | None = None
     parallel_tool_calls: bool | None = None
-    n: Literal[1] | None = None  # accepted as other clients send it, and not passed on
+    n: Annotated[Literal[1], BeforeValidator(_refuse_true)] | None = (
+        None  # accepted as other clients send it, and not passed on
+    )
 
     def list_values(self) -> dict[str, Any]:
         """Return the fields of ChatCall of the same names."""

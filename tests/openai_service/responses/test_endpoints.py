@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+import httpx2
 import pytest
 
 from app.model_families import find_family
@@ -12,7 +13,7 @@ from app.openai_service.transport.upstream import Upstream
 from tests.fakes.bodies import CALL, TOOL
 from tests.fakes.openai_answers import completion, error, stream_of
 from tests.fakes.reading import events_of
-from tests.fakes.responses_form import function_call, reasoning, response
+from tests.fakes.responses_form import function_call, message, reasoning, response
 
 pytestmark = pytest.mark.one_attempt
 
@@ -26,6 +27,12 @@ TOOLS_REFUSED = error(
     kind="invalid_request_error",
 )
 TOOLS_REFUSED_BY_A_PROXY = error(f"litellm.BadRequestError: OpenAIException - {TOOLS_REFUSED['error']['message']}")
+NO_EFFORT_REFUSED = error(
+    "Unsupported value: 'reasoning_effort' does not support 'none' with this model. Supported values are: 'low' and 'high'.",
+    param="reasoning_effort",
+    code="unsupported_value",
+    kind="invalid_request_error",
+)
 RESPONSES_ONLY = error(
     "This model is only supported in v1/responses and not in v1/chat/completions.",
     param="model",
@@ -132,6 +139,29 @@ def test_only_requests_with_tools_go_elsewhere_if_only_they_were_refused(make_ap
     client.post("/api/chat", json=HI)
 
     assert paths(upstream) == [CHAT, RESPONSES, CHAT, CHAT, RESPONSES, RESPONSES]
+
+
+@pytest.mark.parametrize("model", ["nobody-knows-it", "gpt-5.4"])
+@pytest.mark.chat_form
+def test_a_model_that_reasons_whatever_it_is_told_gets_tools_at_the_other_endpoint(make_app, upstream, model):
+    def refuse(sent):
+        if sent.path.endswith(RESPONSES):
+            return httpx2.Response(200, json=response("completed", message("Hi")))
+        effort = sent.raw.get("reasoning_effort")
+        refusal = NO_EFFORT_REFUSED if effort == "none" and model == "nobody-knows-it" else TOOLS_REFUSED
+        return httpx2.Response(400, json=refusal)
+
+    client = make_app(chat_model=model).test_client()
+    upstream.otherwise = refuse
+    body = WITH_TOOL | {"reasoningEffort": "none"}
+
+    first = client.post("/api/chat", json=body)
+    tried = len(upstream.sent)
+    second = client.post("/api/chat", json=body)
+
+    assert first.json["reply"] == second.json["reply"] == "Hi"
+    assert tried <= 3
+    assert len(upstream.sent) == tried + 1
 
 
 def test_azures_v1_api_has_no_dated_version_and_the_same_key(make_app, upstream, monkeypatch):

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.openai_service.responses.request_body import build_response_body
-from tests.fakes.bodies import CALL
+from tests.fakes.bodies import CALL, TOOL
 from tests.fakes.responses_form import to_chat_body
 
 USER = {"role": "user", "content": "Hi"}
@@ -173,6 +173,13 @@ def test_an_id_that_is_too_long_here_stays_one_pair():
 )
 def test_each_parameter_has_its_name_and_place(chat, responses):
     assert build(chat) == {"input": [USER]} | responses
+
+
+def test_it_begins_with_what_the_prompt_begins_with():
+    schema = {"type": "json_schema", "json_schema": {"name": "answer", "schema": {}}}
+    body = {"store": False, "safety_identifier": "a", "stream": True, "tools": [TOOL], "response_format": schema}
+
+    assert list(build(body, reasons=True))[:3] == ["tools", "text", "input"]
 
 
 def test_reasoning_is_asked_for_where_there_is_any():

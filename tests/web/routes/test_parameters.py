@@ -60,6 +60,7 @@ WRONG = [
     ("parallelToolCalls", "true"),
     ("n", 2),
     ("n", 0),
+    ("n", True),
 ]
 
 
