@@ -15,6 +15,8 @@ OTHERS = "others"
 
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 8, 12, 24
 _MOST_BARS = 92
+_WIDEST_BAR = 80
+"""A day alone is a bar too, and no wall."""
 _DAYS_OF_WEEK = 7
 _MOST_LABELS = 8
 
@@ -93,7 +95,7 @@ def stack_bars(
     top = _round_up(max((sum(stack.values()) for stack in sums), default=0))
     room, high = WIDTH - _LEFT - _RIGHT, HEIGHT - _TOP - _BOTTOM
     pitch = room / len(groups)
-    gap = min(4.0, pitch / 4)
+    gap = max(min(4.0, pitch / 4), pitch - _WIDEST_BAR)
     bars = []
     for at, stack in enumerate(sums):
         y = float(HEIGHT - _BOTTOM)

@@ -1,6 +1,9 @@
 // What a developer does in the console, with a mouse, with keys only, and without scripts.
 import assert from "node:assert/strict";
 import { execFile as execute } from "node:child_process";
+import { mkdtemp, rm, symlink, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { promisify } from "node:util";
 
 const execFile = promisify(execute);
@@ -84,6 +87,38 @@ export async function the_code_that_is_shown_runs({ open, python }) {
   await choose(page, "structured");
   await page.selectOption("#structured-name", "contact"); // only our own routes know it
   assert.match(await codeOf("openai-python"), /^# OpenAI's library has another form/);
+}
+
+export async function the_code_that_is_copied_has_long_texts_and_images_whole({ open, python }) {
+  const page = await open("/#image");
+  const copyAs = async (language) => {
+    await page.getByRole("tab", { name: language, exact: true }).click();
+    await page.click("#copy");
+    return page.evaluate(() => navigator.clipboard.readText());
+  };
+  const run = async (language) => {
+    const code = await copyAs(language);
+    const folder = await mkdtemp(join(tmpdir(), "wire-"));
+    const program = join(folder, "program.mjs"); // longer than an argument may be
+    await writeFile(program, code);
+    if (language === "openai-node") await symlink(join(import.meta.dirname, "..", "node_modules"), join(folder, "node_modules"));
+    const command = { curl: "sh", "openai-python": python }[language] ?? "node";
+    const { stdout } = await execFile(command, [program], { timeout: 20_000 });
+    await rm(folder, { recursive: true });
+    return stdout;
+  };
+  const picture = await page.screenshot();
+  await page.setInputFiles("#image-file", { name: "shot.png", mimeType: "image/png", buffer: picture });
+  await page.getByRole("tab", { name: "fetch", exact: true }).click();
+  await page.locator("#code").getByText("data:image/png;base64,iVBOR").waitFor();
+  assert.ok((await page.locator("#code").textContent()).length < 1000, "what is shown is to be read");
+  assert.match(await run("fetch"), /"done":true/);
+  for (const language of ["openai-python", "openai-node"]) assert.match(await run(language), /image 1: a PNG image/, language);
+  await choose(page, "chat");
+  const long = `${"It's long. ".repeat(12_000)}The end.`;
+  await page.fill("#set-systemPrompt", long);
+  assert.ok((await copyAs("curl")).includes("The end."));
+  assert.match(await run("curl"), /"done":true/);
 }
 
 export async function settings_and_kept_prompts_are_sent({ open }) {

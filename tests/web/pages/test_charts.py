@@ -47,3 +47,13 @@ def test_nothing_is_no_bar_but_a_scale():
 
     assert chart.bars == []
     assert len(chart.ticks) == 5
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_few_bars_stand_apart_each_above_its_label(count):
+    days = [f"2026-11-2{number}" for number in range(count)]
+    chart = stack_bars([[day] for day in days], {(day, "a"): 1 for day in days}, ["a"], str)
+
+    assert {bar.width for bar in chart.bars} == {80}
+    middles = [bar.x + bar.width / 2 for bar in chart.bars]
+    assert middles == pytest.approx([x for x, _ in chart.labels], abs=0.2)

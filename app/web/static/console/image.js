@@ -8,6 +8,7 @@ const element = byId("image");
 const [file, prompt, detail] = ["image-file", "image-prompt", "image-detail"].map(byId);
 const intake = element.querySelector(".intake");
 const output = element.querySelector(".output");
+let url = "data:image/png;base64,…"; // of the chosen picture, once it is read
 
 export function startImage(gatehouse) {
   const fields = () => ({ ...readSettings("image"), detail: detail.value });
@@ -24,12 +25,26 @@ export function startImage(gatehouse) {
     },
     () => ({
       path: "/api/vision/stream",
-      body: { prompt: prompt.value, images: ["data:image/png;base64,…"], ...fields() },
+      body: { prompt: prompt.value, images: [url], ...fields() },
       form: { image: `@${file.files[0]?.name ?? "picture.png"}`, prompt: prompt.value, ...fields() },
     }),
   );
+  file.addEventListener("change", readUrl);
   for (const input of [file, detail]) input.addEventListener("change", () => void showIntake(panel));
   return panel;
+}
+
+/** Read the chosen picture for the code that the wire shows, which follows what is entered. */
+function readUrl() {
+  const [chosen] = file.files;
+  if (!chosen) return;
+  const reader = new FileReader();
+  reader.onload = () => {
+    if (chosen !== file.files[0]) return; // there is a later one
+    url = reader.result;
+    file.dispatchEvent(new Event("input", { bubbles: true }));
+  };
+  reader.readAsDataURL(chosen);
 }
 
 /** Show what a model would get of the chosen picture. */

@@ -25,17 +25,23 @@ const OPENAI_NAMES = {
 const EXTRA = ["promptName", "variables"];
 const OURS_ALONE = ["schemaName", "normalize", "serverTools"]; // left out, another answer would come
 const MAX_TEXT = 300;
+const MAX_ARGUMENT = 100_000; // a shell takes no longer ones
 
-export function writeSnippet(language, call) {
-  return WRITERS[language]({ ...call, body: shorten(call.body) });
+/** Returns a call as code: to be read, or with `isWhole` to be run, with long texts and images to their end. */
+export function writeSnippet(language, call, { isWhole = false } = {}) {
+  return WRITERS[language]({ ...call, body: isWhole ? call.body : shorten(call.body) });
 }
 
 function writeCurl({ path, body, form }) {
   const [type, ...others] = headerLines(path).map((line) => `-H ${line.includes(" $") ? `"${line}"` : quote(line)}`);
   const sent = form
     ? Object.entries(form).map(([name, value]) => `-F ${quote(`${name}=${typeof value === "object" ? JSON.stringify(value) : value}`)}`)
-    : [type, `-d ${quote(JSON.stringify(body, null, 2))}`];
+    : [type, writeData(JSON.stringify(body, null, 2))];
   return [`curl -N ${location.origin}${path}`, ...others, ...sent].join(" \\\n  ");
+}
+
+function writeData(json) {
+  return json.length > MAX_ARGUMENT ? `--data-binary @- <<'END'\n${json}\nEND` : `-d ${quote(json)}`;
 }
 
 /** Quote a text for a shell, which then replaces nothing in it. */
@@ -158,7 +164,7 @@ function toPython(value, depth = "") {
   return items.length ? `${open}\n${items.join("\n")}\n${depth}${close}` : open + close;
 }
 
-/** Leave out the middle of long texts, such as images: code is to be read. */
+/** Leave out the end of long texts, such as images: code is to be read. */
 function shorten(value) {
   if (typeof value === "string") return value.length > MAX_TEXT ? `${value.slice(0, MAX_TEXT / 2)}…` : value;
   if (Array.isArray(value)) return value.map(shorten);

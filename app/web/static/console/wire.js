@@ -197,7 +197,7 @@ byId("languages").addEventListener("keydown", (event) => {
 choose(tabs[0]);
 
 copy.addEventListener("click", async () => {
-  await navigator.clipboard.writeText(code.textContent).catch(() => {});
+  await navigator.clipboard.writeText(writeSnippet(language, draft, { isWhole: true })).catch(() => {});
   copy.textContent = "Copied";
   setTimeout(() => (copy.textContent = "Copy code"), 2000);
 });
