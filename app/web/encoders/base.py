@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol, Self
 
 from app.openai_service import Event, Events
+from app.openai_service.streaming.passing import TokenFrame
 
 
 class Encoder(Protocol):
@@ -21,6 +22,10 @@ class Encoder(Protocol):
     @property
     def heartbeat(self) -> bytes:
         """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, if there is nothing else to that, and nothing in it to escape."""
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of these events; b"" if the format has none for them.
@@ -67,6 +72,11 @@ class JoiningEncoder(ABC):
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         """The pieces that wait to be joined."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, if a frame is all there is to that."""
+        return None
 
     @abstractmethod
     def encode_event(self, event: Event) -> None:

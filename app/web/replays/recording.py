@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flask import Response, g
 
@@ -131,6 +132,8 @@ class RecordedClient:
 
 class RecordingEncoder:
     """An encoder that keeps what it encodes."""
+
+    token_frame: ClassVar[None] = None
 
     def __init__(self, encoder: Encoder, log: AnswerLog, answers: AnswerStore) -> None:
         self.content_type = encoder.content_type
