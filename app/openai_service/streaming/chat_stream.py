@@ -54,6 +54,10 @@ class ChatStream:
         self._relaying = relay, write
         self._start_relaying()
 
+    def stop_relaying(self) -> None:
+        """Have everything yielded again."""
+        self._call_state.relaying = self._relaying = None
+
     def _start_relaying(self) -> None:
         if self._relaying is not None and self._answer is not None and self._answer.pass_on is not None:
             relay, write = self._relaying
@@ -66,7 +70,7 @@ class ChatStream:
 
     def close(self) -> None:
         """End the call and its upstream request, or let the drain pool read the rest of an unfinished answer."""
-        self._call_state.relaying = self._relaying = None
+        self.stop_relaying()
         if self._has_begun and not self._recording.is_decided and self._drain_pool is not None:
             self._recording.fail(CallerGone())
             self._call_state.abandon_after(self._drain_pool.MAX_DURATION_S)
