@@ -23,6 +23,8 @@ class Relay:
 
     Attributes:
         unsent: what the client's connection did not take at once. Nothing more is passed on before it is flushed.
+        written: how many bytes of the body it was given.
+        written_at: when that was last, as whoever gives them to it says: in seconds of `time.monotonic()`.
     """
 
     def __init__(self, client: StreamSocket, *, is_chunked: bool) -> None:
@@ -31,6 +33,8 @@ class Relay:
         self._is_chunked = is_chunked
         self.unsent = b""
         self._has_to_wake = False
+        self.written = 0
+        self.written_at = 0.0
 
     # private API: hub and _read_event of gevent's sockets; guarded by tests/deploy/test_relay.py
 
@@ -89,9 +93,10 @@ class Relay:
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, as far as the client's connection takes it now."""
+        size = len(data)
+        self.written += size
         if self._is_chunked:
-            size = len(data)
-            data = b"".join((_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size, data, b"\r\n"))
+            data = (_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size) + data + b"\r\n"
         if self.unsent:
             self.unsent += data
             return

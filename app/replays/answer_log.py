@@ -105,6 +105,8 @@ class AnswerLog:
         self._pending_bytes = 0
         self._bytes = 0
         self._max_bytes = max_bytes
+        self.is_due = False
+        """Whether it is time to write what was held."""
         self._flush_at = 0.0
         self._renew_at = 0.0
         self._flush_every_s = _FLUSH_S
@@ -136,7 +138,9 @@ class AnswerLog:
     def follow(self, *, is_followed: bool) -> None:
         """Write what has waited at once, and more often from now on, if somebody follows; else less often."""
         if is_followed and self._flush_every_s == _FLUSH_S:
-            self._flush_at = 0.0
+            self.is_due = False
+        """Whether it is time to write what was held."""
+        self._flush_at = 0.0
         self._renew_at = 0.0
         self._flush_every_s = _FOLLOWED_FLUSH_S if is_followed else _FLUSH_S
 
@@ -161,7 +165,7 @@ class AnswerLog:
             self.flush()
 
     def hold(self, data: bytes) -> bool:
-        """Keep what is sent next without writing anything, and return whether it is time to flush."""
+        """Keep what is sent next without writing anything, and return whether it is time to flush (`is_due`)."""
         if not data or self._head.state == "dropped":
             return False
         size = len(data)
@@ -174,6 +178,7 @@ class AnswerLog:
 
     def flush(self) -> None:
         """Write what has waited, or keep nothing more if it is too much."""
+        self.is_due = False
         if self._bytes > self._max_bytes:
             self.drop()
             return
@@ -222,6 +227,7 @@ class AnswerLog:
         if has_page:
             self._pending.clear()
             self._pending_bytes = 0
+            self.is_due = False
             self._flush_at = now + self._flush_every_s
 
     def drop(self) -> None:

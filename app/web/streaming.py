@@ -13,12 +13,13 @@ from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
 from app.openai_service import CallContext, ChatCall, ChatStream, Events, Failed
 from app.openai_service.errors import CallerGone
+from app.openai_service.streaming.passing import Writing
 from app.runtime.lifecycle import Draining
 from app.safety.reported_users import UserReported
 from app.services import services
 from app.upstream_http.relaying import Relay
 from app.web.call_context import BilledContext, billed_context
-from app.web.encoders.base import Encoder, PricedEncoder
+from app.web.encoders.base import Encoder, PricedEncoder, TokenEncoder
 from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
@@ -134,6 +135,7 @@ class _StreamBody(ObservedBody):
         self._is_unattended = False
         self._written = 0
         self._written_at = 0.0
+        self._relay: Relay | None = None
         self.open_relay: Callable[[], Relay] | None = None
         """Returns the server's relay for the response, once it has begun to be sent; None if there is none."""
         self.has_answer = True
@@ -183,6 +185,8 @@ class _StreamBody(ObservedBody):
                 data = encode(events)
             now = time.monotonic()
             # Events may arrive for minutes without any bytes, such as reasoning, so the clock decides.
+            if relay is not None:
+                self._written_at = max(self._written_at, relay.written_at)
             if not data and now - self._written_at >= heartbeat_s:
                 data = heartbeat
             if data:
@@ -205,18 +209,17 @@ class _StreamBody(ObservedBody):
         """Have what the stream yields while it is waited for written by the server's relay, if there is one."""
         if self.open_relay is None:
             return None
-        relay = self.open_relay()
-        encode = self._encoder.encode
+        self._relay = relay = self.open_relay()
+        encoder: TokenEncoder = self._encoder
         if self._recording is not None:
-            encode = partial(self._recording.encoder.encode_tokens, relay.wake)
+            encoder = self._recording.encoder.hold_tokens(relay.wake)
 
         def write(events: Events) -> None:
-            if data := encode(events):
-                self._written += len(data)
-                self._written_at = time.monotonic()
+            if data := encoder.encode(events):
+                relay.written_at = time.monotonic()
                 relay.write(data)
 
-        self._stream.relay_tokens(relay, write)
+        self._stream.relay_tokens(Writing(relay, write, lambda: encoder.token_frame))
         return relay
 
     def _catch_up(self, relay: Relay) -> None:
@@ -234,7 +237,7 @@ class _StreamBody(ObservedBody):
         """End the call, and release the permit; or go on without the client, if what is sent is kept."""
         if self._is_unattended:
             return
-        self.sent = self._written
+        self.sent = self._written + (0 if self._relay is None else self._relay.written)
         if self._recording is not None:
             self._stream.stop_relaying()
             self._is_unattended = self._recording.adopt(self._send_rest(), self._finish)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.token_counts import Usage
@@ -129,6 +129,11 @@ Event = Token | Reasoning | Thought | Refusal | Annotation | _Tool | PartialPars
 
 Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""
+
+
+def estimate_texts(texts: Iterable[str]) -> int:
+    """Return an estimate of the tokens of pieces of text that the model wrote."""
+    return sum([estimate_text(text) or 1 for text in texts])
 
 
 def estimate_tokens(events: Events) -> int:

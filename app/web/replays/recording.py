@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flask import Response, g
 
@@ -20,6 +21,7 @@ from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
 from app.web.replays.client import RecordedClient
+from app.web.replays.holding import HoldingEncoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
 from app.web.schemas.fields import StreamFields
 
@@ -49,6 +51,8 @@ def find_resumption(body: StreamFields) -> Resumption | None:
 class RecordingEncoder:
     """An encoder that keeps what it encodes."""
 
+    token_frame: ClassVar[None] = None
+
     def __init__(self, encoder: Encoder, log: AnswerLog, answers: AnswerStore) -> None:
         self.content_type = encoder.content_type
         self.heartbeat = encoder.heartbeat
@@ -56,7 +60,6 @@ class RecordingEncoder:
         self._log = log
         self._answers = answers
         self._idempotent: IdempotentRequest | None = None
-        self._is_behind = False
         self._ended_as: str | None = None
         self._lost = b""
         """What tells readers that the stream breaks off here; empty if its format has nothing for that."""
@@ -106,24 +109,16 @@ class RecordingEncoder:
             self.end(ended_as)
         return data
 
-    def encode_tokens(self, wake: Callable[[], None], events: Events) -> bytes:
-        """Do the same with tokens without waiting for the store: `wake` is called when it is time to catch_up()."""
-        log = self._log
-        data = self._encoder.encode(events)
-        if log.is_numbered:
-            data = log.number(data)
-        if log.hold(data):
-            self._is_behind = True
-            wake()
-        return data
+    def hold_tokens(self, wake: Callable[[], None]) -> HoldingEncoder:
+        """Return what does that with tokens without waiting for the store. It calls `wake` when it is time to catch up."""
+        return HoldingEncoder(self._encoder, self._log, wake)
 
     def catch_up(self) -> None:
-        """Write what encode_tokens() has left."""
-        if self._is_behind:
+        """Write what was only held, if it is time to."""
+        if self._log.is_due:
             self._flush()
 
     def _flush(self) -> None:
-        self._is_behind = False
         with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
             self._log.flush()
 
