@@ -32,6 +32,7 @@ class Relay:
         self._send = client._sock.send
         self._is_chunked = is_chunked
         self.unsent = b""
+        self._has_to_wake = False
         self.written = 0
         self.written_at = 0.0
 
@@ -49,8 +50,9 @@ class Relay:
             timeout_s: how long.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush.
+            TimeoutError: the time is over, or there is something to flush, or wake() was called.
         """
+        self._has_to_wake = False
         if self.unsent:
             raise TimeoutError("something has to be sent first")
         hub, watcher = sock.hub, sock._read_event
@@ -64,7 +66,7 @@ class Relay:
         def read() -> None:
             nonlocal failure
             try:
-                if take(receive(size)) and not self.unsent:
+                if take(receive(size)) and not self.unsent and not self._has_to_wake:
                     return
             except (BlockingIOError, SSLWantReadError):
                 return
@@ -82,8 +84,12 @@ class Relay:
             timer.close()
         if failure is not None:
             raise failure
-        if self.unsent or not has_ended:
+        if self.unsent or self._has_to_wake or not has_ended:
             raise TimeoutError("timed out")
+
+    def wake(self) -> None:
+        """Have the sleep end after what is being taken, as if its time were over."""
+        self._has_to_wake = True
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, as far as the client's connection takes it now."""

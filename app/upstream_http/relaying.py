@@ -28,8 +28,11 @@ class Relay(Protocol):
         """Read whenever there is something, up to `size` bytes, and give them to `take`, until it returns False.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush.
+            TimeoutError: the time is over, or there is something to flush, or wake() was called.
         """
+
+    def wake(self) -> None:
+        """Have the wait end after what is being taken, as if its time were over."""
 
     def write(self, data: bytes) -> None:
         """Send a part of the response's body without waiting."""

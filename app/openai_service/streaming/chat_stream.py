@@ -55,6 +55,10 @@ class ChatStream:
         self._writing = writing
         self._start_relaying()
 
+    def stop_relaying(self) -> None:
+        """Have everything yielded again."""
+        self._call_state.relaying = self._writing = None
+
     def _start_relaying(self) -> None:
         if self._writing is not None and self._answer is not None and self._answer.passing is not None:
             begin = partial(self._answer.passing.begin, self._writing)
@@ -67,7 +71,7 @@ class ChatStream:
 
     def close(self) -> None:
         """End the call and its upstream request, or let the drain pool read the rest of an unfinished answer."""
-        self._call_state.relaying = self._writing = None
+        self.stop_relaying()
         if self._has_begun and not self._recording.is_decided and self._drain_pool is not None:
             self._recording.fail(CallerGone())
             self._call_state.abandon_after(self._drain_pool.MAX_DURATION_S)

@@ -12,16 +12,8 @@ from app.openai_service import Event, Events
 from app.openai_service.streaming.passing import TokenFrame
 
 
-class Encoder(Protocol):
-    """Turns the events of one answer, in order, into the bytes of one wire format."""
-
-    @property
-    def content_type(self) -> str:
-        """The Content-Type of the response."""
-
-    @property
-    def heartbeat(self) -> bytes:
-        """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
+class TokenEncoder(Protocol):
+    """The part of an Encoder that tokens need."""
 
     @property
     def token_frame(self) -> TokenFrame | None:
@@ -34,6 +26,18 @@ class Encoder(Protocol):
             BrokenStream: the answer failed, and the format cannot express an error.
         """
         ...
+
+
+class Encoder(TokenEncoder, Protocol):
+    """Turns the events of one answer, in order, into the bytes of one wire format."""
+
+    @property
+    def content_type(self) -> str:
+        """The Content-Type of the response."""
+
+    @property
+    def heartbeat(self) -> bytes:
+        """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
 
 
 class PricedEncoder(Encoder, Protocol):
