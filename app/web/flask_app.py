@@ -94,6 +94,10 @@ class WebApp(Flask):
         answer: ResponseReturnValue = self.view_functions[request.url_rule.endpoint](**request.view_args)
         return answer
 
+    def make_response(self, rv: ResponseReturnValue) -> Response:
+        """Return what is a response already as it is."""
+        return rv if isinstance(rv, Response) else super().make_response(rv)
+
     def do_teardown_request(self, *error: Any) -> None:
         """Let Flask look for what to call at the end of a request only if there may be something."""
         if self.teardown_request_funcs or request_tearing_down.receivers:

@@ -56,11 +56,11 @@ class JsonResponse(Response):
         """Send the body directly, unless the request is a HEAD or something is to be called on close."""
         if self._on_close or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
+        start_response(self.status, [*self.headers._list])
         return self.response  # type: ignore[return-value]
 
 
-# private API: the attributes of a Response, _on_close; guarded by tests/web/test_flask_app.py
+# private API: the attributes of a Response, _on_close, _list of Headers; guarded by tests/web/test_flask_app.py
 _EMPTY = JsonResponse()
 
 
