@@ -39,6 +39,7 @@ _LATE_REQUEST_S = 0.5
 _UNHURRIED_S = 5.0
 # The arbiter kills the worker at graceful_timeout. This long before, the worker ends the remaining requests itself.
 _UNWIND_S = 1.0
+_NO_LIMIT = nullcontext()
 
 
 class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
@@ -97,6 +98,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         # takes a dozen system calls.
         how = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {"socket_class": _ClientSocket}
         listener_class = FairListener if self.cfg.workers > 1 else Listener
+        self._has_tls = bool(self.cfg.is_ssl)
         servers = [listener_class(listener, self.handle, self._connections, **how) for listener in self.sockets]
         for server in servers:
             server.start()
@@ -158,7 +160,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
 
     def timeout_ctx(self) -> Any:
         """Limit how long a request is waited for, which covers its head as well with TLS."""
-        return super().timeout_ctx() if self.cfg.is_ssl else nullcontext()
+        return super().timeout_ctx() if self._has_tls else _NO_LIMIT
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request of a connection."""

@@ -12,6 +12,10 @@ from gunicorn.http import wsgi
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
+from server.arrival import ArrivingBody
+
+_gunicorns_finish_body, _GunicornsErrors = RequestParser.finish_body, wsgi.WSGIErrorsWrapper
+
 # One header with its line end: a name without "_", and a value without the controls that gunicorn refuses. No two
 # parts match the same character, so a hostile line costs no more than its length.
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)", re.MULTILINE)
@@ -20,7 +24,9 @@ _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)"
 def install() -> None:
     """Make gunicorn use these classes."""
     RequestParser.mesg_class = PlainRequest
+    RequestParser.finish_body = _finish_body
     wsgi.Response = PlainResponse
+    wsgi.WSGIErrorsWrapper = _Errors
 
 
 class PlainRequest(Request):  # type: ignore[misc]
@@ -53,6 +59,25 @@ class PlainRequest(Request):  # type: ignore[misc]
             for name, value in headers:
                 self._apply_header_policy(name, value, state, seen, schemes, forwarders)
         return headers
+
+
+def _finish_body(parser: RequestParser, **bounds: Any) -> bool:
+    """Read what is left of a request's body, unless nothing is, which takes gunicorn two dozen calls to find out."""
+    body = getattr(parser.mesg, "body", None)
+    if isinstance(body, ArrivingBody) and body.is_read:
+        return True
+    is_finished: bool = _gunicorns_finish_body(parser, **bounds)
+    return is_finished
+
+
+class _Errors:
+    """The `wsgi.errors` of a request, which looks for gunicorn's log when something is written to it: hardly ever."""
+
+    def __init__(self, config: Any) -> None:
+        self._config = config
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(_GunicornsErrors(self._config), name)
 
 
 class PlainResponse(wsgi.Response):  # type: ignore[misc]

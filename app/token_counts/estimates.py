@@ -8,7 +8,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Any
 
 import orjson
@@ -21,7 +20,6 @@ from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
-_get_content = methodcaller("get", "content")
 # About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
 # in Base64, makes short tokens.
 _ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
@@ -85,11 +83,11 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
     media: list[MediaInput] = []
     messages = body.get("messages")
-    if isinstance(messages, list) and _have_no_parts(messages):
-        return media
     for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if type(message) is dict else None
-        for part in content if type(content) is list else ():
+        # In most conversations no message has parts, which takes no call for each to find out.
+        if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
+            continue
+        for part in message["content"]:
             if not isinstance(part, dict):
                 continue
             image, file = part.get("image_url"), part.get("file")
@@ -100,11 +98,6 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
             elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
                 media.append(FileInput(url))
     return media
-
-
-def _have_no_parts(messages: list[Any]) -> bool:
-    """Return whether no message has parts, without a call for each: in most conversations none has."""
-    return set(map(type, messages)) == {dict} and list not in map(type, map(_get_content, messages))
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:

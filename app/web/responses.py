@@ -56,7 +56,7 @@ class JsonResponse(Response):
         """Send the body directly, unless the request is a HEAD or something is to be called on close."""
         if self._on_close or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
+        start_response(self.status, [*self.headers._list])
         return self.response  # type: ignore[return-value]
 
 

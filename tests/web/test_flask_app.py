@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 
 import pytest
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, request, request_tearing_down
 
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
@@ -215,12 +215,13 @@ def test_body_is_read_as_far_as_its_length_goes(upstream, client, length, body, 
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/outer/", "/outer/inner/", "/nowhere", "/stopped/"])
-def test_hooks_are_called_as_flask_calls_them(path):
-    assert list_hooks(WebApp, path) == list_hooks(Flask, path)
+def test_hooks_are_called_as_flask_calls_them(path, method):
+    assert list_hooks(WebApp, path, method) == list_hooks(Flask, path, method)
 
 
-def list_hooks(kind, path):
+def list_hooks(kind, path, method):
     app, called = kind("test"), []
     outer, inner, stopped = (
         Blueprint(name, name, url_prefix=f"/{name}") for name in ("outer", "inner", "stopped")
@@ -230,10 +231,33 @@ def list_hooks(kind, path):
             name = f"{owner.name} {number}"
             owner.before_request(lambda name=name: called.append(name))
             owner.after_request(lambda response, name=name: called.append(f"after {name}") or response)
-        owner.add_url_rule("/", "shown", lambda: called.append("view") or "shown")
+            owner.teardown_request(lambda _, name=name: called.append(f"end {name}"))
+        owner.add_url_rule("/", "shown", lambda: called.append("view") or "shown", methods=["GET", "POST"])
     stopped.before_request(lambda: "stopped")
     outer.register_blueprint(inner)
     app.register_blueprint(outer)
     app.register_blueprint(stopped)
     client = app.test_client()
-    return [client.get(path).text for _ in range(2)], called
+    return [client.open(path, method=method).text for _ in range(2)], called
+
+
+def test_a_signal_of_the_end_of_a_request_is_sent():
+    app, ended = build(WebApp), []
+    with request_tearing_down.connected_to(lambda *_, **__: ended.append(request.path), app):
+        assert app.test_client().post("/fixed").status_code == 200
+    assert ended == ["/fixed"]
+
+
+def test_uploaded_files_are_closed_after_the_request():
+    app = WebApp("test")
+    received = []
+
+    @app.post("/")
+    def upload():
+        received.append(request.files["a"].stream)
+        return "uploaded"
+
+    with app.test_client() as client:
+        assert client.post("/", data={"a": (io.BytesIO(b"text"), "a.txt")}).status_code == 200
+        client.get("/")  # which ends what the test's client keeps open
+    assert received[0].closed
