@@ -5,6 +5,7 @@ A bound is never below the upstream's count, so a hold of it cannot be overspent
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -164,16 +165,21 @@ def estimate_text(text: str) -> int:
 
     Scripts other than Latin are overestimated.
     """
+    return math.ceil(weigh_text(text))
+
+
+def weigh_text(text: str) -> float:
+    """Return the estimate in parts of a token, to add up the pieces of a text: rounded, " word" would count as two."""
     if text.isascii():
-        return max(len(_ASCII_TOKEN.findall(text)), -(-len(text) // 4))
+        return max(len(_ASCII_TOKEN.findall(text)), len(text) / 4)
     ascii_part = text.encode("ascii", "ignore").decode()
     others = len(text) - len(ascii_part)
     beyond_ascii = len(text.encode("utf-8", "surrogatepass")) - len(text)
-    return estimate_text(ascii_part) - (-(others + 2 * beyond_ascii) // 4)
+    return weigh_text(ascii_part) + (others + 2 * beyond_ascii) / 4
 
 
 def estimate_usage(
-    body: Mapping[str, Any], received: int = 0, *, unseen: int = 0, ceiling: int | None = None
+    body: Mapping[str, Any], received: float = 0, *, unseen: int = 0, ceiling: int | None = None
 ) -> Usage:
     """Return an estimated usage of an answer that ended before the upstream reported one.
 
@@ -183,13 +189,13 @@ def estimate_usage(
         unseen: the most tokens that were written beside them.
         ceiling: the maximum of output tokens, if any.
     """
-    completion = received + unseen
+    completion = math.ceil(received) + unseen
     if ceiling is not None:
         completion = min(completion, ceiling)
     return Usage(prompt_tokens=estimate_input(body), completion_tokens=completion)
 
 
-def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_at: float, received: int) -> int:
+def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_at: float, received: float) -> int:
     """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
 
     They are as many as the time allows in which nothing could be seen.

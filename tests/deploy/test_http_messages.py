@@ -8,6 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.errors import InvalidHeader, InvalidHeaderName, ObsoleteFolding, UnsupportedTransferCoding
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import IterUnreader
@@ -113,6 +114,49 @@ def _read(request_class: type[Request], head: bytes, peer: str) -> object:
 @pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
 def test_a_head_is_read_as_gunicorn_reads_it(head: bytes, peer: str) -> None:
     assert _read(PlainRequest, head, peer) == _read(Request, head, peer)
+
+
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", None),
+        (b"Transfer-Encoding: \t Chunked \r\n", None),
+        (b"Host: a\r\n", None),
+        (b"Transfer-Encoding: gzip, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: GZIP,\tchunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: deflate, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: compress, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip, deflate, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: identity, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 2\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: x-gzip, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: br, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: , chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: chunked;q=1\r\n", UnsupportedTransferCoding),
+        (b'Transfer-Encoding: "chunked"\r\n', UnsupportedTransferCoding),
+        (b"Transfer-Encoding: x-gzip\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding:\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: chunked, chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked, gzip\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked, identity\r\n", InvalidHeader),
+        (b"Transfer-Encoding: gzip\r\n", InvalidHeader),
+        (b"Transfer-Encoding: identity\r\n", InvalidHeader),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", InvalidHeader),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: gzip,\r\n chunked\r\n", ObsoleteFolding),
+        (b"Transfer-Encoding:\r\n chunked\r\n", ObsoleteFolding),
+        (b"Transfer-Encoding : chunked\r\n", InvalidHeaderName),
+        (b"X-A: b\r\nX-A: c\r\nTransfer-Encoding: gzip, chunked\r\n", UnsupportedTransferCoding),
+    ],
+)
+def test_a_body_is_in_plain_chunks_or_refused(head: bytes, refusal: type[Exception] | None) -> None:
+    read = _read(PlainRequest, head, "127.0.0.1")
+
+    assert (read[0] if isinstance(read[0], type) else None) is refusal  # type: ignore[index]
 
 
 @pytest.mark.parametrize("head", HOSTILE.values(), ids=HOSTILE)

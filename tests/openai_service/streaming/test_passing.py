@@ -171,7 +171,7 @@ def test_nothing_is_passed_on_once_the_answer_has_ended() -> None:
 
 
 def test_what_is_passed_on_counts_like_what_is_read() -> None:
-    told: list[tuple[int, float]] = []
+    told: list[tuple[float, float]] = []
     attempt = Attempt("m", watch=lambda it: told.append((it.received, it.last_at)))
     reader, written = ChunkReader(), []
     reader.feed(_chat("plain")[0], [])
