@@ -7,6 +7,7 @@ files         .env, files of secrets and the folders: owners and modes
 database      whether it answers and can be written, and why not
 redis_server  the same of Redis
 reasons       the known words for why something cannot be reached
+secrets       what a change of the site's own changes for users
 keys          the upstream's address, its keys, and the clock
 models        their prices and shutdowns
 certificate   whether that of a server is accepted, and for how long
