@@ -268,7 +268,7 @@ def test_a_collector_that_fails_holds_nobody_up(traced, upstream, collector):
         assert client.post("/api/chat", json=HELLO).status_code == 200
 
 
-def test_spans_that_are_lost_are_told_of_once_a_minute(traced, upstream, collector, clock, capsys):
+def test_spans_that_are_lost_are_told_of_once_a_minute(traced, upstream, collector, clock, capfd):
     client, flush = traced()
     collector.status = 400
     for _ in range(3):
@@ -277,7 +277,7 @@ def test_spans_that_are_lost_are_told_of_once_a_minute(traced, upstream, collect
             client.post("/api/chat", json=HELLO)
             flush()
         clock.move(61)
-    log = capsys.readouterr().err
+    log = capfd.readouterr().err
     # A request and its attempt; then also those that were not told of before.
     assert re.findall(r"ERROR traces.lost spans=(\d+) hint=", log) == ["2", "4", "4"]
     assert "Failed to export" not in log
