@@ -170,6 +170,26 @@ def test_users_keep_their_hashes_with_the_former_secret_as_that_of_pseudonyms(ma
     assert not set(hashes(secret_key=NEW)) & set(before)
 
 
+def test_machines_that_change_one_after_the_other_accept_one_anothers_tokens_and_agree_on_hashes(make_site):
+    steps = (
+        {"secret_key": SECRET_KEY},
+        {"secret_key": SECRET_KEY, "secret_key_fallbacks": (NEW,), "pseudonym_secret": SECRET_KEY},
+        {"secret_key": NEW, "secret_key_fallbacks": (SECRET_KEY,), "pseudonym_secret": SECRET_KEY},
+        {"secret_key": NEW, "pseudonym_secret": SECRET_KEY},
+    )
+    sites = [make_site(**settings) for settings in steps]
+    tokens = [site.token() for site in sites]
+
+    def statuses(one, other):
+        return [sites[one].chat(tokens[other]).status_code, sites[other].chat(tokens[one]).status_code]
+
+    assert [statuses(step, step + 1) for step in range(2)] == [[200, 200]] * 2
+    assert statuses(2, 3) == [200, 200]
+    assert 401 in statuses(0, 2)  # as without the first step
+    names = {site.app.extensions["gatehouse"].pseudonyms.identify("acme", "anna") for site in sites}
+    assert len(names) == 1
+
+
 def test_a_hash_from_before_the_secret_of_pseudonyms_is_still_somebodys(make_app):
     pseudonyms = (
         make_app(secret_key=NEW, secret_key_fallbacks=(SECRET_KEY,), pseudonym_secret=OTHER)
