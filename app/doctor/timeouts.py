@@ -68,10 +68,10 @@ def _check_site(config: Config, path: Path, text: str) -> Iterator[Finding]:
             "Set it to 3s, or some requests get 502 on connections that gunicorn closes.",
         )
     if re.search(r"\bproxy_ignore_headers\b[^;]*\bX-Accel-Buffering\b", text, re.IGNORECASE):
-        yield fault(
+        yield warning(
             "timeouts",
             f"proxy_ignore_headers in {path} has X-Accel-Buffering, by which the application says that an answer is a stream.",
-            "Take it out, or streams arrive in one piece.",
+            "Take it out: with it streams may arrive in one piece, which `flask doctor --url` tries.",
         )
     size = re.search(r"client_max_body_size\s+(\d+)([kmg]?);", text, re.IGNORECASE)
     allowed = int(size[1]) * _UNIT_BYTES[size[2].lower()] if size else 1024**2

@@ -22,6 +22,7 @@ import pytest
 
 from app.cli.nginx_conf import render_site
 from app.config import Config
+from app.doctor import front
 from tests.fakes.servers import (
     ROOT,
     FakeUpstream,
@@ -33,6 +34,7 @@ from tests.fakes.servers import (
     stop,
     wait_until,
 )
+from tests.fakes.site import SECRET_KEY
 
 SITE = ROOT / "deploy" / "nginx.conf"
 DOCS = ROOT / "docs" / "deploying.md"
@@ -110,6 +112,7 @@ def backend(openai: FakeUpstream, tmp_path_factory: pytest.TempPathFactory) -> I
         TRUSTED_PROXIES="1",
         TRUSTED_HOSTS="chat.example.com",
         OPENAI_BASE_URL=openai.url,
+        SECRET_KEY=SECRET_KEY,
     ):
         yield sock
 
@@ -214,6 +217,33 @@ def test_each_token_arrives_before_the_next_is_sent(
             stream.release()
         stream.release_all()
         response.read()
+
+
+@pytest.mark.parametrize(
+    ("changes", "state", "words"),
+    [
+        ({}, "ok", "event by event"),
+        # As Nginx does by itself: what comes in HTTP/1.0 it buffers, unless it is told not to.
+        ({"proxy_http_version 1.1;": "proxy_ignore_headers X-Accel-Buffering;"}, "fault", "buffers it"),
+        (
+            {"gzip_types application/json": "gzip_types text/event-stream"},
+            "warning",
+            "compressed on the way (gzip)",
+        ),
+    ],
+)
+def test_the_doctor_tells_whether_nginx_lets_streams_through(
+    nginx_program: str, backend: Path, tmp_path: Path, changes: dict[str, str], state: str, words: str
+) -> None:
+    with serving(nginx_program, backend, tmp_path, SITE.read_text("utf-8"), changes) as site:
+        found = front.check_url(f"http://127.0.0.1:{site.port}", None, Config(secret_key=SECRET_KEY))
+        (stream,) = [each for each in found if each.check == "stream"]
+    assert (stream.state, words in stream.sentence) == (state, True), stream
+
+
+def test_the_doctor_tells_that_nginx_does_not_reach_the_service(site_without_gunicorn: Site) -> None:
+    (found,) = front.check_url(f"http://127.0.0.1:{site_without_gunicorn.port}", None, Config())
+    assert "does not reach the service (503)" in found.sentence
 
 
 def test_answers_in_one_piece_are_compressed(site: Site) -> None:
