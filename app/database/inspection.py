@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -25,8 +26,9 @@ SELECT count(*) FROM accounts
 WHERE (held_micro_usd <> 0 OR held_tokens <> 0) AND NOT EXISTS (SELECT 1 FROM entries WHERE state = 'pending')
 """
 
-_CONNECTIONS = """
-SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int
+_ASK_POSTGRES = """
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+    extract(epoch FROM clock_timestamp())
 """
 
 
@@ -83,11 +85,16 @@ def try_to_write(database: Database, found: Inspection) -> None:
             driver.execute(raw, "UPDATE alembic_version SET version_num = version_num", (), deadline)
 
 
-def count_connections(database: Database) -> int:
-    """Return how many connections PostgreSQL has for others than its administrators. Raises DatabaseUnavailable."""
+def ask_postgres(database: Database) -> tuple[int, float]:
+    """Return how many connections PostgreSQL has for others than its administrators, and how far our clock is ahead.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
     with _connection(database.driver) as (connection, raw, deadline):
         database.driver.begin(raw, deadline, writes=False)
-        return int(connection.execute(text(_CONNECTIONS)).scalar_one())
+        connections, now = connection.execute(text(_ASK_POSTGRES)).one()
+        return int(connections), time.time() - float(now)
 
 
 @contextmanager

@@ -10,7 +10,8 @@ from sqlalchemy import make_url
 
 from app.config import Config
 from app.database.database import Contended, Database, DatabaseUnavailable, open_database
-from app.database.inspection import Inspection, count_connections, inspect_database, try_to_write
+from app.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
+from app.doctor.clock import judge_clock
 from app.doctor.finding import Finding, fault, ok, warning
 from app.doctor.reasons import find_reason
 
@@ -38,7 +39,7 @@ def check_database(root: Path, config: Config) -> Iterator[Finding]:
     else:
         yield ok("database", f"{name} answers, and can be written{_tell_tables(found)}.")
         if not is_file:
-            yield from _check_connections(config, database)
+            yield from _check_server(config, database)
     finally:
         database.close()
 
@@ -57,10 +58,11 @@ def _tell_tables(found: Inspection) -> str:
     return ""
 
 
-def _check_connections(config: Config, database: Database) -> Iterator[Finding]:
+def _check_server(config: Config, database: Database) -> Iterator[Finding]:
     from app.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
 
-    free = count_connections(database)
+    free, ahead_s = ask_postgres(database)
+    yield judge_clock(ahead_s, "PostgreSQL's")
     workers = config.web_concurrency or max(2, os.cpu_count() or 1)
     if free < (needed := workers * POOL_SIZE):
         yield warning(

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from app.config import Config, ConfigError, load_config
-from app.doctor import database, files, front, keys, machine, models, redis_server, secrets, timeouts
+from app.doctor import database, files, front, keys, machine, models, redis_server, timeouts
 from app.doctor.finding import Finding, fault, ok
 
 Check = partial[Iterator[Finding]]
@@ -55,7 +55,7 @@ def examine(
         yield ok("settings", "The settings are valid.")
     yield from _run(
         [
-            partial(secrets.check_secrets, config),
+            partial(files.check_secrets, config),
             partial(files.check_folders, root, config),
             partial(machine.check_sqlite, root, config),
             partial(machine.check_limits, config),

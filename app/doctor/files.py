@@ -1,4 +1,4 @@
-""".env, files of secrets and the folders: owners and modes."""
+""".env, the secrets and the folders: owners and modes, and what a change of a secret changes for users."""
 
 from __future__ import annotations
 
@@ -84,6 +84,16 @@ def _name(user: int) -> str:
         return pwd.getpwuid(user).pw_name
     except KeyError:
         return f"user {user}"
+
+
+def check_secrets(config: Config) -> Iterator[Finding]:
+    """Check that users keep the names by which logs and the upstream know them when SECRET_KEY is replaced."""
+    if config.secret_key_fallbacks and not config.pseudonym_secret:
+        yield warning(
+            "secrets",
+            "SECRET_KEY was replaced, so logs and OpenAI know each user by another hash than before.",
+            "To keep the hashes, put the former SECRET_KEY into PSEUDONYM_SECRET too, where it stays.",
+        )
 
 
 def check_folders(root: Path, config: Config) -> Iterator[Finding]:

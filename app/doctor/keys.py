@@ -8,14 +8,13 @@ from urllib.parse import urlsplit
 from app.config import Config
 from app.config.upstream_urls import split_version
 from app.doctor.certificate import check_certificate
+from app.doctor.clock import judge_clock
 from app.doctor.finding import Finding, fault, ok, warning
 from app.openai_service import Upstream
 from app.openai_service.errors import QUOTA_CODES, UpstreamError
 from app.openai_service.key_check import KeyAnswer, ask_with_each_key
 from app.upstream_http.proxies import find_proxy
 
-# Tokens are refused that are further in the future than 30 s.
-_CLOCK_S = 10
 _RENEW_DAYS = 7
 _RENEW = (
     "Renew it there. One of your own authority is trusted if SSL_CERT_FILE names that authority's certificate."
@@ -48,7 +47,8 @@ def check_keys(config: Config) -> Iterator[Finding]:
         yield from _judge(config, answer)
     if good := [answer for answer in answers if answer.is_list]:
         yield from _judge_models(config, frozenset().union(*(answer.models for answer in good)))
-        yield from _judge_clock(good[0].clock_ahead_s)
+        if good[0].clock_ahead_s is not None:
+            yield judge_clock(good[0].clock_ahead_s, "the upstream's")
         yield from _check_certificate(config)
 
 
@@ -176,20 +176,6 @@ def _judge_models(config: Config, offered: frozenset[str]) -> Iterator[Finding]:
         )
     else:
         yield ok("models", "The upstream has each model of the settings.")
-
-
-def _judge_clock(ahead_s: float | None) -> Iterator[Finding]:
-    if ahead_s is None:
-        return
-    if abs(ahead_s) > _CLOCK_S:
-        side = "ahead of" if ahead_s > 0 else "behind"
-        yield fault(
-            "clock",
-            f"This machine's clock is {abs(ahead_s):.0f} s {side} the upstream's.",
-            "Synchronize it: `timedatectl set-ntp true`.",
-        )
-    else:
-        yield ok("clock", "The clock agrees with the upstream's.")
 
 
 def _check_certificate(config: Config) -> Iterator[Finding]:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import socket
+import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
 from app.config import Config
+from app.doctor.clock import judge_clock
 from app.doctor.finding import Finding, fault, ok, warning
 from app.doctor.reasons import find_reason
 
@@ -32,10 +34,12 @@ def check_redis(config: Config) -> Iterator[Finding]:
     try:
         client.ping()
         _try_to_write(client)
+        seconds, _ = client.time()  # type: ignore[misc]
     except redis.RedisError as error:
         yield _judge(name, parts, error)
     else:
         yield ok("redis", f"{name} answers, and can be written.")
+        yield judge_clock(time.time() - seconds, "Redis'")
         yield from _check_eviction(name, client)
     finally:
         client.close()

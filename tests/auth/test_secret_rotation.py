@@ -15,7 +15,7 @@ from app.auth.audit.actors import ITSELF
 from app.auth.errors import Unauthenticated
 from app.config import Config, ConfigError
 from app.doctor import probe
-from app.doctor.secrets import check_secrets
+from app.doctor.files import check_secrets
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.sealed_reasoning import NotSealedHere, ReasoningSeals
 from tests.fakes.site import SECRET_KEY, bearer

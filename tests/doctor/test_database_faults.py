@@ -98,6 +98,12 @@ def test_fewer_connections_than_the_workers_may_open(look):
     assert "PostgreSQL has 4 connections for all; 2 workers of this machine may open 16." in warned.sentence
 
 
+def test_a_clock_that_differs(look, monkeypatch):
+    assert [each.state for each in look() if each.check == "clock"] == ["ok"]
+    monkeypatch.setattr("app.database.inspection.time.time", lambda: 0.0)
+    assert [each.state for each in look() if each.check == "clock"] == ["fault"]
+
+
 def test_connections_that_others_have_taken(look, address):
     url = f"postgresql://owner:{PASSWORD}@{address}/kept"
     with ExitStack() as stack:
