@@ -9,6 +9,7 @@ from typing import Any
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import mend
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
+from app.openai_service.responses.client_tools import CALL_TYPES, read_call
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_kept_ids
 from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
 from app.openai_service.responses.usage import rename_usage
@@ -57,8 +58,8 @@ def read_items(items: object, model: str) -> Output:
             continue
         at = len(output.calls) + bool(output.text)
         match item.get("type"):
-            case "function_call":
-                output.calls.append(to_chat_call(item))
+            case kind if kind in CALL_TYPES:
+                output.calls.append(read_call(item))
             case "reasoning":
                 kept.append(keep_item(item, model, at))
             case "message" if item.get("phase") == COMMENTARY:
@@ -71,14 +72,6 @@ def read_items(items: object, model: str) -> Output:
                 output.hosted.append(item)
     output.kept = limit_items([entry for entry in kept if entry])
     return output
-
-
-def to_chat_call(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call in the form of chat completions. Its id is that of the call, never that of the item."""
-    return {
-        "id": item.get("call_id"),
-        "function": {"name": item.get("name"), "arguments": item.get("arguments")},
-    }
 
 
 def read_parts(item: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:
