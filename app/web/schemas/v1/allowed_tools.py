@@ -103,5 +103,6 @@ def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
 def _name_tool(tool: Any) -> tuple[object, object]:
     """Return what tells a tool apart: its type, and its name or label. Of the client's the two APIs have it in two places."""
     kind = tool.get("type", "function")
-    named = tool.get(kind, tool) if isinstance(kind, str) else tool
+    nested = tool.get(kind) if isinstance(kind, str) else None
+    named = nested if isinstance(nested, dict) else tool
     return kind, named.get("name") or named.get("server_label")

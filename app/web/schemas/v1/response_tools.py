@@ -79,7 +79,7 @@ class NamedHostedTool(TypedDict):
 
 
 def _check_type(tool: Any) -> Any:
-    if isinstance(tool, dict) and (kind := tool.get("type", "function")) != "function" and kind not in _TAGS:
+    if isinstance(tool, dict) and (kind := tool.get("type", "function")) != "function" and kind not in (*_TAGS,):
         raise ValueError(refuse_type(kind, ONLY_CLIENTS))
     return tool
 

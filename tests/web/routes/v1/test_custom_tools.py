@@ -237,6 +237,30 @@ def test_a_chat_that_is_wrong_is_refused_by_its_place(make_app, upstream, fields
     assert upstream.sent == []
 
 
+@pytest.mark.parametrize("kind", [None, 7, [], {}, ["custom"], {"type": "custom"}])
+def test_a_type_that_is_no_text_is_refused(make_app, upstream, kind):
+    person = Person(make_app())
+
+    tool = person.post("/v1/responses", {**ASKED, "tools": [FUNCTION, {"type": kind, "name": "a"}]})
+    choice = person.post("/v1/responses", {**ASKED, "tool_choice": {"type": kind, "name": "run"}})
+    chat = person.post("/v1/chat/completions", {**CHAT, "tools": [{"type": kind, "custom": {"name": "a"}}]})
+
+    assert [answer.status_code for answer in (tool, choice, chat)] == [400] * 3
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize(
+    "named", [{"type": "text", "text": "x"}, {"type": "function", "function": "x"}, {"type": []}]
+)
+def test_an_allowed_tool_that_is_none_is_refused(make_app, upstream, named):
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [named]}
+
+    answer = Person(make_app()).post("/v1/responses", {**ASKED, "tool_choice": choice})
+
+    assert (answer.status_code, answer.json["error"]["param"]) == (400, "tool_choice")
+    assert upstream.sent == []
+
+
 def test_a_result_is_of_a_call_of_its_kind(make_app):
     items = [{"role": "user", "content": "Go."}, ITEM]
     items.append({"type": "function_call_output", "call_id": "call_1", "output": "1"})
