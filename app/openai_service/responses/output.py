@@ -57,8 +57,9 @@ def read_items(items: object, model: str) -> Output:
         if not isinstance(item, Mapping):
             continue
         at = len(output.calls) + bool(output.text)
-        match item.get("type"):
-            case kind if kind in CALL_TYPES:
+        kind = item.get("type")
+        match kind if isinstance(kind, str) else "":
+            case type_ if type_ in CALL_TYPES:
                 output.calls.append(read_call(item))
             case "reasoning":
                 kept.append(keep_item(item, model, at))
@@ -68,7 +69,7 @@ def read_items(items: object, model: str) -> Output:
                 output.annotations += read_annotations(item, len(output.text))
                 output.text += "".join(read_parts(item, "output_text", "text"))
                 output.refusal += "".join(read_parts(item, "refusal", "refusal"))
-            case kind if kind in HOSTED_ITEMS:
+            case type_ if type_ in HOSTED_ITEMS:
                 output.hosted.append(item)
     output.kept = limit_items([entry for entry in kept if entry])
     return output

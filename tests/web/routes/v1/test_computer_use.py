@@ -295,3 +295,13 @@ def test_a_failed_stream_gives_no_call_to_act_on(person, upstream):
 
     assert last["type"] == "response.failed"
     assert "click" not in json.dumps(last)
+
+
+@pytest.mark.parametrize("field", ["type", "call_id", "action", "pending_safety_checks"])
+@pytest.mark.parametrize("odd", [None, 7, "", [], {}, [None]])
+def test_an_odd_call_of_a_server_is_its_fault(person, upstream, field, odd):
+    upstream.answers(computer.answer({**computer.call(computer.CLICK), field: odd}, text="Done."))
+
+    answer = ask(person)
+
+    assert answer.status_code in (200, 502), answer.text
