@@ -9,7 +9,9 @@ from app.token_counts import Usage
 from app.token_counts.estimates import weigh_text
 
 ToolCallObject = dict[str, Any]
-"""A tool call in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
+"""A tool call in OpenAI's form: {"id", "type", "function": {"name", "arguments"}}.
+
+Its type is "function", "custom" for a free text instead of arguments, or "computer" for the JSON of what that shall do."""
 
 
 class Token(NamedTuple):
@@ -37,12 +39,13 @@ class Refusal(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments of JSON."""
+    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments; `type` as of the whole."""
 
     position: int
     id: str
     name: str
     arguments: str
+    type: str = "function"
 
 
 class ToolRun(NamedTuple):

@@ -197,6 +197,21 @@ JOINED_TEXT = BeforeValidator(
 )
 """Takes a text, or a list of text parts, of which it makes one."""
 
+
+def _join_if_spoken(content: Any) -> Any:
+    """Return the text of a list that has nothing else, in any spelling; all else unchanged."""
+    if not isinstance(content, list) or None in map(_read_text, content):
+        return content
+    return join_text_parts(content)
+
+
+ToolOutput = Annotated[
+    Annotated[Text, Tag(AS_TEXT)] | Annotated[Parts, Tag(AS_OTHER)],
+    Discriminator(get_union_tag),
+    BeforeValidator(_join_if_spoken),
+]
+"""What a tool gave: a text, or a list of parts."""
+
 JOINED_TEXT_OR_NULL = BeforeValidator(
     join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)] | None
 )

@@ -272,6 +272,9 @@ def _restore_answer(message: dict[str, Any]) -> dict[str, Any]:
 
 def strip_call(call: Mapping[str, Any]) -> dict[str, Any]:
     """Return a tool call without what only an SDK added to it."""
+    if "function" not in call:
+        kind = call["type"]
+        return {"id": call["id"], "type": kind, kind: call[kind]}
     function = call["function"]
     kept = {"name": function["name"], "arguments": function["arguments"]}
     return {"id": call["id"], "type": "function", "function": kept}
