@@ -5,7 +5,7 @@ Only in development and with the offline model: elsewhere the header is refused.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import cache
 
 from flask import Blueprint
@@ -26,7 +26,7 @@ _REFUSALS: dict[str, Callable[[], Problem]] = {
 
 
 @cache
-def list_simulated() -> Mapping[str, str]:
+def list_simulated() -> dict[str, str]:
     """Return the values of the header, and what they do."""
     from app.offline_model.simulation import STATES  # a site with a key never loads the offline model
 
