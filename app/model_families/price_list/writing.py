@@ -12,13 +12,14 @@ from genai_prices.types import ConditionalPrice, ModelInfo, StartDateConstraint
 
 from app.model_families.price_list.reading import FILE, PACKAGE
 
+_SOURCE = "genai-prices, MIT License, Copyright (c) Pydantic Services Inc. 2025 to present"
 _UNKNOWN: dict[str, Any] = {"prices": [{"from": None, "usd": {}}], "variants": []}
 
 
 def render_list() -> str:
     """Return the text of the file, a line for each model."""
     lines = ",\n".join(json.dumps(model, separators=(",", ":")) for model in list_models())
-    return f'{{"version":"{metadata.version(PACKAGE)}","models":[\n{lines}\n]}}\n'
+    return f'{{"source":"{_SOURCE}","version":"{metadata.version(PACKAGE)}","models":[\n{lines}\n]}}\n'
 
 
 def list_models() -> Iterator[dict[str, Any]]:
