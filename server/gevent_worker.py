@@ -8,8 +8,9 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from importlib import metadata
 from typing import Any
 
 import gevent
@@ -58,7 +59,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
 
     def patch(self) -> None:
         """Patch the standard library and gunicorn: StreamSocket is the socket class, http_messages.py has the messages."""
-        super().patch()
+        with _plugins_read_once():
+            super().patch()
         # Connections to the upstream are made with this class as well.
         socket.socket = StreamSocket  # type: ignore[misc]
         http_messages.install()
@@ -184,6 +186,17 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._idle.add(sock)
         if not self._allows_keepalive:
             _stop_reading(sock)
+
+
+@contextmanager
+def _plugins_read_once() -> Iterator[None]:
+    """Have gevent read once which plugins there are: for each of 25 events it reads a file of each installed package."""
+    entry_points = metadata.entry_points
+    metadata.entry_points = entry_points().select
+    try:
+        yield
+    finally:
+        metadata.entry_points = entry_points
 
 
 def _hold_settings(config: Any) -> None:
