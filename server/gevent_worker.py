@@ -93,9 +93,11 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._running: dict[Any, Any] = {}
         self._idle: set[Any] = set()
         self._allows_keepalive = True
-        tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
+        # TLS makes a socket of its own of each. All others are what is needed from the start: to make one of another
+        # takes a dozen system calls.
+        how = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {"socket_class": _ClientSocket}
         listener_class = FairListener if self.cfg.workers > 1 else Listener
-        servers = [listener_class(listener, self.handle, self._connections, **tls) for listener in self.sockets]
+        servers = [listener_class(listener, self.handle, self._connections, **how) for listener in self.sockets]
         for server in servers:
             server.start()
 
@@ -145,7 +147,6 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             refuse_connection(client, self.arrivals)
             return
         if not isinstance(client, ssl.SSLSocket):
-            client = _ClientSocket(fileno=client.detach())
             client.arrival = arrival
         client.settimeout(_CLIENT_TIMEOUT_S)
         try:

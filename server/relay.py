@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ssl import SSLWantReadError
+from ssl import SSLEOFError, SSLWantReadError
 from typing import Any
 
 from gevent import getcurrent
 from gevent.exceptions import ConcurrentObjectUseError
+from gevent.ssl import SSLSocket
 
 from server.stream_socket import StreamSocket
 
@@ -36,7 +37,7 @@ class Relay:
         self.written = 0
         self.written_at = 0.0
 
-    # private API: hub and _read_event of gevent's sockets; guarded by tests/deploy/test_relay.py
+    # private API: hub, _read_event and _sslobj of gevent's sockets; guarded by tests/deploy/test_relay.py
 
     def wait(self, sock: Any, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
         """Sleep, and have the loop read whenever there is something, and give it to `take`, until that returns False.
@@ -61,7 +62,7 @@ class Relay:
         resume = getcurrent().switch
         failure: BaseException | None = None
 
-        receive = sock._sock.recv if type(sock) is StreamSocket else sock.recv
+        receive = _find_receive(sock)
 
         def read() -> None:
             nonlocal failure
@@ -111,3 +112,20 @@ class Relay:
         """Send what is unsent, and wait for that. Raises the errors of the client's connection."""
         unsent, self.unsent = self.unsent, b""
         self._client.sendall(unsent)
+
+
+def _find_receive(sock: Any) -> Callable[[int], bytes]:
+    """Return what reads a socket that does not wait, without what gevent does to wait."""
+    if not isinstance(sock, SSLSocket):
+        receive: Callable[[int], bytes] = sock._sock.recv if type(sock) is StreamSocket else sock.recv
+        return receive
+    read = sock._sslobj.read
+
+    def receive_decrypted(size: int) -> bytes:
+        try:
+            data: bytes = read(size)
+        except SSLEOFError:  # many servers end without a farewell
+            return b""
+        return data
+
+    return receive_decrypted

@@ -58,13 +58,11 @@ class Relaying:
 def relay_parts(connection: Connection, relaying: Relaying, timeout_s: float) -> None:
     """Wait for a part of the body that cannot be passed on, and pass on those before it. Raises what `receive()` does."""
     pass_on = relaying.begin()
-    is_between_chunks = False
 
     def take(data: bytes) -> bool:
         """Return whether all of what has arrived was passed on."""
-        nonlocal is_between_chunks
         start = data.find(b"\r\n") + 2
-        if is_between_chunks and data[-2:] == b"\r\n":
+        if connection.is_between_chunks and data[-2:] == b"\r\n":
             try:
                 is_chunk = int(data[: start - 2], 16) == len(data) - start - 2
             except ValueError:
@@ -74,7 +72,7 @@ def relay_parts(connection: Connection, relaying: Relaying, timeout_s: float) ->
         connection.feed(data)
         body = connection.take_body()
         # Then the parser took the first line for a chunk's size, and the last two bytes for the chunk's end.
-        is_between_chunks = body == data[start:-2] != b""
+        connection.is_between_chunks = body == data[start:-2] != b""
         if body and not pass_on(body):
             connection.put_back(body)
             return False

@@ -25,8 +25,7 @@ from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
 from app.web.replays.client import RECORDED_CHECK_S, RECORDED_TICK_S, StreamStopped
 from app.web.replays.recording import Resumption, StreamRecording, record_stream
-from app.web.request_id import add_headers
-from app.web.responses import build_call_headers
+from app.web.responses import StreamedResponse, build_call_headers
 
 # How often a stream checks its client, and renews its permit: at each tick, none of which comes just before that.
 _CHECK_S = 0.9
@@ -104,11 +103,9 @@ def stream_response(
             stream.fail(error)
         body.close()
         raise
-    # Direct passthrough: each layer around the body would cost calls for each token.
-    response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
-    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"), *headers])
-    if body.has_answer:
-        add_headers(response, build_call_headers(stream.record))
+    named = [("Content-Type", encoder.content_type), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
+    about_call = build_call_headers(stream.record) if body.has_answer else []
+    response = StreamedResponse.create(body, [*named, *headers, *about_call])
     if recording is not None:
         recording.open(response)
     return response

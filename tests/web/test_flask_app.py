@@ -9,7 +9,7 @@ from flask import Blueprint, Flask, Response, g, request
 
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
-from app.web.responses import JsonResponse
+from app.web.responses import JsonResponse, StreamedResponse
 from tests.fakes.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
@@ -156,6 +156,41 @@ def test_json_answers_share_nothing():
     assert (second.status_code, second.headers.get("X-A"), closed) == (200, None, [])
     sent, body = called(first)
     assert (sent[0][0], body, closed) == ("201 CREATED", b"1", [1])
+
+
+class Pieces:
+    """A body that notes when it is closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def __iter__(self):
+        yield from (b"one ", b"two")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD"])
+def test_streamed_answer_is_sent_as_a_response_would_be(method):
+    kind, more = "text/event-stream; charset=utf-8", [("Cache-Control", "no-cache"), ("X-Model", "m")]
+    ours, theirs = Pieces(), Pieces()
+    made = StreamedResponse.create(ours, [("Content-Type", kind), *more])
+    usual = Response(theirs, content_type=kind, headers=more, direct_passthrough=True)
+
+    assert (made.status_code, made.mimetype, made.headers["x-model"]) == (200, "text/event-stream", "m")
+    assert called(made, method) == called(usual, method)
+    assert ours.is_closed
+    assert theirs.is_closed
+
+
+def test_streamed_answers_share_nothing():
+    first, second = StreamedResponse.create([b"1"], []), StreamedResponse.create([b"2"], [])
+    first.headers["X-A"] = "1"
+    first.status_code = 201
+
+    assert called(second) == ([("200 OK", [])], b"2")
+    assert called(first) == ([("201 CREATED", [("X-A", "1")])], b"1")
 
 
 BODY = b'{"message": "Hi"}'

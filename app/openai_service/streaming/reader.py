@@ -170,6 +170,9 @@ def _read_events(
     for data in body:
         passing.count()
         events: Events = []
+        if not data:  # a tick
+            yield events
+            continue
         try:
             reader.feed(data, events)
         except Exception:
