@@ -84,11 +84,16 @@ def stream_response(
     if recording is not None:
         tick_s = min(RECORDED_TICK_S, services().config.heartbeat_s)
         encoder, caller = recording.encoder, replace(caller, connection=recording.client, tick_s=tick_s)
-    stream = begin(caller)
-    g.call_record = stream.record
     built = services()
-    accounts = built.limits.concurrent_streams(g.principal, client_address(request))
-    permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
+    try:
+        stream = begin(caller)
+        g.call_record = stream.record
+        accounts = built.limits.concurrent_streams(g.principal, client_address(request))
+        permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
+    except BaseException:
+        if recording is not None:
+            recording.encoder.break_off()
+        raise
     body = _StreamBody(stream, encoder, permit, caller, recording, heartbeat_s=built.config.heartbeat_s)
     body.open_relay = getattr(request.environ.get("gunicorn.socket"), "open_relay", None)
     try:
