@@ -182,7 +182,8 @@ def build_services(
     )
     own_hosts = OwnHosts(config.origins.own_hosts, with_loopback=config.origins.has_loopback_hosts)
     secret = config.secret_key or next(iter(config.api_keys), "")
-    pseudonyms = Pseudonyms(secret, config.secret_key_fallbacks, in_log=config.log_users)
+    former = (secret, *config.secret_key_fallbacks) if config.pseudonym_secret else config.secret_key_fallbacks
+    pseudonyms = Pseudonyms(config.pseudonym_secret or secret, former, in_log=config.log_users)
     authenticator = build_authenticator(config, database, state, own_hosts)
     reports = Reports(database)
     reported_users = ReportedUsers(state)

@@ -23,6 +23,8 @@ class Relay:
 
     Attributes:
         unsent: what the client's connection did not take at once. Nothing more is passed on before it is flushed.
+        written: how many bytes of the body it was given.
+        written_at: when that was last, as whoever gives them to it says: in seconds of `time.monotonic()`.
     """
 
     def __init__(self, client: StreamSocket, *, is_chunked: bool) -> None:
@@ -30,6 +32,9 @@ class Relay:
         self._send = client._sock.send
         self._is_chunked = is_chunked
         self.unsent = b""
+        self._has_to_wake = False
+        self.written = 0
+        self.written_at = 0.0
 
     # private API: hub and _read_event of gevent's sockets; guarded by tests/deploy/test_relay.py
 
@@ -45,8 +50,9 @@ class Relay:
             timeout_s: how long.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush.
+            TimeoutError: the time is over, or there is something to flush, or wake() was called.
         """
+        self._has_to_wake = False
         if self.unsent:
             raise TimeoutError("something has to be sent first")
         hub, watcher = sock.hub, sock._read_event
@@ -60,7 +66,7 @@ class Relay:
         def read() -> None:
             nonlocal failure
             try:
-                if take(receive(size)) and not self.unsent:
+                if take(receive(size)) and not self.unsent and not self._has_to_wake:
                     return
             except (BlockingIOError, SSLWantReadError):
                 return
@@ -78,14 +84,19 @@ class Relay:
             timer.close()
         if failure is not None:
             raise failure
-        if self.unsent or not has_ended:
+        if self.unsent or self._has_to_wake or not has_ended:
             raise TimeoutError("timed out")
+
+    def wake(self) -> None:
+        """Have the sleep end after what is being taken, as if its time were over."""
+        self._has_to_wake = True
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, as far as the client's connection takes it now."""
+        size = len(data)
+        self.written += size
         if self._is_chunked:
-            size = len(data)
-            data = b"".join((_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size, data, b"\r\n"))
+            data = (_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size) + data + b"\r\n"
         if self.unsent:
             self.unsent += data
             return

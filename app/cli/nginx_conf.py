@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -19,6 +20,10 @@ _HOST_NAME = re.compile(r"(?=.{1,253}$)[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
 _GRACE_S = 15
 # The tables have 64 bytes for an entry, some of which are Nginx's own. Wider ones could only be set once for all sites.
 _LONGEST_IN_TABLE = 40
+_HEADING = "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again when they have changed.\n"
+# Nginx warns of larger tables, and then reads several lines of memory for an entry.
+_MOST_NAMES = 150
+_MOST_IN_MAP = 400
 
 
 class TemplateChanged(Exception):
@@ -62,10 +67,9 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
     longest_s = int(max(config.request_timeout_s, config.heartbeat_s)) + _GRACE_S
     listens_at = config.bind or f"{_bracket(config.host)}:{config.port}"
     lines = {
-        heading: "# The Nginx site of Gatehouse, printed by `flask nginx-conf` from its settings. Print it again when they have changed.\n",
+        heading: f"{_HEADING}{''.join(_size_tables(len(names), len(config.allowed_origins)))}",
         "unix:/run/gatehouse/gunicorn.sock": listens_at,
         f"    {_NAME}  1;": "\n".join(f"    {_match(name.lower())}  1;" for name in names),
-        f"server_name {_NAME};": f"server_name {' '.join(map(_match, names))};",
         f"/live/{_NAME}/": f"/live/{names[0]}/",
         "    # The default of MAX_BODY_BYTES; change both together.": "    # MAX_BODY_BYTES",
         "client_max_body_size 20m;": f"client_max_body_size {max(config.max_body_bytes, config.max_json_bytes)};",
@@ -84,10 +88,37 @@ def render_site(template: str, config: Config, names: Iterable[str], *, tls: boo
         if old not in template:
             raise TemplateChanged(old)
         template = template.replace(old, new)
+    template = re.sub(
+        rf"^(.*)server_name {re.escape(_NAME)};", partial(_list_names, names), template, flags=re.MULTILINE
+    )
     if tls:
         template = re.sub(r".*# plain http\n", "", template)
         template = re.sub(r"^( *)#tls ", r"\1", template, flags=re.MULTILINE)
     return template
+
+
+def _size_tables(names: int, origins: int) -> Iterator[str]:
+    """Yield the sizes of Nginx's tables that are too small for so many names or origins by default."""
+    sizes = []
+    if names > _MOST_NAMES:
+        sizes.append(f"server_names_hash_max_size {_round_up(names)};\n")
+    if (most := max(names, origins)) > _MOST_IN_MAP:
+        sizes.append(f"map_hash_max_size {_round_up(most)};\n")
+    if sizes:
+        yield "\n# These hold for all sites of this Nginx. If it says that one is a duplicate, set it in nginx.conf instead, in front\n"
+        yield "# of all maps and includes, to the largest that a site needs.\n"
+        yield from sizes
+
+
+def _round_up(count: int) -> int:
+    """Return a size that is large enough for a table of so many entries, whatever they are."""
+    return 1 << (8 * count).bit_length()
+
+
+def _list_names(names: Iterable[str], line: re.Match[str]) -> str:
+    """Return the names in lines: one of 4,096 characters is too long for Nginx, also in a comment."""
+    start = line[1]
+    return f"{start}server_name {f'{chr(10)}{start}            '.join(map(_match, names))};"
 
 
 def _match(text: str) -> str:

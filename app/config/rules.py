@@ -100,6 +100,8 @@ def _check_access(config: Config) -> Iterator[str]:
         yield "SECRET_KEY_FALLBACKS needs SECRET_KEY, which signs what is new."
     if any(len(secret) < MIN_SECRET_CHARS for secret in config.secret_key_fallbacks):
         yield f"SECRET_KEY_FALLBACKS has a secret of fewer than {MIN_SECRET_CHARS} characters."
+    if config.pseudonym_secret and len(config.pseudonym_secret) < MIN_SECRET_CHARS:
+        yield f"PSEUDONYM_SECRET has fewer than {MIN_SECRET_CHARS} characters."
     if config.auth_required and not config.is_production and len(config.secret_key) < MIN_SECRET_CHARS:
         yield f"AUTH_REQUIRED needs a SECRET_KEY of at least {MIN_SECRET_CHARS} characters."
     for name in config.allowed_tools:

@@ -25,6 +25,7 @@ class SettingFields:
     threads: int = within(1, 10_000, default=64)
     secret_key: str = secret()
     secret_key_fallbacks: tuple[str, ...] = secrets()
+    pseudonym_secret: str = secret()
     trusted_proxies: int = within(0, 10, default=0)
     metrics_allow: tuple[str, ...] = ()
     log_level: str = one_of("DEBUG", "INFO", "WARNING", "ERROR", default="INFO")

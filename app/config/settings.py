@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
+from pathlib import Path
 from urllib.parse import unquote
 
 from app.config.fields import ConfigError, find_problem
@@ -31,7 +32,7 @@ from app.config.identity_provider import VISITOR_SCOPES, ProviderSettings, read_
 from app.config.models import ModelSettings, read_models
 from app.config.rules import find_problems
 from app.config.setting_fields import SettingFields
-from app.config.variables import parse_values, read_secret_files
+from app.config.variables import list_file_names, parse_values, read_secret_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,6 +67,12 @@ class Config(SettingFields):
         if problems:
             raise ConfigError(problems)
         return config
+
+    @classmethod
+    def find_secret_files(cls, file_values: Mapping[str, str]) -> dict[str, Path]:
+        """Return the files that hold secrets, by the names of their variables; the environment overrides the file's."""
+        given = {**file_values, **os.environ}
+        return {name: Path(given[name]) for name in sorted(list_file_names(fields(cls))) if given.get(name)}
 
     @property
     def is_production(self) -> bool:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from app.database.database import Database, DatabaseUnavailable
+from app.database.driver import Driver
 from app.database.migrate import find_newest_revision, list_migrations, read_revision
 from app.database.outages import to_unavailable
 from app.database.sqlite_copies import find_damage
@@ -20,6 +24,11 @@ _CONNECT_S = 2.0
 _HELD_BY_NOBODY = """
 SELECT count(*) FROM accounts
 WHERE (held_micro_usd <> 0 OR held_tokens <> 0) AND NOT EXISTS (SELECT 1 FROM entries WHERE state = 'pending')
+"""
+
+_ASK_POSTGRES = """
+SELECT current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int,
+    extract(epoch FROM clock_timestamp())
 """
 
 
@@ -52,25 +61,56 @@ def inspect_database(database: Database, *, deep: bool = True) -> Inspection:
     driver = database.driver
     if isinstance(driver, SqliteDriver) and not driver.path.exists():
         return _make(driver.name, "", ())
+    with _connection(driver) as (connection, raw, deadline):
+        driver.begin(raw, deadline, writes=False)
+        revision = read_revision(connection)
+        faults = []
+        if deep and isinstance(driver, SqliteDriver):
+            faults += find_damage(raw)
+        if deep and revision and not faults:
+            held = connection.execute(text(_HELD_BY_NOBODY)).scalar_one()
+            faults += [f"{held} accounts hold what no entry holds"] if held else []
+    return _make(driver.name, revision, tuple(faults))
+
+
+def try_to_write(database: Database, found: Inspection) -> None:
+    """Write without changing anything; as a migration does, if one is pending. Raises DatabaseUnavailable."""
+    driver = database.driver
+    with _connection(driver) as (_, raw, deadline):
+        driver.prepare(raw, deadline)
+        if found.pending:
+            raw.execute("BEGIN")  # not that of the driver, which would ask PostgreSQL to write where it only reads
+            raw.execute("CREATE TABLE gatehouse_doctor (number INTEGER)")
+        else:
+            driver.execute(raw, "UPDATE alembic_version SET version_num = version_num", (), deadline)
+
+
+def ask_postgres(database: Database) -> tuple[int, float]:
+    """Return how many connections PostgreSQL has for others than its administrators, and how far our clock is ahead.
+
+    Raises:
+        DatabaseUnavailable: it does not answer.
+    """
+    with _connection(database.driver) as (connection, raw, deadline):
+        database.driver.begin(raw, deadline, writes=False)
+        connections, now = connection.execute(text(_ASK_POSTGRES)).one()
+        return int(connections), time.time() - float(now)
+
+
+@contextmanager
+def _connection(driver: Driver) -> Iterator[tuple[Connection, Any, float]]:
+    """Open one, and roll back what is done in it. Those of Database bring the tables up to date, which is not a look."""
     try:
         with driver.engine.connect() as connection:
             raw: Any = connection.connection.driver_connection
-            driver.begin(raw, clock.ticks() + _CONNECT_S, writes=False)
             try:
-                revision = read_revision(connection)
-                faults = []
-                if deep and isinstance(driver, SqliteDriver):
-                    faults += find_damage(raw)
-                if deep and revision and not faults:
-                    held = connection.execute(text(_HELD_BY_NOBODY)).scalar_one()
-                    faults += [f"{held} accounts hold what no entry holds"] if held else []
+                yield connection, raw, clock.ticks() + _CONNECT_S
             finally:
                 raw.rollback()
     except DatabaseUnavailable:
         raise
     except Exception as error:
         raise to_unavailable(driver, error) or error from error
-    return _make(driver.name, revision, tuple(faults))
 
 
 def _make(kind: str, revision: str, faults: tuple[str, ...]) -> Inspection:

@@ -19,7 +19,7 @@ from app.runtime.store_guard import Contended
 
 RV = TypeVar("RV")
 
-_POOL_SIZE = 8
+POOL_SIZE = 8
 _CONNECT_S = 1.0
 _STATEMENT_S = 2.0
 _MIGRATION_S = 60.0
@@ -35,6 +35,11 @@ _ADVICE = {
     "28P01": "PostgreSQL refuses the password: check DATABASE_URL",
     "42501": "PostgreSQL does not let the user of DATABASE_URL write: make it the owner of the database and its tables",
     "28000": "PostgreSQL refuses the user of DATABASE_URL: check its name, and pg_hba.conf",
+    "no_encryption": "PostgreSQL wants TLS, or has no entry for this user in pg_hba.conf: add ?sslmode=require to DATABASE_URL",
+    "no_tls": "PostgreSQL has no TLS, which sslmode in DATABASE_URL asks for: turn it on there (ssl = on)",
+    "untrusted": "the certificate of PostgreSQL is not accepted: check sslrootcert in DATABASE_URL, and that the host there has the name of the certificate",
+    "not_postgresql": "something else than PostgreSQL answers there: check the host and port in DATABASE_URL",
+    "wrong_option": "an option of DATABASE_URL has a value that PostgreSQL's client does not know, such as sslmode: correct it",
     "3D000": "PostgreSQL has no such database: check DATABASE_URL",
     "53100": "the disk of PostgreSQL is full: make room",
     "53300": "PostgreSQL has too many connections: raise max_connections, or start fewer workers",
@@ -45,8 +50,16 @@ _ADVICE = {
 _REFUSALS = {
     "password authentication failed": "28P01",
     "no password supplied": "28P01",
+    ", no encryption": "no_encryption",
     "no pg_hba.conf entry": "28000",
+    "pg_hba.conf rejects": "28000",
     "Peer authentication failed": "28000",
+    "server does not support SSL": "no_tls",
+    "certificate verify failed": "untrusted",
+    "root certificate file": "untrusted",
+    "server certificate for": "untrusted",
+    "invalid response to SSL negotiation": "not_postgresql",
+    "invalid sslmode value": "wrong_option",
     'role "': "28000",
     'database "': "3D000",
     "too many clients": "53300",
@@ -109,12 +122,12 @@ class PostgresDriver:
         except psycopg.ProgrammingError as error:
             raise ValueError(f"DATABASE_URL: {str(error).strip()}") from None
         self._url = url
-        self._slots = threading.BoundedSemaphore(_POOL_SIZE)
+        self._slots = threading.BoundedSemaphore(POOL_SIZE)
         self.engine = create_engine(
             url.set(drivername="postgresql+psycopg"),
             creator=self._connect,
             poolclass=QueuePool,
-            pool_size=_POOL_SIZE,
+            pool_size=POOL_SIZE,
             max_overflow=0,
             pool_timeout=_CONNECT_S,
             pool_use_lifo=True,

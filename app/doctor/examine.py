@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from app.config import Config, ConfigError, load_config
-from app.doctor import files, front, machine, stores, timeouts, upstream
+from app.doctor import database, files, front, keys, machine, models, redis_server, timeouts
 from app.doctor.finding import Finding, fault, ok
 
 Check = partial[Iterator[Finding]]
@@ -33,7 +33,9 @@ def examine(
     checks: list[Check] = [
         partial(machine.check_python, root),
         partial(machine.check_packages, root),
+        partial(files.check_user, root),
         partial(files.check_env_file, root),
+        partial(files.check_secret_files, root),
     ]
     yield from _run(checks)
     if config is None:
@@ -53,13 +55,14 @@ def examine(
         yield ok("settings", "The settings are valid.")
     yield from _run(
         [
+            partial(files.check_secrets, config),
             partial(files.check_folders, root, config),
             partial(machine.check_sqlite, root, config),
             partial(machine.check_limits, config),
-            partial(stores.check_database, root, config),
-            partial(stores.check_redis, config),
-            partial(upstream.check_keys, config),
-            partial(upstream.check_models, root, config),
+            partial(database.check_database, root, config),
+            partial(redis_server.check_redis, config),
+            partial(keys.check_keys, config),
+            partial(models.check_models, root, config),
             partial(timeouts.check_timeouts, config),
             partial(front.check_settings, config, origin),
         ]

@@ -1,38 +1,99 @@
-""".env and the folders: owners and modes."""
+""".env, the secrets and the folders: owners and modes, and what a change of a secret changes for users."""
 
 from __future__ import annotations
 
 import os
+import pwd
+import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from app.config import Config
+from app.config import Config, ConfigError, read_env_file
 from app.doctor.finding import Finding, fault, ok, warning
+
+UNITS = Path("/etc/systemd/system")
+_OTHERS = stat.S_IROTH | stat.S_IWOTH
+
+
+def check_user(root: Path, units: Path = UNITS) -> Iterator[Finding]:
+    """Check that the command runs as the user of the service: root may read and write what that user may not."""
+    unit = units / "gatehouse.service"
+    named = re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE) if unit.is_file() else []
+    if os.geteuid() == 0 and named and named[-1] != "root":
+        yield warning(
+            "user",
+            f"This command runs as root, the service as {named[-1]}: what it finds of files holds for root only.",
+            f"sudo -u {named[-1]} {root}/.venv/bin/flask doctor",
+        )
 
 
 def check_env_file(root: Path) -> Iterator[Finding]:
-    """Check that nobody but its owner and group reads `.env`."""
+    """Check that nobody but its owner and group reads `.env`, and that nobody else may write it."""
     path = root / ".env"
     try:
         found = path.stat()
     except FileNotFoundError:
         yield ok("env file", "There is no .env; the settings come from the environment.")
         return
-    if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
-        yield fault(
-            "env file",
-            f".env is open to every user of this machine (mode {stat.S_IMODE(found.st_mode):o}).",
-            f"chmod o= {path}",
-        )
+    if found.st_mode & _OTHERS:
+        yield _tell_open("env file", path, found.st_mode)
     elif not os.access(path, os.R_OK):
         yield fault(
             "env file",
             "This user may not read .env.",
             "Run this command as the user of the service: `sudo -u gatehouse …`.",
         )
+    elif found.st_uid not in (0, os.geteuid(), root.stat().st_uid):
+        yield warning(
+            "env file",
+            f".env belongs to {_name(found.st_uid)}, who can change all settings.",
+            f"chown root {path}",
+        )
     else:
-        yield ok("env file", f".env has the mode {stat.S_IMODE(found.st_mode):o}.")
+        yield ok(
+            "env file", f".env belongs to {_name(found.st_uid)} and has the mode {stat.S_IMODE(found.st_mode):o}."
+        )
+
+
+def check_secret_files(root: Path) -> Iterator[Finding]:
+    """Check that not everybody reads the files that `OPENAI_API_KEY_FILE` and its kin name."""
+    try:
+        in_file = read_env_file(root)
+    except ConfigError:  # which the settings tell
+        in_file = {}
+    for variable, path in Config.find_secret_files(in_file).items():
+        try:
+            mode = (root / path).stat().st_mode
+        except OSError:  # that it cannot be read is a fault of the settings
+            continue
+        if mode & _OTHERS:
+            yield _tell_open("secret files", path, mode, f"{variable}: ")
+
+
+def _tell_open(check: str, path: Path, mode: int, before: str = "") -> Finding:
+    return fault(
+        check,
+        f"{before}{path.name} is open to every user of this machine (mode {stat.S_IMODE(mode):o}).",
+        f"chmod o= {path}",
+    )
+
+
+def _name(user: int) -> str:
+    try:
+        return pwd.getpwuid(user).pw_name
+    except KeyError:
+        return f"user {user}"
+
+
+def check_secrets(config: Config) -> Iterator[Finding]:
+    """Check that users keep the names by which logs and the upstream know them when SECRET_KEY is replaced."""
+    if config.secret_key_fallbacks and not config.pseudonym_secret:
+        yield warning(
+            "secrets",
+            "SECRET_KEY was replaced, so logs and OpenAI know each user by another hash than before.",
+            "To keep the hashes, put the former SECRET_KEY into PSEUDONYM_SECRET too, where it stays.",
+        )
 
 
 def check_folders(root: Path, config: Config) -> Iterator[Finding]:

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-import socket
-import ssl
 import time
-from collections.abc import Iterator
-from urllib.parse import SplitResult, urlsplit
+from collections.abc import Callable, Iterator
+from urllib.parse import urlsplit
 
 import httpx2
 
 from app.config import Config
 from app.doctor import probe
+from app.doctor.certificate import check_certificate
 from app.doctor.finding import Finding, fault, ok, warning
+from app.doctor.reasons import find_reason
 
 _TIMEOUT_S = 10.0
 _RENEW_DAYS = 21
+_RENEW = (
+    "Renew it, or have the proxy send the whole chain: `certbot renew --dry-run` says what keeps it from that."
+)
 _LOOPBACK = {"localhost", "127.0.0.1", "::1"}
 
 
@@ -44,7 +47,7 @@ def check_url(url: str | None, origin: str | None, config: Config | None) -> Ite
         yield fault("url", "--url is no URL of a site.", "Give it as https://chat.example.com.")
         return
     if parts.scheme == "https":
-        yield _check_certificate(parts)
+        yield check_certificate(parts.hostname, parts.port or 443, renew=_RENEW, renew_days=_RENEW_DAYS)
     elif parts.hostname not in _LOOPBACK:
         yield warning(
             "url",
@@ -58,51 +61,63 @@ def check_url(url: str | None, origin: str | None, config: Config | None) -> Ite
         except httpx2.HTTPError as error:
             yield fault(
                 "url",
-                f"{base} does not answer ({type(error).__name__}).",
+                f"{base} does not answer ({find_reason(error)}).",
                 "Check that Nginx and the service run, and DNS and the firewall.",
             )
             return
         if health.status_code != 200 or b'"alive"' not in health.content:
-            yield fault(
-                "url",
-                f"{base}/healthz answers {health.status_code}, but not as Gatehouse does.",
-                "Something else answers there: check the proxy's site, and the path in the URL.",
-            )
+            yield _judge_stranger(base, health)
             return
         yield ok("url", f"{base} answers.")
-        yield _check_stream(client, base, config)
+        yield _try(lambda: _check_stream(client, base, config), "stream")
         if origin is not None:
-            yield _check_cors(client, base, origin)
+            yield _try(lambda: _check_cors(client, base, origin), "cors")
 
 
-def _check_certificate(parts: SplitResult) -> Finding:
-    host, port = parts.hostname or "", parts.port or 443
+def _try(check: Callable[[], Finding], name: str) -> Finding:
     try:
-        with (
-            socket.create_connection((host, port), _TIMEOUT_S) as plain,
-            ssl.create_default_context().wrap_socket(plain, server_hostname=host) as secured,
-        ):
-            found = secured.getpeercert() or {}
-    except ssl.SSLCertVerificationError as error:
+        return check()
+    except httpx2.HTTPError as error:
         return fault(
-            "certificate",
-            f"The certificate of {host} is not valid: {error.verify_message}.",
-            "Renew it, or have the proxy send the whole chain: `certbot renew`.",
+            name,
+            f"The answer breaks off, or does not come ({find_reason(error)}).",
+            "Look at the log of the proxy in front, and at `journalctl -u gatehouse`.",
         )
-    except OSError as error:
+
+
+def _judge_stranger(base: str, answer: httpx2.Response) -> Finding:
+    """Say what an answer means that is not Gatehouse's own."""
+    status = answer.status_code
+    if 300 <= status < 400:
+        target = answer.headers.get("location", "").partition("?")[0].removesuffix("/healthz")
         return fault(
-            "certificate",
-            f"No TLS connection to {host}:{port} ({error.strerror or type(error).__name__}).",
-            "Check that the proxy listens there with a certificate.",
+            "url",
+            f"{base} answers with a redirect ({status}), to {target or 'nowhere'}.",
+            "Give that URL instead.",
         )
-    days = (ssl.cert_time_to_seconds(str(found["notAfter"])) - time.time()) / 86_400
-    if days < _RENEW_DAYS:
-        return warning(
-            "certificate",
-            f"The certificate of {host} expires in {days:.0f} days.",
-            "Its renewal does not work: `certbot renew --dry-run` says why.",
+    if status == 421:
+        return fault(
+            "url",
+            f"{base} is no name of the site ({status}).",
+            "Add the name to TRUSTED_HOSTS, and to server_name and $gatehouse_is_own_name of the Nginx site.",
         )
-    return ok("certificate", f"The certificate of {host} is valid for {days:.0f} more days.")
+    if status in (502, 503, 504):
+        return fault(
+            "url",
+            f"The proxy at {base} does not reach the service ({status}).",
+            "`systemctl status gatehouse`; then compare BIND, or HOST and PORT, with the server of the Nginx site's upstream.",
+        )
+    if status in (401, 403, 407):
+        return fault(
+            "url",
+            f"Something in front of {base} asks for a credential, or keeps this machine out ({status}).",
+            "Let /healthz pass there, as a load balancer needs it as well.",
+        )
+    return fault(
+        "url",
+        f"{base}/healthz answers {status}, but not as Gatehouse does.",
+        "Something else answers there: check the proxy's site, and the path in the URL.",
+    )
 
 
 def _check_stream(client: httpx2.Client, base: str, config: Config | None) -> Finding:

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from app.config import Config
+from app.doctor.files import UNITS
 from app.doctor.finding import Finding, fault, ok, warning
 
 # Of gunicorn.conf.py.
 GRACE_S = 15
 KEEPALIVE_S = 5
 
-_SITES = (Path("/etc/nginx/sites-enabled"), Path("/etc/nginx/conf.d"))
-_UNITS = Path("/etc/systemd/system")
+_NGINX = Path("/etc/nginx")
+_SITES = ("sites-enabled", "conf.d")
 _UNIT_S = {"": 1.0, "s": 1.0, "ms": 0.001, "m": 60.0, "h": 3600.0}
 _UNIT_BYTES = {"": 1, "k": 1024, "m": 1024**2, "g": 1024**3}
 
 
-def check_timeouts(config: Config, sites: tuple[Path, ...] = _SITES, units: Path = _UNITS) -> Iterator[Finding]:
+def check_timeouts(config: Config, nginx: Path = _NGINX, units: Path = UNITS) -> Iterator[Finding]:
     """Check the application's own, those of an Nginx site for Gatehouse, and that of the systemd unit."""
-    found = [*_check_own(config), *_check_nginx(config, sites), *_check_unit(config, units)]
+    found = [*_check_own(config), *_check_nginx(config, nginx), *_check_unit(config, units)]
     yield from found or [ok("timeouts", "The timeouts and sizes fit together.")]
 
 
@@ -35,15 +37,19 @@ def _check_own(config: Config) -> Iterator[Finding]:
             )
 
 
-def _check_nginx(config: Config, folders: tuple[Path, ...]) -> Iterator[Finding]:
-    for folder in folders:
+def _check_nginx(config: Config, nginx: Path) -> Iterator[Finding]:
+    has_site = False
+    for folder in (nginx / name for name in _SITES):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
             try:
                 text = re.sub(r"#.*", "", path.read_text())
             except (OSError, UnicodeDecodeError):
                 continue
             if "gatehouse" in text and "proxy_pass" in text:
+                has_site = True
                 yield from _check_site(config, path, text)
+    if has_site:
+        yield from _check_connections(config, nginx / "nginx.conf")
 
 
 def _check_site(config: Config, path: Path, text: str) -> Iterator[Finding]:
@@ -61,6 +67,12 @@ def _check_site(config: Config, path: Path, text: str) -> Iterator[Finding]:
             f"keepalive_timeout of the upstream in {path} is {keepalive_s:g} s, no shorter than gunicorn's {KEEPALIVE_S} s.",
             "Set it to 3s, or some requests get 502 on connections that gunicorn closes.",
         )
+    if re.search(r"\bproxy_ignore_headers\b[^;]*\bX-Accel-Buffering\b", text, re.IGNORECASE):
+        yield warning(
+            "timeouts",
+            f"proxy_ignore_headers in {path} has X-Accel-Buffering, by which the application says that an answer is a stream.",
+            "Take it out: with it streams may arrive in one piece, which `flask doctor --url` tries.",
+        )
     size = re.search(r"client_max_body_size\s+(\d+)([kmg]?);", text, re.IGNORECASE)
     allowed = int(size[1]) * _UNIT_BYTES[size[2].lower()] if size else 1024**2
     if 0 < allowed < config.max_body_bytes:
@@ -68,6 +80,25 @@ def _check_site(config: Config, path: Path, text: str) -> Iterator[Finding]:
             "timeouts",
             f"client_max_body_size in {path} allows {allowed} bytes, MAX_BODY_BYTES {config.max_body_bytes}.",
             "Change both together.",
+        )
+
+
+def _check_connections(config: Config, nginx: Path) -> Iterator[Finding]:
+    """Check that Nginx may have as many connections as there may be streams, each of which needs two."""
+    try:
+        text = re.sub(r"#.*", "", nginx.read_text())
+    except (OSError, UnicodeDecodeError):
+        return
+    if not (found := re.search(r"\bworker_connections\s+(\d+);", text)):
+        return
+    named = re.search(r"\bworker_processes\s+(\d+);", text)
+    processes = int(named[1]) if named else os.cpu_count() or 1
+    streams = int(found[1]) * processes // 2
+    if streams < config.max_concurrent_streams:
+        yield warning(
+            "limits",
+            f"Nginx has connections for {streams} streams (worker_connections in {nginx}), MAX_CONCURRENT_STREAMS is {config.max_concurrent_streams}.",
+            "Raise worker_connections and worker_rlimit_nofile there, and restart Nginx.",
         )
 
 

@@ -1,4 +1,4 @@
-"""Ask the upstream whether it takes each key, and which models it has: one request each, which costs nothing."""
+"""Ask the upstream whether it takes each key, and which models it has, with requests that cost nothing."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import partial
+from typing import Any
 
 import httpx2
 import orjson
 
 from app.config import ConnectionSettings
+from app.openai_service.batches.client import BatchClient
 from app.openai_service.errors import UpstreamError
 from app.openai_service.transport.sdk_client import build_client
 from app.openai_service.transport.sdk_errors import TranslatedErrors
@@ -27,13 +29,19 @@ class KeyAnswer:
     Attributes:
         number: of the key, from 1 on.
         error: why it did not answer with its models; None if it did.
+        is_list: whether the answer is a list of models, rather than a page.
         models: their names.
+        can_chat: without such a list, whether there is a route for chats that takes the key; None if it was not tried.
+        missing_path: without such a list, what has to be added to the base URL to get one.
         clock_ahead_s: how far our clock is ahead of the upstream's; None if it does not tell the time.
     """
 
     number: int
     error: UpstreamError | None = None
+    is_list: bool = False
     models: frozenset[str] = frozenset()
+    can_chat: bool | None = None
+    missing_path: str = ""
     clock_ahead_s: float | None = None
 
 
@@ -41,20 +49,52 @@ def ask_with_each_key(
     settings: ConnectionSettings, http_client: httpx2.Client | None = None
 ) -> Iterator[KeyAnswer]:
     """Yield the answer to GET /models of each key, in their order."""
+    is_azure = bool(settings.upstream.azure_endpoint)  # whose route of chats has the name of a deployment
     with build_client(settings, http_client) as first:
         for number, client in enumerate(first.keys.clients, 1):
-            call_state = CallState(time.monotonic() + _TIMEOUT_S, tick_s=_TIMEOUT_S)
+            error = None
             try:
-                with TranslatedErrors():
-                    response = _wait(call_state, partial(client.send_json, "get", "/models"))
-            except UpstreamError as error:
-                yield KeyAnswer(number, error)
-                continue
-            finally:
-                call_state.close_connection()
-            yield KeyAnswer(
-                number, None, _read_models(response.content), _compare_clocks(response.headers.get("date"))
-            )
+                response = _send(client, "get", "/models")
+            except UpstreamError as failure:
+                error = failure
+                if error.upstream_status is None:
+                    yield KeyAnswer(number, error)
+                    continue
+            else:
+                ahead_s = _compare_clocks(response.headers.get("date"))
+                models = _read_models(response.content)
+                if models is not None:
+                    yield KeyAnswer(number, is_list=True, models=models, clock_ahead_s=ahead_s)
+                    continue
+            can_chat = None if is_azure else _can_chat(client)
+            path = "" if is_azure or can_chat else _find_missing_path(client)
+            yield KeyAnswer(number, error, can_chat=can_chat, missing_path=path)
+
+
+def _can_chat(client: BatchClient) -> bool:
+    """Return whether a chat without anything in it is refused for that, and not for the key or the route."""
+    try:
+        _send(client, "post", "/chat/completions", {})
+    except UpstreamError as error:
+        return error.upstream_status in (400, 422) and error.upstream_code != "invalid_api_key"
+    return False  # a page, which answers everything
+
+
+def _find_missing_path(client: BatchClient) -> str:
+    try:
+        response = _send(client, "get", "/v1/models")
+    except UpstreamError:
+        return ""
+    return "/v1" if _read_models(response.content) else ""
+
+
+def _send(client: BatchClient, method: str, path: str, body: dict[str, Any] | None = None) -> httpx2.Response:
+    call_state = CallState(time.monotonic() + _TIMEOUT_S, tick_s=_TIMEOUT_S)
+    try:
+        with TranslatedErrors():
+            return _wait(call_state, partial(client.send_json, method, path, body))
+    finally:
+        call_state.close_connection()
 
 
 def _wait(call_state: CallState, send: Callable[[], httpx2.Response]) -> httpx2.Response:
@@ -65,11 +105,12 @@ def _wait(call_state: CallState, send: Callable[[], httpx2.Response]) -> httpx2.
             continue
 
 
-def _read_models(content: bytes) -> frozenset[str]:
+def _read_models(content: bytes) -> frozenset[str] | None:
+    """Return the names in a list of models; None if it is none."""
     try:
         return frozenset(str(each["id"]) for each in orjson.loads(content)["data"])
     except (orjson.JSONDecodeError, TypeError, KeyError):
-        return frozenset()
+        return None
 
 
 def _compare_clocks(date: str | None) -> float | None:

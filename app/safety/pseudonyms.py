@@ -42,8 +42,8 @@ class Pseudonyms:
     """Makes the pseudonyms of users. They differ between tenants, and cannot be computed without the secret.
 
     Args:
-        secret: SECRET_KEY, or in development without one the upstream's key: something that all processes know, that
-            stays the same when they restart, and that no visitor knows.
+        secret: PSEUDONYM_SECRET, else SECRET_KEY, or in development without one the upstream's key: something that all
+            processes know, that stays the same when they restart, and that no visitor knows.
         fallbacks: former ones: the upstream may still report a user by an identifier of one of these.
         in_log: how the log names users: by the beginning of the `hash`, by their `id`, or by `none`.
     """

@@ -15,6 +15,7 @@ from app.auth.audit.actors import ITSELF
 from app.auth.errors import Unauthenticated
 from app.config import Config, ConfigError
 from app.doctor import probe
+from app.doctor.files import check_secrets
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.sealed_reasoning import NotSealedHere, ReasoningSeals
 from tests.fakes.site import SECRET_KEY, bearer
@@ -151,9 +152,65 @@ def test_a_user_whom_the_upstream_knows_by_the_former_secret_is_found(make_site,
     assert site.chat(token).status_code == 401
 
 
+def test_users_keep_their_hashes_with_the_former_secret_as_that_of_pseudonyms(make_site, upstream):
+    """As at each worker and machine: nothing but the settings says who is who."""
+
+    def hashes(**settings):
+        site = make_site(**settings)
+        assert site.chat(site.token(userId="anna")).status_code == 200
+        body = upstream.sent[-1].body
+        logged = site.app.extensions["gatehouse"].pseudonyms.name_in_log("acme", "anna")
+        return body["safety_identifier"], body["prompt_cache_key"], logged
+
+    before = hashes()
+    kept = {"pseudonym_secret": SECRET_KEY}
+    assert hashes(secret_key=NEW, secret_key_fallbacks=(SECRET_KEY,), **kept) == before
+    assert hashes(secret_key=NEW, **kept) == before  # thirty days later
+    assert hashes(secret_key=OTHER, secret_key_fallbacks=(NEW,), **kept) == before  # the next time
+    assert not set(hashes(secret_key=NEW)) & set(before)
+
+
+def test_machines_that_change_one_after_the_other_accept_one_anothers_tokens_and_agree_on_hashes(make_site):
+    steps = (
+        {"secret_key": SECRET_KEY},
+        {"secret_key": SECRET_KEY, "secret_key_fallbacks": (NEW,), "pseudonym_secret": SECRET_KEY},
+        {"secret_key": NEW, "secret_key_fallbacks": (SECRET_KEY,), "pseudonym_secret": SECRET_KEY},
+        {"secret_key": NEW, "pseudonym_secret": SECRET_KEY},
+    )
+    sites = [make_site(**settings) for settings in steps]
+    tokens = [site.token() for site in sites]
+
+    def statuses(one, other):
+        return [sites[one].chat(tokens[other]).status_code, sites[other].chat(tokens[one]).status_code]
+
+    assert [statuses(step, step + 1) for step in range(2)] == [[200, 200]] * 2
+    assert statuses(2, 3) == [200, 200]
+    assert 401 in statuses(0, 2)  # as without the first step
+    names = {site.app.extensions["gatehouse"].pseudonyms.identify("acme", "anna") for site in sites}
+    assert len(names) == 1
+
+
+def test_a_hash_from_before_the_secret_of_pseudonyms_is_still_somebodys(make_app):
+    pseudonyms = (
+        make_app(secret_key=NEW, secret_key_fallbacks=(SECRET_KEY,), pseudonym_secret=OTHER)
+        .extensions["gatehouse"]
+        .pseudonyms
+    )
+    for secret, is_known in ((OTHER, True), (NEW, True), (SECRET_KEY, True), ("x" * 32, False)):
+        assert pseudonyms.is_of(Pseudonyms(secret).identify("acme", "anna"), "acme", "anna") is is_known
+
+
+def test_the_doctor_tells_that_hashes_have_changed():
+    rotated = {"secret_key": NEW, "secret_key_fallbacks": (SECRET_KEY,)}
+    assert [each.state for each in check_secrets(Config(**rotated))] == ["warning"]
+    assert not list(check_secrets(Config(**rotated, pseudonym_secret=SECRET_KEY)))
+    assert not list(check_secrets(Config(secret_key=NEW)))
+
+
 @pytest.mark.parametrize(
     ("settings", "problem"),
     [
+        ({"pseudonym_secret": "canary"}, "PSEUDONYM_SECRET has fewer than 32 characters"),
         ({"secret_key_fallbacks": (SECRET_KEY,)}, "SECRET_KEY_FALLBACKS needs SECRET_KEY"),
         ({"secret_key": NEW, "secret_key_fallbacks": ("canary",)}, "has a secret of fewer than 32 characters"),
     ],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from app.cli.nginx_conf import TemplateChanged, render_site
+from app.cli.nginx_conf import _TEMPLATE, TemplateChanged, render_site
 from app.config import Config
 
 
@@ -40,3 +40,12 @@ def test_that_the_application_must_know_of_the_proxy_is_said(run):
 def test_a_template_that_has_changed_is_no_half_filled_site():
     with pytest.raises(TemplateChanged):
         render_site("# x\n\nupstream gatehouse {}\n", Config(), ["a.example"])
+
+
+def test_no_line_is_too_long_for_nginx_and_few_names_set_no_size_of_all_sites():
+    for count, sizes in ((2, 0), (500, 2)):
+        names = [f"{number}.customers.example.com" for number in range(count)]
+        site = render_site(_TEMPLATE.read_text(), Config(), names)
+        assert max(map(len, site.splitlines())) < 4_096
+        assert site.count("_hash_max_size ") == sizes
+        assert all(f"    {name}  1;\n" in site for name in names)

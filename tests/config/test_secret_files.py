@@ -16,6 +16,7 @@ SECRETS = {
     "OPENAI_API_KEYS": "sk-canary-1\nsk-canary-2",
     "SECRET_KEY": SECRET_KEY,
     "SECRET_KEY_FALLBACKS": "f" * 40,
+    "PSEUDONYM_SECRET": "canary-" + "p" * 40,
     "JWT_SECRET": "j" * 40,
     "OPENAI_WEBHOOK_SECRET": "whsec_" + "YWJj" * 8,
     "USAGE_WEBHOOK_URL": "https://me:canary@me.example/usage?token=canary",

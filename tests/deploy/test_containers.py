@@ -21,6 +21,7 @@ import yaml
 from flask import Flask
 
 from app.config import Config
+from app.database.postgres_driver import POOL_SIZE
 from tests.fakes.servers import ROOT, environment, exchange, free_port, gunicorn, is_listening, stop, wait_until
 
 DEPLOY = ROOT / "deploy"
@@ -56,6 +57,10 @@ OF_KUBERNETES = dict(
     line.split("=", 1) for line in (DEPLOY / "kubernetes" / "settings.env").read_text("utf-8").split()
 )
 SETTINGS = {"image": OF_IMAGE, "compose": {**OF_IMAGE, **OF_COMPOSE}, "kubernetes": {**OF_IMAGE, **OF_KUBERNETES}}
+
+
+def to_megabytes(text: str) -> int:
+    return int(text.rstrip("gGi")) * 1024
 
 
 def to_seconds(text: str) -> int:
@@ -123,6 +128,36 @@ def test_addresses_and_ports_are_the_same_everywhere() -> None:
     assert template["metadata"]["annotations"]["prometheus.io/port"] == port
     ports = [each for service in read_yaml("kubernetes/service.yml") for each in service["spec"]["ports"]]
     assert {each["targetPort"] for each in ports} == {POD_CONTAINER["ports"][0]["name"]}
+
+
+def test_the_workers_of_all_nodes_fit_into_memory_and_the_connections_of_postgres() -> None:
+    workers = int(OF_COMPOSE["WEB_CONCURRENCY"])
+    assert workers * 150 <= to_megabytes(NODES["app1"]["mem_limit"])
+    assert (
+        len(NODES) * workers + 1
+    ) * POOL_SIZE <= 97  # the default of max_connections, less those of administrators
+    assert int(OF_KUBERNETES["WEB_CONCURRENCY"]) * 150 <= to_megabytes(
+        POD_CONTAINER["resources"]["limits"]["memory"]
+    )
+
+
+def test_batches_are_settled_by_a_command_that_is_there_and_no_visitor_reaches() -> None:
+    (deployment,) = read_yaml("kubernetes/batches.yml")
+    pod = deployment["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    command = COMPOSE["services"]["batches"]["command"]
+    assert container["command"] == command
+    helped = subprocess.run(
+        [Path(sys.executable).with_name(command[0]), *command[1:], "--help"],
+        cwd=ROOT, env=environment(), capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "settle those that have ended" in helped.stdout
+    selectors = [each["spec"]["selector"] for each in read_yaml("kubernetes/service.yml")]
+    assert pod["metadata"]["labels"] not in selectors
+    for name in ("securityContext", "volumeMounts", "envFrom", "image"):
+        assert container[name] == POD_CONTAINER[name]
+    (own,) = [each for each in pod["spec"]["volumes"] if each["name"] == "secrets"]
+    assert own in POD["volumes"]
 
 
 def test_all_that_is_probed_exists(app: Flask) -> None:

@@ -65,8 +65,12 @@ def _serving(file: Path) -> Iterator[int]:
                     with suppress(OSError), context.wrap_socket(connection, server_side=True) as secured:
                         secured.recv(1)
 
-        threading.Thread(target=serve, daemon=True).start()
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
         yield listener.getsockname()[1]
+        # It must have ended before the descriptor is another socket's, on which it would go on.
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
 
 
 @pytest.mark.parametrize(
@@ -91,7 +95,7 @@ def test_a_certificate(
     file = make_certificate(days, name)
     make_context: Any = ssl.create_default_context
     if is_trusted:
-        monkeypatch.setattr("app.doctor.front.ssl.create_default_context", lambda: make_context(cafile=file))
+        monkeypatch.setattr("app.doctor.certificate.ssl.create_default_context", lambda: make_context(cafile=file))
     with _serving(file) as port:
         found = next(
             each

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -18,8 +19,8 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from app.config import Config
+from app.doctor import database, files, front, keys, machine, models, probe, redis_server, timeouts
 from app.doctor import examine as examine_module
-from app.doctor import files, front, machine, probe, stores, timeouts, upstream
 from app.doctor.examine import examine
 from tests.fakes.servers import ROOT, free_port
 from tests.fakes.site import SECRET_KEY
@@ -81,10 +82,11 @@ def config_at(server, **settings):
 
 class TestUpstream:
     def test_a_good_key_with_the_models_and_a_clock_that_agrees(self, openai):
-        assert told(upstream.check_keys(config_at(openai))) == {("key", "ok"), ("models", "ok"), ("clock", "ok")}
+        found = list(keys.check_keys(config_at(openai)))
+        assert told(found) == {("key", "ok"), ("models", "ok"), ("clock", "ok")}, found
 
     def test_each_of_several_keys_is_tried(self, openai):
-        found = list(upstream.check_keys(config_at(openai, openai_api_keys=("sk-canary-revoked-1",))))
+        found = list(keys.check_keys(config_at(openai, openai_api_keys=("sk-canary-revoked-1",))))
 
         assert [f.state for f in found if f.check == "key"] == ["ok", "fault"]
         assert "Key 2 of 2 is refused" in found[1].sentence
@@ -92,40 +94,40 @@ class TestUpstream:
 
     @pytest.mark.parametrize(
         ("status", "check", "state"),
-        [(403, "key", "warning"), (404, "base url", "warning"), (429, "key", "fault"), (500, "key", "fault")],
+        [(403, "key", "fault"), (404, "base url", "fault"), (429, "key", "fault"), (500, "key", "fault")],
     )
     def test_what_the_upstream_answers_is_told(self, openai, status, check, state):
         openai.status = status
-        (found,) = upstream.check_keys(config_at(openai))
+        (found,) = keys.check_keys(config_at(openai))
         assert (found.check, found.state) == (check, state)
         assert str(status) in found.sentence
 
     def test_an_upstream_that_is_not_there(self):
-        (found,) = upstream.check_keys(Config(openai_base_url=f"http://127.0.0.1:{free_port()}/v1"))
+        (found,) = keys.check_keys(Config(openai_base_url=f"http://127.0.0.1:{free_port()}/v1"))
         assert (found.check, found.state) == ("base url", "fault")
         assert "ConnectionRefusedError" in found.sentence
 
     def test_a_model_that_the_upstream_does_not_list(self, openai):
         openai.models = ("gpt-6-luna",)
-        assert ("models", "fault") in told(upstream.check_keys(config_at(openai)))
+        assert ("models", "fault") in told(keys.check_keys(config_at(openai)))
 
     @pytest.mark.parametrize(("late_s", "word"), [(120, "ahead of"), (-120, "behind")])
     def test_a_wrong_clock(self, openai, late_s, word):
         openai.late_s = late_s
-        (found,) = [each for each in upstream.check_keys(config_at(openai)) if each.check == "clock"]
+        (found,) = [each for each in keys.check_keys(config_at(openai)) if each.check == "clock"]
         assert found.state == "fault"
         assert word in found.sentence
 
     def test_prices_and_shutdowns(self, tmp_path):
         local = {"openai_base_url": "http://127.0.0.1:9/v1", "chat_model": "my-own", "chat_fallback_models": ()}
-        assert ("prices", "warning") in told(upstream.check_models(tmp_path, Config(**local)))
-        assert ("prices", "fault") in told(upstream.check_models(tmp_path, Config(**local, user_budget_usd=1)))
-        found = upstream.check_models(tmp_path, Config(openai_api_key=KEY, chat_model="gpt-4-0613"))
+        assert ("prices", "warning") in told(models.check_models(tmp_path, Config(**local)))
+        assert ("prices", "fault") in told(models.check_models(tmp_path, Config(**local, user_budget_usd=1)))
+        found = models.check_models(tmp_path, Config(openai_api_key=KEY, chat_model="gpt-4-0613"))
         assert "shutdown" in {each.check for each in found}
-        assert told(upstream.check_models(tmp_path, Config(openai_api_key=KEY))) == {("prices", "ok")}
+        assert told(models.check_models(tmp_path, Config(openai_api_key=KEY))) == {("prices", "ok")}
 
     def test_the_offline_model_is_said(self):
-        assert states(upstream.check_keys(Config())) == ["warning"]
+        assert states(keys.check_keys(Config())) == ["warning"]
 
 
 class TestMachine:
@@ -176,6 +178,37 @@ class TestFiles:
         assert found.state == state
         assert "canary" not in str(found)
 
+    @pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+    def test_an_owner_who_has_no_business_there(self, tmp_path, monkeypatch):
+        (tmp_path / ".env").write_text("")
+        (tmp_path / ".env").chmod(0o640)
+        os.chown(tmp_path / ".env", 12_345, -1)
+        monkeypatch.setattr(files.os, "access", lambda *_: True)
+        (found,) = files.check_env_file(tmp_path)
+        assert (found.state, "user 12345" in found.sentence) == ("warning", True)
+
+    def test_files_of_secrets_are_for_nobody_else_either(self, tmp_path, monkeypatch):
+        (tmp_path / "key").write_text("sk-canary\n")
+        (tmp_path / ".env").write_text(f"OPENAI_API_KEY_FILE={tmp_path}/key\n")
+        (tmp_path / ".env").chmod(0o600)
+        (tmp_path / "key").chmod(0o644)
+        monkeypatch.setenv("SECRET_KEY_FILE", f"{tmp_path}/nowhere")
+        (found,) = files.check_secret_files(tmp_path)
+        assert found.state == "fault"
+        assert "OPENAI_API_KEY_FILE: key is open" in found.sentence
+        assert "canary" not in str(found)
+        (tmp_path / "key").chmod(0o640)
+        assert not list(files.check_secret_files(tmp_path))
+
+    def test_root_is_told_that_the_service_is_another_user(self, tmp_path, monkeypatch):
+        monkeypatch.setattr(files.os, "geteuid", lambda: 0)
+        assert not list(files.check_user(tmp_path, tmp_path))
+        shutil.copy(ROOT / "deploy" / "gatehouse.service", tmp_path)
+        (found,) = files.check_user(tmp_path, tmp_path)
+        assert (found.state, found.hint) == ("warning", f"sudo -u gatehouse {tmp_path}/.venv/bin/flask doctor")
+        monkeypatch.setattr(files.os, "geteuid", lambda: 1_000)
+        assert not list(files.check_user(tmp_path, tmp_path))
+
     def test_a_folder_that_is_a_file(self, tmp_path):
         (tmp_path / "instance").write_text("")
         assert "fault" in states(files.check_folders(tmp_path, Config()))
@@ -192,33 +225,34 @@ class TestFiles:
 class TestStores:
     def test_a_file_that_can_be_written_and_one_that_is_none(self, tmp_path):
         url = f"sqlite:///{tmp_path}/a.sqlite3"
-        assert states(stores.check_database(tmp_path, Config(database_url=url))) == ["ok"]
+        assert states(database.check_database(tmp_path, Config(database_url=url))) == ["ok"]
         assert not (tmp_path / "a.sqlite3").exists()
         (tmp_path / "a.sqlite3").write_bytes(b"not a database" * 100)
-        assert states(stores.check_database(tmp_path, Config(database_url=url))) == ["fault"]
+        assert states(database.check_database(tmp_path, Config(database_url=url))) == ["fault"]
 
     @pytest.mark.parametrize("check", ["database", "redis"])
     def test_a_server_that_is_not_there(self, tmp_path, check):
         port = free_port()
         if check == "database":
             config = Config(database_url=f"postgresql+psycopg://me:canary@127.0.0.1:{port}/gatehouse")
-            (found,) = stores.check_database(tmp_path, config)
+            (found,) = database.check_database(tmp_path, config)
         else:
-            (found,) = stores.check_redis(Config(redis_url=f"redis://:canary@127.0.0.1:{port}/0"))
+            (found,) = redis_server.check_redis(Config(redis_url=f"redis://:canary@127.0.0.1:{port}/0"))
         assert (found.check, found.state) == (check, "fault")
         assert "refused" in found.sentence.lower()
         assert "canary" not in str(found)
 
     def test_without_redis_nothing_is_said(self):
-        assert not list(stores.check_redis(Config()))
+        assert not list(redis_server.check_redis(Config()))
 
 
 class TestTimeouts:
-    def check(self, tmp_path, site="", unit="", **settings):
-        (tmp_path / "sites").mkdir(exist_ok=True)
-        (tmp_path / "sites" / "gatehouse").write_text(site)
+    def check(self, tmp_path, site="", unit="", nginx="", **settings):
+        (tmp_path / "sites-enabled").mkdir(exist_ok=True)
+        (tmp_path / "sites-enabled" / "gatehouse").write_text(site)
+        (tmp_path / "nginx.conf").write_text(nginx)
         (tmp_path / "gatehouse.service").write_text(unit)
-        return list(timeouts.check_timeouts(Config(**settings), (tmp_path / "sites",), tmp_path))
+        return list(timeouts.check_timeouts(Config(**settings), tmp_path, tmp_path))
 
     def test_the_shipped_files_fit_the_defaults(self, tmp_path):
         site, unit = ((ROOT / "deploy" / name).read_text() for name in ("nginx.conf", "gatehouse.service"))
@@ -235,6 +269,26 @@ class TestTimeouts:
         ]
         late = self.check(tmp_path, site.replace("keepalive_timeout 3s", "keepalive_timeout 10s"), unit)
         assert "keepalive_timeout" in late[0].sentence
+
+    def test_a_site_that_buffers_streams_whatever_the_application_says(self, tmp_path):
+        site = (ROOT / "deploy" / "nginx.conf").read_text()
+        site = site.replace("proxy_request_buffering on;", "proxy_ignore_headers Expires X-Accel-Buffering;")
+        (found,) = self.check(tmp_path, site)
+        assert (found.state, "X-Accel-Buffering" in found.sentence) == ("warning", True)
+
+    @pytest.mark.parametrize(
+        ("nginx", "found"),
+        [
+            ("worker_processes 2;\nevents { worker_connections 768; }", [("limits", "warning")]),
+            ("worker_processes 2;\nevents { worker_connections 1000; }", [("timeouts", "ok")]),
+            ("events { }", [("timeouts", "ok")]),
+        ],
+    )
+    def test_connections_for_all_streams(self, tmp_path, nginx, found):
+        site = (ROOT / "deploy" / "nginx.conf").read_text()
+        checked = self.check(tmp_path, site, nginx=nginx)
+        assert [(each.check, each.state) for each in checked] == found
+        assert states(self.check(tmp_path, "", nginx=nginx)) == ["ok"]  # Nginx serves something else
 
     def test_a_site_of_another_program_is_left_alone(self, tmp_path):
         assert states(self.check(tmp_path, "location / { proxy_pass http://x; proxy_read_timeout 1s; }")) == ["ok"]
@@ -305,6 +359,35 @@ class TestFront:
             return [b"<h1>Welcome to nginx!</h1>"]
 
         assert look(other)["url"].state == "fault"
+
+    @pytest.mark.parametrize(
+        ("status", "words"),
+        [
+            ("308 Permanent Redirect", "redirect (308), to https://chat.example.com."),
+            ("421 Misdirected Request", "no name of the site"),
+            ("503 Service Unavailable", "does not reach the service"),
+            ("401 Unauthorized", "asks for a credential"),
+            ("404 Not Found", "answers 404"),
+        ],
+    )
+    def test_what_stands_in_front_is_told_apart(self, look, status, words):
+        def front_door(_, start_response):
+            start_response(status, [("Location", "https://chat.example.com/healthz")])
+            return [b"{}"]
+
+        found = look(front_door)["url"]
+        assert (found.state, words in found.sentence) == ("fault", True), found
+
+    def test_a_stream_that_breaks_off_hides_nothing(self, look, app):
+        def breaking_off(environ, start_response):
+            if environ["PATH_INFO"] != probe.PATH:
+                return app(environ, start_response)
+            start_response("200 OK", [("Content-Length", "5")])
+            return [b"1"]
+
+        found = look(breaking_off, origin=self.ORIGIN)
+        assert (found["stream"].state, "breaks off" in found["stream"].sentence) == ("fault", True)
+        assert found["cors"].state == "ok"
 
     @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "chat.example.com", "ftp://x"])
     def test_nothing_that_answers(self, url):

@@ -193,3 +193,26 @@ def connect_proxy(
             listener.shutdown(socket.SHUT_RDWR)
         listener.close()
         thread.join(6)
+
+
+@contextmanager
+def port_of_something_else(said: bytes | None) -> Iterator[int]:
+    """A port at which every connection is told the same, whatever it asks, and closed; or, with None, nobody speaks."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def serve() -> None:
+            with suppress(OSError):
+                while True:
+                    connection, _ = listener.accept()
+                    with connection, suppress(OSError):
+                        connection.recv(1_000)
+                        connection.sendall(said or b"")
+
+        thread = threading.Thread(target=serve, daemon=True)
+        if said is not None:
+            thread.start()
+        yield listener.getsockname()[1]
+        if said is not None:
+            # It must have ended before the descriptor is another socket's, on which it would go on.
+            listener.shutdown(socket.SHUT_RDWR)
+            thread.join()

@@ -77,8 +77,8 @@ class PostgresServer:
         self._run("initdb", "-D", self.directory / "data", "-A", "trust", "-U", "gatehouse", "--no-sync")
         self.start()
 
-    def start(self) -> None:
-        options = f"-c listen_addresses='' -c fsync=off -k {self.directory}"
+    def start(self, more: str = "-c listen_addresses=''") -> None:
+        options = f"{more} -c fsync=off -k {self.directory}"
         log = self.directory / "log"
         self._run("pg_ctl", "-D", self.directory / "data", "-w", "-l", log, "-o", options, "start")
 

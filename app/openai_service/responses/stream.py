@@ -80,6 +80,11 @@ class ResponseReader:
                     if self.is_done:
                         return
 
+    @property
+    def text_frame(self) -> tuple[bytes, bytes]:
+        """What comes before and after the text of an event: never known, as events are numbered."""
+        return b"", b""
+
     def read_tokens(self, data: bytes) -> Events:
         """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
         if not self._answer or self.is_done or self._joiner.waiting:

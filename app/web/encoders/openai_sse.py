@@ -18,6 +18,7 @@ from app.openai_service import (
     ToolCallDelta,
 )
 from app.openai_service.streaming.events import ToolCallObject
+from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.openai_error import openai_error
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -54,6 +55,13 @@ class OpenAISse:
         self._begin_chunk = self._begin_text = self._end_text = b""
         self._calls: dict[int, bool] = {}
         """The calls of tools so far, by position, and whether any of their arguments were sent."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, once the first chunk is."""
+        if not self._begin_text:
+            return None
+        return TokenFrame(self._begin_text + b'"', b'"' + self._end_text, self._padding.close)
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import re
+import socket
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from app.config import Config, ConfigError
+from app.config.groups import TracingSettings
+from app.observability.tracing import provider
 from tests.conftest import KEY
 from tests.fakes.collector import Collector
 from tests.fakes.openai_answers import MODEL, completion, embeddings, error, stream_of
@@ -262,6 +266,37 @@ def test_a_collector_that_fails_holds_nobody_up(traced, upstream, collector):
     for _ in range(3):
         upstream.answers(completion("Hi"))
         assert client.post("/api/chat", json=HELLO).status_code == 200
+
+
+def test_spans_that_are_lost_are_told_of_once_a_minute(traced, upstream, collector, clock, capfd):
+    client, flush = traced()
+    collector.status = 400
+    for _ in range(3):
+        for _ in range(2):
+            upstream.answers(completion("Hi"))
+            client.post("/api/chat", json=HELLO)
+            flush()
+        clock.move(61)
+    log = capfd.readouterr().err
+    # A request and its attempt; then also those that were not told of before.
+    assert re.findall(r"ERROR traces.lost spans=(\d+) hint=", log) == ["2", "4", "4"]
+    assert "Failed to export" not in log
+
+
+def test_a_collector_that_never_answers_keeps_no_process_from_stopping(monkeypatch):
+    """Of many spans each batch would take its timeout: 25 s, in which a restart serves nobody."""
+    monkeypatch.setattr(provider, "_CLOSE_S", 0.05)
+    monkeypatch.setattr(provider, "_TIMEOUT_S", 2.0)
+    settings = {"headers": (), "service_name": "site", "provider": "openai", "upstream_url": "http://127.0.0.1"}
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        endpoint = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        tracing = provider.Tracing(TracingSettings(endpoint=endpoint, **settings), "1")
+        named = {"http.request.method": "GET", "http.route": "/"}
+        tracing.begin(None).end(named, status=200, code="", finish_reason=None)
+        tracing.close()
+        still_sending = [thread for thread in threading.enumerate() if thread.name.startswith("Otel")]
+    assert still_sending
+    still_sending[-1].join()
 
 
 @pytest.mark.parametrize(("flags", "expected"), [("01", f"00-{TRACE}-{SPAN}-01"), ("00", None)])

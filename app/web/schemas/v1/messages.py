@@ -10,7 +10,7 @@ from typing_extensions import TypedDict
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import Text
-from app.web.schemas.messages import MAX_MESSAGES, FunctionCall, ToolCall, strip_call
+from app.web.schemas.messages import MAX_MESSAGES, TEXTS_FIRST, FunctionCall, ToolCall, strip_call
 from app.web.schemas.v1.custom_tools import AS_CUSTOM, CustomCall, get_tool_tag
 from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.validation import AS_OTHER
@@ -87,7 +87,7 @@ _Message = Annotated[
     UserMessage | AssistantMessage | ToolMessage | FunctionMessage | SystemMessage, Field(discriminator="role")
 ]
 
-Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), TEXTS_FIRST]
 
 
 def to_turns(messages: Messages) -> list[dict[str, Any]]:

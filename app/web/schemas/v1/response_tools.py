@@ -104,10 +104,10 @@ class _DescribedAs:
     """Describe a value in the OpenAPI document as what it is validated as later."""
 
     def __init__(self, kind: Any) -> None:
-        self._schema = TypeAdapter(kind).core_schema
+        self._kind = kind
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self._schema)
+        return handler(TypeAdapter(self._kind).core_schema)  # made for the document only: it takes 20 ms
 
 
 # What is wrong with a tool that must be allowed is told once it is known that it is.
