@@ -7,12 +7,15 @@ import json
 import math
 
 import pytest
+from openai.lib.computer import ComputerToolset
+from openai.lib.responses_tool_runner import ResponsesToolRunner
 from openai.types.responses import ResponseComputerToolCall
 
 from app.media.images import max_image_tokens
 from app.pricing.catalog import Prices
 from app.token_counts import Usage
 from tests.fakes import computer_use as computer
+from tests.fakes import hosted_tools as hosted
 from tests.fakes.openai_answers import error
 from tests.fakes.person import Person
 from tests.fakes.reading import read_typed_events as events_of
@@ -305,3 +308,34 @@ def test_an_odd_call_of_a_server_is_its_fault(person, upstream, field, odd):
     answer = ask(person)
 
     assert answer.status_code in (200, 502), answer.text
+
+
+class Screen:
+    """A driver that does nothing, and always shows the same."""
+
+    def __getattr__(self, name):
+        if name in ("click", "double_click", "drag", "keypress", "move", "scroll", "type", "wait"):
+            return lambda action: None
+        raise AttributeError(name)
+
+    def screenshot(self):
+        return {"type": "computer_screenshot", "image_url": URL}
+
+
+@pytest.mark.parametrize("streams", [False, True])
+def test_the_loop_of_openais_client_runs_to_its_end(app, connect, upstream, streams):
+    thought = {"id": "rs_1", "type": "reasoning", "summary": [], "encrypted_content": "gAAA"}
+    called = computer.call(computer.CLICK, {"type": "screenshot"})
+    if streams:
+        upstream.streams_events(*computer.events(thought, called))
+        upstream.streams_events(*hosted.events(text="All done."))
+    else:
+        upstream.answers(computer.answer(thought, called))
+        upstream.answers(computer.answer(text="All done."))
+
+    runner = ResponsesToolRunner(computer=ComputerToolset(Screen()))
+    answer = runner.run(connect(app), {"model": LATER, "input": "Go."}, stream=streams, eager=streams)
+
+    assert answer.output_text == "All done."
+    kinds = [item.get("type") for item in upstream.sent[1].raw["input"]]
+    assert kinds == [None, "reasoning", "computer_call", "computer_call_output"]
