@@ -186,6 +186,9 @@ class TestFiles:
         monkeypatch.setattr(files.os, "access", lambda *_: True)
         (found,) = files.check_env_file(tmp_path)
         assert (found.state, "user 12345" in found.sentence) == ("warning", True)
+        (tmp_path / "gatehouse.service").write_text("[Service]\nUser=service\n")
+        monkeypatch.setattr(files, "_name", lambda _: "service")
+        assert states(files.check_env_file(tmp_path, tmp_path)) == ["ok"]
 
     def test_files_of_secrets_are_for_nobody_else_either(self, tmp_path, monkeypatch):
         (tmp_path / "key").write_text("sk-canary\n")
