@@ -392,9 +392,22 @@ class TestFront:
         assert (found["stream"].state, "breaks off" in found["stream"].sentence) == ("fault", True)
         assert found["cors"].state == "ok"
 
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "chat.example.com", "ftp://x"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1:1",
+            "https://127.0.0.1:1",
+            "chat.example.com",
+            "ftp://x",
+            "http://[::1",
+            "http://a:99999",
+            "https://me:canary@127.0.0.1:1",
+        ],
+    )
     def test_nothing_that_answers(self, url):
-        assert "fault" in states(front.check_url(url, None, Config()))
+        found = list(front.check_url(url, None, Config()))
+        assert "fault" in states(found)
+        assert "canary" not in str(found)
 
     def test_the_test_stream_is_for_the_doctor_only(self, app, clock):
         client = app.test_client()
@@ -464,6 +477,14 @@ class TestCommand:
         faults = [each.sentence for each in examine(tmp_path) if each.check == "settings"]
         assert any("OPENAI_KEY is not a setting" in each for each in faults)
         assert "canary" not in str(faults)
+
+    def test_a_setting_at_fault_is_no_bug_of_a_check(self, tmp_path):
+        config = Config(database_url="mysql://me:canary@db.example/x")
+        found = list(examine(tmp_path, config, problems=["DATABASE_URL must begin with …"]))
+        assert [(each.state, "bug" in each.hint) for each in found if each.check == "database"] == [
+            ("warning", False)
+        ]
+        assert "canary" not in str(found)
 
     def test_a_check_that_fails_itself_hides_no_other(self, tmp_path, monkeypatch):
         def check_python(_):
