@@ -273,6 +273,10 @@ class TestTimeouts:
         late = self.check(tmp_path, site.replace("keepalive_timeout 3s", "keepalive_timeout 10s"), unit)
         assert "keepalive_timeout" in late[0].sentence
 
+    def test_too_few_open_files_of_the_unit(self, tmp_path):
+        (found,) = self.check(tmp_path, unit="[Service]\nLimitNOFILE=65536\nLimitNOFILE=1024\n")
+        assert (found.check, found.state, "1024" in found.sentence) == ("limits", "warning", True)
+
     def test_a_site_that_buffers_streams_whatever_the_application_says(self, tmp_path):
         site = (ROOT / "deploy" / "nginx.conf").read_text()
         site = site.replace("proxy_request_buffering on;", "proxy_ignore_headers Expires X-Accel-Buffering;")
