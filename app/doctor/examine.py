@@ -8,7 +8,7 @@ from pathlib import Path
 
 from app.config import Config, ConfigError, load_config
 from app.doctor import database, files, front, keys, machine, models, redis_server, timeouts
-from app.doctor.finding import Finding, fault, ok
+from app.doctor.finding import Finding, fault, ok, warning
 
 Check = partial[Iterator[Finding]]
 
@@ -65,19 +65,22 @@ def examine(
             partial(models.check_models, root, config),
             partial(timeouts.check_timeouts, config),
             partial(front.check_settings, config, origin),
-        ]
+        ],
+        problems,
     )
     if url:
         yield from _run([partial(front.check_url, url, origin, config)])
 
 
-def _run(checks: list[Check]) -> Iterator[Finding]:
+def _run(checks: list[Check], problems: Sequence[str] = ()) -> Iterator[Finding]:
     for check in checks:
         try:
             yield from check()
         except Exception as error:
             name = check.func.__name__.removeprefix("check_")
             # Not its text, which could quote a URL with a password.
-            yield fault(
-                name, f"This could not be checked ({type(error).__name__}).", "Please report this as a bug."
-            )
+            said = f"This could not be checked ({type(error).__name__})."
+            if problems and isinstance(error, ValueError):
+                yield warning(name, said, "Correct the settings first, which are at fault as said above.")
+            else:
+                yield fault(name, said, "Please report this as a bug.")

@@ -18,17 +18,23 @@ _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 def check_user(root: Path, units: Path = UNITS) -> Iterator[Finding]:
     """Check that the command runs as the user of the service: root may read and write what that user may not."""
-    unit = units / "gatehouse.service"
-    named = re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE) if unit.is_file() else []
-    if os.geteuid() == 0 and named and named[-1] != "root":
+    user = _read_user(units)
+    if os.geteuid() == 0 and user not in (None, "root"):
         yield warning(
             "user",
-            f"This command runs as root, the service as {named[-1]}: what it finds of files holds for root only.",
-            f"sudo -u {named[-1]} {root}/.venv/bin/flask doctor",
+            f"This command runs as root, the service as {user}: what it finds of files holds for root only.",
+            f"sudo -u {user} {root}/.venv/bin/flask doctor",
         )
 
 
-def check_env_file(root: Path) -> Iterator[Finding]:
+def _read_user(units: Path) -> str | None:
+    """Return the user of the unit, if there is one."""
+    unit = units / "gatehouse.service"
+    named = re.findall(r"^User=(\S+)", unit.read_text(), re.MULTILINE) if unit.is_file() else []
+    return named[-1] if named else None
+
+
+def check_env_file(root: Path, units: Path = UNITS) -> Iterator[Finding]:
     """Check that nobody but its owner and group reads `.env`, and that nobody else may write it."""
     path = root / ".env"
     try:
@@ -44,11 +50,11 @@ def check_env_file(root: Path) -> Iterator[Finding]:
             "This user may not read .env.",
             "Run this command as the user of the service: `sudo -u gatehouse …`.",
         )
-    elif found.st_uid not in (0, os.geteuid(), root.stat().st_uid):
+    elif found.st_uid not in (0, os.geteuid(), root.stat().st_uid) and _name(found.st_uid) != _read_user(units):
         yield warning(
             "env file",
             f".env belongs to {_name(found.st_uid)}, who can change all settings.",
-            f"chown root {path}",
+            f"chown it to the user of the service: {path}",
         )
     else:
         yield ok(

@@ -42,33 +42,38 @@ def check_settings(config: Config, origin: str | None) -> Iterator[Finding]:
 def check_url(url: str | None, origin: str | None, config: Config | None) -> Iterator[Finding]:
     """Check the site from outside, as a browser sees it."""
     assert url is not None
-    parts = urlsplit(url.rstrip("/"))
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    try:
+        parts = urlsplit(url.rstrip("/"))
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        is_url = False
+    if not is_url:
         yield fault("url", "--url is no URL of a site.", "Give it as https://chat.example.com.")
         return
+    assert parts.hostname
     if parts.scheme == "https":
         yield check_certificate(parts.hostname, parts.port or 443, renew=_RENEW, renew_days=_RENEW_DAYS)
     elif parts.hostname not in _LOOPBACK:
         yield warning(
             "url",
-            f"{parts.netloc} is asked over plain http.",
+            f"{parts.hostname} is asked over plain http.",
             "Use https: passwords and prompts can be read on the way.",
         )
-    base = parts.geturl()
+    base, shown = parts.geturl(), parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
     with httpx2.Client(timeout=_TIMEOUT_S, trust_env=False) as client:
         try:
             health = client.get(f"{base}/healthz")
         except httpx2.HTTPError as error:
             yield fault(
                 "url",
-                f"{base} does not answer ({find_reason(error)}).",
+                f"{shown} does not answer ({find_reason(error)}).",
                 "Check that Nginx and the service run, and DNS and the firewall.",
             )
             return
         if health.status_code != 200 or b'"alive"' not in health.content:
-            yield _judge_stranger(base, health)
+            yield _judge_stranger(shown, health)
             return
-        yield ok("url", f"{base} answers.")
+        yield ok("url", f"{shown} answers.")
         yield _try(lambda: _check_stream(client, base, config), "stream")
         if origin is not None:
             yield _try(lambda: _check_cors(client, base, origin), "cors")
@@ -85,37 +90,37 @@ def _try(check: Callable[[], Finding], name: str) -> Finding:
         )
 
 
-def _judge_stranger(base: str, answer: httpx2.Response) -> Finding:
+def _judge_stranger(site: str, answer: httpx2.Response) -> Finding:
     """Say what an answer means that is not Gatehouse's own."""
     status = answer.status_code
     if 300 <= status < 400:
         target = answer.headers.get("location", "").partition("?")[0].removesuffix("/healthz")
         return fault(
             "url",
-            f"{base} answers with a redirect ({status}), to {target or 'nowhere'}.",
+            f"{site} answers with a redirect ({status}), to {target or 'nowhere'}.",
             "Give that URL instead.",
         )
     if status == 421:
         return fault(
             "url",
-            f"{base} is no name of the site ({status}).",
+            f"{site} is no name of the site ({status}).",
             "Add the name to TRUSTED_HOSTS, and to server_name and $gatehouse_is_own_name of the Nginx site.",
         )
     if status in (502, 503, 504):
         return fault(
             "url",
-            f"The proxy at {base} does not reach the service ({status}).",
+            f"The proxy at {site} does not reach the service ({status}).",
             "`systemctl status gatehouse`; then compare BIND, or HOST and PORT, with the server of the Nginx site's upstream.",
         )
     if status in (401, 403, 407):
         return fault(
             "url",
-            f"Something in front of {base} asks for a credential, or keeps this machine out ({status}).",
+            f"Something in front of {site} asks for a credential, or keeps this machine out ({status}).",
             "Let /healthz pass there, as a load balancer needs it as well.",
         )
     return fault(
         "url",
-        f"{base}/healthz answers {status}, but not as Gatehouse does.",
+        f"{site}/healthz answers {status}, but not as Gatehouse does.",
         "Something else answers there: check the proxy's site, and the path in the URL.",
     )
 
@@ -160,7 +165,7 @@ def _check_cors(client: httpx2.Client, base: str, origin: str) -> Finding:
     answer = client.options(f"{base}/api/chat", headers=asked)
     allowed = answer.headers.get("access-control-allow-origin")
     if allowed == origin:
-        return ok("cors", f"Pages of {origin} may call {base}.")
+        return ok("cors", f"Pages of {origin} may call it.")
     said = "has no CORS headers" if allowed is None else f"allows {allowed}"
     return fault(
         "cors",

@@ -13,7 +13,7 @@ from app.doctor.finding import Finding, fault, ok, warning
 from app.openai_service import Upstream
 from app.openai_service.errors import QUOTA_CODES, UpstreamError
 from app.openai_service.key_check import KeyAnswer, ask_with_each_key
-from app.upstream_http.proxies import find_proxy
+from app.upstream_http.proxies import Proxy, find_proxy
 
 _RENEW_DAYS = 7
 _RENEW = (
@@ -110,7 +110,12 @@ def _judge_failure(config: Config, error: UpstreamError) -> Iterator[Finding]:
         kind or "", ("it does not answer", "Check the URL, and the proxy and the firewall on the way.")
     )
     reason = kind or "no answer in time"
-    yield fault("base url", f"{where} cannot be reached: {words} ({reason}).", f"OPENAI_BASE_URL: {hint}")
+    if _find_proxy(config) is not None:
+        words, hint = (
+            "the proxy does not answer, or refuses",
+            "Check HTTPS_PROXY, HTTP_PROXY or ALL_PROXY, and NO_PROXY.",
+        )
+    yield fault("base url", f"{where} cannot be reached: {words} ({reason}).", hint)
 
 
 def _judge_refusal(name: str, where: str, answer: KeyAnswer, error: UpstreamError, status: int) -> Finding:
@@ -178,10 +183,15 @@ def _judge_models(config: Config, offered: frozenset[str]) -> Iterator[Finding]:
         yield ok("models", "The upstream has each model of the settings.")
 
 
+def _find_proxy(config: Config) -> Proxy | None:
+    parts = urlsplit(config.azure_openai_endpoint or config.openai_base_url or "https://api.openai.com/v1")
+    return find_proxy(parts.scheme, parts.hostname or "")
+
+
 def _check_certificate(config: Config) -> Iterator[Finding]:
     """Look at the certificate of an upstream of one's own; OpenAI renews its own."""
     parts = urlsplit(config.azure_openai_endpoint or config.openai_base_url)
-    if parts.scheme != "https" or not parts.hostname or find_proxy("https", parts.hostname) is not None:
+    if parts.scheme != "https" or not parts.hostname or _find_proxy(config) is not None:
         return
     found = check_certificate(parts.hostname, parts.port or 443, renew=_RENEW, renew_days=_RENEW_DAYS)
     if found.state != "ok":

@@ -104,8 +104,7 @@ def check_sqlite(root: Path, config: Config) -> Iterator[Finding]:
 def check_limits(config: Config) -> Iterator[Finding]:
     """Check that the limit of open files allows as many streams as the settings do."""
     limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    connections = config.worker_connections if config.worker_class == "gevent" else config.threads
-    needed = 2 * min(config.max_concurrent_streams, connections) + _OTHER_DESCRIPTORS
+    needed = count_descriptors(config)
     if limit != resource.RLIM_INFINITY and limit < needed:
         yield warning(
             "limits",
@@ -114,6 +113,12 @@ def check_limits(config: Config) -> Iterator[Finding]:
         )
     else:
         yield ok("limits", f"{limit} open files are allowed; a worker needs at most {needed}.")
+
+
+def count_descriptors(config: Config) -> int:
+    """Return how many open files a worker may need."""
+    connections = config.worker_connections if config.worker_class == "gevent" else config.threads
+    return 2 * min(config.max_concurrent_streams, connections) + _OTHER_DESCRIPTORS
 
 
 def find_file_system(path: Path) -> str:

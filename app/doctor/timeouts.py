@@ -10,6 +10,7 @@ from pathlib import Path
 from app.config import Config
 from app.doctor.files import UNITS
 from app.doctor.finding import Finding, fault, ok, warning
+from app.doctor.machine import count_descriptors
 
 # Of gunicorn.conf.py.
 GRACE_S = 15
@@ -106,6 +107,13 @@ def _check_unit(config: Config, folder: Path) -> Iterator[Finding]:
     unit = folder / "gatehouse.service"
     drop_ins = sorted((folder / "gatehouse.service.d").glob("*.conf"))
     text = "\n".join(each.read_text() for each in (unit, *drop_ins) if each.is_file())
+    files = re.findall(r"^LimitNOFILE=(\d+)", text, re.MULTILINE)
+    if files and int(files[-1]) < (descriptors := count_descriptors(config)):
+        yield warning(
+            "limits",
+            f"LimitNOFILE of the unit is {files[-1]}; {descriptors} open files are needed for as many streams as one worker may have.",
+            f"`systemctl edit gatehouse`, LimitNOFILE={descriptors}, and restart.",
+        )
     stop = re.findall(r"^TimeoutStopSec=(\d+)\s*$", text, re.MULTILINE)
     needed_s = 2 * (config.request_timeout_s + GRACE_S)
     if stop and int(stop[-1]) < needed_s:

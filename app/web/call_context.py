@@ -94,7 +94,11 @@ class BilledContext:
             self.note_sent()
         try:
             watch = self.meter.reserve_attempt(model, request)
-            return watch if self.trace is None else self.trace.watch_attempt(request.record.operation, watch)
+            return (
+                watch
+                if self.trace is None
+                else self.trace.watch_attempt(request.record.operation, watch, request.body)
+            )
         except Unpriced as error:
             built, tier = services(), request.body.get("service_tier")
             if (

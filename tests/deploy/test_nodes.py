@@ -50,11 +50,18 @@ def test_only_what_ran_during_a_fault_is_excused() -> None:
 def test_what_grows_is_found() -> None:
     worker = Vitals(pid=1, files=20, threads=5, upstream=0, pss_kib=80 * 1024)
 
-    assert find_growth([worker], [replace(worker, upstream=9, files=22, pss_kib=90 * 1024)]) == []
-    assert find_growth([worker], [replace(worker, files=40)]) == ["worker 1: 20 files open, then 40"]
-    assert find_growth([worker], [replace(worker, threads=50)]) == ["worker 1: 5 threads, then 50"]
-    assert find_growth([worker], [replace(worker, pss_kib=200 * 1024)]) == ["worker 1: 80 MiB, then 200"]
-    assert find_growth([worker], []) == ["worker 1 is gone"]
+    def grown(between: int = 20, **after: int) -> list[str]:
+        return find_growth([worker], [replace(worker, files=between)], [replace(worker, **after)])
+
+    assert grown(upstream=9, files=22, pss_kib=90 * 1024) == []
+    assert grown(files=40) == ["worker 1: 20 files open, then 20, then 40"]
+    assert grown(30, files=40) == ["worker 1: 20 files open, then 30, then 40"]  # a leak
+    assert grown(30, files=32) == []  # the pools of the stores have filled
+    assert grown(37, files=37) == ["worker 1: 20 files open, then 37, then 37"]  # more than they may have
+    assert grown(24, files=28) == ["worker 1: 20 files open, then 24, then 28"]
+    assert grown(threads=50) == ["worker 1: 5 threads, then 50"]
+    assert grown(pss_kib=200 * 1024) == ["worker 1: 80 MiB, then 200"]
+    assert find_growth([worker], [worker], []) == ["worker 1 is gone"]
 
 
 def test_each_node_has_a_network_of_its_own_and_a_cable() -> None:

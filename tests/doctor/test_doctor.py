@@ -186,6 +186,9 @@ class TestFiles:
         monkeypatch.setattr(files.os, "access", lambda *_: True)
         (found,) = files.check_env_file(tmp_path)
         assert (found.state, "user 12345" in found.sentence) == ("warning", True)
+        (tmp_path / "gatehouse.service").write_text("[Service]\nUser=service\n")
+        monkeypatch.setattr(files, "_name", lambda _: "service")
+        assert states(files.check_env_file(tmp_path, tmp_path)) == ["ok"]
 
     def test_files_of_secrets_are_for_nobody_else_either(self, tmp_path, monkeypatch):
         (tmp_path / "key").write_text("sk-canary\n")
@@ -269,6 +272,10 @@ class TestTimeouts:
         ]
         late = self.check(tmp_path, site.replace("keepalive_timeout 3s", "keepalive_timeout 10s"), unit)
         assert "keepalive_timeout" in late[0].sentence
+
+    def test_too_few_open_files_of_the_unit(self, tmp_path):
+        (found,) = self.check(tmp_path, unit="[Service]\nLimitNOFILE=65536\nLimitNOFILE=1024\n")
+        assert (found.check, found.state, "1024" in found.sentence) == ("limits", "warning", True)
 
     def test_a_site_that_buffers_streams_whatever_the_application_says(self, tmp_path):
         site = (ROOT / "deploy" / "nginx.conf").read_text()
@@ -389,9 +396,22 @@ class TestFront:
         assert (found["stream"].state, "breaks off" in found["stream"].sentence) == ("fault", True)
         assert found["cors"].state == "ok"
 
-    @pytest.mark.parametrize("url", ["http://127.0.0.1:1", "https://127.0.0.1:1", "chat.example.com", "ftp://x"])
+    @pytest.mark.parametrize(
+        "url",
+        [
+            "http://127.0.0.1:1",
+            "https://127.0.0.1:1",
+            "chat.example.com",
+            "ftp://x",
+            "http://[::1",
+            "http://a:99999",
+            "https://me:canary@127.0.0.1:1",
+        ],
+    )
     def test_nothing_that_answers(self, url):
-        assert "fault" in states(front.check_url(url, None, Config()))
+        found = list(front.check_url(url, None, Config()))
+        assert "fault" in states(found)
+        assert "canary" not in str(found)
 
     def test_the_test_stream_is_for_the_doctor_only(self, app, clock):
         client = app.test_client()
@@ -461,6 +481,14 @@ class TestCommand:
         faults = [each.sentence for each in examine(tmp_path) if each.check == "settings"]
         assert any("OPENAI_KEY is not a setting" in each for each in faults)
         assert "canary" not in str(faults)
+
+    def test_a_setting_at_fault_is_no_bug_of_a_check(self, tmp_path):
+        config = Config(database_url="mysql://me:canary@db.example/x")
+        found = list(examine(tmp_path, config, problems=["DATABASE_URL must begin with …"]))
+        assert [(each.state, "bug" in each.hint) for each in found if each.check == "database"] == [
+            ("warning", False)
+        ]
+        assert "canary" not in str(found)
 
     def test_a_check_that_fails_itself_hides_no_other(self, tmp_path, monkeypatch):
         def check_python(_):

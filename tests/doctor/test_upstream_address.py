@@ -181,3 +181,12 @@ def test_a_name_that_nobody_knows(monkeypatch):
     monkeypatch.setattr("app.upstream_http.addresses.socket.getaddrinfo", fail)
     (found,) = look("http://no-such.invalid/v1")
     assert "its name is not known" in found.sentence
+
+
+def test_a_proxy_that_does_not_answer(monkeypatch):
+    monkeypatch.setattr(
+        "app.upstream_http.proxies.getproxies", lambda: {"https": f"http://me:canary@127.0.0.1:{free_port()}"}
+    )
+    (found,) = look("https://upstream.example/v1")
+    assert "the proxy does not answer" in found.sentence
+    assert "HTTPS_PROXY" in found.hint

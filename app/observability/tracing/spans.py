@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from opentelemetry.trace import (
     set_span_in_context,
 )
 
+from app.observability.tracing.request_attributes import describe_request
 from app.observability.tracing.traceparent import Traceparent
 from app.openai_service import Attempt
 from app.openai_service.errors import UpstreamError
@@ -54,9 +55,15 @@ class RequestTrace:
         self._attempts: list[_AttemptSpan] = []
 
     def watch_attempt(
-        self, operation: str, watch: Callable[[Attempt], None] | None = None
+        self, operation: str, watch: Callable[[Attempt], None] | None = None, body: Mapping[str, Any] | None = None
     ) -> Callable[[Attempt], None]:
-        """Return what is to be told of an attempt's steps, in the place of `watch`: it begins and ends a span."""
+        """Return what is to be told of an attempt's steps, in the place of `watch`: it begins and ends a span.
+
+        Args:
+            operation: of the call.
+            watch: who else is to be told.
+            body: of the request to the upstream, of which the span has some parameters.
+        """
         current: _AttemptSpan | None = None
 
         def note(attempt: Attempt) -> None:
@@ -64,16 +71,16 @@ class RequestTrace:
             if watch is not None:
                 watch(attempt)
             if current is None:
-                current = self._begin(operation, attempt)
+                current = self._begin(operation, attempt, describe_request(body or {}))
             elif attempt.is_complete or attempt.ended_at is not None:
                 current.ended_at_ns = time.time_ns()
 
         return note
 
-    def _begin(self, operation: str, attempt: Attempt) -> _AttemptSpan:
+    def _begin(self, operation: str, attempt: Attempt, asked: dict[str, Any]) -> _AttemptSpan:
         name = operation if operation in _OTHER_OPERATIONS else _CHAT
         span = self._tracer.start_span(f"{name} {attempt.model}", context=self._context, kind=SpanKind.CLIENT)
-        _set(span, self._upstream | {"gen_ai.operation.name": name, "gen_ai.request.model": attempt.model})
+        _set(span, self._upstream | asked | {"gen_ai.operation.name": name, "gen_ai.request.model": attempt.model})
         own = span.get_span_context()
         is_sampled = own.trace_flags.sampled
         attempt.traceparent = str(Traceparent(f"{own.trace_id:032x}", f"{own.span_id:016x}", is_sampled))
@@ -108,7 +115,15 @@ class RequestTrace:
         span = self._tracer.start_span(
             f"execute_tool {name}", context=self._context, start_time=now - int(ms * 1_000_000)
         )
-        _set(span, {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": name, "error.type": error})
+        _set(
+            span,
+            {
+                "gen_ai.operation.name": "execute_tool",
+                "gen_ai.tool.name": name,
+                "gen_ai.tool.type": "function",
+                "error.type": error,
+            },
+        )
         if error:
             span.set_status(Status(StatusCode.ERROR))
         span.end(now)

@@ -14,6 +14,7 @@ import pytest
 from app.config import Config, ConfigError
 from app.config.groups import TracingSettings
 from app.observability.tracing import provider
+from app.observability.tracing.request_attributes import describe_request
 from tests.conftest import KEY
 from tests.fakes.collector import Collector
 from tests.fakes.openai_answers import MODEL, completion, embeddings, error, stream_of
@@ -77,6 +78,7 @@ def test_a_chat_is_a_span_and_its_attempt_another(traced, upstream, collector):
         "gen_ai.operation.name": "chat",
         "gen_ai.provider.name": "openai",
         "gen_ai.request.model": attempt["name"].removeprefix("chat "),
+        "gen_ai.request.max_tokens": upstream.sent[-1].body["max_completion_tokens"],
         "gen_ai.response.model": MODEL,
         "gen_ai.response.finish_reasons": ["stop"],
         "gen_ai.usage.input_tokens": 9,
@@ -90,6 +92,41 @@ def test_a_chat_is_a_span_and_its_attempt_another(traced, upstream, collector):
     assert collector.resources[0]["service.name"] == "gatehouse"
     assert collector.headers[0]["authorization"] == "Bearer t0ken"
     assert request["schema"].endswith("/1.37.0")
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (
+            {
+                "model": MODEL,
+                "temperature": 0.5,
+                "top_p": 0.25,
+                "max_completion_tokens": 7,
+                "seed": 3,
+                "stop": CANARY,
+            },
+            {"max_tokens": 7, "temperature": 0.5, "top_p": 0.25, "seed": 3},
+        ),
+        (
+            {"max_output_tokens": 9, "text": {"format": {"type": "json_schema", "name": CANARY, "schema": {}}}},
+            {"max_tokens": 9, "output": "json"},
+        ),
+        (
+            {"response_format": {"type": "json_object"}, "presence_penalty": -1},
+            {"output": "json", "presence_penalty": -1},
+        ),
+        (
+            {"response_format": {"type": "text"}, "frequency_penalty": 1.5},
+            {"output": "text", "frequency_penalty": 1.5},
+        ),
+        ({"dimensions": 256, "input": CANARY, "text": CANARY, "temperature": None}, {"dimensions": 256}),
+    ],
+)
+def test_the_parameters_of_a_request_are_told_and_none_of_its_content(body, expected):
+    names = {"output": "gen_ai.output.type", "dimensions": "gen_ai.embeddings.dimension.count"}
+    named = {names.get(name, f"gen_ai.request.{name}"): value for name, value in expected.items()}
+    assert describe_request(body) == named
 
 
 def test_the_upstream_is_told_of_the_attempt(traced, upstream):
@@ -209,7 +246,8 @@ def test_a_run_of_a_tool_has_its_span(traced, upstream, collector):
     well, badly = [span for span in collector.spans if span["name"] == "execute_tool current_time"]
     request = next(span for span in collector.spans if span["name"] == "POST /api/chat")
     assert (well["parent"], well["is_error"], well["kind"]) == (request["id"], False, 1)
-    assert well["attributes"] == {"gen_ai.operation.name": "execute_tool", "gen_ai.tool.name": "current_time"}
+    named = {"gen_ai.tool.name": "current_time", "gen_ai.tool.type": "function"}
+    assert well["attributes"] == {"gen_ai.operation.name": "execute_tool", **named}
     assert (badly["is_error"], badly["attributes"]["error.type"]) == (True, "ToolError")
     assert not any(CANARY.encode() in body for body in collector.bodies)
 
@@ -333,6 +371,7 @@ def test_the_attributes_are_those_of_the_conventions_and_of_the_document():
         ROOT / "app/observability/tracing/provider.py"
     ).read_text()
     source += (ROOT / "app/web/observation/request_span.py").read_text()
+    source += (ROOT / "app/observability/tracing/request_attributes.py").read_text()
     written = set(re.findall(r'"((?:gen_ai|http|server|url|error|gatehouse)\.[\w.]+)"', source))
     known = {value for name, value in vars(gen_ai_attributes).items() if name.startswith("GEN_AI_")}
     assert {name for name in written if name.startswith("gen_ai.")} <= known
