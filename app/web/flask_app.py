@@ -91,8 +91,8 @@ class WebApp(Flask):
         if request.environ["REQUEST_METHOD"] != "POST" or request.routing_exception is not None:
             return super().dispatch_request()
         assert request.url_rule is not None and request.view_args is not None
-        answer: ResponseReturnValue = self.view_functions[request.url_rule.endpoint](**request.view_args)
-        return answer
+        view: Callable[..., ResponseReturnValue] = self.ensure_sync(self.view_functions[request.url_rule.endpoint])
+        return view(**request.view_args)
 
     def make_response(self, rv: ResponseReturnValue) -> Response:
         """Return what is a response already as it is."""

@@ -108,7 +108,11 @@ def find_chat_only(body: Mapping[str, Any]) -> list[str]:
 
 def get_limit(body: Mapping[str, Any]) -> int | None:
     """Return the limit of the answer's tokens, if there is one."""
-    return next((body[name] for name in _LIMITS if body.get(name) is not None), None)
+    for name in _LIMITS:
+        limit: int | None = body.get(name)
+        if limit is not None:
+            return limit
+    return None
 
 
 def _build_text(body: Mapping[str, Any]) -> dict[str, Any]:
