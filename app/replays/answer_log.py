@@ -138,10 +138,7 @@ class AnswerLog:
     def follow(self, *, is_followed: bool) -> None:
         """Write what has waited at once, and more often from now on, if somebody follows; else less often."""
         if is_followed and self._flush_every_s == _FLUSH_S:
-            self.is_due = False
-        """Whether it is time to write what was held."""
-        self._flush_at = 0.0
-        self._renew_at = 0.0
+            self._flush_at = 0.0
         self._flush_every_s = _FOLLOWED_FLUSH_S if is_followed else _FLUSH_S
 
     def number(self, data: bytes) -> bytes:
@@ -172,9 +169,9 @@ class AnswerLog:
         self._bytes += size
         self._pending.append(data)
         self._pending_bytes += size
-        return (
-            clock.ticks() >= self._flush_at or self._pending_bytes >= _FLUSH_BYTES or self._bytes > self._max_bytes
-        )
+        if clock.ticks() >= self._flush_at or self._pending_bytes >= _FLUSH_BYTES or self._bytes > self._max_bytes:
+            self.is_due = True
+        return self.is_due
 
     def flush(self) -> None:
         """Write what has waited, or keep nothing more if it is too much."""

@@ -41,6 +41,7 @@ class ThreadRelay(FakeRelay):
         self.passed_on = 0
         self.is_broken = False
         """Whether the client has left, which writing to it shows."""
+        self.wakes = 0
         self._is_woken = False
 
     def wait(self, sock: socket.socket, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
@@ -68,6 +69,7 @@ class ThreadRelay(FakeRelay):
 
     def wake(self) -> None:
         """End the wait."""
+        self.wakes += 1
         self._is_woken = True
 
 
