@@ -26,7 +26,7 @@ from server.boot_signals import take_stops
 from server.listening import FairListener, Listener
 from server.refusals import JsonRefusals
 from server.relay import Relay
-from server.stop_notice import QUIT_S, Stop, find_stop
+from server.stop_notice import Stop, find_quit_s, find_stop
 from server.stream_socket import StreamSocket
 
 # How long one read or write of a client's connection may take.
@@ -78,7 +78,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
     def handle_quit(self, sig: int, frame: Any) -> None:  # noqa: ARG002
         """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
         if not self.is_quitting:
-            self.alive, self.is_quitting, self._quits_at = False, True, time.monotonic() + QUIT_S
+            quit_s = find_quit_s(is_stopping=self._stop_requested.is_set())
+            self.alive, self.is_quitting, self._quits_at = False, True, time.monotonic() + quit_s
         self._stop_requested.set()
 
     def notify(self) -> None:
@@ -123,7 +124,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             server.close()
         for request in self._running.values():
             request.force_close()  # has no effect if its response has already begun
-        if stop.others_serve:
+        if stop.others_serve and not self.is_quitting:
             self._wait_until(lambda: not self._connections, min(ends_at, time.monotonic() + _UNHURRIED_S))
         for connection in self._idle:
             _stop_reading(connection)

@@ -13,11 +13,20 @@ from typing import Any
 
 from server.server_log import log_event
 
-QUIT_S = 1.5
-"""How long a worker takes that quits, on SIGQUIT or SIGINT: streams notice it within a second and send a last event.
+_QUIT_S, _LATE_QUIT_S = 6.0, 1.5
 
-A SIGINT to gunicorn that follows a SIGTERM kills the workers after two seconds.
-"""
+
+def find_quit_s(*, is_stopping: bool) -> float:
+    """Return how long a worker takes at most that quits, on SIGQUIT or SIGINT.
+
+    Streams notice it within a second and send a last event, later on a busy machine. A SIGINT to gunicorn that follows a
+    SIGTERM kills the workers after two seconds; otherwise it waits as long as for any stop.
+
+    Args:
+        is_stopping: whether the worker was told to stop before.
+    """
+    return _LATE_QUIT_S if is_stopping else _QUIT_S
+
 
 # One byte that the arbiter shares with its workers, which are forked from it.
 _stop_flag = mmap.mmap(-1, 1)

@@ -17,7 +17,7 @@ from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connec
 from server.boot_signals import take_stops
 from server.lingering import LingeringConnections
 from server.refusals import JsonRefusals
-from server.stop_notice import QUIT_S, Stop, find_stop, is_last
+from server.stop_notice import Stop, find_quit_s, find_stop, is_last
 
 _POLL_S = 0.05
 
@@ -68,7 +68,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
 
     def _cap_keepalive(self, deadline: float) -> None:
         """Close kept-alive connections soon, unless others serve meanwhile: a proxy may be about to send a request."""
-        if not find_stop().others_serve:
+        if self.is_quitting or not find_stop().others_serve:
             super()._cap_keepalive(deadline)
 
     def enqueue_req(self, conn: Any) -> None:
@@ -112,7 +112,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""
         if not self.is_quitting:
-            self.is_quitting, self._quits_at = True, time.monotonic() + QUIT_S
+            self.is_quitting, self._quits_at = True, time.monotonic() + find_quit_s(is_stopping=not self.alive)
         self.handle_exit(sig, frame)
 
     def is_parent_alive(self) -> bool:

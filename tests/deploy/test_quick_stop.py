@@ -46,6 +46,25 @@ def test_what_runs_is_told_and_settled(upstream: FakeUpstream, worker_class: str
 
 
 @pytest.mark.neighbours
+@pytest.mark.parametrize("worker_class", WORKER_CLASSES)
+def test_a_worker_that_hardly_gets_to_run_tells_its_streams_too(upstream: FakeUpstream, worker_class: str) -> None:
+    with (
+        serving(upstream, worker_class, WEB_CONCURRENCY="1") as (server, port),
+        running_stream(upstream, port) as (response, _),
+    ):
+        (worker,) = server.workers()
+        server.signal(signal.SIGINT)
+        time.sleep(0.15)  # it knows, and nothing else has happened
+        os.kill(worker, signal.SIGSTOP)
+        time.sleep(2.5)
+        os.kill(worker, signal.SIGCONT)
+        assert next_event(response)["code"] == "draining"
+        assert response.read() == b""
+        assert server.process.wait(timeout=10) == 0
+        assert server.log().count("outcome=interrupted") == 1
+
+
+@pytest.mark.neighbours
 def test_a_worker_that_is_told_to_quit_ends_its_own_streams(upstream: FakeUpstream) -> None:
     with serving(upstream, WEB_CONCURRENCY="1") as (server, port), running_stream(upstream, port) as (response, _):
         (worker,) = server.workers()
