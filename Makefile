@@ -53,7 +53,8 @@ format: .venv/installed-dev ## Format the code, and fix what ruff can fix
 errors: .venv/installed ## Update the table of errors in docs/errors.md
 	@$(BIN)/python -m app.web.error_table docs/errors.md
 
-models: .venv/installed ## Update the tables of models in docs/models.md
+models: .venv/installed ## Update the list of prices, and the tables of models in docs/models.md
+	@$(BIN)/python -m app.model_families.price_list.writing
 	@$(BIN)/python -m app.model_families.table docs/models.md
 
 licences: .venv/installed-dev ## Update docs/licences.md, and check the licences of the pinned packages

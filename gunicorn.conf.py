@@ -137,6 +137,10 @@ def pre_fork(_server, _worker):
     gc.freeze()
 
 
+def pre_request(_worker, _request):
+    """Log nothing before a request: gunicorn would build a line for debugging that nobody sees."""
+
+
 def post_worker_init(worker):
     """Start the services of a worker. The last of the initial workers prints how to try the server."""
     import gc

@@ -1,4 +1,4 @@
-"""How many calls and SQL statements one chat takes: figures that no neighbour on the machine can change.
+"""How many calls and SQL statements one chat takes, and how many calls a stream of one chunk: figures that no neighbour on the machine can change.
 
 `python -m bench.calls TARGET PORT FOLDER` loads a target's application in this very process, without its web server,
 and prints the counts. Calls are those of Python and C functions, as cProfile counts them; a C function counts for
@@ -24,13 +24,14 @@ import orjson
 from bench.procs import BenchError
 from bench.statements import count_sql_statements
 from bench.targets import PRODUCT, ROOT, TUTORIAL, Target, environment
-from bench.traffic import Call, path_and_body
+from bench.traffic import ONE_CHUNK, Call, path_and_body
 
 COUNTED = (TUTORIAL, PRODUCT)
 
 _WARM_UP = 30
 _REPEATS = 15
 _TIMEOUT_S = 60.0
+_CHAT = Call("chat")
 # The rooms of app/ that have a row of their own, each with those that it was one with.
 _ROOMS = {
     "openai_service": "openai_service",
@@ -46,7 +47,7 @@ Wsgi = Callable[[dict[str, Any], Callable[..., Any]], Iterable[bytes]]
 
 
 def count(target: Target, upstream_port: int, folder: Path) -> dict[str, float]:
-    """The rows of a target: calls of one warm chat, in all and by package, and its SQL statements."""
+    """The rows of a target: calls of one warm chat, in all and by package, its SQL statements, and calls of a stream."""
     folder.mkdir()
     command = [sys.executable, "-m", "bench.calls", target.kind, str(upstream_port), str(folder)]
     env = environment(upstream_port, 0, folder) | target.settings
@@ -72,8 +73,9 @@ def _load(kind: str, folder: Path) -> Wsgi:
 class _Chat:
     """Asks an application for the same chat again and again, as a WSGI server would."""
 
-    def __init__(self, app: Wsgi, target: Target) -> None:
-        path, self._body = path_and_body(target.dialect, Call("chat"))
+    def __init__(self, app: Wsgi, target: Target, call: Call = _CHAT) -> None:
+        path, self._body = path_and_body(target.dialect, call)
+        self._end = b"reply" if call.operation == "chat" else b'"done"'
         self._app = app
         self._environ = {
             "REQUEST_METHOD": "POST",
@@ -109,7 +111,7 @@ class _Chat:
         getattr(answer, "close", tuple)()
         if around is not None:
             around.disable()
-        if not self._status.startswith("200") or b"reply" not in content:
+        if not self._status.startswith("200") or self._end not in content:
             raise BenchError(f"answered {self._status}: {content[:300]!r}")
 
     def _start(self, status: str, _headers: list[tuple[str, str]], _error: object = None) -> None:
@@ -160,7 +162,8 @@ def _statements(kind: str, folder: Path) -> int:
 
 def main(kind: str, folder: str) -> None:
     """Print the rows of this target, as JSON."""
-    chat = _Chat(_load(kind, Path(folder)), Target(kind, kind))
+    app = _load(kind, Path(folder))
+    chat = _Chat(app, Target(kind, kind))
     for _ in range(_WARM_UP):
         chat.ask()
     gc.collect()
@@ -171,6 +174,10 @@ def main(kind: str, folder: str) -> None:
     }
     rows["calls"] = statistics.median(each.total() for each in counts)
     if kind == PRODUCT:
+        stream = _Chat(app, Target(kind, kind), Call("stream", model=ONE_CHUNK))
+        for _ in range(_WARM_UP):
+            stream.ask()
+        rows["stream_calls"] = statistics.median(_calls(stream).total() for _ in range(_REPEATS))
         rows["statements"] = _statements(kind, Path(folder))
     os.write(1, orjson.dumps(rows))
 

@@ -47,6 +47,7 @@ ROWS = {
     "calls_httpx2": Row("    httpx2", 0, has_ratio=False),
     "calls_stdlib": Row("    the standard library", 0, has_ratio=False),
     "calls_others": Row("    others", 0, has_ratio=False),
+    "stream_calls": Row("calls of functions of a stream of one chunk", 0, has_ratio=False),
     "statements": Row("a chat's SQL statements", 0, has_ratio=False),
     "chat1_rps": Row("chat, one at a time: requests/s", 0),
     "chat1_cpu": Row("    CPU ms a request", 3),

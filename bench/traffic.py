@@ -22,7 +22,8 @@ SLOW = "bench-d100"
 STREAM = "bench-s150x20"
 SHORT_STREAM = "bench-s40x20"
 LONG_STREAM = "bench-s400x50"
-MODELS = (AT_ONCE, BRIEF_DELAY, SLOW, STREAM, SHORT_STREAM, LONG_STREAM)
+ONE_CHUNK = "bench-s1x0"
+MODELS = (AT_ONCE, BRIEF_DELAY, SLOW, STREAM, SHORT_STREAM, LONG_STREAM, ONE_CHUNK)
 
 # When the fake upstream sent a chunk, in ns of the clock that all processes share.
 STAMP = re.compile(rb"t=(\d{%d});" % answers.STAMP_DIGITS)

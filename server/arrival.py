@@ -178,11 +178,16 @@ class Arrival:
 class ArrivingBody(Body):  # type: ignore[misc]
     """The body of a request, which is slow no longer once the application has read it, however long the answer takes."""
 
-    # private API: length and parser of gunicorn's readers; guarded by tests/deploy/test_arriving_requests.py
+    # private API: buf and failed of gunicorn's Body, length and parser of its readers; guarded by tests/deploy/test_arriving_requests.py
 
     def __init__(self, body: Body, arrival: Arrival) -> None:
         super().__init__(body.reader)
         self._arrival = arrival
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the application has read all of a body whose length is known."""
+        return getattr(self.reader, "length", None) == 0 and not self.buf.tell() and not self.failed
 
     def read(self, size: int | None = None) -> bytes:
         """Return up to so many bytes."""

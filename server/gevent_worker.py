@@ -8,8 +8,9 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
-from contextlib import nullcontext, suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext, suppress
+from importlib import metadata
 from typing import Any
 
 import gevent
@@ -39,6 +40,7 @@ _LATE_REQUEST_S = 0.5
 _UNHURRIED_S = 5.0
 # The arbiter kills the worker at graceful_timeout. This long before, the worker ends the remaining requests itself.
 _UNWIND_S = 1.0
+_NO_LIMIT = nullcontext()
 
 
 class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
@@ -57,7 +59,8 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
 
     def patch(self) -> None:
         """Patch the standard library and gunicorn: StreamSocket is the socket class, http_messages.py has the messages."""
-        super().patch()
+        with _plugins_read_once():
+            super().patch()
         # Connections to the upstream are made with this class as well.
         socket.socket = StreamSocket  # type: ignore[misc]
         http_messages.install()
@@ -93,9 +96,12 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._running: dict[Any, Any] = {}
         self._idle: set[Any] = set()
         self._allows_keepalive = True
-        tls = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {}
+        # TLS makes a socket of its own of each. All others are what is needed from the start: to make one of another
+        # takes a dozen system calls.
+        how = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {"socket_class": _ClientSocket}
         listener_class = FairListener if self.cfg.workers > 1 else Listener
-        servers = [listener_class(listener, self.handle, self._connections, **tls) for listener in self.sockets]
+        self._has_tls = bool(self.cfg.is_ssl)
+        servers = [listener_class(listener, self.handle, self._connections, **how) for listener in self.sockets]
         for server in servers:
             server.start()
 
@@ -145,7 +151,6 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             refuse_connection(client, self.arrivals)
             return
         if not isinstance(client, ssl.SSLSocket):
-            client = _ClientSocket(fileno=client.detach())
             client.arrival = arrival
         client.settimeout(_CLIENT_TIMEOUT_S)
         try:
@@ -157,7 +162,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
 
     def timeout_ctx(self) -> Any:
         """Limit how long a request is waited for, which covers its head as well with TLS."""
-        return super().timeout_ctx() if self.cfg.is_ssl else nullcontext()
+        return super().timeout_ctx() if self._has_tls else _NO_LIMIT
 
     def handle_request(self, listener_name: Any, req: Any, sock: Any, addr: Any) -> None:
         """Serve one request of a connection."""
@@ -181,6 +186,17 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         self._idle.add(sock)
         if not self._allows_keepalive:
             _stop_reading(sock)
+
+
+@contextmanager
+def _plugins_read_once() -> Iterator[None]:
+    """Have gevent read once which plugins there are: for each of 25 events it reads a file of each installed package."""
+    entry_points = metadata.entry_points
+    metadata.entry_points = entry_points().select
+    try:
+        yield
+    finally:
+        metadata.entry_points = entry_points
 
 
 def _hold_settings(config: Any) -> None:

@@ -8,21 +8,42 @@ from typing import Any
 
 from gevent.pool import Pool
 from gevent.server import StreamServer
+from gevent.socket import socket
 
 # Enough turns for an idle worker to wake up, and too few to delay a connection noticeably.
 _MAX_SKIPPED_TURNS = 16
 
 
 class Listener(StreamServer):  # type: ignore[misc]
-    """A listening socket, and the handler of its connections."""
+    """A listening socket, and the handler of its connections, which are of a class of sockets."""
 
-    def __init__(self, listener: Any, handle: Callable[..., None], connections: Pool, **tls: Any) -> None:
+    # private API: _accept() of sockets, as gevent calls it; guarded by tests/deploy/test_gunicorn.py
+
+    def __init__(
+        self,
+        listener: Any,
+        handle: Callable[..., None],
+        connections: Pool,
+        *,
+        socket_class: type[socket] = socket,
+        **tls: Any,
+    ) -> None:
         super().__init__(listener, partial(handle, self), spawn=connections, **tls)
+        self._socket_class = socket_class
+
+    def do_read(self) -> Any:
+        """Accept a connection, if there is one."""
+        listener = self.socket
+        try:
+            descriptor, address = listener._accept()
+        except BlockingIOError:
+            return None
+        return self._socket_class(listener.family, listener.type, listener.proto, fileno=descriptor), address
 
     def take_queued(self, most: int) -> None:
         """Accept what waits: the kernel resets it when the last process closes the socket."""
         for _ in range(most):
-            if self.full() or (accepted := StreamServer.do_read(self)) is None:
+            if self.full() or (accepted := Listener.do_read(self)) is None:
                 return
             self.do_handle(*accepted)
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from ssl import SSLWantReadError
+from ssl import SSLEOFError, SSLWantReadError
 from typing import Any
 
 from gevent import getcurrent
 from gevent.exceptions import ConcurrentObjectUseError
+from gevent.ssl import SSLSocket
 
 from server.stream_socket import StreamSocket
 
@@ -23,6 +24,8 @@ class Relay:
 
     Attributes:
         unsent: what the client's connection did not take at once. Nothing more is passed on before it is flushed.
+        written: how many bytes of the body it was given.
+        written_at: when that was last, as whoever gives them to it says: in seconds of `time.monotonic()`.
     """
 
     def __init__(self, client: StreamSocket, *, is_chunked: bool) -> None:
@@ -30,8 +33,11 @@ class Relay:
         self._send = client._sock.send
         self._is_chunked = is_chunked
         self.unsent = b""
+        self._has_to_wake = False
+        self.written = 0
+        self.written_at = 0.0
 
-    # private API: hub and _read_event of gevent's sockets; guarded by tests/deploy/test_relay.py
+    # private API: hub, _read_event and _sslobj of gevent's sockets; guarded by tests/deploy/test_relay.py
 
     def wait(self, sock: Any, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
         """Sleep, and have the loop read whenever there is something, and give it to `take`, until that returns False.
@@ -45,8 +51,9 @@ class Relay:
             timeout_s: how long.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush.
+            TimeoutError: the time is over, or there is something to flush, or wake() was called.
         """
+        self._has_to_wake = False
         if self.unsent:
             raise TimeoutError("something has to be sent first")
         hub, watcher = sock.hub, sock._read_event
@@ -55,12 +62,12 @@ class Relay:
         resume = getcurrent().switch
         failure: BaseException | None = None
 
-        receive = sock._sock.recv if type(sock) is StreamSocket else sock.recv
+        receive = _find_receive(sock)
 
         def read() -> None:
             nonlocal failure
             try:
-                if take(receive(size)) and not self.unsent:
+                if take(receive(size)) and not self.unsent and not self._has_to_wake:
                     return
             except (BlockingIOError, SSLWantReadError):
                 return
@@ -78,14 +85,19 @@ class Relay:
             timer.close()
         if failure is not None:
             raise failure
-        if self.unsent or not has_ended:
+        if self.unsent or self._has_to_wake or not has_ended:
             raise TimeoutError("timed out")
+
+    def wake(self) -> None:
+        """Have the sleep end after what is being taken, as if its time were over."""
+        self._has_to_wake = True
 
     def write(self, data: bytes) -> None:
         """Send a part of the body, as far as the client's connection takes it now."""
+        size = len(data)
+        self.written += size
         if self._is_chunked:
-            size = len(data)
-            data = b"".join((_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size, data, b"\r\n"))
+            data = (_CHUNK_SIZES[size] if size < 1024 else b"%X\r\n" % size) + data + b"\r\n"
         if self.unsent:
             self.unsent += data
             return
@@ -100,3 +112,20 @@ class Relay:
         """Send what is unsent, and wait for that. Raises the errors of the client's connection."""
         unsent, self.unsent = self.unsent, b""
         self._client.sendall(unsent)
+
+
+def _find_receive(sock: Any) -> Callable[[int], bytes]:
+    """Return what reads a socket that does not wait, without what gevent does to wait."""
+    if not isinstance(sock, SSLSocket):
+        receive: Callable[[int], bytes] = sock._sock.recv if type(sock) is StreamSocket else sock.recv
+        return receive
+    read = sock._sslobj.read
+
+    def receive_decrypted(size: int) -> bytes:
+        try:
+            data: bytes = read(size)
+        except SSLEOFError:  # many servers end without a farewell
+            return b""
+        return data
+
+    return receive_decrypted

@@ -12,6 +12,7 @@ from typing import Any
 
 from gunicorn.workers.gthread import ThreadWorker
 
+from server import http_messages
 from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection
 from server.boot_signals import take_stops
 from server.lingering import LingeringConnections
@@ -41,6 +42,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         """Prepare to count running connections, then serve."""
         self._running: set[Any] = set()
         self._to_finish: set[Any] | None = None
+        http_messages.install_request()
         super().init_process()
 
     def run(self) -> None:

@@ -14,6 +14,11 @@ from flask import Request
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]*)(?::(\d{1,5}))?")
 
+# The name of a service in the network of a cluster, or of a machine. No number: browsers take that for an address.
+_PLAIN_NAME = re.compile(r"[a-z][a-z0-9_-]*")
+# .internal is reserved for private use by ICANN, .local by RFC 6762; .svc is Kubernetes's, and no domain of the root.
+_PRIVATE_DOMAINS = (".internal", ".local", ".svc")
+
 
 class OwnHosts:
     """Compares the Host of requests with the names that the site's owner has given.
@@ -52,6 +57,15 @@ class OwnHosts:
             return False
         return site in (None, "same-origin") and (origin is None or self.is_own_origin(request, origin))
 
+    def can_be_rebound(self, request: Request) -> bool:
+        """Return whether the Host is a name that somebody else may have pointed at this machine.
+
+        An address is none, nor is a name that only the resolver of the own network knows: that of a service (no dot),
+        and those of the domains that are never in the public DNS.
+        """
+        host = read_host(request).lower()
+        return not self._contains(host, request.scheme) and not _is_of_own_network(host)
+
     def has_name(self, host: str, scheme: str) -> bool:
         """Return whether a host, with its port if it has one, is one of these names."""
         return self._contains(host.lower(), scheme)
@@ -64,6 +78,25 @@ class OwnHosts:
         return (
             name in self._names or f"{name}:{port}" in self._names or (self._with_loopback and _is_loopback(name))
         )
+
+
+def read_host(request: Request) -> str:
+    """Return the Host as it was sent. werkzeug has none for a name with an underscore, as services may have."""
+    return request.environ.get("HTTP_HOST") or request.host
+
+
+@lru_cache(maxsize=256)
+def _is_of_own_network(host: str) -> bool:
+    found = _HOST.fullmatch(host)
+    if found is None:
+        return False
+    name = found[1]
+    if _PLAIN_NAME.fullmatch(name) or name.endswith(_PRIVATE_DOMAINS):
+        return True
+    try:
+        return bool(ipaddress.ip_address(name.strip("[]")))
+    except ValueError:
+        return False
 
 
 def _is_loopback(name: str) -> bool:

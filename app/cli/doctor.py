@@ -10,8 +10,6 @@ import click
 from flask import current_app
 from flask.cli import with_appcontext
 
-from app.doctor.examine import examine
-
 PROBLEMS = "GATEHOUSE_PROBLEMS"
 """Where an application that could not be built has what kept it from that."""
 
@@ -28,6 +26,8 @@ _MARKS = {"ok": "ok     ", "warning": "WARNING", "fault": "FAULT  "}
 @with_appcontext
 def doctor(as_json: bool, url: str | None, origin: str | None) -> None:
     """Check this installation. The exit status is 1 if there is a fault."""
+    from app.doctor.examine import examine  # a worker has no need of it
+
     built = current_app.extensions.get("gatehouse")  # not there if the settings do not allow a start
     config = None if built is None else built.config
     problems = current_app.config.get(PROBLEMS, ())

@@ -21,8 +21,10 @@ REASONING_EFFORTS: tuple[str, ...] = get_args(ReasoningEffort)
 VERBOSITIES: tuple[str, ...] = get_args(Verbosity)
 SERVICE_TIERS: tuple[str, ...] = get_args(ServiceTier)
 
-HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp")
-"""Tools that run at OpenAI and cost something by themselves, or reach out from there."""
+COMPUTER_USE = ("computer_use", "computer", "computer_use_preview")
+"""The tool for a computer of the client's: of either type, or of one."""
+HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp", *COMPUTER_USE)
+"""Tools that cost something by themselves, or reach out."""
 
 OPENAI_FALLBACK_MODEL = "gpt-6-luna"
 """Tried after CHAT_MODEL at OpenAI, if CHAT_FALLBACK_MODELS is not set."""

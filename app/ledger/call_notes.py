@@ -23,7 +23,15 @@ from math import ceil
 from pathlib import Path
 from struct import Struct
 
-from app.ledger.observed_use import TABLE_SIZE, ObservedUse, SeenUse, UsualUse, find_usual_use
+from app.ledger.observed_use import (
+    TABLE_SIZE,
+    ObservedUse,
+    SeenUse,
+    UsualUse,
+    find_usual_use,
+    keep_use,
+    read_kept_use,
+)
 from app.runtime import process
 from app.token_counts.estimates import NOTICES_CLOSE_S, bound_unseen
 
@@ -31,6 +39,8 @@ _RAM_DISK = Path("/dev/shm")  # noqa: S108  # notes are in a folder of this user
 _HOST = socket.gethostname()
 _SLOTS = 4096
 _UNPRICED = -1
+# At the end of a file's name: during an upgrade there are others.
+_FORM = ".2"
 # Instead of when it was sent: an answer in one piece is written to its end, long after its reader has died.
 _IN_ONE_PIECE = -1.0
 _MAX_AGE_S = 2 * 86_400
@@ -43,10 +53,10 @@ _ALIVE = Struct("<d")
 # The entry's id; the charge so far, in micro-dollars and tokens. Of an answer under way: the most that its input costs,
 # micro-dollars for a token, its most tokens, when it was sent; its tokens so far, when the first and the last came; its
 # kind.
-_SLOT = Struct("<24sqqqqdqdqdd16s")
-_NOTE, _NOTE_AT = Struct("<qqqqdqdqdd"), 24
-_ANSWER, _ANSWER_AT = Struct("<qqdqdqdd16s"), 40
-_RECEIVED, _RECEIVED_AT = Struct("<qdd"), 80
+_SLOT = Struct("<24sqqqqdqdddd16s")
+_NOTE, _NOTE_AT = Struct("<qqqqdqdddd"), 24
+_ANSWER, _ANSWER_AT = Struct("<qqdqdddd16s"), 40
+_RECEIVED, _RECEIVED_AT = Struct("<ddd"), 80
 # What the call has reserved elsewhere, in the words of whoever did.
 _RESERVED_AT, _MAX_RESERVED = _SLOT.size, 1024
 _SLOT_SIZE = _RESERVED_AT + _MAX_RESERVED
@@ -93,12 +103,12 @@ class CallNote:
 
     def begin(self, entry_id: str) -> None:
         """Note that a call is admitted, and that nothing was sent."""
-        _SLOT.pack_into(self._memory, self.at, entry_id.encode(), 0, 0, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0, b"")
+        _SLOT.pack_into(self._memory, self.at, entry_id.encode(), 0, 0, 0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0, b"")
 
     def set_charge(self, micro_usd: int | None, tokens: int) -> None:
         """Note what the call costs if it goes no further than this."""
         usd = _UNPRICED if micro_usd is None else micro_usd
-        _NOTE.pack_into(self._memory, self.at + _NOTE_AT, usd, tokens, 0, 0, 0.0, 0, 0.0, 0, 0.0, 0.0)
+        _NOTE.pack_into(self._memory, self.at + _NOTE_AT, usd, tokens, 0, 0, 0.0, 0, 0.0, 0.0, 0.0, 0.0)
 
     def begin_answer(
         self, kind: str, of_input: Charge, micro_usd_per_token: float, ceiling: int, sent_at: float | None
@@ -115,15 +125,17 @@ class CallNote:
         self._seen = seen = self._observed.get(kind)
         usd, tokens = of_input
         at = _IN_ONE_PIECE if sent_at is None else sent_at
-        values = (usd or 0, tokens, micro_usd_per_token, ceiling, at, 0, 0.0, 0.0, seen.digest)
+        values = (usd or 0, tokens, micro_usd_per_token, ceiling, at, 0.0, 0.0, 0.0, seen.digest)
         _ANSWER.pack_into(self._memory, self.at + _ANSWER_AT, *values)
 
-    def observe(self, output_tokens: int, input_share: float, text: tuple[int, float] | None = None) -> None:
+    def observe(
+        self, output_tokens: int, input_share: float, text: tuple[float, float] | None = None, reasoning: int = 0
+    ) -> None:
         """Note what the answer that was asked for has used, as SeenUse.add() does."""
         if self._seen is not None:
-            self._seen.add(output_tokens, input_share, text)
+            self._seen.add(output_tokens, input_share, text, reasoning)
 
-    def set_received(self, tokens: int, first_at: float, last_at: float) -> None:
+    def set_received(self, tokens: float, first_at: float, last_at: float) -> None:
         """Note how much of it has come, and when the first and the last of it did."""
         _RECEIVED.pack_into(self._memory, self.at + _RECEIVED_AT, tokens, first_at, last_at)
 
@@ -141,9 +153,9 @@ class CallNote:
 class CallNotes:
     """The notes of this process, and those of dead ones."""
 
-    def __init__(self, ledger: str = "") -> None:
-        """Create them for a ledger, whose name tells it from others of this machine."""
-        self._ledger = ledger
+    def __init__(self, data_dir: Path) -> None:
+        """Create them for the ledger of a folder, which keeps what was seen when a process ends."""
+        self._data_dir = data_dir.absolute()
         self._directory = find_directory()
         self._memory: mmap.mmap | None = None
         self._observed: ObservedUse | None = None
@@ -179,7 +191,7 @@ class CallNotes:
 
     def find(self, entry_id: str, worker: str) -> FoundNote | None:
         """Return the note of a call of a dead process, if there is one."""
-        for path in self._directory.glob(f"{worker}-*"):
+        for path in self._directory.glob(f"{worker}-*{_FORM}"):
             try:
                 content = path.read_bytes()
             except OSError:
@@ -194,8 +206,9 @@ class CallNotes:
         return None
 
     def _read_tables(self) -> Iterator[bytes]:
-        """Yield what each process of this machine has observed."""
-        for path in self._directory.glob(f"{_HOST}:*"):
+        """Yield what each process of this machine has observed, and those that have ended."""
+        yield read_kept_use(self._data_dir)
+        for path in self._directory.glob(f"{_HOST}:*{_FORM}"):
             with suppress(OSError), path.open("rb") as file:
                 file.seek(_HEAD.size)
                 yield file.read(TABLE_SIZE)
@@ -219,7 +232,7 @@ class CallNotes:
         with self._lock:
             if self._memory is not None or self._is_unusable:
                 return self._memory
-            path = self._directory / f"{name_worker()}-{secrets.token_hex(4)}"
+            path = self._directory / f"{name_worker()}-{secrets.token_hex(4)}{_FORM}"
             size = _SLOTS_AT + _SLOTS * _SLOT_SIZE
             try:
                 self._directory.mkdir(mode=0o700, exist_ok=True)
@@ -237,17 +250,22 @@ class CallNotes:
                 log.warning("ledger.no_notes", extra={"reason": str(error)})
                 return None
             self._free = [_SLOTS_AT + number * _SLOT_SIZE for number in reversed(range(_SLOTS))]
-            self._observed = ObservedUse(memory, _HEAD.size, self._ledger)
+            self._observed = ObservedUse(memory, _HEAD.size, str(self._data_dir))
             self._memory = memory
-            self._remove = weakref.finalize(self, _remove, path, self._notes)
+            self._remove = weakref.finalize(self, _remove, path, self._notes, self._data_dir)
             self.stay_alive()
             return memory
 
 
-def _remove(path: Path, unsettled: dict[str, CallNote]) -> None:
-    """Remove the file of a process that ends, unless the sweep needs it."""
-    if not unsettled:
-        path.unlink(missing_ok=True)
+def _remove(path: Path, unsettled: dict[str, CallNote], data_dir: Path) -> None:
+    """Remove the file of a process that ends, unless the sweep needs it, and keep what it has observed."""
+    if unsettled:
+        return
+    with suppress(OSError):
+        with path.open("rb") as file:
+            file.seek(_HEAD.size)
+            keep_use(data_dir, file.read(TABLE_SIZE))
+        path.unlink()
 
 
 def _find_death(content: bytes) -> float:
@@ -260,15 +278,16 @@ def _compute_charge(values: Sequence[float], died_at: float, usual: UsualUse | N
     """Return the charge so far, and that of the answer that was under way when the process died.
 
     An answer that is streamed ends with its process, so time bounds what was written. One in one piece does not. Both
-    are bounded by what answers of their kind have used.
+    are bounded by what answers of their kind have used, and the estimate of what has come is corrected by theirs.
     """
     _, usd, tokens, input_usd, input_tokens, usd_per_token, ceiling, sent_at, received, first_at, last_at = values
     written = 0.0
     if sent_at:
         written = ceiling
         if sent_at != _IN_ONE_PIECE:
-            unseen: float = bound_unseen(sent_at, first_at or None, last_at, died_at, int(received))
+            unseen: float = bound_unseen(sent_at, first_at or None, last_at, died_at, received)
             if usual is not None:
+                received *= usual.text_share
                 unseen = min(unseen, usual.bound_unseen(died_at + NOTICES_CLOSE_S - max(sent_at, last_at)))
             written = min(ceiling, received + unseen)
         if usual is not None:

@@ -59,7 +59,7 @@ class Ledger:
         self._database = database
         self._statements = Statements(database, told)
         self.told = tuple(told)
-        self._notes = CallNotes(str(journal_dir.absolute()))
+        self._notes = CallNotes(journal_dir)
         self._writes_notes = writes_notes
         self._release_reserved = release_reserved
         self._note_swept = note_swept

@@ -94,7 +94,8 @@ WHERE id = ? AND state = 'pending'
 _COUNTS = ("requests", "estimated", "unpriced", *_TOTALS)
 
 
-def _add_to_day(day: str, entry: str, source: str) -> str:
+def _add_to_day(day: str, entry: str, table: str | None = None) -> str:
+    """Return what adds an entry, of a table or of the row at hand, to the totals of its day."""
     values = (
         day,
         f"{entry}.tenant",
@@ -106,9 +107,11 @@ def _add_to_day(day: str, entry: str, source: str) -> str:
         f"CASE WHEN {entry}.cost_micro_usd IS NULL THEN 1 ELSE 0 END",
         *(f"coalesce({entry}.{name}, 0)" for name in _TOTALS),
     )
+    # SQLite would first write the result of a SELECT to a table of its own, as daily_totals has triggers.
+    row = f"VALUES ({', '.join(values)})" if table is None else f"SELECT {', '.join(values)} FROM {table}"
     return f"""
     INSERT INTO daily_totals (day, tenant, user_id, model, route, {", ".join(_COUNTS)})
-    SELECT {", ".join(values)} {source}
+    {row}
     ON CONFLICT (day, tenant, user_id, model, route) DO UPDATE SET
     {", ".join(f"{name} = daily_totals.{name} + excluded.{name}" for name in _COUNTS)}
     """
@@ -147,7 +150,7 @@ SQLITE_TRIGGERS = (
     f"""
     CREATE TEMP TRIGGER IF NOT EXISTS add_to_day AFTER UPDATE OF state ON main.entries
     BEGIN
-        {_add_to_day("strftime('%Y-%m-%d', NEW.created_at / 1000, 'unixepoch')", "NEW", "WHERE true")};
+        {_add_to_day("strftime('%Y-%m-%d', NEW.created_at / 1000, 'unixepoch')", "NEW")};
     END
     """,
 )
@@ -170,7 +173,7 @@ WITH settled AS ({_SETTLE} RETURNING *), locked AS MATERIALIZED (
     _add_to_day(
         "to_char(to_timestamp(settled.created_at / 1000) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
         "settled",
-        "FROM settled",
+        "settled",
     )
 }
 )

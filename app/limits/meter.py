@@ -129,7 +129,7 @@ class Meter:
         text = None if attempt.first_at is None else (attempt.received, attempt.last_at - attempt.first_at)
         # A window that the answer's limit fills has no room for an input.
         share = (usage.prompt_tokens or 0) / max(1, self._asked[-1].input_tokens)
-        note.observe(usage.completion_tokens or 0, share, text)
+        note.observe(usage.completion_tokens or 0, share, text, usage.reasoning_tokens or 0)
 
     def reserve_nothing(self, model: str) -> None:
         """Enter a call that costs nothing, such as a cached answer.

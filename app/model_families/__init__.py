@@ -3,6 +3,7 @@
 - `families.toml`: the table, each rule with its source and date. `catalog`: reads it and finds a model's family.
 - `family`: what is known of one.
 - `table`: writes docs/models.md.
+- `price_list/`: what genai-prices lists for them.
 - `refusals/`: what the service answers to a body that it refuses, for the offline model and the tests.
 
 OpenAI changes these rules without notice: they may choose what is tried first, never overrule what the service says.

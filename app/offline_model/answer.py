@@ -21,11 +21,12 @@ PRIMING_TOKENS = 3
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer as a list of tokens: of its text, or of the arguments of the tool `tool_name`.
+    """An answer as a list of tokens: of its text, or of the arguments, or the text, for the tool `tool_name`.
 
     Attributes:
         thought: what a model that reasons has thought; empty if it has not, or says nothing of it.
         cache_use: what the prompt cache had of the prompt.
+        is_custom: whether the tool is a custom one, so that it takes a text.
         is_refusal: whether the text says that the model does not answer.
     """
 
@@ -37,6 +38,7 @@ class Answer:
     cache_use: CacheUse
     name: str
     created_s: int
+    is_custom: bool = False
     is_refusal: bool = False
 
     @property
@@ -71,7 +73,7 @@ def make_answer(request: ChatRequest, cache_use: CacheUse, thought: str = "") ->
     is_refusal = simulation.plays("refusal")
     tool = None if after_tool or is_refusal else request.tools.choose(request.user_text)
     if tool:
-        text = _make_instance(tool.parameters, request.user_text, "tools")
+        text = request.user_text if tool.is_custom else _make_instance(tool.parameters, request.user_text, "tools")
         finish_reason = "tool_calls"
     else:
         text = simulation.REFUSAL if is_refusal else _cut_at_stop(_write_reply(request), request.stop)
@@ -92,6 +94,7 @@ def make_answer(request: ChatRequest, cache_use: CacheUse, thought: str = "") ->
         cache_use=cache_use,
         name=uuid.uuid4().hex,
         created_s=int(time.time()),
+        is_custom=bool(tool and tool.is_custom),
         is_refusal=is_refusal,
     )
 

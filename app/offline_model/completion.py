@@ -35,9 +35,8 @@ class Completion:
         """Return the `chat.completion` object."""
         message: JsonObject = {"role": "assistant", "content": self.answer.text, "refusal": None}
         if self.answer.tool_name:
-            function = {"name": self.answer.tool_name, "arguments": self.answer.text}
-            call = {"id": self._call_id, "type": "function", "function": function}
-            message |= {"content": None, "tool_calls": [call]}
+            called = self._make_called(self.answer.text, {"name": self.answer.tool_name})
+            message |= {"content": None, "tool_calls": [{"id": self._call_id, **called}]}
         elif self.answer.is_refusal:
             message |= {"content": None, "refusal": self.answer.text}
         choice = {"index": 0, "message": message, "finish_reason": self.answer.finish_reason, "logprobs": None}
@@ -63,11 +62,17 @@ class Completion:
             field = "refusal" if self.answer.is_refusal else "content"
             yield from ({field: piece} for piece in self.answer.pieces)
             return
-        function = {"name": self.answer.tool_name, "arguments": ""}
-        call = {"index": 0, "id": self._call_id, "type": "function", "function": function}
-        yield {"tool_calls": [call]}
+        called = self._make_called("", {"name": self.answer.tool_name})
+        yield {"tool_calls": [{"index": 0, "id": self._call_id, **called}]}
         for piece in self.answer.pieces:
-            yield {"tool_calls": [{"index": 0, "function": {"arguments": piece}}]}
+            called = self._make_called(piece, {})
+            del called["type"]
+            yield {"tool_calls": [{"index": 0, **called}]}
+
+    def _make_called(self, text: str, named: JsonObject) -> JsonObject:
+        """Return what a call says, or a piece of it."""
+        kind, field = ("custom", "input") if self.answer.is_custom else ("function", "arguments")
+        return {"type": kind, kind: {**named, field: text}}
 
     def _encode_event(self, delta: JsonObject, finish_reason: str | None = None) -> bytes:
         choice = {"index": 0, "delta": delta, "finish_reason": finish_reason, "logprobs": None}

@@ -16,14 +16,17 @@ from app.offline_model.instances.common_words import COMMON_WORDS
 from app.offline_model.requests.errors import InvalidRequestError
 from app.offline_model.requests.fields import JsonObject, invalid_value, json_object, missing, string, wrong_type
 
+_KINDS = ("function", "custom")
+
 
 @dataclass(frozen=True)
 class Tool:
-    """A function that the caller runs."""
+    """What the caller runs: a function, or a custom tool, which takes a text."""
 
     name: str
     description: str
     parameters: JsonObject
+    is_custom: bool = False
 
     def count_mentions(self, text: str) -> int:
         """Count the tool's words in a message; its whole name counts for 1000."""
@@ -56,7 +59,7 @@ def parse_tools(body: JsonObject) -> ToolSet:
     """Read `tools` and `tool_choice`.
 
     Raises:
-        InvalidRequestError: a tool is not a function, or the choice names an unknown tool.
+        InvalidRequestError: a tool is neither a function nor a custom one, or the choice names an unknown tool.
     """
     given = body.get("tools")
     if given is None:
@@ -74,19 +77,22 @@ def parse_tools(body: JsonObject) -> ToolSet:
 def _parse_tool(given: Any, param: str) -> Tool:
     if not isinstance(given, dict):
         raise wrong_type(param, "an object")
-    if string(given, "type", f"{param}.type") != "function":
-        raise invalid_value(f"{param}.type", "'function'; the offline model takes no other kind")
-    function = json_object(given, "function", f"{param}.function")
-    name = string(function, "name", f"{param}.function.name")
+    kind = string(given, "type", f"{param}.type")
+    if kind not in _KINDS:
+        raise invalid_value(f"{param}.type", "'function' or 'custom'; the offline model takes no other kind")
+    declared = json_object(given, kind, f"{param}.{kind}")
+    name = string(declared, "name", f"{param}.{kind}.name")
     if not re.fullmatch(r"[a-zA-Z0-9_-]{1,64}", name):
-        raise invalid_value(f"{param}.function.name", "1 to 64 letters, digits, '_' or '-'")
-    description = function.get("description") or ""
+        raise invalid_value(f"{param}.{kind}.name", "1 to 64 letters, digits, '_' or '-'")
+    description = declared.get("description") or ""
     if not isinstance(description, str):
-        raise wrong_type(f"{param}.function.description", "a string")
+        raise wrong_type(f"{param}.{kind}.description", "a string")
+    if kind == "custom":
+        return Tool(name, description, {}, is_custom=True)
     # A call's arguments are always an object, whether the schema says so or not.
     parameters: JsonObject = {"type": "object"}
-    if function.get("parameters") is not None:
-        parameters |= json_object(function, "parameters", f"{param}.function.parameters")
+    if declared.get("parameters") is not None:
+        parameters |= json_object(declared, "parameters", f"{param}.function.parameters")
     return Tool(name, description, parameters)
 
 
@@ -97,9 +103,10 @@ def _parse_choice(given: Any, tools: tuple[Tool, ...]) -> str | Tool:
         return str(given)
     if not isinstance(given, dict):
         raise invalid_value("tool_choice", "'none', 'auto', 'required' or a function's name")
-    name = string(json_object(given, "function", "tool_choice.function"), "name", "tool_choice.function.name")
+    kind = "custom" if given.get("type") == "custom" else "function"
+    name = string(json_object(given, kind, f"tool_choice.{kind}"), "name", f"tool_choice.{kind}.name")
     for tool in tools:
-        if tool.name == name:
+        if tool.name == name and tool.is_custom == (kind == "custom"):
             return tool
     raise invalid_value("tool_choice", "the name of one of the tools") if name else missing("tool_choice")
 

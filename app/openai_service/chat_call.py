@@ -23,7 +23,8 @@ class ChatCall:
         reasoning_effort, verbosity, service_tier: None for the site's default, or else the model's.
         stop: up to four texts at which the answer ends.
         top_p, seed, frequency_penalty, presence_penalty, logit_bias: as OpenAI has them.
-        tools: functions that the client runs.
+        tools: functions and others that the client runs.
+        has_computer: whether a computer is among them, or was used before.
         parallel_tool_calls: whether the model may call several tools at once.
         ceiling: the maximum of `max_tokens` for this call, if it is lower than the site's.
         model_is_pinned: whether the site chose the model, which then need not be offered to callers.
@@ -51,6 +52,7 @@ class ChatCall:
     presence_penalty: float | None = None
     logit_bias: dict[str, float] | None = None
     tools: list[dict[str, Any]] | None = None
+    has_computer: bool | None = None
     tool_choice: str | dict[str, Any] | None = None
     parallel_tool_calls: bool | None = None
     response_format: dict[str, Any] | None = None

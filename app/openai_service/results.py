@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from math import ceil
 from time import monotonic
 from typing import Any, Literal
 
@@ -46,7 +47,7 @@ class Attempt:
     usage: Usage | None = None
     billed: Billed = "unknown"
     hosted_calls: Mapping[str, int] = field(default_factory=dict)
-    received: int = 0
+    received: float = 0
     is_refused: bool = False
     is_streamed: bool = False
     is_complete: bool = False
@@ -68,7 +69,7 @@ class Attempt:
         self.sent_at = monotonic()
         self._tell()
 
-    def note_received(self, tokens: int, at: float | None = None) -> None:
+    def note_received(self, tokens: float, at: float | None = None) -> None:
         """Count tokens of text that have arrived: now, or the last of them at that moment."""
         self.received += tokens
         self.last_at = monotonic() if at is None else at
@@ -159,7 +160,7 @@ class CallRecord:
     @property
     def received(self) -> int:
         """The approximate number of tokens that arrived in all attempts."""
-        return sum([attempt.received for attempt in self.attempt_log])
+        return ceil(sum([attempt.received for attempt in self.attempt_log]))
 
     @property
     def has_answer(self) -> bool:

@@ -11,6 +11,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from app.model_families.price_list import ModelPrices, find_listed
 from app.pricing.price_file import read_prices
 from app.pricing.rates import SCALE, Rates
 from app.pricing.tool_prices import find_tool_price
@@ -30,7 +31,6 @@ _GENAI_PRICES_FIELDS = {
     "output_audio": "output_audio_mtok",
 }
 
-_IN_BATCHES = {"processing": "batch"}
 _STANDARD = ("auto", "default")
 # OpenAI's other tiers. Servers that report tiers with names of their own have one price, that of the price file.
 _DEARER = ("priority", "fast", "scale", "ultrafast")
@@ -161,18 +161,18 @@ def _select_tiers(tiers: tuple[Rates, ...], input_tokens: int) -> tuple[Rates, .
 
 
 def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Rates, ...] | None:
-    found = _find_package_model(model)
+    found = find_listed(model)
     if found is None:
         return None
     now = _tell_time()
     usual = prices = found.get_prices(now)
     if is_batch:
-        prices = found.get_prices(now, _IN_BATCHES)
-    elif any(variant.when.get("service_tier") == service_tier for variant in found.price_variants or ()):
-        prices = found.get_prices(now, {"service_tier": service_tier})
+        prices = found.get_prices(now, processing="batch")
+    elif found.has_tier(service_tier):
+        prices = found.get_prices(now, service_tier=service_tier)
     elif service_tier not in ("", "flex"):
         return None
-    given = {name: getattr(prices, theirs, None) for name, theirs in _GENAI_PRICES_FIELDS.items()}
+    given = {name: prices.get(theirs) for name, theirs in _GENAI_PRICES_FIELDS.items()}
     if given["input"] is None:
         return None  # priced per minute, image or the like, not per token
     starts = {0, *(tier.start for price in given.values() for tier in getattr(price, "tiers", ()))}
@@ -184,21 +184,9 @@ def _find_packaged(model: str, service_tier: str, *, is_batch: bool) -> tuple[Ra
     return _halve(tiers) if is_batch and prices == usual else tiers
 
 
-def _find_package_model(model: str) -> Any:
-    """Return what genai-prices knows of a model; None if it is unknown."""
-    # Imported on first use: it takes 0.1 s.
-    from genai_prices.data_snapshot import get_snapshot
-
-    try:
-        _, found = get_snapshot().find_provider_model(model, None, "openai", None)
-    except LookupError:
-        return None
-    return found
-
-
-def _find_package_prices(model: str) -> Any:
-    found = _find_package_model(model)
-    return None if found is None else found.get_prices(_tell_time())
+def _find_package_prices(model: str) -> ModelPrices:
+    found = find_listed(model)
+    return {} if found is None else found.get_prices(_tell_time())
 
 
 def _tell_time() -> datetime:

@@ -19,19 +19,19 @@ _GENAI_PRICES_FIELDS = {"web_search": "web_searches_kcount", "file_search": "sto
 _LEAST_MEMORY = "1g"
 
 
-def find_tool_price(tool: Mapping[str, Any], model_prices: object | None) -> int:
+def find_tool_price(tool: Mapping[str, Any], model_prices: Mapping[str, Any]) -> int:
     """Return the price of a call in micro-dollars; of code, that of a container.
 
     Args:
         tool: as a request has it.
-        model_prices: those of genai-prices for the model; None if it does not know it.
+        model_prices: those of genai-prices for the model; empty if it does not know it.
     """
     kind = tool["type"]
     if kind == "code_interpreter":
         container = tool.get("container")
         memory = container.get("memory_limit") if isinstance(container, Mapping) else None
         return _PER_CONTAINER[memory or _LEAST_MEMORY]
-    listed = getattr(model_prices, _GENAI_PRICES_FIELDS.get(kind, ""), None)
+    listed = model_prices.get(_GENAI_PRICES_FIELDS.get(kind, ""))
     if isinstance(listed, Decimal):  # USD for 1,000 calls
         return int(listed * 1_000)
     return _PER_CALL["web_search" if kind.startswith("web_search") else kind]

@@ -55,11 +55,12 @@ _SETTING_BY_FIELD: dict[str, Setting] = {
     "server_tools": "tools",
     "tool_choice": "tools",
     "hosted": "tools",
+    "has_computer": "tools",
     "response_format": "answer_schema",
     **{name: name for name in _PARAMETERS},
 }
 _UNSET = (None, ())
-_ALIASES = {"response_format": "schema", "hosted": "tools"}
+_ALIASES = {"response_format": "schema", "hosted": "tools", "has_computer": "tools"}
 
 
 class PromptChoice(Protocol):

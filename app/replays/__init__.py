@@ -4,6 +4,8 @@
 - `answer_reader.py`: reads it from any worker, while it grows
 - `idempotency.py`: which answer belongs to an Idempotency-Key
 - `kept_answers.py`: how much is kept for each user
+- `signs.py`: what others leave for the worker that makes it: that it is read, or stopped
+- `keys.py`: where in the shared state all of that is
 - `errors.py`: the errors of all
 """
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import orjson
 
+from app.replays.keys import alive_key, head_key, name_key, page_key
 from app.runtime import clock
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state import SharedRecords
@@ -21,6 +22,7 @@ MAX_BYTES = 4 * 1024 * 1024
 """The longest stream that is kept. A longer one cannot be given again."""
 
 _FLUSH_BYTES = 16 * 1024
+_RENEW_EVERY_S = 1.0
 # How long events may wait for others while somebody follows, and while nobody is known to: nearly always.
 _FOLLOWED_FLUSH_S = 0.1
 _FLUSH_S = 1.0
@@ -68,31 +70,6 @@ class AnswerHead:
         return orjson.dumps(self)
 
 
-def head_key(answer_id: str) -> str:
-    """Return the key of the head of an answer."""
-    return f"answer:{answer_id}"
-
-
-def page_key(answer_id: str, page: int) -> str:
-    """Return the key of a page of an answer."""
-    return f"answer:{answer_id}:{page}"
-
-
-def alive_key(answer_id: str) -> str:
-    """Return the key that exists while the writer of an answer is alive."""
-    return f"answer:{answer_id}:alive"
-
-
-def reader_key(answer_id: str) -> str:
-    """Return the key that exists while another worker reads an answer."""
-    return f"answer:{answer_id}:reader"
-
-
-def stop_key(answer_id: str) -> str:
-    """Return the key that exists once the owner has stopped an answer."""
-    return f"answer:{answer_id}:stop"
-
-
 class AnswerLog:
     """Writes an answer while it is sent. Only one worker writes it."""
 
@@ -123,11 +100,15 @@ class AnswerLog:
         self._head = AnswerHead(owner=owner, state="running", status=200, headers=())
         self._is_open = False
         self.is_numbered = is_numbered
+        self._events = 0
         self._pending: list[bytes] = []
         self._pending_bytes = 0
         self._bytes = 0
         self._max_bytes = max_bytes
+        self.is_due = False
+        """Whether it is time to write what was held."""
         self._flush_at = 0.0
+        self._renew_at = 0.0
         self._flush_every_s = _FLUSH_S
 
     @property
@@ -140,49 +121,72 @@ class AnswerLog:
         """The length of what is kept."""
         return self._bytes if self._head.state != "dropped" else 0
 
-    def open(self, status: int, headers: Sequence[tuple[str, str]], *, lost: str = "") -> None:
-        """Write the head, so that others find the answer, and what has been appended so far."""
+    def open(
+        self, status: int, headers: Sequence[tuple[str, str]], *, lost: str = "", name: str | None = None
+    ) -> None:
+        """Write the head, so that others find the answer, by a further name too, and what has been appended so far."""
         self._head = replace(self._head, status=status, headers=headers, lost=lost)
         self._is_open = True
-        self._write(alive=True, head=True)
+        named = {} if name is None else {name_key(self.owner, name): (self.id.encode(), self.keep_s)}
+        self._write(named, alive=True, head=True)
 
     def renew(self) -> None:
-        """Show that the writer is alive, and write what has waited."""
-        self._write(alive=True)
+        """Show once a second that the writer is alive, and write what has waited long enough."""
+        if clock.ticks() >= (self._flush_at if self._pending else self._renew_at):
+            self._write(alive=True)
 
     def follow(self, *, is_followed: bool) -> None:
         """Write what has waited at once, and more often from now on, if somebody follows; else less often."""
         if is_followed and self._flush_every_s == _FLUSH_S:
-            self._flush_at = 0.0
+            self.is_due = False
+        """Whether it is time to write what was held."""
+        self._flush_at = 0.0
+        self._renew_at = 0.0
         self._flush_every_s = _FOLLOWED_FLUSH_S if is_followed else _FLUSH_S
 
     def number(self, data: bytes) -> bytes:
         """Return what is to be sent next, with a number before each event if the answer is to have them."""
         if not self.is_numbered or not data:
             return data
-        number, numbered = self._head.events, []
+        if data.find(b"\n\n") == len(data) - 2:  # one event, nearly always
+            self._events += 1
+            return b"id: %d\n%b" % (self._events, data)
+        number, numbered = self._events, []
         for event in data.split(b"\n\n"):
             if event:
                 number += 1
                 numbered.append(b"id: %d\n%b\n\n" % (number, event))
-        self._head = replace(self._head, events=number)
+        self._events = number
         return b"".join(numbered)
 
     def append(self, data: bytes) -> None:
-        """Keep what is sent next."""
+        """Keep what is sent next, and write what has waited long enough."""
+        if self.hold(data):
+            self.flush()
+
+    def hold(self, data: bytes) -> bool:
+        """Keep what is sent next without writing anything, and return whether it is time to flush (`is_due`)."""
         if not data or self._head.state == "dropped":
-            return
-        self._bytes += len(data)
+            return False
+        size = len(data)
+        self._bytes += size
         self._pending.append(data)
-        self._pending_bytes += len(data)
+        self._pending_bytes += size
+        return (
+            clock.ticks() >= self._flush_at or self._pending_bytes >= _FLUSH_BYTES or self._bytes > self._max_bytes
+        )
+
+    def flush(self) -> None:
+        """Write what has waited, or keep nothing more if it is too much."""
+        self.is_due = False
         if self._bytes > self._max_bytes:
             self.drop()
-        elif self._pending_bytes >= _FLUSH_BYTES or clock.ticks() >= self._flush_at:
-            try:
-                self._write()
-            except DatabaseUnavailable:
-                self.abandon()
-                raise
+            return
+        try:
+            self._write()
+        except DatabaseUnavailable:
+            self.abandon()
+            raise
 
     def finish(self, state: str) -> None:
         """Write the rest, and that the answer is complete or failed."""
@@ -196,31 +200,35 @@ class AnswerLog:
         self._is_open = False
         self.drop()
 
-    def read_signs(self) -> tuple[bool, bool]:
-        """Return whether its owner has stopped the answer, and whether another worker has read it during the last seconds."""
-        stopped, read = stop_key(self.id), reader_key(self.id)
-        found = self._records.read_many([stopped, read])
-        return stopped in found, read in found
-
-    def _write(self, *, alive: bool = False, head: bool = False) -> None:
-        """Write what has waited, and the head if it has changed, all at once."""
-        values: dict[str, tuple[bytes, float]] = {}
-        if alive:
-            values[alive_key(self.id)] = b"1", ALIVE_S
+    def _write(
+        self,
+        more: Mapping[str, tuple[bytes, float]] = {},
+        *,
+        alive: bool = False,
+        head: bool = False,
+    ) -> None:
+        """Write what has waited, which shows that the writer is alive, and the head if it has changed, all at once."""
+        values = {**more}
         written, has_page = self._head, bool(self._pending) and self._is_open and self._head.state != "dropped"
+        if alive or has_page:
+            values[alive_key(self.id)] = b"1", ALIVE_S
         if has_page:
             values[page_key(self.id, written.pages)] = b"".join(self._pending), self.keep_s
-            written = replace(written, pages=written.pages + 1)
+            written = replace(written, pages=written.pages + 1, events=self._events)
         if (head or has_page) and self._is_open:
             values[head_key(self.id)] = written.dump(), self.keep_s
         if not values:
             return
         self._records.write_many(values)
         self._head = written
+        now = clock.ticks()
+        if alive or has_page:
+            self._renew_at = now + _RENEW_EVERY_S
         if has_page:
             self._pending.clear()
             self._pending_bytes = 0
-            self._flush_at = clock.ticks() + self._flush_every_s
+            self.is_due = False
+            self._flush_at = now + self._flush_every_s
 
     def drop(self) -> None:
         """Keep nothing of the answer but that it was too long to be kept."""

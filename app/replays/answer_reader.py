@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from app.replays.answer_log import AnswerHead, alive_key, head_key, page_key, reader_key, stop_key
+from app.replays.answer_log import AnswerHead
+from app.replays.keys import alive_key, head_key, page_key, reader_key, stop_key
 from app.shared_state import SharedRecords
 
 READER_S = 3.0

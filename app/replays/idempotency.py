@@ -7,10 +7,11 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.replays.answer_log import ALIVE_S, alive_key
+from app.replays.answer_log import ALIVE_S
 from app.replays.answer_reader import AnswerReader
 from app.replays.errors import IdempotencyConflict, IdempotencyInDoubt
 from app.replays.kept_answers import make_answer_id
+from app.replays.keys import alive_key
 from app.shared_state import SharedRecords
 
 _TRIES = 50

@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
-from app.replays.answer_log import AnswerHead, AnswerLog, head_key, page_key
+from app.replays.answer_log import AnswerHead, AnswerLog
 from app.replays.answer_reader import AnswerReader
 from app.replays.errors import StreamNotFound, TooManyKeptAnswers
+from app.replays.keys import head_key, name_key, owner_key, page_key
+from app.replays.signs import Signs, Watched
 from app.runtime import clock
 from app.shared_state import SharedRecords
 
@@ -50,6 +52,7 @@ class AnswerStore:
 
     def __init__(self, records: SharedRecords) -> None:
         self._records = records
+        self._signs = Signs(records)
 
     def create(self, owner: str, *, keep_s: float, answer_id: str = "", is_numbered: bool = False) -> AnswerLog:
         """Begin an answer of an owner that is sent as it grows.
@@ -94,18 +97,18 @@ class AnswerStore:
             raise StreamNotFound
         return reader, head
 
-    def name(self, owner: str, name: str, answer_id: str, *, keep_s: float) -> None:
-        """Give an owner's answer a further name, such as that of its conversation."""
-        self._records.write(_name_key(owner, name), answer_id.encode(), ttl_s=keep_s)
+    def watch(self, log: AnswerLog) -> Watched:
+        """Return what others leave for an answer that this process writes."""
+        return self._signs.watch(log.id)
 
     def look_up(self, owner: str, name: str) -> str | None:
         """Return the id of the answer that was named last so."""
-        found = self._records.read(_name_key(owner, name))
+        found = self._records.read(name_key(owner, name))
         return found.decode() if found is not None else None
 
     def _note(self, owner: str, answer_id: str, *, keep_s: float, size: int | None) -> None:
         """Enter an answer in its owner's list; without a size it is running."""
-        key = f"answers-of:{owner}"
+        key = owner_key(owner)
         for _ in range(_TRIES):
             old = self._records.read(key)
             now = clock.now()
@@ -123,8 +126,8 @@ class AnswerStore:
     def _drop(self, answer_id: str) -> None:
         head = self.open(answer_id).read_head()
         if head is not None:
-            for key in (head_key(answer_id), *(page_key(answer_id, page) for page in range(head.pages))):
-                self._records.write(key, b"", ttl_s=_DROPPED_S)
+            pages = [page_key(answer_id, page) for page in range(head.pages)]
+            self._records.write_many(dict.fromkeys([head_key(answer_id), *pages], (b"", _DROPPED_S)))
 
 
 def make_answer_id() -> str:
@@ -141,7 +144,3 @@ def _take_excess(kept: list[list[Any]]) -> list[list[Any]]:
         kept.remove(row)
         dropped.append(row)
     return dropped
-
-
-def _name_key(owner: str, name: str) -> str:
-    return f"answer-name:{owner}:{name}"

@@ -31,6 +31,9 @@ def import_sqlite() -> Any:
 
 
 dbapi = import_sqlite()
+# Bound as they are. Of a type without an adapter, sqlite3 looks for one with each value that is bound, and fails.
+dbapi.register_adapter(bytes, bytes)
+dbapi.register_adapter(type(None), {}.get)
 _BUSY = {dbapi.SQLITE_BUSY, dbapi.SQLITE_LOCKED}
 
 

@@ -44,8 +44,11 @@ class SqliteFile:
     def close(self) -> None:
         """Close this process's connection."""
         own = self._own.get()
-        with own:
+        own.acquire()
+        try:
             own.close()
+        finally:
+            own.release()
 
     def _run(self, sql: str, parameters: Mapping[str, Any]) -> tuple[list[Any], int]:
         own = self._own.get()
@@ -53,21 +56,23 @@ class SqliteFile:
         reason = ""
         try:
             for _ in pace_retries():
-                with own:
-                    try:
-                        cursor = self._get_connection(own).execute(sql, parameters)
-                        return cursor.fetchall(), cursor.rowcount
-                    except sqlite.dbapi.Error as error:
-                        reason = sqlite.get_error_name(error)
-                        if sqlite.is_busy(error):
-                            continue
-                        own.close()
-                        # The file may have been moved, removed or replaced: try a new connection once.
-                        if has_reopened:
-                            raise DatabaseUnavailable(reason) from error
-                        has_reopened = True
-                        if _is_broken(error):
-                            self._remove(own, reason)
+                own.acquire()
+                try:
+                    cursor = self._get_connection(own).execute(sql, parameters)
+                    return cursor.fetchall(), cursor.rowcount
+                except sqlite.dbapi.Error as error:
+                    reason = sqlite.get_error_name(error)
+                    if sqlite.is_busy(error):
+                        continue
+                    own.close()
+                    # The file may have been moved, removed or replaced: try a new connection once.
+                    if has_reopened:
+                        raise DatabaseUnavailable(reason) from error
+                    has_reopened = True
+                    if _is_broken(error):
+                        self._remove(own, reason)
+                finally:
+                    own.release()
         except OSError as error:
             raise DatabaseUnavailable(type(error).__name__) from error
         raise DatabaseUnavailable(reason)
@@ -103,19 +108,18 @@ class SqliteFile:
 
 
 class _Connection:
-    """This process's connection, if it is open, and its lock: use it within `with connection:`."""
+    """This process's connection, if it is open, and its lock: acquire() it before anything else, and release() it."""
 
     def __init__(self, path: Path) -> None:
         self.opened: Any = None
         self.watch = sqlite.FileWatch(path)
         self._lock = threading.Lock()
+        self.release = self._lock.release
 
-    def __enter__(self) -> None:
+    def acquire(self) -> None:
+        """Wait for those who came before. Raises DatabaseUnavailable."""
         if not self._lock.acquire(timeout=QUEUE_TIMEOUT_S):
             raise DatabaseUnavailable("overloaded")
-
-    def __exit__(self, *_: object) -> None:
-        self._lock.release()
 
     def close(self) -> None:
         """Close the connection, if it is open."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Protocol
 
 from app.runtime.sqlite import busy_pauses
@@ -75,7 +76,11 @@ class Store(Protocol):
 
 def pace_retries(timeout_s: float = TIMEOUT_S, max_pause_s: float = 0.01) -> Iterator[None]:
     """Yield at once for the first try, then after a random, growing pause for each retry, until the timeout."""
-    yield
+    # The first try is mostly the only one. A generator that was begun would have to be ended with an exception.
+    return chain((None,), _pause_before_retries(timeout_s, max_pause_s))
+
+
+def _pause_before_retries(timeout_s: float, max_pause_s: float) -> Iterator[None]:
     until = time.monotonic() + timeout_s
     for retries, pause_s in enumerate(busy_pauses(max_pause_s), 1):
         left_s = until - time.monotonic()

@@ -5,10 +5,10 @@ A bound is never below the upstream's count, so a hold of it cannot be overspent
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from operator import methodcaller
 from typing import Any
 
 import orjson
@@ -21,7 +21,6 @@ from app.token_counts.usage import Usage
 
 # Added to each request for the upstream's own framing, on top of the bytes of its JSON.
 _FRAME_TOKENS = 64
-_get_content = methodcaller("get", "content")
 # About what the models' encodings make of ASCII: words of up to eight letters, three digits, two signs. Mixed case, as
 # in Base64, makes short tokens.
 _ASCII_TOKEN = re.compile(r"[A-Z]?[a-z]{1,8}|[A-Z]{1,4}|[0-9]{1,3}|\n+|[^\sA-Za-z0-9]{1,2}")
@@ -85,11 +84,11 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
     """Return the images and files of a request's messages, in order."""
     media: list[MediaInput] = []
     messages = body.get("messages")
-    if isinstance(messages, list) and _have_no_parts(messages):
-        return media
     for message in messages if isinstance(messages, list) else ():
-        content = message.get("content") if type(message) is dict else None
-        for part in content if type(content) is list else ():
+        # In most conversations no message has parts, which takes no call for each to find out.
+        if type(message) is not dict or "content" not in message or type(message["content"]) is not list:
+            continue
+        for part in message["content"]:
             if not isinstance(part, dict):
                 continue
             image, file = part.get("image_url"), part.get("file")
@@ -100,11 +99,6 @@ def find_media(body: Mapping[str, Any]) -> list[MediaInput]:
             elif isinstance(file, dict) and isinstance(url := file.get("file_data"), PdfUrl):
                 media.append(FileInput(url))
     return media
-
-
-def _have_no_parts(messages: list[Any]) -> bool:
-    """Return whether no message has parts, without a call for each: in most conversations none has."""
-    return set(map(type, messages)) == {dict} and list not in map(type, map(_get_content, messages))
 
 
 def without_unread(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,16 +165,21 @@ def estimate_text(text: str) -> int:
 
     Scripts other than Latin are overestimated.
     """
+    return math.ceil(weigh_text(text))
+
+
+def weigh_text(text: str) -> float:
+    """Return the estimate in parts of a token, to add up the pieces of a text: rounded, " word" would count as two."""
     if text.isascii():
-        return max(len(_ASCII_TOKEN.findall(text)), -(-len(text) // 4))
+        return max(len(_ASCII_TOKEN.findall(text)), len(text) / 4)
     ascii_part = text.encode("ascii", "ignore").decode()
     others = len(text) - len(ascii_part)
     beyond_ascii = len(text.encode("utf-8", "surrogatepass")) - len(text)
-    return estimate_text(ascii_part) - (-(others + 2 * beyond_ascii) // 4)
+    return weigh_text(ascii_part) + (others + 2 * beyond_ascii) / 4
 
 
 def estimate_usage(
-    body: Mapping[str, Any], received: int = 0, *, unseen: int = 0, ceiling: int | None = None
+    body: Mapping[str, Any], received: float = 0, *, unseen: int = 0, ceiling: int | None = None
 ) -> Usage:
     """Return an estimated usage of an answer that ended before the upstream reported one.
 
@@ -190,13 +189,13 @@ def estimate_usage(
         unseen: the most tokens that were written beside them.
         ceiling: the maximum of output tokens, if any.
     """
-    completion = received + unseen
+    completion = math.ceil(received) + unseen
     if ceiling is not None:
         completion = min(completion, ceiling)
     return Usage(prompt_tokens=estimate_input(body), completion_tokens=completion)
 
 
-def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_at: float, received: int) -> int:
+def bound_unseen(sent_at: float, first_at: float | None, last_at: float, ended_at: float, received: float) -> int:
     """Return how many tokens a streamed answer can have had that did not arrive: reasoning, and what was under way.
 
     They are as many as the time allows in which nothing could be seen.

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from functools import lru_cache
 
+from app.model_families.price_list import find_listed
+
 # Models with such a window reserve this much for their output, regardless of the ceiling: gpt-5 accepts 272,000
 # tokens of input out of 400,000.
 # Source: https://openai.com/index/introducing-gpt-5-for-developers/, and https://github.com/cline/cline/issues/5474
@@ -43,10 +45,5 @@ def cap_input(input_tokens: int, model: str, output_tokens: int, inputs: int = 1
 @lru_cache(maxsize=1_000)
 def find_window(model: str) -> int | None:
     """Return a model's context window in tokens; None if it is unknown."""
-    from genai_prices.data_snapshot import get_snapshot  # takes 0.1 s to import
-
-    try:
-        _, found = get_snapshot().find_provider_model(model, None, "openai", None)
-    except LookupError:
-        return None
-    return found.context_window
+    found = find_listed(model)
+    return None if found is None else found.window

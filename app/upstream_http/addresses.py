@@ -138,10 +138,12 @@ def _connect_first(addresses: Sequence[Address], until: float) -> tuple[socket.s
                 address = left.popleft()
                 next_at = now + _NEXT_ADDRESS_S
                 try:
-                    sock = _begin_to_connect(address)
+                    sock, is_connected = _begin_to_connect(address)
                 except OSError as error:
                     failure = error
                     continue
+                if is_connected:
+                    return sock, address
                 waiting[sock.fileno()] = sock, address
                 poll.register(sock.fileno(), select.POLLOUT)
             wait_s = min(until, next_at) - now if left else until - now
@@ -160,15 +162,20 @@ def _connect_first(addresses: Sequence[Address], until: float) -> tuple[socket.s
             sock.close()
 
 
-def _begin_to_connect(address: Address) -> socket.socket:
+def _begin_to_connect(address: Address) -> tuple[socket.socket, bool]:
+    """Return a socket that connects, and whether it has done so already."""
     family, place = address
     sock = socket.socket(family, socket.SOCK_STREAM)
     try:
         sock.setblocking(False)
         number = sock.connect_ex(place)
-        if number not in (0, errno.EINPROGRESS):
+        if (
+            number == errno.EINPROGRESS
+        ):  # on this machine that lasts until it is asked again; waiting costs far more
+            number = sock.connect_ex(place)
+        if number not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN):
             raise OSError(number, os.strerror(number))
     except BaseException:
         sock.close()
         raise
-    return sock
+    return sock, number in (0, errno.EISCONN)

@@ -57,7 +57,8 @@ class Connection:
         self.has_answered = False
         self._decoders: list[Decoder] = []
         self._failure: Exception | None = None
-        self._is_framed = False
+        self._is_framed = self.is_between_chunks = False
+        """Whether the parser stands just before a chunk, as relay_parts() finds out."""
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []
         self._spool: Spool | None = None
@@ -158,6 +159,7 @@ class Connection:
                 return
             raise ConnectionEnded
         self.has_answered = True
+        self.is_between_chunks = False
         if self._missing_bytes is not None:  # the rest of a body of known length needs no parser to copy it
             self.on_body(data)
             if self._decoders:

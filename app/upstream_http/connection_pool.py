@@ -6,7 +6,6 @@ import socket
 import ssl
 import time
 from collections import deque
-from contextlib import suppress
 
 import httpx2
 
@@ -54,9 +53,11 @@ class ConnectionPool:
             return
         connection.park()
         self._idle.append(connection)
-        with suppress(IndexError):  # another thread may have taken it meanwhile
+        try:
             while len(self._idle) > _MAX_IDLE or time.monotonic() > self._idle[0].expires_at:
                 self._idle.popleft().close()
+        except IndexError:  # another thread has taken it meanwhile
+            return
 
     def connect(self, timeout_s: float) -> Connection:
         """Open a new connection within `timeout_s` and the connect timeout, whichever is less.

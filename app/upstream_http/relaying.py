@@ -19,13 +19,20 @@ class Relay(Protocol):
 
     unsent: bytes
     """What the client's connection did not take at once."""
+    written: int
+    """How many bytes of the body it was given."""
+    written_at: float
+    """When that was last, as whoever gives them to it says: in seconds of `time.monotonic()`."""
 
     def wait(self, sock: socket.socket, take: Callable[[bytes], bool], size: int, timeout_s: float) -> None:
         """Read whenever there is something, up to `size` bytes, and give them to `take`, until it returns False.
 
         Raises:
-            TimeoutError: the time is over, or there is something to flush.
+            TimeoutError: the time is over, or there is something to flush, or wake() was called.
         """
+
+    def wake(self) -> None:
+        """Have the wait end after what is being taken, as if its time were over."""
 
     def write(self, data: bytes) -> None:
         """Send a part of the response's body without waiting."""
@@ -40,23 +47,22 @@ class Relaying:
 
     Attributes:
         relay: waits for them.
-        pass_on: passes a part on, or returns False if that takes more than writing it. It must not wait.
+        begin: returns what passes parts on until somebody else reads the answer. It returns False if it takes more
+            than writing a part, and must not wait.
     """
 
     relay: Relay
-    pass_on: Callable[[bytes], bool]
+    begin: Callable[[], Callable[[bytes], bool]]
 
 
 def relay_parts(connection: Connection, relaying: Relaying, timeout_s: float) -> None:
     """Wait for a part of the body that cannot be passed on, and pass on those before it. Raises what `receive()` does."""
-    pass_on = relaying.pass_on
-    is_between_chunks = False
+    pass_on = relaying.begin()
 
     def take(data: bytes) -> bool:
         """Return whether all of what has arrived was passed on."""
-        nonlocal is_between_chunks
         start = data.find(b"\r\n") + 2
-        if is_between_chunks and data.endswith(b"\r\n"):
+        if connection.is_between_chunks and data[-2:] == b"\r\n":
             try:
                 is_chunk = int(data[: start - 2], 16) == len(data) - start - 2
             except ValueError:
@@ -66,7 +72,7 @@ def relay_parts(connection: Connection, relaying: Relaying, timeout_s: float) ->
         connection.feed(data)
         body = connection.take_body()
         # Then the parser took the first line for a chunk's size, and the last two bytes for the chunk's end.
-        is_between_chunks = body == data[start:-2] != b""
+        connection.is_between_chunks = body == data[start:-2] != b""
         if body and not pass_on(body):
             connection.put_back(body)
             return False

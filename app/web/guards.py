@@ -116,13 +116,19 @@ def init_guards(api: Blueprint, identify: Callable[[Request], Principal]) -> Non
     Preflights pass: a browser sends them without credentials.
     """
     bound = LogBound()
+    guards: dict[Any, RouteGuard | None] = {}
 
     def check() -> None:
         request, state = current_request(), current_state()
         if request.method == "OPTIONS":
             return
-        guard = find_guard(current_app.view_functions[str(request.endpoint)])
-        assert guard is not None, f"{request.endpoint} states no guard"
+        rule = request.url_rule
+        assert rule is not None, "hooks of a blueprint are called for its routes only"
+        # An endpoint's view, and its guard, stay the same.
+        if rule.endpoint not in guards:
+            guards[rule.endpoint] = find_guard(current_app.view_functions[rule.endpoint])
+        guard = guards[rule.endpoint]
+        assert guard is not None, f"{rule.endpoint} states no guard"
         if guard.is_public:
             return
         try:

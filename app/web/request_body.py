@@ -29,6 +29,7 @@ T = TypeVar("T")
 _LARGE_BYTES = 256 * 1024
 # What the texts of a list may take in memory beyond their bytes.
 _MAX_SWELLING_BYTES = 24 * 1024 * 1024
+_UNCODED = ("", "identity")
 _CONNECTION_ENDED = {None, errno.EBADF, errno.ENOTCONN, errno.EHOSTUNREACH, errno.ENETUNREACH}
 
 
@@ -57,8 +58,8 @@ def read_json_body(model: type[M], max_values: int = MAX_VALUES) -> M:
         max_values: how many values it may hold.
 
     Raises:
-        UnsupportedMediaType: the Content-Type is not application/json. A page of any site could send another type
-            without a preflight.
+        UnsupportedMediaType: the Content-Type is not application/json (a page of any site could send another type
+            without a preflight), or the body is compressed.
         InvalidRequest: the body cannot be read, or is not valid.
         RequestEntityTooLarge: the body is larger than the limit.
         RequestTimeout, TooManySlowRequests: it arrives too slowly.
@@ -186,7 +187,9 @@ def read_start(limit: int) -> bytes:
 
 
 def _read_content(environ: WSGIEnvironment, limit: int) -> bytes:
-    """Return the body, which is complete and not larger than the limit."""
+    """Return the body, which is complete, not larger than the limit, and not compressed."""
+    if "HTTP_CONTENT_ENCODING" in environ and environ["HTTP_CONTENT_ENCODING"].strip().lower() not in _UNCODED:
+        raise UnsupportedMediaType("Send the body without a Content-Encoding.")
     length = _declared_length(environ, limit)
     wanted = limit + 1 if length is None else length
     data: bytes = environ["wsgi.input"].read(wanted)

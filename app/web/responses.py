@@ -56,12 +56,32 @@ class JsonResponse(Response):
         """Send the body directly, unless the request is a HEAD or something is to be called on close."""
         if self._on_close or environ["REQUEST_METHOD"] == "HEAD":
             return super().__call__(environ, start_response)
-        start_response(self.status, self.headers.to_wsgi_list())
+        start_response(self.status, [*self.headers._list])
         return self.response  # type: ignore[return-value]
 
 
-# private API: the attributes of a Response, _on_close; guarded by tests/web/test_flask_app.py
+class StreamedResponse(Response):
+    """A response whose body is sent piece by piece, made and begun without werkzeug's work on each header."""
+
+    @classmethod
+    def create(cls, body: Iterable[bytes], headers: Sequence[tuple[str, str]]) -> StreamedResponse:
+        """Create a response by copying an empty one. Its headers have no line breaks; the server closes the body."""
+        response = cls.__new__(cls)
+        response.__dict__.update(_UNSENT.__dict__, headers=Headers(), response=body, _on_close=[])
+        add_headers(response, headers)
+        return response
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Send the body directly: each layer around it would cost calls for each piece."""
+        if environ["REQUEST_METHOD"] == "HEAD":
+            return super().__call__(environ, start_response)
+        start_response(self.status, [*self.headers._list])
+        return self.response  # type: ignore[return-value]
+
+
+# private API: the attributes of a Response, _on_close, _list of Headers; guarded by tests/web/test_flask_app.py
 _EMPTY = JsonResponse()
+_UNSENT = StreamedResponse(direct_passthrough=True)
 
 
 def init_responses(api: Blueprint) -> None:

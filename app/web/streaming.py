@@ -13,24 +13,19 @@ from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
 from app.openai_service import CallContext, ChatCall, ChatStream, Events, Failed
 from app.openai_service.errors import CallerGone
+from app.openai_service.streaming.passing import Writing
 from app.runtime.lifecycle import Draining
 from app.safety.reported_users import UserReported
 from app.services import services
 from app.upstream_http.relaying import Relay
 from app.web.call_context import BilledContext, billed_context
-from app.web.encoders.base import Encoder, PricedEncoder
+from app.web.encoders.base import Encoder, PricedEncoder, TokenEncoder
 from app.web.encoders.padding import Padding, get_padding
 from app.web.errors import log_bug, problem_for
 from app.web.observation.bodies import ObservedBody
-from app.web.replays.recording import (
-    RECORDED_TICK_S,
-    Resumption,
-    StreamRecording,
-    StreamStopped,
-    record_stream,
-)
-from app.web.request_id import add_headers
-from app.web.responses import build_call_headers
+from app.web.replays.client import RECORDED_CHECK_S, RECORDED_TICK_S, StreamStopped
+from app.web.replays.recording import Resumption, StreamRecording, record_stream
+from app.web.responses import StreamedResponse, build_call_headers
 
 # How often a stream checks its client, and renews its permit: at each tick, none of which comes just before that.
 _CHECK_S = 0.9
@@ -89,15 +84,18 @@ def stream_response(
     if recording is not None:
         tick_s = min(RECORDED_TICK_S, services().config.heartbeat_s)
         encoder, caller = recording.encoder, replace(caller, connection=recording.client, tick_s=tick_s)
-    stream = begin(caller)
-    g.call_record = stream.record
     built = services()
-    accounts = built.limits.concurrent_streams(g.principal, client_address(request))
-    permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
-    body = _StreamBody(stream, encoder, permit, caller, heartbeat_s=built.config.heartbeat_s)
-    body.recording = recording
-    if recording is None:  # keeping what is sent may wait for the store
-        body.open_relay = getattr(request.environ.get("gunicorn.socket"), "open_relay", None)
+    try:
+        stream = begin(caller)
+        g.call_record = stream.record
+        accounts = built.limits.concurrent_streams(g.principal, client_address(request))
+        permit = built.concurrency_limit.acquire(accounts)  # if refused, the stream never starts and has no record
+    except BaseException:
+        if recording is not None:
+            recording.encoder.break_off()
+        raise
+    body = _StreamBody(stream, encoder, permit, caller, recording, heartbeat_s=built.config.heartbeat_s)
+    body.open_relay = getattr(request.environ.get("gunicorn.socket"), "open_relay", None)
     try:
         body.begin()
     except BaseException as error:
@@ -105,11 +103,9 @@ def stream_response(
             stream.fail(error)
         body.close()
         raise
-    # Direct passthrough: each layer around the body would cost calls for each token.
-    response = Response(body, content_type=encoder.content_type, direct_passthrough=True)
-    add_headers(response, [("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no"), *headers])
-    if body.has_answer:
-        add_headers(response, build_call_headers(stream.record))
+    named = [("Content-Type", encoder.content_type), ("Cache-Control", "no-cache"), ("X-Accel-Buffering", "no")]
+    about_call = build_call_headers(stream.record) if body.has_answer else []
+    response = StreamedResponse.create(body, [*named, *headers, *about_call])
     if recording is not None:
         recording.open(response)
     return response
@@ -124,6 +120,7 @@ class _StreamBody(ObservedBody):
         encoder: Encoder,
         permit: StreamPermit,
         caller: CallContext,
+        recording: StreamRecording | None,
         *,
         heartbeat_s: float,
     ) -> None:
@@ -132,17 +129,17 @@ class _StreamBody(ObservedBody):
         self._encoder = encoder
         self._permit = permit
         self._caller = caller
+        self._recording = recording
+        """If what is sent is kept, the stream may go on when its client has left."""
         self._heartbeat_s = heartbeat_s
-        self._check_every_s = caller.tick_s or min(_CHECK_S, heartbeat_s)
+        self._check_every_s = min(_CHECK_S if recording is None else RECORDED_CHECK_S, heartbeat_s)
         self._start = b""
-        self._rest: Iterator[bytes] | None = None
         self._is_unattended = False
         self._written = 0
         self._written_at = 0.0
+        self._relay: Relay | None = None
         self.open_relay: Callable[[], Relay] | None = None
         """Returns the server's relay for the response, once it has begun to be sent; None if there is none."""
-        self.recording: StreamRecording | None = None
-        """If what is sent is kept, the stream may go on when its client has left."""
         self.has_answer = True
         """Whether a model had answered when the headers were sent."""
 
@@ -170,20 +167,18 @@ class _StreamBody(ObservedBody):
                 self._check_client()
 
     def __iter__(self) -> Iterator[bytes]:
-        self._rest = self._rest or self._iterate()
-        return self._rest
-
-    def _iterate(self) -> Iterator[bytes]:
         # Do not use `request` or `g` here: they no longer exist when this runs.
-        encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         self._written = len(self._start)
         yield self._start
         self._written_at = time.monotonic()
+        yield from self._send_rest(self._begin_relay())
+
+    def _send_rest(self, relay: Relay | None = None) -> Iterator[bytes]:
+        encode, heartbeat, heartbeat_s = self._encoder.encode, self._encoder.heartbeat, self._heartbeat_s
         check_at = self._written_at + self._check_every_s
-        relay = self._begin_relay()
         for events in self._stream:
-            if relay is not None and relay.unsent:
-                relay.flush()
+            if relay is not None:
+                self._catch_up(relay)
             data = b""
             if events:
                 if isinstance(events[-1], Failed):
@@ -192,6 +187,8 @@ class _StreamBody(ObservedBody):
                 data = encode(events)
             now = time.monotonic()
             # Events may arrive for minutes without any bytes, such as reasoning, so the clock decides.
+            if relay is not None:
+                self._written_at = max(self._written_at, relay.written_at)
             if not data and now - self._written_at >= heartbeat_s:
                 data = heartbeat
             if data:
@@ -214,17 +211,25 @@ class _StreamBody(ObservedBody):
         """Have what the stream yields while it is waited for written by the server's relay, if there is one."""
         if self.open_relay is None:
             return None
-        relay = self.open_relay()
-        encode = self._encoder.encode
+        self._relay = relay = self.open_relay()
+        encoder: TokenEncoder = self._encoder
+        if self._recording is not None:
+            encoder = self._recording.encoder.hold_tokens(relay.wake)
 
         def write(events: Events) -> None:
-            if data := encode(events):
-                self._written += len(data)
-                self._written_at = time.monotonic()
+            if data := encoder.encode(events):
+                relay.written_at = time.monotonic()
                 relay.write(data)
 
-        self._stream.relay_tokens(relay, write)
+        self._stream.relay_tokens(Writing(relay, write, lambda: encoder.token_frame))
         return relay
+
+    def _catch_up(self, relay: Relay) -> None:
+        """Do what could not be waited for while the relay wrote. Raises the errors of the client's connection."""
+        if self._recording is not None:
+            self._recording.encoder.catch_up()
+        if relay.unsent:
+            relay.flush()
 
     def _check_client(self) -> None:
         self._permit.renew()
@@ -234,15 +239,16 @@ class _StreamBody(ObservedBody):
         """End the call, and release the permit; or go on without the client, if what is sent is kept."""
         if self._is_unattended:
             return
-        self.sent = self._written
-        if self.recording is not None:
-            self._is_unattended = self.recording.adopt(iter(self), self._finish)
+        self.sent = self._written + (0 if self._relay is None else self._relay.written)
+        if self._recording is not None:
+            self._stream.stop_relaying()
+            self._is_unattended = self._recording.adopt(self._send_rest(), self._finish)
         if not self._is_unattended:
             self._finish()
 
     def _finish(self) -> None:
         self._stream.close()
         self._permit.release()
-        if self.recording is not None:
-            self.recording.encoder.break_off()
+        if self._recording is not None:
+            self._recording.encoder.break_off()
         self.tell_ended()

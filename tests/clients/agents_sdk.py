@@ -7,8 +7,11 @@ import json
 import sys
 from typing import Any
 
-from agents import Agent, Runner, function_tool, set_default_openai_client, set_tracing_disabled
+from agents import Agent, Runner, ToolOutputImage, function_tool, set_default_openai_client, set_tracing_disabled
+from agents.tool import CustomTool
 from openai import AsyncOpenAI
+
+IMAGE = "data:image/png;base64,iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
 
 
 @function_tool
@@ -17,10 +20,32 @@ def weather(city: str) -> str:
     return f"rain in {city}"
 
 
+@function_tool
+def plot() -> ToolOutputImage:
+    """Plot."""
+    return ToolOutputImage(image_url=IMAGE)
+
+
+async def run(_: object, text: str) -> str:
+    return f"ran {text}"
+
+
+TOOLS = {
+    "weather": weather,
+    "plot": plot,
+    "run": CustomTool(name="run", description="Runs it.", on_invoke_tool=run),
+}
+
+
 async def main(base: str, options: dict[str, Any]) -> dict[str, Any]:
     set_tracing_disabled(True)
     set_default_openai_client(AsyncOpenAI(base_url=f"{base}/v1", api_key="anonymous", max_retries=0))
-    agent = Agent(name="Assistant", instructions="Be brief.", model="gpt-6.1-terra", tools=[weather])
+    agent = Agent(
+        name="Assistant",
+        instructions="Be brief.",
+        model="gpt-6.1-terra",
+        tools=[TOOLS[options.get("tool", "weather")]],
+    )
     if not options["streams"]:
         return {"output": (await Runner.run(agent, "Hi")).final_output, "text": ""}
     result = Runner.run_streamed(agent, "Hi")

@@ -30,6 +30,12 @@ const methods = {
     const streamed = streamText({ ...common, ...asked, tools: { weather }, stopWhen: stepCountIs(3) });
     return { text: await streamed.text, steps: (await streamed.steps).length };
   },
+  async custom() {
+    const run = openai.tools.customTool({ description: "Runs it.", execute: async (text) => `ran ${text}` });
+    const providerOptions = { openai: { store: false } };
+    const streamed = streamText({ ...common, ...asked, tools: { run }, providerOptions, stopWhen: stepCountIs(3) });
+    return { text: await streamed.text, calls: (await streamed.steps)[0].toolCalls.map((call) => call.input) };
+  },
   async object() {
     const schema = z.object({ city: z.string() });
     const { output } = await generateText({ ...common, ...asked, output: Output.object({ schema }) });

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.clients.running_server import Server
-from tests.fakes.openai_answers import error, stream_of
+from tests.clients.running_server import USAGE_CHUNK, Server
+from tests.fakes.openai_answers import chunk, error, stream_of
 
 pytestmark = pytest.mark.clients
 
@@ -99,6 +99,32 @@ def test_the_agents_sdk_runs_an_agent_with_a_tool_streamed(server, script):
         {"role": "assistant", "content": None, "tool_calls": [CALL]},
         {"role": "tool", "tool_call_id": "call_1", "content": "rain in Oslo"},
     ]
+
+
+@pytest.mark.parametrize("script", ["ai_sdk.mjs", "agents_sdk.py"])
+def test_a_custom_tool_is_run_with_its_text(server, script):
+    custom = {"index": 0, "id": "call_1", "type": "custom", "custom": {"name": "run", "input": ""}}
+    pieces = [{"index": 0, "custom": {"input": piece}} for piece in ("a\n", "b")]
+    told = [chunk({"tool_calls": [call]}) for call in (custom, *pieces)]
+    server.answers(*told, chunk(finish_reason="tool_calls"), USAGE_CHUNK, "[DONE]")
+    server.says("It ran.")
+
+    answer = found(server, script, method="custom", tool="run", streams=True)
+
+    assert answer["text"] == "It ran."
+    *_, turn, result = server.asked()[1]
+    assert turn["tool_calls"] == [{"id": "call_1", "type": "custom", "custom": {"name": "run", "input": "a\nb"}}]
+    assert result["content"] == "ran a\nb"
+
+
+def test_the_agents_sdk_shows_the_picture_of_a_tool(server):
+    server.calls("plot", "{}")
+    server.says("I see.")
+
+    assert found(server, "agents_sdk.py", tool="plot", streams=True)["output"] == "I see."
+    *_, result, shown = server.asked()[1]
+    assert result["content"] == "(attached)"
+    assert [part["type"] for part in shown["content"]] == ["image_url"]
 
 
 @pytest.mark.parametrize("script", ["agents.mjs", "agents_sdk.py"])

@@ -582,12 +582,10 @@ def test_tools_that_openai_runs_need_the_endpoint_that_has_them():
     assert "ALLOWED_OPENAI_TOOLS" in problem
 
 
-@pytest.mark.parametrize(
-    "kind", ["image_generation", "computer", "computer_use_preview", "shell", "local_shell", "apply_patch"]
-)
+@pytest.mark.parametrize("kind", ["image_generation", "web_search_preview", "shell", "local_shell", "apply_patch"])
 def test_tools_that_openai_runs_and_that_cannot_be_allowed_are_named_with_those_that_can(kind):
     [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": f"web_search,{kind}"})
     assert problem.startswith(
-        "ALLOWED_OPENAI_TOOLS must be some of web_search, code_interpreter, file_search, mcp,"
+        "ALLOWED_OPENAI_TOOLS must be some of web_search, code_interpreter, file_search, mcp, computer_use,"
     )
     assert f"but not '{kind}'" in problem

@@ -6,7 +6,7 @@ import json
 import os
 import signal
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
@@ -79,6 +79,26 @@ def test_a_stream_is_followed_on_any_worker_byte_for_byte(site: Site) -> None:
     rest = b"".join(event + b"\n\n" for event in events[2:])
     assert [site.ask("GET", url, Last_Event_ID="2") for _ in range(4)] == [(200, rest)] * 4
     assert site.ask("GET", url, Last_Event_ID=str(len(events))) == (204, b"")
+
+
+def test_a_chat_is_resumed_on_any_worker_while_its_answer_is_passed_on(site: Site) -> None:
+    words = [f" {number}" for number in range(60)]
+    gated = site.upstream.streams(*words)
+    gated.release(3)
+    messages = [{"role": "user", "parts": [{"type": "text", "text": "Hello"}]}]
+    response = site.open("POST", "/api/chat", json.dumps({"id": "chat-on-all", "messages": messages}))
+    with ThreadPoolExecutor(7) as pool:
+        reading = pool.submit(response.read)
+        readers = [pool.submit(site.ask, "GET", "/api/chat/chat-on-all/stream") for _ in range(6)]
+        while not reading.done():
+            gated.release()
+            wait([reading], timeout=0.03)
+        whole = reading.result()
+        followed = [reader.result() for reader in readers]
+
+    assert all(f'"delta":"{word}"'.encode() in whole for word in words)
+    assert whole.endswith(b"data: [DONE]\n\n")
+    assert followed == [(200, whole)] * 6
 
 
 def test_a_client_that_lost_its_connection_reads_on_elsewhere(site: Site) -> None:

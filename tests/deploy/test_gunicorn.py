@@ -129,6 +129,10 @@ REFUSED = {
     "two lengths": (b"POST / HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\nX-A: canary\r\n\r\n", 400),
     "bad length": (b"POST / HTTP/1.1\r\nContent-Length: canary\r\n\r\n", 400),
     "bad coding": (b"POST / HTTP/1.1\r\nTransfer-Encoding: canary\r\n\r\n", 501),
+    "compressed chunks": (
+        b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: gzip, chunked\r\n\r\n6\r\ncanary\r\n0\r\n\r\n",
+        501,
+    ),
     "bad expectation": (b"POST / HTTP/1.1\r\nExpect: canary\r\nContent-Length: 1\r\n\r\nx", 417),
 }
 

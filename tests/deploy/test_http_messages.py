@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 from gunicorn.config import Config
+from gunicorn.http.errors import InvalidHeader, InvalidHeaderName, ObsoleteFolding, UnsupportedTransferCoding
 from gunicorn.http.message import Request
+from gunicorn.http.parser import RequestParser
 from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import Response
 
+from server import http_messages
+from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody
 from server.http_messages import PlainRequest, PlainResponse
 
 LINE = b"POST /api/chat HTTP/1.1\r\n"
@@ -60,6 +65,14 @@ HEADS = {
     "several long headers": b"X-A: %b\r\nX-B: %b\r\n" % (b"a" * 5000, b"b" * 5000),
     "closing": b"Host: a\r\nConnection: close\r\n",
 }
+BODIES = {
+    "of a length": b"Content-Length: 5\r\n\r\nHello",
+    "of no length": b"Host: a\r\n\r\n",
+    "empty": b"Content-Length: 0\r\n\r\n",
+    "in chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nHello\r\n0\r\n\r\n",
+    "in broken chunks": b"Transfer-Encoding: chunked\r\n\r\n5\r\nHelloo\r\n0\r\n\r\n",
+    "that ends too early": b"Content-Length: 500\r\n\r\nHello",
+}
 HOSTILE = {
     "spaces": b"X-A:" + b" " * 8000 + b"\x00\r\n",
     "tabs": b"X-A:" + b"\t " * 4000 + b"\r",
@@ -103,11 +116,92 @@ def test_a_head_is_read_as_gunicorn_reads_it(head: bytes, peer: str) -> None:
     assert _read(PlainRequest, head, peer) == _read(Request, head, peer)
 
 
+@pytest.mark.parametrize(
+    ("head", "refusal"),
+    [
+        (b"Transfer-Encoding: chunked\r\n", None),
+        (b"Transfer-Encoding: \t Chunked \r\n", None),
+        (b"Host: a\r\n", None),
+        (b"Transfer-Encoding: gzip, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: GZIP,\tchunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: deflate, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: compress, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip, deflate, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: identity, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: gzip, chunked\r\nContent-Length: 2\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: x-gzip, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: br, chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: , chunked\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: chunked;q=1\r\n", UnsupportedTransferCoding),
+        (b'Transfer-Encoding: "chunked"\r\n', UnsupportedTransferCoding),
+        (b"Transfer-Encoding: x-gzip\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding:\r\n", UnsupportedTransferCoding),
+        (b"Transfer-Encoding: chunked, chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked, gzip\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked, identity\r\n", InvalidHeader),
+        (b"Transfer-Encoding: gzip\r\n", InvalidHeader),
+        (b"Transfer-Encoding: identity\r\n", InvalidHeader),
+        (b"Transfer-Encoding: identity\r\nContent-Length: 2\r\n", InvalidHeader),
+        (b"Transfer-Encoding: chunked\r\nContent-Length: 2\r\n", InvalidHeader),
+        (b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n", InvalidHeader),
+        (b"Transfer-Encoding: gzip,\r\n chunked\r\n", ObsoleteFolding),
+        (b"Transfer-Encoding:\r\n chunked\r\n", ObsoleteFolding),
+        (b"Transfer-Encoding : chunked\r\n", InvalidHeaderName),
+        (b"X-A: b\r\nX-A: c\r\nTransfer-Encoding: gzip, chunked\r\n", UnsupportedTransferCoding),
+    ],
+)
+def test_a_body_is_in_plain_chunks_or_refused(head: bytes, refusal: type[Exception] | None) -> None:
+    read = _read(PlainRequest, head, "127.0.0.1")
+
+    assert (read[0] if isinstance(read[0], type) else None) is refusal  # type: ignore[index]
+
+
 @pytest.mark.parametrize("head", HOSTILE.values(), ids=HOSTILE)
 def test_a_hostile_head_costs_no_more_than_its_length(head: bytes) -> None:
     began = time.process_time()
     assert _read(PlainRequest, head, "127.0.0.1") == _read(Request, head, "127.0.0.1")
     assert time.process_time() - began < 0.1  # with two parts that match the same character: a second
+
+
+def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool]) -> object:
+    """Return what the application reads of a body, whether it can be finished, and what is then found after it."""
+    parser = RequestParser(_config(), iter([LINE + message, LINE + b"X-Next: yes\r\n\r\n"]), ("127.0.0.1", 1))
+    first = next(parser)
+    arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=None, slow_requests=None), print)
+    first.body = ArrivingBody(first.body, Arrival(arrivals, None))
+    found: list[object] = []
+    try:
+        found += [first.body.read(size) for size in reads]
+        found.append(finish(parser))
+        found.append(next(parser).headers)
+    except Exception as error:
+        found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize("reads", [(), (2,), (5,), (6,), (2, 3), (2, 3, 1)])
+@pytest.mark.parametrize("message", BODIES.values(), ids=BODIES)
+def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads: tuple[int, ...]) -> None:
+    assert _read_two(message, reads, http_messages._finish_body) == _read_two(
+        message, reads, http_messages._gunicorns_finish_body
+    )
+
+
+def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    config = _config()
+    config.set("errorlog", "-")
+    errors = http_messages._Errors(config)
+
+    errors.write("one\n")
+    errors.writelines(["two\n"])
+    errors.flush()
+
+    assert capsys.readouterr().err == "one\ntwo\n"
 
 
 def _write(response_class: type[Response], headers: list[tuple[str, object]]) -> object:

@@ -203,7 +203,9 @@ for part in (b"one", b"x" * 16384, b"y" * 50000):
     assert read(len(part)) == part.upper()
 wire.sendall(b"!")
 sleeper.get(timeout=5)
-wire.close()
+wire.close()  # without a farewell
+wait()
+assert refused == [b"!", b""]
 """,
 }
 

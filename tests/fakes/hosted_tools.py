@@ -67,12 +67,17 @@ _GROWING = {"code_interpreter_call": ("_code", "code"), "mcp_call": ("_arguments
 _OF_END = ("action", "outputs", "results", "output")
 
 
-def check_request(body: dict[str, Any]) -> None:
-    """Fails where a request with such tools is not of the documented form."""
+def check_types(body: dict[str, Any]) -> None:
+    """Fails where a request is not of the types of OpenAI's client."""
     try:
         _REQUEST.validate_python(body)
     except ValidationError as error:
         raise AssertionError(str(error)) from None
+
+
+def check_request(body: dict[str, Any]) -> None:
+    """Fails where a request with such tools is not of the documented form."""
+    check_types(body)
     assert type(body["max_tool_calls"]) is int
 
 

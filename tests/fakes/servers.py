@@ -239,6 +239,11 @@ class Received:
     body: dict[str, Any]
 
 
+def _to_compact_json(payload: Any) -> str:
+    """Return a payload as OpenAI writes it: of another form nothing is passed on by the server's relay."""
+    return json.dumps(payload, separators=(",", ":"), ensure_ascii=False)
+
+
 @dataclass
 class GatedStream:
     """A streamed answer of which each payload waits until the test lets it go."""
@@ -263,7 +268,7 @@ class GatedStream:
                     if _is_gone(sock):
                         self.left.set()
                         return
-                write(sse(payload))
+                write(sse(payload if isinstance(payload, str) else _to_compact_json(payload)))
         except ConnectionError:
             self.left.set()
 

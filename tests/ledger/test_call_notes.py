@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from app.ledger import call_notes
+from app.ledger import call_notes, observed_use
 from app.ledger.call_notes import CallNotes
 from server import death_notice
 
@@ -19,7 +19,7 @@ ENTRY = "0" * 23 + "a"
 WRITER = f"""
 import os, sys, time
 from app.ledger.call_notes import CallNotes
-notes = CallNotes()
+notes = CallNotes(c._RAM_DISK)
 note = notes.begin({ENTRY!r})
 kind = notes._observed.get('k')
 at = time.monotonic()
@@ -27,6 +27,10 @@ exec(sys.argv[1])
 print(os.getpid(), at, flush=True)
 time.sleep(60)
 """
+
+
+def open_notes():
+    return CallNotes(call_notes._RAM_DISK)
 
 
 @pytest.fixture(autouse=True)
@@ -54,7 +58,7 @@ def killed(tmp_path, directory):
                 patch.setattr(time, "monotonic", lambda: float(at) + dies_after_s)
                 death_notice.note_death(int(pid))
         name = call_notes.name_worker().rpartition(":")[0]
-        found = CallNotes().find(ENTRY, f"{name}:{pid}")
+        found = open_notes().find(ENTRY, f"{name}:{pid}")
         return found and found.charge
 
     return run
@@ -133,6 +137,43 @@ def test_a_stream_costs_what_its_kind_can_have_written_in_the_silence(killed, se
     assert killed(seen + STREAM + steps, 1.0)[1] - 12 == pytest.approx(written, abs=4)
 
 
+@pytest.mark.parametrize(
+    ("of_text", "received", "written"),
+    [
+        # 200 tokens, of whose text the estimate was 250: it is four fifths of what the estimate says.
+        ("200, 0.4, (250, 3.0)", 100.5, 80.4),
+        # The largest part that any stream had, and never more than all.
+        ("200 + number % 2 * 25, 0.4, (250, 3.0)", 100, 90),
+        ("200, 0.4, (180, 3.0)", 100, 100 + 20 * 1.1),
+        # Reasoning is no text, whether the estimate of the text hides it or not.
+        ("200, 0.4, (250, 3.0), 50", 100, 60 + 50 * 1.1),
+        ("250, 0.4, (250, 3.0), 50", 100, 80 + 50 * 1.1),
+    ],
+)
+def test_what_has_come_of_a_stream_counts_as_its_kind_was_billed(killed, of_text, received, written):
+    seen = f"[kind.add({of_text}) for number in range(100)];"
+
+    _, tokens = killed(seen + STREAM + f"note.set_received({received}, at + 0.5, at + 0.9)", 0.95)
+
+    assert tokens - 12 == pytest.approx(written + 0.1 * 1.1 * 250 / 3, abs=4)
+
+
+@pytest.mark.parametrize(("answers", "bound"), [(100, 1100), (200, 1050), (1000, 1010)])
+def test_the_more_answers_are_known_the_less_is_left_to_see(killed, answers, bound):
+    _, tokens = killed(f"[kind.add(1000, 0.0) for _ in range({answers})];" + IN_ONE_PIECE)
+
+    assert tokens - 10 == pytest.approx(bound, abs=1)
+
+
+def test_notes_of_another_form_are_not_read(killed, directory):
+    assert killed("note.set_charge(700, 40)") == (700, 40)
+    for path in directory.glob("*"):
+        path.rename(path.with_suffix(""))
+
+    name, _, pid = path.name.partition("-")[0].rpartition(":")
+    assert open_notes().find(ENTRY, f"{name}:{pid}") is None
+
+
 def test_reasoning_that_streams_of_its_kind_had_is_what_one_may_have(killed):
     seen = "[kind.add(900, 0.4, (300, 9.0)) for _ in range(100)];"
 
@@ -142,7 +183,7 @@ def test_reasoning_that_streams_of_its_kind_had_is_what_one_may_have(killed):
 
 
 def test_what_killed_and_living_processes_have_seen_counts_together(killed):
-    notes = CallNotes()
+    notes = open_notes()
     note = notes.begin("c" * 24)
     note.begin_answer("k", (50, 5), 2.0, 4000, None)
     for _ in range(60):
@@ -166,7 +207,7 @@ def test_the_parent_finds_the_notes_where_they_are(killed, directory):
 
 def test_as_many_calls_as_there_is_room_for_have_a_note(monkeypatch):
     monkeypatch.setattr(call_notes, "_SLOTS", 2)
-    notes = CallNotes()
+    notes = open_notes()
 
     assert notes.begin("a" * 24)
     assert notes.begin("b" * 24)
@@ -177,15 +218,53 @@ def test_as_many_calls_as_there_is_room_for_have_a_note(monkeypatch):
 
 def test_a_folder_that_cannot_be_used_costs_accuracy_only(monkeypatch, caplog):
     monkeypatch.setattr(call_notes, "_RAM_DISK", Path("/proc"))
-    notes = CallNotes()
+    notes = open_notes()
 
     assert notes.begin(ENTRY) is None
     assert notes.begin(ENTRY) is None
     assert caplog.text.count("ledger.no_notes") == 1
 
 
+def test_what_processes_have_seen_that_ended_well_counts_too(killed):
+    for number in range(3):
+        notes = open_notes()
+        for kind in ("k", f"other {number}"):
+            note = notes.begin(ENTRY)
+            note.begin_answer(kind, (50, 5), 2.0, 4000, None)
+            for _ in range(30):
+                note.observe(600 + number, 1.0)
+            notes.end(ENTRY)
+        notes.close()
+
+    assert killed(SEEN.format(answers=9) + IN_ONE_PIECE)[1] == 10 + 5 + 4000
+    assert killed(SEEN.format(answers=10) + IN_ONE_PIECE)[1] == pytest.approx(10 + 5 + 602 * (1 + 10 / 109), abs=1)
+    assert killed(IN_ONE_PIECE.replace("'k'", "'other 1'"))[1] == 10 + 5 + 4000
+
+
+def test_of_many_kinds_those_are_kept_that_are_known_best(tmp_path):
+    for first in (0, 40):
+        notes = open_notes()
+        for number in range(first, first + 40):
+            seen = notes.begin(ENTRY) and notes._observed.get(str(number))
+            for _ in range(1 + number % 40):
+                seen.add(100, 1.0)
+            notes.end(ENTRY)
+        notes.close()
+
+    kept = observed_use.read_kept_use(tmp_path)
+    counts = [observed_use._KIND.unpack_from(kept, at)[1] for at in range(0, len(kept), observed_use._KIND.size)]
+    assert counts == sorted([1 + number % 40 for number in range(80)], reverse=True)[:56]
+
+
+@pytest.mark.parametrize("kept", [b"", b"x" * 100, b"x" * 10_000])
+def test_a_broken_file_of_what_was_seen_costs_accuracy_only(killed, tmp_path, kept):
+    (tmp_path / observed_use._KEPT_FILE).write_bytes(kept)
+
+    assert killed(IN_ONE_PIECE)[1] == 10 + 5 + 4000
+
+
 def test_a_process_that_ends_well_leaves_no_file(directory):
-    notes = CallNotes()
+    notes = open_notes()
     notes.begin(ENTRY)
     notes.end(ENTRY)
     assert len(list(directory.glob("*"))) == 1

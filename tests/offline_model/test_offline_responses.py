@@ -131,6 +131,27 @@ def test_a_streamed_call_is_told_by_its_item(respond):
     assert events[-1].response.output[-1].arguments == done.arguments
 
 
+def test_a_custom_tool_is_called_with_a_text(offline):
+    tool = {"type": "custom", "name": "run_code", "description": "Runs code"}
+    asked = {"model": "gpt-6.1-terra", "input": "Run this code", "tools": [tool]}
+    call = next(item for item in offline.responses.create(**asked).output if item.type == "custom_tool_call")
+    with offline.responses.stream(**asked, tool_choice={"type": "custom", "name": "run_code"}) as stream:
+        kinds = [event.type for event in stream]
+        streamed = stream.get_final_response().output[-1]
+    result = {"type": "custom_tool_call_output", "call_id": call.call_id, "output": "42"}
+    said = offline.responses.create(**{**asked, "input": [{"role": "user", "content": "Go"}, call, result]})
+
+    assert (call.name, call.input) == ("run_code", "Run this code")
+    assert (streamed.type, streamed.input) == ("custom_tool_call", call.input)
+    assert "response.custom_tool_call_input.delta" in kinds
+    assert kinds[-3:] == [
+        "response.custom_tool_call_input.done",
+        "response.output_item.done",
+        "response.completed",
+    ]
+    assert "42" in said.output_text
+
+
 def test_structured_text(respond):
     schema = {**TOOL["parameters"]}
     answer = respond(

@@ -119,3 +119,18 @@ def test_parameters_nobody_can_fill_are_refused(http):
     response = http.post("/v1/chat/completions", json=body)
     assert response.status_code == 400
     assert response.json()["error"]["param"] == "tools"
+
+
+def test_a_custom_tool_gets_the_users_words(ask, offline):
+    tool = {"type": "custom", "custom": {"name": "run_code", "description": "Runs code"}}
+    choice = ask("Run this code", tools=[tool, *TOOLS]).choices[0]
+    (call,) = choice.message.tool_calls
+    named = {"type": "custom", "custom": {"name": "run_code"}}
+    asked = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hm"}], "tools": [tool]}
+    chunks = [*offline.chat.completions.create(**asked, tool_choice=named, stream=True)]
+
+    assert (choice.finish_reason, call.type, call.custom.name) == ("tool_calls", "custom", "run_code")
+    assert call.custom.input == "Run this code"
+    first, *rest = [call.to_dict() for each in chunks for call in each.choices[0].delta.tool_calls or ()]
+    assert (first["type"], first["custom"]["name"]) == ("custom", "run_code")
+    assert "".join(each["custom"]["input"] for each in rest) == "Hm"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -208,19 +206,6 @@ def test_a_file_with_a_fault_is_refused_by_name(tmp_path, text, fault):
     (tmp_path / "prices.toml").write_text(text)
     with pytest.raises(ValueError, match=fault):
         Prices(tmp_path / "prices.toml")
-
-
-def test_the_package_is_loaded_with_the_first_price_only():
-    code = """
-import sys
-from app.pricing.catalog import Prices
-from app.token_counts import Usage as UsedTokens
-prices = Prices()
-assert prices.version
-assert "genai_prices" not in sys.modules
-assert prices.cost_micro_usd("gpt-6.1-terra", UsedTokens(prompt_tokens=1)) == 1
-"""
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, timeout=60)
 
 
 def test_a_batch_costs_what_the_list_has_for_that_and_the_sum_is_rounded_up_once(prices):

@@ -7,8 +7,11 @@ import os
 
 import orjson
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from app.config import Config, ConfigError
+from app.runtime.logs import lines
 from app.runtime.logs.events import log_event
 from app.runtime.logs.lines import JsonFormatter, LineFormatter
 from app.runtime.logs.setup import make_handler
@@ -117,3 +120,22 @@ def test_lines_begin_with_their_priority_for_the_journal(monkeypatch, form, prio
 def test_the_format_is_one_of_two() -> None:
     with pytest.raises(ConfigError, match="LOG_FORMAT"):
         Config(openai_api_key="sk-x", log_format="xml")
+
+
+_values = st.one_of(
+    st.text(max_size=6),
+    st.text(st.sampled_from('ab=" \t\x00\x7f\x85é\u2028'), max_size=4),
+    st.sampled_from(["", " ", "x" * 490, "x" * 498, "x" * 500, "x" * 501, "a=b", '"']),
+    st.integers(),
+    st.floats(),
+    st.booleans(),
+)
+
+
+@given(fields=st.dictionaries(st.sampled_from(["a", "route", "of"]), _values, max_size=3))
+@example(fields={})
+@example(fields={"a": "", "of": "b"})
+def test_line_is_the_same_however_its_fields_are_checked(fields: dict[str, object]) -> None:
+    pairs = [f"{name}={lines._format_value(value)}" for name, value in fields.items()]
+    expected = " ".join(["now", "INFO", "event", *pairs])
+    assert LineFormatter()._write("now", "INFO", "event", fields) == expected

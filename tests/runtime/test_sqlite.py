@@ -6,6 +6,7 @@ import itertools
 import sqlite3.dbapi2
 import stat
 import sys
+from contextlib import closing
 
 import pytest
 
@@ -103,3 +104,10 @@ def test_moved_file_is_noticed_within_a_second_and_until_it_is_opened_anew(tmp_p
     assert watch.has_moved()
     watch.mark_opened()
     assert not watch.has_moved()
+
+
+@pytest.mark.parametrize("value", [None, b"", b"\0text", "text", 1, 1.5], ids=repr)
+def test_values_are_bound_as_they_are(value):
+    with closing(sqlite.dbapi.connect(":memory:")) as connection:
+        (found,) = connection.execute("SELECT ?", (value,)).fetchone()
+    assert (found, type(found)) == (value, type(value))

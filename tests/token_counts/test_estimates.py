@@ -8,7 +8,7 @@ import io
 import pytest
 from PIL import Image
 
-from app.token_counts.estimates import bound_input, estimate_text, estimate_usage
+from app.token_counts.estimates import bound_input, estimate_text, estimate_usage, weigh_text
 
 
 def chat(content, **more):
@@ -73,6 +73,16 @@ def test_an_estimate_is_near_for_english_and_high_elsewhere():
     assert estimate_text("no JSON {}") == 3
     assert estimate_text("aGVsbG8gd29ybGQhIDEyMw==") >= 10
     assert estimate_text("") == 0
+
+
+def test_pieces_of_a_text_weigh_little_more_than_the_text() -> None:
+    pieces = [" word", " children", ",", " and", " 東京", "\n", " so"] * 100
+
+    weight = sum(map(weigh_text, pieces))
+
+    # Rounded up, each piece of five letters would count as two.
+    assert estimate_text("".join(pieces)) <= weight < 1.25 * estimate_text("".join(pieces))
+    assert sum(map(estimate_text, pieces)) > 1.4 * estimate_text("".join(pieces))
 
 
 def test_usage_that_nobody_reported():

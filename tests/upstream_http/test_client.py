@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
 import threading
 import time
@@ -14,6 +15,7 @@ from app.config import Config
 from app.openai_service import ChatCall, Done, Failed, OpenAIService, Token, build_client
 from app.openai_service.errors import UpstreamFailed, UpstreamRateLimited, UpstreamTimeout, UpstreamTruncated
 from app.shared_state import MemoryState
+from app.upstream_http.addresses import Addresses
 from app.upstream_http.call_state import CallState
 from app.upstream_http.client import UpstreamClient
 from tests.fakes.openai_answers import completion, error, sse, stream_of
@@ -667,3 +669,17 @@ def test_connections_kept_too_long_are_closed_when_another_comes_back(service_fo
         chat(service)
 
         assert first not in pool._idle
+
+
+def test_connection_within_the_machine_is_there_without_waiting(monkeypatch):
+    class NoPoll:
+        def register(self, *_):
+            raise AssertionError("it was waited for")
+
+    monkeypatch.setattr(select, "poll", NoPoll)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        addresses = Addresses("127.0.0.1", server.getsockname()[1])
+        with addresses.connect(time.monotonic() + 5) as sock:
+            assert sock.getpeername() == server.getsockname()
+    with pytest.raises(ConnectionRefusedError):
+        addresses.connect(time.monotonic() + 5)

@@ -76,7 +76,7 @@ def _relay(connection: Connection, pieces: list[bytes], dice: random.Random | No
 
     relay = _Relay(pieces)
     while not connection.has_ended:
-        relay_parts(connection, Relaying(relay, pass_on), 5.0)
+        relay_parts(connection, Relaying(relay, lambda: pass_on), 5.0)
         body.extend(connection.take_body())
     return bytes(body), passed
 

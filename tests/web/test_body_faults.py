@@ -1,10 +1,14 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import io
+import json
 
 import pytest
 from PIL import Image
+
+from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST
 
 
 class Broken(io.RawIOBase):
@@ -46,6 +50,38 @@ def test_only_what_the_connection_did_is_the_callers_fault(client, upstream, con
 
     assert answer.status_code == status
     assert upstream.sent == []
+
+
+@pytest.mark.parametrize(
+    "coding", ["gzip", "GZIP", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x"]
+)
+@pytest.mark.parametrize("path", [*EVERY_ROUTE, "/api/completion", "/api/agui"])
+def test_a_compressed_body_is_named_as_such(client, upstream, path, coding):
+    body = gzip.compress(json.dumps(EVERY_SMALLEST.get(path, {})).encode())
+
+    answer = client.post(path, data=body, content_type="application/json", headers={"Content-Encoding": coding})
+
+    assert answer.status_code == 415
+    assert "Content-Encoding" in answer.text
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize("path", ["/api/vision", "/api/vision/stream", "/embed/ask"])
+@pytest.mark.parametrize("content_type", ["multipart/form-data; boundary=x", "application/x-www-form-urlencoded"])
+def test_a_compressed_form_is_named_as_such(client, upstream, path, content_type):
+    answer = client.post(
+        path, data=gzip.compress(b"message=Hi"), content_type=content_type, headers={"Content-Encoding": "gzip"}
+    )
+
+    assert answer.status_code == 415
+    assert upstream.sent == []
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", " identity ", ""])
+def test_a_body_that_says_that_it_is_not_compressed_is_read(client, coding):
+    answer = client.post("/api/chat", json={"message": "Hi"}, headers={"Content-Encoding": coding})
+
+    assert answer.status_code == 200
 
 
 MACHINE = [

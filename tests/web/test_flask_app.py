@@ -5,11 +5,11 @@ from __future__ import annotations
 import io
 
 import pytest
-from flask import Blueprint, Flask, Response, g, request
+from flask import Blueprint, Flask, Response, g, request, request_tearing_down
 
 from app.web.flask_app import WebApp
 from app.web.request_id import RequestState, add_headers, current_request, current_state
-from app.web.responses import JsonResponse
+from app.web.responses import JsonResponse, StreamedResponse
 from tests.fakes.openai_answers import completion
 
 HOSTS = ["localhost", "www.example.com:8000", "[::1]:80", "", "a..b", "under_score", "x" * 70 + ".com", "a b", "é"]
@@ -158,6 +158,41 @@ def test_json_answers_share_nothing():
     assert (sent[0][0], body, closed) == ("201 CREATED", b"1", [1])
 
 
+class Pieces:
+    """A body that notes when it is closed."""
+
+    def __init__(self) -> None:
+        self.is_closed = False
+
+    def __iter__(self):
+        yield from (b"one ", b"two")
+
+    def close(self) -> None:
+        self.is_closed = True
+
+
+@pytest.mark.parametrize("method", ["POST", "HEAD"])
+def test_streamed_answer_is_sent_as_a_response_would_be(method):
+    kind, more = "text/event-stream; charset=utf-8", [("Cache-Control", "no-cache"), ("X-Model", "m")]
+    ours, theirs = Pieces(), Pieces()
+    made = StreamedResponse.create(ours, [("Content-Type", kind), *more])
+    usual = Response(theirs, content_type=kind, headers=more, direct_passthrough=True)
+
+    assert (made.status_code, made.mimetype, made.headers["x-model"]) == (200, "text/event-stream", "m")
+    assert called(made, method) == called(usual, method)
+    assert ours.is_closed
+    assert theirs.is_closed
+
+
+def test_streamed_answers_share_nothing():
+    first, second = StreamedResponse.create([b"1"], []), StreamedResponse.create([b"2"], [])
+    first.headers["X-A"] = "1"
+    first.status_code = 201
+
+    assert called(second) == ([("200 OK", [])], b"2")
+    assert called(first) == ([("201 CREATED", [("X-A", "1")])], b"1")
+
+
 BODY = b'{"message": "Hi"}'
 
 
@@ -180,12 +215,13 @@ def test_body_is_read_as_far_as_its_length_goes(upstream, client, length, body, 
     assert answers[0] == answers[1]
 
 
+@pytest.mark.parametrize("method", ["GET", "POST", "OPTIONS"])
 @pytest.mark.parametrize("path", ["/", "/outer/", "/outer/inner/", "/nowhere", "/stopped/"])
-def test_hooks_are_called_as_flask_calls_them(path):
-    assert list_hooks(WebApp, path) == list_hooks(Flask, path)
+def test_hooks_are_called_as_flask_calls_them(path, method):
+    assert list_hooks(WebApp, path, method) == list_hooks(Flask, path, method)
 
 
-def list_hooks(kind, path):
+def list_hooks(kind, path, method):
     app, called = kind("test"), []
     outer, inner, stopped = (
         Blueprint(name, name, url_prefix=f"/{name}") for name in ("outer", "inner", "stopped")
@@ -195,10 +231,33 @@ def list_hooks(kind, path):
             name = f"{owner.name} {number}"
             owner.before_request(lambda name=name: called.append(name))
             owner.after_request(lambda response, name=name: called.append(f"after {name}") or response)
-        owner.add_url_rule("/", "shown", lambda: called.append("view") or "shown")
+            owner.teardown_request(lambda _, name=name: called.append(f"end {name}"))
+        owner.add_url_rule("/", "shown", lambda: called.append("view") or "shown", methods=["GET", "POST"])
     stopped.before_request(lambda: "stopped")
     outer.register_blueprint(inner)
     app.register_blueprint(outer)
     app.register_blueprint(stopped)
     client = app.test_client()
-    return [client.get(path).text for _ in range(2)], called
+    return [client.open(path, method=method).text for _ in range(2)], called
+
+
+def test_a_signal_of_the_end_of_a_request_is_sent():
+    app, ended = build(WebApp), []
+    with request_tearing_down.connected_to(lambda *_, **__: ended.append(request.path), app):
+        assert app.test_client().post("/fixed").status_code == 200
+    assert ended == ["/fixed"]
+
+
+def test_uploaded_files_are_closed_after_the_request():
+    app = WebApp("test")
+    received = []
+
+    @app.post("/")
+    def upload():
+        received.append(request.files["a"].stream)
+        return "uploaded"
+
+    with app.test_client() as client:
+        assert client.post("/", data={"a": (io.BytesIO(b"text"), "a.txt")}).status_code == 200
+        client.get("/")  # which ends what the test's client keeps open
+    assert received[0].closed

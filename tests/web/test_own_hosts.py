@@ -130,6 +130,50 @@ def test_a_rebound_page_cannot_read_what_an_address_alone_may(client, make_app):
     assert client.post("/api/chat", json=CHAT, headers={"Host": "gatehouse:8000"}).status_code == 200
 
 
+@pytest.mark.parametrize(
+    ("host", "status"),
+    [
+        # Prometheus asks an address, a service, or the site's name.
+        ("10.0.0.5:8000", 200),
+        ("127.0.0.1:8000", 200),
+        ("[2001:db8::1]:8000", 200),
+        ("localhost:8000", 200),
+        ("gatehouse:8000", 200),
+        ("gatehouse_1:8000", 200),
+        ("GATEHOUSE:8000", 200),
+        ("gatehouse-0.gatehouse.default.svc.cluster.local:8000", 200),
+        ("gatehouse.default.svc:8000", 200),
+        ("ip-10-0-0-5.eu-west-1.compute.internal:8000", 200),
+        ("chat.example.org", 200),
+        ("chat.example.org:8443", 200),
+        # A page of these could have been loaded from elsewhere.
+        ("evil.example", 421),
+        ("evil.example:8000", 421),
+        ("a.chat.example.org", 421),
+        ("localhost.evil.example:8000", 421),
+        ("10.0.0.5.evil.example:8000", 421),
+        ("internal.evil.example", 421),
+        ("xlocal.example", 421),
+        ("evil.example.", 421),
+        ("gatehouse.", 421),
+        ("2130706433:8000", 421),
+        ("127.1:8000", 421),
+        ("gatehouse:8000:1", 421),
+    ],
+)
+@pytest.mark.parametrize("settings", [{}, PRODUCTION], ids=["development", "production"])
+def test_a_rebound_page_cannot_read_the_metrics(make_app, settings, host, status):
+    app = make_app(**settings, metrics_allow=("127.0.0.0/8",), trusted_hosts=("chat.example.org",))
+    client = app.test_client()
+
+    answer = client.get("/metrics", headers={"Host": host})
+    stranger = client.get("/metrics", headers={"Host": host}, environ_base={"REMOTE_ADDR": "203.0.113.1"})
+
+    assert answer.status_code == status
+    assert status == 200 or answer.json["code"] == "host_not_trusted"
+    assert stranger.status_code == 404
+
+
 class TestARefusedOrigin:
     @pytest.fixture(autouse=True)
     def _logged(self, client, monkeypatch):
@@ -137,6 +181,17 @@ class TestARefusedOrigin:
 
     def lines(self, caplog):
         return [record for record in caplog.records if record.message in ("origin.refused", "host.refused")]
+
+    def test_a_host_that_may_not_read_the_metrics_is_told_once_a_minute(self, make_app, caplog, clock):
+        client = make_app(metrics_allow=("127.0.0.1",)).test_client()
+        logging.getLogger("app").propagate = True
+        for _ in range(3):
+            client.get("/metrics", headers={"Host": "prometheus.example"})
+        clock.move(61)
+        client.get("/metrics", headers={"Host": "prometheus.example"})
+
+        assert [record.host for record in self.lines(caplog)] == ["prometheus.example"] * 2
+        assert "TRUSTED_HOSTS" in self.lines(caplog)[0].hint
 
     @pytest.mark.parametrize("is_preflight", [True, False])
     def test_is_told_once_a_minute(self, client, caplog, clock, is_preflight):

@@ -6,43 +6,41 @@ from types import SimpleNamespace
 
 import pytest
 
-from app.web.replays import recording
-from app.web.replays.recording import RECORDED_TICK_S, RecordedClient, StreamStopped
+from app.replays.signs import Sign
+from app.web.replays import client as recorded_client
+from app.web.replays.client import RECORDED_TICK_S, RecordedClient, StreamStopped
 
 
 @pytest.fixture
 def now(monkeypatch):
     clock = SimpleNamespace(s=100.0)
-    monkeypatch.setattr(recording, "time", SimpleNamespace(monotonic=lambda: clock.s))
+    monkeypatch.setattr(recorded_client, "time", SimpleNamespace(monotonic=lambda: clock.s))
     return clock
 
 
 class Log:
-    """What other workers may read and write of an answer."""
+    """What other workers may read of an answer."""
 
-    is_stopped = False
     renewals = 0
 
     def renew(self):
         self.renewals += 1
-
-    def read_signs(self):
-        return self.is_stopped, False
 
     def follow(self, *, is_followed):
         pass
 
 
 def test_a_stop_is_noticed_at_the_next_check(now):
-    log = Log()
+    log, left = Log(), [Sign(is_stopped=False, is_followed=False)]
+    signs = SimpleNamespace(read=lambda: left[-1])
     connection, lifecycle = SimpleNamespace(check=lambda: None), SimpleNamespace(must_end=False)
-    client = RecordedClient(connection, log, linger_s=2.0, has_name=False, lifecycle=lifecycle)
+    client = RecordedClient(connection, log, signs, linger_s=2.0, has_name=False, lifecycle=lifecycle)
     for _ in range(10):
         client.check()
         now.s += RECORDED_TICK_S
 
-    assert log.renewals == 4, "its life is shown once a second"
-    log.is_stopped = True
+    assert log.renewals == 10, "the log decides which of them to write"
+    left.append(Sign(is_stopped=True, is_followed=False))
     with pytest.raises(StreamStopped):
         client.check()
 

@@ -10,7 +10,7 @@ import pytest
 from app import create_app
 from app.config import Config
 from app.offline_model.simulation import play
-from app.web.pages.simulation import SIMULATED
+from app.web.pages.simulation import list_simulated
 from tests.conftest import ORIGIN
 from tests.fakes.reading import events_of
 
@@ -103,7 +103,7 @@ def test_slow_tokens_are_slow(offline, waited):
 
 
 def test_the_next_request_plays_nothing(offline):
-    for state in SIMULATED:
+    for state in list_simulated():
         ask(offline, state, "/api/chat/stream").close()
         answer = offline.post("/api/chat", json=HELLO)
         assert (answer.status_code, answer.json["finishReason"]) == (200, "stop"), state
@@ -126,7 +126,7 @@ def test_an_unknown_state_is_refused_with_those_that_exist(offline):
     answer = ask(offline, "flood")
 
     assert answer.status_code == 400
-    assert all(state in answer.json["error"] for state in SIMULATED)
+    assert all(state in answer.json["error"] for state in list_simulated())
 
 
 def test_pages_of_allowed_origins_may_send_it(offline):
@@ -162,4 +162,4 @@ def test_it_is_refused_in_production_and_with_a_key(make_app, upstream):
 def test_the_document_lists_every_state():
     page = (Path(__file__).parents[2] / "docs/console.md").read_text()
 
-    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == ["X-Simulate", *SIMULATED]
+    assert re.findall(r"^\| `([\w-]+)` \|", page, re.MULTILINE) == ["X-Simulate", *list_simulated()]

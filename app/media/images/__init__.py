@@ -12,10 +12,11 @@
 from app.media.images.intake import ImageNormalizer, ImagesBusy, make_image_processes
 from app.media.images.normalizing import ImageRules, NormalizedImage, UnusableImage
 from app.media.images.sizes import read_size
-from app.media.images.sizing import find_bounds
+from app.media.images.sizing import ImageBounds, find_bounds
 from app.media.images.tokens import max_image_tokens, max_page_tokens, typical_image_tokens
 
 __all__ = [
+    "ImageBounds",
     "ImageNormalizer",
     "ImageRules",
     "ImagesBusy",

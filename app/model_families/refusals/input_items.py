@@ -11,6 +11,12 @@ from app.model_families.refusals.request import Request, iter_objects
 
 _ROLES = ("assistant", "system", "developer", "user")
 _PARTS = ("input_text", "input_image", "input_file")
+# By the type of its item, how a call is named in the sentence.
+_CALLS = {
+    "function_call": "function call",
+    "custom_tool_call": "custom tool call",
+    "computer_call": "computer call",
+}
 _ASSISTANT_PARTS = ("output_text", "refusal")
 
 
@@ -23,6 +29,13 @@ def find_wrong_items(request: Request) -> Iterator[Refusal]:
             yield from _find_wrong_message(request, item, index)
         elif kind in ("reasoning", "item_reference"):
             yield from _find_wrong_memory(request, item, index)
+        elif kind == "computer_call":
+            yield from _find_wrong_computer_call(item, index)
+        elif kind == "computer_call_output":
+            screenshot = item.get("output")
+            if not isinstance(screenshot, dict) or screenshot.get("type") != "computer_screenshot":
+                given = screenshot.get("type") if isinstance(screenshot, dict) else screenshot
+                yield refuse_invalid(f"input[{index}].output", given, ("computer_screenshot",))
     if request.get("previous_response_id") is None and request.get("conversation") is None:
         yield from _find_lonely_calls(item for _, item in items)
 
@@ -60,20 +73,31 @@ def _find_wrong_memory(request: Request, item: dict[str, Any], index: int) -> It
         )
 
 
+def _find_wrong_computer_call(item: dict[str, Any], index: int) -> Iterator[Refusal]:
+    for name in ("id", "call_id", "pending_safety_checks", "status"):
+        if item.get(name) is None:
+            yield refuse_missing(f"input[{index}].{name}")
+    if not str(item.get("id")).startswith("cu_"):
+        message = f"Invalid 'input[{index}].id': '{item.get('id')}'. Expected an ID that begins with 'cu'."
+        yield Refusal(message, f"input[{index}].id", "invalid_value")
+
+
 def _find_lonely_calls(items: Iterator[dict[str, Any]]) -> Iterator[Refusal]:
-    waiting: dict[str, None] = {}
+    waiting: dict[str, str] = {}
+    """The kind of each call without a result, by its id."""
     for item in items:
         call_id = item.get("call_id")
         if not isinstance(call_id, str):
             continue
-        if item.get("type") == "function_call":
-            waiting[call_id] = None
-        elif item.get("type") == "function_call_output":
-            if call_id in waiting:
-                del waiting[call_id]
-            else:
-                yield Refusal(
-                    f"No tool call found for function call output with call_id {call_id}.", "input", None
-                )
-    for call_id in waiting:
-        yield Refusal(f"No tool output found for function call {call_id}.", "input", None)
+        call = str(item.get("type")).removesuffix("_output")
+        if call not in _CALLS:
+            continue
+        if call == item.get("type"):
+            waiting[call_id] = call
+        elif waiting.get(call_id) == call:
+            del waiting[call_id]
+        else:
+            message = f"No tool call found for {_CALLS[call]} output with call_id {call_id}."
+            yield Refusal(message, "input", None)
+    for call_id, call in waiting.items():
+        yield Refusal(f"No tool output found for {_CALLS[call]} {call_id}.", "input", None)

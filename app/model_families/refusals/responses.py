@@ -61,8 +61,12 @@ def _find_wrong_format(request: Request) -> Iterator[Refusal]:
 
 def _find_wrong_tools(request: Request) -> Iterator[Refusal]:
     for index, tool in request.list_objects("tools"):
-        if tool.get("type") == "function" and tool.get("name") is None:
+        if tool.get("type") in ("function", "custom") and tool.get("name") is None:
             yield refuse_missing(f"tools[{index}].name")
+        # Source: AIProxyTeam/AIProxySwift#137
+        if tool.get("type") == "computer_use_preview" and request.get("truncation") != "auto":
+            message = "The computer_use_preview tool requires 'truncation' to be 'auto'."
+            yield Refusal(message, "truncation", None)
     choice = request.get("tool_choice")
     if isinstance(choice, dict) and choice.get("type") == "function" and choice.get("name") is None:
         yield refuse_missing("tool_choice.name")

@@ -33,6 +33,10 @@ def _iter_events(response: Response, token_delay_s: float) -> Iterator[JsonObjec
                 kind = "response.function_call_arguments"
                 yield from _iter_deltas(response, kind, place, token_delay_s)
                 yield {"type": f"{kind}.done", **place, "name": item["name"], "arguments": item["arguments"]}
+            case "custom_tool_call":
+                kind = "response.custom_tool_call_input"
+                yield from _iter_deltas(response, kind, place, token_delay_s)
+                yield {"type": f"{kind}.done", **place, "input": item["input"]}
             case _:
                 yield from _iter_text(response, item, place, token_delay_s)
         yield {"type": "response.output_item.done", "output_index": index, "item": item}
@@ -45,6 +49,8 @@ def _make_empty(item: JsonObject) -> JsonObject:
             return {**item, "summary": [], "encrypted_content": ""}
         case "function_call":
             return {**item, "status": "in_progress", "arguments": ""}
+        case "custom_tool_call":
+            return {**item, "status": "in_progress", "input": ""}
     return {**item, "status": "in_progress", "content": []}
 
 

@@ -130,7 +130,11 @@ def _add_item(conversation: _Conversation, item: JsonObject, param: str, model: 
             function = {name: string(item, name, f"{param}.{name}") for name in ("name", "arguments")}
             call = {"id": string(item, "call_id", f"{param}.call_id"), "type": "function", "function": function}
             _add_call(conversation.messages, call)
-        case "function_call_output":
+        case "custom_tool_call":
+            custom = {name: string(item, name, f"{param}.{name}") for name in ("name", "input")}
+            call = {"id": string(item, "call_id", f"{param}.call_id"), "type": "custom", "custom": custom}
+            _add_call(conversation.messages, call)
+        case "function_call_output" | "custom_tool_call_output":
             result = {"role": "tool", "tool_call_id": string(item, "call_id", f"{param}.call_id")}
             content = _translate_content(item.get("output"), param)
             conversation.messages.append({**result, "content": content})
@@ -139,7 +143,9 @@ def _add_item(conversation: _Conversation, item: JsonObject, param: str, model: 
             if isinstance(sealed, str) and open_thought(sealed) != model:
                 conversation.removed.append(str(item.get("id")))
         case _:
-            raise invalid_value(f"{param}.type", "a message, a function call, its output or reasoning")
+            raise invalid_value(
+                f"{param}.type", "a message, a call of a function or custom tool, its output or reasoning"
+            )
 
 
 def _add_call(messages: list[JsonObject], call: JsonObject) -> None:
@@ -177,15 +183,16 @@ def _nest_format(given: Any) -> Any:
 
 
 def _nest_tools(given: Any) -> Any:
-    return [_nest_function(tool) for tool in given] if isinstance(given, list) else given
+    return [_nest_tool(tool) for tool in given] if isinstance(given, list) else given
 
 
-def _nest_function(tool: Any) -> Any:
-    if not isinstance(tool, dict) or tool.get("type") != "function":
+def _nest_tool(tool: Any) -> Any:
+    kind = tool.get("type") if isinstance(tool, dict) else None
+    if kind not in ("function", "custom"):
         return tool
-    return {"type": "function", "function": {name: tool[name] for name in tool if name != "type"}}
+    return {"type": kind, kind: {name: tool[name] for name in tool if name != "type"}}
 
 
 def _nest_choice(body: JsonObject) -> Any:
     choice = body.get("tool_choice")
-    return _nest_function(choice) if body.get("tools") or choice not in ("auto", "none") else None
+    return _nest_tool(choice) if body.get("tools") or choice not in ("auto", "none") else None

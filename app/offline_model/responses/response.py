@@ -87,14 +87,15 @@ class Response:
         return {"id": name, "type": "reasoning", "summary": summary, "encrypted_content": sealed}
 
     def make_call(self) -> JsonObject:
-        """Return the item of a function call."""
+        """Return the item of a call of a function, or of a custom tool."""
+        is_custom = self.answer.is_custom
         return {
-            "id": f"fc_offline_{self.answer.name}",
-            "type": "function_call",
+            "id": f"{'ctc' if is_custom else 'fc'}_offline_{self.answer.name}",
+            "type": "custom_tool_call" if is_custom else "function_call",
             "status": self.status,
             "call_id": f"call_offline-{self.answer.name}",
             "name": self.answer.tool_name,
-            "arguments": self.answer.text,
+            "input" if is_custom else "arguments": self.answer.text,
         }
 
     def make_message(self) -> JsonObject:

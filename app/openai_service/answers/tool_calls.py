@@ -26,6 +26,7 @@ class _Call:
     """By the server; often empty."""
     id: str
     """The id of our answer, unique among its calls."""
+    type: str = "function"
     name: str = ""
     pieces: list[str] = field(default_factory=list)
     half: str = ""
@@ -117,26 +118,22 @@ class ToolCalls:
         return [
             {
                 "id": call.id,
-                "type": "function",
-                "function": {"name": call.name, "arguments": _fill(mend(call.arguments))},
+                "type": call.type,
+                "function": {"name": call.name, "arguments": _complete(call)},
             }
             for call in self._calls
         ]
 
     def _add_one(self, delta: dict[str, Any], in_this_chunk: set[int]) -> ToolCallDelta | None:
-        index, function = delta.get("index"), delta.get("function")
-        function = function if isinstance(function, dict) else {}
-        id_, name, arguments = (
-            _read_id(delta.get("id")),
-            _read_text(function.get("name")),
-            function.get("arguments"),
-        )
+        index, id_ = delta.get("index"), _read_id(delta.get("id"))
+        type_, function, arguments = _read_called(delta)
+        name = _read_text(function.get("name"))
         if not (id_ or name or arguments):
             return None  # some servers send empty calls along with text
         call = self._find_last(index, id_)
         is_new = call is None or (name and call.position in in_this_chunk) or _begins(call, id_, name, arguments)
         if call is None or is_new:
-            call = self._begin(id_)
+            call = self._begin(id_, type_)
         self._last_at[_key(index)] = self._last_at[None] = call
         in_this_chunk.add(call.position)
         new_name = "" if call.name else name
@@ -147,7 +144,7 @@ class ToolCalls:
             piece = "" if arguments is None or call.pieces else orjson.dumps(mend(arguments)).decode()
         if piece:
             call.pieces.append(piece)
-        return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.join(piece))
+        return ToolCallDelta(call.position, call.id if is_new else "", new_name, call.join(piece), call.type)
 
     def _find_last(self, index: object, id_: str) -> _Call | None:
         """Return the last call at an index; without one, the call of this id, or the last of all."""
@@ -157,7 +154,7 @@ class ToolCalls:
                     return call
         return self._last_at.get(_key(index))
 
-    def _begin(self, given_id: str) -> _Call:
+    def _begin(self, given_id: str, type_: str) -> _Call:
         if len(self._calls) >= _MAX_CALLS:
             raise UpstreamFailed
         position = len(self._calls)
@@ -165,7 +162,7 @@ class ToolCalls:
         while not id_ or id_ in self._ids:
             id_, number = f"call_{number}", number + 1
         self._ids.add(id_)
-        call = _Call(position, given_id, id_)
+        call = _Call(position, given_id, id_, type_)
         self._calls.append(call)
         return call
 
@@ -186,6 +183,29 @@ def _begins(last: _Call, id_: str, name: str, arguments: object) -> bool:
     if last.pieces:
         return arguments != "" and last.is_whole
     return arguments == "" or not isinstance(arguments, str)
+
+
+def _read_called(delta: Mapping[str, Any]) -> tuple[str, Mapping[str, Any], object]:
+    """Return the type of a call, what has its name, and its arguments, or the text of a tool that takes no JSON."""
+    custom, computer, function = delta.get("custom"), delta.get("computer"), delta.get("function")
+    if isinstance(custom, dict):
+        return "custom", custom, custom.get("input")
+    if isinstance(computer, dict):
+        return "computer", {"name": "computer"}, computer
+    function = function if isinstance(function, dict) else {}
+    return "function", function, function.get("arguments")
+
+
+def read_arguments(call: Mapping[str, Any]) -> str:
+    """Return what a call says: its arguments, its text, or the JSON of what a computer shall do."""
+    if "function" in call:
+        return str(call["function"]["arguments"])
+    return str(call["custom"]["input"]) if "custom" in call else orjson.dumps(mend(call["computer"])).decode()
+
+
+def _complete(call: _Call) -> str:
+    arguments: str = mend(call.arguments)
+    return arguments if call.type == "custom" else _fill(arguments)
 
 
 def _fill(arguments: str) -> str:

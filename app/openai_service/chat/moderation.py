@@ -16,6 +16,7 @@ import httpx2
 import orjson
 
 from app.config import ModerationSettings, SendSettings
+from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.call_recording import CallRecording, Listener
 from app.openai_service.context import FreeContext
 from app.openai_service.errors import (
@@ -170,7 +171,7 @@ def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator
             texts.append(content)
         elif content:
             texts += [part["text"] for part in content if part["type"] == "text"]
-        texts += [call["function"]["arguments"] for call in message.get("tool_calls") or ()]
+        texts += map(read_arguments, message.get("tool_calls") or ())
     # The endpoint reads texts and images only, so a file is shown as those in it.
     files = [one.url for one in request.media if isinstance(one, FileInput)]
     texts += [file.text for file in files]

@@ -10,5 +10,7 @@
 - `growing_output.py`: the output items of a stream as they grow
 - `event_order.py`: events that come twice or out of order
 - `usage.py`: usage by its names in chat completions
+- `client_tools.py`: tools for free texts and for a computer, which a client runs as it does functions
+- `tool_media.py`: images and files in the results of tools, for chat completions
 - `hosted_tools.py`: tools that run at OpenAI: how they are offered, and what an answer tells of their calls
 """

@@ -12,6 +12,7 @@ from typing import Any, Literal, TypeVar
 
 from app.model_families import Family, find_family
 from app.openai_service.errors import UpstreamError
+from app.openai_service.responses.client_tools import TRUNCATION
 from app.openai_service.responses.hosted_tools import MAX_CALLS, HostedToolsUnavailable
 from app.openai_service.responses.request_body import MIN_OUTPUT_TOKENS, find_chat_only, get_limit
 from app.openai_service.transport.request_bodies import CHAT_PATH, RESPONSES_PATH
@@ -43,9 +44,9 @@ class Endpoints:
         """Return CHAT_PATH or RESPONSES_PATH for a chat completion's body.
 
         Raises:
-            HostedToolsUnavailable: it has tools that run at OpenAI, and the upstream has no /responses.
+            HostedToolsUnavailable: it has tools that only /responses has, and the upstream has none.
         """
-        if MAX_CALLS in body:
+        if MAX_CALLS in body or TRUNCATION in body:
             if self._api == "chat" or not self._has_route:
                 raise HostedToolsUnavailable
             return RESPONSES_PATH
@@ -73,7 +74,7 @@ class Endpoints:
         limit = get_limit(body)
         if limit is None or limit >= MIN_OUTPUT_TOKENS:
             return 0
-        if MAX_CALLS in body:
+        if MAX_CALLS in body or TRUNCATION in body:
             return MIN_OUTPUT_TOKENS
         family = self._find_family(model)
         is_certain = family is not None and self.choose(model, body) == CHAT_PATH

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.openai_service.answers.text import TextEvent, mend
+from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.errors import UpstreamFailed
+from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
 from app.openai_service.responses.kept_items import keep_item, limit_items
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
@@ -33,7 +35,7 @@ class GrowingItem:
     """One output item.
 
     Attributes:
-        kind: message, commentary, function_call, or what else the server says.
+        kind: message, commentary, the type of a call, or what else the server says.
         latest: the item as the server last told it whole.
         position: of a call among the calls; of an item of a hosted tool, among those; of what is kept, as in a KeptItem.
         arguments: of a call, in pieces.
@@ -91,13 +93,13 @@ class GrowingOutput:
         """Take a piece of a call's arguments. Of a call that has not begun, the end will tell them whole."""
         item = self._find(event.get("item_id"), event.get("output_index"))
         piece = event.get("delta")
-        if item is None or item.kind != "function_call" or not isinstance(piece, str):
+        if item is None or item.kind not in INPUTS or not isinstance(piece, str):
             return []
         item.arguments.append(piece)
         # A letter that is split over two pieces comes with the second.
         text = item.half + piece
         item.half = text[-1] if text and "\ud800" <= text[-1] <= "\udbff" else ""
-        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)))]
+        return [ToolCallDelta(item.position, "", "", mend(text.removesuffix(item.half)), CALL_TYPES[item.kind])]
 
     def add_step(self, kind: str, event: Mapping[str, Any]) -> Events:
         """Take an event that tells how far the call of a hosted tool is."""
@@ -140,9 +142,10 @@ class GrowingOutput:
         elif item.kind in HOSTED_ITEMS and not item.is_complete:
             item.is_complete = True
             events.append(HostedStep(item.position, "done", hide_kept_ids(whole)))
-        elif item.kind == "function_call" and not item.arguments and isinstance(whole.get("arguments"), str):
-            item.arguments.append(whole["arguments"])
-            events.append(ToolCallDelta(item.position, "", "", whole["arguments"]))
+        elif item.kind in CALL_TYPES and not item.arguments and _says(whole, item.kind):
+            arguments = read_arguments(read_call(whole))
+            item.arguments.append(arguments)
+            events.append(ToolCallDelta(item.position, "", "", arguments, CALL_TYPES[item.kind]))
         return events
 
     def precede(self, events: Events) -> Events:
@@ -159,13 +162,7 @@ class GrowingOutput:
 
     def finish(self) -> Output:
         """Return what all items say together."""
-        items = [
-            {**item.latest, "arguments": item.latest.get("arguments") or "".join(item.arguments)}
-            if item.kind == "function_call"
-            else item.latest
-            for item in self._items
-        ]
-        return read_items(items, self._requested)
+        return read_items([_complete(item) for item in self._items], self._requested)
 
     def _add(self, item: Mapping[str, Any], id_: object, place: object) -> Events:
         if len(self._items) >= _MAX_ITEMS:
@@ -182,11 +179,13 @@ class GrowingOutput:
             return [HostedStep(added.position, "added", hide_kept_ids(item))]
         if added.kind in _KEPT:
             added.position = self._calls + any(item.has_text for item in self._items if item.kind == "message")
-        if added.kind != "function_call":
+        if added.kind not in CALL_TYPES:
             return []
         added.position = self._calls
         self._calls += 1
-        return [ToolCallDelta(added.position, _read_text(item.get("call_id")), _read_text(item.get("name")), "")]
+        kind, call_id = CALL_TYPES[added.kind], _read_text(item.get("call_id"))
+        name = COMPUTER if kind == COMPUTER else _read_text(item.get("name"))
+        return [ToolCallDelta(added.position, call_id, name, "", kind)]
 
     def _find(self, id_: object, place: object) -> GrowingItem | None:
         found = self._by_id.get(id_) if isinstance(id_, str) else None
@@ -201,6 +200,19 @@ def make_text_event(item: GrowingItem, text: str) -> TextEvent:
 def _read_item(event: Mapping[str, Any]) -> Mapping[str, Any]:
     item = event.get("item")
     return item if isinstance(item, dict) else {}
+
+
+def _complete(item: GrowingItem) -> Mapping[str, Any]:
+    """Return an item with the pieces of its arguments, if the server has not told them whole."""
+    if item.kind not in INPUTS:
+        return item.latest
+    field = INPUTS[item.kind]
+    return {**item.latest, field: item.latest.get(field) or "".join(item.arguments)}
+
+
+def _says(call: Mapping[str, Any], kind: str) -> bool:
+    """Return whether a call tells its arguments: that of a computer always does."""
+    return kind not in INPUTS or isinstance(call.get(INPUTS[kind]), str)
 
 
 def _name_kind(item: Mapping[str, Any]) -> str:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from app.openai_service.errors import UpstreamRejected
+from app.openai_service.responses.client_tools import CLIENT_TOOLS
 
 MAX_CALLS = "max_tool_calls"
 """The field of a body that has hosted tools: how many calls one answer may make."""
@@ -36,10 +37,10 @@ _KEPT = {"container_id": "cntr_", "file_id": "file-", "vector_store_id": "vs_"}
 
 
 class HostedToolsUnavailable(UpstreamRejected):
-    """The request has tools that run at OpenAI, and the upstream has no `/responses`."""
+    """The request has tools that only `/responses` has, and the upstream has no such route."""
 
     field = "tools"
-    sentence = "the model's server does not run tools itself."
+    sentence = "the model's server has no such tool."
 
     def __init__(self) -> None:
         super().__init__()
@@ -63,7 +64,9 @@ class HostedTools:
 
 def list_hosted_tools(body: Mapping[str, Any]) -> list[Mapping[str, Any]]:
     """Return the hosted tools of a body."""
-    return [tool for tool in body.get("tools") or () if tool["type"] != "function"] if MAX_CALLS in body else []
+    return (
+        [tool for tool in body.get("tools") or () if tool["type"] not in CLIENT_TOOLS] if MAX_CALLS in body else []
+    )
 
 
 def count_calls(items: Iterable[Mapping[str, Any]]) -> dict[str, int]:

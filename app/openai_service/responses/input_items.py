@@ -5,17 +5,13 @@ Source: https://platform.openai.com/docs/guides/migrate-to-responses
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from app.openai_service.responses.client_tools import FUNCTION, Item, build_call, build_result
 from app.openai_service.responses.kept_items import KEY
 
 _BREAKPOINT = "prompt_cache_breakpoint"
-# Longer ids are refused here, though chat completions take them.
-_MAX_CALL_ID = 64
-
-Item = dict[str, Any]
 
 
 def build_items(messages: Iterable[Mapping[str, Any]], model: str) -> list[Item]:
@@ -26,12 +22,15 @@ def build_items(messages: Iterable[Mapping[str, Any]], model: str) -> list[Item]
         model: that is asked; reasoning of another one is left out.
     """
     items: list[Item] = []
+    kinds: dict[str, str] = {}
     for message in messages:
         role = message["role"]
         if role == "assistant":
             items += _build_turn(message, model)
+            kinds |= {call["id"]: call["type"] for call in message.get("tool_calls") or ()}
         elif role == "tool":
-            items.append(_build_result(message))
+            kind, output = kinds.get(message["tool_call_id"], FUNCTION), _translate_content(message["content"])
+            items.append(build_result(message, kind, output))
         else:
             items.append({"role": role, "content": _translate_content(message["content"])})
     return items
@@ -44,16 +43,7 @@ def _build_turn(message: Mapping[str, Any], model: str) -> list[Item]:
     calls = message.get("tool_calls") or []
     if content or not calls:
         turn.append({"role": "assistant", "content": content})
-    # Without ids, which would demand that the reasoning before them comes along.
-    turn += [
-        {
-            "type": "function_call",
-            "call_id": _shorten_id(call["id"]),
-            "name": call["function"]["name"],
-            "arguments": call["function"]["arguments"],
-        }
-        for call in calls
-    ]
+    turn += map(build_call, calls)
     kept = [entry for entry in message.get(KEY) or () if entry["model"] == model]
     for entry in reversed(kept):
         turn.insert(entry["at"], entry["item"])
@@ -77,12 +67,6 @@ def _build_answer(message: Mapping[str, Any]) -> str | list[Item]:
     return translated or ""
 
 
-def _build_result(message: Mapping[str, Any]) -> Item:
-    content = message["content"]
-    output = content if isinstance(content, str) else _translate_content(content)
-    return {"type": "function_call_output", "call_id": _shorten_id(message["tool_call_id"]), "output": output}
-
-
 def _translate_content(content: str | Sequence[Mapping[str, Any]]) -> str | list[Item]:
     return content if isinstance(content, str) else [_translate_part(part) for part in content]
 
@@ -102,8 +86,3 @@ def _translate_part(part: Mapping[str, Any]) -> Item:
     if _BREAKPOINT in part:
         translated[_BREAKPOINT] = part[_BREAKPOINT]
     return translated
-
-
-def _shorten_id(id_: str) -> str:
-    """Return the id of a call, or one made of it if it is too long: the same for the call and its result."""
-    return id_ if len(id_) <= _MAX_CALL_ID else hashlib.sha256(id_.encode()).hexdigest()

@@ -9,6 +9,7 @@ from typing import Any
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import mend
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
+from app.openai_service.responses.client_tools import CALL_TYPES, read_call
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_kept_ids
 from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
 from app.openai_service.responses.usage import rename_usage
@@ -56,9 +57,10 @@ def read_items(items: object, model: str) -> Output:
         if not isinstance(item, Mapping):
             continue
         at = len(output.calls) + bool(output.text)
-        match item.get("type"):
-            case "function_call":
-                output.calls.append(to_chat_call(item))
+        kind = item.get("type")
+        match kind if isinstance(kind, str) else "":
+            case type_ if type_ in CALL_TYPES:
+                output.calls.append(read_call(item))
             case "reasoning":
                 kept.append(keep_item(item, model, at))
             case "message" if item.get("phase") == COMMENTARY:
@@ -67,18 +69,10 @@ def read_items(items: object, model: str) -> Output:
                 output.annotations += read_annotations(item, len(output.text))
                 output.text += "".join(read_parts(item, "output_text", "text"))
                 output.refusal += "".join(read_parts(item, "refusal", "refusal"))
-            case kind if kind in HOSTED_ITEMS:
+            case type_ if type_ in HOSTED_ITEMS:
                 output.hosted.append(item)
     output.kept = limit_items([entry for entry in kept if entry])
     return output
-
-
-def to_chat_call(item: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a call in the form of chat completions. Its id is that of the call, never that of the item."""
-    return {
-        "id": item.get("call_id"),
-        "function": {"name": item.get("name"), "arguments": item.get("arguments")},
-    }
 
 
 def read_parts(item: Mapping[str, Any], kind: str, name: str) -> Iterator[str]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.openai_service.responses.client_tools import TRUNCATION, flatten_choice, flatten_tool
 from app.openai_service.responses.input_items import build_items
 
 MIN_OUTPUT_TOKENS = 16
@@ -33,6 +34,7 @@ _SAME = frozenset(
         "stream",
         "temperature",
         "top_p",
+        TRUNCATION,
         "user",
     }
 )
@@ -65,7 +67,7 @@ def build_response_body(
     translated: dict[str, Any] = {}
     # What the prompt begins with comes first, as in a chat completion.
     if tools := body.get("tools"):
-        translated["tools"] = [_flatten_tool(tool) if tool["type"] == "function" else tool for tool in tools]
+        translated["tools"] = [flatten_tool(tool) for tool in tools]
     if text := _build_text(body):
         translated["text"] = text
     translated["input"] = build_items(body["messages"], model)
@@ -75,7 +77,7 @@ def build_response_body(
     if (limit := get_limit(body)) is not None:
         translated["max_output_tokens"] = limit
     if (choice := body.get("tool_choice")) is not None:
-        translated["tool_choice"] = _flatten_choice(choice)
+        translated["tool_choice"] = flatten_choice(choice)
     if (effort := body.get("reasoning_effort")) is not None:
         translated["reasoning"] = {"effort": effort}
     if included := [*(body.get("include") or ()), *((ENCRYPTED_REASONING,) if reasons else ())]:
@@ -106,32 +108,11 @@ def find_chat_only(body: Mapping[str, Any]) -> list[str]:
 
 def get_limit(body: Mapping[str, Any]) -> int | None:
     """Return the limit of the answer's tokens, if there is one."""
-    return next((body[name] for name in _LIMITS if body.get(name) is not None), None)
-
-
-def _flatten_tool(tool: Mapping[str, Any]) -> dict[str, Any]:
-    function = tool["function"]
-    flat = {
-        "type": "function",
-        "name": function["name"],
-        "parameters": function.get("parameters") or {"type": "object", "properties": {}},
-        "strict": bool(function.get("strict")),  # true where it is left out, unlike in chat completions
-    }
-    if function.get("description") is not None:
-        flat["description"] = function["description"]
-    return flat
-
-
-def _flatten_choice(choice: str | Mapping[str, Any]) -> Any:
-    """Return a tool choice; one that names a function, or allows some, is nested one level less."""
-    if isinstance(choice, str):
-        return choice
-    if choice["type"] == "allowed_tools":
-        allowed = choice["allowed_tools"]
-        return {"type": "allowed_tools", **allowed, "tools": [_flatten_choice(tool) for tool in allowed["tools"]]}
-    return (
-        {"type": "function", "name": choice["function"]["name"]} if choice["type"] == "function" else dict(choice)
-    )
+    for name in _LIMITS:
+        limit: int | None = body.get(name)
+        if limit is not None:
+            return limit
+    return None
 
 
 def _build_text(body: Mapping[str, Any]) -> dict[str, Any]:

@@ -26,6 +26,7 @@ _END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'
 _DELTA = b'"delta":"'
 _REASONING = ("response.reasoning_text.delta", "response.reasoning_summary_text.delta")
+_ARGUMENTS = ("response.function_call_arguments.delta", "response.custom_tool_call_input.delta")
 _LAST = ("response.completed", "response.incomplete", "response.failed")
 # No sign that the model is at work.
 _IDLE = "keepalive"
@@ -78,6 +79,11 @@ class ResponseReader:
                     self._read(raw, events)
                     if self.is_done:
                         return
+
+    @property
+    def text_frame(self) -> tuple[bytes, bytes]:
+        """What comes before and after the text of an event: never known, as events are numbered."""
+        return b"", b""
 
     def read_tokens(self, data: bytes) -> Events:
         """Return the tokens of events that contain only text; none, and nothing is read, if there is anything else."""
@@ -152,7 +158,7 @@ class ResponseReader:
             found = _read_delta(event, joiner, Refusal)
         elif kind in _REASONING:
             found = _read_delta(event, joiner, Reasoning)
-        elif kind == "response.function_call_arguments.delta":
+        elif kind in _ARGUMENTS:
             found = self._output.add_arguments(event)
         elif kind == "response.output_item.added":
             found = self._output.begin(event)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from functools import partial
 
 from app.openai_service.call_recording import CallRecording
@@ -11,10 +11,11 @@ from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Done, Events, Failed
+from app.openai_service.streaming.passing import Writing
 from app.openai_service.streaming.reader import StreamedAnswer
 from app.openai_service.streaming.ticks import Ticks
 from app.upstream_http.call_state import CallState
-from app.upstream_http.relaying import Relay, Relaying
+from app.upstream_http.relaying import Relaying
 
 
 class ChatStream:
@@ -35,7 +36,7 @@ class ChatStream:
         self._drain_pool = drain_pool
         self._has_begun = False
         self._answer: StreamedAnswer | None = None
-        self._relaying: tuple[Relay, Callable[[Events], None]] | None = None
+        self._writing: Writing | None = None
         self._stream = self._run(opening)
 
     @property
@@ -46,18 +47,22 @@ class ChatStream:
     def __iter__(self) -> Iterator[Events]:
         return self._stream
 
-    def relay_tokens(self, relay: Relay, write: Callable[[Events], None]) -> None:
-        """Have tokens given to `write` that arrive while the stream is waited for, instead of yielding them.
+    def relay_tokens(self, writing: Writing) -> None:
+        """Have tokens written that arrive while the stream is waited for, instead of yielding them.
 
-        It is called in the server's loop, and must not wait for anything.
+        That is done in the server's loop, and must not wait for anything.
         """
-        self._relaying = relay, write
+        self._writing = writing
         self._start_relaying()
 
+    def stop_relaying(self) -> None:
+        """Have everything yielded again."""
+        self._call_state.relaying = self._writing = None
+
     def _start_relaying(self) -> None:
-        if self._relaying is not None and self._answer is not None and self._answer.pass_on is not None:
-            relay, write = self._relaying
-            self._call_state.relaying = Relaying(relay, partial(self._answer.pass_on, write))
+        if self._writing is not None and self._answer is not None and self._answer.passing is not None:
+            begin = partial(self._answer.passing.begin, self._writing)
+            self._call_state.relaying = Relaying(self._writing.relay, begin)
 
     def fail(self, error: Exception) -> None:
         """Record an error that happened outside of the call, and close the stream."""
@@ -66,7 +71,7 @@ class ChatStream:
 
     def close(self) -> None:
         """End the call and its upstream request, or let the drain pool read the rest of an unfinished answer."""
-        self._call_state.relaying = self._relaying = None
+        self.stop_relaying()
         if self._has_begun and not self._recording.is_decided and self._drain_pool is not None:
             self._recording.fail(CallerGone())
             self._call_state.abandon_after(self._drain_pool.MAX_DURATION_S)

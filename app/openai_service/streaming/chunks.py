@@ -72,6 +72,11 @@ class ChunkReader:
             else:
                 self._read(raw, events)
 
+    @property
+    def text_frame(self) -> tuple[bytes, bytes]:
+        """What comes before and after the text of a chunk that has nothing else."""
+        return _NOT_KNOWN if self.is_done or self._joiner.waiting or self._splitter.rest else self._around_text
+
     def read_tokens(self, data: bytes) -> Events:
         """Return the tokens of chunks that contain only text; none, and nothing is read, if there is anything else."""
         if self.is_done or self._joiner.waiting or self._splitter.rest:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
 from app.token_counts import Usage
-from app.token_counts.estimates import estimate_text
+from app.token_counts.estimates import weigh_text
 
 ToolCallObject = dict[str, Any]
-"""A tool call in OpenAI's form: {"id", "type": "function", "function": {"name", "arguments"}}."""
+"""A tool call in OpenAI's form: {"id", "type", "function": {"name", "arguments"}}.
+
+Its type is "function", "custom" for a free text instead of arguments, or "computer" for the JSON of what that shall do."""
 
 
 class Token(NamedTuple):
@@ -37,12 +39,13 @@ class Refusal(NamedTuple):
 
 
 class ToolCallDelta(NamedTuple):
-    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments of JSON."""
+    """A piece of the tool call at a position: `id` and `name` are sent once, `arguments` in fragments; `type` as of the whole."""
 
     position: int
     id: str
     name: str
     arguments: str
+    type: str = "function"
 
 
 class ToolRun(NamedTuple):
@@ -131,14 +134,19 @@ Events = list[Event]
 """Events that arrived together. Empty at a tick, or if the data contained no event."""
 
 
-def estimate_tokens(events: Events) -> int:
+def estimate_texts(texts: Iterable[str]) -> float:
+    """Return an estimate of the tokens of pieces of text that the model wrote."""
+    return sum([max(weigh_text(text), 1) for text in texts])
+
+
+def estimate_tokens(events: Events) -> float:
     """Return an estimate of the tokens of what the model wrote: the text counts, as a chunk may have many."""
-    tokens = 0
+    tokens = 0.0
     for event in events:
         if isinstance(event, _TEXTS):  # a tuple: to join types by "|" takes longer than all the rest
-            tokens += estimate_text(event.text) or 1
+            tokens += weight if (weight := weigh_text(event.text)) > 1 else 1
         elif isinstance(event, ToolCallDelta):
-            tokens += estimate_text(event.name + event.arguments) or 1
+            tokens += weight if (weight := weigh_text(event.name + event.arguments)) > 1 else 1
         elif isinstance(event, HostedStep):
-            tokens += estimate_text(str(event.fields.get("delta") or ""))
+            tokens += weigh_text(str(event.fields.get("delta") or ""))
     return tokens

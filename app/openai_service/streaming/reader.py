@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Protocol
@@ -41,6 +41,10 @@ class AnswerReader(Protocol):
     def feed(self, data: bytes, events: Events) -> None:
         """Append to `events` the events that these bytes complete."""
 
+    @property
+    def text_frame(self) -> tuple[bytes, bytes]:
+        """What comes before and after the text of a chunk that has nothing else, as TokenReader describes it."""
+
     def read_tokens(self, data: bytes) -> Events:
         """Return the tokens of these bytes; none, and nothing is read, if there is anything else in them."""
 
@@ -56,14 +60,14 @@ class StreamedAnswer:
     """A stream whose first events have arrived. The last event of `rest`, which must be closed, is Done.
 
     Attributes:
-        pass_on: gives what arrives while `rest` is waited for to a function instead of yielding it, if it is nothing but
-            tokens, and returns whether it is. None if tokens are not all that `rest` makes of them.
+        passing: passes on tokens that arrive while `rest` is waited for, instead of having them yielded. None if tokens
+            are not all that `rest` makes of them.
     """
 
     model: str
     first: Events
     rest: Ticks[None]
-    pass_on: Callable[[Callable[[Events], None], bytes], bool] | None = None
+    passing: Passing | None = None
 
 
 def open_answer(
@@ -82,7 +86,7 @@ def open_answer(
     passing = Passing(reader, record.attempt_log[-1], call_state, idle_timeout_s=idle_timeout_s)
     stream = _read(response, reader, call_state, record, passing, idle_timeout_s)
     first = yield from _read_first(stream)
-    return StreamedAnswer(reader.model, first, stream, passing.pass_on)
+    return StreamedAnswer(reader.model, first, stream, passing)
 
 
 def open_rounds(stream: Ticks[None], record: CallRecord) -> Ticks[StreamedAnswer]:
@@ -166,6 +170,9 @@ def _read_events(
     for data in body:
         passing.count()
         events: Events = []
+        if not data:  # a tick
+            yield events
+            continue
         try:
             reader.feed(data, events)
         except Exception:

@@ -8,6 +8,7 @@ from typing import Any
 from app.config import ModelSettings
 from app.openai_service.chat_call import ChatCall
 from app.openai_service.errors import ModelNotOffered
+from app.openai_service.responses.client_tools import TRUNCATION
 from app.openai_service.responses.hosted_tools import MAX_CALLS
 
 CHAT_PATH = "/chat/completions"
@@ -86,6 +87,7 @@ def chat_body(
         "service_tier": call.service_tier or settings.service_tier,
         "tool_choice": call.tool_choice,
         "parallel_tool_calls": parallel_tool_calls,
+        TRUNCATION: "auto" if call.has_computer else None,
         MAX_CALLS: None if hosted is None else hosted.max_calls,
         "include": None if hosted is None or not hosted.include else list(hosted.include),
     }

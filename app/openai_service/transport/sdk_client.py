@@ -21,6 +21,8 @@ from app.upstream_http.client import UpstreamClient
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
 _STREAM = openai.Stream[Any]  # subscripting it takes a dozen calls
+_NO_HEADERS = httpx2.Headers()  # httpx2 looks longer at None
+_LENGTH = b"content-length"
 
 
 class _Post:
@@ -53,6 +55,35 @@ class _Post:
         return max_retries
 
 
+class _Prepared:
+    """A request that the SDK has built, of which each copy has another body."""
+
+    # private API: _list of httpx2.Headers, _content and the __dict__ of httpx2.Request; guarded by
+    # tests/openai_service/transport/test_prepared_requests.py
+
+    def __init__(self, request: httpx2.Request) -> None:
+        self.request = request
+        names = [name for _, name, _ in request.headers._list]
+        place = names.index(_LENGTH)
+        self._before, self._after = request.headers._list[:place], request.headers._list[place + 1 :]
+
+    def copy(self, content: bytes) -> httpx2.Request:
+        """Return the request with this body. The headers share their bytes: to encode them is nearly all that it costs."""
+        # With an encoding, as httpx2 would decode all headers to find it out.
+        headers = httpx2.Headers(_NO_HEADERS, encoding="ascii")
+        length = (b"Content-Length", _LENGTH, b"%d" % len(content))
+        headers._list = [*self._before, length, *self._after]
+        request = httpx2.Request.__new__(httpx2.Request)
+        request.__dict__.update(
+            self.request.__dict__,
+            headers=headers,
+            extensions={**self.request.extensions},
+            stream=httpx2.ByteStream(content),
+            _content=content,  # otherwise it is put together from the stream
+        )
+        return request
+
+
 class _Client(openai.OpenAI):
     """The SDK's client, which prepares URL and headers once for each path instead of once for each call.
 
@@ -66,7 +97,7 @@ class _Client(openai.OpenAI):
     """All keys of the site, this client's among them. Whoever sends chooses one for each request."""
 
     def __init__(self, *args: Any, **settings: Any) -> None:
-        self._prepared: dict[str, httpx2.Request] = {}
+        self._prepared: dict[str, _Prepared] = {}
         super().__init__(*args, **settings)
 
     def post_bytes(self, path: str, content: bytes, *, stream: bool, traceparent: str = "") -> httpx2.Response:
@@ -82,23 +113,16 @@ class _Client(openai.OpenAI):
         if type(options) is not _Post:
             return super()._build_request(options, retries_taken=retries_taken)
         prepared = self._prepared.get(options.url) or self.prepare(options.url)
-        # Made from Headers, these share the encoded bytes; encoding them is nearly all of a request's cost.
-        headers = httpx2.Headers(prepared.headers)
-        headers["Content-Length"] = str(len(options.content))
+        request = prepared.copy(options.content)
         if options.traceparent:
-            headers["traceparent"] = options.traceparent
-        body = httpx2.ByteStream(options.content)
-        request = httpx2.Request(
-            "POST", prepared.url, headers=headers, stream=body, extensions=prepared.extensions
-        )
-        request.headers.encoding = "ascii"  # otherwise all headers are decoded to find it out
+            request.headers["traceparent"] = options.traceparent
         return request
 
-    def prepare(self, path: str) -> httpx2.Request:
+    def prepare(self, path: str) -> _Prepared:
         """Have the SDK build a request to a path, with URL, credentials and headers, and store it."""
         options = super()._prepare_options(FinalRequestOptions.construct(method="post", url=path, content=b"{}"))
-        self._prepared[path] = request = super()._build_request(options)
-        return request
+        self._prepared[path] = prepared = _Prepared(super()._build_request(options))
+        return prepared
 
     # In the SDK these serve providers, workload identities and typed responses, which are not used here.
 
@@ -161,12 +185,12 @@ def _read_refusal(error: Exception) -> UpstreamError | None:
 
 
 class _AzureClient(_Client, openai.AzureOpenAI):
-    def prepare(self, path: str) -> httpx2.Request:
+    def prepare(self, path: str) -> _Prepared:
         """Leave the version out of the URL of Azure's v1 API, which refuses dated ones."""
-        request = super().prepare(path)
+        prepared = super().prepare(path)
         if path.startswith(f"{AZURE_V1}/"):
-            request.url = request.url.copy_with(query=None)
-        return request
+            prepared.request.url = prepared.request.url.copy_with(query=None)
+        return prepared
 
 
 def build_client(

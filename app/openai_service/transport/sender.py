@@ -21,6 +21,7 @@ from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body
 from app.openai_service.responses.stream import ResponseReader
+from app.openai_service.responses.tool_media import move_media
 from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.reader import StreamedAnswer, open_answer
@@ -181,6 +182,8 @@ class Sender:
         if request.media:
             body, lowered = self._parameter_support.lower_details(model, body)
             changed |= lowered
+            if path == CHAT_PATH and (moved := move_media(body["messages"])) is not body["messages"]:
+                body = {**body, "messages": moved}
         adjusted = record.adjusted = request.adjusted | changed
         record.has_own_cache = "prompt_cache_key" in body
         record.attempt_log[-1].service_tier = body.get("service_tier")

@@ -9,6 +9,7 @@ import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.openai_service.streaming.passing import TokenFrame
 from app.token_counts import Usage
 from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.call_ids import CallIds
@@ -78,6 +79,13 @@ class Agui(JoiningEncoder):
         self._calls: dict[int, str] = {}
         """The ids of the calls that were started and not ended, by position."""
         self._with_arguments: set[str] = set()
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, within a text."""
+        if self._open != "text":
+            return None
+        return TokenFrame(self._delta.removesuffix(b"%b") + b'"', b'"', self._padding.close)
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""

@@ -9,9 +9,26 @@ from collections.abc import Callable
 from typing import ClassVar, Protocol, Self
 
 from app.openai_service import Event, Events
+from app.openai_service.streaming.passing import TokenFrame
 
 
-class Encoder(Protocol):
+class TokenEncoder(Protocol):
+    """The part of an Encoder that tokens need."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, if there is nothing else to that, and nothing in it to escape."""
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of these events; b"" if the format has none for them.
+
+        Raises:
+            BrokenStream: the answer failed, and the format cannot express an error.
+        """
+        ...
+
+
+class Encoder(TokenEncoder, Protocol):
     """Turns the events of one answer, in order, into the bytes of one wire format."""
 
     @property
@@ -21,14 +38,6 @@ class Encoder(Protocol):
     @property
     def heartbeat(self) -> bytes:
         """Bytes that readers ignore, sent while the stream is silent; b"" if the format has none."""
-
-    def encode(self, events: Events) -> bytes:
-        """Return the bytes of these events; b"" if the format has none for them.
-
-        Raises:
-            BrokenStream: the answer failed, and the format cannot express an error.
-        """
-        ...
 
 
 class PricedEncoder(Encoder, Protocol):
@@ -67,6 +76,11 @@ class JoiningEncoder(ABC):
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         """The pieces that wait to be joined."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, if a frame is all there is to that."""
+        return None
 
     @abstractmethod
     def encode_event(self, event: Event) -> None:

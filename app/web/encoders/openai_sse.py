@@ -17,6 +17,8 @@ from app.openai_service import (
     Token,
     ToolCallDelta,
 )
+from app.openai_service.streaming.events import ToolCallObject
+from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.openai_error import openai_error
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -53,6 +55,13 @@ class OpenAISse:
         self._begin_chunk = self._begin_text = self._end_text = b""
         self._calls: dict[int, bool] = {}
         """The calls of tools so far, by position, and whether any of their arguments were sent."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, once the first chunk is."""
+        if not self._begin_text:
+            return None
+        return TokenFrame(self._begin_text + b'"', b'"' + self._end_text, self._padding.close)
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""
@@ -102,9 +111,9 @@ class OpenAISse:
         self._calls[place] = self._calls.get(place, False) or bool(event.arguments)
         call: dict[str, Any] = {"index": place}
         if event.id:
-            call |= {"id": event.id, "type": "function"}
+            call |= {"id": event.id, "type": event.type}
         named = {"name": event.name} if event.name else {}
-        return call | {"function": {**named, "arguments": event.arguments}}
+        return call | _build_called(event.type, named, event.arguments)
 
     def _encode_end(self, done: Done) -> bytes:
         if tier := read_service_tier(self.record):  # which is known from now on
@@ -120,12 +129,29 @@ class OpenAISse:
     def _list_unsent(self, done: Done) -> list[dict[str, Any]]:
         """Return the calls of a cached answer, which has no pieces of them, and the arguments `{}` of calls without any."""
         if not self._calls:
-            return [{"index": place, **call} for place, call in enumerate(done.tool_calls)]
+            return [{"index": place, **build_tool_call(call)} for place, call in enumerate(done.tool_calls)]
+        untold = [place for place, has_arguments in self._calls.items() if not has_arguments]
+        calls = {place: done.tool_calls[place] for place in untold if place < len(done.tool_calls)}
         return [
-            {"index": place, "function": {"arguments": done.tool_calls[place]["function"]["arguments"]}}
-            for place, has_arguments in self._calls.items()
-            if not has_arguments and place < len(done.tool_calls)
+            {"index": place, **_build_called(call["type"], {}, call["function"]["arguments"])}
+            for place, call in calls.items()
         ]
+
+
+def build_tool_call(call: ToolCallObject) -> dict[str, Any]:
+    """Return a call as OpenAI's chat has it: that of a tool which takes a text is `custom`."""
+    called = call["function"]
+    return {
+        "id": call["id"],
+        "type": call["type"],
+        **_build_called(call["type"], {"name": called["name"]}, called["arguments"]),
+    }
+
+
+def _build_called(kind: str, named: dict[str, str], arguments: str) -> dict[str, Any]:
+    if kind == "custom":
+        return {"custom": {**named, "input": arguments}}
+    return {"function": {**named, "arguments": arguments}}
 
 
 def read_service_tier(record: CallRecord) -> str | None:

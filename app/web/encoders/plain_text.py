@@ -13,6 +13,7 @@ class PlainText:
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""
+    token_frame: ClassVar[None] = None
 
     def encode(self, events: Events) -> bytes:
         """Return the text of the events."""

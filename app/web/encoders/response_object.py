@@ -9,6 +9,8 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, Literal
 
+import orjson
+
 from app.openai_service import ChatResult, Done
 from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
@@ -28,6 +30,15 @@ HOSTED_PREFIXES = {
     "mcp_list_tools": "mcpl",
 }
 """Begin the ids of the items of tools that run at OpenAI, by their type."""
+
+
+CALL_PREFIXES = {"function": "fc", "custom": "ctc", "computer": "cu"}
+"""Begin the ids of the items of calls, by their type."""
+CALL_INPUTS = {
+    "function": ("response.function_call_arguments", "arguments"),
+    "custom": ("response.custom_tool_call_input", "input"),
+}
+"""How the names of the events of a call begin, and the field that grows; that of a computer comes whole."""
 
 
 def find_incomplete_reason(finish_reason: str) -> str | None:
@@ -95,10 +106,11 @@ class GrowingMessage:
 
 @dataclass(slots=True)
 class GrowingCall:
-    """A call of a function that is being written. It has its place in the output once its name is known."""
+    """A call that is being written. It has its place in the output once its name is known."""
 
     id: str = ""
     name: str = ""
+    type: str = "function"
     place: int | None = None
     waiting: list[str] = field(default_factory=list)
     """Arguments that came before the name."""
@@ -170,7 +182,7 @@ def build_response(
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
     for at, call in enumerate(result.tool_calls, start=bool(result.text)):
         add_thoughts(at)
-        output.append(build_call(frame.name_item("fc", len(output)), call, status))
+        output.append(build_call(frame, len(output), call, status))
     if thoughts_are_asked_for:
         add_thoughts(math.inf)
     tier = read_service_tier(result.record)
@@ -182,10 +194,16 @@ def build_message(id_: str, content: Sequence[dict[str, Any]], status: Status) -
     return {"id": id_, "type": "message", "status": status, "role": "assistant", "content": content}
 
 
-def build_call(id_: str, call: ToolCallObject, status: Status) -> dict[str, Any]:
-    """Return the item of a call of a function."""
-    item = {"id": id_, "type": "function_call", "status": status, "call_id": call["id"]}
-    return {**item, "name": call["function"]["name"], "arguments": call["function"]["arguments"]}
+def build_call(frame: ResponseFrame, place: int, call: ToolCallObject, status: Status) -> dict[str, Any]:
+    """Return the item of a call of what the client runs."""
+    kind, called = call["type"], call["function"]
+    item = {"id": frame.name_item(CALL_PREFIXES[kind], place), "status": status, "call_id": call["id"]}
+    if kind == "custom":
+        return {**item, "type": "custom_tool_call", "name": called["name"], "input": called["arguments"]}
+    if kind == "computer":
+        told = {"pending_safety_checks": [], **orjson.loads(called["arguments"])}
+        return {**item, "type": "computer_call", **told}
+    return {**item, "type": "function_call", "name": called["name"], "arguments": called["arguments"]}
 
 
 def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict[str, Any]:

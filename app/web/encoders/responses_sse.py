@@ -26,6 +26,7 @@ from app.web.encoders.openai_error import response_error
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.encoders.padding import Padding
 from app.web.encoders.response_object import (
+    CALL_INPUTS,
     GrowingCall,
     GrowingMessage,
     GrowingThoughts,
@@ -215,46 +216,49 @@ class ResponsesSse(JoiningEncoder):
             self._add(step.kind, item_id=self._output[place]["id"], output_index=place, **step.fields)
 
     def _write_call(self, delta: ToolCallDelta) -> None:
-        call = self._calls.setdefault(delta.position, GrowingCall())
+        call = self._calls.setdefault(delta.position, GrowingCall(type=delta.type))
         call.id, call.name = call.id or delta.id, call.name or delta.name
         if delta.arguments:
             call.waiting.append(delta.arguments)
-        if call.place is None and call.id and call.name:
-            self._begin_call(call)
+        if call.id and call.name and call.type in CALL_INPUTS:
+            self._begin_call(call, "")
         if call.place is not None:
             self._send_arguments(call, "".join(call.waiting))
             call.waiting.clear()
 
-    def _begin_call(self, call: GrowingCall) -> None:
-        self._tell_thoughts()
-        self._end_message("completed")
-        call.place = len(self._output)
-        begun = {"id": call.id, "function": {"name": call.name, "arguments": ""}}
-        self._add_item(build_call(self._frame.name_item("fc", call.place), begun, "in_progress"))
+    def _begin_call(self, call: GrowingCall, arguments: str) -> int:
+        """Begin a call that has not begun, and return its place."""
+        if call.place is None:
+            self._tell_thoughts()
+            self._end_message("completed")
+            call.place = len(self._output)
+            begun = {"id": call.id, "type": call.type, "function": {"name": call.name, "arguments": arguments}}
+            self._add_item(build_call(self._frame, call.place, begun, "in_progress"))
+        return call.place
 
     def _send_arguments(self, call: GrowingCall, piece: str) -> None:
         if not piece or call.place is None:
             return
         call.sent.append(piece)
-        id_ = self._frame.name_item("fc", call.place)
-        data = {"type": "response.function_call_arguments.delta", "item_id": id_, "output_index": call.place}
+        name = f"{CALL_INPUTS[call.type][0]}.delta"
+        data = {"type": name, "item_id": self._output[call.place]["id"], "output_index": call.place}
         data |= {"sequence_number": self._number, "delta": piece}
         self._number += 1
-        event = b"event: response.function_call_arguments.delta\ndata: %b" % orjson.dumps(data)[:-1]
-        self.pieces.append(self._padding.close(event))
+        self.pieces.append(self._padding.close(b"event: %b\ndata: %b" % (name.encode(), orjson.dumps(data)[:-1])))
 
     def _end_call(self, position: int, complete: ToolCallObject, status: Status) -> None:
-        """End a call; one of a cached answer has not begun."""
-        call = self._calls.setdefault(position, GrowingCall(complete["id"], complete["function"]["name"]))
-        if call.place is None:
-            self._begin_call(call)
-        arguments, sent = complete["function"]["arguments"], "".join(call.sent)
-        if arguments.startswith(sent):  # `{}` for a call without any
-            self._send_arguments(call, arguments.removeprefix(sent))
-        place = call.place or 0
-        item = build_call(self._frame.name_item("fc", place), complete, status)
-        name = "response.function_call_arguments.done"
-        self._add(name, item_id=item["id"], output_index=place, name=item["name"], arguments=arguments)
+        """End a call; one of a cached answer has not begun, nor has one of a computer, which comes whole."""
+        name, arguments = complete["function"]["name"], complete["function"]["arguments"]
+        call = self._calls.setdefault(position, GrowingCall(complete["id"], name, complete["type"]))
+        place = self._begin_call(call, "" if call.type in CALL_INPUTS else arguments)
+        item = build_call(self._frame, place, complete, status)
+        if call.type in CALL_INPUTS:
+            sent = "".join(call.sent)
+            if arguments.startswith(sent):  # `{}` for a call without any
+                self._send_arguments(call, arguments.removeprefix(sent))
+            event, field = CALL_INPUTS[call.type]
+            named = {"name": name} if call.type == "function" else {}
+            self._add(f"{event}.done", item_id=item["id"], output_index=place, **named, **{field: arguments})
         self._end_item(place, item)
 
     def _finish(self, done: Done) -> None:
@@ -276,7 +280,8 @@ class ResponsesSse(JoiningEncoder):
         self._end_message("incomplete")
         for call in self._calls.values():  # they are not ended, so that nobody runs them
             if call.place is not None:
-                self._output[call.place] |= {"status": "incomplete", "arguments": "".join(call.sent)}
+                field = CALL_INPUTS[call.type][1]
+                self._output[call.place] |= {"status": "incomplete", field: "".join(call.sent)}
         for place in self._hosted.values():
             if self._output[place].get("status") in ("in_progress", "searching", "interpreting", "calling"):
                 self._output[place] |= {"status": "failed"}

@@ -18,6 +18,7 @@ class StructuredSse:
 
     content_type: ClassVar[str] = "text/event-stream; charset=utf-8"
     heartbeat: ClassVar[bytes] = b": heartbeat\n\n"
+    token_frame: ClassVar[None] = None
 
     def __init__(self, request_id: str, call: StructuredCall, padding: Padding) -> None:
         self._request_id = request_id

@@ -15,6 +15,7 @@ class StructuredText:
 
     content_type: ClassVar[str] = "text/plain; charset=utf-8"
     heartbeat: ClassVar[bytes] = b""
+    token_frame: ClassVar[None] = None
 
     def __init__(self) -> None:
         self._has_text = False

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.padding import Padding
 from app.web.errors import api_error, problem_for
 from app.web.schemas.chat import tool_run
@@ -23,6 +24,7 @@ class TokenSse:
         self._request_id = request_id
         self._padding = padding
         self._seal = seal
+        self.token_frame = TokenFrame(b'data: {"token":"', b'"', padding.close)
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""

@@ -9,11 +9,12 @@ import orjson
 
 from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
+from app.openai_service.streaming.passing import TokenFrame
 from app.web.encoders.base import JoiningEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
-from app.web.replays.recording import StreamStopped
+from app.web.replays.client import StreamStopped
 from app.web.schemas.kept_reasoning import Seal, seal_nothing
 
 _FINISH_REASONS = {
@@ -72,6 +73,13 @@ class UIMessageStream(JoiningEncoder):
         """Whether server tools ran in this step: what the model writes next is another one."""
         self._calls: dict[int, str] = {}
         """The ids of the calls that were started, by position."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, within a text."""
+        if self._open != "text":
+            return None
+        return TokenFrame(self._delta.removesuffix(b"%b") + b'"', b'"', self._padding.close)
 
     def encode(self, events: Events) -> bytes:
         """Return the bytes of the events."""

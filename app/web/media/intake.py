@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 from app.media.data_urls import EmbeddedUrl
 from app.media.documents import PdfReading, PdfRules
-from app.media.images import ImageNormalizer, ImageRules, find_bounds
+from app.media.images import ImageBounds, ImageNormalizer, ImageRules, find_bounds
 from app.problems import InvalidRequest
 from app.prompts.selection import PromptSelection
 from app.runtime.turns import in_turns
@@ -101,7 +101,10 @@ class MediaIntake:
             kind = part["type"]
             fields, where = part[kind], name_part(place, number, kind)
             if kind == "image_url":
-                part[kind] = preparation.prepare_image(fields["url"], fields.get("detail"), where)
+                keeps_size = fields.get("keeps_size", False)
+                part[kind] = preparation.prepare_image(
+                    fields["url"], fields.get("detail"), where, keeps_size=keeps_size
+                )
             else:
                 part[kind] = preparation.prepare_file(fields, where)
 
@@ -118,15 +121,18 @@ class Preparation:
         self._adjusted = adjusted
         self._pages_left = work.settings.max_file_pages
 
-    def prepare_image(self, url: str, detail: str | None, where: str) -> dict[str, str]:
+    def prepare_image(
+        self, url: str, detail: str | None, where: str, *, keeps_size: bool = False
+    ) -> dict[str, str]:
         """Return the URL and the detail of an image, as the model gets it.
 
         Args:
             url: of the image, or the name that stands for it in the body.
             detail: as asked for; None if it is not.
             where: the image's path in the body.
+            keeps_size: whether it may not be scaled, however closely it is looked at.
         """
-        detail, normalizer = self._make_normalizer(detail)
+        detail, normalizer = self._make_normalizer(detail, keeps_size=keeps_size)
         return {"url": normalize_image(url, self._embedded.get(url), where, normalizer), "detail": detail}
 
     def prepare_upload(self, data: bytes, detail: str | None, where: str) -> dict[str, str]:
@@ -148,11 +154,12 @@ class Preparation:
         self._pages_left -= url.pages
         return {"filename": choose_name(file), "file_data": url}
 
-    def _make_normalizer(self, asked: str | None) -> tuple[str, ImageNormalizer]:
+    def _make_normalizer(self, asked: str | None, *, keeps_size: bool = False) -> tuple[str, ImageNormalizer]:
         """Return the detail at which an image is looked at, and what normalizes the image for that."""
         settings = self._work.settings
         detail = min(asked or "auto", settings.max_detail, key=_DETAILS.index)
         if asked not in (None, detail):
             self._adjusted["detail"] = detail
-        rules = ImageRules(settings.max_bytes, settings.max_pixels, find_bounds(self._model, detail))
+        bounds = ImageBounds() if keeps_size else find_bounds(self._model, detail)
+        rules = ImageRules(settings.max_bytes, settings.max_pixels, bounds)
         return detail, ImageNormalizer(rules, self._work.image_processes, self._work.claim)

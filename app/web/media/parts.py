@@ -7,7 +7,6 @@ What a part says of the upstream's cache is accepted and ignored, as in a reques
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from operator import methodcaller
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
@@ -24,7 +23,6 @@ ChatPart = dict[str, Any]
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _Url = Annotated[str, Field(min_length=1)]
-_get_content = methodcaller("get", "content")
 _TEXT_TYPES = ("text", "input_text", "output_text")
 
 
@@ -199,6 +197,21 @@ JOINED_TEXT = BeforeValidator(
 )
 """Takes a text, or a list of text parts, of which it makes one."""
 
+
+def _join_if_spoken(content: Any) -> Any:
+    """Return the text of a list that has nothing else, in any spelling; all else unchanged."""
+    if not isinstance(content, list) or None in map(_read_text, content):
+        return content
+    return join_text_parts(content)
+
+
+ToolOutput = Annotated[
+    Annotated[Text, Tag(AS_TEXT)] | Annotated[Parts, Tag(AS_OTHER)],
+    Discriminator(get_union_tag),
+    BeforeValidator(_join_if_spoken),
+]
+"""What a tool gave: a text, or a list of parts."""
+
 JOINED_TEXT_OR_NULL = BeforeValidator(
     join_text_parts, json_schema_input_type=str | Annotated[list[SpokenPart], Field(min_length=1)] | None
 )
@@ -206,12 +219,11 @@ JOINED_TEXT_OR_NULL = BeforeValidator(
 
 def find_media(messages: Sequence[Mapping[str, Any]] | None) -> Iterator[tuple[int, int, ChatPart]]:
     """Yield each part that is no text, with the index of its message and its own."""
-    # In most conversations no message has parts, which takes no call for each to find out.
-    if not messages or list not in map(type, map(_get_content, messages)):
-        return
-    for place, message in enumerate(messages):
-        content = message.get("content")
-        for number, part in enumerate(content if type(content) is list else ()):
+    for place, message in enumerate(messages or ()):
+        # In most conversations no message has parts, which takes no call for each to find out.
+        if "content" not in message or type(content := message["content"]) is not list:
+            continue
+        for number, part in enumerate(content):
             if part["type"] != "text":
                 yield place, number, part
 

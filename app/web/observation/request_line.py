@@ -15,7 +15,7 @@ from app.runtime.log_throttle import LogBound
 from app.runtime.logs.events import log_event
 from app.web.observation.bodies import ObservedBody
 from app.web.observation.naming import name_method, name_origin, name_route
-from app.web.request_id import current_request, current_state
+from app.web.request_id import RequestState, current_request, current_state
 
 log = logging.getLogger("app.request")
 
@@ -32,7 +32,8 @@ def init_request_line(app: Flask, name_user: Callable[[str, str], str | None]) -
     def note_answer(response: Response) -> Response:
         if not log.isEnabledFor(logging.INFO):
             return response
-        state, fields = current_state(), _describe_request(response, name_user)
+        state = current_state()
+        fields = _describe_request(response, state, name_user)
         body = response.response
         if not isinstance(body, ObservedBody):
             if fields["method"] != "HEAD":
@@ -53,8 +54,10 @@ def init_request_line(app: Flask, name_user: Callable[[str, str], str | None]) -
     app.after_request(note_answer)
 
 
-def _describe_request(response: Response, name_user: Callable[[str, str], str | None]) -> dict[str, Any]:
-    request, state = current_request(), current_state()
+def _describe_request(
+    response: Response, state: RequestState, name_user: Callable[[str, str], str | None]
+) -> dict[str, Any]:
+    request = current_request()
     environ = request.environ
     origin, length = environ.get("HTTP_ORIGIN"), environ.get("CONTENT_LENGTH")
     principal: Principal | None = state.principal

@@ -131,6 +131,12 @@ TOOL_CALL: Schema = {
     },
     "required": ["id", "type", "function"],
 }
+CUSTOM_TOOL_CALL: Schema = {
+    "type": "object",
+    "description": "The call of a tool that takes a free text.",
+    "properties": {"id": TEXT, "type": const("custom"), "custom": closed({"name": TEXT, "input": TEXT})},
+    "required": ["id", "type", "custom"],
+}
 TOKEN_COUNTS: Schema = {
     "type": "object",
     "description": "The token counts as the upstream tells them, in OpenAI's names.",
@@ -154,7 +160,7 @@ COMPLETION = closed(
                     "index": const(0),
                     "message": closed(
                         {"role": const("assistant"), "content": maybe(TEXT), "refusal": maybe(TEXT)},
-                        tool_calls=list_of(refer("ToolCall")),
+                        tool_calls=list_of({"oneOf": [refer("ToolCall"), refer("CustomToolCall")]}),
                         reasoning_details=REASONING_DETAILS,
                     ),
                     "logprobs": NULL,

@@ -8,6 +8,7 @@ from app.web.openapi.schema import Schema
 COMPONENTS: dict[str, Schema] = {
     "Usage": answers.TOKEN_COUNTS,
     "ToolCall": answers.TOOL_CALL,
+    "CustomToolCall": answers.CUSTOM_TOOL_CALL,
     "ChatAnswer": answers.CHAT,
     "StructuredAnswer": answers.STRUCTURED,
     "EmbeddingsAnswer": answers.EMBEDDINGS,

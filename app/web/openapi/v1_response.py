@@ -65,6 +65,27 @@ OUTPUT_ITEM: Schema = {
                 "arguments": TEXT,
             }
         ),
+        closed(
+            {
+                "id": TEXT,
+                "type": const("custom_tool_call"),
+                "status": _STATUS,
+                "call_id": TEXT,
+                "name": TEXT,
+                "input": TEXT,
+            }
+        ),
+        closed(
+            {
+                "id": TEXT,
+                "type": const("computer_call"),
+                "status": _STATUS,
+                "call_id": TEXT,
+                "pending_safety_checks": list_of(OBJECT),
+            },
+            action=OBJECT,
+            actions=list_of(OBJECT),
+        ),
         closed({"id": TEXT, "type": const("reasoning"), "summary": list_of(OBJECT), "encrypted_content": TEXT}),
         _HOSTED,
     ]
@@ -155,6 +176,8 @@ EVENT: Schema = {
         _event("refusal.done", **_PART_AT, refusal=TEXT),
         _event("function_call_arguments.delta", **_ITEM_AT, delta=TEXT),
         _event("function_call_arguments.done", **_ITEM_AT, name=TEXT, arguments=TEXT),
+        _event("custom_tool_call_input.delta", **_ITEM_AT, delta=TEXT),
+        _event("custom_tool_call_input.done", **_ITEM_AT, input=TEXT),
         _STEP,
     ]
 }

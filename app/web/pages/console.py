@@ -13,7 +13,7 @@ from app.prompts import Prompt
 from app.services import Services
 from app.web.forms.ask_form import make_once_key
 from app.web.openapi.examples import EXAMPLES
-from app.web.pages.simulation import SIMULATED
+from app.web.pages.simulation import list_simulated
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,5 +76,5 @@ def describe_console(built: Services, chosen: str) -> ConsoleView:
         fault=built.owner_faults.find_hint(),
         chosen=chosen,
         once=make_once_key(),
-        simulated=SIMULATED if may_simulate else {},
+        simulated=list_simulated() if may_simulate else {},
     )

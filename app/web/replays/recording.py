@@ -4,41 +4,28 @@ from __future__ import annotations
 
 import copy
 import math
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import ClassVar
 
 from flask import Response, g
 
 from app.openai_service import Done, Events, Failed
-from app.openai_service.errors import CallerGone
 from app.openai_service.resilience.drain import DrainPool
 from app.replays import AnswerLog, AnswerStore
 from app.replays.errors import AnswerLost, TooManyKeptAnswers
-from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
 from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder
+from app.web.replays.client import RecordedClient
+from app.web.replays.holding import HoldingEncoder
 from app.web.replays.idempotency import IdempotentRequest, kept_headers
 from app.web.schemas.fields import StreamFields
 
-RECORDED_TICK_S = 0.4
-"""The longest time between two checks of a stream that is kept: its owner may stop it, which takes less than a second."""
-
-_RENEW_EVERY_S = 1.0
-_READ_SIGNS_EVERY_S = 0.3
 _ENDS: dict[type, str] = {Done: "complete", Failed: "failed"}
-
-
-class StreamStopped(CallerGone):
-    """The owner of a resumable stream has stopped it; only the stream shows it."""
-
-    status = 409
-    code = "stopped"
-    sentence = "The answer was stopped."
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,76 +48,10 @@ def find_resumption(body: StreamFields) -> Resumption | None:
     return Resumption() if body.resumable else None
 
 
-class RecordedClient:
-    """Stands for the client of a stream that is kept: the stream goes on for a while without it."""
-
-    def __init__(
-        self, connection: Connection, log: AnswerLog, *, linger_s: float, has_name: bool, lifecycle: Lifecycle
-    ) -> None:
-        self._connection = connection
-        self._log = log
-        self._linger_s = linger_s
-        self._can_return = has_name
-        """Whether the client can find the stream again: by a name of its own, or by the id that the response tells."""
-        self._lifecycle = lifecycle
-        self._renew_at = 0.0
-        self._read_signs_at = 0.0
-        self._seen_at: float | None = None
-        """When somebody read last, once the client has left."""
-
-    def check(self) -> None:
-        """Raise an error if the stream should end.
-
-        Raises:
-            CallerGone: nobody has read for a while.
-            StreamStopped: its owner has stopped it.
-            Draining: the server stops.
-        """
-        if self._lifecycle.must_end:
-            raise Draining
-        now = time.monotonic()
-        if now >= self._renew_at:
-            self._renew_at = now + _RENEW_EVERY_S
-            with suppress(DatabaseUnavailable):
-                self._log.renew()
-        if now >= self._read_signs_at:
-            self._read_signs_at = now + _READ_SIGNS_EVERY_S
-            with suppress(DatabaseUnavailable):
-                is_stopped, is_followed = self._log.read_signs()
-                if is_stopped:
-                    raise StreamStopped
-                self._log.follow(is_followed=is_followed or self._seen_at is not None)
-        if self._seen_at is None:
-            try:
-                self._connection.check()
-            except CallerGone:
-                self._note_leaving()
-        if self._seen_at is None or (self._can_return and now - self._seen_at < self._linger_s):
-            return
-        with suppress(DatabaseUnavailable):
-            if self._log.read_signs()[1]:
-                self._seen_at = now
-                return
-        raise CallerGone
-
-    def open(self) -> None:
-        """Note that the client is about to learn the stream's id."""
-        self._can_return = True
-
-    def leave(self) -> bool:
-        """Note that the connection is closed, and return whether the stream goes on."""
-        if self._seen_at is None:
-            self._note_leaving()
-        return self._can_return and self._linger_s > 0 and not self._lifecycle.must_end
-
-    def _note_leaving(self) -> None:
-        """Note that the client is gone: whoever comes back for the answer wants it soon."""
-        self._seen_at = time.monotonic()
-        self._log.follow(is_followed=True)
-
-
 class RecordingEncoder:
     """An encoder that keeps what it encodes."""
+
+    token_frame: ClassVar[None] = None
 
     def __init__(self, encoder: Encoder, log: AnswerLog, answers: AnswerStore) -> None:
         self.content_type = encoder.content_type
@@ -160,9 +81,12 @@ class RecordingEncoder:
         with suppress(BrokenStream):
             self._lost = copy.copy(self._encoder).encode([Failed(AnswerLost())])
         try:
-            self._log.open(response.status_code, kept_headers(response), lost=self._lost.decode())
-            if resumption is not None and resumption.chat_id is not None:
-                self._answers.name(self._log.owner, resumption.chat_id, self._log.id, keep_s=self._log.keep_s)
+            self._log.open(
+                response.status_code,
+                kept_headers(response),
+                lost=self._lost.decode(),
+                name=resumption.chat_id if resumption is not None else None,
+            )
         except DatabaseUnavailable:
             self._log.abandon()
             response.headers.pop("X-Stream-Id", None)
@@ -179,13 +103,24 @@ class RecordingEncoder:
             raise
         if log.is_numbered:
             data = log.number(data)
-        try:  # noqa: SIM105 - suppress() takes three calls at each token
-            log.append(data)
-        except DatabaseUnavailable:  # the log gives up; the client has its stream
-            pass
+        if log.hold(data):
+            self._flush()
         if (ended_as := _ENDS.get(type(events[-1]))) is not None:
             self.end(ended_as)
         return data
+
+    def hold_tokens(self, wake: Callable[[], None]) -> HoldingEncoder:
+        """Return what does that with tokens without waiting for the store. It calls `wake` when it is time to catch up."""
+        return HoldingEncoder(self._encoder, self._log, wake)
+
+    def catch_up(self) -> None:
+        """Write what was only held, if it is time to."""
+        if self._log.is_due:
+            self._flush()
+
+    def _flush(self) -> None:
+        with suppress(DatabaseUnavailable):  # the log gives up; the client has its stream
+            self._log.flush()
 
     def end(self, state: str) -> None:
         """Note how the stream ended. Only the first time counts."""
@@ -268,7 +203,14 @@ def record_stream(
     has_name = idempotent is not None or (resumption is not None and resumption.chat_id is not None)
     return StreamRecording(
         RecordingEncoder(encoder, log, built.answers),
-        RecordedClient(connection, log, linger_s=linger_s, has_name=has_name, lifecycle=built.lifecycle),
+        RecordedClient(
+            connection,
+            log,
+            built.answers.watch(log),
+            linger_s=linger_s,
+            has_name=has_name,
+            lifecycle=built.lifecycle,
+        ),
         built.unattended_streams,
         resumption,
         idempotent,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Sequence
 from ipaddress import ip_network
@@ -9,14 +10,22 @@ from ipaddress import ip_network
 from flask import Blueprint, Flask, Response, request
 
 from app.auth.address import exact_address
+from app.auth.own_hosts import read_host
 from app.observability.metrics.metrics import Metrics
 from app.openai_service import CallRecord
+from app.runtime.log_throttle import LogThrottle
+from app.services import services
 from app.web.call_context import BilledContext
 from app.web.errors import NotFound
 from app.web.guards import public
+from app.web.origins import HostNotTrusted
 from app.web.request_id import current_request, current_state
 
 _NO_ROUTE = "none"
+_MAX_LOGGED_CHARS = 200
+_HINT = "if Prometheus asks under this name, add it to TRUSTED_HOSTS"
+
+log = logging.getLogger(__name__)
 
 
 def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
@@ -28,6 +37,7 @@ def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
         allowed: networks and addresses that may read it. To others, there is nothing at this URL.
     """
     note_request = metrics.counters.note_request
+    throttle = LogThrottle()
     networks = [ip_network(network) for network in allowed]
     bp = Blueprint("metrics", __name__)
 
@@ -37,6 +47,11 @@ def init_metrics(app: Flask, metrics: Metrics, allowed: Sequence[str]) -> None:
         address = exact_address(request)
         if address is None or not any(address in network for network in networks):
             raise NotFound
+        # A browser in these networks shows pages of strangers, too.
+        if services().own_hosts.can_be_rebound(request):
+            if throttle.allows(name := read_host(request)[:_MAX_LOGGED_CHARS]):
+                log.warning("host.refused", extra={"host": name, "method": request.method, "hint": _HINT})
+            raise HostNotTrusted
         body, content_type = metrics.render(request.headers.get("Accept", ""))
         return Response(body, content_type=content_type)
 

@@ -56,7 +56,9 @@ def accept_token_in_url(api: Blueprint) -> None:
 
     def read_token() -> None:
         request = current_request()
-        token = request.args.get("access_token") if request.endpoint == endpoint else None
+        if not request.query_string or request.endpoint != endpoint:
+            return
+        token = request.args.get("access_token")
         # An API key has no place in a URL, and would be good for more than this.
         if token and not token.startswith(KEY_PREFIX) and "HTTP_AUTHORIZATION" not in request.environ:
             request.environ["HTTP_AUTHORIZATION"] = f"Bearer {token}"

@@ -76,8 +76,8 @@ ToolChoice = Annotated[
 ]
 
 
-def make_strict_tools(tools: Sequence[Tool]) -> list[Any]:
-    """Return the tools, with the parameters of those with `strict` as strict models take them.
+def make_strict_tools(tools: Sequence[Any]) -> list[Any]:
+    """Return the tools, with the parameters of functions with `strict` as strict models take them.
 
     Raises:
         InvalidSchema: parameters are not within OpenAI's subset, which would refuse them too.
@@ -85,7 +85,7 @@ def make_strict_tools(tools: Sequence[Tool]) -> list[Any]:
     steps = WorkBudget(MAX_STEPS)
     made: list[Any] = []
     for number, tool in enumerate(tools):
-        function = tool["function"]
+        function = tool.get("function", {})
         if function.get("strict") and "parameters" in function:
             field = f"tools.{number}.function.parameters"
             parameters = make_strict(function["parameters"], field=field, steps=steps)

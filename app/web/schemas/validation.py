@@ -28,8 +28,8 @@ _ACCEPTED_PARTS = "text, image_url or file"
 _PART_TYPE = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 _ROLES = {"user", "assistant", "tool", "system", "developer"}
 _PART_TYPES = {"text", "input_text", "image_url", "input_image", "file", "input_file"}
-_OF_ANSWERS = ("function_call", "reasoning")
-ITEM_TYPES = ("function_call", "function_call_output", "reasoning")
+_OF_ANSWERS = ("function_call", "custom_tool_call", "computer_call", "reasoning")
+ITEM_TYPES = (*_OF_ANSWERS, *(f"{call}_output" for call in _OF_ANSWERS[:-1]))
 """The items of /v1/responses that are no messages."""
 # Tags of unions, which pydantic adds behind the index of an item.
 _TAGS = _ROLES | _PART_TYPES | {*ITEM_TYPES}

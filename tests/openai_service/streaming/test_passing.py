@@ -15,8 +15,9 @@ from app.openai_service.results import Attempt
 from app.openai_service.streaming import passing as passing_module
 from app.openai_service.streaming.chunks import ChunkReader
 from app.openai_service.streaming.events import Done, Events, Token, estimate_tokens
-from app.openai_service.streaming.passing import Passing
+from app.openai_service.streaming.passing import Passing, Writing
 from app.upstream_http.call_state import CallState
+from tests.fakes.relays import FakeRelay
 
 _TEXTS = [
     "Where",
@@ -156,6 +157,11 @@ def _without_id(event: object) -> object:
     return event._replace(id="") if isinstance(event, Done) else event
 
 
+def _write_to(written: list[Events]) -> Writing:
+    """Return a way to write that has no frames."""
+    return Writing(FakeRelay(), written.append, lambda: None)
+
+
 def test_nothing_is_passed_on_once_the_answer_has_ended() -> None:
     reader = ChunkReader()
     for piece in _chat("plain"):
@@ -165,21 +171,22 @@ def test_nothing_is_passed_on_once_the_answer_has_ended() -> None:
 
 
 def test_what_is_passed_on_counts_like_what_is_read() -> None:
-    told: list[tuple[int, float]] = []
+    told: list[tuple[float, float]] = []
     attempt = Attempt("m", watch=lambda it: told.append((it.received, it.last_at)))
     reader, written = ChunkReader(), []
     reader.feed(_chat("plain")[0], [])
     call_state = CallState(deadline=1e12, tick_s=1.0)
     passing = Passing(reader, attempt, call_state, idle_timeout_s=30.0)
 
+    pass_on = passing.begin(_write_to(written))
     for number in range(50):
-        assert passing.pass_on(written.append, _say(f"word{number} of it", number, "plain"))
+        assert pass_on(_say(f"word{number} of it", number, "plain"))
     before = attempt.received
     passing.count()
 
     assert 0 < before <= attempt.received == estimate_tokens([event for events in written for event in events])
     assert told[-1] == (attempt.received, attempt.last_at)
-    assert not passing.pass_on(written.append, b"data: [DONE]\n\n")
+    assert not pass_on(b"data: [DONE]\n\n")
     assert written[0] == [Token("word0 of it")]
     assert call_state.wait_until == pytest.approx(attempt.last_at + 30.0)
 
@@ -189,7 +196,8 @@ def test_idle_timeout_never_goes_beyond_the_deadline() -> None:
     reader.feed(_chat("plain")[0], [])
     call_state = CallState(deadline=5.0, tick_s=1.0)
 
-    Passing(reader, Attempt("m"), call_state, idle_timeout_s=1e9).pass_on(lambda _: None, _say("x", 0, "plain"))
+    passing = Passing(reader, Attempt("m"), call_state, idle_timeout_s=1e9)
+    passing.begin(_write_to([]))(_say("x", 0, "plain"))
 
     assert call_state.wait_until == 5.0
 
@@ -205,7 +213,7 @@ def test_silence_is_noticed_a_tick_after_what_was_passed_on(monkeypatch: pytest.
     assert call_state.until_tick_s() == 1.0
 
     now = 100.4
-    passing.pass_on(lambda _: None, _say("x", 0, "plain"))
+    passing.begin(_write_to([]))(_say("x", 0, "plain"))
     now = 101.0  # the wait that began at 100 is over
 
     assert call_state.until_tick_s() == pytest.approx(0.4)

@@ -323,6 +323,20 @@ def test_too_many_running_streams_of_one_user_are_refused(client, upstream):
     assert client.post(STREAM, json=BODY).status_code == 200
 
 
+def test_streams_that_were_refused_do_not_count_as_running(make_app, upstream):
+    client = make_app(max_concurrent_streams=1).test_client()
+    gate = Gate(upstream, *WORDS)
+    response, _, _ = begin(client)
+    refused = [client.post(STREAM, json=BODY) for _ in range(20)]
+    gate.opened.set()
+    b"".join(response.response)
+    response.close()
+
+    assert {answer.status_code for answer in refused} == {503}
+    upstream.streams(*stream_of("Hello"))
+    assert client.post(STREAM, json=BODY).status_code == 200
+
+
 def test_a_repeated_request_joins_a_stream_that_still_runs(app, client, upstream):
     key = {"Idempotency-Key": "join-1"}
     gate = Gate(upstream, *WORDS)

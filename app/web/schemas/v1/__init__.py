@@ -7,6 +7,8 @@ chat_completions.py  /v1/chat/completions
 response_items.py    the `input` of /v1/responses
 response_tools.py    its `tools` and `tool_choice`
 response_text.py     its `text`
+custom_tools.py      tools that take a free text, in both APIs
+computer_use.py      the tool for a computer of the client's, if the owner allows it
 hosted_tools.py      tools that run at OpenAI, as far as the owner allows them
 allowed_tools.py     the tool choice `allowed_tools`
 refused_types.py     how an item or tool of another type is refused

@@ -9,16 +9,24 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.openai_service import HostedTools
+from app.openai_service.responses.client_tools import CLIENT_TOOLS
 from app.problems import InvalidRequest
 from app.web.schemas.tools import MAX_TOOLS, NamedTool
+from app.web.schemas.v1.custom_tools import AS_CUSTOM, NamedCustom, get_tool_tag
+from app.web.schemas.validation import AS_OTHER
 
 ALLOWED_TOOLS = "allowed_tools"
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
+
+
+_Named = Annotated[
+    Annotated[NamedTool, Tag(AS_OTHER)] | Annotated[NamedCustom, Tag(AS_CUSTOM)], Discriminator(get_tool_tag)
+]
 
 
 class AllowedFunctions(TypedDict):
@@ -27,7 +35,10 @@ class AllowedFunctions(TypedDict):
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
     mode: Literal["auto", "required"]
-    tools: Annotated[list[NamedTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)]
+    tools: Annotated[
+        list[_Named],
+        Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True),
+    ]
 
 
 class AllowedOfChat(TypedDict):
@@ -50,10 +61,10 @@ class AllowedOfResponses(TypedDict):
 
 
 def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | None, Any]:
-    """Return the functions of a chat that may be called, and the choice among them.
+    """Return the tools of a chat that may be called, and the choice among them.
 
     Raises:
-        InvalidRequest: a function is not among the tools.
+        InvalidRequest: one is not among the tools.
     """
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
         return tools, choice
@@ -62,20 +73,20 @@ def choose_functions(choice: Any, tools: list[Any] | None) -> tuple[list[Any] | 
 
 
 def choose_tools(
-    choice: Any, functions: list[Any] | None, hosted: HostedTools | None
+    choice: Any, tools: list[Any] | None, hosted: HostedTools | None
 ) -> tuple[list[Any] | None, HostedTools | None, Any]:
-    """Return the functions, in the form of a chat, and the hosted tools that may be called, and the choice among them.
+    """Return the tools of the client, in the form of a chat, and the hosted tools that may be called, and the choice among them.
 
     Raises:
         InvalidRequest: a tool is not among those of the request.
     """
     if not isinstance(choice, dict) or choice["type"] != ALLOWED_TOOLS:
-        return functions, hosted, choice
+        return tools, hosted, choice
     others = hosted.tools if hosted is not None else ()
-    chosen = _choose(choice["tools"], [*(functions or ()), *others])
-    kept = [tool for tool in chosen if tool["type"] != "function"]
+    chosen = _choose(choice["tools"], [*(tools or ()), *others])
+    kept = [tool for tool in chosen if tool["type"] not in CLIENT_TOOLS]
     return (
-        [tool for tool in chosen if tool["type"] == "function"] or None,
+        [tool for tool in chosen if tool["type"] in CLIENT_TOOLS] or None,
         replace(hosted, tools=kept) if hosted is not None and kept else None,
         choice["mode"],
     )
@@ -90,6 +101,8 @@ def _choose(allowed: Sequence[Any], tools: Sequence[Any]) -> list[Any]:
 
 
 def _name_tool(tool: Any) -> tuple[object, object]:
-    """Return what tells a tool apart: its type, and its name or label. Of a function the two APIs have it in two places."""
-    named = tool.get("function", tool)
-    return tool.get("type", "function"), named.get("name") or named.get("server_label")
+    """Return what tells a tool apart: its type, and its name or label. Of the client's the two APIs have it in two places."""
+    kind = tool.get("type", "function")
+    nested = tool.get(kind) if isinstance(kind, str) else None
+    named = nested if isinstance(nested, dict) else tool
+    return kind, named.get("name") or named.get("server_label")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -9,14 +10,15 @@ from pydantic import Discriminator, Field, Tag
 from app.openai_service import ChatCall, ChatResult
 from app.problems import InvalidRequest
 from app.prompts.selection import Conversation, PromptSelection
-from app.web.encoders.openai_sse import name_finish_reason, read_service_tier
+from app.web.encoders.openai_sse import build_tool_call, name_finish_reason, read_service_tier
 from app.web.media.intake import MediaIntake
 from app.web.schemas.chat import build_chat_call
 from app.web.schemas.fields import AnswerFields, MaxTokens, StreamFields
 from app.web.schemas.kept_reasoning import build_details
 from app.web.schemas.messages import ConversationRequest, build_turns
-from app.web.schemas.tools import NamedTool, OfferedTools, Tools, make_strict_tools
+from app.web.schemas.tools import MAX_TOOLS, NamedTool, OfferedTools, Tool, make_strict_tools
 from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfChat, choose_functions
+from app.web.schemas.v1.custom_tools import AS_CUSTOM, CUSTOM, CustomTool, NamedCustom, drop_nulls, get_tool_tag
 from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.messages import Messages, to_turns
 from app.web.schemas.v1.response_format import ResponseFormat, read_response_format
@@ -26,18 +28,24 @@ _Penalty = Annotated[float, Field(ge=-2, le=2, allow_inf_nan=False)]
 _Bias = Annotated[float, Field(ge=-100, le=100, allow_inf_nan=False)]
 _USE_TOOLS = "use tools and tool_choice"
 _AS_ALLOWED = "(as allowed_tools)"
+_TAGS = {ALLOWED_TOOLS: _AS_ALLOWED, CUSTOM: AS_CUSTOM}
 
 
 def _get_choice_tag(choice: Any) -> str:
-    is_allowed = isinstance(choice, dict) and choice.get("type") == ALLOWED_TOOLS
-    return _AS_ALLOWED if is_allowed else get_union_tag(choice)
+    kind = choice.get("type") if isinstance(choice, dict) else None
+    return _TAGS.get(kind, AS_OTHER) if isinstance(kind, str) else get_union_tag(choice)
 
 
 _ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
     | Annotated[NamedTool, Tag(AS_OTHER)]
+    | Annotated[NamedCustom, Tag(AS_CUSTOM)]
     | Annotated[AllowedOfChat, Tag(_AS_ALLOWED)],
     Discriminator(_get_choice_tag),
+]
+
+_AnyTool = Annotated[
+    Annotated[Tool, Tag(AS_OTHER)] | Annotated[CustomTool, Tag(AS_CUSTOM)], Discriminator(get_tool_tag)
 ]
 
 
@@ -66,7 +74,7 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
     logit_bias: Annotated[dict[str, _Bias], Field(max_length=300)] | None = None
     response_format: ResponseFormat | None = None
 
-    tools: Tools | None = None
+    tools: Annotated[list[_AnyTool], Field(min_length=1, max_length=MAX_TOOLS, fail_fast=True)] | None = None
     tool_choice: _ToolChoice | None = None
 
     logprobs: Annotated[Any, only(False)] = None
@@ -111,8 +119,7 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
         self._check()
         media.prepare(self, "chat", self.model, prompts)
         prompt = prompts.select(self)
-        strict_tools = self.tools and make_strict_tools(self.tools)
-        tools, tool_choice = choose_functions(self.tool_choice, strict_tools)
+        tools, tool_choice = choose_functions(self.tool_choice, self.tools and _make_tools(self.tools))
         settings = {
             **self.list_values(),
             # Every SDK sends a model, so that of a stored prompt replaces it.
@@ -146,9 +153,18 @@ class ChatCompletionsRequest(AnswerFields, ConversationRequest, StreamFields, Op
             return
         if self.tools is None:
             raise InvalidRequest("needs tools.", field="tool_choice")
-        names = [tool["function"]["name"] for tool in self.tools]
-        if _get_choice_tag(choice) == AS_OTHER and choice["function"]["name"] not in names:
-            raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
+        tag = _get_choice_tag(choice)
+        if tag in (AS_OTHER, AS_CUSTOM):
+            kind = choice["type"]
+            named: list[dict[str, Any]] = [tool[kind] for tool in self.tools if tool["type"] == kind]  # type: ignore[literal-required]
+            if choice[kind]["name"] not in [each["name"] for each in named]:
+                what = "a function" if kind == "function" else "a custom tool"
+                raise InvalidRequest(f"names {what} that is not among the tools.", field="tool_choice")
+
+
+def _make_tools(tools: Sequence[Any]) -> list[Any]:
+    """Return the tools as models take them. Raises as make_strict_tools() does."""
+    return [tool if tool["type"] == "function" else drop_nulls(tool) for tool in make_strict_tools(tools)]
 
 
 def chat_completion(
@@ -169,7 +185,7 @@ def chat_completion(
         "refusal": result.refusal,
     }
     if has_calls:
-        message |= {"tool_calls": result.tool_calls, **build_details(reasoning)}
+        message |= {"tool_calls": [*map(build_tool_call, result.tool_calls)], **build_details(reasoning)}
     choice = {
         "index": 0,
         "message": message,

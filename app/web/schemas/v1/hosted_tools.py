@@ -11,10 +11,8 @@ from app.config import HostedToolSettings
 from app.openai_service import HostedTools
 from app.problems import InvalidRequest
 from app.web.schemas.v1.fields import OpenAIModel
-from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefixed, validate
-
-ONLY_FUNCTIONS = "only functions are"
 
 _Short = Annotated[str, Field(min_length=1, max_length=256)]
 _Host = Annotated[str, Field(min_length=1, max_length=253)]
@@ -165,7 +163,7 @@ def read_hosted_tools(
         if (kind := tool.get("type")) in _MODELS:
             name, model = _MODELS[str(kind)]
             if name not in settings.allowed:
-                raise InvalidRequest(f"{refuse_type(kind, ONLY_FUNCTIONS)}.", field=f"tools.{place}")
+                raise InvalidRequest(f"{refuse_type(kind, ONLY_CLIENTS)}.", field=f"tools.{place}")
             with prefixed(f"tools.{place}"):
                 _check_resources(validate(dict(tool), model), settings.resources)
             hosted.append({field: value for field, value in tool.items() if value is not None})
@@ -180,7 +178,7 @@ def check_hosted_choice(choice: Mapping[str, Any], hosted: HostedTools | None) -
     """Return the choice of a hosted tool. Raises InvalidRequest if it is not among the request's tools."""
     offered = [tool["type"] for tool in hosted.tools] if hosted is not None else []
     if choice["type"] not in offered:
-        raise InvalidRequest(f"{refuse_type(choice['type'], ONLY_FUNCTIONS)}.", field="tool_choice")
+        raise InvalidRequest(f"{refuse_type(choice['type'], ONLY_CLIENTS)}.", field="tool_choice")
     return dict(choice)
 
 

@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.problems import InvalidRequest
 from app.web.media.parts import JOINED_TEXT, JOINED_TEXT_OR_NULL, Content
 from app.web.schemas.fields import Text
-from app.web.schemas.messages import MAX_MESSAGES, FunctionCall, ToolCall, strip_call
+from app.web.schemas.messages import MAX_MESSAGES, TEXTS_FIRST, FunctionCall, ToolCall, strip_call
+from app.web.schemas.v1.custom_tools import AS_CUSTOM, CustomCall, get_tool_tag
 from app.web.schemas.v1.fields import SystemText
+from app.web.schemas.validation import AS_OTHER
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 
+_AnyCall = Annotated[
+    Annotated[ToolCall, Tag(AS_OTHER)] | Annotated[CustomCall, Tag(AS_CUSTOM)], Discriminator(get_tool_tag)
+]
 _Speaker = Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -46,7 +51,7 @@ class AssistantMessage(TypedDict):
     role: Literal["assistant"]
     content: NotRequired[Annotated[str | None, JOINED_TEXT_OR_NULL]]
     refusal: NotRequired[str | None]
-    tool_calls: NotRequired[Annotated[list[ToolCall] | None, Field(fail_fast=True)]]
+    tool_calls: NotRequired[Annotated[list[_AnyCall] | None, Field(fail_fast=True)]]
     name: NotRequired[_Speaker | None]
     function_call: NotRequired[FunctionCall | None]
     audio: NotRequired[None]
@@ -82,7 +87,7 @@ _Message = Annotated[
     UserMessage | AssistantMessage | ToolMessage | FunctionMessage | SystemMessage, Field(discriminator="role")
 ]
 
-Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True)]
+Messages = Annotated[list[_Message], Field(min_length=1, max_length=MAX_MESSAGES, fail_fast=True), TEXTS_FIRST]
 
 
 def to_turns(messages: Messages) -> list[dict[str, Any]]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Any
 
+ONLY_CLIENTS = "only functions, custom tools and what the site allows are"
+"""Why a tool is refused that the client does not run by itself, or that the owner does not allow."""
+
 _SHOWN = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Discriminator, Field, Tag
 from typing_extensions import TypedDict
 
 from app.openai_service import KEPT_REASONING
+from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, CUSTOM
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
 from app.problems import InvalidRequest
 from app.web.encoders.response_object import HOSTED_PREFIXES
-from app.web.media.parts import JOINED_TEXT, Content
-from app.web.schemas.fields import NonEmptyText, Text
+from app.web.media.parts import JOINED_TEXT, Content, ToolOutput
+from app.web.schemas.fields import NonEmptyText
 from app.web.schemas.messages import MAX_MESSAGES, build_turns
+from app.web.schemas.v1.computer_use import ComputerCall, ComputerOutput
+from app.web.schemas.v1.custom_tools import CustomCallItem
 from app.web.schemas.v1.fields import SystemText
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
@@ -23,6 +26,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
 # How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
+_RESULTS = {f"{kind}_output": kind for kind in CALL_TYPES}
 _DROPPED = ("rs_", *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
@@ -94,12 +98,18 @@ class FunctionCallOutputItem(TypedDict):
 
     type: Literal["function_call_output"]
     call_id: _CallId
-    output: Annotated[Text, JOINED_TEXT]
+    output: ToolOutput
     id: NotRequired[Any]
     status: NotRequired[Any]
     name: NotRequired[Any]
     namespace: NotRequired[Any]
     caller: NotRequired[Any]
+
+
+class CustomCallOutputItem(FunctionCallOutputItem):
+    """The result of one call of a custom tool."""
+
+    type: Literal["custom_tool_call_output"]  # type: ignore[misc]
 
 
 class ReasoningItem(TypedDict):
@@ -142,6 +152,11 @@ def _keep_sealed(item: ReasoningItem) -> dict[str, Any]:
     return {"type": item["type"], "encrypted_content": item.get("encrypted_content")}
 
 
+def _to_result(item: FunctionCallOutputItem) -> dict[str, Any]:
+    """Return the item with its output where messages have their content."""
+    return {"type": item["type"], "call_id": item["call_id"], "content": item["output"]}
+
+
 def _check_type(item: Any) -> Any:
     if not isinstance(item, dict):
         raise ValueError("must be an object")
@@ -172,7 +187,11 @@ _Item = Annotated[
     | Annotated[SystemItem, Tag("system")]
     | Annotated[SystemItem, Tag("developer")]
     | Annotated[FunctionCallItem, Tag("function_call")]
-    | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
+    | Annotated[FunctionCallOutputItem, AfterValidator(_to_result), Tag("function_call_output")]
+    | Annotated[CustomCallItem, Tag("custom_tool_call")]
+    | Annotated[CustomCallOutputItem, AfterValidator(_to_result), Tag("custom_tool_call_output")]
+    | Annotated[ComputerCall, Tag("computer_call")]
+    | Annotated[ComputerOutput, Tag("computer_call_output")]
     | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
@@ -192,7 +211,8 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         InvalidRequest: there is no turn, or a result belongs to no earlier call.
     """
     turns: list[dict[str, Any]] = []
-    calls: set[str] = set()
+    calls: dict[str, tuple[str, int]] = {}
+    """The type and the place of each call, by its id."""
     reasoned: list[dict[str, Any]] = []
     """What the model thought before the next call."""
     for place, item in enumerate(items):
@@ -206,15 +226,17 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
             (turns[-1].setdefault(KEPT_REASONING, []) if is_in_turn else reasoned).extend(
                 item.get(KEPT_REASONING, ())
             )
-        elif kind == "function_call":
-            calls.add(item["call_id"])
+        elif kind in CALL_TYPES:
+            calls[item["call_id"]] = kind, place
             _add_call(turns, item)
             turns[-1].setdefault(KEPT_REASONING, []).extend(reasoned)
             reasoned = []
-        elif kind == "function_call_output":
-            if item["call_id"] not in calls:
-                raise InvalidRequest("answers no function_call before it.", field=f"input.{place}.call_id")
-            turns.append({"role": "tool", "tool_call_id": item["call_id"], "content": item["output"]})
+        elif kind in _RESULTS:
+            answered, _ = calls.get(item["call_id"], (None, 0))
+            if answered != _RESULTS[kind]:
+                raise InvalidRequest(f"answers no {_RESULTS[kind]} before it.", field=f"input.{place}.call_id")
+            turns.append(_build_result(item))
+    _check_computer_calls(calls, turns)
     if not (built := build_turns(turns)):
         raise InvalidRequest("must have a message.", field="input")
     return built
@@ -232,6 +254,29 @@ def _add_message(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
 def _add_call(turns: list[dict[str, Any]], item: dict[str, Any]) -> None:
     if not turns or turns[-1]["role"] != "assistant":
         turns.append({"role": "assistant", "content": None})
+    turns[-1].setdefault("tool_calls", []).append(_build_call(item))
+
+
+def _build_call(item: dict[str, Any]) -> dict[str, Any]:
+    if item["type"] == "computer_call":
+        return {"id": item["call_id"], "type": COMPUTER, COMPUTER: item[COMPUTER]}
+    if item["type"] == "custom_tool_call":
+        custom = {"name": item["name"], "input": item["input"]}
+        return {"id": item["call_id"], "type": CUSTOM, CUSTOM: custom}
     function = {"name": item["name"], "arguments": item["arguments"]}
-    call = {"id": item["call_id"], "type": "function", "function": function}
-    turns[-1].setdefault("tool_calls", []).append(call)
+    return {"id": item["call_id"], "type": "function", "function": function}
+
+
+def _build_result(item: dict[str, Any]) -> dict[str, Any]:
+    result = {"role": "tool", "tool_call_id": item["call_id"], "content": item["content"]}
+    if checks := item.get("acknowledged_safety_checks"):
+        result["acknowledged_safety_checks"] = checks
+    return result
+
+
+def _check_computer_calls(calls: Mapping[str, tuple[str, int]], turns: Sequence[dict[str, Any]]) -> None:
+    """Raise InvalidRequest if there is no screenshot after a call: there is no other result, so that OpenAI refuses it too."""
+    answered = {turn["tool_call_id"] for turn in turns if turn["role"] == "tool"}
+    for id_, (kind, place) in calls.items():
+        if kind == "computer_call" and id_ not in answered:
+            raise InvalidRequest("has no computer_call_output after it.", field=f"input.{place}.call_id")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import BeforeValidator, ConfigDict, Discriminator, Field, GetJsonSchemaHandler, Tag, TypeAdapter
@@ -15,17 +15,32 @@ from app.json_schema.normalize import MAX_STEPS
 from app.json_schema.strict_rules import InvalidSchema
 from app.json_schema.value_sets import WorkBudget
 from app.openai_service import HostedTools
+from app.openai_service.responses.client_tools import COMPUTER_TOOLS, flatten_tool
 from app.problems import InvalidRequest
 from app.web.schemas.fields import Name
 from app.web.schemas.tools import MAX_TOOLS, Parameters
 from app.web.schemas.v1.allowed_tools import ALLOWED_TOOLS, AllowedOfResponses
+from app.web.schemas.v1.computer_use import ComputerTool, NamedComputer, check_computer_choice
+from app.web.schemas.v1.custom_tools import (
+    AS_CUSTOM,
+    CUSTOM,
+    CustomToolOfResponses,
+    NamedCustomOfResponses,
+    nest_custom,
+)
 from app.web.schemas.v1.fields import only
-from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, ONLY_FUNCTIONS, HostedTool, check_hosted_choice
-from app.web.schemas.v1.refused_types import refuse_type
+from app.web.schemas.v1.hosted_tools import HOSTED_TYPES, HostedTool, check_hosted_choice
+from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
-_AS_ALLOWED = "(as allowed_tools)"
+_AS_ALLOWED, _AS_COMPUTER = "(as allowed_tools)", "(as computer)"
+_TAGS = {
+    **dict.fromkeys(HOSTED_TYPES, AS_HOSTED),
+    **dict.fromkeys(COMPUTER_TOOLS, _AS_COMPUTER),
+    CUSTOM: AS_CUSTOM,
+}
+_COMPUTER_CHOICES = (*COMPUTER_TOOLS, "computer_use")
 
 
 class FunctionTool(TypedDict):
@@ -64,22 +79,24 @@ class NamedHostedTool(TypedDict):
 
 
 def _check_type(tool: Any) -> Any:
-    if isinstance(tool, dict) and (kind := tool.get("type", "function")) not in ("function", *HOSTED_TYPES):
-        raise ValueError(refuse_type(kind, ONLY_FUNCTIONS))
+    if isinstance(tool, dict) and (kind := tool.get("type", "function")) != "function" and kind not in (*_TAGS,):
+        raise ValueError(refuse_type(kind, ONLY_CLIENTS))
     return tool
 
 
 def _check_choice(choice: Any) -> Any:
-    return choice if _get_choice_tag(choice) == _AS_ALLOWED else _check_type(choice)
+    return choice if _get_choice_tag(choice) in (_AS_ALLOWED, _AS_COMPUTER) else _check_type(choice)
 
 
 def _get_tag(tool: Any) -> str:
-    return AS_HOSTED if isinstance(tool, dict) and tool.get("type") in HOSTED_TYPES else AS_OTHER
+    return _TAGS.get(str(tool.get("type")), AS_OTHER) if isinstance(tool, dict) else AS_OTHER
 
 
 def _get_choice_tag(choice: Any) -> str:
     if isinstance(choice, dict) and choice.get("type") == ALLOWED_TOOLS:
         return _AS_ALLOWED
+    if isinstance(choice, dict) and choice.get("type") in _COMPUTER_CHOICES:
+        return _AS_COMPUTER
     return AS_TEXT if isinstance(choice, str) else _get_tag(choice)
 
 
@@ -87,16 +104,20 @@ class _DescribedAs:
     """Describe a value in the OpenAPI document as what it is validated as later."""
 
     def __init__(self, kind: Any) -> None:
-        self._schema = TypeAdapter(kind).core_schema
+        self._kind = kind
 
     def __get_pydantic_json_schema__(self, _: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
-        return handler(self._schema)
+        return handler(TypeAdapter(self._kind).core_schema)  # made for the document only: it takes 20 ms
 
 
-# What is wrong with a hosted tool is told once it is known that it is allowed at all.
+# What is wrong with a tool that must be allowed is told once it is known that it is.
 _HostedTool = Annotated[dict[str, Any], _DescribedAs(HostedTool)]
+_ComputerTool = Annotated[dict[str, Any], _DescribedAs(ComputerTool)]
 _Tool = Annotated[
-    Annotated[FunctionTool, Tag(AS_OTHER)] | Annotated[_HostedTool, Tag(AS_HOSTED)],
+    Annotated[FunctionTool, Tag(AS_OTHER)]
+    | Annotated[CustomToolOfResponses, Tag(AS_CUSTOM)]
+    | Annotated[_ComputerTool, Tag(_AS_COMPUTER)]
+    | Annotated[_HostedTool, Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
 ]
@@ -104,6 +125,8 @@ Tools = Annotated[list[_Tool], Field(max_length=MAX_TOOLS, fail_fast=True)]
 ToolChoice = Annotated[
     Annotated[Literal["auto", "none", "required"], Tag(AS_TEXT)]
     | Annotated[NamedFunction, Tag(AS_OTHER)]
+    | Annotated[NamedCustomOfResponses, Tag(AS_CUSTOM)]
+    | Annotated[NamedComputer, Tag(_AS_COMPUTER)]
     | Annotated[NamedHostedTool, Tag(AS_HOSTED)]
     | Annotated[AllowedOfResponses, Tag(_AS_ALLOWED)],
     Discriminator(_get_choice_tag),
@@ -111,23 +134,25 @@ ToolChoice = Annotated[
 ]
 
 
-def list_functions(tools: Sequence[Any]) -> list[FunctionTool]:
-    """Return the tools that the client runs."""
-    return [tool for tool in tools if tool.get("type") == "function"]
+def to_chat_tools(tools: Sequence[Any], computers: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """Return the tools that the client runs in the form of OpenAI's chat; None if there are none.
 
-
-def to_chat_tools(tools: Sequence[Any]) -> list[dict[str, Any]] | None:
-    """Return the functions among the tools in the form of OpenAI's chat; None if there are none.
+    Args:
+        tools: all of the request's.
+        computers: those of them that are for a computer, which is allowed. A chat has no other form of them.
 
     Raises:
-        InvalidSchema: one must be strict, and its parameters are not within OpenAI's subset.
+        InvalidSchema: a function must be strict, and its parameters are not within OpenAI's subset.
     """
     steps = WorkBudget(MAX_STEPS)
-    return [
-        {"type": "function", "function": _to_function(tool, f"tools.{number}.parameters", steps)}
-        for number, tool in enumerate(tools)
-        if tool.get("type") == "function"
-    ] or None
+    made: list[dict[str, Any]] = []
+    for number, tool in enumerate(tools):
+        if tool.get("type") == "function":
+            function = _to_function(tool, f"tools.{number}.parameters", steps)
+            made.append({"type": "function", "function": function})
+        elif tool.get("type") == CUSTOM:
+            made.append(nest_custom(tool))
+    return [*made, *computers] or None
 
 
 def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str, Any]:
@@ -147,36 +172,48 @@ def _to_function(tool: FunctionTool, field: str, steps: WorkBudget) -> dict[str,
 
 
 def to_chat_choice(
-    choice: str | NamedFunction | NamedHostedTool | None,
-    tools: Sequence[FunctionTool],
-    hosted: HostedTools | None = None,
+    choice: str | Mapping[str, Any] | None, tools: Sequence[Mapping[str, Any]], hosted: HostedTools | None = None
 ) -> str | dict[str, Any] | None:
     """Return the choice in the form of OpenAI's chat; None if it says nothing, as without tools.
+
+    Args:
+        choice: as it is given, but for `allowed_tools`.
+        tools: that the client runs, in the form of OpenAI's chat.
+        hosted: that run at OpenAI.
 
     Raises:
         InvalidRequest: it needs a tool that is not given.
     """
     if choice is not None and not isinstance(choice, str):
-        if choice["type"] != "function":
+        kind = choice["type"]
+        if kind in _COMPUTER_CHOICES:
+            return check_computer_choice(choice, [tool for tool in tools if tool["type"] in COMPUTER_TOOLS])
+        if kind not in ("function", CUSTOM):
             return check_hosted_choice(choice, hosted)
-        if choice["name"] not in [tool["name"] for tool in tools]:
-            raise InvalidRequest("names a function that is not among the tools.", field="tool_choice")
-        return {"type": "function", "function": {"name": choice["name"]}}
+        if choice["name"] not in [tool[kind]["name"] for tool in tools if tool["type"] == kind]:
+            what = "a function" if kind == "function" else "a custom tool"
+            raise InvalidRequest(f"names {what} that is not among the tools.", field="tool_choice")
+        return {"type": kind, kind: {"name": choice["name"]}}
     has_tools = bool(tools or hosted)
     if choice == "required" and not has_tools:
         raise InvalidRequest("needs tools.", field="tool_choice")
     return choice if has_tools else None
 
 
-def describe_tools(given: Sequence[FunctionTool], sent: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Return the given tools as a response repeats them, each with all fields, and whether it was sent as strict."""
-    return [
-        {
-            "type": "function",
-            "name": tool["name"],
-            "description": tool.get("description"),
-            "parameters": tool.get("parameters"),
-            "strict": chat_tool["function"]["strict"],
-        }
-        for tool, chat_tool in zip(given, sent, strict=True)
-    ]
+def describe_tools(tools: Sequence[Mapping[str, Any]], given: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return the tools that were sent, in the form of a chat, as a response repeats them: with what was given of each."""
+    functions = {tool["name"]: tool for tool in given if tool.get("type") == "function"}
+    return [_describe(tool, functions) for tool in tools]
+
+
+def _describe(tool: Mapping[str, Any], functions: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    if tool["type"] != "function":
+        return flatten_tool(tool)
+    name = tool["function"]["name"]
+    return {
+        "type": "function",
+        "name": name,
+        "description": functions[name].get("description"),
+        "parameters": functions[name].get("parameters"),
+        "strict": tool["function"]["strict"],
+    }

@@ -18,19 +18,13 @@ from app.web.schemas.fields import MaxTokens, ModelName, PromptFields, Temperatu
 from app.web.schemas.messages import ConversationRequest
 from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.allowed_tools import choose_tools
+from app.web.schemas.v1.computer_use import read_computer_tools, use_computer
 from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
 from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import read_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
 from app.web.schemas.v1.response_text import TextOptions
-from app.web.schemas.v1.response_tools import (
-    ToolChoice,
-    Tools,
-    describe_tools,
-    list_functions,
-    to_chat_choice,
-    to_chat_tools,
-)
+from app.web.schemas.v1.response_tools import ToolChoice, Tools, describe_tools, to_chat_choice, to_chat_tools
 
 _SEND_ALL = "nothing is stored, so send the whole conversation as input"
 _LOGPROBS = "message.output_text.logprobs"
@@ -146,13 +140,14 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     ) -> ChatCall:
         """Build the call to the service. Args and Raises as ChatRequest.to_call(); `hosted_tools` may be used."""
         self._check()
+        computers = read_computer_tools(self.tools or (), hosted_tools)
+        has_computer = use_computer(self.items, hosted_tools) or bool(computers)
         self._prepare_media(media, prompts)
-        prompt = prompts.select(self)
-        text, functions = self.text or TextOptions(), list_functions(self.tools or ())
+        prompt, text = prompts.select(self), self.text or TextOptions()
         hosted = read_hosted_tools(
             self.tools or (), hosted_tools, max_calls=self.max_tool_calls, include=self.include or ()
         )
-        chat_tools = to_chat_tools(self.tools or ())
+        chat_tools = to_chat_tools(self.tools or (), computers)
         tools, hosted, choice = choose_tools(self.tool_choice, chat_tools, hosted)
         settings = {
             # Every SDK sends a model, so that of a stored prompt replaces it.
@@ -164,9 +159,10 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "verbosity": text.verbosity,
             "service_tier": self.service_tier,
             "tools": tools,
-            "tool_choice": to_chat_choice(choice, functions if tools else (), hosted),
+            "tool_choice": to_chat_choice(choice, tools or (), hosted),
             "parallel_tool_calls": self.parallel_tool_calls if tools or hosted else None,
             "hosted": hosted,
+            "has_computer": has_computer or None,
             "response_format": read_response_format(text.to_response_format()),
             "may_be_cached": bool(self.cache),
         }
@@ -178,8 +174,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
     def describe(self, call: ChatCall) -> dict[str, Any]:
         """Return what a response repeats of its request: the caller's own parameters, and none of a stored prompt's."""
         text = self.text or TextOptions()
-        sent = [tool["function"]["name"] for tool in call.tools or ()]
-        tools = [tool for tool in list_functions(self.tools or ()) if tool["name"] in sent]
+        tools = describe_tools(call.tools or (), self.tools or ())
         return {
             "instructions": self.instructions,
             "max_output_tokens": self.max_output_tokens,
@@ -190,12 +185,12 @@ class ResponsesRequest(PromptFields, OpenAIModel):
             "temperature": 1.0 if self.temperature is None else self.temperature,
             "text": text.describe(),
             "tool_choice": self.tool_choice or "auto",
-            "tools": [*describe_tools(tools, call.tools or ()), *describe_hosted_tools(call.hosted)],
+            "tools": [*tools, *describe_hosted_tools(call.hosted)],
             "top_logprobs": 0,
             "top_p": 1.0 if self.top_p is None else self.top_p,
             "presence_penalty": 0.0,
             "frequency_penalty": 0.0,
-            "truncation": self.truncation or "disabled",
+            "truncation": "auto" if call.has_computer else self.truncation or "disabled",
             "prompt_cache_key": None,
             "safety_identifier": None,
         }
@@ -211,4 +206,10 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         conversation = ConversationRequest.model_construct(
             messages=self.items, prompt_name=self.prompt_name, variables=self.variables
         )
-        media.prepare(conversation, "chat", self.model, prompts)
+        media.prepare(conversation, "chat", self.model, prompts, self._name_part)
+
+    def _name_part(self, place: int, number: int, kind: str) -> str:
+        item_type = self.items[place].get("type", "message")
+        if item_type == "computer_call_output":
+            return f"input.{place}.output.image_url"
+        return f"input.{place}.{'content' if item_type == 'message' else 'output'}.{number}.{kind}"

@@ -250,8 +250,6 @@ def test_only_what_the_owner_allows_is_taken(make_app, upstream):
     "tool",
     [
         {"type": "image_generation", "quality": "low", "size": "1024x1024"},
-        {"type": "computer_use_preview", "display_width": 9, "display_height": 9, "environment": "browser"},
-        {"type": "computer"},
         {"type": "shell", "environment": {"type": "container_auto"}},
         {"type": "local_shell"},
         {"type": "apply_patch"},

@@ -88,7 +88,7 @@ def test_null_is_as_good_as_nothing(client, name):
     "kind",
     [
         *("web_search", "web_search_preview", "file_search", "mcp", "code_interpreter", "image_generation"),
-        *("computer_use_preview", "local_shell", "shell", "apply_patch", "custom", "namespace"),
+        *("computer_use_preview", "local_shell", "shell", "apply_patch", "namespace"),
         *("computer", "computer_use", "tool_search", "programmatic_tool_calling"),
     ],
 )
@@ -117,7 +117,12 @@ def test_tools_that_openai_runs_are_refused_by_name(client, upstream, kind):
         ({"input": [{"role": "user", "content": "Hi", "extra": 1}]}, "input[0].extra", "unknown_parameter"),
         ({"input": [{"role": "user"}]}, "input[0].content", "invalid_request"),
         ({"input": [{"type": "item_reference", "id": "msg_1"}]}, "input[0]", "invalid_request"),
-        ({"input": [{"type": "computer_call"}]}, "input[0]", "invalid_request"),
+        (
+            {"input": [{"type": "computer_call", "call_id": "c", "action": {"type": "wait"}}]},
+            "input[0]",
+            "invalid_request",
+        ),
+        ({"input": [{"type": "custom_tool_call"}]}, "input[0].call_id", "invalid_request"),
         ({"tool_choice": "required"}, "tool_choice", "invalid_request"),
         (
             {"tools": [FUNCTION], "tool_choice": {"type": "function", "name": "f"}},

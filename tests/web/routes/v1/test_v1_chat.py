@@ -497,7 +497,7 @@ def test_parameters_that_change_nothing_are_taken(sdk, upstream, name):
         ({"stream_options": {"include_usage": True}}, "stream_options", "stream"),
         ({"max_tokens": 1, "max_completion_tokens": 1}, "max_tokens", "either"),
         ({"tool_choice": "auto"}, "tool_choice", "tools"),
-        ({"tools": [{"type": "custom", "custom": {"name": "a"}}]}, "tools[0].type", "function"),
+        ({"tools": [{"type": "web_search"}]}, "tools[0].type", "function"),
         ({"messages": [{"role": "robot", "content": "a", "name": "b"}]}, "messages[0].role", "one of"),
         ({"messages": [{"role": "function", "content": "a", "name": "b"}]}, "messages[0].name", "function call"),
         ({"messages": [{"role": "tool", "content": "a"}]}, "messages[0].tool_call_id", "Missing"),
