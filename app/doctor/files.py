@@ -13,6 +13,8 @@ from app.config import Config, ConfigError, read_env_file
 from app.doctor.finding import Finding, fault, ok, warning
 
 UNITS = Path("/etc/systemd/system")
+# Where engines of containers mount secrets, with modes of their own; nobody else is in there.
+_OF_CONTAINERS = Path("/run/secrets")
 _OTHERS = stat.S_IROTH | stat.S_IWOTH
 
 
@@ -69,11 +71,15 @@ def check_secret_files(root: Path) -> Iterator[Finding]:
     except ConfigError:  # which the settings tell
         in_file = {}
     for variable, path in Config.find_secret_files(in_file).items():
+        file = (root / path).absolute()
+        if file.is_relative_to(_OF_CONTAINERS):
+            continue
         try:
-            mode = (root / path).stat().st_mode
+            mode = file.stat().st_mode
+            is_reached_by_all = all(folder.stat().st_mode & stat.S_IXOTH for folder in file.parents)
         except OSError:  # that it cannot be read is a fault of the settings
             continue
-        if mode & _OTHERS:
+        if mode & _OTHERS and is_reached_by_all:
             yield _tell_open("secret files", path, mode, f"{variable}: ")
 
 

@@ -196,10 +196,18 @@ class TestFiles:
         (tmp_path / ".env").chmod(0o600)
         (tmp_path / "key").chmod(0o644)
         monkeypatch.setenv("SECRET_KEY_FILE", f"{tmp_path}/nowhere")
+        for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+            folder.chmod(0o755)
         (found,) = files.check_secret_files(tmp_path)
         assert found.state == "fault"
         assert "OPENAI_API_KEY_FILE: key is open" in found.sentence
         assert "canary" not in str(found)
+        tmp_path.chmod(0o700)  # nobody else gets at the file
+        assert not list(files.check_secret_files(tmp_path))
+        tmp_path.chmod(0o755)
+        monkeypatch.setattr(files, "_OF_CONTAINERS", tmp_path)
+        assert not list(files.check_secret_files(tmp_path))
+        monkeypatch.undo()
         (tmp_path / "key").chmod(0o640)
         assert not list(files.check_secret_files(tmp_path))
 
