@@ -29,7 +29,7 @@ import app.web.errors
 import app.web.media.files
 import app.web.media.images
 import app.web.origins
-import app.web.replays.recording
+import app.web.replays.client
 import app.web.request_body
 import app.web.routes.v1.models
 from app.problems import Problem
