@@ -291,7 +291,8 @@ def services() -> Services:
 
 def _build_prices(config: Config) -> PriceList:
     try:
-        prices = Prices(_ROOT / config.prices_file if config.prices_file else None)
+        file = _ROOT / config.prices_file if config.prices_file else None
+        prices = Prices(file, image_usd=config.openai_image_price_usd)
     except ValueError as error:  # told to a developer with the offline model too, before anything costs money
         raise ValueError(f"PRICES_FILE: {error}") from None
     return FreePrices() if config.is_offline else prices

@@ -23,7 +23,8 @@ SERVICE_TIERS: tuple[str, ...] = get_args(ServiceTier)
 
 COMPUTER_USE = ("computer_use", "computer", "computer_use_preview")
 """The tool for a computer of the client's: of either type, or of one."""
-HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp", *COMPUTER_USE)
+IMAGE_GENERATION = "image_generation"
+HOSTED_TOOLS = ("web_search", "code_interpreter", "file_search", "mcp", IMAGE_GENERATION, *COMPUTER_USE)
 """Tools that cost something by themselves, or reach out."""
 
 OPENAI_FALLBACK_MODEL = "gpt-6-luna"

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from app.config import formats
 from app.config.formats import MIN_SECRET_CHARS
 from app.config.identity_provider import VISITOR_SCOPES, find_provider_problems
+from app.config.models import IMAGE_GENERATION
 from app.config.origins import check_host, check_origin
 from app.config.upstream_urls import check_key, is_openai, is_placeholder
 
@@ -72,6 +73,11 @@ def _check_upstream(config: Config) -> Iterator[str]:
 def _check_hosted_tools(config: Config) -> Iterator[str]:
     if config.allowed_openai_tools and config.upstream_api == "chat":
         yield "ALLOWED_OPENAI_TOOLS needs /responses, which UPSTREAM_API=chat never calls."
+    if IMAGE_GENERATION in config.allowed_openai_tools and not config.openai_image_price_usd:
+        yield (
+            f"ALLOWED_OPENAI_TOOLS has {IMAGE_GENERATION}, whose cost no list tells before: set OPENAI_IMAGE_PRICE_USD to"
+            " the most that one image may cost you, such as 0.5."
+        )
 
 
 def _check_models(config: Config) -> Iterator[str]:

@@ -74,6 +74,7 @@ class SettingFields:
     allowed_openai_tools: tuple[str, ...] = some_of(*HOSTED_TOOLS, default=())
     openai_tool_resources: tuple[str, ...] = ()
     openai_tool_max_calls: int = within(1, 128, default=5)
+    openai_image_price_usd: float = within(0, 1_000, default=0.0)
     tool_timeout_s: float = within(0.001, 86_400, default=10.0)
     max_image_bytes: int = within(1, 1_000_000_000, default=10 * 1024 * 1024)
     max_image_pixels: int = within(1, 1_000_000_000, default=25_000_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
@@ -47,21 +48,30 @@ class Prices:
     is never dearer, then has the standard price.
     """
 
-    def __init__(self, file: Path | None = None) -> None:
+    def __init__(self, file: Path | None = None, *, image_usd: float = 0.0) -> None:
         """Load the price file, if any.
+
+        Args:
+            file: the price file.
+            image_usd: what one image that OpenAI's tool makes is charged.
 
         Raises:
             ValueError: the file is not valid.
             OSError: it cannot be read.
         """
         self._file_version, self._file_prices = ("", {}) if file is None else read_prices(file)
+        self._image_micro_usd = math.ceil(Decimal(str(image_usd)) * 1_000_000)
         self._known: dict[tuple[str, int, bool, str], tuple[Rates, ...] | None] = {}
 
     @cached_property
     def version(self) -> str:
         """Version of the prices, which the ledger records with each cost."""
-        package = f"genai-prices/{metadata.version('genai-prices')}"
-        return f"{package}+file/{self._file_version}" if self._file_version else package
+        parts = [f"genai-prices/{metadata.version('genai-prices')}"]
+        if self._file_version:
+            parts.append(f"file/{self._file_version}")
+        if self._image_micro_usd:
+            parts.append(f"image/{self._image_micro_usd}")
+        return "+".join(parts)
 
     def cost_micro_usd(self, model: str, usage: Usage, service_tier: str | None = None) -> int | None:
         """Return the cost of a usage, rounded up; None if the price is unknown."""
@@ -88,7 +98,7 @@ class Prices:
 
     def tool_call_micro_usd(self, model: str, tool: Mapping[str, Any]) -> int:
         """Return the price of one call of a tool that runs at OpenAI; of its code interpreter, that of a container."""
-        return find_tool_price(tool, _find_package_prices(model.lower()))
+        return find_tool_price(tool, _find_package_prices(model.lower()), self._image_micro_usd)
 
     def batch_cost_micro_usd(self, usages: Iterable[tuple[str, Usage]]) -> int | None:
         """Return the cost of a batch, rounded up once; None if one of the prices is unknown.

@@ -19,6 +19,7 @@ import app.limits.rate_limiter
 import app.media.images.intake
 import app.openai_service.errors
 import app.openai_service.responses.hosted_tools
+import app.openai_service.responses.made_images
 import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard

@@ -577,15 +577,23 @@ def test_the_example_has_the_defaults():
             assert values[field.name.upper()], f"{field.name} has a default that the example does not show"
 
 
+def test_images_that_openai_makes_need_a_price():
+    [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search,image_generation"})
+    assert "image_generation" in problem
+    assert "set OPENAI_IMAGE_PRICE_USD to the most that one image may cost you" in problem
+    priced = Config.from_env({"ALLOWED_OPENAI_TOOLS": "image_generation", "OPENAI_IMAGE_PRICE_USD": "0.5"})
+    assert (priced.allowed_openai_tools, priced.openai_image_price_usd) == (("image_generation",), 0.5)
+
+
 def test_tools_that_openai_runs_need_the_endpoint_that_has_them():
     [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": "web_search", "UPSTREAM_API": "chat"})
     assert "ALLOWED_OPENAI_TOOLS" in problem
 
 
-@pytest.mark.parametrize("kind", ["image_generation", "web_search_preview", "shell", "local_shell", "apply_patch"])
+@pytest.mark.parametrize("kind", ["web_search_preview", "shell", "local_shell", "apply_patch"])
 def test_tools_that_openai_runs_and_that_cannot_be_allowed_are_named_with_those_that_can(kind):
     [problem] = problems_of({"ALLOWED_OPENAI_TOOLS": f"web_search,{kind}"})
     assert problem.startswith(
-        "ALLOWED_OPENAI_TOOLS must be some of web_search, code_interpreter, file_search, mcp, computer_use,"
+        "ALLOWED_OPENAI_TOOLS must be some of web_search, code_interpreter, file_search, mcp, image_generation,"
     )
     assert f"but not '{kind}'" in problem

@@ -72,10 +72,13 @@ class FakeOpenAI:
             lambda sent: self.event_stream(EventStream().convert(pieces) if sent.is_response else pieces)
         )
 
-    def streams_events(self, *events: dict[str, Any], end: bytes = b"") -> None:
-        """Queue the stream of a response, each event arriving on its own, numbered unless it has a number."""
+    def streams_events(self, *events: dict[str, Any], end: bytes = b"", cut_at: int = 0) -> None:
+        """Queue the stream of a response, each event arriving on its own or in pieces, numbered unless it has a number."""
         numbered = [{"sequence_number": number, **event} for number, event in enumerate(events)]
         pieces = [f"event: {event['type']}\n".encode() + sse(event) for event in numbered]
+        if cut_at:
+            wire = b"".join(pieces)
+            pieces = [wire[at : at + cut_at] for at in range(0, len(wire), cut_at)]
         self._answers.append(lambda _: self.event_stream([*pieces, end] if end else pieces))
 
     def event_stream(self, pieces: Iterable[bytes]) -> httpx2.Response:

@@ -62,9 +62,10 @@ _STEPS = {
     "file_search_call": ("in_progress", "searching", "completed"),
     "mcp_call": ("in_progress", "completed"),
     "mcp_list_tools": ("in_progress", "completed"),
+    "image_generation_call": ("in_progress", "generating", "completed"),
 }
 _GROWING = {"code_interpreter_call": ("_code", "code"), "mcp_call": ("_arguments", "arguments")}
-_OF_END = ("action", "outputs", "results", "output")
+_OF_END = ("action", "outputs", "results", "output", "result", "revised_prompt")
 
 
 def check_types(body: dict[str, Any]) -> None:

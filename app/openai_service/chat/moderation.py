@@ -28,6 +28,7 @@ from app.openai_service.errors import (
     UpstreamRejected,
 )
 from app.openai_service.resilience.breaker import KeyValueStore
+from app.openai_service.responses.made_images import IMAGE_ITEM
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
@@ -88,7 +89,7 @@ class Moderator:
 
     def check_output(self, result: ChatResult, request: PendingRequest) -> Ticks[None]:
         """Check an answer before it is returned. Raises as check_input() does."""
-        for inputs in _group_requests(_collect_answer_texts(result)):
+        for inputs in [*_group_requests(_collect_answer_texts(result)), *_collect_answer_images(result)]:
             if request.call_state.is_abandoned:  # the answer will not be sent
                 return
             yield from self._check(inputs, request)
@@ -183,6 +184,14 @@ def _collect_inputs(request: PendingRequest, *, default_prompt: str) -> Iterator
 
 def _collect_answer_texts(result: ChatResult) -> list[str]:
     return [result.text, result.refusal or "", *(call["function"]["arguments"] for call in result.tool_calls)]
+
+
+def _collect_answer_images(result: ChatResult) -> Iterator[Input]:
+    """Yield the images that were made for an answer, each for a request of its own."""
+    for item in result.hosted_items:
+        if item["type"] == IMAGE_ITEM and isinstance(image := item.get("result"), str):
+            url = f"data:image/{item.get('output_format') or 'png'};base64,{image}"
+            yield [{"type": "image_url", "image_url": {"url": url}}]
 
 
 def _split_text(text: str) -> list[str]:

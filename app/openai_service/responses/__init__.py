@@ -13,4 +13,5 @@
 - `client_tools.py`: tools for free texts and for a computer, which a client runs as it does functions
 - `tool_media.py`: images and files in the results of tools, for chat completions
 - `hosted_tools.py`: tools that run at OpenAI: how they are offered, and what an answer tells of their calls
+- `made_images.py`: how large the images of an answer may be that one of these makes
 """

@@ -10,6 +10,7 @@ from typing import Any
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamError, UpstreamFailed
 from app.openai_service.responses.hosted_tools import count_calls, hide_kept_ids
+from app.openai_service.responses.made_images import check_images
 from app.openai_service.responses.output import read_end, read_items, read_usage
 from app.openai_service.results import CallRecord, ChatResult
 from app.token_counts import note_tokens
@@ -37,6 +38,7 @@ def parse_response(body: Mapping[str, Any], record: CallRecord) -> ChatResult:
     usage = read_usage(body, wrote=wrote)
     note_tokens(output.kept, usage)
     try:
+        check_images(output.hosted)
         tool_calls = ToolCalls.read(output.calls) if output.calls else []
         finish_reason = read_end(body, has_calls=bool(tool_calls))
         if not isinstance(body.get("output"), list):

@@ -12,6 +12,7 @@ from app.openai_service.errors import UpstreamFailed
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, INPUTS, read_call
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, count_calls, hide_kept_ids
 from app.openai_service.responses.kept_items import keep_item, limit_items
+from app.openai_service.responses.made_images import IMAGE_ITEM, check_images
 from app.openai_service.responses.output import COMMENTARY, Output, read_annotations, read_items, read_parts
 from app.openai_service.streaming.events import (
     Annotation,
@@ -141,6 +142,8 @@ class GrowingOutput:
             events += map(Annotation, untold)
         elif item.kind in HOSTED_ITEMS and not item.is_complete:
             item.is_complete = True
+            if item.kind == IMAGE_ITEM:
+                check_images([each.latest for each in self._hosted])
             events.append(HostedStep(item.position, "done", hide_kept_ids(whole)))
         elif item.kind in CALL_TYPES and not item.arguments and _says(whole, item.kind):
             arguments = read_arguments(read_call(whole))

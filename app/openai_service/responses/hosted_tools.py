@@ -12,6 +12,7 @@ from typing import Any
 
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.responses.client_tools import CLIENT_TOOLS
+from app.openai_service.responses.made_images import IMAGE_ITEM, IMAGE_TOOL
 
 MAX_CALLS = "max_tool_calls"
 """The field of a body that has hosted tools: how many calls one answer may make."""
@@ -25,6 +26,7 @@ HOSTED_ITEMS = {
     "file_search_call": "file_search",
     "mcp_call": "mcp",
     "mcp_list_tools": "mcp",
+    IMAGE_ITEM: IMAGE_TOOL,
 }
 """The output items of hosted tools, and the type of the tool."""
 

@@ -19,7 +19,7 @@ from app.openai_service.responses.growing_output import GrowingItem, GrowingOutp
 from app.openai_service.responses.hosted_tools import STEP_EVENTS
 from app.openai_service.responses.output import read_end, read_failure, read_usage
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
-from app.openai_service.streaming.sse import EventSplitter
+from app.openai_service.streaming.sse import MAX_EVENT_BYTES, EventSplitter
 from app.token_counts import Usage, note_tokens
 
 _END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
@@ -39,7 +39,7 @@ class ResponseReader:
     none, `[DONE]` after something was said.
     """
 
-    def __init__(self, requested: str) -> None:
+    def __init__(self, requested: str, *, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
         """Create it for the answer of a requested model."""
         self.model = ""
         self.chunks = 0
@@ -50,7 +50,7 @@ class ResponseReader:
         """The usage of the answer, once it has ended, be it by a failure."""
         self.service_tier = ""
         """The one that the response reports, if it does."""
-        self._splitter = EventSplitter()
+        self._splitter = EventSplitter(max_event_bytes)
         self._order = EventOrder()
         self._response_id = ""
         self._output = GrowingOutput(requested)

@@ -7,7 +7,8 @@ import re
 
 from app.openai_service.errors import UpstreamFailed
 
-_MAX_EVENT_BYTES = 8 * 1024 * 1024
+MAX_EVENT_BYTES = 8 * 1024 * 1024
+"""Of one event, but for those that have images."""
 _JSON = re.compile(rb"(\xef\xbb\xbf)?\s*\{")
 
 
@@ -21,7 +22,8 @@ class EventSplitter:
     Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
     """
 
-    def __init__(self) -> None:
+    def __init__(self, max_event_bytes: int = MAX_EVENT_BYTES) -> None:
+        self._max_event_bytes = max_event_bytes
         self.rest: list[bytes] = []
         """What has come of an event that is not complete."""
         self._rest_bytes = 0
@@ -32,7 +34,7 @@ class EventSplitter:
         """Add bytes, and return the data of the events that they complete, without events that have no data.
 
         Raises:
-            UpstreamFailed: an event is longer than 8 MiB.
+            UpstreamFailed: an event is longer than allowed.
         """
         if events := self.feed_whole(data):
             return events
@@ -81,7 +83,7 @@ class EventSplitter:
     def _buffer(self, data: bytes) -> None:
         self.rest.append(data)
         self._rest_bytes += len(data)
-        if self._rest_bytes > _MAX_EVENT_BYTES:
+        if self._rest_bytes > self._max_event_bytes:
             raise UpstreamFailed
 
     def _take_rest(self) -> list[bytes]:

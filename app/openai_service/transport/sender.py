@@ -19,12 +19,13 @@ from app.openai_service.resilience.policy import Policy
 from app.openai_service.resilience.retry import RetryBudget
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.responses.kept_items import KEY_JSON, drop_items, has_items
+from app.openai_service.responses.made_images import limit_event
 from app.openai_service.responses.request_body import NOT_STORED, build_response_body
 from app.openai_service.responses.stream import ResponseReader
 from app.openai_service.responses.tool_media import move_media
 from app.openai_service.results import Attempt, CallRecord
 from app.openai_service.streaming.chunks import ChunkReader
-from app.openai_service.streaming.reader import StreamedAnswer, open_answer
+from app.openai_service.streaming.reader import AnswerReader, StreamedAnswer, open_answer
 from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.prompt_caching import PromptCaching
@@ -101,7 +102,10 @@ class Sender:
             )
             started = time.perf_counter()
             try:
-                reader = ResponseReader(model) if path == RESPONSES_PATH else ChunkReader()
+                if path == RESPONSES_PATH:
+                    reader: AnswerReader = ResponseReader(model, max_event_bytes=limit_event(request.body))
+                else:
+                    reader = ChunkReader()
                 return (
                     yield from open_answer(
                         response, reader, call_state, record, idle_timeout_s=self._settings.idle_timeout_s

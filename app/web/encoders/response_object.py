@@ -28,9 +28,10 @@ HOSTED_PREFIXES = {
     "file_search_call": "fs",
     "mcp_call": "mcp",
     "mcp_list_tools": "mcpl",
+    "image_generation_call": "ig",
 }
 """Begin the ids of the items of tools that run at OpenAI, by their type."""
-
+_UNFINISHED = ("in_progress", "searching", "interpreting", "calling", "generating")
 
 CALL_PREFIXES = {"function": "fc", "custom": "ctc", "computer": "cu"}
 """Begin the ids of the items of calls, by their type."""
@@ -178,7 +179,7 @@ def build_response(
         output.append(build_hosted(frame, len(output), item))
     texts = [build_text(result.text, result.annotations)] if result.text or not result.refusal else []
     refusals = [build_refusal(result.refusal)] if result.refusal else []
-    if result.text or result.refusal or not result.tool_calls:
+    if result.text or result.refusal or not (result.tool_calls or result.hosted_items):
         output.append(build_message(frame.name_item("msg", len(output)), [*texts, *refusals], status))
     for at, call in enumerate(result.tool_calls, start=bool(result.text)):
         add_thoughts(at)
@@ -210,6 +211,11 @@ def build_hosted(frame: ResponseFrame, place: int, item: dict[str, Any]) -> dict
     """Return the item of a tool that ran at OpenAI, with an id of ours."""
     kind = item["type"]
     return {**item, "id": frame.name_item(HOSTED_PREFIXES.get(kind, "item"), place)}
+
+
+def fail_hosted(item: dict[str, Any]) -> dict[str, Any]:
+    """Return the item of a tool that ran at OpenAI as it is if its answer broke off."""
+    return {**item, "status": "failed"} if item.get("status") in _UNFINISHED else item
 
 
 def build_text(text: str, annotations: Sequence[dict[str, Any]] = ()) -> dict[str, Any]:

@@ -37,6 +37,7 @@ from app.web.encoders.response_object import (
     build_message,
     build_refusal,
     build_text,
+    fail_hosted,
     find_incomplete_reason,
 )
 from app.web.errors import problem_for
@@ -283,8 +284,7 @@ class ResponsesSse(JoiningEncoder):
                 field = CALL_INPUTS[call.type][1]
                 self._output[call.place] |= {"status": "incomplete", field: "".join(call.sent)}
         for place in self._hosted.values():
-            if self._output[place].get("status") in ("in_progress", "searching", "interpreting", "calling"):
-                self._output[place] |= {"status": "failed"}
+            self._output[place] = fail_hosted(self._output[place])
         response = self._frame.build(
             "failed",
             self.record.model,

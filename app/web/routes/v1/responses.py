@@ -32,7 +32,7 @@ _chat = Blueprint("chat", __name__)
 @error_format(response_error)
 def create() -> Response:
     """Answer a conversation, given as a text or as items."""
-    body, media = read_media_body(ResponsesRequest, lambda body: list_urls(body.items))
+    body, media = read_media_body(ResponsesRequest, lambda body: list_urls(body.items), bare_images=True)
     open_items(body.items)
     built, request_id = services(), g.request_id
     call = body.to_call(

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, ConfigDict, Discriminator, Field, Tag
+from typing_extensions import TypedDict
 
 from app.config import HostedToolSettings
 from app.openai_service import HostedTools
+from app.openai_service.responses.made_images import IMAGE_TOOL, MAX_IMAGE_CALLS
 from app.problems import InvalidRequest
-from app.web.schemas.v1.fields import OpenAIModel
+from app.web.media.parts import find_media
+from app.web.schemas.v1.fields import OpenAIModel, only
 from app.web.schemas.v1.refused_types import ONLY_CLIENTS, refuse_type
 from app.web.schemas.validation import AS_OTHER, AS_TEXT, get_union_tag, prefixed, validate
 
@@ -119,7 +122,24 @@ class Mcp(OpenAIModel):
     require_approval: Literal["never"]
 
 
-HostedTool = WebSearch | CodeInterpreter | FileSearch | Mcp
+class ImageGeneration(OpenAIModel):
+    """Images that a model of OpenAI's makes, within what the owner's price is the most of."""
+
+    type: Literal["image_generation"]
+    action: Literal["generate", "edit", "auto"] | None = None
+    background: Literal["transparent", "opaque", "auto"] | None = None
+    input_fidelity: Literal["high", "low"] | None = None
+    input_image_mask: Annotated[Any, only(instead="describe in words where to edit")] = None
+    model: _Id | None = None
+    moderation: Literal["auto", "low"] | None = None
+    output_compression: Annotated[int, Field(ge=0, le=100)] | None = None
+    output_format: Literal["png", "webp", "jpeg"] | None = None
+    partial_images: Annotated[int, Field(ge=0, le=3)] | None = None
+    quality: Literal["low", "medium", "high", "auto"] | None = None
+    size: Literal["1024x1024", "1024x1536", "1536x1024", "auto"] | None = None
+
+
+HostedTool = WebSearch | CodeInterpreter | FileSearch | Mcp | ImageGeneration
 
 _MODELS: dict[str, tuple[str, type[OpenAIModel]]] = {
     "web_search": ("web_search", WebSearch),
@@ -127,6 +147,7 @@ _MODELS: dict[str, tuple[str, type[OpenAIModel]]] = {
     "code_interpreter": ("code_interpreter", CodeInterpreter),
     "file_search": ("file_search", FileSearch),
     "mcp": ("mcp", Mcp),
+    IMAGE_TOOL: (IMAGE_TOOL, ImageGeneration),
 }
 HOSTED_TYPES = tuple(_MODELS)
 
@@ -138,6 +159,31 @@ _INCLUDED = {
     "code_interpreter_call.outputs": "code_interpreter",
 }
 _SECRETS = ("authorization", "headers")
+# What the price of an image is for, beside the image.
+_MAX_READ_IMAGES = 4
+_MADE_BEFORE = {"type": "text", "text": "(generated image)"}
+
+
+class ImageItem(TypedDict):
+    """An image that a tool made for an earlier answer. It goes back as one of the user's, as no other turn may have any."""
+
+    __pydantic_config__ = ConfigDict(extra="ignore", strict=True)  # type: ignore[misc]
+
+    type: Literal["image_generation_call"]
+    result: NotRequired[str | None]
+
+
+def _show_image(item: ImageItem) -> dict[str, Any]:
+    """Return the item with its image as a part of a message; without one it is dropped as those of other tools are."""
+    if not (image := item.get("result")):
+        return {"type": item["type"]}
+    # What was cut out of the body has the name of a data URL already.
+    url = image if image.startswith("data:") else f"data:image/png;base64,{image}"
+    shown = [_MADE_BEFORE, {"type": "image_url", "image_url": {"url": url}}]
+    return {"type": item["type"], "content": shown}
+
+
+MadeImage = Annotated[ImageItem, AfterValidator(_show_image)]
 
 
 def read_hosted_tools(
@@ -165,13 +211,26 @@ def read_hosted_tools(
             if name not in settings.allowed:
                 raise InvalidRequest(f"{refuse_type(kind, ONLY_CLIENTS)}.", field=f"tools.{place}")
             with prefixed(f"tools.{place}"):
-                _check_resources(validate(dict(tool), model), settings.resources)
+                _check_together(validate(dict(tool), model), settings.resources)
             hosted.append({field: value for field, value in tool.items() if value is not None})
     if not hosted:
         return None
     types = {_MODELS[tool["type"]][0] for tool in hosted}
     included = tuple(dict.fromkeys(name for name in include if _INCLUDED.get(name) in types))
-    return HostedTools(hosted, min(max_calls or settings.max_calls, settings.max_calls), included)
+    most = min(settings.max_calls, MAX_IMAGE_CALLS) if IMAGE_TOOL in types else settings.max_calls
+    return HostedTools(hosted, min(max_calls or most, most), included)
+
+
+def check_read_images(hosted: HostedTools | None, items: Sequence[Mapping[str, Any]]) -> None:
+    """Raise InvalidRequest if an image may be made from more images than its price is for: each is billed as well."""
+    makes_from = [tool for tool in (hosted.tools if hosted is not None else ()) if tool["type"] == IMAGE_TOOL]
+    if all(tool.get("action") == "generate" for tool in makes_from):
+        return
+    if sum(part["type"] == "image_url" for _, _, part in find_media(items)) > _MAX_READ_IMAGES:
+        raise InvalidRequest(
+            f"may have at most {_MAX_READ_IMAGES} images with {IMAGE_TOOL}, unless its action is generate.",
+            field="input",
+        )
 
 
 def check_hosted_choice(choice: Mapping[str, Any], hosted: HostedTools | None) -> dict[str, Any]:
@@ -188,13 +247,18 @@ def describe_hosted_tools(hosted: HostedTools | None) -> list[dict[str, Any]]:
     return [{name: value for name, value in tool.items() if name not in _SECRETS} for tool in tools]
 
 
-def _check_resources(tool: OpenAIModel, allowed: frozenset[str]) -> None:
-    """Raise InvalidRequest if a tool is pointed at what the owner's settings do not name: it is the site's, or is outside."""
+def _check_together(tool: OpenAIModel, allowed: frozenset[str]) -> None:
+    """Raise InvalidRequest if a tool is pointed at what the owner's settings do not name, or its fields contradict each other.
+
+    What they do not name is the site's, or is outside.
+    """
     for field, value in _list_resources(tool):
         if value not in allowed:
             raise InvalidRequest("not offered here.", field=field)
     if isinstance(tool, Mcp) and (tool.server_url is None) == (tool.connector_id is None):
         raise InvalidRequest("give either server_url or connector_id.", field="server_url")
+    if isinstance(tool, ImageGeneration) and (tool.background, tool.output_format) == ("transparent", "jpeg"):
+        raise InvalidRequest("needs output_format to be png or webp.", field="background")
 
 
 def _list_resources(tool: OpenAIModel) -> Iterator[tuple[str, str]]:
@@ -206,7 +270,7 @@ def _list_resources(tool: OpenAIModel) -> Iterator[tuple[str, str]]:
             yield from (("container.file_ids", id_) for id_ in container.file_ids or ())
     elif isinstance(tool, FileSearch):
         yield from (("vector_store_ids", id_) for id_ in tool.vector_store_ids)
-    elif isinstance(tool, Mcp):
-        for name in ("server_url", "connector_id"):
-            if (value := getattr(tool, name)) is not None:
+    else:
+        for name in ("server_url", "connector_id", "model"):
+            if (value := getattr(tool, name, None)) is not None:
                 yield name, value

@@ -11,6 +11,7 @@ from typing_extensions import TypedDict
 from app.openai_service import KEPT_REASONING
 from app.openai_service.responses.client_tools import CALL_TYPES, COMPUTER, CUSTOM
 from app.openai_service.responses.hosted_tools import HOSTED_ITEMS
+from app.openai_service.responses.made_images import IMAGE_ITEM
 from app.problems import InvalidRequest
 from app.web.encoders.response_object import HOSTED_PREFIXES
 from app.web.media.parts import JOINED_TEXT, Content, ToolOutput
@@ -19,15 +20,17 @@ from app.web.schemas.messages import MAX_MESSAGES, build_turns
 from app.web.schemas.v1.computer_use import ComputerCall, ComputerOutput
 from app.web.schemas.v1.custom_tools import CustomCallItem
 from app.web.schemas.v1.fields import SystemText
+from app.web.schemas.v1.hosted_tools import MadeImage
 from app.web.schemas.v1.refused_types import refuse_type
 from app.web.schemas.validation import AS_HOSTED, AS_OTHER, AS_TEXT, ITEM_TYPES, get_union_tag
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
+_AS_IMAGE = "(as image)"
 # How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
 _RESULTS = {f"{kind}_output": kind for kind in CALL_TYPES}
-_DROPPED = ("rs_", *[f"{prefix}_" for prefix in HOSTED_PREFIXES.values()])
+_DROPPED = ("rs_", *[f"{prefix}_" for kind, prefix in HOSTED_PREFIXES.items() if kind != IMAGE_ITEM])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
 }
@@ -174,6 +177,8 @@ _LISTED = " or ".join(ITEM_TYPES)
 
 def _get_tag(item: Any) -> str:
     tag: str = item["role"] if item.get("type", "message") == "message" else item["type"]
+    if tag == IMAGE_ITEM:
+        return _AS_IMAGE
     return AS_HOSTED if tag in HOSTED_ITEMS or tag == _REFERENCE else tag
 
 
@@ -193,6 +198,7 @@ _Item = Annotated[
     | Annotated[ComputerCall, Tag("computer_call")]
     | Annotated[ComputerOutput, Tag("computer_call_output")]
     | Annotated[ReasoningItem, AfterValidator(_keep_sealed), Tag("reasoning")]
+    | Annotated[MadeImage, Tag(_AS_IMAGE)]
     | Annotated[HostedItem, AfterValidator(_drop_item), Tag(AS_HOSTED)],
     Discriminator(_get_tag),
     BeforeValidator(_check_type),
@@ -220,6 +226,8 @@ def to_turns(items: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
         if kind == "message":
             _add_message(turns, item)
             reasoned = reasoned if item["role"] == "assistant" else []
+        elif kind == IMAGE_ITEM and "content" in item:
+            turns.append({"role": "user", "content": item["content"]})
         elif kind == "reasoning":
             # Between two calls of a turn, or after the last, it is that turn's already.
             is_in_turn = bool(turns) and "tool_calls" in turns[-1]

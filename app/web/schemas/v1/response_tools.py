@@ -73,7 +73,9 @@ class NamedHostedTool(TypedDict):
 
     __pydantic_config__ = _STRICT  # type: ignore[misc]
 
-    type: Literal["web_search", "web_search_2025_08_26", "code_interpreter", "file_search", "mcp"]
+    type: Literal[
+        "web_search", "web_search_2025_08_26", "code_interpreter", "file_search", "mcp", "image_generation"
+    ]
     server_label: NotRequired[Annotated[str, Field(max_length=64)]]
     name: NotRequired[Annotated[str, Field(max_length=256)] | None]
 

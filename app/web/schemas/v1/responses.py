@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 
 from app.config import HostedToolSettings, ReasoningEffort, ServiceTier
 from app.openai_service import ChatCall
+from app.openai_service.responses.made_images import IMAGE_ITEM
 from app.openai_service.responses.request_body import ENCRYPTED_REASONING
 from app.problems import InvalidRequest
 from app.prompts.parameters import TopP
@@ -20,7 +21,7 @@ from app.web.schemas.tools import OfferedTools
 from app.web.schemas.v1.allowed_tools import choose_tools
 from app.web.schemas.v1.computer_use import read_computer_tools, use_computer
 from app.web.schemas.v1.fields import OpenAIModel, SystemText, only
-from app.web.schemas.v1.hosted_tools import describe_hosted_tools, read_hosted_tools
+from app.web.schemas.v1.hosted_tools import check_read_images, describe_hosted_tools, read_hosted_tools
 from app.web.schemas.v1.response_format import read_response_format
 from app.web.schemas.v1.response_items import Input, to_turns
 from app.web.schemas.v1.response_text import TextOptions
@@ -147,6 +148,7 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         hosted = read_hosted_tools(
             self.tools or (), hosted_tools, max_calls=self.max_tool_calls, include=self.include or ()
         )
+        check_read_images(hosted, self.items)
         chat_tools = to_chat_tools(self.tools or (), computers)
         tools, hosted, choice = choose_tools(self.tool_choice, chat_tools, hosted)
         settings = {
@@ -212,4 +214,6 @@ class ResponsesRequest(PromptFields, OpenAIModel):
         item_type = self.items[place].get("type", "message")
         if item_type == "computer_call_output":
             return f"input.{place}.output.image_url"
+        if item_type == IMAGE_ITEM:
+            return f"input.{place}.result"
         return f"input.{place}.{'content' if item_type == 'message' else 'output'}.{number}.{kind}"

@@ -249,7 +249,6 @@ def test_only_what_the_owner_allows_is_taken(make_app, upstream):
 @pytest.mark.parametrize(
     "tool",
     [
-        {"type": "image_generation", "quality": "low", "size": "1024x1024"},
         {"type": "shell", "environment": {"type": "container_auto"}},
         {"type": "local_shell"},
         {"type": "apply_patch"},
