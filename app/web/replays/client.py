@@ -12,10 +12,14 @@ from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.web.client_connection import Connection
 
-RECORDED_TICK_S = 0.4
-"""The longest time between two ticks of a stream that is kept: its owner may stop it, which takes less than a second."""
+RECORDED_TICK_S = 0.25
+"""The longest time between two ticks of a stream that is kept.
 
-RECORDED_CHECK_S = 0.3
+Its owner may stop it, which takes less than a second. One that its client leaves goes on for two seconds, and ends
+within three: it takes a tick to see that the client is gone, and another one to see that the time is over.
+"""
+
+RECORDED_CHECK_S = 0.2
 """How often such a stream is checked: at each tick, of which one after a token that was passed on comes early."""
 
 
