@@ -169,9 +169,8 @@ def _begin_to_connect(address: Address) -> tuple[socket.socket, bool]:
     try:
         sock.setblocking(False)
         number = sock.connect_ex(place)
-        if (
-            number == errno.EINPROGRESS
-        ):  # on this machine that lasts until it is asked again; waiting costs far more
+        # On this machine that lasts until it is asked again; waiting costs far more.
+        if number == errno.EINPROGRESS:
             number = sock.connect_ex(place)
         if number not in (0, errno.EINPROGRESS, errno.EALREADY, errno.EISCONN):
             raise OSError(number, os.strerror(number))

@@ -54,10 +54,10 @@ class Connection:
         self.head_complete = self.complete = self.keep_alive = False
         self.has_sent = False
         """Whether any byte of the request may have reached the upstream."""
-        self.has_answered = False
+        self.has_answered = self._is_framed = False
         self._decoders: list[Decoder] = []
         self._failure: Exception | None = None
-        self._is_framed = self.is_between_chunks = False
+        self.is_between_chunks = False
         """Whether the parser stands just before a chunk, as relay_parts() finds out."""
         self._missing_bytes: int | None = None
         self._body: list[bytes] = []

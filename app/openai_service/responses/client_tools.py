@@ -60,9 +60,8 @@ def build_call(call: Mapping[str, Any]) -> Item:
     """Return the item of a call in a conversation: without an id, which would demand the reasoning before it."""
     call_id = shorten_id(call["id"])
     if call["type"] == COMPUTER:
-        made = (
-            f"cu_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"  # here an id is a must, so it is a new one
-        )
+        # Here an id is a must, so it is a new one.
+        made = f"cu_{hashlib.sha256(call_id.encode()).hexdigest()[:32]}"
         return {"type": "computer_call", "id": made, "call_id": call_id, **call[COMPUTER], "status": "completed"}
     if call["type"] == CUSTOM:
         return {"type": "custom_tool_call", "call_id": call_id, **call[CUSTOM]}

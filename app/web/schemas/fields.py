@@ -68,9 +68,8 @@ class AnswerFields(RequestModel):
     top_p: TopP | None = None
     seed: Seed | None = None
     parallel_tool_calls: bool | None = None
-    n: Annotated[Literal[1], BeforeValidator(_refuse_true)] | None = (
-        None  # accepted as other clients send it, and not passed on
-    )
+    # Accepted as other clients send it, and not passed on.
+    n: Annotated[Literal[1], BeforeValidator(_refuse_true)] | None = None
 
     def list_values(self) -> dict[str, Any]:
         """Return the fields of ChatCall of the same names."""

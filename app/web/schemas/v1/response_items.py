@@ -28,8 +28,8 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 _ROLES = ("assistant", "developer", "system", "user")
 _REFERENCE = "item_reference"
 _AS_IMAGE = "(as image)"
-# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
 _RESULTS = {f"{kind}_output": kind for kind in CALL_TYPES}
+# How the ids of items begin that do not go back, whole or not: what a model reasoned, and tools that ran at OpenAI.
 _DROPPED = ("rs_", *[f"{prefix}_" for kind, prefix in HOSTED_PREFIXES.items() if kind != IMAGE_ITEM])
 _INSTEAD = {
     _REFERENCE: "nothing is stored here, so send the item itself (AI SDK: providerOptions.openai.store = false)",
