@@ -42,7 +42,7 @@ def look(url: str):
 
 def test_one_that_works_keeps_nothing_of_the_look(redis, server):
     assert look(server.url) == [("ok", "answers, and can be written.")]
-    assert redis.ttl("gatehouse:doctor") <= 1
+    assert redis.ttl("gatehouse:doctor") in (-2, 0, 1), "-2 is gone, -1 would be for ever"
 
 
 def test_passwords(redis, server):
