@@ -19,18 +19,27 @@ _RENEW_DAYS = 7
 _RENEW = (
     "Renew it there. One of your own authority is trusted if SSL_CERT_FILE names that authority's certificate."
 )
+_IS_CLOSED = (
+    "it closes the connection",
+    "If it speaks TLS there, the URL begins with https://; else look at its log.",
+)
 # By the class of what failed, in the words of a person.
 _FAILURES = {
     "ConnectionRefusedError": ("nothing listens there", "Check the host and the port, and that it runs."),
     "gaierror": ("its name is not known", "Check the name of the host, and this machine's DNS."),
     "SSLError": ("it does not speak TLS there", "Check the port; without TLS the URL begins with http://."),
-    "ConnectionResetError": (
-        "it closes the connection",
-        "If it speaks TLS there, the URL begins with https://; else look at its log.",
+    "ConnectionResetError": _IS_CLOSED,
+    "ConnectionEnded": _IS_CLOSED,
+}
+# By the upstream's code: from where it refuses each key.
+_REFUSED_PLACES = {
+    "unsupported_country_region_territory": (
+        "from this network",
+        "The upstream does not serve the country of this server's address, or of its proxy.",
     ),
-    "ConnectionEnded": (
-        "it closes the connection",
-        "If it speaks TLS there, the URL begins with https://; else look at its log.",
+    "ip_not_authorized": (
+        "from this address",
+        "Add this server's address to the allowed ones of the project at the upstream.",
     ),
 }
 
@@ -120,15 +129,16 @@ def _judge_failure(config: Config, error: UpstreamError) -> Iterator[Finding]:
 
 def _judge_refusal(name: str, where: str, answer: KeyAnswer, error: UpstreamError, status: int) -> Finding:
     code = error.upstream_code or ""
-    said = f"{status} {code}".strip() if code in _TOLD_CODES or code in QUOTA_CODES else str(status)
+    said = f"{status} {code}".strip() if code in _REFUSED_PLACES or code in QUOTA_CODES else str(status)
     if status == 402 or code in QUOTA_CODES:
         return fault(
             "key",
             f"The account of {name.lower()} has no credit left, or has reached its limit ({said}).",
             "Add credit or raise the limit on the upstream's pages of billing.",
         )
-    if code in _TOLD_CODES:
-        return fault("key", f"{where} refuses {name.lower()} {_TOLD_CODES[code]} ({said}).", _TOLD_HINTS[code])
+    if code in _REFUSED_PLACES:
+        place, hint = _REFUSED_PLACES[code]
+        return fault("key", f"{where} refuses {name.lower()} {place} ({said}).", hint)
     if status == 401 or code == "invalid_api_key":
         return fault(
             "key",
@@ -154,16 +164,6 @@ def _judge_refusal(name: str, where: str, answer: KeyAnswer, error: UpstreamErro
         f"{where} answers {status} to {name.lower()}.",
         "Wait and try again; then look at the status page and the account of the upstream, or at its log.",
     )
-
-
-_TOLD_CODES = {
-    "unsupported_country_region_territory": "from this network",
-    "ip_not_authorized": "from this address",
-}
-_TOLD_HINTS = {
-    "unsupported_country_region_territory": "The upstream does not serve the country of this server's address, or of its proxy.",
-    "ip_not_authorized": "Add this server's address to the allowed ones of the project at the upstream.",
-}
 
 
 def _name_upstream(config: Config) -> str:
