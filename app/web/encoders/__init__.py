@@ -1,6 +1,6 @@
 """The wire formats of answers, one file each.
 
-base.py             Encoder: the protocol of the streamed formats
+base.py             Encoder: the protocol of the streamed formats, and what several of them share
 padding.py          Padding: makes the lengths of events tell little of their tokens
 token_sse.py        TokenSse: /api/chat/stream and /api/vision/stream
 openai_sse.py       OpenAISse: /v1/chat/completions

@@ -7,11 +7,10 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.openai_service import Done, Event, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
-from app.openai_service.streaming.passing import TokenFrame
 from app.token_counts import Usage
-from app.web.encoders.base import JoiningEncoder
+from app.web.encoders.base import PartsEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -31,7 +30,7 @@ _COUNTS = {
 }
 
 
-class Agui(JoiningEncoder):
+class Agui(PartsEncoder):
     """Server-sent events of one run. Whatever was started is ended before the run is; an optional field is never null.
 
     Args:
@@ -56,22 +55,17 @@ class Agui(JoiningEncoder):
         request_id: str,
         seal: Seal = seal_nothing,
     ) -> None:
-        super().__init__()
+        super().__init__(padding)
         self._run = run
         self._token = token
         self._call_ids = call_ids
-        self._padding = padding
         self._request_id = request_id
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
         self._has_started = False
         self._messages = 0
-        self._open: Literal["text", "reasoning"] | None = None
-        """The kind of the message that is being written."""
         self._open_id = ""
-        self._delta = b""
-        """The event of its next piece, but for the text and the end."""
         self._parent_id: str | None = None
         """The assistant's message that calls belong to."""
         self._has_run_tools = False
@@ -79,19 +73,6 @@ class Agui(JoiningEncoder):
         self._calls: dict[int, str] = {}
         """The ids of the calls that were started and not ended, by position."""
         self._with_arguments: set[str] = set()
-
-    @property
-    def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, within a text."""
-        if self._open != "text":
-            return None
-        return TokenFrame(self._delta.removesuffix(b"%b") + b'"', b'"', self._padding.close)
-
-    def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
-        if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return self._padding.close(self._delta % orjson.dumps(event.text))
-        return self.join(events)
 
     def encode_event(self, event: Event) -> None:
         """Append the pieces of an event."""
@@ -112,7 +93,7 @@ class Agui(JoiningEncoder):
             self._fail(event.error)
 
     def _add(self, kind: str, **fields: Any) -> None:
-        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
+        self.pieces.append(self.padding.align(b"data: %b" % orjson.dumps({"type": kind, **fields})))
 
     def _begin_message(self) -> str:
         self._messages += 1
@@ -121,9 +102,9 @@ class Agui(JoiningEncoder):
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
             return
-        if self._open != kind:
+        if self.open_part != kind:
             self._end_message()
-            self._open, id_ = kind, self._begin_message()
+            self.open_part, id_ = kind, self._begin_message()
             self._open_id = id_
             if kind == "text":
                 self._parent_id, self._has_run_tools = id_, False
@@ -134,16 +115,16 @@ class Agui(JoiningEncoder):
                 self._add("REASONING_START", messageId=id_)
                 self._add("REASONING_MESSAGE_START", messageId=id_, role="reasoning")
             head = {"type": f"{name}_CONTENT", "messageId": id_}
-            self._delta = b'data: %b,"delta":%%b' % orjson.dumps(head)[:-1]
-        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
+            self.delta = b'data: %b,"delta":%%b' % orjson.dumps(head)[:-1]
+        self.pieces.append(self.padding.close(self.delta % orjson.dumps(text)))
 
     def _end_message(self) -> None:
-        if self._open == "text":
+        if self.open_part == "text":
             self._add("TEXT_MESSAGE_END", messageId=self._open_id)
-        elif self._open == "reasoning":
+        elif self.open_part == "reasoning":
             self._add("REASONING_MESSAGE_END", messageId=self._open_id)
             self._add("REASONING_END", messageId=self._open_id)
-        self._open = None
+        self.open_part = None
 
     def _start_call(self, id_: str, name: str) -> None:
         self._end_message()

@@ -6,10 +6,13 @@ import copy
 import errno
 from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import ClassVar, Protocol, Self
+from typing import ClassVar, Literal, Protocol, Self
 
-from app.openai_service import Event, Events
+import orjson
+
+from app.openai_service import Event, Events, Token
 from app.openai_service.streaming.passing import TokenFrame
+from app.web.encoders.padding import Padding
 
 
 class TokenEncoder(Protocol):
@@ -93,3 +96,28 @@ class JoiningEncoder(ABC):
         encoded = b"".join(self.pieces)
         self.pieces.clear()
         return encoded
+
+
+class PartsEncoder(JoiningEncoder):
+    """An encoder whose format begins and ends each text: in between, its pieces differ in nothing but their text."""
+
+    def __init__(self, padding: Padding) -> None:
+        super().__init__()
+        self.padding = padding
+        self.open_part: Literal["text", "reasoning"] | None = None
+        """The kind of the part that is being written."""
+        self.delta = b""
+        """The event of its next piece, but for the text and the end."""
+
+    @property
+    def token_frame(self) -> TokenFrame | None:
+        """How the next token is written, within a text."""
+        if self.open_part != "text":
+            return None
+        return TokenFrame(self.delta.removesuffix(b"%b") + b'"', b'"', self.padding.close)
+
+    def encode(self, events: Events) -> bytes:
+        """Return the bytes of the events."""
+        if self.open_part == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
+            return self.padding.close(self.delta % orjson.dumps(event.text))
+        return self.join(events)

@@ -7,10 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
-from app.openai_service import Done, Event, Events, Failed, Refusal, Token, ToolRun
+from app.openai_service import Done, Event, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
-from app.openai_service.streaming.passing import TokenFrame
-from app.web.encoders.base import JoiningEncoder
+from app.web.encoders.base import PartsEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding
 from app.web.errors import problem_for
@@ -27,7 +26,7 @@ _TOOL_FAILED = "The tool failed."
 _NOT_JSON = "The model's input for this tool is not valid JSON."
 
 
-class UIMessageStream(JoiningEncoder):
+class UIMessageStream(PartsEncoder):
     """Server-sent events that build one message: its steps, and in each the parts of text, reasoning and tools.
 
     A reader fails at a type that it does not know, and at a piece of a part that was not started. So only types that
@@ -53,39 +52,21 @@ class UIMessageStream(JoiningEncoder):
         request_id: str,
         seal: Seal = seal_nothing,
     ) -> None:
-        super().__init__()
+        super().__init__(padding)
         self._message_id = message_id
         self._call_ids = call_ids
-        self._padding = padding
         self._request_id = request_id
         self._seal = seal
         self.read_cost: Callable[[], int | None] = lambda: None
         """Returns the cost of the call, in micro-dollars, once it is done; None if it is not known."""
         self._has_started = False
         self._parts = 0
-        self._open: Literal["text", "reasoning"] | None = None
-        """The kind of the part that is being written."""
-        self._delta = b""
-        """The event of its next piece, but for the text and the end."""
         self._running: set[str] = set()
         """The ids of the server tools that run."""
         self._has_run_tools = False
         """Whether server tools ran in this step: what the model writes next is another one."""
         self._calls: dict[int, str] = {}
         """The ids of the calls that were started, by position."""
-
-    @property
-    def token_frame(self) -> TokenFrame | None:
-        """How the next token is written, within a text."""
-        if self._open != "text":
-            return None
-        return TokenFrame(self._delta.removesuffix(b"%b") + b'"', b'"', self._padding.close)
-
-    def encode(self, events: Events) -> bytes:
-        """Return the bytes of the events."""
-        if self._open == "text" and len(events) == 1 and type(event := events[0]) is Token:  # nearly always
-            return self._padding.close(self._delta % orjson.dumps(event.text))
-        return self.join(events)
 
     def encode_event(self, event: Event) -> None:
         """Append the pieces of an event."""
@@ -107,24 +88,24 @@ class UIMessageStream(JoiningEncoder):
             self._fail(event.error)
 
     def _add(self, data: dict[str, Any]) -> None:
-        self.pieces.append(self._padding.align(b"data: %b" % orjson.dumps(data)))
+        self.pieces.append(self.padding.align(b"data: %b" % orjson.dumps(data)))
 
     def _write(self, kind: Literal["text", "reasoning"], text: str) -> None:
         if not text:
             return
         self._begin_step_after_tools()
-        if self._open != kind:
+        if self.open_part != kind:
             self._end_part()
             self._parts += 1
-            self._open = kind
+            self.open_part = kind
             self._add({"type": f"{kind}-start", "id": str(self._parts)})
-            self._delta = b'data: {"type":"%b-delta","id":"%d","delta":%%b' % (kind.encode(), self._parts)
-        self.pieces.append(self._padding.close(self._delta % orjson.dumps(text)))
+            self.delta = b'data: {"type":"%b-delta","id":"%d","delta":%%b' % (kind.encode(), self._parts)
+        self.pieces.append(self.padding.close(self.delta % orjson.dumps(text)))
 
     def _end_part(self) -> None:
-        if self._open is not None:
-            self._add({"type": f"{self._open}-end", "id": str(self._parts)})
-            self._open = None
+        if self.open_part is not None:
+            self._add({"type": f"{self.open_part}-end", "id": str(self._parts)})
+            self.open_part = None
 
     def _begin_step_after_tools(self) -> None:
         if self._has_run_tools and not self._running:
