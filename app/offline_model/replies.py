@@ -74,7 +74,8 @@ def write_text(messages: Sequence[Message]) -> str:
     """Return a reply to the last message; it is the same for the same conversation."""
     last = messages[-1]
     if last.role == "tool":
-        body = f"The tool answered: {_shorten(last.text, RESULT_CHARS)}"
+        text = [f"The tool answered: {_shorten(last.text, RESULT_CHARS)}"] if last.text or not last.images else []
+        body = "\n\n".join([*text, *_describe_images(last)])
     else:
         body = "\n\n".join(_describe_message(last))
     return f"{NOTE} {body}\n\n{_describe_conversation(messages)}"
@@ -87,12 +88,14 @@ def write_json(messages: Sequence[Message]) -> JsonObject:
 
 def _describe_message(message: Message) -> list[str]:
     parts = [f"You wrote: “{_shorten(message.text, QUOTE_CHARS)}”."] if message.text.strip() else []
-    parts += [
-        f"I looked at image {number}: {image.description}." for number, image in enumerate(message.images, 1)
-    ]
+    parts += _describe_images(message)
     samples = (text for words, text in SAMPLES if re.search(rf"\b(?:{words})\b", message.text, re.IGNORECASE))
     parts.append(next(samples, OFFER))
     return parts
+
+
+def _describe_images(message: Message) -> list[str]:
+    return [f"I looked at image {number}: {image.description}." for number, image in enumerate(message.images, 1)]
 
 
 def _describe_conversation(messages: Sequence[Message]) -> str:

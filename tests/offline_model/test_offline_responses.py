@@ -7,6 +7,7 @@ import json
 import httpx2
 import openai
 import pytest
+from PIL import Image
 
 from app.offline_model import create_offline_model, tokens
 from app.offline_model.responses.sealed_reasoning import open_thought
@@ -114,6 +115,34 @@ def test_a_call_and_its_result(respond):
     second = respond([{"role": "user", "content": "The weather in Oslo?"}, *items, result], tools=[TOOL])
 
     assert "The tool answered: 4 degrees" in second.output_text
+
+
+@pytest.mark.parametrize("kind", ["function_call", "custom_tool_call"])
+def test_the_images_of_a_result_are_seen(respond, data_url, kind):
+    text = {"input": "Look"} if kind == "custom_tool_call" else {"arguments": "{}"}
+    call = {"type": kind, "call_id": "call_1", "name": "look", **text}
+    image = {"type": "input_image", "image_url": data_url(Image.new("RGB", (9, 9), "red"))}
+
+    def answer(*parts):
+        result = {"type": f"{kind}_output", "call_id": "call_1", "output": list(parts)}
+        return respond([{"role": "user", "content": "Look"}, call, result], tools=[TOOL]).output_text
+
+    assert "The tool answered" not in answer(image)
+    said = answer({"type": "input_text", "text": "a flag"}, image)
+    assert "The tool answered: a flag" in said
+    assert "I looked at image 1: a PNG image, 9×9 pixels, square; main colours: red 100%." in said
+
+
+def test_images_of_a_result_are_refused_in_a_chat(http, data_url):
+    call = {"id": "call_1", **CHAT_TOOL, "function": {"name": "look", "arguments": "{}"}}
+    image = {"type": "image_url", "image_url": {"url": data_url(Image.new("RGB", (9, 9)))}}
+    result = {"role": "tool", "tool_call_id": "call_1", "content": [image]}
+    messages = [*HI["messages"], {"role": "assistant", "content": None, "tool_calls": [call]}, result]
+
+    refused = http.post("/v1/chat/completions", json={"model": MODEL, "messages": messages})
+
+    assert refused.status_code == 400
+    assert refused.json()["error"]["param"] == "messages[2].content[0].type"
 
 
 def test_a_streamed_call_is_told_by_its_item(respond):

@@ -17,6 +17,8 @@ from app.offline_model.requests.fields import (
 )
 
 ROLES = ("system", "developer", "user", "assistant", "tool")
+# What a tool answers has some on /responses only; on /chat/completions they are refused as OpenAI refuses them.
+_ROLES_WITH_IMAGES = ("user", "tool")
 
 # Tokens that OpenAI counts for the framing of each message.
 TOKENS_PER_MESSAGE = 3
@@ -100,9 +102,9 @@ def _parse_part(part: object, role: str, param: str) -> str | DescribedImage:
             return string(part, "text", f"{param}.text")
         case "refusal" if role == "assistant":
             return string(part, "refusal", f"{param}.refusal")
-        case "image_url" if role == "user":
+        case "image_url" if role in _ROLES_WITH_IMAGES:
             return describe_image(json_object(part, "image_url", f"{param}.image_url"))
-        case "file" if role == "user":
+        case "file" if role in _ROLES_WITH_IMAGES:
             return describe_file(json_object(part, "file", f"{param}.file"))
         case "image_url" | "file":
             raise InvalidRequestError("Images and files are only allowed in messages of role 'user'.", param=param)
