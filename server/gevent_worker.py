@@ -96,7 +96,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         # The running requests by greenlet, and the keepalive connections that are idle between two requests.
         self._running: dict[Any, Any] = {}
         self._idle: set[Any] = set()
-        self._allows_keepalive = True
+        self._allows_keepalive, self._closes_idle = True, False
         # TLS makes a socket of its own of each. All others are what is needed from the start: to make one of another
         # takes a dozen system calls.
         how = {"ssl_context": ssl_context(self.cfg)} if self.cfg.is_ssl else {"socket_class": _ClientSocket}
@@ -123,9 +123,13 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
                 server.take_queued(self.cfg.backlog)
             server.close()
         for request in self._running.values():
-            request.force_close()  # has no effect if its response has already begun
+            if not request.has_response:  # else its client has been told that it may send another one
+                request.force_close()
         if stop.others_serve and not self.is_quitting:
+            # The client of a stream that was begun before knows as little of the stop as those that are idle do.
+            self._wait_until(lambda: not self._running, ends_at)
             self._wait_until(lambda: not self._connections, min(ends_at, time.monotonic() + _UNHURRIED_S))
+        self._closes_idle = True
         for connection in self._idle:
             _stop_reading(connection)
         self._wait_until(self._is_quiet, min(ends_at, time.monotonic() + _LATE_REQUEST_S))
@@ -185,7 +189,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             if arrival is not None:
                 arrival.expect_request()
         self._idle.add(sock)
-        if not self._allows_keepalive:
+        if self._closes_idle:
             _stop_reading(sock)
 
 

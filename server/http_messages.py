@@ -42,6 +42,9 @@ class PlainRequest(Request):  # type: ignore[misc]
     codings of a body.
     """
 
+    has_response = False
+    """Whether the head of its response is made, and has said what becomes of the connection."""
+
     # private API: _peer_trusted_for_forwarded() and _apply_header_policy() of gunicorn's HeaderPolicy; guarded by
     # tests/deploy/test_http_messages.py
 
@@ -109,6 +112,7 @@ class PlainResponse(wsgi.Response):  # type: ignore[misc]
     def default_headers(self) -> list[str]:
         """Return the first lines of the head."""
         self.sock.is_chunked = self.chunked  # for its relay
+        self.req.has_response = True
         connection = "upgrade" if self.upgrade else "close" if self.should_close() else "keep-alive"
         major, minor = self.req.version
         lines = [

@@ -240,6 +240,29 @@ def test_a_replaced_worker_serves_all_that_it_has_taken(upstream: FakeUpstream, 
                 answer.read()
 
 
+def test_a_connection_whose_stream_outlives_a_reload_takes_another_request(upstream: FakeUpstream) -> None:
+    """Its response had begun before the stop, without a word of closing it, so a proxy sends its next request there."""
+    with serving(upstream, WEB_CONCURRENCY="1") as (server, port), Kept(port) as kept:
+        gate = upstream.streams("begun", "more")
+        gate.release(2)
+        (old,) = server.workers()
+        stream = kept.ask("POST", "/api/chat/stream", CHAT)
+        assert stream.headers["Connection"] != "close"
+        assert next_event(stream) == {"token": "begun"}
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.workers() - {old}, "there is another worker")
+        time.sleep(6)  # longer than an idle connection stays
+        gate.release_all()
+        assert next_event(stream) == {"token": "more"}
+        stream.read()
+
+        time.sleep(0.5)  # the worker has noticed that its last request has ended
+        answer = kept.ask("POST", "/api/chat", CHAT)
+        assert (answer.status, answer.headers["Connection"]) == (200, "close")
+        answer.read()
+        wait_until(lambda: old not in server.workers(), "the old worker has ended", 5)
+
+
 @pytest.mark.parametrize("worker_class", WORKER_CLASSES)
 def test_behind_a_proxy_a_stop_refuses_nothing_that_another_node_could_take(
     upstream: FakeUpstream, worker_class: str
