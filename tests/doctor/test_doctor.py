@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from contextlib import contextmanager
@@ -190,26 +191,31 @@ class TestFiles:
         monkeypatch.setattr(files, "_name", lambda _: "service")
         assert states(files.check_env_file(tmp_path, tmp_path)) == ["ok"]
 
-    def test_files_of_secrets_are_for_nobody_else_either(self, tmp_path, monkeypatch):
-        (tmp_path / "key").write_text("sk-canary\n")
-        (tmp_path / ".env").write_text(f"OPENAI_API_KEY_FILE={tmp_path}/key\n")
-        (tmp_path / ".env").chmod(0o600)
-        (tmp_path / "key").chmod(0o644)
-        monkeypatch.setenv("SECRET_KEY_FILE", f"{tmp_path}/nowhere")
-        for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
-            folder.chmod(0o755)
-        (found,) = files.check_secret_files(tmp_path)
+    @pytest.fixture
+    def open_folder(self):
+        """A folder that everybody enters: those of pytest are in one that nobody else does."""
+        with tempfile.TemporaryDirectory() as folder:
+            Path(folder).chmod(0o755)
+            yield Path(folder)
+
+    def test_files_of_secrets_are_for_nobody_else_either(self, open_folder, monkeypatch):
+        (open_folder / "key").write_text("sk-canary\n")
+        (open_folder / ".env").write_text(f"OPENAI_API_KEY_FILE={open_folder}/key\n")
+        (open_folder / ".env").chmod(0o600)
+        (open_folder / "key").chmod(0o644)
+        monkeypatch.setenv("SECRET_KEY_FILE", f"{open_folder}/nowhere")
+        (found,) = files.check_secret_files(open_folder)
         assert found.state == "fault"
         assert "OPENAI_API_KEY_FILE: key is open" in found.sentence
         assert "canary" not in str(found)
-        tmp_path.chmod(0o700)  # nobody else gets at the file
-        assert not list(files.check_secret_files(tmp_path))
-        tmp_path.chmod(0o755)
-        monkeypatch.setattr(files, "_OF_CONTAINERS", tmp_path)
-        assert not list(files.check_secret_files(tmp_path))
+        open_folder.chmod(0o700)  # nobody else gets at the file
+        assert not list(files.check_secret_files(open_folder))
+        open_folder.chmod(0o755)
+        monkeypatch.setattr(files, "_OF_CONTAINERS", open_folder)
+        assert not list(files.check_secret_files(open_folder))
         monkeypatch.undo()
-        (tmp_path / "key").chmod(0o640)
-        assert not list(files.check_secret_files(tmp_path))
+        (open_folder / "key").chmod(0o640)
+        assert not list(files.check_secret_files(open_folder))
 
     def test_root_is_told_that_the_service_is_another_user(self, tmp_path, monkeypatch):
         monkeypatch.setattr(files.os, "geteuid", lambda: 0)

@@ -68,18 +68,24 @@ def test_an_answer_that_is_sent_back_as_it_was_given_goes_on_where_the_model_was
     assert sent.raw["input"][1]["encrypted_content"] == "gAAAA-encrypted"
 
 
-def test_a_budget_is_held_for_what_the_model_told_of_it(make_app, upstream):
+@pytest.fixture
+def poor_client(make_app, monkeypatch, tmp_path):
+    """A client that can spend 0.05 USD, in a ledger of its own: in that of all tests others have spent as the same user."""
+    monkeypatch.setattr("app.services._ROOT", tmp_path)
+    return make_app(upstream_api="responses", user_budget_usd=0.05).test_client()
+
+
+def test_a_budget_is_held_for_what_the_model_told_of_it(poor_client, upstream):
     """In bytes, 100,000 of them would be 0.1 USD."""
-    client = make_app(upstream_api="responses", user_budget_usd=0.05).test_client()
     usage = {"input_tokens": 9, "output_tokens": 803, "output_tokens_details": {"reasoning_tokens": 800}}
     calls = [reasoning("g" * 100_000), function_call("call_1", "get_weather")]
     upstream.answers(response("completed", *calls, usage=usage))
     body = {"messages": [HI], "tools": [TOOL], "maxTokens": 1_000}
-    answer = client.post("/api/chat", json=body)
+    answer = poor_client.post("/api/chat", json=body)
     assert answer.status_code == 200
 
     upstream.answers(completion("Rain"))
-    assert bring_back(client, answer.json, maxTokens=1_000).status_code == 200
+    assert bring_back(poor_client, answer.json, maxTokens=1_000).status_code == 200
     assert "tokens" not in upstream.sent[1].raw["input"][1]
 
 
@@ -471,18 +477,17 @@ class TestResponses:
             assert told.status_code == 200
             assert '"reasoning","summary"' not in told.text.replace(" ", "")
 
-    def test_a_stream_that_ends_tells_the_tokens_of_it(self, make_app, upstream):
+    def test_a_stream_that_ends_tells_the_tokens_of_it(self, poor_client, upstream):
         """So that the next turn is not held for by its bytes: 100,000 of them would be 0.1 USD."""
-        client = make_app(upstream_api="responses", user_budget_usd=0.05).test_client()
         usage = {"input_tokens": 9, "output_tokens": 803, "output_tokens_details": {"reasoning_tokens": 800}}
         calls = [reasoning("g" * 100_000), function_call("call_1", "get_weather")]
         upstream.streams_events(*self.grow(response("completed", *calls, usage=usage)))
-        text = self.post(client, [HI], stream=True, max_output_tokens=1_000).text
+        text = self.post(poor_client, [HI], stream=True, max_output_tokens=1_000).text
         output = json.loads(text.rpartition("data: ")[2])["response"]["output"]
 
         upstream.answers(completion("Rain"))
         result = {"type": "function_call_output", "call_id": "call_1", "output": "rain"}
-        assert self.post(client, [HI, *output, result], max_output_tokens=1_000).status_code == 200
+        assert self.post(poor_client, [HI, *output, result], max_output_tokens=1_000).status_code == 200
 
     def test_what_stands_after_the_calls_is_of_their_turn(self, client, upstream):
         """Streams told it there in earlier releases, and a page may be in the middle of such a conversation."""
