@@ -247,6 +247,9 @@ class _StreamBody(ObservedBody):
             self._finish()
 
     def _finish(self) -> None:
+        if self._recording is not None and self._recording.resumption is not None:
+            # It had its time to be read by somebody, so nothing more is read of it, whatever DISCONNECT_POLICY says.
+            self._stream.fail(CallerGone())
         self._stream.close()
         self._permit.release()
         if self._recording is not None:

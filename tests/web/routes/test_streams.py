@@ -51,6 +51,14 @@ def events_of(data):
     return [event + b"\n\n" for event in data.split(b"\n\n") if event]
 
 
+def write_on_and_on(upstream):
+    """What a model writes until its client leaves."""
+    yield sse(chunk({"content": "on and "}))
+    while upstream.open_streams:
+        time.sleep(0.01)  # the pace of the model
+        yield sse(chunk({"content": "on"}))
+
+
 def begin(client, **body):
     """Begin a stream, and read its first event."""
     response = client.post(STREAM, json={**BODY, **body}, buffered=False)
@@ -240,14 +248,19 @@ def test_nobody_reads_a_stream_for_longer_than_it_lingers(records, make_app, ups
     assert upstream.open_streams == 0
 
 
-def test_its_owner_may_stop_it(records, app, upstream):
-    def endless():
-        yield sse(chunk({"content": "on and "}))
-        while upstream.open_streams:
-            time.sleep(0.01)  # the pace of the model
-            yield sse(chunk({"content": "on"}))
+def test_one_that_nobody_reads_is_not_drained_either(records, make_app, upstream):
+    client = make_app(resume_linger_s=0.0, disconnect_policy="drain").test_client()
+    upstream.streams_bytes(write_on_and_on(upstream))
+    response, _, _ = begin(client)
 
-    upstream.streams_bytes(endless())
+    response.close()
+
+    assert [record.outcome for record in records] == ["client_gone"]
+    assert upstream.open_streams == 0
+
+
+def test_its_owner_may_stop_it(records, app, upstream):
+    upstream.streams_bytes(write_on_and_on(upstream))
     client = app.test_client()
     response, _, rest = begin(client)
     url = f"{STREAM}/{response.headers['X-Stream-Id']}"
