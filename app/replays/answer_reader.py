@@ -14,7 +14,7 @@ _PAGES_AT_ONCE = 64
 
 
 class AnswerReader:
-    """Reads an answer from its beginning, or from after one of its numbered events.
+    """Reads an answer from its beginning, or from after one of its events if they are numbered.
 
     Each method raises DatabaseUnavailable.
     """
@@ -24,6 +24,7 @@ class AnswerReader:
         self._id = answer_id
         self._page = 0
         self._after = after
+        self._has_looked = False
 
     def read_head(self) -> AnswerHead | None:
         """Return the state of the answer; None if it is not kept, or not begun."""
@@ -60,6 +61,11 @@ class AnswerReader:
         """Leave out the events that the reader has."""
         if not self._after or not data:
             return data
+        if not self._has_looked:
+            self._has_looked = True
+            if not data.startswith(b"id: "):  # no event of it has a number, so the reader cannot have one
+                self._after = 0
+                return data
         first = b"id: %d\n" % (self._after + 1)
         at = 0 if data.startswith(first) else data.find(b"\n\n" + first) + 2
         if at == 1 and not data.startswith(first):  # not among these

@@ -70,7 +70,9 @@ def _resume(stream_id: str, *, after: int) -> Response:
     reader, head = services().answers.find(name_current_user(), stream_id, after=after)
     if head.state == "dropped":
         raise StreamNotFound
-    if not head.is_running and after >= head.events:
+    # Events are counted only where they have numbers.
+    has_all = after >= head.events if head.events else not head.pages
+    if has_all and not head.is_running:
         return Response(status=204)
     return follow_answer(reader, head)
 

@@ -150,6 +150,19 @@ def test_every_format_goes_on_after_each_event(client, upstream, monkeypatch, ro
     assert len(upstream.sent) == 1
 
 
+@pytest.mark.parametrize("after", [1, 3, 99])
+def test_a_stream_without_numbers_begins_at_its_beginning(client, upstream, after):
+    upstream.streams(*stream_of(*WORDS))
+    route, body = FORMATS["UI message"]
+    body = {name: value for name, value in body.items() if name != "resumable"}
+    whole = client.post(route, json={**body, "id": f"chat-{after}"})
+    assert b"\nid: " not in whole.data
+
+    again = client.get(f"{STREAM}/{whole.headers['X-Stream-Id']}?after={after}")
+
+    assert (again.status_code, again.data) == (200, whole.data)
+
+
 def test_the_stream_of_a_form_can_be_resumed(client, upstream):
     upstream.streams(*stream_of(*WORDS))
     form = {"prompt": "What?", "resumable": "true", "image": (io.BytesIO(PNG), "a.png")}
