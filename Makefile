@@ -20,7 +20,7 @@ test: .venv/installed-dev ## Run the tests
 	@$(BIN)/python -m pytest -n 3 --dist loadfile $(ARGS)
 
 responses: .venv/installed-dev ## Run the tests of the service once more, over /responses
-	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/server_tools tests/ledger/test_ledger_of_calls.py $(ARGS)
+	@TEST_UPSTREAM_API=responses $(BIN)/python -m pytest -n 2 --dist loadfile tests/openai_service tests/tools tests/ledger/test_ledger_of_calls.py $(ARGS)
 
 servers: .venv/installed-dev ## Test several workers at once: stops, reloads, kills, leavers, money
 	@$(BIN)/python -m pytest -n 3 --dist loadfile -m servers tests/deploy $(ARGS)
@@ -54,8 +54,8 @@ errors: .venv/installed ## Update the table of errors in docs/errors.md
 	@$(BIN)/python -m app.web.error_table docs/errors.md
 
 models: .venv/installed ## Update the list of prices, and the tables of models in docs/models.md
-	@$(BIN)/python -m app.model_families.price_list.writing
-	@$(BIN)/python -m app.model_families.table docs/models.md
+	@$(BIN)/python -m app.models.families.price_list.writing
+	@$(BIN)/python -m app.models.families.table docs/models.md
 
 licences: .venv/installed-dev ## Update docs/licences.md, and check the licences of the pinned packages
 	@$(BIN)/python -m supply_chain.licences docs/licences.md

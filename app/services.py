@@ -30,14 +30,14 @@ from app.limits.token_rate_limit import TokenRateLimit
 from app.media.documents import make_document_processes
 from app.media.images import make_image_processes
 from app.media.markdown import make_markdown_processes
+from app.models.pricing.catalog import Prices
+from app.models.pricing.interface import FreePrices, PriceList
+from app.models.token_counts import TokenCounts
 from app.openai_service import BatchSender, CallRecord, InputWindow, OpenAIBatches, OpenAIService, build_client
 from app.openai_service.owner_faults import OwnerFaults
 from app.openai_service.resilience.drain import DrainPool
-from app.pricing.catalog import Prices
-from app.pricing.interface import FreePrices, PriceList
 from app.prompts import read_prompts
 from app.prompts.selection import PromptSelection
-from app.replays import AnswerStore, IdempotencyKeys
 from app.runtime.lifecycle import Lifecycle
 from app.runtime.side_process import SideProcessPool
 from app.runtime.version import find_version
@@ -47,9 +47,9 @@ from app.safety.pseudonyms import Pseudonyms
 from app.safety.reported_users import ReportedUsers
 from app.safety.sealed_reasoning import ReasoningSeals
 from app.safety.signatures import decode_secret
-from app.server_tools import Toolbox, load_tools
 from app.shared_state import SharedCache, SharedRecords, SharedState, open_cache, open_records, open_state
-from app.token_counts import TokenCounts
+from app.shared_state.replays import AnswerStore, IdempotencyKeys
+from app.tools import Toolbox, load_tools
 
 if TYPE_CHECKING:
     from app.observability.metrics.metrics import Metrics

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import orjson
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from bench import answers, response_answers
 from bench.loop import READ, READ_WRITE, WRITE, Loop
 

@@ -9,7 +9,7 @@ import struct
 import time
 from typing import Any
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from chaos.call import Call, Gone
 from chaos.fault_schedule import FaultSchedule
 from chaos.modes import Mode, choose

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 NOT_AT_START = {
     "PIL",
     "alembic",
-    "app.doctor.examine",
+    "app.cli.doctor.examine",
     "app.offline_model",
     "cryptography",
     "genai_prices",

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from app.ledger.tables import daily_totals, entries, rolled_totals
-from app.token_counts import FIGURES, Usage, get_figures
+from app.models.token_counts import FIGURES, Usage, get_figures
 
 WHOLE = {
     "prompt_tokens": 10,

@@ -16,9 +16,9 @@ from app.config import BatchSettings
 from app.database.database import Database, DatabaseUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry
+from app.models.pricing.interface import PriceList
 from app.openai_service import OpenAIBatches
 from app.openai_service.errors import UpstreamError
-from app.pricing.interface import PriceList
 from app.runtime import clock
 
 # The minimum time between two requests to the upstream for the same batch, when clients ask for it.

@@ -14,9 +14,9 @@ from app.batches.store import BatchStore
 from app.batches.submission import HOLD_S, Submission
 from app.config import BatchSettings
 from app.ledger.ledger import Ledger
+from app.models.pricing.interface import PriceList
 from app.openai_service import OpenAIBatches, UpstreamBatch
 from app.openai_service.errors import UpstreamError
-from app.pricing.interface import PriceList
 from app.runtime import clock
 
 # The maximum difference between our clock and the upstream's.

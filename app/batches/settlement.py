@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from app.batches.records import Batch, SentRequest
 from app.ledger.records import Settlement
+from app.models.pricing.interface import PriceList
+from app.models.token_counts import FIGURES, Usage
 from app.openai_service import OutputLine, UpstreamBatch, read_line
 from app.openai_service.errors import UpstreamError
-from app.pricing.interface import PriceList
-from app.token_counts import FIGURES, Usage
 
 _MAX_FAILURES = 10
 _OUTCOMES = {

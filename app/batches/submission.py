@@ -23,14 +23,14 @@ from app.config import BatchSettings
 from app.database.database import DatabaseUnavailable
 from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement
+from app.models.pricing.interface import PriceList
+from app.models.token_counts import cap_input
+from app.models.token_counts.encodings import Effort
+from app.models.token_counts.estimates import bound_input, max_output_tokens
 from app.openai_service import OpenAIBatches, may_exist
 from app.openai_service.errors import BatchesNotOffered, BodyTooLarge, UpstreamError
-from app.pricing.interface import PriceList
 from app.runtime import clock
 from app.runtime.turns import in_turns
-from app.token_counts import cap_input
-from app.token_counts.encodings import Effort
-from app.token_counts.estimates import bound_input, max_output_tokens
 
 HOLD_S = 7 * 86_400.0
 """A hold counts as spent after this time. A batch takes up to a day, and the poller may be down for some days."""

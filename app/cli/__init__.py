@@ -4,12 +4,12 @@ keys           create, list, rotate and revoke API keys
 admin          open the pages of administration; the audit trail
 limits         show and change what a single tenant, key or user may use
 nginx_conf     print an Nginx site from the settings
-doctor         look for whatever keeps the installation from working
+doctor/        look for whatever keeps the installation from working
 usage          print the tokens and the cost of a month
 batches        poll and list batches
 prompts        list the stored prompts
 offline_model  serve the stand-in for OpenAI
-data/          back up and restore, check the tables, delete old rows, the outbox, OpenAI's figures
+data/          back up and restore, check the tables, delete old rows (`retention/`), the outbox, OpenAI's figures
 table          print a table of plain text
 errors         end a command with a sentence
 repeating      do it once, or with --watch again and again
@@ -30,8 +30,8 @@ from app.cli.data.outbox import outbox as outbox_commands
 from app.cli.data.prune import prune as prune_command
 from app.cli.data.reconcile import reconcile as reconcile_command
 from app.cli.data.schema import schema as schema_commands
-from app.cli.doctor import PROBLEMS
-from app.cli.doctor import doctor as doctor_command
+from app.cli.doctor.command import PROBLEMS
+from app.cli.doctor.command import doctor as doctor_command
 from app.cli.keys import keys as key_commands
 from app.cli.limits import limits as limit_commands
 from app.cli.nginx_conf import nginx_conf as nginx_conf_command

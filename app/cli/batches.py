@@ -8,7 +8,7 @@ from flask.cli import with_appcontext
 from app.cli.errors import reported
 from app.cli.repeating import repeat, watch_option
 from app.cli.table import print_table
-from app.pricing.money import format_usd
+from app.models.pricing.money import format_usd
 from app.runtime.times import format_minute
 from app.services import services
 

@@ -19,10 +19,10 @@ from app.cli.errors import reported
 from app.cli.table import print_table
 from app.ledger.reports import Total
 from app.ledger.totals_query import Grouping
-from app.pricing.money import format_usd
+from app.models.pricing.money import format_usd
+from app.models.token_counts import FIGURES, get_figures
 from app.runtime.times import format_minute
 from app.services import services
-from app.token_counts import FIGURES, get_figures
 
 
 @click.command("usage")

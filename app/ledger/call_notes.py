@@ -32,8 +32,8 @@ from app.ledger.observed_use import (
     keep_use,
     read_kept_use,
 )
+from app.models.token_counts.estimates import NOTICES_CLOSE_S, bound_unseen
 from app.runtime import process
-from app.token_counts.estimates import NOTICES_CLOSE_S, bound_unseen
 
 _RAM_DISK = Path("/dev/shm")  # noqa: S108  # notes are in a folder of this user's own
 _HOST = socket.gethostname()

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from app.ledger.call_notes import CallNote
+from app.models.token_counts.usage import Figures
 from app.problems import Problem
 from app.runtime.periods import Window
-from app.token_counts.usage import Figures
 
 Source = Literal["reported", "estimated", "cached"]
 """Where the token counts come from: the upstream, an estimate, or a cached answer, which used none."""

@@ -13,10 +13,10 @@ from app.ledger.records import Limit
 from app.ledger.rollups import read_ends, run_off_hub
 from app.ledger.tables import SUMS, accounts, entries
 from app.ledger.totals_query import Grouping, Selection, build_totals
+from app.models.token_counts.usage import Figures
 from app.runtime import clock
 from app.runtime.periods import DAY_MS, Window, get_period, get_seconds_left, get_start_ms
 from app.runtime.turns import in_turns
-from app.token_counts.usage import Figures
 
 # A report may take longer than a settlement: nothing waits for it.
 _REPORT_S = 10.0

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from app.token_counts import FIGURES
+from app.models.token_counts import FIGURES
 
 _ENTRY = """(
     id, request_id, tenant, user_id, token_id, route, operation, model,

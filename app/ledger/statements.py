@@ -15,9 +15,9 @@ from app.database.database import Database
 from app.ledger import sql_texts
 from app.ledger.call_notes import FoundNote
 from app.ledger.records import BudgetExceeded, Hold, HoldExpired, Limit, NewEntry, Settlement
+from app.models.token_counts import get_figures
 from app.runtime.periods import get_period, get_seconds_left
 from app.runtime.store_guard import Contended
-from app.token_counts import get_figures
 
 _UNLIMITED = 2**62
 _RUNNING_END_S = 5

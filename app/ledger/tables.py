@@ -8,7 +8,7 @@ from __future__ import annotations
 from sqlalchemy import BigInteger, Column, Index, Integer, SmallInteger, Table, Text, text
 
 from app.database.metadata import metadata
-from app.token_counts.usage import FIGURES
+from app.models.token_counts.usage import FIGURES
 
 SUMS = ("requests", "estimated", "unpriced", *FIGURES, "tokens", "cost_micro_usd")
 """The columns of all totals that are added up."""

@@ -25,7 +25,7 @@ from app.limits.account_names import (
 from app.limits.budgets import Budget
 from app.limits.own_limits import LIMIT_NAMES, NO_LIMIT, OwnLimits, choose
 from app.limits.rate_limiter import Rate
-from app.pricing.money import to_micro_usd
+from app.models.pricing.money import to_micro_usd
 from app.runtime.periods import Window
 
 T = TypeVar("T")

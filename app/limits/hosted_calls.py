@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from app.models.pricing.interface import PriceList
 from app.openai_service import Attempt
 from app.openai_service.responses.hosted_tools import MAX_CALLS, list_hosted_tools
-from app.pricing.interface import PriceList
 
 _CONTAINER = "code_interpreter"
 

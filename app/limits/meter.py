@@ -11,11 +11,11 @@ from app.ledger.ledger import Ledger
 from app.ledger.records import Hold, Limit, NewEntry, Settlement, Source
 from app.limits.hosted_calls import bound_calls, price_calls
 from app.limits.token_rate_limit import TokenRateLimit
+from app.models.pricing.interface import PriceList
+from app.models.token_counts import FIGURES, Usage, get_figures
+from app.models.token_counts.estimates import estimate_usage
 from app.openai_service import Attempt, CallRecord, PendingRequest
 from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
-from app.pricing.interface import PriceList
-from app.token_counts import FIGURES, Usage, get_figures
-from app.token_counts.estimates import estimate_usage
 
 _NO_USAGE = Usage(prompt_tokens=0, completion_tokens=0)
 

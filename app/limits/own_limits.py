@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 from app.config.formats import check_rate
 from app.limits.rate_limiter import Rate
-from app.pricing.money import to_micro_usd
+from app.models.pricing.money import to_micro_usd
 
 NO_LIMIT: Final = "none"
 """Stands for no limit, where None stands for what the settings say."""

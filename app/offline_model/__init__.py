@@ -22,7 +22,7 @@ import orjson
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from app.model_families import find_family
+from app.models.families import find_family
 from app.offline_model import batches, embeddings, files, moderations, simulation
 from app.offline_model.answer import Answer
 from app.offline_model.files import Folder

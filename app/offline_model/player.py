@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from app.model_families import Family, find_family, find_refusal
+from app.models.families import Family, find_family, find_refusal
 from app.offline_model import tokens
 from app.offline_model.answer import PRIMING_TOKENS, Answer, make_answer
 from app.offline_model.completion import Completion

@@ -21,6 +21,7 @@
 """
 
 from app.json_schema.optional_nulls import OriginalSchema
+from app.models.token_counts import Usage
 from app.openai_service.batches.client import OpenAIBatches, may_exist
 from app.openai_service.batches.objects import (
     OutputLine,
@@ -68,7 +69,6 @@ from app.openai_service.transport.request_bodies import (
 )
 from app.openai_service.transport.sdk_client import BatchSender, build_client
 from app.openai_service.transport.upstream import Upstream
-from app.token_counts import Usage
 
 __all__ = [
     "CHAT_PATH",

@@ -10,8 +10,8 @@ from typing import Any, Protocol
 import orjson
 
 from app.config import CacheSettings
+from app.models.token_counts import Usage
 from app.openai_service.transport.upstream import Upstream
-from app.token_counts import Usage
 
 NO_USAGE = Usage(
     prompt_tokens=0,

@@ -29,8 +29,8 @@ from __future__ import annotations
 
 from typing import Self
 
+from app.models.token_counts import Usage
 from app.problems import Problem
-from app.token_counts import Usage
 
 QUOTA_CODES = frozenset(
     {

@@ -8,11 +8,11 @@ from math import ceil
 from time import monotonic
 from typing import Any, Literal
 
+from app.models.token_counts import Usage
+from app.models.token_counts.estimates import bound_unseen
 from app.openai_service.context import CallContext, NullContext
 from app.openai_service.embeddings.vectors import VectorJson
 from app.openai_service.streaming.events import ToolCallObject, ToolRun
-from app.token_counts import Usage
-from app.token_counts.estimates import bound_unseen
 
 Billed = Literal["yes", "no", "unknown"]
 """Whether an attempt is billed. It is unknown if the upstream may have worked on it, but reported no usage."""

@@ -11,6 +11,7 @@ import orjson
 
 from app.config import ServiceSettings
 from app.json_schema.optional_nulls import OriginalSchema
+from app.models.token_counts import BY_NAME
 from app.openai_service.batches.calls import CIRCUIT as BATCHES_CIRCUIT
 from app.openai_service.cache import CacheStore
 from app.openai_service.call_recording import CallRecording, Listener
@@ -50,7 +51,6 @@ from app.openai_service.transport.request_bodies import (
 )
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
-from app.token_counts import BY_NAME
 from app.upstream_http.call_state import CallState
 
 # The longest wait at a time. A heartbeat, or noticing that a client has disconnected, is late by this at most.

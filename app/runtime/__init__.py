@@ -14,4 +14,5 @@ store_guard.py   StoreGuard: stops calling a store that does not answer
 local_faults.py  what is wrong with this machine, such as a full disk
 side_process/    runs what cannot be bounded in processes of its own
 version.py       the version that runs
+doctor_probe.py  the signed header that opens the stream which `flask doctor` reads
 """

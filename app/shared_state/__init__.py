@@ -15,6 +15,7 @@ It may be lost without harm. While its store is unavailable, each process contin
     store.py              Store: the atomic operations of a store, as a protocol
       sqlite_store.py       SqliteStore, on sqlite_file.py
       redis_store.py        RedisStore, on redis_connection.py
+    replays/              answers that can be given again
 """
 
 from app.shared_state.cache import SharedCache

@@ -1,10 +1,23 @@
-"""The built-in tools, and what the site's own tools import. See docs/tools.md.
+"""Tools of this server: Python functions that the model can call. See docs/tools.md.
 
-clock  current_time
+declaring    @tool: declares a function as a tool
+parameters   from a signature to the JSON schema of the arguments, and from a model's JSON to arguments
+docstrings   the description of a function and of its arguments
+loading      imports the built-in tools and those of TOOLS_DIR
+toolbox      all tools, and those that a request may use
+context      ToolContext: the user for whom a tool runs
+builtin/     the tools that come with Gatehouse
+
+A tool of the site imports from here:
 
     from app.tools import ToolContext, ToolError, tool
 """
 
-from app.server_tools import ToolContext, ToolError, tool
+from app.openai_service import ToolError
+from app.tools.context import ToolContext
+from app.tools.declaring import tool
+from app.tools.loading import load_tools
+from app.tools.parameters import InvalidTool
+from app.tools.toolbox import OfferedTools, Toolbox
 
-__all__ = ["ToolContext", "ToolError", "tool"]
+__all__ = ["InvalidTool", "OfferedTools", "ToolContext", "ToolError", "Toolbox", "load_tools", "tool"]

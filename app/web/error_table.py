@@ -20,11 +20,11 @@ import app.media.images.intake
 import app.openai_service.errors
 import app.openai_service.responses.hosted_tools
 import app.openai_service.responses.made_images
-import app.replays.errors
 import app.runtime.lifecycle
 import app.runtime.store_guard
 import app.safety.deliveries
 import app.safety.reported_users
+import app.shared_state.replays.errors
 import app.web.call_context
 import app.web.errors
 import app.web.media.files

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from http import HTTPStatus
 
-from app.model_families import Refusal, find_refusal
+from app.models.families import Refusal, find_refusal
 
 INPUT, OUTPUT = 1, 8
 """What a token costs, in micro-dollars."""

@@ -13,9 +13,9 @@ from werkzeug.test import EnvironBuilder
 
 from app.auth.audit.actors import ITSELF
 from app.auth.errors import Unauthenticated
+from app.cli.doctor.files import check_secrets
 from app.config import Config, ConfigError
-from app.doctor import probe
-from app.doctor.files import check_secrets
+from app.runtime import doctor_probe
 from app.safety.pseudonyms import Pseudonyms
 from app.safety.sealed_reasoning import NotSealedHere, ReasoningSeals
 from tests.fakes.site import SECRET_KEY, bearer
@@ -101,9 +101,9 @@ def test_an_open_page_of_an_administrator_works_on(make_site, rotated):
 
 
 def test_the_doctor_of_the_former_secret_still_reads_a_stream(rotated):
-    headers = {probe.HEADER: probe.sign(SECRET_KEY)}
+    headers = {doctor_probe.HEADER: doctor_probe.sign(SECRET_KEY)}
 
-    assert rotated().client.get(probe.PATH, headers=headers).status_code == 200
+    assert rotated().client.get(doctor_probe.PATH, headers=headers).status_code == 200
 
 
 def test_links_for_administrators_work_on(make_site, rotated):

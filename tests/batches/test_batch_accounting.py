@@ -91,8 +91,8 @@ def test_each_request_is_priced_by_its_own_size(client, upstream, time, rows):
 
 
 def test_one_request_costs_half_of_what_it_costs_at_once(client, upstream, time, rows, start):
-    from app.pricing.catalog import Prices
-    from app.token_counts import Usage
+    from app.models.pricing.catalog import Prices
+    from app.models.token_counts import Usage
 
     client.post("/api/batches", json=chats("a"))
     upstream.end(answer(prompt=1_001, cached=300, completion_tokens=77))

@@ -20,9 +20,9 @@ from typing import Any
 
 import pytest
 
+from app.cli.doctor import front
 from app.cli.nginx_conf import render_site
 from app.config import Config
-from app.doctor import front
 from tests.fakes.servers import (
     ROOT,
     FakeUpstream,

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from http.server import ThreadingHTTPServer
 from typing import Any
 
-from app.token_counts.estimates import bound_input
+from app.models.token_counts.estimates import bound_input
 from tests.fakes.openai_answers import completion, sse, stream_of
 from tests.fakes.upstream_handler import UpstreamHandler
 

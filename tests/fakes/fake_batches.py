@@ -12,7 +12,7 @@ import httpx2
 from werkzeug.test import EnvironBuilder
 from werkzeug.wrappers import Request
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from tests.fakes.openai_answers import completion, error
 from tests.fakes.strictness import TODAY
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx2
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from tests.fakes.openai_answers import completion, sse
 from tests.fakes.responses_form import EventStream, to_chat_body, to_response
 from tests.fakes.strictness import TODAY

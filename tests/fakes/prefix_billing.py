@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app.config import Config
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import TokenCounts, Usage
 from app.openai_service import InputWindow
 from app.openai_service.transport.request import UpstreamRequest
-from app.pricing.catalog import Prices
-from app.token_counts import TokenCounts, Usage
 
 MODEL = "gpt-6.1-terra"
 Message = dict[str, Any]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from app.models.token_counts import Usage
 from app.openai_service import Done, Events, Failed, Refusal, Token, ToolRun
 from app.openai_service.errors import UpstreamTruncated
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta
-from app.token_counts import Usage
 
 MODEL = "gpt-6.1-terra-2026-10-01"
 USAGE = Usage.parse({"prompt_tokens": 9, "completion_tokens": 3, "total_tokens": 12})

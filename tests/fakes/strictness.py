@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from datetime import date
 
-from app.model_families import Refusal, find_refusal
+from app.models.families import Refusal, find_refusal
 
 TODAY = date(2026, 11, 27)
 """It decides which models are gone."""

@@ -6,7 +6,7 @@ import json
 from http.server import BaseHTTPRequestHandler
 from typing import Any
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from tests.fakes.strictness import TODAY
 
 

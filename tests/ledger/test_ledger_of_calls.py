@@ -10,9 +10,9 @@ import httpx2
 import pytest
 from PIL import Image
 
-from app.pricing.catalog import Prices
-from app.token_counts import Usage
-from app.token_counts.estimates import bound_input, estimate_input
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage
+from app.models.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, sse, stream_of
 from tests.fakes.person import Person

@@ -6,9 +6,9 @@ from contextlib import closing
 
 import pytest
 
-from app.pricing.catalog import Prices
-from app.token_counts import cap_input, find_window
-from app.token_counts.estimates import bound_input, least_tokens
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import cap_input, find_window
+from app.models.token_counts.estimates import bound_input, least_tokens
 from tests.fakes.bodies import SMALLEST
 from tests.fakes.openai_answers import error
 from tests.fakes.person import Person

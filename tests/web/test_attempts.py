@@ -5,8 +5,8 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from app.pricing.catalog import Prices
-from app.token_counts import Usage
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddings, error, stream_of
 from tests.fakes.person import Person
 

@@ -18,7 +18,7 @@ import orjson
 
 from app.ledger.reports import Total
 from app.ledger.totals_query import Grouping
-from app.token_counts import FIGURES
+from app.models.token_counts import FIGURES
 
 BY: Sequence[Grouping] = ("day", "tenant", "user", "model", "route")
 

@@ -8,10 +8,10 @@ import orjson
 
 from app.billing.outbox.posting import Poster
 from app.billing.outbox.targets import Entry, NotTaken
+from app.models.token_counts import FIGURES
 from app.runtime import clock
 from app.runtime.times import format_iso
 from app.safety.signatures import decode_secret, sign
-from app.token_counts import FIGURES
 
 _NAMES = {
     "id": "id",

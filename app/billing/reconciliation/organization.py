@@ -14,7 +14,7 @@ from typing import Any
 import backoff
 import httpx2
 
-from app.pricing.money import to_micro_usd
+from app.models.pricing.money import to_micro_usd
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
 
 API = "https://api.openai.com/v1"

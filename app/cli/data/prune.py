@@ -5,8 +5,8 @@ from __future__ import annotations
 import click
 from flask.cli import with_appcontext
 
+from app.cli.data.retention.pruning import prune as prune_rows
 from app.cli.errors import reported
-from app.retention.pruning import prune as prune_rows
 from app.services import services
 
 

@@ -13,7 +13,7 @@ from app.billing.reconciliation.ledger_side import read_booked
 from app.billing.reconciliation.organization import API, NoAnswer, fetch_told
 from app.cli.errors import reported
 from app.cli.table import print_table
-from app.pricing.money import format_usd
+from app.models.pricing.money import format_usd
 from app.runtime import clock
 from app.runtime.periods import DAY_MS, get_day
 from app.services import services

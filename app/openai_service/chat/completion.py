@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx2
 
+from app.models.token_counts import Usage
+from app.models.token_counts.estimates import estimate_text
 from app.openai_service.answers.contents import read_answer
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import read_json
@@ -29,8 +31,6 @@ from app.openai_service.streaming.events import (
 )
 from app.openai_service.transport.request_bodies import RESPONSES_PATH
 from app.openai_service.transport.sdk_errors import translate_error_object
-from app.token_counts import Usage
-from app.token_counts.estimates import estimate_text
 
 
 def read_completion(response: httpx2.Response, record: CallRecord) -> ChatResult:

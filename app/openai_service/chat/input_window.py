@@ -9,12 +9,18 @@ from typing import Any
 import orjson
 
 from app.config import ModelSettings
+from app.models.token_counts import (
+    REASONING_ITEMS,
+    TokenCounts,
+    count_spared_reasoning,
+    find_input_window,
+    find_window,
+)
+from app.models.token_counts.encodings import count_bytes
+from app.models.token_counts.estimates import bound_input, least_tokens
 from app.openai_service.chat.history import trim
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
-from app.token_counts import REASONING_ITEMS, TokenCounts, count_spared_reasoning, find_input_window, find_window
-from app.token_counts.encodings import count_bytes
-from app.token_counts.estimates import bound_input, least_tokens
 
 # Each message has 3 tokens for its delimiters and one for its role, and the answer begins with 3 more.
 # Source: https://developers.openai.com/cookbook/examples/how_to_count_tokens_with_tiktoken

@@ -16,6 +16,7 @@ import httpx2
 import orjson
 
 from app.config import ModerationSettings, SendSettings
+from app.models.token_counts.estimates import FileInput, ImageInput
 from app.openai_service.answers.tool_calls import read_arguments
 from app.openai_service.call_recording import CallRecording, Listener
 from app.openai_service.context import FreeContext
@@ -34,7 +35,6 @@ from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.sender import SdkClient, Sender
 from app.openai_service.transport.upstream import Upstream
-from app.token_counts.estimates import FileInput, ImageInput
 from app.upstream_http.call_state import CallState
 
 # Limits of one moderation request. It usually takes far less, and the user is waiting for the answer.

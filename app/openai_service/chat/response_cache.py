@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 
 from app.config import CacheSettings
+from app.models.token_counts.estimates import without_unread
 from app.openai_service.cache import NO_USAGE, Cache, CacheStore
 from app.openai_service.results import CallRecord, ChatResult
 from app.openai_service.streaming.events import Done, Parsed, Refusal, Token
@@ -18,7 +19,6 @@ from app.openai_service.streaming.ticks import Ticks
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.request_bodies import STREAMED
 from app.openai_service.transport.upstream import Upstream
-from app.token_counts.estimates import without_unread
 
 _COMPLETE = ("stop", "tool_calls")
 

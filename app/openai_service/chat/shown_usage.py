@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from app.models.token_counts import Usage
 from app.openai_service.results import CallRecord, ChatResult
-from app.token_counts import Usage
 
 
 def show_usage(usage: Usage | None, record: CallRecord) -> Usage | None:

@@ -11,10 +11,10 @@ from typing import Any
 
 import orjson
 
+from app.models.token_counts import Usage
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.transport.sdk_errors import translate_error_object
 from app.runtime.turns import give_turn, in_turns
-from app.token_counts import Usage
 from app.upstream_http.spool import SPOOL_BYTES, SpooledBytes, release
 
 VectorJson = bytes | memoryview

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, TypeVar
 
-from app.model_families import Family, find_family
+from app.models.families import Family, find_family
 from app.openai_service.errors import UpstreamError
 from app.openai_service.responses.client_tools import TRUNCATION
 from app.openai_service.responses.hosted_tools import MAX_CALLS, HostedToolsUnavailable

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from app.token_counts import REASONING_ITEMS
+from app.models.token_counts import REASONING_ITEMS
 
 KEY = REASONING_ITEMS
 """The key of an assistant message."""

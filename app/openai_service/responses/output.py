@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from app.models.token_counts import Usage
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import mend
 from app.openai_service.errors import UpstreamError, UpstreamTruncated
@@ -14,7 +15,6 @@ from app.openai_service.responses.hosted_tools import HOSTED_ITEMS, hide_kept_id
 from app.openai_service.responses.kept_items import KeptItem, keep_item, limit_items
 from app.openai_service.responses.usage import rename_usage
 from app.openai_service.transport.sdk_errors import translate_error_object
-from app.token_counts import Usage
 
 _STATUSES = {
     "rate_limit_exceeded": 429,

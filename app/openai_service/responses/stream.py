@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 
+from app.models.token_counts import Usage, note_tokens
 from app.openai_service.answers.text import TextEvent, TextJoiner, mend, read_json_with_halves
 from app.openai_service.answers.tool_calls import ToolCalls
 from app.openai_service.errors import UpstreamFailed, UpstreamTruncated
@@ -20,7 +21,6 @@ from app.openai_service.responses.hosted_tools import STEP_EVENTS
 from app.openai_service.responses.output import read_end, read_failure, read_usage
 from app.openai_service.streaming.events import Done, Events, Reasoning, Refusal, Token
 from app.openai_service.streaming.sse import MAX_EVENT_BYTES, EventSplitter
-from app.token_counts import Usage, note_tokens
 
 _END = b"[DONE]"  # not OpenAI's, but other servers end every stream with it
 _DELTA_EVENT = b'{"type":"response.output_text.delta",'

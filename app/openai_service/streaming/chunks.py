@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from app.models.token_counts import Usage
 from app.openai_service.answers.contents import read_texts
 from app.openai_service.answers.finish_reasons import read_finish_reason
 from app.openai_service.answers.text import TextJoiner, mend, read_json_with_halves
@@ -17,7 +18,6 @@ from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTru
 from app.openai_service.streaming.events import Done, Events, Token
 from app.openai_service.streaming.sse import EventSplitter
 from app.openai_service.transport.sdk_errors import translate_error_object
-from app.token_counts import Usage
 
 _END = b"[DONE]"
 _CONTENT = b'"delta":{"content":"'

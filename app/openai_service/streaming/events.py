@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from app.token_counts import Usage
-from app.token_counts.estimates import weigh_text
+from app.models.token_counts import Usage
+from app.models.token_counts.estimates import weigh_text
 
 ToolCallObject = dict[str, Any]
 """A tool call in OpenAI's form: {"id", "type", "function": {"name", "arguments"}}.

@@ -10,12 +10,12 @@ from typing import Protocol
 
 import httpx2
 
+from app.models.token_counts import Usage
 from app.openai_service.errors import UpstreamError, UpstreamFailed, UpstreamTimeout
 from app.openai_service.results import CallRecord
 from app.openai_service.streaming.events import Events, estimate_tokens
 from app.openai_service.streaming.passing import Passing
 from app.openai_service.streaming.ticks import Ticks
-from app.token_counts import Usage
 from app.upstream_http.call_state import CallState
 
 # How long to wait for the end of the body after `[DONE]`, so that the connection can be reused.

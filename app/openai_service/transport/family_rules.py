@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from app.config.models import REASONING_EFFORTS, VERBOSITIES
-from app.model_families import Family, find_family
+from app.models.families import Family, find_family
+from app.models.token_counts.estimates import ImageInput, find_media
 from app.openai_service.transport.request_bodies import RESPONSES_PATH
-from app.token_counts.estimates import ImageInput, find_media
 
 SAMPLING = (
     "temperature",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable
 
-from app.model_families import find_family
+from app.models.families import find_family
 from app.openai_service import Upstream
 
 log = logging.getLogger(__name__)

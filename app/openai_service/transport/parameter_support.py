@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from app.model_families import find_family
+from app.models.families import find_family
+from app.models.token_counts.estimates import UNREAD_FIELDS
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.transport.family_rules import (
     ORDERED,
@@ -20,7 +21,6 @@ from app.openai_service.transport.family_rules import (
     lower_details,
 )
 from app.openai_service.transport.parameter_names import to_api_name, to_chat_name
-from app.token_counts.estimates import UNREAD_FIELDS
 
 _REFUSALS = {"unsupported_parameter", "unsupported_value", "unknown_parameter"}
 _RENAMED = {"max_tokens": "max_completion_tokens", "max_completion_tokens": "max_tokens"}

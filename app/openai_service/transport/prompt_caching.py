@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from app.model_families import find_family
+from app.models.families import find_family
 from app.openai_service.errors import UpstreamRejected
 from app.openai_service.transport.request import PendingRequest
 from app.openai_service.transport.upstream import Upstream

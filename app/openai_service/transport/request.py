@@ -9,11 +9,8 @@ from typing import Any
 
 import orjson
 
-from app.openai_service.chat_call import ChatCall
-from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
-from app.openai_service.results import CallRecord
-from app.token_counts import BY_NAME, TokenCounts, cap_input
-from app.token_counts.estimates import (
+from app.models.token_counts import BY_NAME, TokenCounts, cap_input
+from app.models.token_counts.estimates import (
     MediaInput,
     bound_input_bytes,
     count_unread_bytes,
@@ -21,6 +18,9 @@ from app.token_counts.estimates import (
     max_output_tokens,
     without_unread,
 )
+from app.openai_service.chat_call import ChatCall
+from app.openai_service.responses.hosted_tools import MAX_CALLS, TOKENS_OF_CALL
+from app.openai_service.results import CallRecord
 from app.upstream_http.call_state import CallState
 
 _MODEL_FIELD_BYTES = len(b'"model":,')

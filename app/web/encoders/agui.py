@@ -7,9 +7,9 @@ from typing import Any, ClassVar, Literal
 
 import orjson
 
+from app.models.token_counts import Usage
 from app.openai_service import Done, Event, Failed, Refusal, Token, ToolRun
 from app.openai_service.streaming.events import Reasoning, ToolCallDelta, ToolCallObject
-from app.token_counts import Usage
 from app.web.encoders.base import PartsEncoder
 from app.web.encoders.call_ids import CallIds
 from app.web.encoders.padding import Padding

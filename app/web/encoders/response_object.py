@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import orjson
 
+from app.models.token_counts import Usage
 from app.openai_service import ChatResult, Done
 from app.openai_service.streaming.events import ToolCallObject
 from app.runtime import clock
-from app.token_counts import Usage
 from app.web.encoders.openai_sse import read_service_tier
 from app.web.schemas.kept_reasoning import SealItems, build_reasoning_item, seal_nothing
 

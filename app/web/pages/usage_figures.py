@@ -11,7 +11,7 @@ from app.auth import Principal
 from app.ledger.reports import Remaining, Total, add_totals
 from app.ledger.totals_query import Grouping
 from app.limits.standing import Standing, find_standing
-from app.pricing.savings import find_cache_savings
+from app.models.pricing.savings import find_cache_savings
 from app.services import Services
 from app.web.pages.charts import Chart, choose_series, list_days, stack_bars
 from app.web.schemas.usage import UsageQuery

@@ -6,10 +6,10 @@ import time
 from contextlib import suppress
 
 from app.openai_service.errors import CallerGone
-from app.replays import AnswerLog
-from app.replays.signs import Watched
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
+from app.shared_state.replays import AnswerLog
+from app.shared_state.replays.signs import Watched
 from app.web.client_connection import Connection
 
 RECORDED_TICK_S = 0.25

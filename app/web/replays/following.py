@@ -10,11 +10,11 @@ from flask import Response, g, request
 from app.auth.address import client_address
 from app.limits.concurrency import StreamPermit
 from app.openai_service.errors import CallerGone
-from app.replays import AnswerHead, AnswerReader
-from app.replays.errors import AnswerTooLong, IdempotencyInDoubt
 from app.runtime.lifecycle import Draining
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
+from app.shared_state.replays import AnswerHead, AnswerReader
+from app.shared_state.replays.errors import AnswerTooLong, IdempotencyInDoubt
 from app.web.client_connection import ClientConnection
 from app.web.encoders.base import BrokenStream
 from app.web.observation.bodies import ObservedBody

@@ -17,15 +17,15 @@ from functools import partial
 from flask import Blueprint, Request, Response, current_app
 
 from app.problems import InvalidRequest
-from app.replays import AnswerStore, Claim, CompleteAnswer, Replay
-from app.replays.answer_log import ALIVE_S
-from app.replays.errors import IdempotencyInDoubt
-from app.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.runtime import clock
 from app.runtime.lifecycle import Draining, Lifecycle
 from app.runtime.store_guard import DatabaseUnavailable
 from app.runtime.turns import split_in_turns
 from app.services import services
+from app.shared_state.replays import AnswerStore, Claim, CompleteAnswer, Replay
+from app.shared_state.replays.answer_log import ALIVE_S
+from app.shared_state.replays.errors import IdempotencyInDoubt
+from app.shared_state.replays.kept_answers import MAX_COMPLETE_BYTES
 from app.web.call_context import name_current_user
 from app.web.client_connection import ClientConnection
 from app.web.guards import find_guard

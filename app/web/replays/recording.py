@@ -13,10 +13,10 @@ from flask import Response, g
 
 from app.openai_service import Done, Events, Failed
 from app.openai_service.resilience.drain import DrainPool
-from app.replays import AnswerLog, AnswerStore
-from app.replays.errors import AnswerLost, TooManyKeptAnswers
 from app.runtime.store_guard import DatabaseUnavailable
 from app.services import services
+from app.shared_state.replays import AnswerLog, AnswerStore
+from app.shared_state.replays.errors import AnswerLost, TooManyKeptAnswers
 from app.web.call_context import name_current_user
 from app.web.client_connection import Connection
 from app.web.encoders.base import BrokenStream, Encoder

@@ -10,7 +10,7 @@ from flask import Blueprint, Response, request
 from werkzeug.exceptions import NotFound
 
 from app.database.database import Contended, DatabaseUnavailable
-from app.doctor import probe
+from app.runtime import doctor_probe
 from app.services import services
 from app.web.guards import public
 
@@ -40,22 +40,22 @@ def ready() -> Response:
     return _status("ready")
 
 
-@bp.get(probe.PATH)
+@bp.get(doctor_probe.PATH)
 @public
 def stream() -> Response:
     """Stream a few events over one second, so that `flask doctor` sees whether they arrive one by one."""
     config = services().config
     secrets = [*config.secret_key_fallbacks, config.secret_key]
-    if not config.secret_key or not probe.is_signed(request.headers.get(probe.HEADER, ""), secrets):
+    if not config.secret_key or not doctor_probe.is_signed(request.headers.get(doctor_probe.HEADER, ""), secrets):
         raise NotFound
     headers = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
     return Response(_generate_events(), headers=headers, mimetype="text/event-stream")
 
 
 def _generate_events() -> Iterator[bytes]:
-    for number in range(probe.EVENTS):
+    for number in range(doctor_probe.EVENTS):
         if number:
-            time.sleep(probe.INTERVAL_S)
+            time.sleep(doctor_probe.INTERVAL_S)
         yield b"data: %d\n\n" % number
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from app.auth.principal import CONVERSATION_SCOPES, VisitorScope, parse_user_id
 from app.auth.visitor_tokens import Grant, VisitorToken
 from app.config import TokenSettings
-from app.pricing.money import to_micro_usd
+from app.models.pricing.money import to_micro_usd
 from app.problems import InvalidRequest
 from app.prompts import Prompt
 from app.runtime.times import format_iso

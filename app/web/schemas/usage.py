@@ -20,8 +20,8 @@ from app.ledger.totals_query import Grouping
 from app.limits.account_names import parse_account_kind
 from app.limits.rate_limiter import Quota
 from app.limits.standing import Standing
-from app.pricing.interface import PriceList
-from app.pricing.savings import find_cache_savings
+from app.models.pricing.interface import PriceList
+from app.models.pricing.savings import find_cache_savings
 from app.problems import Forbidden, InvalidRequest
 from app.runtime.times import format_iso
 from app.runtime.turns import in_turns

@@ -16,8 +16,8 @@ from app.media.documents import (
     max_file_tokens,
 )
 from app.media.images import max_page_tokens
+from app.models.token_counts.estimates import bound_input, estimate_input
 from app.runtime.side_process import Claim
-from app.token_counts.estimates import bound_input, estimate_input
 from tests.media.documents.pdfs import circular, deep, encrypted, pdf, updated
 from tests.media.images.pictures import encoded, photo
 

@@ -3,10 +3,10 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config
+from app.models.token_counts import TokenCounts
 from app.openai_service import InputWindow
 from app.openai_service.errors import InputTooLong
 from app.openai_service.transport.request import UpstreamRequest
-from app.token_counts import TokenCounts
 
 
 def test_an_image_counts_for_the_model_that_takes_most_tokens_for_it():

@@ -7,7 +7,7 @@ import re
 import httpx2
 import pytest
 
-from app.model_families import find_family
+from app.models.families import find_family
 from app.openai_service.responses.endpoints import Endpoints
 from app.openai_service.transport.upstream import Upstream
 from tests.fakes.bodies import CALL, TOOL

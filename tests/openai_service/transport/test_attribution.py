@@ -7,8 +7,8 @@ import re
 
 import pytest
 
+from app.models.token_counts.estimates import bound_input, estimate_input
 from app.safety.pseudonyms import Pseudonyms
-from app.token_counts.estimates import bound_input, estimate_input
 from tests.conftest import KEY
 from tests.fakes.bodies import SMALLEST, conversation_of
 from tests.fakes.openai_answers import completion, stream_of

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from app.config.models import REASONING_EFFORTS, VERBOSITIES
-from app.model_families import find_family, find_refusal
-from app.model_families.catalog import load_families
+from app.models.families import find_family, find_refusal
+from app.models.families.catalog import load_families
 from app.openai_service.transport.family_rules import RESPONSES_PATH, find_nearest
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request_bodies import CHAT_PATH

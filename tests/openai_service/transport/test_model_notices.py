@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config
-from app.model_families import find_family
+from app.models.families import find_family
 
 
 def test_no_model_that_is_shipped_as_a_default_is_about_to_end():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from app.model_families import find_refusal
+from app.models.families import find_refusal
 from tests.fakes.openai_answers import completion, error, stream_of
 
 SITE_TEXT = "You answer questions about the town and its gatehouse. " * 80

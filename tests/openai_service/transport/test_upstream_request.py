@@ -5,8 +5,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
+from app.models.token_counts.estimates import bound_input
 from app.openai_service.transport.request import UpstreamRequest
-from app.token_counts.estimates import bound_input
 
 IMAGE = {"type": "image_url", "image_url": {"url": "https://example.com/cat.png", "detail": "low"}}
 BODY = {"messages": [{"role": "user", "content": [{"type": "text", "text": "Ünë"}, IMAGE]}], "max_tokens": 7}

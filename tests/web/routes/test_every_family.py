@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx2
 import pytest
 
-from app.model_families.catalog import load_families
+from app.models.families.catalog import load_families
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import completion, sse, stream_of
 from tests.fakes.responses_form import EventStream, to_response

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from app.token_counts.estimates import weigh_text
+from app.models.token_counts.estimates import weigh_text
 from tests.conftest import over_both_endpoints
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, error, stream_of
 from tests.fakes.reading import events_of

@@ -12,8 +12,8 @@ from openai.lib.responses_tool_runner import ResponsesToolRunner
 from openai.types.responses import ResponseComputerToolCall
 
 from app.media.images import max_image_tokens
-from app.pricing.catalog import Prices
-from app.token_counts import Usage
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage
 from tests.fakes import computer_use as computer
 from tests.fakes import hosted_tools as hosted
 from tests.fakes.openai_answers import error

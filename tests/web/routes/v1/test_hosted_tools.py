@@ -7,8 +7,8 @@ import json
 import openai
 import pytest
 
-from app.pricing.catalog import Prices
-from app.token_counts import Usage
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage
 from tests.fakes import hosted_tools as hosted
 from tests.fakes.openai_answers import error
 from tests.fakes.person import Person

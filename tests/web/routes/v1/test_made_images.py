@@ -7,9 +7,9 @@ import json
 
 import pytest
 
+from app.models.pricing.catalog import Prices
+from app.models.token_counts import Usage
 from app.openai_service.responses import made_images as bounds
-from app.pricing.catalog import Prices
-from app.token_counts import Usage
 from tests.fakes import hosted_tools as hosted
 from tests.fakes import made_images as made
 from tests.fakes.openai_answers import error

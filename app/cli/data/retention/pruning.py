@@ -1,0 +1,64 @@
+"""Delete rows a few at a time, so that no request waits for it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from sqlalchemy import delete, select, tuple_
+
+from app.cli.data.retention.rules import Rule, list_rules
+from app.config import Config
+from app.database.database import Contended, Database
+from app.runtime import clock
+
+ROWS_AT_ONCE = 200
+_READ_S = 10.0
+_TRIES = 20
+_CONTENDED_PAUSE_S = 0.5
+
+
+def prune(database: Database, config: Config, *, pause: Callable[[float], None] = time.sleep) -> Counter[str]:
+    """Delete what the settings no longer keep. Return how many rows of each table.
+
+    Rows are found by readers, who hold nobody up, and deleted by short transactions, with pauses as long as they took.
+    Several processes may do it at once, and each may be stopped at any time.
+
+    Raises:
+        DatabaseUnavailable: the rest stays until the next time.
+    """
+    deleted: Counter[str] = Counter()
+    for rule in list_rules(config, clock.now_ms()):
+        last: Sequence[Any] | None = None
+        while keys := _find(database, rule, last):
+            last = keys[-1]
+            began = clock.ticks()
+            deleted[rule.table.name] += _delete(database, rule, keys, pause)
+            pause(clock.ticks() - began)
+    return deleted
+
+
+def _find(database: Database, rule: Rule, last: Sequence[Any] | None) -> Sequence[Sequence[Any]]:
+    """Return the keys of the next rows, in their order."""
+    columns = list(rule.table.primary_key)
+    query = select(*columns).where(rule.condition).order_by(*columns).limit(ROWS_AT_ONCE)
+    if last is not None:
+        query = query.where(tuple_(*columns) > tuple_(*last))
+    with database.read_transaction(_READ_S) as connection:
+        return [tuple(row) for row in connection.execute(query)]
+
+
+def _delete(database: Database, rule: Rule, keys: Sequence[Sequence[Any]], pause: Callable[[float], None]) -> int:
+    """Delete the rows of these keys that are still to be deleted."""
+    statement = delete(rule.table).where(tuple_(*rule.table.primary_key).in_(keys), rule.condition)
+    for tries_left in reversed(range(_TRIES)):
+        try:
+            with database.transaction() as connection:
+                return int(connection.execute(statement).rowcount)
+        except Contended:
+            if not tries_left:
+                raise
+            pause(_CONTENDED_PAUSE_S)
+    raise AssertionError("the last try returns or raises")

@@ -1,0 +1,72 @@
+"""The database: whether it answers and can be written, and why not, without changing its tables."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import make_url
+
+from app.cli.doctor.clock import judge_clock
+from app.cli.doctor.finding import Finding, fault, ok, warning
+from app.cli.doctor.reasons import find_reason
+from app.config import Config
+from app.database.database import Contended, Database, DatabaseUnavailable, open_database
+from app.database.inspection import Inspection, ask_postgres, inspect_database, try_to_write
+
+_READ_DATABASE = "Check that it runs, the host, user, password and name in DATABASE_URL, and its firewall."
+
+
+def check_database(root: Path, config: Config) -> Iterator[Finding]:
+    """Check that the database answers and can be written."""
+    is_file = config.database_url.startswith("sqlite")
+    if is_file and not (root / config.database_url.partition("///")[2]).exists():
+        # Not made here, where it could become a file of root's.
+        yield ok("database", "The ledger's file is created at the first start.")
+        return
+    database = open_database(config.database_url, root)
+    name = "SQLite" if is_file else _name_server(config.database_url)
+    try:
+        found = inspect_database(database, deep=False)
+        try_to_write(database, found)
+    except Contended:
+        yield ok("database", f"{name} is busy with other writers, so it can be written.")
+    except DatabaseUnavailable as error:
+        advice = error.advice or _READ_DATABASE
+        hint = f"{advice[0].upper()}{advice[1:].removesuffix('.')}."
+        yield fault("database", f"{name} cannot be used ({find_reason(error)}).", hint)
+    else:
+        yield ok("database", f"{name} answers, and can be written{_tell_tables(found)}.")
+        if not is_file:
+            yield from _check_server(config, database)
+    finally:
+        database.close()
+
+
+def _name_server(url: str) -> str:
+    parsed = make_url(url)
+    place = parsed.host or parsed.query.get("host") or "its socket"
+    return f"PostgreSQL at {place}{f':{parsed.port}' if parsed.port else ''}"
+
+
+def _tell_tables(found: Inspection) -> str:
+    if not found.revision:
+        return "; its tables are made at the first start"
+    if found.pending:
+        return f"; its tables are of {found.revision}, and the next start brings them to {found.newest}"
+    return ""
+
+
+def _check_server(config: Config, database: Database) -> Iterator[Finding]:
+    from app.database.postgres_driver import POOL_SIZE  # here, as loading psycopg takes time
+
+    free, ahead_s = ask_postgres(database)
+    yield judge_clock(ahead_s, "PostgreSQL's")
+    workers = config.web_concurrency or max(2, os.cpu_count() or 1)
+    if free < (needed := workers * POOL_SIZE):
+        yield warning(
+            "database",
+            f"PostgreSQL has {free} connections for all; {workers} workers of this machine may open {needed}.",
+            "Raise max_connections in postgresql.conf, or lower WEB_CONCURRENCY; each further machine needs as many.",
+        )

@@ -1,0 +1,133 @@
+"""Find a model in the list, and its prices at a time, as genai-prices does."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from functools import cache, lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import Any, NamedTuple
+
+FILE = Path(__file__).with_name("openai.json")
+PACKAGE = "genai-prices"
+
+# A date as some servers write it behind a model; in the list, it has dashes.
+_COMPACT_DATE = re.compile(r"-(20\d{2})(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])(?=-|:|$)")
+
+
+class Tier(NamedTuple):
+    """A price from so many input tokens on."""
+
+    start: int
+    price: Decimal
+
+
+class TieredPrice(NamedTuple):
+    """A price that depends on the number of input tokens."""
+
+    base: Decimal
+    tiers: tuple[Tier, ...]
+
+
+ModelPrices = Mapping[str, Decimal | TieredPrice]
+"""USD by what is charged, in the words of genai-prices: `input_mtok` is for a million tokens of input."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListedModel:
+    """What the list has of a model, as in the file."""
+
+    names: Mapping[str, Any]
+    window: int | None
+    prices: Sequence[Mapping[str, Any]]
+    variants: Sequence[Mapping[str, Any]]
+
+    def get_prices(self, now: datetime, **asked: str) -> ModelPrices:
+        """Return the prices at a time.
+
+        Args:
+            now: the time.
+            asked: what the request asks for, which can change prices: a `service_tier`, or `processing` in a batch.
+        """
+        standard = next((each for each in reversed(self.prices) if _has_begun(each, now)), self.prices[0])
+        found = dict(standard["usd"])
+        if asked:
+            for variant in reversed(self.variants):  # the first one that has a price goes
+                if _has_begun(variant, now) and variant["when"].items() <= asked.items():
+                    found |= variant["usd"]
+        return {name: _read_price(price) for name, price in found.items()}
+
+    def has_tier(self, service_tier: str) -> bool:
+        """Return whether a service tier has prices of its own."""
+        return any(variant["when"].get("service_tier") == service_tier for variant in self.variants)
+
+
+@lru_cache(maxsize=1_000)
+def find_listed(model: str) -> ListedModel | None:
+    """Return what the list has of a model of OpenAI's; None if it does not have it."""
+    name = model.lower()
+    for spelled in dict.fromkeys((name, _COMPACT_DATE.sub(_write_dashes, name))):
+        for listed in _load():
+            if _matches(listed.names, spelled):
+                return listed
+    return None
+
+
+@cache
+def _load() -> tuple[ListedModel, ...]:
+    """Load the file; another version of the package than it was made from is read itself."""
+    made = json.loads(FILE.read_text(encoding="utf-8"))
+    if made["version"] != metadata.version(PACKAGE):
+        from app.models.families.price_list.writing import list_models
+
+        made = {"models": list(list_models())}
+    return tuple(ListedModel(**model) for model in made["models"])
+
+
+def _matches(clause: Mapping[str, Any], name: str) -> bool:
+    ((kind, value),) = clause.items()
+    match kind:
+        case "or":
+            return any(_matches(each, name) for each in value)
+        case "and":
+            return all(_matches(each, name) for each in value)
+        case "equals":
+            return bool(name == value)
+        case "starts_with":
+            return name.startswith(value)
+        case "ends_with":
+            return name.endswith(value)
+        case "contains":
+            return value in name
+        case _:
+            return re.search(value, name) is not None
+
+
+def _has_begun(prices: Mapping[str, Any], now: datetime) -> bool:
+    begins = prices["from"]
+    return begins is None or now.astimezone(UTC).date() >= date.fromisoformat(begins)
+
+
+def _read_price(price: Any) -> Decimal | TieredPrice:
+    if isinstance(price, str):
+        return Decimal(price)
+    base, *tiers = _read_tiers(price)
+    return TieredPrice(base.price, tuple(tiers))
+
+
+def _read_tiers(price: Mapping[str, str]) -> Iterator[Tier]:
+    return (Tier(int(start), Decimal(each)) for start, each in price.items())
+
+
+def _write_dashes(found: re.Match[str]) -> str:
+    year, month, day = found.groups()
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return found[0]
+    return f"-{year}-{month}-{day}"

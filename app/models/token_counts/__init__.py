@@ -1,0 +1,32 @@
+"""Count, bound and estimate tokens.
+
+- `usage`: `Usage`, the token counts that the upstream reports.
+- `counting`: `TokenCounts`, which counts and bounds tokens for models.
+- `encodings`, `vocabulary`: OpenAI's encodings; `model_encodings`: which model uses which.
+- `windows`: a model's context window.
+- `kept_reasoning`: bounds the tokens of reasoning that is handed back.
+- `estimates`: bounds and estimates of a request's tokens.
+- `shared_files`: files that are made once and mapped by all processes.
+"""
+
+from app.models.token_counts.counting import BY_NAME, BYTES, Count, TokenCounts
+from app.models.token_counts.kept_reasoning import REASONING_ITEMS, count_spared_reasoning, note_tokens
+from app.models.token_counts.usage import FIGURES, Figures, Usage, get_figures
+from app.models.token_counts.windows import cap_input, find_input_window, find_window
+
+__all__ = [
+    "BYTES",
+    "BY_NAME",
+    "FIGURES",
+    "REASONING_ITEMS",
+    "Count",
+    "Figures",
+    "TokenCounts",
+    "Usage",
+    "cap_input",
+    "count_spared_reasoning",
+    "find_input_window",
+    "find_window",
+    "get_figures",
+    "note_tokens",
+]
