@@ -8,11 +8,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, make_url
+from sqlalchemy import Connection as Link
+from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
 
 from app.config.formats import NO_DATABASE_URL
 from app.database import migrate
+from app.database.connections.connection import Connection
 from app.database.driver import Driver
 from app.database.outages import DatabaseGuard, to_unavailable
 from app.database.sqlite_driver import SqliteDriver
@@ -58,7 +60,7 @@ class Database:
         self._pid = process.pid
         self._parent_objects: list[Any] = []
         self._needs_migration = True
-        self._writer: Connection | None = None  # stays open, if the driver has one writer: see _connect_once()
+        self._writer: Link | None = None  # stays open, if the driver has one writer: see _connect_once()
         self._raw_writer: Any = None
         self._writer_setup: tuple[str, ...] = ()
 
@@ -182,7 +184,7 @@ class Database:
                 self._guard.recheck(is_trial, writes=writes)
                 connection, raw = self._connect_ready(lambda raw: begin(raw, deadline), deadline, writes=writes)
                 try:
-                    yield connection
+                    yield Connection(raw, self.driver.placeholder, connection)
                     is_committing = True
                     self.driver.commit(raw, deadline)
                 except BaseException as error:
@@ -216,9 +218,7 @@ class Database:
             self._guard.record_failure(str(unavailable), unavailable.advice, writes=writes)
         raise unavailable from error
 
-    def _connect_ready(
-        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
-    ) -> tuple[Connection, Any]:
+    def _connect_ready(self, prepare: Callable[[Any], None], deadline: float, *, writes: bool) -> tuple[Link, Any]:
         try:
             return self._connect_once(prepare, deadline, writes=writes)
         except Exception as error:
@@ -230,9 +230,7 @@ class Database:
             self.driver.engine.dispose()
             return self._connect_once(prepare, deadline, writes=writes)
 
-    def _connect_once(
-        self, prepare: Callable[[Any], None], deadline: float, *, writes: bool
-    ) -> tuple[Connection, Any]:
+    def _connect_once(self, prepare: Callable[[Any], None], deadline: float, *, writes: bool) -> tuple[Link, Any]:
         # A checkout from the pool costs as much as a whole transaction of SQLite, so the writer stays open.
         connection, raw = (self._writer, self._raw_writer) if writes else (None, None)
         is_new = connection is None
@@ -249,18 +247,18 @@ class Database:
             raise
         return connection, raw
 
-    def _set_up_writer(self, connection: Connection, raw: Any, deadline: float) -> None:
+    def _set_up_writer(self, connection: Link, raw: Any, deadline: float) -> None:
         for statement in self._writer_setup:
             self.driver.execute(raw, statement, (), deadline)
         self._writer, self._raw_writer = connection, raw
 
-    def _return_connection(self, connection: Connection) -> None:
+    def _return_connection(self, connection: Link) -> None:
         if connection is self._writer:
             connection.rollback()  # ends SQLAlchemy's own transaction, if statements went through it
         else:
             connection.close()
 
-    def _abandon(self, connection: Connection, error: BaseException) -> None:
+    def _abandon(self, connection: Link, error: BaseException) -> None:
         """Roll back; close the connection if that fails, or if the database was not available to it.
 
         What made it so can be of this connection alone: SQLite opened the file when it could only be read, or the
