@@ -19,7 +19,7 @@ NOT_AT_START = {
     "packaging.specifiers",
     "psycopg",
     "redis",
-    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy",
     "tiktoken",
 }
 

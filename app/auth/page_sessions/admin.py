@@ -22,13 +22,14 @@ from app.auth.own_hosts import OwnHosts
 from app.auth.page_sessions.cookies import SessionCookie
 from app.auth.page_sessions.links import Links
 from app.auth.store import CredentialStore
-from app.auth.tables import SESSIONS_KEEP_DAYS
 from app.config.formats import MIN_SECRET_CHARS
 from app.database.connections.sql import name_columns, write_insert
 from app.runtime import clock
 
 SESSION_S = 8 * 3600
 LINK_S = 10 * 60
+SESSIONS_KEEP_DAYS = 30
+"""How long the row of a session is kept after its end; its link has expired long before."""
 
 _KEPT_S = SESSIONS_KEEP_DAYS * 24 * 3600
 _COOKIE = SessionCookie("gatehouse-admin", samesite="Strict")

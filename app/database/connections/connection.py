@@ -13,20 +13,14 @@ class Connection:
         raw: the driver's own connection.
     """
 
-    __slots__ = ("_placeholder", "link", "raw")
+    __slots__ = ("_placeholder", "raw")
 
-    def __init__(self, raw: Any, placeholder: str, link: Any) -> None:
+    def __init__(self, raw: Any, placeholder: str) -> None:
         self.raw = raw
-        self.link = link
         self._placeholder = placeholder
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.link, name)
-
-    def execute(self, sql: Any, values: Any = ()) -> Any:
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
         """Run one statement. Return the driver's cursor, whose rows are tuples."""
-        if not isinstance(sql, str):
-            return self.link.execute(sql, values or None)
         return self.raw.execute(sql.replace("?", self._placeholder), values)
 
     def fetch_rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from app.auth.tables import SESSIONS_KEEP_DAYS
+from app.auth.page_sessions.admin import SESSIONS_KEEP_DAYS
 from app.config import Config
 from app.runtime.periods import DAY_MS, get_day, get_start_ms
 
