@@ -5,6 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
+RECENT_S = 0.05
+"""How old what read_recent() returns may be."""
+
 Change = Callable[[bytes | None], bytes | None]
 """Takes a key's value and returns the new one; None stands for no value."""
 
@@ -28,6 +31,9 @@ class SharedState(Protocol):
 
     def read(self, key: str) -> bytes | None:
         """Return a key's value, None if it has none or has expired."""
+
+    def read_recent(self, key: str) -> bytes | None:
+        """Return a key's value as it was within the last RECENT_S seconds, and after this process last changed it."""
 
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by `change(value)`, and return the new one.

@@ -25,6 +25,10 @@ class MemoryState:
         value, expires_at = self._entries.get(key, (None, 0.0))
         return value if clock.ticks() < expires_at else None
 
+    def read_recent(self, key: str) -> bytes | None:
+        """Return a key's value, if any."""
+        return self.read(key)
+
     def update(self, key: str, change: Change, *, ttl_s: float) -> bytes | None:
         """Replace a value atomically by `change(value)`, and return the new one."""
         while True:
