@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from app.runtime import clock
 from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
@@ -55,9 +57,9 @@ class ResilientState:
         finally:
             own.copies.pop(key, None)
 
-    def take_lease(self, name: str, limit: int) -> Lease | None:
-        """Take a lease, or return None if all are taken."""
-        return self._own.get().leases.take(name, limit)
+    def take_lease(self, limits: Mapping[str, int]) -> Lease:
+        """Take a lease of each name. Raises LeaseRefused."""
+        return self._own.get().leases.take(limits)
 
     def count_leases(self, name: str) -> int:
         """Return how many leases of a name are taken."""
