@@ -13,6 +13,7 @@ NOT_AT_START = {
     "alembic",
     "app.cli.doctor.examine",
     "app.offline_model",
+    "app.openai_service.transport.refusals",
     "cryptography",
     "genai_prices",
     "jwt",
