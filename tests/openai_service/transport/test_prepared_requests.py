@@ -97,6 +97,22 @@ def test_refusal_is_the_sdks_error_with_its_body(status, error, stream):
     assert caught.value.response.headers["retry-after"] == "3"
 
 
+@pytest.mark.parametrize("status", [200, 201, 204, 302, 304, 404, 409, 422, 500, 503])
+def test_status_is_what_the_sdk_makes_of_it(status):
+    client = client_over(Wire(lambda _: httpx2.Response(status, text="not JSON")))
+    results = []
+    for post in (
+        lambda: client.post(PATH, cast_to=httpx2.Response, content=b"{}"),
+        lambda: client.post_bytes(PATH, b"{}", stream=False),
+    ):
+        try:
+            results.append(post().status_code)
+        except openai.APIStatusError as error:
+            results.append((type(error), str(error), error.body, error.__cause__))
+
+    assert results[0] == results[1]
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [(httpx2.ReadTimeout, openai.APITimeoutError), (httpx2.ConnectError, openai.APIConnectionError)],
