@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from app.openai_service.resilience.key_ring import KeyRing
 from app.openai_service.transport.sdk import FinalRequestOptions, openai
 from app.openai_service.transport.sdk_errors import translate
 from app.openai_service.transport.upstream import AZURE_V1
-from app.upstream_http.client import UpstreamClient
+from app.upstream_http.client import HEAD, UpstreamClient, serialize_head
 
 _OPENAI_URL = "https://api.openai.com/v1"
 _OFFLINE_URL = "http://offline.invalid/v1"
@@ -34,21 +35,28 @@ class _Prepared:
 
     def __init__(self, request: httpx2.Request) -> None:
         self.request = request
-        names = [name for _, name, _ in request.headers._list]
-        place = names.index(_LENGTH)
-        self._before, self._after = request.headers._list[:place], request.headers._list[place + 1 :]
+        self._headers = [header for header in request.headers._list if header[1] != _LENGTH]
 
-    def copy(self, content: bytes) -> httpx2.Request:
+    @cached_property
+    def _head(self) -> bytes:
+        """The beginning of its head on the wire: all but what differs."""
+        lines = serialize_head(self.request).split(b"\r\n")[:-2]
+        return b"".join([line + b"\r\n" for line in lines if not line.lower().startswith(_LENGTH)])
+
+    def copy(self, content: bytes, traceparent: str) -> httpx2.Request:
         """Return the request with this body. The headers share their bytes: to encode them is nearly all that it costs."""
+        differing = [(b"Content-Length", _LENGTH, b"%d" % len(content))]
+        if traceparent:
+            differing.append((b"traceparent", b"traceparent", traceparent.encode()))
         # With an encoding, as httpx2 would decode all headers to find it out.
         headers = httpx2.Headers(_NO_HEADERS, encoding="ascii")
-        length = (b"Content-Length", _LENGTH, b"%d" % len(content))
-        headers._list = [*self._before, length, *self._after]
+        headers._list = self._headers + differing
+        lines = [b"%b: %b\r\n" % (name, value) for name, _, value in differing]
         request = httpx2.Request.__new__(httpx2.Request)
         request.__dict__.update(
             self.request.__dict__,
             headers=headers,
-            extensions={**self.request.extensions},
+            extensions={**self.request.extensions, HEAD: b"".join([self._head, *lines, b"\r\n"])},
             stream=httpx2.ByteStream(content),
             _content=content,  # otherwise it is put together from the stream
         )
@@ -81,9 +89,7 @@ class _Client(openai.OpenAI):
             openai.APIStatusError: the response is an error.
         """
         prepared = self._prepared.get(path) or self.prepare(path)
-        request = prepared.copy(content)
-        if traceparent:
-            request.headers["traceparent"] = traceparent
+        request = prepared.copy(content, traceparent)
         try:
             response = self._client.send(request, stream=stream)
         except httpx2.TimeoutException as error:

@@ -13,6 +13,7 @@ import pytest
 from app.config import Config
 from app.openai_service import build_client
 from app.upstream_http.call_state import CallState
+from app.upstream_http.client import HEAD, serialize_head
 from tests.fakes.raw_server import CLOSE, READ, RawServer
 
 PATH = "/chat/completions"
@@ -63,6 +64,19 @@ def test_prepared_request_is_the_one_that_the_sdk_makes(settings, path):
     assert [request.method for request in ours] == ["POST"] * 2
     assert [request.url for request in ours] == [request.url for request in theirs]
     assert [headers_of(request) for request in ours] == [headers_of(request) for request in theirs]
+
+
+@pytest.mark.parametrize("settings", [{}, {"openai_org_id": "org-1"}, AZURE])
+@pytest.mark.parametrize("traceparent", ["", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"])
+def test_head_that_is_sent_is_made_of_the_headers(settings, traceparent):
+    wire = Wire()
+    client = client_over(wire, **settings)
+    for body in (b"1", b"22"):
+        client.post_bytes(PATH, body, stream=False, traceparent=traceparent)
+
+    for request in wire.requests:
+        assert request.extensions[HEAD] == serialize_head(request)
+        assert request.headers.get("traceparent", "") == traceparent
 
 
 def test_each_request_keeps_a_body_and_headers_of_its_own():
