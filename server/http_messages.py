@@ -30,7 +30,7 @@ def install_request() -> None:
 def install() -> None:
     """Make gunicorn use all that is here."""
     install_request()
-    RequestParser.finish_body = _finish_body
+    RequestParser.finish_body = finish_body
     wsgi.Response = PlainResponse
     wsgi.WSGIErrorsWrapper = _Errors
 
@@ -79,10 +79,11 @@ class PlainRequest(Request):  # type: ignore[misc]
         return headers
 
 
-def _finish_body(parser: RequestParser, **bounds: Any) -> bool:
+def finish_body(parser: RequestParser, **bounds: Any) -> bool:
     """Read what is left of a request's body, unless nothing is, which takes gunicorn two dozen calls to find out."""
     body = getattr(parser.mesg, "body", None)
     if isinstance(body, ArrivingBody) and body.is_read:
+        body.arrival.expect_request()
         return True
     is_finished: bool = _gunicorns_finish_body(parser, **bounds)
     return is_finished
