@@ -34,7 +34,7 @@ def install_request() -> None:
 def install() -> None:
     """Make gunicorn use all that is here."""
     install_request()
-    RequestParser.finish_body = _finish_body
+    RequestParser.finish_body = finish_body
     wsgi.Response = PlainResponse
     wsgi.WSGIErrorsWrapper = _Errors
     if "SCRIPT_NAME" not in os.environ:
@@ -165,10 +165,11 @@ def _name_in_environ(header: str) -> str:
     return name if header in ("CONTENT-TYPE", "CONTENT-LENGTH") else f"HTTP_{name}"
 
 
-def _finish_body(parser: RequestParser, **bounds: Any) -> bool:
+def finish_body(parser: RequestParser, **bounds: Any) -> bool:
     """Read what is left of a request's body, unless nothing is, which takes gunicorn two dozen calls to find out."""
     body = getattr(parser.mesg, "body", None)
     if isinstance(body, ArrivingBody) and body.is_read:
+        body.arrival.expect_request()
         return True
     is_finished: bool = _gunicorns_finish_body(parser, **bounds)
     return is_finished

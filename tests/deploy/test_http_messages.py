@@ -261,7 +261,7 @@ def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool
 @pytest.mark.parametrize("reads", [(), (2,), (5,), (6,), (2, 3), (2, 3, 1)])
 @pytest.mark.parametrize("message", BODIES.values(), ids=BODIES)
 def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads: tuple[int, ...]) -> None:
-    assert _read_two(message, reads, http_messages._finish_body) == _read_two(
+    assert _read_two(message, reads, http_messages.finish_body) == _read_two(
         message, reads, http_messages._gunicorns_finish_body
     )
 
