@@ -404,7 +404,7 @@ def test_the_board_shows_what_happens_and_nothing_of_what_was_said(site, admin, 
     site.chat("gh_wrong")
     site.client.post("/api/chat", json={"message": "a CANARY", "nope": 1}, headers=bearer(site.key))
     state = site.app.extensions["gatehouse"].shared_state
-    lease = state.take_lease("streams", 10)
+    lease = state.take_lease({"streams": 10})
 
     board = admin.get("/admin/board").text
     assert "CANARY" not in board
