@@ -24,7 +24,7 @@ NOT_AT_START = {
     "packaging.specifiers",
     "psycopg",
     "redis",
-    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy",
     "statistics",
     "tiktoken",
 }
