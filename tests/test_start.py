@@ -16,6 +16,8 @@ NOT_AT_START = {
     "app.cli.doctor.examine",
     "app.offline_model",
     "app.openai_service.transport.refusals",
+    "app.web.openapi.operations",
+    "app.web.openapi.reading",
     "cryptography",
     "genai_prices",
     "jwt",
@@ -23,6 +25,7 @@ NOT_AT_START = {
     "psycopg",
     "redis",
     "sqlalchemy",
+    "statistics",
     "tiktoken",
 }
 
