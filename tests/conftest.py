@@ -46,9 +46,11 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(autouse=True)
-def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services._ROOT", data_root)
+@pytest.fixture(scope="session", autouse=True)
+def _own_root(data_root: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.services._ROOT", data_root)
+        yield
 
 
 @pytest.fixture(autouse=True)
