@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import json
 import os
 import secrets
@@ -175,6 +176,10 @@ class Arrival:
             self._arrivals.end_slow(self._address)
 
 
+class ArrivedBody(io.BytesIO):
+    """The body of a request that came whole with its head, as most do: nothing has to be waited for."""
+
+
 class ArrivingBody(Body):  # type: ignore[misc]
     """The body of a request, which is slow no longer once the application has read it, however long the answer takes."""
 
@@ -195,6 +200,11 @@ class ArrivingBody(Body):  # type: ignore[misc]
         if self._arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
             self._arrival.end_slow()
         return data
+
+
+def watch_body(body: Body | ArrivedBody, arrival: Arrival) -> ArrivingBody | ArrivedBody:
+    """Return the body of a request, watched while it arrives."""
+    return body if isinstance(body, ArrivedBody) else ArrivingBody(body, arrival)
 
 
 def _has_chunks(reader: Any) -> bool:
