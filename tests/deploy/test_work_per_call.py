@@ -14,7 +14,7 @@ from bench.targets import PRODUCT, Target, start_upstream
 # As measured; whatever lowers one of them lowers it here too.
 CALLS = 1017
 STATEMENTS = 5
-STREAM_CALLS = 1460
+STREAM_CALLS = 1434
 """Of a stream of one chunk: what a stream takes to begin and to end."""
 SLACK = 1.05
 
