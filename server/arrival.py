@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import errno
 import io
-import json
 import os
-import secrets
 import socket
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
 from gunicorn.http.body import Body
 from gunicorn.http.errors import NoMoreData
+
+from server.refusal_answers import Refusal, refuse
 
 # The longest pause within a request.
 _MAX_PAUSE_S = 30.0
@@ -25,9 +24,6 @@ _MAX_PAUSE_S = 30.0
 _MAX_HEAD_S = 10.0
 # A request that is still arriving after this time counts as a slow one.
 _SLOW_AFTER_S = 2.0
-
-Refusal = tuple[str, str, str]
-"""The line of status, the code and the sentence of an error."""
 
 _TIMEOUT = ("408 Request Timeout", "request_timeout", "The request did not arrive in time.")
 _SLOW = (
@@ -284,20 +280,6 @@ def refuse_connection(sock: Any, arrivals: Arrivals) -> None:
     sock.settimeout(0.0)
     arrivals.note_refusal(refuse(sock, _CROWDED), _CROWDED, "connections")
     sock.close()
-
-
-def refuse(sock: Any, why: Refusal) -> str:
-    """Send an error in the form of the application's, if the client reads it, and return its request id."""
-    status, code, sentence = why
-    request_id = secrets.token_hex(12)
-    body = json.dumps({"error": sentence, "code": code, "requestId": request_id}).encode()
-    head = [f"HTTP/1.1 {status}", "Content-Type: application/json", f"Content-Length: {len(body)}"]
-    head += [f"X-Request-ID: {request_id}", "Connection: close"]
-    head += ["Cache-Control: no-store", "X-Content-Type-Options: nosniff"]
-    head += ["Retry-After: 1"] if status.startswith("429") else []
-    with suppress(OSError):
-        sock.send("\r\n".join([*head, "", ""]).encode() + body)
-    return request_id
 
 
 def _find_address(peer: Any) -> str | None:
