@@ -297,7 +297,7 @@ def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, 
 
     expected = _read_all(Request, http_messages._gunicorns_finish_body, pieces)
 
-    assert _read_all(PlainRequest, http_messages._finish_body, pieces) == expected
+    assert _read_all(PlainRequest, http_messages.finish_body, pieces) == expected
 
 
 def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 
+import pytest
+
 from tests.fakes.bodies import SMALLEST, refusal_of
 from tests.fakes.tables import each_row
 from tests.media.images.pictures import png
