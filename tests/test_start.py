@@ -20,6 +20,7 @@ NOT_AT_START = {
     "app.web.openapi.reading",
     "cryptography",
     "genai_prices",
+    "gzip",
     "jwt",
     "packaging.specifiers",
     "psycopg",

@@ -6,7 +6,6 @@ bytes, of 4 MB, which the workers share.
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 from array import array
 from base64 import b64decode
@@ -15,7 +14,7 @@ from io import BytesIO
 from itertools import accumulate
 from mmap import mmap
 from pathlib import Path
-from zlib import crc32
+from zlib import MAX_WBITS, crc32, decompress
 
 from app.models.token_counts.shared_files import keep, map_kept
 
@@ -89,7 +88,7 @@ def load_vocabulary(name: str, folder: Path | None = None) -> Vocabulary:
     kept = map_kept(path, TABLE_HASHES[name]) if path else None
     if kept is not None:
         return Vocabulary(kept)
-    file = gzip.decompress((_find_data() / f"{name}.tiktoken.gz").read_bytes())
+    file = decompress((_find_data() / f"{name}.tiktoken.gz").read_bytes(), MAX_WBITS | 16)  # in gzip's format
     if hashlib.sha256(file).hexdigest() != HASHES[name]:
         raise ValueError(f"the vocabulary {name} is not the one that OpenAI published")
     table = build_table(file)
