@@ -1,7 +1,7 @@
 """Roll up the daily totals: sums of many of their rows, which reports of long times read instead.
 
 A level is a sum over tenants, users or the days of a month. What is rolled up is always the sum of its daily totals: a
-trigger of `daily_totals` deletes what a change of them makes stale (migration 0009), and it is rolled up anew.
+trigger of `daily_totals` deletes what a change of them makes stale (migrations 0009 and 0010), and it is rolled up anew.
 """
 
 # ruff: noqa: S608  # only names that this program knows get into statements

@@ -94,6 +94,7 @@ rolled_totals = Table(
     Column("model", Text, primary_key=True),
     Column("route", Text, primary_key=True),
     *map(_amount, SUMS),
+    Index("rolled_totals_by_day", "last_day"),
     sqlite_with_rowid=False,
 )
 

@@ -81,49 +81,53 @@ class RateLimiter:
         """
         now = time.time()
         tightest: Quota | None = None
-        charged: dict[str, Rate] = {}
-        for key, rate in rates.items():
-            quota, is_admitted = self._count(key, rate, amount, now)
-            if not is_admitted:
-                self.give_back(charged, amount, taken_at=now)
-                raise RateLimited(quota)
-            charged[key] = rate
-            if tightest is None or quota.remaining < tightest.remaining:
-                tightest = quota
+        is_admitted = True
+
+        def count(values: Mapping[str, bytes | None]) -> dict[str, bytes]:
+            nonlocal tightest, is_admitted
+            tightest, is_admitted = None, True
+            new: dict[str, bytes] = {}
+            for key, rate in rates.items():
+                name = f"rate:{key}"
+                window = _Window.read(values[name]).advance(now, rate)
+                used = window.used(now, rate)
+                is_admitted = used + amount <= rate.amount
+                if not is_admitted:
+                    tightest = window.quota(now, rate, used, refused=amount)
+                    return {}
+                window = window.add(amount)
+                quota = window.quota(now, rate, used + amount)
+                if tightest is None or quota.remaining < tightest.remaining:
+                    tightest = quota
+                new[name] = window.write()
+            return new
+
+        self._state.update_many({f"rate:{key}": 2 * rate.window_s for key, rate in rates.items()}, count)
+        if tightest is not None and not is_admitted:
+            raise RateLimited(tightest)
         return tightest
 
     def look(self, rates: Mapping[str, Rate]) -> dict[str, Quota]:
         """Return what each account has left, without counting anything."""
         now = time.time()
-        return {
-            key: _Window.read(self._state.read(f"rate:{key}")).advance(now, rate).quota(now, rate, refused=0)
-            for key, rate in rates.items()
-        }
+        quotas = {}
+        for key, rate in rates.items():
+            window = _Window.read(self._state.read(f"rate:{key}")).advance(now, rate)
+            quotas[key] = window.quota(now, rate, window.used(now, rate))
+        return quotas
 
     def give_back(self, rates: Mapping[str, Rate], amount: int, *, taken_at: float) -> None:
         """Subtract an amount that was counted at `taken_at`, in seconds since 1970."""
-        for key, rate in rates.items():
-            number = int(taken_at // rate.window_s)
+        numbers = {f"rate:{key}": int(taken_at // rate.window_s) for key, rate in rates.items()}
 
-            def subtract(value: bytes | None, number: int = number) -> bytes | None:
-                return _Window.read(value).subtract(amount, number).write() if value else value
+        def subtract(values: Mapping[str, bytes | None]) -> dict[str, bytes]:
+            return {
+                name: _Window.read(value).subtract(amount, numbers[name]).write()
+                for name, value in values.items()
+                if value
+            }
 
-            self._state.update(f"rate:{key}", subtract, ttl_s=2 * rate.window_s)
-
-    def _count(self, key: str, rate: Rate, amount: int, now: float) -> tuple[Quota, bool]:
-        is_admitted, window = False, _Window(0, 0, 0)
-
-        def count(value: bytes | None) -> bytes | None:
-            nonlocal is_admitted, window
-            window = _Window.read(value).advance(now, rate)
-            is_admitted = window.used(now, rate) + amount <= rate.amount
-            if is_admitted:
-                window = window.add(amount)
-                return window.write()
-            return value
-
-        self._state.update(f"rate:{key}", count, ttl_s=2 * rate.window_s)
-        return window.quota(now, rate, refused=0 if is_admitted else amount), is_admitted
+        self._state.update_many({f"rate:{key}": 2 * rate.window_s for key, rate in rates.items()}, subtract)
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +169,7 @@ class _Window:
     def used(self, now: float, rate: Rate) -> float:
         return self.current + self.previous * (1 - now % rate.window_s / rate.window_s)
 
-    def quota(self, now: float, rate: Rate, *, refused: int) -> Quota:
+    def quota(self, now: float, rate: Rate, used: float, *, refused: int = 0) -> Quota:
         into_s = now % rate.window_s
         fitting = rate.amount - refused
         if not refused:
@@ -176,5 +180,5 @@ class _Window:
             reset_s = max(0.0, (1 - (fitting - self.current) / self.previous) * rate.window_s - into_s)
         else:
             reset_s = (2 - fitting / self.current) * rate.window_s - into_s
-        left = max(0, math.floor(rate.amount - self.used(now, rate)))
+        left = math.floor(rate.amount - used) if used < rate.amount else 0
         return Quota(rate.amount, left, reset_s, rate.window_s)

@@ -25,5 +25,7 @@ class PerProcess(Generic[T]):
     def get(self) -> T:
         """Return this process's value."""
         pid = process.pid
-        value = self._values.get(pid)
-        return value if value is not None else self._values.setdefault(pid, self._create())
+        try:
+            return self._values[pid]
+        except KeyError:
+            return self._values.setdefault(pid, self._create())

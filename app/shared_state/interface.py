@@ -11,6 +11,9 @@ RECENT_S = 0.05
 Change = Callable[[bytes | None], bytes | None]
 """Takes a key's value and returns the new one; None stands for no value."""
 
+ManyChange = Callable[[Mapping[str, bytes | None]], Mapping[str, bytes]]
+"""Takes the values of some keys, None for no value, and returns new ones for all, some or none of them."""
+
 
 class LeaseRefused(Exception):
     """All leases of `name` are taken."""
@@ -53,6 +56,16 @@ class SharedState(Protocol):
             change: must have no side effects, as it may be called more than once, and in another thread. Returning
                 None removes the value; returning the value itself writes nothing.
             ttl_s: seconds until the new value expires.
+        """
+
+    def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
+        """Replace the values of some keys by those that `change(values)` returns, all at once.
+
+        If other processes win every race for seconds, nothing is changed.
+
+        Args:
+            ttls_s: for each key, seconds until its new value expires.
+            change: as of update().
         """
 
     def take_lease(self, limits: Mapping[str, int]) -> Lease:

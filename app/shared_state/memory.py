@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from app.runtime import clock
-from app.shared_state.interface import Change, LeaseRefused
+from app.shared_state.interface import Change, LeaseRefused, ManyChange
 
 _MIN_SWEEP_SIZE = 1000
 
@@ -41,6 +41,17 @@ class MemoryState:
                 if self.read(key) == old:
                     self._set(key, new, ttl_s)
                     return new
+
+    def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
+        """Replace some of several values atomically by those that `change(values)` returns."""
+        while True:
+            old = {key: self.read(key) for key in ttls_s}
+            new = change(old)
+            with self._lock:
+                if all(self.read(key) == value for key, value in old.items()):
+                    for key, value in new.items():
+                        self._set(key, value, ttls_s[key])
+                    return
 
     def take_lease(self, limits: Mapping[str, int]) -> MemoryLease:
         """Take a lease of each name. Raises LeaseRefused."""

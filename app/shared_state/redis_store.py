@@ -11,7 +11,7 @@ import redis
 
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.redis_connection import make_connection_pool
-from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_TIMEOUT_S
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, QUEUE_TIMEOUT_S, Swap
 
 T = TypeVar("T")
 
@@ -27,6 +27,16 @@ if ARGV[2] == '' then
 else
     redis.call('SET', KEYS[1], string.sub(ARGV[2], 2), 'PX', ARGV[3])
 end
+return 1
+"""
+
+# For each key three arguments: its old value, its new one, and how long that lasts.
+_SWAP_MANY = """
+for key = 1, #KEYS do
+    local current = redis.call('GET', KEYS[key])
+    if (current and '=' .. current or '') ~= ARGV[3 * key - 2] then return 0 end
+end
+for key = 1, #KEYS do redis.call('SET', KEYS[key], ARGV[3 * key - 1], 'PX', ARGV[3 * key]) end
 return 1
 """
 
@@ -108,6 +118,13 @@ class RedisStore:
         """Set or remove a key's value if it is `old`."""
         arguments: list[bytes | int] = [_tag(old), _tag(new), _to_milliseconds(ttl_s)]
         return bool(self._run(lambda client: client.compare_and_swap([_build_value_key(key)], arguments)))
+
+    def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
+        """Set several keys' values if all are the old ones."""
+        arguments: list[bytes | int] = []
+        for old, new, ttl_s in swaps.values():
+            arguments += (_tag(old), new, _to_milliseconds(ttl_s))
+        return bool(self._run(lambda client: client.swap_many([*map(_build_value_key, swaps)], arguments)))
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""
@@ -193,6 +210,7 @@ class _Client:
     def __init__(self, url: str) -> None:
         self.redis: Any = redis.Redis(connection_pool=make_connection_pool(url))
         self.compare_and_swap = self.redis.register_script(_COMPARE_AND_SWAP)
+        self.swap_many = self.redis.register_script(_SWAP_MANY)
         self.take_leases = self.redis.register_script(_TAKE_LEASES)
         self.count_leases = self.redis.register_script(_COUNT_LEASES)
         self.set_leases = self.redis.register_script(_SET_LEASES)

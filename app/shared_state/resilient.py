@@ -8,7 +8,7 @@ from app.runtime import clock
 from app.runtime.per_process import PerProcess
 from app.runtime.store_guard import DatabaseUnavailable
 from app.shared_state.coalescing import Coalescer
-from app.shared_state.interface import RECENT_S, Change, Lease
+from app.shared_state.interface import RECENT_S, Change, Lease, ManyChange
 from app.shared_state.leases import Leases
 from app.shared_state.memory import MemoryState
 from app.shared_state.store import Store, make_guard
@@ -56,6 +56,17 @@ class ResilientState:
             return own.fallback.update(key, change, ttl_s=ttl_s)
         finally:
             own.copies.pop(key, None)
+
+    def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
+        """Replace some of several values atomically by those that `change(values)` returns."""
+        own = self._own.get()
+        try:
+            own.guard.call(lambda: own.updates.update_many(ttls_s, change))
+        except DatabaseUnavailable:
+            own.fallback.update_many(ttls_s, change)
+        finally:
+            for key in ttls_s:
+                own.copies.pop(key, None)
 
     def take_lease(self, limits: Mapping[str, int]) -> Lease:
         """Take a lease of each name. Raises LeaseRefused."""

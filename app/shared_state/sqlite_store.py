@@ -12,7 +12,7 @@ import orjson
 
 from app.runtime import clock
 from app.shared_state.sqlite_file import SqliteFile
-from app.shared_state.store import CLOCK_SLACK_S, LEASE_S
+from app.shared_state.store import CLOCK_SLACK_S, LEASE_S, Swap
 
 _CLEANUP_S = 1.0
 
@@ -86,6 +86,19 @@ def _build_set_many(count: int) -> str:
 
 
 @cache
+def _build_swap_many(count: int) -> str:
+    are_old = " AND ".join(
+        f"(SELECT value FROM entries WHERE key = :key{place} AND {_IS_LIVE}) IS :old{place}"
+        for place in range(count)
+    )
+    rows = ", ".join(f"(:key{place}, :new{place}, :ttl{place})" for place in range(count))
+    return f"""
+    INSERT INTO entries (key, value, ttl_s, expires_at)
+    SELECT column1, column2, column3, :now + column3 FROM (VALUES {rows}) WHERE {are_old} {_OVERWRITE}
+    """
+
+
+@cache
 def _build_take_leases(names: int) -> str:
     """Return what writes the counts of names if each is lower than may be, with what others hold."""
     is_free = " AND ".join(
@@ -123,6 +136,14 @@ class SqliteStore:
         sql = _REMOVE if new is None else _INSERT if old is None else _REPLACE
         values = {"key": key, "old": old, "new": new, "ttl_s": ttl_s, "now": clock.now()}
         return self._file.change(sql, values) == 1
+
+    def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
+        """Set several keys' values in one statement if all are the old ones."""
+        self._delete_expired()
+        bound: dict[str, object] = {"now": clock.now()}
+        for place, (key, (old, new, ttl_s)) in enumerate(swaps.items()):
+            bound |= {f"key{place}": key, f"old{place}": old, f"new{place}": new, f"ttl{place}": ttl_s}
+        return self._file.change(_build_swap_many(len(swaps)), bound) > 0
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""

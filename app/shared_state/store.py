@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from app.runtime.sqlite import busy_pauses
 from app.runtime.store_guard import StoreGuard
@@ -37,6 +37,14 @@ Only a DNS lookup of Redis takes as long; but in a burst, a process can resume a
 _MIN_RETRIES = 20
 
 
+class Swap(NamedTuple):
+    """A value, None for no value, and the one that takes its place for `ttl_s` seconds."""
+
+    old: bytes | None
+    new: bytes
+    ttl_s: float
+
+
 class Store(Protocol):
     """Storage for shared state. Each method is atomic over all processes, and raises DatabaseUnavailable."""
 
@@ -48,6 +56,9 @@ class Store(Protocol):
 
     def compare_and_swap(self, key: str, old: bytes | None, new: bytes | None, ttl_s: float) -> bool:
         """Set a key to `new` for `ttl_s` seconds if it is `old`; return whether it was. None is no value."""
+
+    def swap_many(self, swaps: Mapping[str, Swap]) -> bool:
+        """Set each key to its new value if all have their old ones; return whether they had."""
 
     def read_many(self, keys: Sequence[str]) -> dict[str, bytes]:
         """Return the values that exist, by key."""

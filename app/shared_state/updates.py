@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from app.shared_state.coalescing import Coalescer
-from app.shared_state.interface import Change
-from app.shared_state.store import QUEUE_TIMEOUT_S, Store, pace_retries
+from app.shared_state.interface import Change, ManyChange
+from app.shared_state.store import QUEUE_TIMEOUT_S, Store, Swap, pace_retries
 
 # Retry soon after a lost race: the pause blocks nothing.
 _MAX_PAUSE_S = 0.002
 _MAX_REMEMBERED = 1000
+# Of a few keys each: one statement of SQLite takes no more than 999 values in old versions.
+_MAX_TOGETHER = 32
+_MANY = "many"
 
 
 class Updates:
@@ -22,6 +26,7 @@ class Updates:
     def __init__(self, store: Store) -> None:
         self._store = store
         self._changes: Coalescer[_Change, bytes | Exception | None] = Coalescer(self._apply_all)
+        self._many_changes: Coalescer[_ManyChange, Exception | None] = Coalescer(self._apply_many)
         self._last_written: dict[str, _Written] = {}
         """By key: what this process wrote last."""
 
@@ -31,6 +36,18 @@ class Updates:
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
+
+    def update_many(self, ttls_s: Mapping[str, float], change: ManyChange) -> None:
+        """Change several values: see SharedState.update_many. Raises DatabaseUnavailable."""
+        if not ttls_s:
+            return
+        if len(ttls_s) == 1:
+            ((key, ttl_s),) = ttls_s.items()
+            self.update(key, lambda value: change({key: value}).get(key, value), ttl_s)
+            return
+        error = self._many_changes.call(_MANY, _ManyChange(change, ttls_s))
+        if error is not None:
+            raise error
 
     def _apply_all(self, key: str, changes: list[_Change]) -> list[bytes | Exception | None]:
         written = self._last_written.get(key)
@@ -55,6 +72,32 @@ class Updates:
         # Other processes won every race. Their value is returned: falling back to memory would ignore it.
         return [self._store.read(key)] * len(changes)
 
+    def _apply_many(self, name: str, changes: list[_ManyChange]) -> Sequence[Exception | None]:
+        if len(changes) > _MAX_TOGETHER:
+            first, others = changes[:_MAX_TOGETHER], changes[_MAX_TOGETHER:]
+            return [*self._apply_many(name, first), *self._apply_many(name, others)]
+        keys = list(dict.fromkeys(key for each in changes for key in each.ttls_s))
+        written = {key: self._last_written[key] for key in keys if key in self._last_written}
+        if len(written) == len(keys) and all(each.is_sole_writer for each in written.values()):
+            applied = _AppliedMany({key: each.value for key, each in written.items()}, changes)
+            # What stays as it is the swap does not compare, and somebody may have been refused because of it.
+            if len(applied.swaps) == len(keys) and self._swap_many(applied, written):
+                return applied.outcomes
+        for _ in pace_retries(QUEUE_TIMEOUT_S, _MAX_PAUSE_S):
+            found = self._store.read_many(keys)
+            applied = _AppliedMany({key: found.get(key) for key in keys}, changes)
+            if not applied.swaps or self._swap_many(applied, written):
+                return applied.outcomes
+        return [None] * len(changes)
+
+    def _swap_many(self, applied: _AppliedMany, written: Mapping[str, _Written]) -> bool:
+        is_done = self._store.swap_many(applied.swaps)
+        if is_done:
+            for key, swap in applied.swaps.items():
+                is_sole_writer = key in written and written[key].value == swap.old
+                self._remember(key, _Written(swap.new, is_sole_writer=is_sole_writer))
+        return is_done
+
     def _remember(self, key: str, written: _Written) -> None:
         if len(self._last_written) >= _MAX_REMEMBERED:
             self._last_written.clear()
@@ -73,6 +116,13 @@ class _Change(NamedTuple):
 
     change: Change
     ttl_s: float
+
+
+class _ManyChange(NamedTuple):
+    """A change of several values, and the lifetime of each."""
+
+    change: ManyChange
+    ttls_s: Mapping[str, float]
 
 
 class _Applied:
@@ -97,3 +147,31 @@ class _Applied:
             if new != self.value:
                 self.value, self.ttl_s = new, ttl_s
             self.outcomes.append(new)
+
+
+class _AppliedMany:
+    """The result of applying changes of several values, one after the other.
+
+    Attributes:
+        swaps: for each value that is another one now, both.
+        outcomes: for each change None, or the error that it raised, which changes nothing.
+    """
+
+    def __init__(self, values: Mapping[str, bytes | None], changes: list[_ManyChange]) -> None:
+        self.outcomes: list[Exception | None] = []
+        now = dict(values)
+        changed: dict[str, float] = {}
+        for change, ttls_s in changes:
+            try:
+                new = change({key: now[key] for key in ttls_s})
+            except Exception as error:
+                self.outcomes.append(error)
+                continue
+            for key in new:
+                now[key], changed[key] = new[key], ttls_s[key]
+            self.outcomes.append(None)
+        self.swaps = {
+            key: Swap(values[key], value, ttl_s)
+            for key, ttl_s in changed.items()
+            if (value := now[key]) is not None and value != values[key]
+        }

@@ -12,7 +12,7 @@ from bench.procs import running
 from bench.targets import PRODUCT, Target, start_upstream
 
 # As measured; whatever lowers one of them lowers it here too.
-CALLS = 970
+CALLS = 969
 STATEMENTS = 3
 STREAM_CALLS = 1350
 """Of a stream of one chunk: what a stream takes to begin and to end."""

@@ -83,7 +83,7 @@ def test_a_file_holds_no_trigger_of_a_settlement(database, ledger, entry, rows):
 
     triggers = [row for row in rows("sqlite_master") if row["type"] == "trigger"]
     assert {row["tbl_name"] for row in triggers} == {"daily_totals"}
-    # Those of migration 0009: they forget what is rolled up, whichever version settles.
+    # Those of migration 0010: they forget what is rolled up, whichever version settles.
     assert all(row["name"].startswith("forget_rolled_totals_") for row in triggers)
 
 

@@ -22,7 +22,7 @@ class Held:
         self._own = state._own.get()
         self._is_first = True
         self._may_go = threading.Event()
-        for name in ("read", "compare_and_swap", "take_leases", "set_leases"):
+        for name in ("read", "read_many", "compare_and_swap", "swap_many", "take_leases", "set_leases"):
             self._count(name, state._store, monkeypatch)
 
     def _count(self, name, store, monkeypatch):
@@ -46,7 +46,8 @@ class Held:
             return [result.result(10) for result in results]
 
     def _waiting(self):
-        queues = (self._own.reads, self._own.updates._changes, self._own.leases._requests)
+        updates = self._own.updates
+        queues = (self._own.reads, updates._changes, updates._many_changes, self._own.leases._requests)
         return sum(len(waiting) for queue in queues for waiting in queue._waiting.values())
 
 
@@ -71,6 +72,21 @@ def test_changes_of_a_key_are_all_made_and_written_together(state, held):
     assert sorted(int(count) for count in counts) == list(range(1, MANY + 1))
     assert state.read("key") == b"%d" % MANY
     assert held.asked == {"read": 3, "compare_and_swap": 2}
+
+
+def test_changes_of_several_keys_are_all_made_and_written_together(state, held):
+    def step(number):
+        state.update_many({"all": 60.0, f"own {number % 4}": 60.0}, count_all_up)
+
+    held.run(step)
+    assert state.read("all") == b"%d" % MANY
+    assert [state.read(f"own {number}") for number in range(4)] == [b"%d" % (MANY // 4)] * 4
+    assert held.asked["swap_many"] == 3  # of 1, 32 and 7
+    assert held.asked["read_many"] <= 3
+
+
+def count_all_up(values):
+    return {key: b"%d" % (int(value or 0) + 1) for key, value in values.items()}
 
 
 def test_one_of_many_who_claim_a_key_gets_it(state, held):

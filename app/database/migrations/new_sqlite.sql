@@ -193,7 +193,8 @@ CREATE TABLE rolled_totals (
     cost_micro_usd BIGINT DEFAULT 0 NOT NULL,
     PRIMARY KEY (level, last_day, tenant, user_id, model, route)
 ) WITHOUT ROWID;
-CREATE TRIGGER forget_rolled_totals_insert AFTER INSERT ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= NEW.day; END;
-CREATE TRIGGER forget_rolled_totals_update AFTER UPDATE ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= min(NEW.day, OLD.day); END;
-CREATE TRIGGER forget_rolled_totals_delete AFTER DELETE ON daily_totals BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= OLD.day; END;
-INSERT INTO alembic_version (version_num) VALUES ('0009');
+CREATE INDEX rolled_totals_by_day ON rolled_totals (last_day);
+CREATE TRIGGER forget_rolled_totals_insert AFTER INSERT ON daily_totals WHEN (SELECT max(last_day) FROM rolled_totals) >= NEW.day BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= NEW.day; END;
+CREATE TRIGGER forget_rolled_totals_update AFTER UPDATE ON daily_totals WHEN (SELECT max(last_day) FROM rolled_totals) >= min(NEW.day, OLD.day) BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= min(NEW.day, OLD.day); END;
+CREATE TRIGGER forget_rolled_totals_delete AFTER DELETE ON daily_totals WHEN (SELECT max(last_day) FROM rolled_totals) >= OLD.day BEGIN DELETE FROM rolled_totals WHERE level IN ('days', 'tenant_days', 'tenant_months', 'user_months') AND last_day >= OLD.day; END;
+INSERT INTO alembic_version (version_num) VALUES ('0010');

@@ -135,7 +135,8 @@ class CircuitBreaker:
 
     def _look(self, key: str) -> _State:
         """Return a state that may be a moment old if it is closed without failures, as nearly always."""
-        state = _decode(self._store.read_recent(key))
+        value = self._store.read_recent(key)
+        state = _decode(value) if value else _CLOSED
         return _decode(self._store.read(key)) if state.failures or state.open_until else state
 
     def _refuse_while_open(self, state: _State) -> None:

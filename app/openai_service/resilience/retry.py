@@ -101,32 +101,34 @@ class RetryBudget:
     def count_call(self) -> None:
         """Count a first attempt."""
         with self._lock:
-            self._calls.append(monotonic())
-            self._drop_expired()
+            now = monotonic()
+            self._calls.append(now)
+            self._drop_expired(now)
 
     def take(self, caller: str = "") -> bool:
         """Count one retry of a caller and return True, or return False if the budget is spent."""
         with self._lock:
-            self._drop_expired()
+            now = monotonic()
+            self._drop_expired(now)
             limit = self._limit()
             used = Counter(caller for _, caller in self._retries)
             own = used.pop(caller, 0)
             if own + sum(min(count, self.CALLER_SHARE * limit) for count in used.values()) >= limit:
                 return False
-            self._retries.append((monotonic(), caller))
+            self._retries.append((now, caller))
             return True
 
     def read(self) -> tuple[int, float]:
         """Return how many retries count now, and how many may."""
         with self._lock:
-            self._drop_expired()
+            self._drop_expired(monotonic())
             return len(self._retries), self._limit()
 
     def _limit(self) -> float:
         return max(self.FLOOR, self.SHARE * len(self._calls))
 
-    def _drop_expired(self) -> None:
-        since = monotonic() - self.WINDOW_S
+    def _drop_expired(self, now: float) -> None:
+        since = now - self.WINDOW_S
         while self._calls and self._calls[0] < since:
             self._calls.popleft()
         while self._retries and self._retries[0][0] < since:
