@@ -59,11 +59,17 @@ def test_those_that_are_ready_at_once_share_a_commit(group, database, commits):
 
 
 def test_one_that_finds_no_other_ready_runs_at_once(group, commits):
-    other = gevent.spawn(lambda: None)
+    ours, theirs = socket.socketpair()
+    other = gevent.spawn(ours.recv, 1)
+    gevent.sleep(0)
+    theirs.send(b"x")  # the loop does not know yet
 
     assert group.execute(OPEN, ("a", 0)) == 1
 
     assert not other.ready()  # nobody was let in meanwhile
+    other.join()
+    ours.close()
+    theirs.close()
     assert start_together(group.execute, (OPEN, ("b", 0))) == [1]
     assert commits == ["alone", "alone"]
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from gevent import get_hub, getcurrent, spawn
+from gevent import spawn
 from gevent.event import AsyncResult
 
 from app.database import database as databases
 from app.database.database import Database, DatabaseUnavailable
 from app.database.outages import to_unavailable
 from app.runtime import clock
+from app.runtime.turns import others_are_ready
 
 
 class GroupCommit:
@@ -28,9 +29,7 @@ class GroupCommit:
 
     def execute(self, sql: str, values: Sequence[Any]) -> int:
         """Run one statement: see Database.execute(). A greenlet that is killed meanwhile may have run it or not."""
-        hub = get_hub()
-        # The loop itself, in which a forgotten stream may be closed, cannot wait.
-        if not (self._group or hub.loop.pendingcnt) or getcurrent() is hub:
+        if not others_are_ready():
             return self._database.execute(sql, values)
         statement = _Statement(sql, values)
         self._group.append(statement)
