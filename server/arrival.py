@@ -122,6 +122,8 @@ class Arrival:
         self.begun_at: float | None = None
         """When the first bytes of the request arrived; None before."""
         self.is_in_body = False
+        self.is_answered = False
+        """Whether the request has been answered. What is still to come of it is thrown away."""
 
     def refuse(self, sock: Any, why: Refusal, reason: str) -> None:
         """Answer a request that no application gets to know of, and note it."""
@@ -131,7 +133,7 @@ class Arrival:
         """Wait for a request from now on."""
         self.end_slow()
         self.begun_at = None
-        self.is_in_body = False
+        self.is_in_body = self.is_answered = False
 
     def note_bytes(self) -> None:
         """Note that some bytes of the request have arrived."""
@@ -176,13 +178,17 @@ class Arrival:
 
 
 class ArrivingBody(Body):  # type: ignore[misc]
-    """The body of a request, which is slow no longer once the application has read it, however long the answer takes."""
+    """The body of a request.
+
+    It is slow no longer once the application has read it, however long the answer takes. What the application leaves
+    belongs to the request as well: its time goes on, and the next one's begins after it.
+    """
 
     # private API: buf and failed of gunicorn's Body, length and parser of its readers; guarded by tests/deploy/test_arriving_requests.py
 
     def __init__(self, body: Body, arrival: Arrival) -> None:
         super().__init__(body.reader)
-        self._arrival = arrival
+        self.arrival = arrival
 
     @property
     def is_read(self) -> bool:
@@ -192,8 +198,10 @@ class ArrivingBody(Body):  # type: ignore[misc]
     def read(self, size: int | None = None) -> bytes:
         """Return up to so many bytes."""
         data: bytes = super().read(size)
-        if self._arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
-            self._arrival.end_slow()
+        if not data and self.arrival.is_answered:  # gunicorn has thrown away what the application had not read
+            self.arrival.expect_request()
+        elif self.arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
+            self.arrival.end_slow()
         return data
 
 
@@ -220,6 +228,8 @@ class ArrivingSocket:
         try:
             data = _wait_and_read(super().recv, self, arrival, size)  # type: ignore[misc]
         except OSError as error:
+            if arrival.is_answered and error.errno == errno.EUSERS:
+                raise TimeoutError from None  # gunicorn then closes the connection without a word
             if arrival.is_in_body or error.errno not in (None, errno.EUSERS):
                 raise
             if arrival.begun_at is not None:

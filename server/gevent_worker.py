@@ -187,7 +187,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         finally:
             del self._running[greenlet]
             if arrival is not None:
-                arrival.expect_request()
+                arrival.is_answered = True
         self._idle.add(sock)
         if self._closes_idle:
             _stop_reading(sock)

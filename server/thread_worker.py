@@ -107,7 +107,7 @@ class StreamThreadWorker(JsonRefusals, ThreadWorker):  # type: ignore[misc]
         try:
             return super().handle_request(req, conn)
         finally:
-            arrival.expect_request()
+            arrival.is_answered = True
 
     def handle_quit(self, sig: int, frame: Any) -> None:
         """Begin to quit, on SIGQUIT and SIGINT. gunicorn would drop what runs, unsettled."""

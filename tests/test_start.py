@@ -11,15 +11,18 @@ ROOT = Path(__file__).parents[1]
 NOT_AT_START = {
     "PIL",
     "alembic",
+    "app.cli.commands",
+    "app.cli.doctor",
     "app.cli.doctor.examine",
     "app.offline_model",
+    "app.openai_service.transport.refusals",
     "cryptography",
     "genai_prices",
     "jwt",
     "packaging.specifiers",
     "psycopg",
     "redis",
-    "sqlalchemy.dialects.postgresql",
+    "sqlalchemy",
     "tiktoken",
 }
 

@@ -1,7 +1,7 @@
 """The SQL database of keys, ledger and batches: transactions with a time limit, on SQLite or PostgreSQL.
 
 database.py          Database: transactions, outages, forks
-connections/         what stores run statements with
+connections/         what stores run statements with, and what composes these
 outages.py           tells outages from bugs
 driver.py            Driver: what Database needs from each kind of database, as a protocol
 sqlite_driver.py     SqliteDriver: a file, for all processes of this machine

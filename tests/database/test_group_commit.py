@@ -46,8 +46,7 @@ def commits(database, monkeypatch):
 
 def read(database):
     with database.read_once() as connection:
-        found = connection.exec_driver_sql("SELECT key, held_tokens FROM accounts ORDER BY key")
-        return [tuple(row) for row in found]
+        return connection.execute("SELECT key, held_tokens FROM accounts ORDER BY key").fetchall()
 
 
 def test_those_that_are_ready_at_once_share_a_commit(group, database, commits):

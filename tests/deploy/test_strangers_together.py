@@ -69,5 +69,5 @@ def test_all_strangers_cost_what_was_declared(site: Site) -> None:
     assert Counter(statuses) == {200: AFFORDABLE, 429: 320 - AFFORDABLE}
     assert site.upstream.bills == [COST] * AFFORDABLE
     with site.database.read_transaction() as connection:
-        [account] = connection.exec_driver_sql("SELECT * FROM accounts").all()
+        [account] = connection.fetch_rows("SELECT * FROM accounts")
     assert (account.key, account.held_micro_usd, account.spent_micro_usd) == ("anonymous", 0, BUDGET)

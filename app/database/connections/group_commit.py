@@ -60,8 +60,7 @@ class GroupCommit:
     def _commit(self, group: Sequence[_Statement]) -> list[int | Exception]:
         deadline = group[0].deadline  # the earliest
         with self._database.transaction(deadline - clock.ticks()) as connection:
-            raw: Any = connection.connection.driver_connection
-            return [self._run(raw, statement, deadline) for statement in group]
+            return [self._run(connection.raw, statement, deadline) for statement in group]
 
     def _run(self, raw: Any, statement: _Statement, deadline: float) -> int | Exception:
         """Run one statement of a transaction. Return how many rows it changed, or the error that concerns it alone."""

@@ -99,7 +99,7 @@ def parse_object(data: bytes, max_values: int = MAX_VALUES) -> dict[str, Any]:
     if not isinstance(body, dict):
         raise InvalidRequest("The body must be a JSON object.")
     # An escaped NUL is valid JSON, but not text: stores and logs may stop at it.
-    if b"\\u0000" in data:
+    if b"\\" in data and b"\\u0000" in data:  # a search for one byte is far quicker, and mostly enough
         for path, value in in_turns(_iter_leaves(body)):
             if isinstance(value, str) and "\0" in value and not _is_answer(body, path):
                 raise InvalidRequest("must not contain the character NUL.", field=_join_path(path))
