@@ -150,6 +150,10 @@ socket = gevent.socket.socket()
 assert socket._sock.fileno() == socket.fileno()
 assert socket._read_event.callback is None
 assert callable(socket.hub.loop.timer(1.0, 1.0).again)
+loop = socket.hub.loop
+assert loop.pendingcnt == 0 and not loop._callbacks
+loop.run_callback(print)
+assert loop._callbacks
 """
 
 

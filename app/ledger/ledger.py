@@ -18,6 +18,7 @@ from app.ledger.records import Hold, Limit, NewEntry, Settlement, Unpriced
 from app.ledger.rollups import roll_up
 from app.ledger.statements import Statements
 from app.runtime import clock
+from app.runtime.blocking import is_cooperative
 from app.runtime.turns import give_turn
 
 _MAX_SWEPT_AT_ONCE = 500
@@ -56,6 +57,7 @@ class Ledger:
             told: the systems that the outbox tells of each settlement.
         """
         self._database = database
+        self._execute = _choose_execute(database)
         self._statements = Statements(database, told)
         self.told = tuple(told)
         self._notes = CallNotes(journal_dir)
@@ -114,7 +116,8 @@ class Ledger:
                 if also is not None:
                     also(connection, hold)
         except BaseException as error:
-            if isinstance(error, DatabaseUnavailable) and error.is_unsure:
+            is_killed = not isinstance(error, Exception)
+            if is_killed or (isinstance(error, DatabaseUnavailable) and error.is_unsure):
                 self._background.add(hold.id, _VOID)  # the hold may exist, and its request is refused
             else:
                 self._notes.end(hold.id)
@@ -138,7 +141,7 @@ class Ledger:
         _check_price(hold.limits, micro_usd)
         amounts = {"micro_usd": micro_usd or 0, "tokens": tokens}
         at_once = self._statements.build_extend(hold, **amounts)
-        if at_once is None or not self._database.execute(*at_once):
+        if at_once is None or not self._execute(*at_once):
             with self._database.transaction() as connection:
                 self._statements.extend(connection, hold, **amounts)
         hold.micro_usd = None if hold.micro_usd is None else hold.micro_usd + (micro_usd or 0)
@@ -158,6 +161,9 @@ class Ledger:
         except Exception:
             # A bug in this settlement; the sweep will settle the entry.
             log.exception("ledger.settle_failed", extra={"entry_id": hold.id})
+        except BaseException:  # as when gevent kills the greenlet
+            self._background.add(hold.id, settlement)
+            raise
 
     def settle_also(self, entry_id: str, settlement: Settlement, also: Callable[[Connection], None]) -> None:
         """Settle an entry, and write more in the same transaction.
@@ -222,15 +228,13 @@ class Ledger:
     def _hold_at_once(self, hold: Hold, entry: NewEntry, **owner: Any) -> bool:
         """Add a hold's entry by a statement or a few. Return False if an account is missing, or has less left."""
         statement = self._statements.build_hold(hold, entry, **owner)
-        if self._database.execute(*statement):
+        if self._execute(*statement):
             return True
         opening = self._statements.build_open(hold)
-        return opening is not None and bool(
-            self._database.execute(*opening) and self._database.execute(*statement)
-        )
+        return opening is not None and bool(self._execute(*opening) and self._execute(*statement))
 
     def _settle(self, entry_id: str, settlement: Settlement) -> None:
-        self._database.execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))
+        self._execute(*self._statements.build_settle(entry_id, settlement, at_ms=clock.now_ms()))
         self._notes.end(entry_id)
 
     def _sweep_one(self) -> bool:
@@ -241,6 +245,15 @@ class Ledger:
         if expired is not None and expired.reserved and self._release_reserved is not None:
             self._release_reserved(expired.reserved, expired.tokens)
         return expired is not None
+
+
+def _choose_execute(database: Database) -> Callable[..., int]:
+    # PostgreSQL has many connections: statements that shared one would wait for each other.
+    if not (database.driver.has_one_writer and is_cooperative()):
+        return database.execute
+    from app.database.connections.group_commit import GroupCommit  # here, as it needs gevent
+
+    return GroupCommit(database).execute
 
 
 def _check_price(limits: Sequence[Limit], micro_usd: int | None) -> None:

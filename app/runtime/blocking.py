@@ -14,8 +14,7 @@ def run_blocking(step: Callable[[], T]) -> T:
 
     It is run in gevent's thread pool if threading is patched, else in this thread.
     """
-    monkey = sys.modules.get("gevent.monkey")
-    if monkey is None or not monkey.is_module_patched("threading"):
+    if not is_cooperative():
         return step()
     import gevent  # is loaded already
 
@@ -24,6 +23,12 @@ def run_blocking(step: Callable[[], T]) -> T:
     if error is not None:
         raise error
     return results[0]
+
+
+def is_cooperative() -> bool:
+    """Return whether requests are greenlets, which share this thread."""
+    monkey = sys.modules.get("gevent.monkey")
+    return monkey is not None and bool(monkey.is_module_patched("threading"))
 
 
 def _run(step: Callable[[], T], results: list[T]) -> BaseException | None:

@@ -19,6 +19,19 @@ def give_turn() -> None:
     time.sleep(_PAUSE_S)
 
 
+def others_are_ready() -> bool:
+    """Return whether gevent's loop is about to resume other greenlets, so that it may pay to wait a turn for them.
+
+    Only to be called where requests are greenlets: see is_cooperative().
+    """
+    import gevent  # is loaded already
+
+    hub = gevent.get_hub()
+    loop = hub.loop
+    # The loop itself, in which a forgotten stream may be closed, cannot wait.
+    return bool(loop.pendingcnt or loop._callbacks) and gevent.getcurrent() is not hub
+
+
 def in_turns(items: Iterable[T]) -> Iterator[T]:
     """Yield the items, and let others run whenever the work on them has taken some milliseconds."""
     turn_ends_at = time.perf_counter() + _TURN_S

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar
 
+from app.runtime.blocking import is_cooperative
 from app.runtime.store_guard import DatabaseUnavailable
+from app.runtime.turns import others_are_ready
 from app.shared_state.store import QUEUE_TIMEOUT_S
 
 Argument = TypeVar("Argument")
@@ -16,7 +19,8 @@ Result = TypeVar("Result")
 class Coalescer(Generic[Argument, Result]):
     """Makes one call at a time for each key: with the leader's argument and those of the callers that came before it began.
 
-    Later callers wait; then the first of them leads the next call. So no result is older than its caller's
+    Later callers wait; then the first of them leads the next call. Under gevent, a leader first lets the greenlets come
+    that are ready in this turn of the loop. So no result is older than its caller's
     request, and a caller waits for at most two round trips, however many callers there are. If the store is
     unavailable, all waiting callers get that error.
     """
@@ -28,6 +32,7 @@ class Coalescer(Generic[Argument, Result]):
             call_all: takes a key and the callers' arguments, and returns their results in the same order.
         """
         self._call_all = call_all
+        self._gathers = is_cooperative()
         self._lock = threading.Lock()  # not held during a call
         self._waiting: dict[str, list[_PendingCall[Argument, Result]]] = {}
         """By key of a running call: the callers that came since it began."""
@@ -45,9 +50,23 @@ class Coalescer(Generic[Argument, Result]):
             else:
                 pending = _PendingCall[Argument, Result](argument)
                 waiting.append(pending)
-        if waiting is None:
-            return self._lead(key, argument, [])
-        return self._follow(key, pending)
+        if waiting is not None:
+            return self._follow(key, pending)
+        return self._lead(key, argument, self._gather(key) if self._gathers and others_are_ready() else [])
+
+    def _gather(self, key: str) -> list[_PendingCall[Argument, Result]]:
+        """Let the others that are ready come as far as this caller, and return those that call for the same key."""
+        try:
+            time.sleep(0)
+        except BaseException:  # as when gevent kills a greenlet
+            self._hand_over(key, [])
+            raise
+        return self._take_followers(key)
+
+    def _take_followers(self, key: str) -> list[_PendingCall[Argument, Result]]:
+        with self._lock:
+            followers, self._waiting[key] = self._waiting[key], []
+        return followers
 
     def _follow(self, key: str, pending: _PendingCall[Argument, Result]) -> Result:
         """Wait for the leader's result, or lead the next call."""
@@ -63,9 +82,7 @@ class Coalescer(Generic[Argument, Result]):
             raise DatabaseUnavailable(str(pending.error))  # a new one, as each collects a traceback
         if self._abandon(key, pending):
             raise DatabaseUnavailable("overloaded")
-        with self._lock:
-            followers, self._waiting[key] = self._waiting[key], []
-        return self._lead(key, pending.argument, followers)
+        return self._lead(key, pending.argument, self._take_followers(key))
 
     def _lead(self, key: str, argument: Argument, followers: list[_PendingCall[Argument, Result]]) -> Result:
         """Make the call for this caller and its followers, and hand out the results."""
