@@ -32,6 +32,7 @@ from app.web.schemas.validation import RequestModel
 from app.web.schemas.vision import VisionRequest
 from tests.fakes.reading import events_of
 from tests.fakes.servers import ROOT, free_port, gunicorn, make_key, wait_until
+from tests.fakes.tables import each_row
 
 DOCS = ROOT / "docs"
 # Their commands need a server with systemd, Nginx and a name, or an engine for containers.
@@ -279,7 +280,7 @@ def anchors_of(page: str) -> set[str]:
 LINKING = sorted([*DOCS.glob("*.md"), *ROOT.glob("*.md")])
 
 
-@pytest.mark.parametrize("page", LINKING, ids=lambda page: page.name)
+@each_row("page", LINKING)
 def test_links_within_the_pages_lead_somewhere(page: Path) -> None:
     for target, anchor in re.findall(
         r"\]\((?!https?:)([\w./-]*)(?:#([^)]+))?\)", page.read_text(encoding="utf-8")

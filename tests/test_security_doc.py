@@ -5,9 +5,8 @@ from __future__ import annotations
 import ast
 import re
 
-import pytest
-
 from tests.fakes.servers import ROOT
+from tests.fakes.tables import each_row
 
 ROWS = [
     [cell.strip() for cell in line.strip("|").split(" | ")]
@@ -31,7 +30,7 @@ def test_the_table_is_whole() -> None:
     assert {len(row) for row in ROWS} == {4}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=lambda row: row[0][:40])
+@each_row("row", ROWS)
 def test_every_row_names_a_place_and_a_test_that_exist(row: list[str]) -> None:
     places, tests = (re.findall(r"`([^`]+)`", cell) for cell in row[2:])
 

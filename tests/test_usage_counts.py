@@ -8,6 +8,7 @@ import pytest
 
 from app.ledger.tables import daily_totals, entries, rolled_totals
 from app.models.token_counts import FIGURES, Usage, get_figures
+from tests.fakes.tables import each_row
 
 WHOLE = {
     "prompt_tokens": 10,
@@ -131,7 +132,7 @@ WRITTEN_OUT = {
 }
 
 
-@pytest.mark.parametrize(("raw", "means"), WRITTEN_OUT.values(), ids=WRITTEN_OUT)
+@each_row(("raw", "means"), WRITTEN_OUT.values(), ids=WRITTEN_OUT)
 def test_each_way_to_write_a_usage_is_read_at_its_dearest(raw, means):
     usage = Usage.parse(raw, wrote=True)
 

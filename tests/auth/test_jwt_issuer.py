@@ -22,6 +22,7 @@ from tests.fakes.identity_provider import (
     pem_of,
     rsa_key,
 )
+from tests.fakes.tables import each_row
 
 SECRET = "a secret that the provider shares with this server"
 RS = {"alg": "RS256", "kid": "k1", "typ": "JWT"}
@@ -161,7 +162,7 @@ FORGED = {
 }
 
 
-@pytest.mark.parametrize("token", FORGED.values(), ids=FORGED)
+@each_row("token", FORGED.values(), ids=FORGED)
 def test_a_forged_or_spent_token_is_refused(issuer, provider, token):
     with warnings.catch_warnings():
         warnings.simplefilter("error")

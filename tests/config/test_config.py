@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from app.config import Config, ConfigError, describe_exposure
+from tests.fakes.tables import each_row
 
 ROOT = Path(__file__).parents[2]
 SECRET = "sk-canary-0123456789"
@@ -74,7 +75,7 @@ APPS = [
 ]
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("text", "origins"),
     [
         ("https://www.example.com", ("https://www.example.com",)),
@@ -189,7 +190,7 @@ def test_an_origin_whose_port_cannot_be_is_refused(port):
     assert problems_of({"ALLOWED_ORIGINS": f"https://www.example.com:{port}"})
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("name", "text"),
     [
         ("MAX_TOKENS", "many"),
@@ -326,8 +327,8 @@ def test_a_model_that_cannot_be_one_is_told_with_its_setting(name, model):
     assert problem.startswith(f"{name}: '{model}' is not a valid name of a model")
 
 
-@pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
-@pytest.mark.parametrize(
+@each_row("name", ["chat_model", "vision_model", "embedding_model"])
+@each_row(
     "model", ["", "a,b", "'a'", '"a"', "-x", " a", "a ", "a # my model", "x" * 201, "a\nb", "a\x7f", "a\u200bb"]
 )
 def test_a_model_that_cannot_be_one_is_refused(name, model):
@@ -335,8 +336,8 @@ def test_a_model_that_cannot_be_one_is_refused(name, model):
         Config(**{name: model})
 
 
-@pytest.mark.parametrize("name", ["chat_model", "vision_model", "embedding_model"])
-@pytest.mark.parametrize(
+@each_row("name", ["chat_model", "vision_model", "embedding_model"])
+@each_row(
     "model",
     [
         "meta-llama/Llama-3.3-70B-Instruct-Turbo",

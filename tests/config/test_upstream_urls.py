@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from app.config import Config, ConfigError
+from tests.fakes.tables import each_row
 
 KEY = {"OPENAI_API_KEY": "k"}
 
@@ -17,7 +18,7 @@ def problem_of(name: str, url: str) -> str:
     return problem
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("url", "part"),
     [
         ("https://api.example.com/v1/chat/completions", "/chat/completions"),

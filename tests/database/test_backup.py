@@ -174,6 +174,7 @@ def test_the_copy_is_made_by_the_servers_sqlite_and_is_one_file(store, database,
 @of_files
 def test_without_write_ahead_a_copy_that_begins_again_and_again_ends(store, database, tmp_path, monkeypatch):
     monkeypatch.setattr("app.runtime.sqlite.has_safe_wal", lambda version: False)
+    monkeypatch.setattr(sqlite_copies, "_MAX_RESTARTS", 5)  # 50 take five seconds
     old = open_database(store.url, tmp_path)
     _stop(database)
     _add(old, *(f"{number}-{'x' * 2000}" for number in range(2000)))

@@ -19,6 +19,7 @@ from gunicorn.http.wsgi import Response
 from server import http_messages
 from server.arrival import Arrival, ArrivalLimits, Arrivals, watch_body
 from server.http_messages import PlainRequest, PlainResponse
+from tests.fakes.tables import each_row
 
 LINE = b"POST /api/chat HTTP/1.1\r\n"
 HEADS = {
@@ -151,13 +152,13 @@ def _read_body(body: Any) -> object:
         return type(error), str(error)
 
 
-@pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.1"])
-@pytest.mark.parametrize("head", HEADS.values(), ids=HEADS)
+@each_row("peer", ["127.0.0.1", "203.0.113.1"])
+@each_row("head", HEADS.values(), ids=HEADS)
 def test_a_head_is_read_as_gunicorn_reads_it(head: bytes, peer: str) -> None:
     assert _read(PlainRequest, head, peer) == _read(Request, head, peer)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("head", "refusal"),
     [
         (b"Transfer-Encoding: chunked\r\n", None),
@@ -266,8 +267,8 @@ def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool
     return found
 
 
-@pytest.mark.parametrize("reads", [(), (2,), (5,), (6,), (2, 3), (2, 3, 1)])
-@pytest.mark.parametrize("message", BODIES.values(), ids=BODIES)
+@each_row("reads", [(), (2,), (5,), (6,), (2, 3), (2, 3, 1)])
+@each_row("message", BODIES.values(), ids=BODIES)
 def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads: tuple[int, ...]) -> None:
     assert _read_two(message, reads, http_messages.finish_body) == _read_two(
         message, reads, http_messages._gunicorns_finish_body

@@ -14,6 +14,7 @@ from app.json_schema.normalize import normalize
 from app.json_schema.validator import BoundedValidator
 from tests.fakes.openai_answers import completion
 from tests.fakes.strict_rules import Refused, accept, answer_by_the_rules
+from tests.fakes.tables import each_row
 from tests.json_schema.sdk_corpus.corpus import (
     NOT_STRICT,
     TYPES,
@@ -48,7 +49,7 @@ def check_refused(schema, why):
         accept(normalized.schema)
 
 
-@pytest.mark.parametrize("name", TYPES)
+@each_row("name", TYPES)
 def test_what_openai_python_makes_of_a_model_is_taken(name):
     schema = to_strict_json_schema(make_model(name))
 
@@ -58,7 +59,7 @@ def test_what_openai_python_makes_of_a_model_is_taken(name):
         check_exactly(schema)
 
 
-@pytest.mark.parametrize("name", ZOD)
+@each_row("name", ZOD)
 def test_what_openai_node_makes_of_a_zod_type_is_taken(name):
     schema = ZOD[name]["json_schema"]["schema"]
 

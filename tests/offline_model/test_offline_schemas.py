@@ -6,6 +6,7 @@ from jsonschema_rs import Draft202012Validator
 
 from app.json_schema.references import check_recursion
 from app.offline_model.instances.instance import UnsatisfiableError, make_instance
+from tests.fakes.tables import each_row
 
 TEXT = "Please extract: Alice (alice@example.org) and Bob, 30, go to a science fair in New York on 2026-05-04."
 
@@ -151,8 +152,8 @@ SATISFIABLE = {
 }
 
 
-@pytest.mark.parametrize("schema", SATISFIABLE.values(), ids=SATISFIABLE)
-@pytest.mark.parametrize("text", [TEXT, ""], ids=["text", "no text"])
+@each_row("schema", SATISFIABLE.values(), ids=SATISFIABLE)
+@each_row("text", [TEXT, ""], ids=["text", "no text"])
 def test_instance_is_valid(schema, text):
     value = make_instance(schema, text)
     Draft202012Validator(schema, validate_formats=True).validate(json.loads(json.dumps(value)))

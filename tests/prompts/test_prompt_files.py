@@ -5,6 +5,7 @@ import pytest
 from app.config import Config, ConfigError
 from app.prompts import InvalidVariable, Prompt, read_prompts
 from tests.fakes.servers import ROOT
+from tests.fakes.tables import each_row
 
 TONE = '[variables.tone]\nchoices = ["kind", "dry"]\ndefault = "kind"\n'
 
@@ -141,7 +142,7 @@ PROBLEMS = {
 }
 
 
-@pytest.mark.parametrize(("text", "problem"), PROBLEMS.values(), ids=PROBLEMS)
+@each_row(("text", "problem"), PROBLEMS.values(), ids=PROBLEMS)
 def test_a_problem_in_a_file_is_told_with_its_name(read, text, problem):
     [told] = problems_of(read, support=text)
 

@@ -19,6 +19,7 @@ from app.upstream_http.decoding import zstd
 from app.upstream_http.proxies import is_exempt
 from tests.fakes.raw_server import CLOSE, HALF_CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.stopwatch import Stopwatch
+from tests.fakes.tables import each_row
 
 OK = answer({"a": 1})
 REFUSAL = answer({"error": 1}, status="413 Content Too Large")
@@ -199,10 +200,8 @@ def ask_httpx(url, body, *, stream):
     return found if stream or found[2] == "whole" else "no answer"
 
 
-@pytest.mark.parametrize("script", LIKE_HTTPX.values(), ids=LIKE_HTTPX)
-@pytest.mark.parametrize(
-    ("size", "stream"), [(2, False), (2, True), (9_000_000, False)], ids=["plain", "stream", "large"]
-)
+@each_row("script", LIKE_HTTPX.values(), ids=LIKE_HTTPX)
+@each_row(("size", "stream"), [(2, False), (2, True), (9_000_000, False)], ids=["plain", "stream", "large"])
 def test_it_understands_what_httpx2_understands(script, size, stream):
     found = []
     for ask in (ask_ours, ask_httpx):
@@ -211,8 +210,8 @@ def test_it_understands_what_httpx2_understands(script, size, stream):
     assert found[0] == found[1]
 
 
-@pytest.mark.parametrize("script", SMALL_LIKE_HTTPX.values(), ids=SMALL_LIKE_HTTPX)
-@pytest.mark.parametrize("stream", [False, True], ids=["plain", "stream"])
+@each_row("script", SMALL_LIKE_HTTPX.values(), ids=SMALL_LIKE_HTTPX)
+@each_row("stream", [False, True], ids=["plain", "stream"])
 def test_it_understands_heads_and_ends_as_httpx2_does(script, stream):
     found = []
     for ask in (ask_ours, ask_httpx):

@@ -8,6 +8,7 @@ import pytest
 
 from app.runtime.turns import split_in_turns
 from app.web.forms import bodies
+from tests.fakes.tables import each_row
 
 FIELDS = "application/x-www-form-urlencoded"
 
@@ -34,9 +35,9 @@ def test_what_is_no_escape_stays(client, upstream, sent, read):
     assert asked(upstream) == read
 
 
-@pytest.mark.parametrize("window", [1, 2, 3, 1_000])
-@pytest.mark.parametrize("most", [0, 1, 2, 9])
-@pytest.mark.parametrize("data", [b"", b"--a", b"--a--a--ab--a", b"x--a-y--", b"no"])
+@each_row("window", [1, 2, 3, 1_000])
+@each_row("most", [0, 1, 2, 9])
+@each_row("data", [b"", b"--a", b"--a--a--ab--a", b"x--a-y--", b"no"])
 def test_a_split_in_turns_is_a_split(monkeypatch, data, most, window):
     monkeypatch.setattr("app.runtime.turns._WINDOW_BYTES", window)
 

@@ -78,9 +78,11 @@ def preflight(client, origin, route="/api/chat", method="POST", headers="content
     )
 
 
-@pytest.mark.parametrize("origin", [ORIGIN, SECOND, V6])
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("origin", [ORIGIN, SECOND, V6])
+@each_row("route", ROUTES)
 def test_a_page_of_an_allowed_origin_may_ask_and_read(client, upstream, origin, route):
+    upstream.sent.clear()
+
     answer = client.post(route, json=SMALLEST[route], headers={"Origin": origin})
 
     assert answer.status_code != 403
@@ -111,7 +113,7 @@ def test_a_preflight_of_another_origin_allows_nothing(client, origin):
     assert "Origin" in answer.vary
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
+@each_row("origin", FOREIGN)
 def test_a_page_of_another_origin_cannot_read_what_it_may_ask(client, origin):
     answer = client.get("/healthz", headers={"Origin": origin})
 
@@ -165,8 +167,8 @@ def test_what_is_no_name_of_a_header_stops_the_start(make_app, name):
         make_app(cors_allowed_headers=(name,))
 
 
-@pytest.mark.parametrize("origin", [ORIGIN, SECOND, V6])
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("origin", [ORIGIN, SECOND, V6])
+@each_row("route", ROUTES)
 def test_a_preflight_of_an_allowed_origin_is_answered(client, upstream, origin, route):
     answer = preflight(client, origin, route, headers="content-type, authorization, x-request-id")
 

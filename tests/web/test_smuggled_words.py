@@ -5,7 +5,6 @@ from __future__ import annotations
 import inspect
 import json
 
-import pytest
 from openai.resources.chat.completions import Completions
 
 from app.web.schemas.chat import ChatRequest
@@ -13,6 +12,7 @@ from tests.conftest import over_both_endpoints
 from tests.fakes.bodies import SMALLEST
 from tests.fakes.openai_answers import completion, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 
 pytestmark = over_both_endpoints
 
@@ -37,7 +37,7 @@ NOT_OF_CHAT = sorted(
 )
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@each_row("text", HOSTILE)
 def test_words_of_a_model_cannot_make_an_event(client, upstream, text):
     upstream.streams(*stream_of("<", text, ">"))
 
@@ -49,7 +49,7 @@ def test_words_of_a_model_cannot_make_an_event(client, upstream, text):
     assert done["done"] is True
 
 
-@pytest.mark.parametrize("text", HOSTILE, ids=ascii)
+@each_row("text", HOSTILE)
 def test_words_of_a_model_cannot_make_an_event_of_openais_form(client, upstream, text):
     upstream.streams(*stream_of("<", text, ">"))
 
@@ -62,7 +62,7 @@ def test_words_of_a_model_cannot_make_an_event_of_openais_form(client, upstream,
     assert "".join(delta.get("content") or "" for delta in deltas) == f"<{text}>"
 
 
-@pytest.mark.parametrize("name", NOT_OF_CHAT)
+@each_row("name", NOT_OF_CHAT)
 def test_a_parameter_that_is_the_operators_is_refused(client, upstream, name):
     upstream.answers(completion("Hello"))
 

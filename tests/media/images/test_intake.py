@@ -18,6 +18,7 @@ from app.media.images import ImageNormalizer, ImageRules, ImagesBusy, UnusableIm
 from app.media.images.intake import make_image_processes
 from app.media.images.sizing import ImageBounds
 from app.runtime.side_process import Claim
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import (
     CANARY,
     SRGB,
@@ -124,8 +125,8 @@ PLAIN = {
 }
 
 
-@pytest.mark.parametrize("name", PLAIN)
-@pytest.mark.parametrize("detail", ["low", "high", "auto"])
+@each_row("name", PLAIN)
+@each_row("detail", ["low", "high", "auto"])
 def test_what_needs_no_change_passes_to_the_byte(name, detail):
     assert taken(PLAIN[name], detail).data == PLAIN[name]
 

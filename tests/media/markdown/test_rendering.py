@@ -10,6 +10,7 @@ import pytest
 from app.media.markdown import MarkdownRendering, make_markdown_processes, rendering
 from app.media.markdown.job import render
 from app.runtime.side_process import Claim, ProcessLimits, SideProcessPool
+from tests.fakes.tables import each_row
 
 INERT = {"p", "br", "hr", "em", "strong", "s", "code", "pre", "blockquote", "ul", "ol", "li", "a", "div"}
 INERT |= {"h3", "h4", "h5", "h6", "table", "thead", "tbody", "tr", "th", "td"}
@@ -72,7 +73,7 @@ def check_inert(text):
         assert attributes.get("class", "end") in ({"table-scroll"} if tag == "div" else {"end", "center"})
 
 
-@pytest.mark.parametrize("text", HOSTILE)
+@each_row("text", HOSTILE)
 def test_a_hostile_text_stays_inert(text):
     check_inert(render(text))
 

@@ -15,6 +15,7 @@ from app.models.families import find_refusal
 from app.models.families.catalog import read_table
 from app.models.families.refusals.endpoints import _ENDPOINTS
 from app.models.families.refusals.request import Request
+from tests.fakes.tables import each_row
 
 TODAY = date(2026, 11, 27)
 CHAT = {"messages": [{"role": "user", "content": "Hi"}]}
@@ -212,12 +213,12 @@ TAKEN_ON_RESPONSES = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("row", REFUSED_ON_CHAT)
+@each_row("row", REFUSED_ON_CHAT)
 def test_chat_refuses(row):
     check(on_chat(row[0], **row[1]), row)
 
 
-@pytest.mark.parametrize("row", REFUSED_ON_RESPONSES)
+@each_row("row", REFUSED_ON_RESPONSES)
 def test_responses_refuses(row):
     check(on_responses(row[0], **row[1]), row)
 
@@ -230,12 +231,12 @@ def check(refusal, row):
     assert refusal.error["message"].startswith(beginning)
 
 
-@pytest.mark.parametrize(("model", "fields"), TAKEN_ON_CHAT)
+@each_row(("model", "fields"), TAKEN_ON_CHAT)
 def test_chat_takes(model, fields):
     assert on_chat(model, **fields) is None
 
 
-@pytest.mark.parametrize(("model", "fields"), TAKEN_ON_RESPONSES)
+@each_row(("model", "fields"), TAKEN_ON_RESPONSES)
 def test_responses_takes(model, fields):
     assert on_responses(model, **fields) is None
 
@@ -264,8 +265,8 @@ def test_other_paths_are_not_openais():
     assert find_refusal("/openai/v1/chat/completions", {"model": "gpt-6-sol", "nonsense": 1}) is None
 
 
-@pytest.mark.parametrize("junk", [None, 5, "x", [], {}, [[]], [{}], [{"type": {}, "role": [], "call_id": [], "content": [{"type": []}], "tool_call_id": {}}], {"x": {}}, True, 1.5])  # fmt: skip
-@pytest.mark.parametrize("path", ["/chat/completions", "/responses", "/embeddings", "/moderations"])
+@each_row("junk", [None, 5, "x", [], {}, [[]], [{}], [{"type": {}, "role": [], "call_id": [], "content": [{"type": []}], "tool_call_id": {}}], {"x": {}}, True, 1.5])  # fmt: skip
+@each_row("path", ["/chat/completions", "/responses", "/embeddings", "/moderations"])
 def test_values_of_any_kind_are_answered(path, junk):
     for name in {
         name for names in read_table()["parameters"].values() if isinstance(names, list) for name in names

@@ -17,6 +17,7 @@ from app.openai_service.streaming.chunks import ChunkReader
 from app.web.schemas.messages import Messages, build_turns
 from tests.fakes.openai_answers import chunk, completion, sse, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 
 HI = {"message": "Hi"}
 BERN, ROME = '{"city":"Bern"}', '{"city":"Rome"}'
@@ -81,7 +82,7 @@ def told(calls):
     return [(call["id"], call["function"]["name"], call["function"]["arguments"]) for call in calls]
 
 
-@pytest.mark.parametrize(("chunks", "calls"), STREAMS.values(), ids=STREAMS)
+@each_row(("chunks", "calls"), STREAMS.values(), ids=STREAMS)
 @pytest.mark.chat_form
 def test_a_stream_has_the_calls_that_were_meant(client, upstream, chunks, calls):
     upstream.streams(*[chunk({"tool_calls": deltas}) for deltas in chunks], *stream_of()[1:])
@@ -91,8 +92,8 @@ def test_a_stream_has_the_calls_that_were_meant(client, upstream, chunks, calls)
     assert (told(done["toolCalls"]), done["finishReason"]) == (calls, "tool_calls")
 
 
-@pytest.mark.parametrize("arguments", [BERN, {"city": "Bern"}, None, "", {}, [], "[]", "null"], ids=json.dumps)
-@pytest.mark.parametrize("ids", [("a", "b"), (None, None), ("", ""), ("same", "same")], ids=str)
+@each_row("arguments", [BERN, {"city": "Bern"}, None, "", {}, [], "[]", "null"])
+@each_row("ids", [("a", "b"), (None, None), ("", ""), ("same", "same")])
 @pytest.mark.chat_form
 def test_an_answer_in_one_piece_has_the_calls_of_the_same_stream(client, upstream, arguments, ids):
     calls = [entry("f", arguments, id_=id_) for id_ in ids]

@@ -24,6 +24,7 @@ from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, embeddin
 from tests.fakes.raw_server import CLOSE, READ, RESET, RawServer, answer, chunked
 from tests.fakes.reading import events_of, without_padding
 from tests.fakes.servers import wait_until
+from tests.fakes.tables import each_row
 
 pytestmark = pytest.mark.one_attempt
 
@@ -240,7 +241,7 @@ def spoilt(body, lone):
 
 @pytest.mark.parametrize("lone", LONE.values(), ids=LONE)
 class TestLoneSurrogates:
-    @pytest.mark.parametrize("field", ["content", "refusal", "name", "arguments", "call", "model", "id", "usage"])
+    @each_row("field", ["content", "refusal", "name", "arguments", "call", "model", "id", "usage"])
     def test_are_replaced_in_an_answer(self, client, upstream, field, lone):
         spelt = dict.fromkeys(["content", "refusal", "name", "arguments", "call", "model", "id", "usage"], "a b")
         spelt[field] = "a LONE b"

@@ -10,6 +10,7 @@ from tests.fakes.bodies import ROUTES, SMALLEST
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse
 from tests.fakes.reading import events_of
 from tests.fakes.responses_form import EventStream, to_response
+from tests.fakes.tables import each_row
 
 pytestmark = pytest.mark.one_attempt
 
@@ -103,8 +104,8 @@ def test_each_answer_is_told_alike_however_it_comes(make_app, upstream, records,
     ] * 4
 
 
-@pytest.mark.parametrize("manner", MANNERS)
-@pytest.mark.parametrize("content_type", TYPES)
+@each_row("manner", MANNERS)
+@each_row("content_type", TYPES)
 def test_the_body_counts_and_not_what_it_is_called(client, upstream, in_form, content_type, manner):
     body = MANNERS[manner](in_form(ANSWERS["text and calls"], stream=False))
     upstream.answers(body, headers={"Content-Type": content_type})

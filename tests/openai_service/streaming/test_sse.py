@@ -8,6 +8,7 @@ import pytest
 
 from app.openai_service.errors import UpstreamFailed
 from app.openai_service.streaming.sse import EventSplitter
+from tests.fakes.tables import each_row
 
 # Each text as an event stream, and the data that it holds.
 STREAMS = [
@@ -46,8 +47,8 @@ def cuts(stream, seed):
     return [stream[start:end] for start, end in zip([0, *places], [*places, len(stream)], strict=True)]
 
 
-@pytest.mark.parametrize("line_end", [b"\n", b"\r\n", b"\r"])
-@pytest.mark.parametrize(("stream", "expected"), STREAMS)
+@each_row("line_end", [b"\n", b"\r\n", b"\r"])
+@each_row(("stream", "expected"), STREAMS)
 def test_the_data_is_the_same_however_the_bytes_were_cut(stream, expected, line_end):
     stream = stream.replace(b"\n", line_end)
     ways = [[stream], [stream[at : at + 1] for at in range(len(stream))]]

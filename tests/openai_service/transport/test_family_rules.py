@@ -10,6 +10,7 @@ from app.models.families.catalog import load_families
 from app.openai_service.transport.family_rules import RESPONSES_PATH, find_nearest
 from app.openai_service.transport.parameter_support import ParameterSupport
 from app.openai_service.transport.request_bodies import CHAT_PATH
+from tests.fakes.tables import each_row
 
 FAMILIES = load_families()
 TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
@@ -42,8 +43,8 @@ def adapt(path, model, body):
     return ParameterSupport().adapt(path, model, body)
 
 
-@pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("model", LIVE)
+@each_row("operation", OPERATIONS)
+@each_row("model", LIVE)
 def test_no_family_is_sent_what_it_is_known_to_refuse(model, operation):
     for parameters in [{}, *PARAMETERS]:
         body = {"messages": MESSAGES, "max_completion_tokens": 100, **OPERATIONS[operation], **parameters}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import copy
 
-import pytest
-
 from app.openai_service import CallRecord, Failed
 from app.openai_service.errors import UpstreamTruncated
 from app.web.encoders.agui import Agui
@@ -17,6 +15,7 @@ from app.web.encoders.responses_sse import ResponsesSse
 from app.web.encoders.token_sse import TokenSse
 from app.web.encoders.ui_message_stream import UIMessageStream
 from tests.fakes.recorded_events import MODEL, RECORDED
+from tests.fakes.tables import each_row
 
 PLAIN = get_padding(0)
 
@@ -45,8 +44,8 @@ ENCODERS = {
 }
 
 
-@pytest.mark.parametrize("make", ENCODERS.values(), ids=ENCODERS)
-@pytest.mark.parametrize("name", RECORDED)
+@each_row("make", ENCODERS.values(), ids=ENCODERS)
+@each_row("name", RECORDED)
 def test_the_end_of_a_copy_changes_nothing(make, name, clock):
     copied, alone = make(), make()
     for events in filter(None, RECORDED[name]):

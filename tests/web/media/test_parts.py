@@ -45,8 +45,8 @@ def upstream(upstream):
     return upstream
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize(
+@each_row("route", ROUTES)
+@each_row(
     "given",
     [
         IMAGE,
@@ -58,6 +58,8 @@ def upstream(upstream):
     ids=["chat", "null", "plain", "responses", "whole"],
 )
 def test_every_spelling_of_an_image_arrives_in_the_form_of_chat(client, upstream, route, given):
+    upstream.sent.clear()
+
     client.post(route, json=body_of(route, TEXT, given)).get_data()
 
     assert sent_content(upstream) == [

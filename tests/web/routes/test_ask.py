@@ -12,6 +12,7 @@ from app.web.forms import ask_form
 from tests.conftest import ORIGIN
 from tests.fakes.openai_answers import completion, error
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 
 PAGE = {"Accept": "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8", "Origin": ORIGIN}
 OWN_PAGE = {**PAGE, "Origin": "http://localhost"}
@@ -245,9 +246,9 @@ def test_what_a_form_has_wrong_is_said_on_a_page(site, upstream, fields, sentenc
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("levels", [150, 260, 900, 20_000])
-@pytest.mark.parametrize("around", ["{}", '{{"a":{}}}', '{{"messages":[{{"role":"assistant","data":{}}}]}}'])
-@pytest.mark.parametrize("name", ["variables", "history"])
+@each_row("levels", [150, 260, 900, 20_000])
+@each_row("around", ["{}", '{{"a":{}}}', '{{"messages":[{{"role":"assistant","data":{}}}]}}'])
+@each_row("name", ["variables", "history"])
 def test_deep_fields_are_refused_with_the_form_as_it_was(client, upstream, name, around, levels):
     sent = around.format("[" * levels + "]" * levels)
 

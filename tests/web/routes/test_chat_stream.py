@@ -6,6 +6,7 @@ import pytest
 from tests.conftest import over_both_endpoints
 from tests.fakes.openai_answers import USAGE, chunk, error, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 
 pytestmark = over_both_endpoints
 
@@ -86,8 +87,8 @@ def test_a_connection_that_breaks_mid_stream_is_an_event(client, upstream):
 
 
 @pytest.mark.chat_form
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 64])
-@pytest.mark.parametrize("line_end", ["\n", "\r\n", "\r"])
+@each_row("size", [1, 2, 3, 7, 64])
+@each_row("line_end", ["\n", "\r\n", "\r"])
 def test_bytes_may_be_cut_anywhere(client, upstream, size, line_end):
     payload = b": hello\n\nevent: x\ndata: %b\n\n" % '{"choices":[{"delta":{"content":"Ж\u2028é"}}]}'.encode()
     payload += b'data: {"choices":[{"delta":{},"finish_reason":"stop"}]}\n\ndata: [DONE]\n\n'

@@ -95,8 +95,8 @@ def test_a_chat_model_is_not_offered_for_images_unless_it_is_named(make_app, ups
     assert (answer.status_code, upstream.sent) == (403, [])
 
 
-@pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("declared", ["image/png", "text/html", "application/octet-stream", "image/svg+xml", ""])
+@each_row("kind", KINDS)
+@each_row("declared", ["image/png", "text/html", "application/octet-stream", "image/svg+xml", ""])
 def test_an_image_is_told_by_its_content_not_by_its_declared_type(client, upstream, kind, declared):
     content = picture(kind)
 

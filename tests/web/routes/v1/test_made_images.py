@@ -15,6 +15,7 @@ from tests.fakes import made_images as made
 from tests.fakes.openai_answers import error
 from tests.fakes.person import Person
 from tests.fakes.reading import read_typed_events as events_of
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import decoded, encoded, photo
 
 MODEL = "gpt-image-1.5"
@@ -255,7 +256,7 @@ def test_it_can_be_chosen(person, upstream):
     assert upstream.sent[0].raw["tool_choice"] == PLAIN
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "name"),
     [
         ({"action": "draw"}, "action"),

@@ -9,6 +9,7 @@ import pydantic
 import pytest
 
 from tests.fakes.openai_answers import MODEL, USAGE, chunk, completion, error, sse, stream_of
+from tests.fakes.tables import each_row
 
 ASKED = {"model": "gpt-6.1-terra", "messages": [{"role": "user", "content": "Hi"}]}
 FUNCTION = {"name": "get_weather", "parameters": {"type": "object", "properties": {"city": {"type": "string"}}}}
@@ -480,7 +481,7 @@ def test_parameters_that_change_nothing_are_taken(sdk, upstream, name):
     assert name not in sent or sent[name] != IGNORED[name]  # some have the site's own value
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "param", "says"),
     [
         ({"n": 2}, "n", "should be 1"),
