@@ -14,7 +14,7 @@ from bench.targets import PRODUCT, Target, start_upstream
 # As measured; whatever lowers one of them lowers it here too.
 CALLS = 969
 STATEMENTS = 3
-STREAM_CALLS = 1350
+STREAM_CALLS = 1345
 """Of a stream of one chunk: what a stream takes to begin and to end."""
 SLACK = 1.05
 
