@@ -17,6 +17,7 @@ import gevent
 import gevent.socket
 from gevent.event import Event
 from gevent.pool import Pool
+from gunicorn.http.errors import ParseException
 from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
@@ -184,6 +185,10 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
             super(GeventWorker, self).handle_request(listener_name, req, sock, addr)
         except (gevent.GreenletExit, SystemExit):
             raise StopIteration from None  # gunicorn then closes the connection
+        except StopIteration:
+            if arrival is not None and not req.body.is_read:
+                sock.unread = req.body
+            raise
         finally:
             del self._running[greenlet]
             if arrival is not None:
@@ -241,6 +246,9 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
     is_chunked = False
     """Whether the response that has begun is sent in chunks."""
 
+    unread: ArrivingBody | None = None
+    """What is left of the last request."""
+
     def open_relay(self) -> Relay:
         """Return what passes on the rest of the response that has begun."""
         self._send_head()
@@ -280,6 +288,13 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
         super().shutdown(how)
 
     def close(self) -> None:
-        with suppress(OSError):
+        body, self.unread = self.unread, None
+        with suppress(OSError, ParseException):
             self._send_head()
+            if (
+                body is not None
+            ):  # else the kernel resets the connection, which may take the answer from the client
+                self.shutdown(socket.SHUT_WR)
+                while body.read(65_536):
+                    pass
         super().close()

@@ -6,13 +6,16 @@ import errno
 import selectors
 import socket
 import time
-from collections import deque
+from collections import Counter, deque
 from typing import Any
 
-# As gunicorn has them: how long a client may take to close, and how much it may still send.
+# How long a client may take to close, as gunicorn has it.
 _LINGER_S = 2.0
-_MAX_LATE_BYTES = 65_536
-_READ_BYTES = 4096
+# How long one may go on sending, and the least that it sends meanwhile. Many clients send a whole body before they look
+# at the answer.
+_SENDING_S = 30.0
+_SENDING_BYTES = 4096
+_READ_BYTES = 65_536
 
 
 class LingeringConnections:
@@ -26,8 +29,10 @@ class LingeringConnections:
 
     def __init__(self, poller: selectors.BaseSelector) -> None:
         self._poller = poller
-        self._ends: deque[tuple[float, socket.socket]] = deque()
-        self._late_bytes: dict[socket.socket, int] = {}
+        # When each was added, and how much it has sent since it was looked at.
+        self._added_at: dict[socket.socket, float] = {}
+        self._late_bytes: Counter[socket.socket] = Counter()
+        self._looks: deque[tuple[float, socket.socket]] = deque()
 
     def add(self, sock: socket.socket) -> None:
         """Tell the client that the answer is whole, and close the connection once the client has closed its side."""
@@ -37,14 +42,19 @@ class LingeringConnections:
         except (OSError, ValueError, KeyError):
             sock.close()
             return
-        self._late_bytes[sock] = 0
-        self._ends.append((time.monotonic() + _LINGER_S, sock))
+        self._added_at[sock] = now = time.monotonic()
+        self._looks.append((now + _LINGER_S, sock))
 
     def close_late(self) -> None:
-        """Close those whose clients have had their time."""
+        """Close those that do not send on, and those that have done so for too long."""
         now = time.monotonic()
-        while self._ends and (self._ends[0][0] <= now or self._ends[0][1] not in self._late_bytes):
-            self._close(self._ends.popleft()[1])
+        while self._looks and (self._looks[0][0] <= now or self._looks[0][1] not in self._added_at):
+            sock = self._looks.popleft()[1]
+            is_sending = self._late_bytes.pop(sock, 0) >= _SENDING_BYTES
+            if is_sending and now < self._added_at[sock] + _SENDING_S:
+                self._looks.append((now + _LINGER_S, sock))
+            else:
+                self._close(sock)
 
     def _read(self, sock: Any) -> None:
         try:
@@ -54,10 +64,11 @@ class LingeringConnections:
                 return
             data = b""
         self._late_bytes[sock] += len(data)
-        if not data or self._late_bytes[sock] >= _MAX_LATE_BYTES:
+        if not data:
             self._close(sock)
 
     def _close(self, sock: socket.socket) -> None:
-        if self._late_bytes.pop(sock, None) is not None:
+        if self._added_at.pop(sock, None) is not None:
+            self._late_bytes.pop(sock, None)
             self._poller.unregister(sock)
             sock.close()

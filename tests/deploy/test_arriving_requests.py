@@ -215,6 +215,18 @@ def test_a_request_is_slow_only_until_it_has_been_read(in_chunks: bool) -> None:
         assert arrivals.admit_slow("192.0.2.1")
 
 
+@pytest.mark.parametrize("connection", ["keep-alive", "close"])
+@pytest.mark.parametrize(("path", "status"), [("/api/chat", 413), ("/v1/embeddings", 413), ("/nowhere", 404)])
+def test_who_sends_a_large_body_before_reading_gets_the_answer(
+    target: Target, path: str, status: int, connection: str
+) -> None:
+    headers = {"Content-Type": "application/json", "Connection": connection}
+    with exchange(target.port, "POST", path, b"x" * 8_000_000, headers=headers) as response:
+        assert response.status == status
+        assert "error" in json.loads(response.read())
+    assert not target.server.faults()
+
+
 class _Client(ArrivingSocket, socket.socket):
     """The server's end of a connection."""
 

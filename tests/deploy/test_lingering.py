@@ -74,20 +74,61 @@ def test_a_client_that_does_not_close_has_two_seconds(
     assert not poller.get_map()
 
 
-def test_a_client_that_goes_on_sending_is_read_for_a_bounded_number_of_bytes(
-    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket]
+def test_a_client_that_goes_on_sending_is_read_for_a_bounded_time(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server, client = ends
     lingering = LingeringConnections(poller)
+    begun = now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     lingering.add(server)
 
-    for _ in range(16):
-        assert not is_closed(server)
-        client.sendall(b"x" * 4096)
-        dispatch(poller)
+    while not is_closed(server):
+        client.sendall(b"x" * 100_000)  # the rest of a large body
+        for _ in range(2):
+            dispatch(poller)
+        now += 1
+        lingering.close_late()
+
+    assert 30 <= now - begun < 33
+    assert not poller.get_map()
+
+
+def test_a_client_that_has_sent_all_has_two_seconds_from_then(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = ends
+    lingering = LingeringConnections(poller)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    lingering.add(server)
+    client.sendall(b"x" * 50_000)
+    dispatch(poller)
+
+    now += 2
+    lingering.close_late()
+    assert not is_closed(server)
+    now += 2
+    lingering.close_late()
+    assert is_closed(server)
+
+
+def test_a_client_that_sends_byte_by_byte_has_two_seconds(
+    poller: selectors.BaseSelector, ends: tuple[socket.socket, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server, client = ends
+    lingering = LingeringConnections(poller)
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now)
+    lingering.add(server)
+    client.sendall(b"x" * 100)
+    dispatch(poller)
+
+    now += 2
+    lingering.close_late()
 
     assert is_closed(server)
-    lingering.close_late()
+    assert not poller.get_map()
 
 
 def test_a_connection_that_is_gone_is_closed_at_once(
