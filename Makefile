@@ -4,6 +4,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3 || echo python3)
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check install --quiet --require-hashes
 
+# Where bytecode is not written, as in many containers, each process compiles the tests and the application anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install run test servers responses neighbours clients pictures pythons focus lint format errors models licences sbom audit lock bench chaos storm kills rolling load soak clean
 

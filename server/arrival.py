@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import socket
 import threading
@@ -173,6 +174,12 @@ class Arrival:
             self._arrivals.end_slow(self._address)
 
 
+class ArrivedBody(io.BytesIO):
+    """The body of a request that came whole with its head, as most do: nothing has to be waited for."""
+
+    arrival: Arrival | None = None
+
+
 class ArrivingBody(Body):  # type: ignore[misc]
     """The body of a request.
 
@@ -199,6 +206,14 @@ class ArrivingBody(Body):  # type: ignore[misc]
         elif self.arrival.is_slow and not getattr(self.reader, "length", None) and not _has_chunks(self.reader):
             self.arrival.end_slow()
         return data
+
+
+def watch_body(body: Body | ArrivedBody, arrival: Arrival) -> ArrivingBody | ArrivedBody:
+    """Return the body of a request, watched while it arrives."""
+    if not isinstance(body, ArrivedBody):
+        return ArrivingBody(body, arrival)
+    body.arrival = arrival
+    return body
 
 
 def _has_chunks(reader: Any) -> bool:

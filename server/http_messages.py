@@ -10,11 +10,12 @@ from typing import Any
 
 from gunicorn import SERVER_SOFTWARE, util
 from gunicorn.http import wsgi
+from gunicorn.http.body import LengthReader
 from gunicorn.http.errors import UnsupportedTransferCoding
 from gunicorn.http.message import Request
 from gunicorn.http.parser import RequestParser
 
-from server.arrival import ArrivingBody
+from server.arrival import ArrivedBody, ArrivingBody
 
 _gunicorns_finish_body, _GunicornsErrors = RequestParser.finish_body, wsgi.WSGIErrorsWrapper
 _gunicorns_create = wsgi.create
@@ -22,6 +23,8 @@ _gunicorns_create = wsgi.create
 # One header with its line end: a name without "_", and a value without the controls that gunicorn refuses. No two
 # parts match the same character, so a hostile line costs no more than its length.
 _HEADER = re.compile(r"^([A-Za-z0-9-]+):([^\x00-\x08\x0a-\x1f\x7f]*)(?:\r\n|\Z)", re.MULTILINE)
+# A long conversation comes with its head.
+_FIRST_READ = 32_768
 # Longer request lines than this are not remembered.
 _USUAL_LINE = 128
 
@@ -51,12 +54,14 @@ class PlainRequest(Request):  # type: ignore[misc]
     has_response = False
     """Whether the head of its response is made, and has said what becomes of the connection."""
 
+    body: Any
+    _arrived = b""
     is_plain = False
     """Whether no header is repeated, and none has a name with signs but "-"."""
 
     def parse(self, unreader: Any) -> bytes:
-        """Read the head, and return what has arrived of the body. A head that arrived whole is copied but once."""
-        data: bytes = unreader.read()
+        """Read the head, and return what has arrived after it, unless set_body_reader() is to have that."""
+        data: bytes = unreader.read(read_ahead=_FIRST_READ)
         if not data:
             raise StopIteration
         line_end = data.find(b"\r\n")
@@ -66,10 +71,21 @@ class PlainRequest(Request):  # type: ignore[misc]
         if is_whole and b"\n" not in line and self.cfg.proxy_protocol == "off":
             self.parse_request_line(line)
             self.headers = self.parse_headers(data[line_end + 2 : head_end])
-            return data[head_end + 4 :]
+            self._arrived = data[head_end + 4 :]
+            return b""
         unreader.unread(data)
         rest: bytes = super().parse(unreader)
         return rest
+
+    def set_body_reader(self) -> None:
+        """Find out how long the body is, and whether it came whole with the head, as most do."""
+        super().set_body_reader()
+        reader, arrived = self.body.reader, self._arrived
+        if type(reader) is LengthReader and reader.length <= len(arrived):
+            self.body = ArrivedBody(arrived[: reader.length])
+            arrived = arrived[reader.length :]
+        if arrived:
+            self.unreader.unread(arrived)
 
     def parse_request_line(self, line_bytes: bytes) -> None:
         """Take what was found of the same line before: most requests begin like earlier ones."""
@@ -168,8 +184,9 @@ def _name_in_environ(header: str) -> str:
 def finish_body(parser: RequestParser, **bounds: Any) -> bool:
     """Read what is left of a request's body, unless nothing is, which takes gunicorn two dozen calls to find out."""
     body = getattr(parser.mesg, "body", None)
-    if isinstance(body, ArrivingBody) and body.is_read:
-        body.arrival.expect_request()
+    if isinstance(body, ArrivedBody) or (isinstance(body, ArrivingBody) and body.is_read):
+        if body.arrival is not None:
+            body.arrival.expect_request()
         return True
     is_finished: bool = _gunicorns_finish_body(parser, **bounds)
     return is_finished

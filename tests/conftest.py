@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,12 @@ from app.config import Config
 from app.openai_service import CallRecord
 from app.shared_state import MemoryState
 from app.web import guards
+from tests.fakes.databases import migrated_file
 from tests.fakes.fake_openai import FakeOpenAI
 from tests.fakes.identity_provider import AUDIENCE, ISSUER, JWKS_URL, IdentityProvider, MovableClock
 from tests.fakes.site import SECRET_KEY, Site
+
+__all__ = ["migrated_file"]
 
 KEY = "sk-canary-0123456789"
 ORIGIN = "https://www.example.com"
@@ -46,9 +50,11 @@ def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("data")
 
 
-@pytest.fixture(autouse=True)
-def _own_root(data_root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("app.services._ROOT", data_root)
+@pytest.fixture(scope="session", autouse=True)
+def _own_root(data_root: Path) -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("app.services._ROOT", data_root)
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -141,12 +147,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> MovableClock:
 @pytest.fixture
 def make_site(
     make_app: Callable[..., Flask],
-    tmp_path: Any,
+    migrated_file: Path,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     clock: MovableClock,
 ) -> Iterator[Callable[..., Site]]:
     provider = IdentityProvider()
     monkeypatch.setattr("app.auth.jwks.fetch_key_set", provider.fetch)
+    shutil.copy(migrated_file, tmp_path / "site.sqlite3")
     apps: list[Flask] = []
 
     def make(**settings: Any) -> Site:

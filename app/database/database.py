@@ -98,7 +98,8 @@ class Database:
                 except BaseException as error:
                     self._abandon(connection, error)
                     raise
-                self._return_connection(connection)
+                if connection is not self._writer:
+                    self.driver.pool.give_back(connection.raw)
         except BaseException as error:
             self._fail(error, is_trial=is_trial, is_unsure=is_sent)
             raise

@@ -98,7 +98,7 @@ class UpstreamClient(httpx2.Client):
         self, connection: Connection, call_state: CallState, request: httpx2.Request
     ) -> httpx2.Response:
         body = _Body(connection, call_state, self._pool)
-        response = httpx2.Response(connection.status, stream=body, request=request)
+        response = _StreamedResponse(connection.status, stream=body, request=request)
         response.headers = _build_headers(connection)
         return response
 
@@ -136,6 +136,15 @@ class _CompleteResponse(httpx2.Response):
         self.headers = _build_headers(connection)
         self._content = content
         self.is_closed = self.is_stream_consumed = True
+
+
+class _StreamedResponse(httpx2.Response):
+    """A response whose body is read as it arrives."""
+
+    def close(self) -> None:
+        """Close the body, which raises no error that httpx2 would have to add the request to."""
+        self.is_closed = True
+        self.stream.close()  # type: ignore[union-attr]
 
 
 class SpooledResponse(httpx2.Response):

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import shutil
+
 import pytest
 
 from app.auth.keys import ApiKeys
@@ -17,7 +19,8 @@ def clock(monkeypatch):
 
 
 @pytest.fixture
-def database(tmp_path):
+def database(migrated_file, tmp_path):
+    shutil.copy(migrated_file, tmp_path / "credentials.sqlite3")
     database = open_database(f"sqlite:///{tmp_path}/credentials.sqlite3", tmp_path)
     yield database
     database.close()

@@ -10,7 +10,6 @@ from flask import Flask
 from flask.testing import FlaskClient
 
 from app.auth.principal import VISITOR_SCOPES
-from app.database.database import open_database
 from tests.fakes.fake_batches import FakeBatches
 
 NOON_MS = 1795176000_000  # 2026-11-20, 12:00 UTC
@@ -38,19 +37,9 @@ def upstream() -> FakeBatches:
     return FakeBatches()
 
 
-@pytest.fixture(scope="session")
-def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store with all tables and nothing in them: making those takes longer than a test does."""
-    path = tmp_path_factory.mktemp("empty") / "store.sqlite3"
-    database = open_database(f"sqlite:///{path}", path.parent)
-    database.migrate()
-    database.close()
-    return path
-
-
 @pytest.fixture
 def start(
-    make_app: Callable[..., Flask], tmp_path: Path, time: Time, empty_store: Path
+    make_app: Callable[..., Flask], tmp_path: Path, time: Time, migrated_file: Path
 ) -> Iterator[Callable[..., Flask]]:
     """Starts the application over a store of the test's own; again, as after a restart.
 
@@ -58,7 +47,7 @@ def start(
     """
     started: list[Flask] = []
     made: list[str] = []
-    shutil.copy(empty_store, tmp_path / "own.sqlite3")
+    shutil.copy(migrated_file, tmp_path / "own.sqlite3")
 
     class KeyClient(FlaskClient):
         def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -17,7 +17,7 @@ from gunicorn.http.unreader import IterUnreader
 from gunicorn.http.wsgi import Response
 
 from server import http_messages
-from server.arrival import Arrival, ArrivalLimits, Arrivals, ArrivingBody
+from server.arrival import Arrival, ArrivalLimits, Arrivals, watch_body
 from server.http_messages import PlainRequest, PlainResponse
 
 LINE = b"POST /api/chat HTTP/1.1\r\n"
@@ -140,8 +140,15 @@ def _read(request_class: type[Request], head: bytes, peer: str, line: bytes = LI
         request.scheme,
         request.should_close(),
         request._expected_100_continue,
-        type(request.body.reader),
+        _read_body(request.body),
     )
+
+
+def _read_body(body: Any) -> object:
+    try:
+        return body.read()
+    except Exception as error:
+        return type(error), str(error)
 
 
 @pytest.mark.parametrize("peer", ["127.0.0.1", "203.0.113.1"])
@@ -208,8 +215,9 @@ def _read_environ(request_class: type[Request], create: Callable[..., Any], piec
     except (Exception, StopIteration) as error:
         return type(error), str(error)
     left_out = ("wsgi.early_hints", "wsgi.errors", "gunicorn.socket", "wsgi.input")
-    body = environ["wsgi.input"].read() if "CONTENT_LENGTH" in environ else None
-    return {name: value for name, value in environ.items() if name not in left_out}, body
+    return {name: value for name, value in environ.items() if name not in left_out}, _read_body(
+        environ["wsgi.input"]
+    )
 
 
 @pytest.mark.parametrize("cuts", ARRIVALS.values(), ids=ARRIVALS)
@@ -247,7 +255,7 @@ def _read_two(message: bytes, reads: tuple[int, ...], finish: Callable[..., bool
     parser = RequestParser(_config(), iter([LINE + message, LINE + b"X-Next: yes\r\n\r\n"]), ("127.0.0.1", 1))
     first = next(parser)
     arrivals = Arrivals(ArrivalLimits(request_s=60, idle_s=5, connections=None, slow_requests=None), print)
-    first.body = ArrivingBody(first.body, Arrival(arrivals, None))
+    first.body = watch_body(first.body, Arrival(arrivals, None))
     found: list[object] = []
     try:
         found += [first.body.read(size) for size in reads]
@@ -264,6 +272,32 @@ def test_what_is_left_of_a_body_is_skipped_as_by_gunicorn(message: bytes, reads:
     assert _read_two(message, reads, http_messages.finish_body) == _read_two(
         message, reads, http_messages._gunicorns_finish_body
     )
+
+
+def _read_all(request_class: type[Request], finish: Callable[..., bool], pieces: list[bytes]) -> list[object]:
+    """Return what a connection's requests and their bodies are, and how it ends."""
+    parser = RequestParser(_config(), iter(pieces), ("127.0.0.1", 1))
+    parser.mesg_class = request_class
+    parser.finish_body = lambda: finish(parser)
+    found: list[object] = []
+    try:
+        for request in parser:
+            found += [request.method, request.headers, request.body.read(2), _read_body(request.body)]
+    except Exception as error:
+        found.append(type(error))
+    return found
+
+
+@pytest.mark.parametrize("cuts", [(), (60,), (70,), (75,), (150,), (-1,), (30, 68, 160)])
+@pytest.mark.parametrize("first", BODIES.values(), ids=BODIES)
+def test_requests_of_one_connection_are_told_apart_as_by_gunicorn(first: bytes, cuts: tuple[int, ...]) -> None:
+    message = b"".join(LINE + body for body in (first, BODIES["of a length"], BODIES["empty"], b"X: y\r\n\r\n"))
+    places = sorted({0, len(message), *(cut % len(message) for cut in cuts)})
+    pieces = [message[begin:end] for begin, end in pairwise(places)]
+
+    expected = _read_all(Request, http_messages._gunicorns_finish_body, pieces)
+
+    assert _read_all(PlainRequest, http_messages.finish_body, pieces) == expected
 
 
 def test_what_is_written_to_the_errors_of_a_request_is_in_gunicorns_log(

@@ -7,9 +7,9 @@ import os
 import pytest
 
 from tests.billing.outbox.kills import kill_deliveries
-from tests.fakes.databases import migrated_database, migrated_file, postgres_server, store
+from tests.fakes.databases import migrated_database, postgres_server, store
 
-__all__ = ["migrated_database", "migrated_file", "postgres_server", "store"]
+__all__ = ["migrated_database", "postgres_server", "store"]
 
 pytestmark = pytest.mark.servers
 

@@ -14,7 +14,7 @@ from bench.targets import PRODUCT, Target, start_upstream
 # As measured; whatever lowers one of them lowers it here too.
 CALLS = 970
 STATEMENTS = 3
-STREAM_CALLS = 1375
+STREAM_CALLS = 1350
 """Of a stream of one chunk: what a stream takes to begin and to end."""
 SLACK = 1.05
 

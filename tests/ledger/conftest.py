@@ -11,9 +11,9 @@ import pytest
 from app.database.database import Database
 from app.ledger.ledger import Ledger
 from app.ledger.records import Limit, NewEntry
-from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
+from tests.fakes.databases import database, migrated_database, postgres_server, store
 
-__all__ = ["database", "migrated_database", "migrated_file", "postgres_server", "store"]
+__all__ = ["database", "migrated_database", "postgres_server", "store"]
 
 NOON = 1795176000_000  # 2026-11-20, 12:00 UTC
 

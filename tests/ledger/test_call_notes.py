@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -16,17 +17,27 @@ from app.ledger.call_notes import CallNotes
 from server import death_notice
 
 ENTRY = "0" * 23 + "a"
-WRITER = f"""
-import os, sys, time
-from app.ledger.call_notes import CallNotes
-notes = CallNotes(c._RAM_DISK)
-note = notes.begin({ENTRY!r})
-kind = notes._observed.get('k')
-at = time.monotonic()
-exec(sys.argv[1])
-print(os.getpid(), at, flush=True)
-time.sleep(60)
+WRITERS = f"""
+import json, os, sys, time
+from pathlib import Path
+import app.ledger.call_notes as c
+
+for line in sys.stdin:
+    folder, statements = json.loads(line)
+    if writer := os.fork():
+        os.waitpid(writer, 0)
+        print("ended", flush=True)
+        continue
+    c._RAM_DISK = Path(folder)
+    notes = c.CallNotes(c._RAM_DISK)
+    note = notes.begin({ENTRY!r})
+    kind = notes._observed.get('k')
+    at = time.monotonic()
+    exec(statements)
+    print(os.getpid(), at, flush=True)
+    time.sleep(60)
 """
+"""Forks a process for each line: to load the application in each would take longer than all tests do."""
 
 
 def open_notes():
@@ -40,19 +51,24 @@ def directory(tmp_path, monkeypatch):
     return call_notes.find_directory()
 
 
+@pytest.fixture(scope="module")
+def writers():
+    with subprocess.Popen(
+        [sys.executable, "-c", WRITERS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as process:
+        yield process
+        process.stdin.close()
+
+
 @pytest.fixture
-def killed(tmp_path, directory):
+def killed(writers, tmp_path, directory):
     """The charge of a call whose process was killed after these statements, and found dead some time after them."""
 
     def run(statements="", dies_after_s=None):
-        source = (
-            f"from pathlib import Path; import app.ledger.call_notes as c; c._RAM_DISK = Path({str(tmp_path)!r})"
-        )
-        with subprocess.Popen(
-            [sys.executable, "-c", source + WRITER, statements], stdout=subprocess.PIPE, text=True
-        ) as writer:
-            pid, at = writer.stdout.readline().split()
-            os.kill(writer.pid, signal.SIGKILL)
+        print(json.dumps([str(tmp_path), statements]), file=writers.stdin, flush=True)
+        pid, at = writers.stdout.readline().split()
+        os.kill(int(pid), signal.SIGKILL)
+        assert writers.stdout.readline() == "ended\n"
         if dies_after_s is not None:
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(time, "monotonic", lambda: float(at) + dies_after_s)

@@ -19,6 +19,7 @@ from tests.conftest import ORIGIN
 from tests.fakes.bodies import SCHEMA, SMALLEST, TOOL, USER, conversation_of, refusal_of
 from tests.fakes.openai_answers import completion, error, sse, stream_of
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 
 SUPPORT = """
 system = "You serve {{shop}}, {{tone}}."
@@ -367,7 +368,7 @@ def test_nobody_changes_a_prompts_tools(client, upstream, fields):
 
 
 @each_route
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "why"),
     [
         ({"promptName": "none"}, "promptName: there is no such prompt."),

@@ -187,7 +187,10 @@ def ask_ours(url, body, *, stream):
 
 
 def ask_httpx(url, body, *, stream):
-    with httpx2.Client(timeout=5, trust_env=False, headers={"Accept-Encoding": "identity"}) as client:
+    # Nothing is encrypted, and to load the certificates takes longer than all the rest.
+    with httpx2.Client(
+        timeout=5, trust_env=False, verify=False, headers={"Accept-Encoding": "identity"}
+    ) as client:
         try:
             with client.stream("POST", url, content=body) as response:
                 found = read(response, response.iter_bytes())

@@ -16,6 +16,7 @@ from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.bodies import scope_of
 from tests.fakes.identity_provider import by_hand, claims, pem_of, rsa_key
 from tests.fakes.site import SECRET_KEY, bearer
+from tests.fakes.tables import each_row
 
 SCOPE_OF = {route: scope_of(route) for route in ROUTES}
 HERE = "http://localhost"
@@ -90,21 +91,23 @@ def test_health_and_what_is_not_there_need_no_credential(site):
 # The scope matrix.
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("scope", ["chat", "vision", "embeddings", "structured", "usage", "admin"])
+@each_row("route", ROUTES)
+@each_row("scope", ["chat", "vision", "embeddings", "structured", "usage", "admin"])
 def test_a_key_may_do_what_its_scopes_say_and_nothing_else(site, upstream, route, scope):
+    upstream.sent.clear()
+
     answer = post(site, route, **bearer(site.new_key(scope)))
 
     assert (answer.status_code == 403) is (scope != SCOPE_OF[route])
     assert bool(upstream.sent) is (scope == SCOPE_OF[route])
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize("scope", ["chat", "vision", "embeddings", "structured", "usage"])
+@each_row("route", ROUTES)
+@each_row("scope", ["chat", "vision", "embeddings", "structured", "usage"])
 def test_a_visitors_token_may_do_what_its_scopes_say_and_nothing_else(site, upstream, route, scope):
-    token = site.token(scopes=[scope])
+    upstream.sent.clear()
 
-    answer = post(site, route, **bearer(token))
+    answer = post(site, route, **bearer(site.token(scopes=[scope])))
 
     assert (answer.status_code == 403) is (scope != SCOPE_OF[route])
     assert bool(upstream.sent) is (scope == SCOPE_OF[route])

@@ -24,6 +24,7 @@ from tests.fakes.bodies import (
     placed,
     refusal_of,
 )
+from tests.fakes.tables import each_row
 
 SECRET = "CANARY"
 CHAT = ["/api/chat", "/api/chat/stream"]
@@ -331,7 +332,7 @@ FLOODS = {
 }
 
 
-@pytest.mark.parametrize(("route", "body", "where", "kinds"), FIELDS, ids=[f"{f[0]} {f[2]}" for f in FIELDS])
+@each_row(("route", "body", "where", "kinds"), FIELDS, ids=[f"{f[0]} {f[2]}" for f in FIELDS])
 def test_a_field_of_the_wrong_type_is_refused_and_named(client, upstream, route, body, where, kinds):
     for kind, value in KINDS.items():
         if kind in kinds.split():
@@ -344,7 +345,7 @@ def test_a_field_of_the_wrong_type_is_refused_and_named(client, upstream, route,
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(("route", "body", "where"), REQUIRED, ids=[f"{f[0]} {f[2]}" for f in REQUIRED])
+@each_row(("route", "body", "where"), REQUIRED, ids=[f"{f[0]} {f[2]}" for f in REQUIRED])
 def test_a_missing_inner_field_is_named_with_its_path(client, upstream, route, body, where):
     body = placed(body, where, None)
     parent: Any = body
@@ -358,9 +359,7 @@ def test_a_missing_inner_field_is_named_with_its_path(client, upstream, route, b
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
-    ("route", "body", "where", "value"), SPOILT, ids=[f"{s[0]} {s[2]} {str(s[3])[:12]!a}" for s in SPOILT]
-)
+@each_row(("route", "body", "where", "value"), SPOILT, ids=[f"{s[0]} {s[2]} {str(s[3])[:12]!a}" for s in SPOILT])
 def test_a_value_out_of_bounds_is_refused_and_named(client, upstream, route, body, where, value):
     answer = client.post(route, json=placed(body, where, value))
 
@@ -370,8 +369,8 @@ def test_a_value_out_of_bounds_is_refused_and_named(client, upstream, route, bod
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("name", NOT_TEXT)
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("name", NOT_TEXT)
+@each_row("route", ROUTES)
 def test_what_json_or_unicode_cannot_hold_is_refused_in_place_of_a_text(client, upstream, route, name):
     body = json.dumps(placed(SMALLEST[route], TEXT_AT[route], "HERE")).encode().replace(b'"HERE"', NOT_TEXT[name])
 
@@ -381,16 +380,16 @@ def test_what_json_or_unicode_cannot_hold_is_refused_in_place_of_a_text(client, 
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("name", ["NaN", "Infinity", "high surrogate", "escaped NUL"])
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("name", ["NaN", "Infinity", "high surrogate", "escaped NUL"])
+@each_row("route", ROUTES)
 def test_the_field_is_named_where_the_body_would_be_json_but_for_one_value(client, route, name):
     body = json.dumps(placed(SMALLEST[route], TEXT_AT[route], "HERE")).encode().replace(b'"HERE"', NOT_TEXT[name])
 
     assert TEXT_AT[route] in refusal_of(client.post(route, data=body, content_type="application/json"))
 
 
-@pytest.mark.parametrize("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" * 400, "1" * 5_000])
-@pytest.mark.parametrize(
+@each_row("number", ["NaN", "Infinity", "-Infinity", "1e400", "1" * 400, "1" * 5_000])
+@each_row(
     ("route", "field"),
     [("/api/chat", "temperature"), ("/api/chat", "maxTokens"), ("/api/embeddings", "dimensions")],
 )
@@ -402,8 +401,8 @@ def test_a_number_that_is_none_is_refused(client, upstream, route, field, number
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("data", NOT_OBJECTS.values(), ids=NOT_OBJECTS)
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("data", NOT_OBJECTS.values(), ids=NOT_OBJECTS)
+@each_row("route", ROUTES)
 def test_a_body_that_is_no_json_object_is_refused(client, upstream, route, data):
     answer = client.post(route, data=data, content_type="application/json")
 
@@ -412,13 +411,13 @@ def test_a_body_that_is_no_json_object_is_refused(client, upstream, route, data)
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(("route", "body", "name"), TOGETHER)
+@each_row(("route", "body", "name"), TOGETHER)
 def test_fields_that_do_not_go_together_are_refused(client, upstream, route, body, name):
     assert name in refusal_of(client.post(route, json=body))
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(("route", "body", "where"), UNKNOWN)
+@each_row(("route", "body", "where"), UNKNOWN)
 def test_an_unknown_field_is_refused_and_named(client, upstream, route, body, where):
     sentence = refusal_of(client.post(route, json=placed(body, where, SECRET)))
 
@@ -428,8 +427,8 @@ def test_an_unknown_field_is_refused_and_named(client, upstream, route, body, wh
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("role", ["System", "USER", "Developer", "function", "bot", " user", "user\n", "CANARY"])
-@pytest.mark.parametrize("route", [*CHAT, "/api/chat/openai", "/api/structured"])
+@each_row("role", ["System", "USER", "Developer", "function", "bot", " user", "user\n", "CANARY"])
+@each_row("route", [*CHAT, "/api/chat/openai", "/api/structured"])
 def test_a_role_that_is_none_is_refused_without_being_repeated(client, upstream, route, role):
     messages = [{"role": role, "content": "Hi"}]
     body = {"chatSettings": {}} if route == "/api/chat/openai" else {}
@@ -459,9 +458,9 @@ def test_the_choice_of_a_tool_is_named_as_the_caller_wrote_it(client, choice):
     assert "NamedTool" not in sentence
 
 
-@pytest.mark.parametrize("depth", [65, 500, 900, 10_000])
-@pytest.mark.parametrize("brackets", ['{"a":|}', "[|]"])
-@pytest.mark.parametrize(
+@each_row("depth", [65, 500, 900, 10_000])
+@each_row("brackets", ['{"a":|}', "[|]"])
+@each_row(
     ("route", "template"),
     [
         ("/api/structured", '{"prompt": "x", "schema": {"enum": HERE}}'),
@@ -518,7 +517,7 @@ def test_a_schema_of_many_properties_is_refused_in_time(client, upstream):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "content_type",
     [
         None,
@@ -533,7 +532,7 @@ def test_a_schema_of_many_properties_is_refused_in_time(client, upstream):
         "json",
     ],
 )
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("route", ROUTES)
 def test_a_body_of_another_type_is_refused(client, upstream, route, content_type):
     if route in VISION and content_type and content_type.startswith("multipart"):
         pytest.skip("uploads are taken here")
@@ -590,7 +589,7 @@ def test_a_model_that_is_not_offered_is_refused_without_being_repeated(client, u
 PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("fields", "name"),
     [
         ({}, "image"),
@@ -613,9 +612,8 @@ PNG = b"\x89PNG\r\n\x1a\n" + b"\0" * 20
         ({"prompt": b"CANARY"}, "prompt"),
         ({"image": "CANARY"}, "image"),
     ],
-    ids=lambda value: str(value)[:30],
 )
-@pytest.mark.parametrize("route", VISION)
+@each_row("route", VISION)
 def test_a_form_that_is_off_is_refused_and_its_field_named(client, upstream, route, fields, name):
     form = {"prompt": "Hi", "image": PNG, **fields} if fields else {"prompt": "Hi"}
     form = {
@@ -630,8 +628,8 @@ def test_a_form_that_is_off_is_refused_and_its_field_named(client, upstream, rou
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("data", [b"", b"GIF", b"CANARY", b"RIFF", b"<svg xmlns=''/>", b"BM" + b"\0" * 60])
-@pytest.mark.parametrize("route", VISION)
+@each_row("data", [b"", b"GIF", b"CANARY", b"RIFF", b"<svg xmlns=''/>", b"BM" + b"\0" * 60])
+@each_row("route", VISION)
 def test_an_upload_that_is_no_image_is_refused(client, upstream, route, data):
     form = {"prompt": "Hi", "image": (io.BytesIO(data), "a.png", "image/png")}
 
@@ -650,7 +648,7 @@ def test_more_files_than_the_most_are_refused(client, upstream, route):
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     "data",
     [
         b"",
@@ -663,9 +661,8 @@ def test_more_files_than_the_most_are_refused(client, upstream, route):
         b'--b\r\nContent-Disposition: form-data; name="p"\r\n\r\nx\r\n' * 1_500 + b"--b--\r\n",
         b'--b\r\nContent-Disposition: form-data; name="prompt"\r\n\r\n' + b"x" * 900_000 + b"\r\n--b--\r\n",
     ],
-    ids=lambda value: str(value)[:30],
 )
-@pytest.mark.parametrize("route", VISION)
+@each_row("route", VISION)
 def test_a_form_that_is_none_is_refused(client, upstream, route, data):
     answer = client.post(route, data=data, content_type="multipart/form-data; boundary=b")
 

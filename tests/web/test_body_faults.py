@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from tests.fakes.bodies import EVERY_ROUTE, EVERY_SMALLEST
+from tests.fakes.tables import each_row
 
 
 class Broken(io.RawIOBase):
@@ -52,10 +53,8 @@ def test_only_what_the_connection_did_is_the_callers_fault(client, upstream, con
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
-    "coding", ["gzip", "GZIP", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x"]
-)
-@pytest.mark.parametrize("path", [*EVERY_ROUTE, "/api/completion", "/api/agui"])
+@each_row("coding", ["gzip", "GZIP", "x-gzip", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x"])
+@each_row("path", [*EVERY_ROUTE, "/api/completion", "/api/agui"])
 def test_a_compressed_body_is_named_as_such(client, upstream, path, coding):
     body = gzip.compress(json.dumps(EVERY_SMALLEST.get(path, {})).encode())
 

@@ -21,11 +21,12 @@ from app.web.errors import init_errors
 from app.web.request_id import init_request_context
 from app.web.schemas.chat import ChatRequest
 from app.web.schemas.validation import parse_json
+from tests.fakes.tables import each_row
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "errors.md").read_text(encoding="utf-8")
 PROBLEMS = error_table.list_problems()
-each_problem = pytest.mark.parametrize("kind", PROBLEMS, ids=[kind.__name__ for kind in PROBLEMS])
+each_problem = each_row("kind", PROBLEMS, ids=[kind.__name__ for kind in PROBLEMS])
 
 
 def test_the_page_has_the_table_of_the_classes():

@@ -14,6 +14,7 @@ from tests.fakes.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import chunk, error, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 
 pytestmark = pytest.mark.one_attempt
 
@@ -407,8 +408,8 @@ def test_an_address_with_nothing_at_it_is_not_found(client, path, method):
     assert list(answer.json) == ["error", "code", "requestId"]
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
-@pytest.mark.parametrize("route", ROUTES)
+@each_row("method", ["GET", "PUT", "PATCH", "DELETE", "TRACE", "PROPFIND"])
+@each_row("route", ROUTES)
 def test_another_method_is_refused_with_those_that_are_taken(client, upstream, route, method):
     answer = client.open(route, method=method, json=SMALLEST[route])
 

@@ -7,6 +7,7 @@ from tests.conftest import ORIGIN
 from tests.fakes.bodies import EVERY_ROUTE as ROUTES
 from tests.fakes.bodies import EVERY_SMALLEST as SMALLEST
 from tests.fakes.openai_answers import error, stream_of
+from tests.fakes.tables import each_row
 
 CHAT = {"message": "Hi"}
 HERE = "http://localhost"  # where the test client's requests go to
@@ -90,8 +91,8 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read(client, upstream, origin, 
     assert upstream.sent
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
-@pytest.mark.parametrize("route", ["/api/chat", "/api/chat/stream", "/api/chat/openai", "/api/embeddings"])
+@each_row("origin", FOREIGN)
+@each_row("route", ["/api/chat", "/api/chat/stream", "/api/chat/openai", "/api/embeddings"])
 def test_a_page_of_another_origin_is_refused_before_any_work(client, upstream, origin, route):
     answer = client.post(route, json=SMALLEST[route], headers={"Origin": origin})
 
@@ -102,7 +103,7 @@ def test_a_page_of_another_origin_is_refused_before_any_work(client, upstream, o
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("origin", FOREIGN)
+@each_row("origin", FOREIGN)
 def test_a_preflight_of_another_origin_allows_nothing(client, origin):
     answer = preflight(client, origin)
 

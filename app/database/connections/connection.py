@@ -20,7 +20,12 @@ class Connection:
         self._placeholder = placeholder
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> Any:
-        """Run one statement. Return the driver's cursor, whose rows are tuples."""
+        """Run one statement. Return the driver's cursor, whose rows are tuples.
+
+        Args:
+            sql: with a `?` for each value. Another `?`, or a `%`, has to be a value.
+            values: in the order of their placeholders.
+        """
         return self.raw.execute(sql.replace("?", self._placeholder), values)
 
     def fetch_rows(self, sql: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:

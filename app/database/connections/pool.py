@@ -37,8 +37,11 @@ class Pool:
         if not self._slots.acquire(timeout=self._timeout_s):
             raise Contended("contended")
         try:
-            idle = self._idle
-            raw = idle.pop() if idle else self._connect()
+            idle, raw = self._idle, None
+            with suppress(IndexError):  # there is none, or another thread has just taken the last one
+                raw = idle.pop()
+            if raw is None:
+                raw = self._connect()
             self._lent[raw] = idle
         except BaseException:
             self._slots.release()

@@ -22,7 +22,10 @@ _ASK_S = 1.8
 
 @contextmanager
 def wrap_connection(driver: Driver, raw: Any) -> Iterator[Connection]:
-    """Yield SQLAlchemy's view of a driver's connection, to be made before a transaction and ended after it."""
+    """Yield SQLAlchemy's view of a driver's connection, to be made before a transaction and ended after it.
+
+    What fails within the block raises the driver's own errors.
+    """
     of_kind: dict[str, Any] = (
         {"url": "sqlite://", "module": sqlite.dbapi}
         if driver.name == "sqlite"
@@ -37,17 +40,17 @@ def wrap_connection(driver: Driver, raw: Any) -> Iterator[Connection]:
     )
     # SQLAlchemy asks what the server can do. To load all this took a part of the time that there was.
     driver.prepare(raw, clock.ticks() + _ASK_S)
-    with engine.connect() as connection:
-        connection.begin()  # sends nothing, but Alembic leaves it to others to commit
-        yield connection
+    try:
+        with engine.connect() as connection:
+            connection.begin()  # sends nothing, but Alembic leaves it to others to commit
+            yield connection
+    except DBAPIError as error:
+        raise error.orig or error from error
 
 
 def upgrade(connection: Connection, revision: str = "head") -> None:
-    """Run the migrations that are missing, within the transaction of a connection. Raises the driver's own errors."""
+    """Run the migrations that are missing, within the transaction of a connection."""
     config = Config()
     config.set_main_option("script_location", str(_SCRIPTS).replace("%", "%%"))
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, revision)
-    except DBAPIError as error:
-        raise error.orig or error from error
+    command.upgrade(config, revision)

@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from decimal import Decimal
 from functools import cached_property
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from app.models.families.price_list import ModelPrices, find_listed
+from app.models.families.price_list import ModelPrices, find_installed_version, find_listed
 from app.models.pricing.price_file import read_prices
 from app.models.pricing.rates import SCALE, Rates
 from app.models.pricing.tool_prices import find_tool_price
@@ -66,7 +65,7 @@ class Prices:
     @cached_property
     def version(self) -> str:
         """Version of the prices, which the ledger records with each cost."""
-        parts = [f"genai-prices/{metadata.version('genai-prices')}"]
+        parts = [f"genai-prices/{find_installed_version()}"]
         if self._file_version:
             parts.append(f"file/{self._file_version}")
         if self._image_micro_usd:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
+from tests.fakes.databases import database, migrated_database, postgres_server, store
 from tests.ledger.conftest import clock, entry, rows, violations
 
 __all__ = [
@@ -8,7 +8,6 @@ __all__ = [
     "database",
     "entry",
     "migrated_database",
-    "migrated_file",
     "postgres_server",
     "rows",
     "store",

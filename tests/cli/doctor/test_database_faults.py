@@ -14,11 +14,11 @@ from app.cli.doctor import database
 from app.cli.doctor.finding import Finding
 from app.config import Config
 from app.database.database import open_database
-from tests.fakes.databases import migrated_database, migrated_file, postgres_server, store
+from tests.fakes.databases import migrated_database, postgres_server, store
 from tests.fakes.raw_server import port_of_something_else
 from tests.fakes.stores import PostgresServer
 
-__all__ = ["migrated_database", "migrated_file", "postgres_server", "store"]
+__all__ = ["migrated_database", "postgres_server", "store"]
 
 PASSWORD = "canary-of-postgres"
 RULES = """

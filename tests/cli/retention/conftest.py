@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from tests.fakes.databases import database, migrated_database, migrated_file, postgres_server, store
+from tests.fakes.databases import database, migrated_database, postgres_server, store
 from tests.ledger.conftest import clock, entry, ledger, rows
 
 __all__ = [
@@ -9,7 +9,6 @@ __all__ = [
     "entry",
     "ledger",
     "migrated_database",
-    "migrated_file",
     "postgres_server",
     "rows",
     "store",

@@ -118,7 +118,7 @@ def test_each_price_is_that_of_the_package_on_each_day_and_for_each_tier():
 
 @pytest.fixture
 def other_version(monkeypatch):
-    monkeypatch.setattr(reading.metadata, "version", lambda _: "99.0")
+    monkeypatch.setattr(reading, "find_installed_version", lambda: "99.0")
     yield
     monkeypatch.undo()
     reading._load.cache_clear()

@@ -13,6 +13,7 @@ from app.json_schema.normalize import normalize
 from app.json_schema.optional_nulls import OptionalNulls
 from app.json_schema.validator import BoundedValidator
 from tests.fakes.openai_answers import USAGE, completion
+from tests.fakes.tables import each_row
 
 pytestmark = pytest.mark.one_attempt
 
@@ -227,7 +228,7 @@ def test_a_schema_that_is_not_strict_may_be_any_json_schema(extract, upstream):
     }
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("change", "path"),
     [
         ({"type": "array"}, "schema"),
@@ -275,7 +276,6 @@ def test_a_schema_that_is_not_strict_may_be_any_json_schema(extract, upstream):
             "schema.properties.name.minimum",
         ),
     ],
-    ids=lambda value: str(value)[:60],
 )
 def test_a_schema_outside_the_strict_subset_is_refused_with_the_place(extract, upstream, change, path):
     answer = extract({**PERSON, **change})
@@ -296,7 +296,7 @@ def test_a_strict_schema_may_be_ten_levels_deep(extract, upstream, levels):
     assert bool(upstream.sent) is (levels == 10)
 
 
-@pytest.mark.parametrize(
+@each_row(
     "schema",
     [
         {"type": {}},
@@ -333,7 +333,6 @@ def test_a_strict_schema_may_be_ten_levels_deep(extract, upstream, levels):
         {"pattern": []},
         {"$id": 5},
     ],
-    ids=lambda value: str(value)[:60],
 )
 def test_a_schema_that_is_none_is_refused_and_nothing_is_fetched(extract, upstream, schema):
     answer = extract(schema, "{}", strict=False)

@@ -10,6 +10,7 @@ import pytest
 from tests.fakes.bodies import IMAGE_URL, refusal_of
 from tests.fakes.openai_answers import completion, sse, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import encoded, exif, photo
 
 STRUCTURED = ["/api/structured", "/api/structured/stream"]
@@ -118,8 +119,8 @@ def test_large_images_do_not_count_towards_the_size_of_the_json(make_app, upstre
     assert client.post(route, json=body_of(route, {"type": "text", "text": data_url(picture)})).status_code == 413
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize(
+@each_row("route", ROUTES)
+@each_row(
     ("parts", "sentence"),
     [
         ([], "messages.0.content: "),
@@ -155,8 +156,8 @@ def test_wrong_parts_are_refused_and_named(client, upstream, route, parts, sente
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize("route", ROUTES)
-@pytest.mark.parametrize(
+@each_row("route", ROUTES)
+@each_row(
     "url",
     [
         "http://example.com/a.png",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import logging
+import shutil
 import tempfile
 from pathlib import Path
 
@@ -87,7 +88,8 @@ def _around(text: str, part: str) -> str:
 
 
 @pytest.fixture
-def world(upstream, tmp_path, monkeypatch, capfd):
+def world(upstream, migrated_file, tmp_path, monkeypatch, capfd):
+    shutil.copy(migrated_file, tmp_path / "ledger.sqlite3")
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr("app.services._ROOT", tmp_path)
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))

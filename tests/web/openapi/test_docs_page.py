@@ -11,17 +11,20 @@ import pytest
 
 from app import create_app
 from app.config import Config
+from app.shared_state import MemoryState
 from app.web.openapi.document import list_operations
 from app.web.openapi.examples import EXAMPLES
 from tests.fakes.bodies import ROUTES
 
 
-@pytest.fixture
-def page(client):
-    answer = client.get("/docs")
+@pytest.fixture(scope="module")
+def page():
+    app = create_app(Config(), shared_state=MemoryState())
+    answer = app.test_client().get("/docs")
     assert answer.status_code == 200
     assert answer.content_type == "text/html; charset=utf-8"
-    return answer
+    yield answer
+    app.extensions["gatehouse"].close()
 
 
 def test_it_shows_every_route(app, page):

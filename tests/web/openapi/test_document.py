@@ -16,18 +16,22 @@ from app.web.openapi.operations import OPERATIONS
 from tests.fakes.described import Described
 from tests.fakes.responses_form import function_call, reasoning, response
 from tests.fakes.site import SECRET_KEY, Site, bearer
+from tests.fakes.tables import each_row
 from tests.web.test_kept_reasoning import stream_tools
 
 STREAMED = ("/v1/chat/completions", "/v1/responses")
 """What is answered as a stream if the body says so."""
 
 
-@pytest.fixture
-def document(client):
-    return client.get("/openapi.json").json
+@pytest.fixture(scope="module")
+def document():
+    """It has nothing of the settings, as the last test checks."""
+    app = create_app(Config(), shared_state=MemoryState())
+    yield app.test_client().get("/openapi.json").json
+    app.extensions["gatehouse"].close()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def described(document):
     return Described(document)
 
@@ -82,7 +86,7 @@ def test_the_examples_work_as_they_are_described(offline_site, described, path):
         described.check_answer("POST", path, answer)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body"),
     [
         ("/api/chat", {"messages": [{"role": "user", "content": [{"type": "text", "text": "Hi"}]}]}),
@@ -173,7 +177,7 @@ def test_sealed_reasoning_is_described(make_app, upstream, described, path, key,
     described.check_answer("POST", path, answer)
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("method", "path"),
     [
         *(("GET", path) for path in ("/healthz", "/readyz", "/v1/models", "/api/usage", "/api/batches", "/docs")),
@@ -200,7 +204,7 @@ def test_a_server_that_cannot_serve_answers_as_it_is_described(app, described, m
     described.check_answer("GET", "/readyz", answer)
 
 
-@pytest.mark.parametrize("path", EXAMPLES)
+@each_row("path", EXAMPLES)
 def test_refusals_are_described(app, described, path):
     answer = app.test_client().post(path, json={"nobodyHasThis": 1})
 

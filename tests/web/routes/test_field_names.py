@@ -7,6 +7,7 @@ import io
 import pytest
 
 from tests.fakes.bodies import SMALLEST, refusal_of
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import png
 
 CHATS = [path for path in SMALLEST if "embeddings" not in path and not path.startswith("/v1/")]
@@ -28,8 +29,8 @@ def post(client, path, **fields):
     return client.post(path, json={**body, **fields})
 
 
-@pytest.mark.parametrize("path", CHATS)
-@pytest.mark.parametrize(("theirs", "ours"), OPENAI_NAMES.items())
+@each_row("path", CHATS)
+@each_row(("theirs", "ours"), OPENAI_NAMES.items())
 def test_openais_name_of_a_field_is_answered_with_ours(client, upstream, path, theirs, ours):
     where = "chatSettings." if path == "/api/chat/openai" else ""
 
@@ -40,7 +41,7 @@ def test_openais_name_of_a_field_is_answered_with_ours(client, upstream, path, t
     assert upstream.sent == []
 
 
-@pytest.mark.parametrize(
+@each_row(
     ("path", "body", "sentence"),
     [
         ("/api/chat", {"tool_choice": "auto"}, "tool_choice: did you mean toolChoice?"),

@@ -8,6 +8,7 @@ import pytest
 
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import completion, stream_of
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import png
 
 # A model that the table of families does not know gets all that callers send.
@@ -106,8 +107,8 @@ def test_what_is_not_given_is_not_sent(client, upstream, path):
     assert upstream.sent[0].body.keys() & SENT.keys() == {"max_completion_tokens"}
 
 
-@pytest.mark.parametrize("path", BODIES)
-@pytest.mark.parametrize(("field", "value"), WRONG, ids=str)
+@each_row("path", BODIES)
+@each_row(("field", "value"), WRONG)
 def test_a_value_out_of_bounds_is_refused_and_named(client, upstream, path, field, value):
     answer = post(client, path, **{field: value})
 

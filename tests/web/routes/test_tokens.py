@@ -9,6 +9,7 @@ from tests.conftest import ORIGIN
 from tests.fakes.bodies import refusal_of
 from tests.fakes.identity_provider import NOW
 from tests.fakes.site import bearer
+from tests.fakes.tables import each_row
 
 OTHER = "https://app.example.com"
 GOOD = {"userId": "anna", "ttlS": 600, "scopes": ["chat"]}
@@ -237,7 +238,7 @@ BAD = [
 ]
 
 
-@pytest.mark.parametrize(("change", "named"), BAD, ids=[str(change)[:60] for change, _ in BAD])
+@each_row(("change", "named"), BAD, ids=[str(change)[:60] for change, _ in BAD])
 def test_a_request_for_a_token_that_is_off_is_refused_and_the_field_named(site, change, named):
     body = {**GOOD, **change}
     answer = site.client.post(

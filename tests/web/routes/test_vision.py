@@ -11,6 +11,7 @@ from PIL import Image
 from tests.fakes.bodies import IMAGE_URL
 from tests.fakes.openai_answers import USAGE, stream_of
 from tests.fakes.reading import events_of
+from tests.fakes.tables import each_row
 from tests.media.images.pictures import CANARY, exif, gif, photo, png, webp
 from tests.media.images.pictures import encoded as written
 
@@ -251,8 +252,8 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("url", REFUSED, ids=lambda url: repr(url[:40]))
-@pytest.mark.parametrize("many", [False, True])
+@each_row("url", REFUSED)
+@each_row("many", [False, True])
 def test_any_other_address_of_an_image_is_refused_and_named(client, upstream, url, many):
     where = {"images": [IMAGE_URL, url]} if many else {"imageUrl": url}
 

@@ -6,6 +6,6 @@
 
 from __future__ import annotations
 
-from app.models.families.price_list.reading import ListedModel, ModelPrices, find_listed
+from app.models.families.price_list.reading import ListedModel, ModelPrices, find_installed_version, find_listed
 
-__all__ = ["ListedModel", "ModelPrices", "find_listed"]
+__all__ = ["ListedModel", "ModelPrices", "find_installed_version", "find_listed"]

@@ -79,10 +79,16 @@ def find_listed(model: str) -> ListedModel | None:
 
 
 @cache
+def find_installed_version() -> str:
+    """Return the version of the installed package: to find it takes a millisecond."""
+    return metadata.version(PACKAGE)
+
+
+@cache
 def _load() -> tuple[ListedModel, ...]:
     """Load the file; another version of the package than it was made from is read itself."""
     made = json.loads(FILE.read_text(encoding="utf-8"))
-    if made["version"] != metadata.version(PACKAGE):
+    if made["version"] != find_installed_version():
         from app.models.families.price_list.writing import list_models
 
         made = {"models": list(list_models())}
