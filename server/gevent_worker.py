@@ -22,7 +22,7 @@ from gunicorn.sock import ssl_context
 from gunicorn.workers.ggevent import GeventWorker
 
 from server import http_messages
-from server.arrival import Arrivals, ArrivingSocket, refuse_connection, watch_body
+from server.arrival import Arrivals, ArrivingBody, ArrivingSocket, refuse_connection, watch_body
 from server.boot_signals import take_stops
 from server.listening import FairListener, Listener
 from server.refusals import JsonRefusals
@@ -186,7 +186,7 @@ class StreamWorker(JsonRefusals, GeventWorker):  # type: ignore[misc]
         except (gevent.GreenletExit, SystemExit):
             raise StopIteration from None  # gunicorn then closes the connection
         except StopIteration:
-            if arrival is not None and not req.body.is_read:
+            if isinstance(req.body, ArrivingBody) and not req.body.is_read:
                 sock.unread = req.body
             raise
         finally:
@@ -291,9 +291,8 @@ class _ClientSocket(ArrivingSocket, StreamSocket):
         body, self.unread = self.unread, None
         with suppress(OSError, ParseException):
             self._send_head()
-            if (
-                body is not None
-            ):  # else the kernel resets the connection, which may take the answer from the client
+            # The kernel answers bytes that nobody has read with a reset, which may overtake the answer.
+            if body is not None:
                 self.shutdown(socket.SHUT_WR)
                 while body.read(65_536):
                     pass
